@@ -1,0 +1,41 @@
+import type { Driver, TargetKey } from '@fp/scaler'
+
+/** Everything a runtime needs to start one instance of an app. Immutable for a given key. */
+export interface AppSpec {
+  readonly key: TargetKey
+  readonly appId: string
+  readonly version: number
+  /** Path → text of this version's files. */
+  readonly files: Readonly<Record<string, string>>
+  readonly entrypoint: string
+  /** What the app sees in `os.environ`, database URI included. */
+  readonly env: Readonly<Record<string, string>>
+  /** Number that is unique to the app on this installation; the local runtime derives the app's uid from it. */
+  readonly sequence: number
+}
+
+/** Why an app could not start or ended. `message` is in its owner's words. */
+export interface AppFailureReport {
+  readonly code: string
+  readonly message: string
+  readonly traceback: string | null
+  readonly file: string | null
+  readonly line: number | null
+}
+
+export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly failure: AppFailureReport }
+
+/**
+ * Where apps live. `local` runs them as sandboxed processes of this machine, `kubernetes` as Deployments.
+ * The activator drives `driver`; the modules above use the rest.
+ */
+export interface Runtime {
+  readonly driver: Driver
+  /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
+  check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
+  /** The newest lines an app wrote to stdout and stderr, oldest first. */
+  logs(appId: string, options: { lines: number }): Promise<string[]>
+  /** Forgets everything kept of an app (files, logs). The app must be asleep. */
+  remove(appId: string): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,147 @@
+import { Type } from 'typebox'
+import { Timestamp } from './common.ts'
+
+/** Limits of an app's files. One table: the platform enforces them, the console and the CLI warn before sending. */
+export const FILE_LIMITS = {
+  maxFiles: 50,
+  maxFileBytes: 100 * 1024,
+  maxTotalBytes: 500 * 1024,
+  maxPathLength: 200,
+  extensions: ['.py', '.css', '.js', '.svg', '.html', '.json', '.txt', '.md'],
+  entrypoint: 'app.py',
+} as const
+
+/** Path → text. Paths are relative, with `/`, folders allowed. Which paths and sizes are allowed is checked by the service, one clear error each. */
+export const Files = Type.Record(Type.String(), Type.String(), { description: 'Path → text of the file.' })
+export type Files = Type.Static<typeof Files>
+
+export const AppStatus = Type.Union(
+  ['draft', 'deploying', 'running', 'sleeping', 'waking', 'error'].map((word) => Type.Literal(word)),
+) as unknown as Type.TUnsafe<'draft' | 'deploying' | 'running' | 'sleeping' | 'waking' | 'error'>
+export type AppStatus = Type.Static<typeof AppStatus>
+
+/** Set: `{value, secret?}`. A secret's value is never returned again (`value: null`). */
+export const EnvVarInput = Type.Object(
+  { value: Type.String({ maxLength: 16_384 }), secret: Type.Optional(Type.Boolean({ default: false })) },
+  { additionalProperties: false },
+)
+/** Name → value, or `{value, secret}`. */
+export const EnvVarsInput = Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput]))
+export type EnvVarsInput = Type.Static<typeof EnvVarsInput>
+
+export const EnvVar = Type.Object({
+  name: Type.String(),
+  value: Type.Union([Type.String(), Type.Null()], { description: 'null when the variable is secret.' }),
+  secret: Type.Boolean(),
+})
+export type EnvVar = Type.Static<typeof EnvVar>
+
+/** Why an app last failed: shown to its owner only. */
+export const AppFailure = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  traceback: Type.Union([Type.String(), Type.Null()]),
+  file: Type.Union([Type.String(), Type.Null()]),
+  line: Type.Union([Type.Integer(), Type.Null()]),
+  at: Timestamp,
+})
+export type AppFailure = Type.Static<typeof AppFailure>
+
+export const App = Type.Object({
+  app_id: Type.String(),
+  name: Type.String(),
+  url: Type.String({ description: 'Where the app answers.' }),
+  status: AppStatus,
+  live_version: Type.Union([Type.Integer(), Type.Null()]),
+  has_unpublished_changes: Type.Boolean(),
+  idle_timeout_s: Type.Integer({ description: 'Seconds without a request until the app sleeps.' }),
+  last_failure: Type.Union([AppFailure, Type.Null()]),
+  asleep_since: Type.Union([Timestamp, Type.Null()]),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+})
+export type App = Type.Static<typeof App>
+
+export const Draft = Type.Object({
+  files: Files,
+  revision: Type.Integer({ description: 'Send it with the next save; 409 when someone else saved since.' }),
+  updated_at: Timestamp,
+})
+export type Draft = Type.Static<typeof Draft>
+
+/** `GET /api/apps/{app_id}`: the app with its draft and environment. */
+export const AppDetail = Type.Intersect([App, Type.Object({ draft: Draft, env_vars: Type.Array(EnvVar) })])
+export type AppDetail = Type.Static<typeof AppDetail>
+
+export const AppName = Type.String({ minLength: 1, maxLength: 80, pattern: '\\S' })
+export const IdleTimeout = Type.Integer({ minimum: 5, maximum: 86_400 })
+
+/** One of `files`, `code` (the text of app.py) or `template_id`. */
+export const CreateAppBody = Type.Object(
+  {
+    name: AppName,
+    files: Type.Optional(Files),
+    code: Type.Optional(Type.String()),
+    template_id: Type.Optional(Type.String({ maxLength: 64 })),
+    env_vars: Type.Optional(EnvVarsInput),
+  },
+  { additionalProperties: false },
+)
+export type CreateAppBody = Type.Static<typeof CreateAppBody>
+
+/** `env_vars` replaces single names: a value sets, null removes, a name not mentioned stays. */
+export const PatchAppBody = Type.Object(
+  {
+    name: Type.Optional(AppName),
+    idle_timeout_s: Type.Optional(IdleTimeout),
+    env_vars: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()]))),
+  },
+  { additionalProperties: false },
+)
+export type PatchAppBody = Type.Static<typeof PatchAppBody>
+
+export const SaveDraftBody = Type.Object(
+  { files: Files, revision: Type.Optional(Type.Integer({ minimum: 0 })) },
+  { additionalProperties: false },
+)
+export type SaveDraftBody = Type.Static<typeof SaveDraftBody>
+
+export const CloneAppBody = Type.Object({ name: Type.Optional(AppName) }, { additionalProperties: false })
+export type CloneAppBody = Type.Static<typeof CloneAppBody>
+
+/** A request to the app, made by the platform for the console's try-it panel. */
+export const ProxyBody = Type.Object(
+  {
+    method: Type.Union(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'].map((m) => Type.Literal(m))) as unknown as Type.TUnsafe<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS'>,
+    path: Type.String({ pattern: '^/', maxLength: 8192 }),
+    headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 8192 }))),
+    body: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+)
+export type ProxyBody = Type.Static<typeof ProxyBody>
+
+export const ProxyAnswer = Type.Object({
+  status_code: Type.Integer(),
+  headers: Type.Record(Type.String(), Type.String()),
+  body: Type.String(),
+  body_truncated: Type.Boolean(),
+  latency_ms: Type.Number(),
+  cold_start: Type.Boolean(),
+})
+export type ProxyAnswer = Type.Static<typeof ProxyAnswer>
+
+export const LogLines = Type.Object({ lines: Type.Array(Type.String()) })
+export type LogLines = Type.Static<typeof LogLines>
+
+export const Template = Type.Object({
+  template_id: Type.String(),
+  name: Type.String(),
+  description: Type.String(),
+  tags: Type.Array(Type.String()),
+  uses_database: Type.Boolean(),
+  try_path: Type.String(),
+})
+export type Template = Type.Static<typeof Template>
+export const TemplateDetail = Type.Intersect([Template, Type.Object({ files: Files })])
+export type TemplateDetail = Type.Static<typeof TemplateDetail>

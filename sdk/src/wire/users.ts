@@ -1,0 +1,35 @@
+import { Type } from 'typebox'
+import { Timestamp } from './common.ts'
+
+export const User = Type.Object({
+  user_id: Type.String(),
+  username: Type.String(),
+  email: Type.String(),
+  role: Type.Union([Type.Literal('admin'), Type.Literal('user')]),
+  created_at: Timestamp,
+})
+export type User = Type.Static<typeof User>
+
+export const SignupBody = Type.Object(
+  {
+    username: Type.String({ minLength: 3, maxLength: 32, pattern: '^[a-z][a-z0-9_-]*$', description: 'Lower-case letters, digits, - and _; starts with a letter.' }),
+    email: Type.String({ format: 'email', maxLength: 254 }),
+    password: Type.String({ minLength: 8, maxLength: 256 }),
+  },
+  { additionalProperties: false },
+)
+export type SignupBody = Type.Static<typeof SignupBody>
+
+/** `username` takes the user name or the e-mail address. */
+export const LoginBody = Type.Object(
+  { username: Type.String({ minLength: 1, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 256 }) },
+  { additionalProperties: false },
+)
+export type LoginBody = Type.Static<typeof LoginBody>
+
+export const SessionCreated = Type.Object({
+  user: User,
+  access_token: Type.String({ description: 'Send as `Authorization: Bearer …`. Shown once.' }),
+  token_type: Type.Literal('bearer'),
+})
+export type SessionCreated = Type.Static<typeof SessionCreated>
