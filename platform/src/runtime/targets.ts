@@ -1,0 +1,41 @@
+import type { TargetKey } from '@fp/scaler'
+import type { AppFailureReport } from './runtime.ts'
+
+/** An app's version with one state of its environment. Another deploy or another environment is another target. */
+export interface TargetId {
+  readonly appId: string
+  readonly version: number
+  /** Counts changes of the environment. */
+  readonly revision: number
+}
+
+export function targetKey(id: TargetId): TargetKey {
+  return `${id.appId}.${id.version}.${id.revision}`
+}
+
+export function parseTargetKey(key: TargetKey): TargetId {
+  const [appId, version, revision] = key.split('.')
+  if (!appId || !version || !revision) throw new Error(`not a target key: ${key}`)
+  return { appId, version: Number(version), revision: Number(revision) }
+}
+
+/** A target could not be woken. */
+export class TargetFailed extends Error {
+  override readonly name = 'TargetFailed'
+  readonly failure: AppFailureReport
+  constructor(failure: AppFailureReport) {
+    super(failure.message)
+    this.failure = failure
+  }
+}
+
+/** What the modules may ask of running apps; backed by the activator. */
+export interface Targets {
+  /** Resolves once the target has answered ready; rejects with TargetFailed, or the signal's reason. */
+  wake(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
+  /** Puts a target to sleep if nothing uses it; false when something does. */
+  sleep(key: TargetKey): Promise<boolean>
+  /** No new requests; ends once those it has are answered. */
+  retire(key: TargetKey): Promise<void>
+  phase(key: TargetKey): 'asleep' | 'waking' | 'awake' | 'draining'
+}

@@ -1,0 +1,43 @@
+import { defineConfig } from 'vitest/config'
+
+const resolve = { conditions: ['@fp/source'] }
+const ssr = { resolve: { conditions: ['@fp/source'], externalConditions: ['@fp/source'] } }
+
+/** unit: no process, no network. integration: real MongoDB, real Python. e2e: the whole product, real browser. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'unit',
+          include: ['{scaler,sdk,platform}/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.integration.test.ts'],
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'integration',
+          include: ['{scaler,sdk,platform}/**/*.integration.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          globalSetup: ['platform/test/mongod.global.ts'],
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 240_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
