@@ -1,11 +1,11 @@
 import type { TargetKey } from '@fp/scaler'
 import type { AppFailureReport } from './runtime.ts'
 
-/** An app's version with one state of its environment. Another deploy or another environment is another target. */
+/** An app's version with one state of its environment. Another deployment or another environment is another target. */
 export interface TargetId {
   readonly appId: string
   readonly version: number
-  /** Counts changes of the environment. */
+  /** Counts deployments and changes of the environment: a target that was retired is never named again. */
   readonly revision: number
 }
 

@@ -1,0 +1,76 @@
+import type { Activator } from '@fp/scaler'
+import { scalerProxy } from '@fp/scaler/http'
+import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerFactory } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Logger } from 'pino'
+import { FpError } from '../errors.ts'
+import { newId } from '../ids.ts'
+import { errorBody, errorPage, publicError, refuseUpgrade } from './failures.ts'
+import { appIdOf } from './host.ts'
+import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
+import type { RouteTable } from './routes.ts'
+
+export interface IngressDeps {
+  readonly activator: Activator
+  readonly routes: RouteTable
+  readonly appDomain: string
+  /** The front door's peer is a proxy whose X-Forwarded-* headers are believed. */
+  readonly trustProxy: boolean
+  readonly serverFactory: FastifyServerFactory
+  readonly log: Logger
+}
+
+/** Uploads stream through; this only bounds what one request may claim to send. */
+const MAX_BODY = 5 * 1024 * 1024 * 1024
+
+/** The instance that serves every app's host. It shares no hook, parser or plugin with the API. */
+export async function createIngress(deps: IngressDeps): Promise<FastifyInstance> {
+  const { activator, routes, appDomain, log } = deps
+  const fastify = Fastify({
+    serverFactory: deps.serverFactory,
+    disableRequestLogging: true,
+    bodyLimit: MAX_BODY,
+    genReqId: () => newId(),
+    loggerInstance: log,
+  }) as unknown as FastifyInstance
+
+  const resolve = async (request: IncomingMessage): Promise<string> => {
+    const appId = appIdOf(request.headers.host, appDomain)
+    if (!appId) throw new FpError('FP_APP_NOT_FOUND', 'There is no app at this address.')
+    return routes.keyOf(appId)
+  }
+
+  fastify.addHook('onRequest', async (request, reply) => {
+    // The app's logs and ours then speak of the same request; what a client claims is not taken over.
+    request.raw.headers['x-request-id'] = request.id
+    reply.header('x-request-id', request.id)
+  })
+
+  fastify.setErrorHandler((error: Error, request, reply) => {
+    const failure = publicError(error)
+    if (failure.statusCode >= 500) log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
+    reply.code(failure.statusCode).headers({ ...failure.headers, 'cache-control': 'no-store' })
+    if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(errorPage(failure, request.id))
+    return reply.type('application/json; charset=utf-8').send(errorBody(failure, request.id))
+  })
+  fastify.setNotFoundHandler((request) => {
+    throw new FpError('FP_METHOD_NOT_ALLOWED', `Apps are not called with ${request.method}.`)
+  })
+
+  fastify.get(WAKE_EVENTS_PATH, async (request, reply) => {
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort(new Error('The client has gone away.')))
+    const key = await resolve(request.raw)
+    reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    return reply.send(Readable.from(wakeEvents(activator, key, gone.signal)))
+  })
+
+  await fastify.register(scalerProxy, { activator, resolve, loadingPage, refuseUpgrade, trustProxy: deps.trustProxy })
+  await fastify.ready()
+  return fastify
+}
+
+function wantsPage(request: FastifyRequest): boolean {
+  return String(request.headers.accept ?? '').includes('text/html')
+}

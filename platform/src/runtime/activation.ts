@@ -1,0 +1,47 @@
+import { ScalerError, type Activator, type Observer } from '@fp/scaler'
+import type { Events } from '../events.ts'
+import type { AppFailureReport } from './runtime.ts'
+import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
+
+/** How long a replaced target may go on answering what it has before it is put down. */
+const RETIRE_LIMIT = 60_000
+
+/** The modules' view of the activator. */
+export function createTargets(activator: Activator): Targets {
+  return {
+    async wake(key, options = {}) {
+      try {
+        const lease = await activator.acquire(key, options)
+        lease.release()
+      } catch (error) {
+        throw error instanceof ScalerError ? new TargetFailed(reportOf(error)) : error
+      }
+    },
+    sleep: (key) => activator.sleep(key),
+    retire: (key) => activator.retire(key, { signal: AbortSignal.timeout(RETIRE_LIMIT) }),
+    phase: (key) => activator.stats(key)?.phase ?? 'asleep',
+  }
+}
+
+/** Turns what the activator sees into the platform's news. */
+export function createObserver(events: Events): Observer {
+  return {
+    awake: (key) => void events.emit('app.woke', parseTargetKey(key)),
+    asleep: (key) => void events.emit('app.slept', parseTargetKey(key)),
+    failed: (key, failure) => {
+      const report = (failure.details as AppFailureReport | undefined) ?? plainReport(failure.code, failure.message)
+      events.emit('app.failed', { ...parseTargetKey(key), failure: report })
+    },
+  }
+}
+
+function reportOf(error: ScalerError): AppFailureReport {
+  const details = error.failure?.details as AppFailureReport | undefined
+  if (details) return details
+  const code = error.code === 'SCALER_WAKE_TIMEOUT' ? 'FP_WAKE_TIMEOUT' : (error.failure?.code ?? error.code)
+  return plainReport(code, error.message)
+}
+
+function plainReport(code: string, message: string): AppFailureReport {
+  return { code, message, traceback: null, file: null, line: null }
+}

@@ -1,0 +1,104 @@
+import type { Driver, TargetKey, TargetState } from '@fp/scaler'
+import type { AppFailureReport, AppSpec } from '../runtime.ts'
+import { Instance } from './instance.ts'
+import type { InstanceEvent } from './protocol.ts'
+
+export interface LocalDriverDeps {
+  specOf(key: TargetKey): Promise<AppSpec>
+  /** Starts a process for the spec that listens on `socket`; `onEvent` hears all of it. */
+  start(spec: AppSpec, id: string, socket: string, onEvent: (event: InstanceEvent) => void): Promise<void>
+  /** No new connections, what is open may end. */
+  stop(id: string): void
+  socketPath(id: string): string
+}
+
+/** Targets as processes of this machine: one replica each. */
+export class LocalDriver implements Driver {
+  readonly name = 'local'
+  readonly #deps: LocalDriverDeps
+  readonly #live = new Map<TargetKey, Instance>()
+  readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
+  /** Those told to stop that have not ended yet. */
+  readonly #stopping = new Set<Instance>()
+  #sequence = 0
+
+  constructor(deps: LocalDriverDeps) {
+    this.#deps = deps
+  }
+
+  async scale(key: TargetKey, replicas: number, options: { signal: AbortSignal }): Promise<void> {
+    options.signal.throwIfAborted()
+    if (replicas === 0) this.#stop(key)
+    else if (!this.#live.has(key)) await this.#start(key)
+  }
+
+  watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable> {
+    this.#watchers.add(onChange)
+    for (const [key, instance] of this.#live) onChange(key, stateOf(instance))
+    return Promise.resolve({
+      [Symbol.asyncDispose]: () => {
+        this.#watchers.delete(onChange)
+        return Promise.resolve()
+      },
+    })
+  }
+
+  /** Live and stopping processes. */
+  get count(): number {
+    return this.#live.size + this.#stopping.size
+  }
+
+  stopAll(): void {
+    for (const key of [...this.#live.keys()]) this.#stop(key)
+  }
+
+  async #start(key: TargetKey): Promise<void> {
+    const id = `${key}-${++this.#sequence}`
+    const socket = this.#deps.socketPath(id)
+    const instance = new Instance(id, socket, {
+      progress: () => this.#emit(key, instance, stateOf(instance)),
+      ended: (_, failure) => this.#ended(key, instance, failure),
+    })
+    this.#live.set(key, instance)
+    try {
+      const spec = await this.#deps.specOf(key)
+      // It may have been told to stop while its files were being read.
+      if (this.#live.get(key) !== instance) return
+      await this.#deps.start(spec, id, socket, (event) => instance.handle(event))
+    } catch (error) {
+      if (this.#live.get(key) === instance) this.#live.delete(key)
+      this.#stopping.delete(instance)
+      throw error
+    }
+    if (instance.state === 'stopping') this.#deps.stop(id)
+  }
+
+  #stop(key: TargetKey): void {
+    const instance = this.#live.get(key)
+    if (!instance) return
+    instance.state = 'stopping'
+    this.#live.delete(key)
+    this.#stopping.add(instance)
+    this.#say(key, { ready: [] })
+    this.#deps.stop(instance.id)
+  }
+
+  #ended(key: TargetKey, instance: Instance, failure: AppFailureReport | undefined): void {
+    this.#stopping.delete(instance)
+    if (this.#live.get(key) !== instance) return
+    this.#live.delete(key)
+    this.#say(key, { ready: [], ...(failure ? { failure: { ...failure, details: failure } } : {}) })
+  }
+
+  #emit(key: TargetKey, instance: Instance, state: TargetState): void {
+    if (this.#live.get(key) === instance) this.#say(key, state)
+  }
+
+  #say(key: TargetKey, state: TargetState): void {
+    for (const watcher of [...this.#watchers]) watcher(key, state)
+  }
+}
+
+function stateOf(instance: Instance): TargetState {
+  return { ready: instance.state === 'ready' ? [instance.endpoint] : [], phases: [...instance.phases] }
+}

@@ -1,0 +1,134 @@
+import type { TargetKey } from '@fp/scaler'
+import { mkdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { newId } from '../../ids.ts'
+import type { AppFailureReport, AppSpec, CheckResult, Runtime } from '../runtime.ts'
+import { LocalDriver } from './driver.ts'
+import { materialize } from './files.ts'
+import { fullReport } from './instance.ts'
+import { AppLogs } from './logs.ts'
+import type { Limits, SandboxReport, StartOrder } from './protocol.ts'
+import { createZygote } from './zygote.ts'
+
+export interface LocalRuntimeOptions {
+  readonly dataDir: string
+  readonly python: string
+  readonly runnerPath: string
+  /** Run apps even where the sandbox's minimum is not to be had. */
+  readonly allowUnsandboxed: boolean
+  readonly limits?: Partial<Limits>
+  specOf(key: TargetKey): Promise<AppSpec>
+  readonly log: Logger
+}
+
+export interface LocalRuntime extends Runtime {
+  readonly report: SandboxReport
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  memory_bytes: 512 * 1024 * 1024,
+  pids: 64,
+  file_bytes: 64 * 1024 * 1024,
+  tmp_bytes: 64 * 1024 * 1024,
+  open_files: 1024,
+  start_seconds: 20,
+}
+
+/** Apps get the uids from here on, one each: process limits count per uid. */
+const FIRST_UID = 200_000
+/** What a stopping app may take to answer what it has. */
+const STOP_GRACE = 30_000
+/** The same when the whole platform stops and its user waits at the prompt. */
+const CLOSE_GRACE = 1_500
+/** Linux refuses longer paths of sockets. */
+const MAX_SOCKET_PATH = 107
+
+/** Apps as sandboxed processes of this machine, forked from a Python zygote. */
+export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
+  const { dataDir, log } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const appsDir = join(dataDir, 'apps')
+  const socketDir = await freshSocketDir(dataDir)
+  const logs = new AppLogs(join(dataDir, 'logs'))
+  await mkdir(appsDir, { recursive: true, mode: 0o700 })
+  const zygote = await createZygote({ python: options.python, runnerPath: options.runnerPath, log })
+  let stopGrace = STOP_GRACE
+
+  async function order(spec: AppSpec, id: string, rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>): Promise<StartOrder> {
+    requireSandbox()
+    const uid = FIRST_UID + spec.sequence
+    const [app_dir, logFile] = await Promise.all([materialize(appsDir, spec), logs.prepare(spec.appId)])
+    return { op: 'start', id, app_dir, entrypoint: spec.entrypoint, env: spec.env, log: logFile, uid, gid: uid, limits, ...rest }
+  }
+
+  function requireSandbox(): void {
+    if (zygote.report.minimum || options.allowUnsandboxed) return
+    const missing = zygote.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
+    throw new Error(`Apps cannot run here: the sandbox lacks ${missing}. Set FP_ALLOW_UNSANDBOXED=1 to run them without.`)
+  }
+
+  const driver = new LocalDriver({
+    specOf: options.specOf,
+    start: async (spec, id, socket, onEvent) => zygote.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
+    stop: (id) => zygote.stop(id, stopGrace),
+    socketPath: (id) => join(socketDir, `${id}.sock`),
+  })
+
+  async function check(spec: AppSpec, { signal }: { signal: AbortSignal }): Promise<CheckResult> {
+    signal.throwIfAborted()
+    const id = newId('check')
+    const start = await order(spec, id, { mode: 'check' })
+    return new Promise((resolve, reject) => {
+      let failure: AppFailureReport | undefined
+      let loaded = false
+      const abort = (): void => zygote.kill(id)
+      signal.addEventListener('abort', abort, { once: true })
+      const started = zygote.start(start, (event) => {
+        if (event.event === 'checked') loaded = true
+        if (event.event === 'failed') failure = fullReport(event.failure)
+        if (event.event !== 'exited') return
+        signal.removeEventListener('abort', abort)
+        if (signal.aborted) reject(signal.reason as Error)
+        else if (loaded) resolve({ ok: true })
+        else resolve({ ok: false, failure: failure ?? fullReport({ code: 'FP_APP_CRASHED', message: event.message }) })
+      })
+      started.catch(reject)
+    })
+  }
+
+  return {
+    driver,
+    report: zygote.report,
+    check,
+    logs: (appId, { lines }) => logs.tail(appId, lines),
+    async remove(appId) {
+      await rm(join(appsDir, appId), { recursive: true, force: true })
+      await logs.remove(appId)
+    },
+    async close() {
+      stopGrace = CLOSE_GRACE
+      driver.stopAll()
+      await untilNone(driver, CLOSE_GRACE)
+      await zygote.close()
+      await rm(socketDir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The zygote takes what is left with it, so this only gives the polite ones their time. */
+async function untilNone(driver: LocalDriver, limit: number): Promise<void> {
+  const end = Date.now() + limit
+  while (driver.count > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+/** An empty folder that only the platform can enter; sockets of an earlier run are gone with it. */
+async function freshSocketDir(dataDir: string): Promise<string> {
+  const inData = join(dataDir, 'run')
+  const longest = join(inData, `${'x'.repeat(48)}.sock`)
+  const folder = longest.length <= MAX_SOCKET_PATH ? inData : join(tmpdir(), newId('fp'))
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  return folder
+}

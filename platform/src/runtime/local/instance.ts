@@ -1,0 +1,90 @@
+import type { Endpoint, Phase } from '@fp/scaler'
+import { untilReady } from '@fp/scaler'
+import { request } from 'node:http'
+import type { AppFailureReport } from '../runtime.ts'
+import type { Exited, InstanceEvent } from './protocol.ts'
+
+export type InstanceState = 'starting' | 'ready' | 'stopping'
+
+export interface InstanceHooks {
+  /** A phase was reached, or it is ready. */
+  progress(instance: Instance): void
+  /** It has ended, wanted or not; `failure` when not. */
+  ended(instance: Instance, failure: AppFailureReport | undefined): void
+}
+
+/** One process of an app, from its start order to its end. */
+export class Instance {
+  readonly id: string
+  readonly endpoint: Endpoint
+  readonly phases: Phase[] = []
+  state: InstanceState = 'starting'
+  readonly #socket: string
+  readonly #hooks: InstanceHooks
+  readonly #gone = new AbortController()
+  #failure: AppFailureReport | undefined
+
+  constructor(id: string, socket: string, hooks: InstanceHooks) {
+    this.id = id
+    this.#socket = socket
+    this.#hooks = hooks
+    this.endpoint = { id, url: new URL(`unix:${encodeURI(socket)}`) }
+  }
+
+  handle(event: InstanceEvent): void {
+    if (event.event === 'phase') this.#phase(event.phase, event.ms)
+    else if (event.event === 'failed') this.#failure = fullReport(event.failure)
+    else if (event.event === 'exited') this.#exited(event)
+  }
+
+  #phase(name: string, at: number): void {
+    this.phases.push({ name, at })
+    if (name === 'ready') void this.#confirm()
+    else this.#hooks.progress(this)
+  }
+
+  /** Readiness is an HTTP answer of the endpoint itself; the runner's word only says when to ask. */
+  async #confirm(): Promise<void> {
+    try {
+      await untilReady((signal) => answers(this.#socket, signal), { signal: this.#gone.signal })
+    } catch {
+      return
+    }
+    if (this.state !== 'starting') return
+    this.state = 'ready'
+    this.#hooks.progress(this)
+  }
+
+  #exited(event: Exited): void {
+    this.#gone.abort(new Error(event.message))
+    const wanted = this.state === 'stopping'
+    this.#hooks.ended(this, wanted ? undefined : (this.#failure ?? crashReport(event)))
+  }
+}
+
+/** Any answer to the runner's own readiness path. */
+function answers(socketPath: string, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const probe = request({ socketPath, path: '/_fp/ready', method: 'GET', signal, agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode === 204)
+    })
+    probe.once('error', reject)
+    probe.end()
+  })
+}
+
+export function fullReport(failure: Partial<AppFailureReport> & { code: string; message: string }): AppFailureReport {
+  return {
+    code: failure.code,
+    message: failure.message,
+    traceback: failure.traceback ?? null,
+    file: failure.file ?? null,
+    line: failure.line ?? null,
+  }
+}
+
+function crashReport(event: Exited): AppFailureReport {
+  const code = event.reason === 'out_of_memory' ? 'FP_APP_OUT_OF_MEMORY' : 'FP_APP_CRASHED'
+  return { code, message: event.message, traceback: null, file: null, line: null }
+}

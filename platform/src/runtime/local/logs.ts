@@ -1,0 +1,59 @@
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A log that has grown beyond this is put aside at the app's next start; one older part is kept. */
+const ROTATE_BYTES = 1024 * 1024
+/** As much of the end as is ever shown. */
+const TAIL_BYTES = 256 * 1024
+
+/** What apps write to stdout and stderr: one file an app. */
+export class AppLogs {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** The file to write to, rotated if it is time. */
+  async prepare(appId: string): Promise<string> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const path = this.#path(appId)
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => 0,
+    )
+    if (size > ROTATE_BYTES) await rename(path, `${path}.1`)
+    return path
+  }
+
+  async tail(appId: string, lines: number): Promise<string[]> {
+    const text = await readEnd(this.#path(appId))
+    const kept = text.split('\n').slice(0, -1)
+    if (kept.length >= lines) return kept.slice(-lines)
+    const older = (await readEnd(`${this.#path(appId)}.1`)).split('\n').slice(0, -1)
+    return [...older, ...kept].slice(-lines)
+  }
+
+  async remove(appId: string): Promise<void> {
+    for (const path of [this.#path(appId), `${this.#path(appId)}.1`]) await rm(path, { force: true })
+  }
+
+  #path(appId: string): string {
+    return join(this.#folder, `${appId}.log`)
+  }
+}
+
+/** The last TAIL_BYTES, from the first whole line on. Empty when there is no such file. */
+async function readEnd(path: string): Promise<string> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (!file) return ''
+  try {
+    const { size } = await file.stat()
+    const start = Math.max(0, size - TAIL_BYTES)
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(size - start), position: start })
+    const text = buffer.subarray(0, bytesRead).toString('utf8')
+    return start > 0 ? text.slice(text.indexOf('\n') + 1) : text
+  } finally {
+    await file.close()
+  }
+}

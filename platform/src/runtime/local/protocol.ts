@@ -1,0 +1,60 @@
+import type { AppFailureReport } from '../runtime.ts'
+
+/** The zygote's messages: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
+export interface StartOrder {
+  readonly op: 'start'
+  readonly id: string
+  readonly mode: 'serve' | 'check'
+  readonly socket?: string
+  readonly app_dir: string
+  readonly entrypoint: string
+  readonly env: Readonly<Record<string, string>>
+  readonly log: string
+  readonly uid: number
+  readonly gid: number
+  readonly limits: Limits
+}
+
+export interface Limits {
+  readonly memory_bytes: number
+  readonly pids: number
+  readonly file_bytes: number
+  readonly tmp_bytes: number
+  readonly open_files: number
+  readonly start_seconds: number
+}
+
+export type Order = StartOrder | { op: 'stop'; id: string; grace_ms: number } | { op: 'kill'; id: string }
+
+export interface SandboxReport {
+  readonly means: Readonly<Record<string, boolean>>
+  readonly missing: readonly { mean: string; why: string; effect: string }[]
+  /** Whether foreign code may run here. */
+  readonly minimum: boolean
+}
+
+export interface Hello {
+  readonly event: 'hello'
+  readonly pid: number
+  readonly python: string
+  readonly sandbox: SandboxReport
+}
+
+export interface Exited {
+  readonly event: 'exited'
+  readonly id: string
+  readonly code: number | null
+  readonly signal: string | null
+  readonly reason: 'stopped' | 'exited' | 'crashed' | 'out_of_memory' | 'killed'
+  readonly message: string
+}
+
+/** What happens to one started instance. `exited` is always the last, and comes exactly once. */
+export type InstanceEvent =
+  | { readonly event: 'started'; readonly id: string; readonly pid: number }
+  | { readonly event: 'phase'; readonly id: string; readonly phase: string; readonly ms: number }
+  | { readonly event: 'checked'; readonly id: string; readonly kind: string; readonly variable: string }
+  | { readonly event: 'failed'; readonly id: string; readonly failure: Partial<AppFailureReport> & { code: string; message: string } }
+  | Exited
+
+export type ZygoteEvent = Hello | InstanceEvent

@@ -1,0 +1,91 @@
+import PQueue from 'p-queue'
+import { systemClock, type Clock } from './clock.ts'
+import { ScalerError } from './errors.ts'
+import type { Observer } from './observer.ts'
+import { Target, type TargetContext } from './target.ts'
+import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
+
+/** Many targets that fall idle at once are scaled down this many at a time. */
+const CONCURRENT_SCALE_DOWNS = 8
+
+export const DEFAULT_POLICY: TargetPolicy = {
+  concurrency: 0,
+  queueDepth: 1_000,
+  queueBytes: 256 * 1024 * 1024,
+  minReplicas: 0,
+  maxReplicas: 1,
+  readinessTimeout: 60_000,
+  idleTimeout: 15 * 60_000,
+}
+
+export interface ActivatorOptions {
+  readonly driver: Driver
+  /** Asked at each decision, so that a changed policy holds from the next one on. Synchronous and cheap. */
+  readonly policy?: (key: TargetKey) => TargetPolicy
+  readonly clock?: Clock
+  readonly observer?: Observer
+}
+
+/** Starts watching the driver and adopts the targets that already run. */
+export async function createActivator(options: ActivatorOptions): Promise<Activator> {
+  const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
+  const targets = new Map<TargetKey, Target>()
+  const downs = new PQueue({ concurrency: CONCURRENT_SCALE_DOWNS })
+  const stopping = new AbortController()
+  let closed = false
+
+  const context: TargetContext = {
+    clock,
+    observer,
+    policy,
+    scaleUp: (key, replicas) => driver.scale(key, replicas, { signal: stopping.signal }),
+    scaleDown: (key) =>
+      downs.add(async () => {
+        if (closed) throw closedError()
+        await driver.scale(key, 0, { signal: stopping.signal })
+      }),
+    forget(target) {
+      // A retired target may outlive its place here; the one that took it is not to be forgotten.
+      if (targets.get(target.key) === target) targets.delete(target.key)
+    },
+  }
+
+  function targetOf(key: TargetKey): Target {
+    let target = targets.get(key)
+    if (!target) targets.set(key, (target = new Target(key, context)))
+    return target
+  }
+
+  const watch = await driver.watch((key, state) => {
+    if (closed) return
+    const target = targets.get(key)
+    if (target) target.update(state)
+    else if (state.ready.length > 0) targetOf(key).update(state)
+  })
+
+  return {
+    async acquire(key, acquireOptions = {}) {
+      if (closed) throw closedError()
+      // Before a target is made for it: nobody would ever forget one that was not asked for.
+      acquireOptions.signal?.throwIfAborted()
+      return targetOf(key).acquire(acquireOptions)
+    },
+    stats: (key) => targets.get(key)?.stats(),
+    sleep: async (key) => (await targets.get(key)?.sleep()) ?? true,
+    retire: async (key, retireOptions = {}) => targetOf(key).retire(retireOptions.signal),
+    report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),
+    async close(closeOptions = {}) {
+      closed = true
+      for (const target of targets.values()) target.close(closedError())
+      await Promise.all([...targets.values()].map((target) => target.drained(closeOptions.signal)))
+      stopping.abort(closedError())
+      await watch[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function closedError(): ScalerError {
+  return new ScalerError('SCALER_CLOSED', 'The activator is shutting down. Try again shortly.', {
+    retryAfter: 1,
+  })
+}

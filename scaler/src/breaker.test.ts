@@ -1,0 +1,264 @@
+import { describe, expect, test } from 'vitest'
+import { Breaker, type EnterOptions } from './breaker.ts'
+import { settle } from './drivers/fake/index.ts'
+import type { ScalerError } from './errors.ts'
+
+interface Entry {
+  readonly promise: Promise<() => void>
+  leave: (() => void) | undefined
+  error: unknown
+}
+
+function breakerOf(limits: { depth?: number; bytes?: number } = {}) {
+  const breaker = new Breaker(() => ({ depth: 1_000, bytes: Infinity, ...limits }))
+  const grants: string[] = []
+  function enter(name = '', options: EnterOptions = {}): Entry {
+    const promise = breaker.enter(options, () => void grants.push(name)).then((place) => place.leave)
+    const entry: Entry = { promise, leave: undefined, error: undefined }
+    promise.then(
+      (leave) => (entry.leave = leave),
+      (error: unknown) => (entry.error = error),
+    )
+    return entry
+  }
+  return { breaker, enter, grants }
+}
+
+const code = (entry: Entry | undefined): string | undefined => (entry?.error as ScalerError | undefined)?.code
+
+describe('capacity', () => {
+  test('0 lets all wait', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    enter('a')
+    enter('b')
+    await settle()
+    expect(grants).toEqual([])
+    expect(breaker.queued).toBe(2)
+  })
+
+  test('going up grants as many places as are new', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    for (const name of ['a', 'b', 'c', 'd']) enter(name)
+    breaker.setCapacity(1)
+    await settle()
+    expect(grants).toEqual(['a'])
+    breaker.setCapacity(3)
+    await settle()
+    expect(grants).toEqual(['a', 'b', 'c'])
+    expect(breaker.queued).toBe(1)
+  })
+
+  test('going down lets those who run end, and grants nothing until they are fewer', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    breaker.setCapacity(3)
+    const running = ['a', 'b', 'c'].map((name) => enter(name))
+    await settle()
+    breaker.setCapacity(1)
+    enter('d')
+    running[0]?.leave?.()
+    running[1]?.leave?.()
+    await settle()
+    expect(grants).toEqual(['a', 'b', 'c'])
+    running[2]?.leave?.()
+    await settle()
+    expect(grants).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  test('to 0 and back keeps places that are held', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    breaker.setCapacity(1)
+    const first = enter('a')
+    await settle()
+    breaker.setCapacity(0)
+    enter('b')
+    await settle()
+    breaker.setCapacity(1)
+    await settle()
+    expect(grants).toEqual(['a'])
+    first.leave?.()
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+  })
+
+  test('Infinity grants everything at once, and bounds again afterwards', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    const entries = Array.from({ length: 100 }, () => enter())
+    breaker.setCapacity(Infinity)
+    await settle()
+    expect(grants).toHaveLength(100)
+    expect(breaker.queued).toBe(0)
+    breaker.setCapacity(1)
+    enter()
+    for (const entry of entries) entry.leave?.()
+    await settle()
+    expect(grants).toHaveLength(101)
+    enter()
+    await settle()
+    expect(breaker.queued).toBe(1)
+  })
+})
+
+describe('queue', () => {
+  test('is first in, first out, also for one that comes when a place falls free', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    breaker.setCapacity(1)
+    const first = enter('a')
+    await settle()
+    enter('b')
+    first.leave?.()
+    enter('c')
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+    expect(breaker.queued).toBe(1)
+  })
+
+  test('refuses the one above its depth with a Retry-After', async () => {
+    const { breaker, enter } = breakerOf({ depth: 2 })
+    enter()
+    enter()
+    const third = enter()
+    await settle()
+    expect(third.error).toMatchObject({ code: 'SCALER_QUEUE_FULL', statusCode: 503, retryAfter: 1 })
+    expect(breaker.queued).toBe(2)
+  })
+
+  test('refuses bytes above its limit, and counts none of a refused request', async () => {
+    const { enter } = breakerOf({ bytes: 100 })
+    enter('a', { bytes: 60 })
+    const tooMuch = enter('b', { bytes: 41 })
+    const fits = enter('c', { bytes: 40 })
+    const full = enter('d', { bytes: 1 })
+    const empty = enter('e')
+    await settle()
+    expect([tooMuch, fits, full, empty].map(code)).toEqual([
+      'SCALER_QUEUE_FULL',
+      undefined,
+      'SCALER_QUEUE_FULL',
+      undefined,
+    ])
+  })
+
+  test('bytes and depth are free again in the turn of an abort, a refusal and a grant', async () => {
+    const { breaker, enter } = breakerOf({ depth: 1, bytes: 10 })
+    const abort = new AbortController()
+    const aborted = enter('a', { bytes: 10, signal: abort.signal })
+    abort.abort(new Error('gone'))
+    expect(breaker.queued).toBe(0)
+
+    const refused = enter('b', { bytes: 10 })
+    breaker.refuse(new Error('refused'))
+    expect(breaker.queued).toBe(0)
+
+    const granted = enter('c', { bytes: 10 })
+    breaker.setCapacity(1)
+    expect(breaker.queued).toBe(0)
+
+    const waits = enter('d', { bytes: 10 })
+    const full = enter('e', { bytes: 0 })
+    await settle()
+    expect(aborted.error).toEqual(new Error('gone'))
+    expect(refused.error).toEqual(new Error('refused'))
+    expect(granted.leave).toBeDefined()
+    expect(waits.error).toBeUndefined()
+    expect(code(full)).toBe('SCALER_QUEUE_FULL')
+  })
+
+  test('a place given back in this turn is a place: depth 0 does not refuse the next one', async () => {
+    const { breaker, enter, grants } = breakerOf({ depth: 0, bytes: 0 })
+    breaker.setCapacity(1)
+    const first = enter('a')
+    await settle()
+    first.leave?.()
+    const second = enter('b', { bytes: 5 })
+    const third = enter('c')
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+    expect(second.leave).toBeDefined()
+    expect(code(third)).toBe('SCALER_QUEUE_FULL')
+  })
+
+  test('refuse rejects all who wait and none who run', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    breaker.setCapacity(1)
+    const runs = enter('a')
+    const waits = [enter('b'), enter('c')]
+    await settle()
+    breaker.refuse(new Error('over'))
+    await settle()
+    expect(waits.map((entry) => entry.error)).toEqual([new Error('over'), new Error('over')])
+    enter('d')
+    await settle()
+    expect(grants).toEqual(['a'])
+    runs.leave?.()
+    await settle()
+    expect(grants).toEqual(['a', 'd'])
+  })
+
+  test('a place can be given back once only', async () => {
+    const { breaker, enter, grants } = breakerOf({ depth: 0 })
+    breaker.setCapacity(1)
+    const first = enter('a')
+    await settle()
+    first.leave?.()
+    first.leave?.()
+    await settle()
+    enter('b')
+    const third = enter('c')
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+    expect(code(third)).toBe('SCALER_QUEUE_FULL')
+  })
+})
+
+describe('abort', () => {
+  test('before entering rejects at once, whatever is free', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    breaker.setCapacity(1)
+    const entry = enter('a', { signal: AbortSignal.abort(new Error('gone')) })
+    await settle()
+    expect(entry.error).toEqual(new Error('gone'))
+    expect(grants).toEqual([])
+  })
+
+  test('while waiting leaves at once and lets the next one through', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    const abort = new AbortController()
+    enter('a', { signal: abort.signal })
+    enter('b')
+    abort.abort()
+    expect(breaker.queued).toBe(1)
+    breaker.setCapacity(1)
+    await settle()
+    expect(grants).toEqual(['b'])
+  })
+
+  test('in the turn of the grant never frees a place that is held', async () => {
+    const { breaker, enter, grants } = breakerOf()
+    const abort = new AbortController()
+    const first = enter('a', { signal: abort.signal })
+    enter('b')
+    breaker.setCapacity(1)
+    abort.abort()
+    await settle()
+    expect(grants).toEqual(['a'])
+    const leave = await first.promise
+    leave()
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+  })
+
+  test.each([0, 1, 2, 3, 4, 5, 6])('%i microtasks after the grant never frees a place that is held', async (turns) => {
+    const { breaker, enter, grants } = breakerOf()
+    const abort = new AbortController()
+    const first = enter('a', { signal: abort.signal })
+    enter('b')
+    breaker.setCapacity(1)
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    abort.abort()
+    await settle()
+    expect(grants).toEqual(['a'])
+    ;(await first.promise)()
+    await settle()
+    expect(grants).toEqual(['a', 'b'])
+  })
+})

@@ -1,0 +1,23 @@
+/** Time as the library sees it; tests drive their own. */
+export interface Clock {
+  /** Milliseconds, monotonic. */
+  now(): number
+  /** Calls `fn` once after `ms`; the returned function cancels. Must not keep the process alive. */
+  schedule(ms: number, fn: () => void): () => void
+}
+
+/** setTimeout fires at once above this; longer waits are cut into pieces. */
+const MAX_DELAY = 2_147_483_647
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  schedule(ms, fn) {
+    let timer: NodeJS.Timeout
+    const arm = (left: number): void => {
+      timer = setTimeout(() => (left > MAX_DELAY ? arm(left - MAX_DELAY) : fn()), Math.min(left, MAX_DELAY))
+      timer.unref()
+    }
+    arm(ms)
+    return () => clearTimeout(timer)
+  },
+}

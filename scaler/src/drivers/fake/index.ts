@@ -1,0 +1,73 @@
+import type { Driver, Endpoint, Failure, Phase, TargetKey, TargetState } from '../../types.ts'
+export { FakeClock, settle } from './clock.ts'
+
+export interface ScaleCall {
+  readonly key: TargetKey
+  readonly replicas: number
+}
+
+/** A driver without processes: the test says when a target is ready, fails or goes away. */
+export class FakeDriver implements Driver {
+  readonly name = 'fake'
+  readonly calls: ScaleCall[] = []
+  /** Called for each scale; a returned promise delays its acceptance. */
+  onScale: ((call: ScaleCall) => Promise<void> | void) | undefined
+  /** As in a cluster: a scale to zero is accepted long before the endpoints stop being reported. `crash` ends them. */
+  lingers = false
+  readonly #ready = new Map<TargetKey, Endpoint[]>()
+  readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
+  #sequence = 0
+
+  async scale(key: TargetKey, replicas: number, options: { signal: AbortSignal }): Promise<void> {
+    options.signal.throwIfAborted()
+    const call = { key, replicas }
+    this.calls.push(call)
+    if (replicas === 0 && !this.lingers) this.#set(key, [])
+    await this.onScale?.(call)
+  }
+
+  watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable> {
+    this.#watchers.add(onChange)
+    for (const [key, ready] of this.#ready) onChange(key, { ready })
+    return Promise.resolve({
+      [Symbol.asyncDispose]: () => {
+        this.#watchers.delete(onChange)
+        return Promise.resolve()
+      },
+    })
+  }
+
+  get watchers(): number {
+    return this.#watchers.size
+  }
+
+  /** Makes a target ready with this many new endpoints, in place of those it had. */
+  ready(key: TargetKey, count = 1, phases?: readonly Phase[]): Endpoint[] {
+    const endpoints = Array.from({ length: count }, () => {
+      const id = `${key}-${++this.#sequence}`
+      return { id, url: new URL(`http://127.0.0.1/${id}`) }
+    })
+    this.#set(key, endpoints, phases ? { phases } : {})
+    return endpoints
+  }
+
+  fail(key: TargetKey, failure: Failure): void {
+    this.#set(key, [], { failure })
+  }
+
+  /** All endpoints go away without being told to. */
+  crash(key: TargetKey): void {
+    this.#set(key, [])
+  }
+
+  /** Says something, whatever the fake's own books hold: late and contradictory news. */
+  emit(key: TargetKey, state: TargetState): void {
+    for (const watcher of [...this.#watchers]) watcher(key, state)
+  }
+
+  #set(key: TargetKey, ready: Endpoint[], rest: Omit<TargetState, 'ready'> = {}): void {
+    if (ready.length > 0) this.#ready.set(key, ready)
+    else this.#ready.delete(key)
+    this.emit(key, { ready, ...rest })
+  }
+}

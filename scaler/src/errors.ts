@@ -1,0 +1,40 @@
+import type { Failure } from './types.ts'
+
+/** Stable codes and the HTTP status each maps to. The only place that knows. */
+export const SCALER_STATUS = {
+  SCALER_QUEUE_FULL: 503,
+  SCALER_CLOSED: 503,
+  SCALER_RETIRED: 503,
+  SCALER_WAKE_TIMEOUT: 504,
+  SCALER_TARGET_FAILED: 502,
+  /** The endpoint closed the connection before it answered. */
+  SCALER_UPSTREAM_RESET: 502,
+  SCALER_UPSTREAM_REFUSED: 502,
+  SCALER_UPSTREAM_TIMEOUT: 504,
+} as const
+
+export type ScalerErrorCode = keyof typeof SCALER_STATUS
+
+export class ScalerError extends Error {
+  override readonly name = 'ScalerError'
+  readonly code: ScalerErrorCode
+  /** The driver's reason, for SCALER_TARGET_FAILED. */
+  readonly failure: Failure | undefined
+  /** Seconds after which a retry may help, for the 503s. */
+  readonly retryAfter: number | undefined
+
+  constructor(
+    code: ScalerErrorCode,
+    message: string,
+    options: { failure?: Failure; retryAfter?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.failure = options.failure
+    this.retryAfter = options.retryAfter
+  }
+
+  get statusCode(): number {
+    return SCALER_STATUS[this.code]
+  }
+}

@@ -1,0 +1,69 @@
+import { Pool } from 'undici'
+import type { Endpoint } from '../types.ts'
+
+/** An unused pool is closed at the second sweep that finds it so. */
+const SWEEP_INTERVAL = 10_000
+/** Below the 5 s after which uvicorn closes a silent connection, so that no request meets a closing socket. */
+const KEEP_ALIVE = 4_000
+
+export interface PoolTimeouts {
+  /** Until the response head; ms. */
+  readonly headers: number
+  readonly connect: number
+}
+
+/** Keep-alive connections to endpoints, one pool an endpoint. */
+export class EndpointPools {
+  readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
+  readonly #timeouts: PoolTimeouts
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor(timeouts: PoolTimeouts) {
+    this.#timeouts = timeouts
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
+  }
+
+  get size(): number {
+    return this.#pools.size
+  }
+
+  of(endpoint: Endpoint): Pool {
+    let entry = this.#pools.get(endpoint.id)
+    if (!entry) this.#pools.set(endpoint.id, (entry = { pool: this.#open(endpoint), used: true }))
+    entry.used = true
+    return entry.pool
+  }
+
+  async destroy(): Promise<void> {
+    clearInterval(this.#sweeper)
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()))
+    this.#pools.clear()
+  }
+
+  #open(endpoint: Endpoint): Pool {
+    const socketPath = socketPathOf(endpoint.url)
+    return new Pool(socketPath ? 'http://app' : endpoint.url.origin, {
+      connect: { timeout: this.#timeouts.connect, ...(socketPath ? { socketPath } : {}) },
+      headersTimeout: this.#timeouts.headers,
+      // A stream may be silent for as long as it likes; the client's end of it is what ends it.
+      bodyTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE,
+      keepAliveMaxTimeout: KEEP_ALIVE,
+    })
+  }
+
+  #sweep(): void {
+    for (const [id, entry] of this.#pools) {
+      const busy = entry.used || entry.pool.stats.running > 0 || entry.pool.stats.pending > 0
+      entry.used = false
+      if (busy) continue
+      this.#pools.delete(id)
+      entry.pool.close().catch(() => undefined)
+    }
+  }
+}
+
+/** The path of a `unix:` endpoint. */
+export function socketPathOf(url: URL): string | undefined {
+  return url.protocol === 'unix:' ? decodeURIComponent(url.pathname) : undefined
+}

@@ -1,0 +1,19 @@
+export { createActivator, DEFAULT_POLICY, type ActivatorOptions } from './activator.ts'
+export { systemClock, type Clock } from './clock.ts'
+export { ScalerError, SCALER_STATUS, type ScalerErrorCode } from './errors.ts'
+export type { Observer } from './observer.ts'
+export { PROBE_INTERVAL, untilReady } from './readiness.ts'
+export type {
+  AcquireOptions,
+  Activator,
+  Driver,
+  Endpoint,
+  Failure,
+  Lease,
+  Phase,
+  TargetKey,
+  TargetPhase,
+  TargetPolicy,
+  TargetState,
+  TargetStats,
+} from './types.ts'

@@ -1,0 +1,368 @@
+import { Breaker } from './breaker.ts'
+import type { Clock } from './clock.ts'
+import { ScalerError } from './errors.ts'
+import type { Observer } from './observer.ts'
+import { EndpointSet } from './picker.ts'
+import type {
+  AcquireOptions,
+  Endpoint,
+  Failure,
+  Lease,
+  Phase,
+  TargetKey,
+  TargetPhase,
+  TargetPolicy,
+  TargetState,
+  TargetStats,
+} from './types.ts'
+
+/** What a target needs of the activator around it. */
+export interface TargetContext {
+  readonly clock: Clock
+  readonly observer: Observer
+  policy(key: TargetKey): TargetPolicy
+  scaleUp(key: TargetKey, replicas: number): Promise<void>
+  /** Bounded: many targets that fall idle at once do not stampede the driver. */
+  scaleDown(key: TargetKey): Promise<void>
+  /** Nothing is known or owed any more; the target may be dropped. */
+  forget(target: Target): void
+}
+
+/** After a failed wake the same failure is answered at once for this long: a crashing app is not started per request. */
+const FAILURE_BACKOFF = 1_000
+
+/**
+ * The state machine of one target: asleep → waking → awake → draining → asleep. A generation is one life from a wake
+ * to the scale-down that ends it; whatever was decided for an older generation is void.
+ */
+export class Target {
+  readonly key: TargetKey
+  readonly #context: TargetContext
+  readonly #breaker: Breaker
+  readonly #endpoints = new EndpointSet()
+  #phase: TargetPhase = 'asleep'
+  #generation = 0
+  #leases = 0
+  #retired = false
+  #failure: { value: Failure; until: number } | undefined
+  #wakeBegan = 0
+  #phases: readonly Phase[] = []
+  /** Scale calls of one target never overlap: each waits for the one before. */
+  #scaling: Promise<void> = Promise.resolve()
+  #cancelReadiness: (() => void) | undefined
+  #cancelIdle: (() => void) | undefined
+  readonly #onDrained = new Set<() => void>()
+
+  constructor(key: TargetKey, context: TargetContext) {
+    this.key = key
+    this.#context = context
+    this.#breaker = new Breaker(() => {
+      const policy = context.policy(key)
+      return { depth: policy.queueDepth, bytes: policy.queueBytes }
+    })
+  }
+
+  get leases(): number {
+    return this.#leases
+  }
+
+  stats(): TargetStats {
+    return {
+      phase: this.#phase,
+      inFlight: this.#leases,
+      queued: this.#breaker.queued,
+      endpoints: this.#endpoints.size,
+      generation: this.#generation,
+      phases: this.#phases,
+      ...(this.#failure ? { failure: this.#failure.value } : {}),
+    }
+  }
+
+  async acquire(options: AcquireOptions): Promise<Lease> {
+    options.signal?.throwIfAborted()
+    if (this.#retired) throw retired()
+    const failure = this.#failure
+    if (failure && this.#context.clock.now() < failure.until) throw failed(failure.value)
+
+    this.#stopIdle()
+    const began = this.#context.clock.now()
+    const cold = this.#phase !== 'awake'
+    // Counted in the instant of the grant: a sleep, a retirement or a close in the same turn sees the lease.
+    const place = this.#breaker.enter(options, () => {
+      this.#leases++
+      return this.#endpoints.pick(this.#concurrency())
+    })
+    if (this.#phase === 'asleep') this.#wake()
+    else if (this.#phase === 'draining') this.#limitDrain()
+    try {
+      const { taken, leave } = await place
+      return this.#lease(taken, leave, cold ? this.#context.clock.now() - began : undefined)
+    } catch (error) {
+      const full = error instanceof ScalerError && error.code === 'SCALER_QUEUE_FULL'
+      if (full) this.#context.observer.queueFull?.(this.key)
+      this.#rest()
+      throw error
+    }
+  }
+
+  /** The driver's word. Endpoints are taken over before capacity, so that no grant finds an empty set. */
+  update(state: TargetState): void {
+    this.#endpoints.replace(state.ready)
+    // What a driver still says of a dying generation is void: its endpoints are never given out again.
+    if (this.#phase === 'draining') return this.#endpoints.dropAll()
+    this.#setCapacity()
+    if (state.phases) this.#phases = state.phases
+    if (this.#endpoints.size > 0) this.#becomeAwake()
+    else if (this.#phase === 'waking' && state.failure) this.#fail(state.failure)
+    else if (this.#phase === 'awake') {
+      // A running target that ended may well start again: its failure is told, not held against the next request.
+      if (state.failure) this.#context.observer.failed?.(this.key, state.failure)
+      this.#lostAll()
+    } else if (this.#phase === 'asleep') this.#forgetIfUnused()
+  }
+
+  report(endpointId: string, fault: 'refused' | 'timeout'): void {
+    if (fault === 'timeout') {
+      this.#endpoints.suspect(endpointId)
+      return
+    }
+    if (!this.#endpoints.drop(endpointId)) return
+    this.#setCapacity()
+    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#lostAll()
+  }
+
+  /** Compare-and-swap on the generation: false when it is in use, or was woken anew meanwhile. */
+  async sleep(generation = this.#generation): Promise<boolean> {
+    const mayNot = this.#generation !== generation || this.#leases > 0 || this.#breaker.queued > 0
+    if (mayNot || this.#phase === 'waking') return false
+    if (this.#phase === 'awake') await this.#drain()
+    return true
+  }
+
+  /** See Activator.retire. */
+  async retire(signal?: AbortSignal): Promise<void> {
+    this.#retired = true
+    this.#stopIdle()
+    this.#breaker.refuse(retired())
+    if (this.#leases > 0) await this.drained(signal)
+    if (this.#phase !== 'asleep') await this.#drain()
+    this.#context.forget(this)
+  }
+
+  /** Resolves once no lease is out, or the signal fires. */
+  drained(signal?: AbortSignal): Promise<void> {
+    if (this.#leases === 0 || signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#onDrained.delete(done)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#onDrained.add(done)
+      signal?.addEventListener('abort', done, { once: true })
+    })
+  }
+
+  /** Stops every timer and refuses all who wait; running replicas are left alone. */
+  close(reason: Error): void {
+    this.#retired = true
+    this.#stopIdle()
+    this.#stopReadiness()
+    this.#breaker.refuse(reason)
+  }
+
+  #lease(
+    picked: { endpoint: Endpoint; leave: () => void },
+    leave: () => void,
+    waited: number | undefined,
+  ): Lease {
+    let released = false
+    const release = (): void => {
+      if (released) return
+      released = true
+      picked.leave()
+      leave()
+      this.#leases--
+      if (this.#leases > 0) return
+      for (const done of [...this.#onDrained]) done()
+      this.#rest()
+    }
+    return {
+      endpoint: picked.endpoint,
+      ...(waited === undefined ? {} : { coldStart: { waited, phases: this.#phases } }),
+      release,
+      [Symbol.dispose]: release,
+    }
+  }
+
+  #wake(): void {
+    const generation = ++this.#generation
+    const policy = this.#context.policy(this.key)
+    this.#phase = 'waking'
+    this.#failure = undefined
+    this.#phases = []
+    this.#wakeBegan = this.#context.clock.now()
+    this.#context.observer.waking?.(this.key)
+    this.#stopReadiness()
+    this.#cancelReadiness = this.#context.clock.schedule(policy.readinessTimeout, () =>
+      this.#wakeTimedOut(generation),
+    )
+    // Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave.
+    this.#enqueueScale(() => this.#context.scaleUp(this.key, Math.max(1, policy.minReplicas))).catch(
+      (error: Error) => {
+        if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
+        this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
+      },
+    )
+  }
+
+  #becomeAwake(): void {
+    if (this.#phase === 'awake') return
+    const wasWaking = this.#phase === 'waking'
+    this.#phase = 'awake'
+    this.#failure = undefined
+    this.#stopReadiness()
+    if (wasWaking) {
+      const waited = this.#context.clock.now() - this.#wakeBegan
+      this.#context.observer.awake?.(this.key, { waited, phases: this.#phases })
+    } else {
+      this.#generation++
+    }
+    this.#armIdle()
+  }
+
+  /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
+  #lostAll(): void {
+    this.#stopIdle()
+    this.#phase = 'asleep'
+    this.#wakeOrForget()
+  }
+
+  #wakeTimedOut(generation: number): void {
+    if (this.#generation !== generation || this.#phase !== 'waking') return
+    const reason = this.#timedOut()
+    this.#giveUp({ code: reason.code, message: reason.message }, reason)
+  }
+
+  /** A driver that hangs while it scales down must not hold the requests for the next generation for ever. */
+  #limitDrain(): void {
+    const { readinessTimeout } = this.#context.policy(this.key)
+    this.#cancelReadiness ??= this.#context.clock.schedule(readinessTimeout, () => {
+      this.#stopReadiness()
+      this.#breaker.refuse(this.#timedOut())
+    })
+  }
+
+  #timedOut(): ScalerError {
+    const seconds = this.#context.policy(this.key).readinessTimeout / 1000
+    return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${seconds} s.`)
+  }
+
+  #fail(failure: Failure): void {
+    this.#giveUp(failure, failed(failure))
+  }
+
+  #giveUp(failure: Failure, reason: ScalerError): void {
+    this.#failure = { value: failure, until: this.#context.clock.now() + FAILURE_BACKOFF }
+    this.#breaker.refuse(reason)
+    this.#context.observer.failed?.(this.key, failure)
+    // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.
+    this.#drain().catch(() => undefined)
+  }
+
+  async #drain(): Promise<void> {
+    this.#stopIdle()
+    this.#stopReadiness()
+    const generation = ++this.#generation
+    this.#phase = 'draining'
+    this.#endpoints.dropAll()
+    this.#setCapacity()
+    try {
+      await this.#enqueueScale(() => this.#context.scaleDown(this.key))
+    } catch (error) {
+      if (this.#generation === generation) this.#undrain()
+      throw error
+    }
+    if (this.#generation !== generation) return
+    this.#stopReadiness()
+    this.#phase = 'asleep'
+    if (!this.#failure) this.#context.observer.asleep?.(this.key)
+    this.#wakeOrForget()
+  }
+
+  /** The driver would not scale down: what it last reported still runs, and may fall idle again. */
+  #undrain(): void {
+    this.#stopReadiness()
+    this.#phase = 'asleep'
+    this.#endpoints.revive()
+    this.#setCapacity()
+    if (this.#endpoints.size > 0) this.#becomeAwake()
+    else this.#wakeOrForget()
+  }
+
+  #enqueueScale(scale: () => Promise<void>): Promise<void> {
+    const result = this.#scaling.then(scale)
+    this.#scaling = result.catch(() => undefined)
+    return result
+  }
+
+  #setCapacity(): void {
+    this.#breaker.setCapacity(this.#endpoints.size === 0 ? 0 : this.#endpoints.size * this.#concurrency())
+  }
+
+  /** How many leases one endpoint may have out. */
+  #concurrency(): number {
+    const { concurrency } = this.#context.policy(this.key)
+    return concurrency === 0 ? Infinity : concurrency
+  }
+
+  /** After each lease and each failed acquire: perhaps nobody needs the target any more. */
+  #rest(): void {
+    if (this.#phase === 'asleep') this.#forgetIfUnused()
+    else this.#armIdle()
+  }
+
+  #armIdle(): void {
+    const idle = this.#phase === 'awake' && this.#leases === 0 && this.#breaker.queued === 0 && !this.#retired
+    const policy = this.#context.policy(this.key)
+    if (!idle || policy.minReplicas > 0) return
+    this.#stopIdle()
+    const generation = this.#generation
+    this.#cancelIdle = this.#context.clock.schedule(policy.idleTimeout, () => {
+      this.sleep(generation).catch(() => undefined)
+    })
+  }
+
+  #stopIdle(): void {
+    this.#cancelIdle?.()
+    this.#cancelIdle = undefined
+  }
+
+  #stopReadiness(): void {
+    this.#cancelReadiness?.()
+    this.#cancelReadiness = undefined
+  }
+
+  /** Those who waited for the end of a generation go to the next one. */
+  #wakeOrForget(): void {
+    if (this.#breaker.queued > 0 && !this.#retired) this.#wake()
+    else this.#forgetIfUnused()
+  }
+
+  /**
+   * A target that sleeps costs nothing: it is made anew by the next request. Not while the driver still reports
+   * endpoints of the last generation: nobody else would know that they are dying.
+   */
+  #forgetIfUnused(): void {
+    const used = this.#failure || this.#leases > 0 || this.#breaker.queued > 0 || this.#endpoints.lingering
+    if (!used) this.#context.forget(this)
+  }
+}
+
+function retired(): ScalerError {
+  return new ScalerError('SCALER_RETIRED', 'This target has been replaced or removed.', { retryAfter: 0 })
+}
+
+function failed(failure: Failure): ScalerError {
+  return new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure })
+}
