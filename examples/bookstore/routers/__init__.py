@@ -1,0 +1,1 @@
+"""Which URL does what. Each file has a `router` that app.py includes."""
