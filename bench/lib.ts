@@ -1,0 +1,55 @@
+import { Agent, request } from 'node:http'
+
+export const TRIVIAL_APP = `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def hello() -> dict[str, str]:
+    return {"hello": "world"}
+`
+
+/** The p-th percentile (0–100), nearest rank. */
+export function percentile(values: readonly number[], p: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil((p / 100) * sorted.length) - 1))] ?? NaN
+}
+
+export function ms(value: number): string {
+  return `${value.toFixed(value < 10 ? 2 : 1)} ms`
+}
+
+export function ratio(value: number): string {
+  return `${value.toFixed(2)}x`
+}
+
+export function section(title: string): void {
+  console.log(`\n## ${title}`)
+}
+
+export function row(name: string, ...cells: string[]): void {
+  console.log(`${name.padEnd(58)}${cells.map((cell) => cell.padStart(14)).join('')}`)
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+
+/** One GET over kept-alive connections; ms until its whole answer was there. Rejects unless it is a 200. */
+export function timedGet(target: { port?: number; socketPath?: string; host?: string; path?: string }): Promise<number> {
+  const { port, socketPath, host, path = '/' } = target
+  const began = performance.now()
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { ...(socketPath ? { socketPath } : { host: '127.0.0.1', port }), path, agent, headers: host ? { host } : {} },
+      (response) => {
+        response.resume()
+        response.once('end', () => {
+          if (response.statusCode === 200) resolve(performance.now() - began)
+          else reject(new Error(`status ${response.statusCode}`))
+        })
+      },
+    )
+    sent.once('error', reject)
+    sent.end()
+  })
+}

@@ -1,0 +1,16 @@
+import { startPlatform } from '../e2e/harness/platform.ts'
+import { TestUser } from '../e2e/harness/user.ts'
+import { benchDeploy } from './deploy.ts'
+import { benchIsolation } from './isolation.ts'
+import { benchMemory } from './memory.ts'
+import { benchThroughput } from './throughput.ts'
+import { benchWake } from './wake.ts'
+
+const benches = { wake: benchWake, deploy: benchDeploy, throughput: benchThroughput, isolation: benchIsolation, memory: benchMemory }
+
+const wanted = process.argv.slice(2)
+await using platform = await startPlatform()
+const user = await TestUser.signUp(platform, 'bench')
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length === 0 || wanted.includes(name)) await bench(platform, user)
+}
