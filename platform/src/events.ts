@@ -1,15 +1,19 @@
 import { EventEmitter } from 'node:events'
 import type { AppFailureReport } from './runtime/runtime.ts'
+import type { TargetId } from './runtime/targets.ts'
+
+/** News of one target. It need not be the one that is live: a deployment's new one and those retired are heard of too. */
+export type TargetNews = TargetId
 
 /** News travels up through these; calls only go down. */
 export interface PlatformEvents {
   /** The app answers with another version or another environment from now on, or is gone: routes are looked up anew. */
   'app.routed': [{ appId: string }]
   'app.deleted': [{ appId: string }]
-  /** A live target of the app could not start, or ended without being told to. */
-  'app.failed': [{ appId: string; failure: AppFailureReport }]
-  'app.woke': [{ appId: string }]
-  'app.slept': [{ appId: string }]
+  /** A target of the app could not start, or ended without being told to. */
+  'app.failed': [TargetNews & { failure: AppFailureReport }]
+  'app.woke': [TargetNews]
+  'app.slept': [TargetNews]
   'deployment.live': [{ appId: string; version: number; deploymentId: string }]
 }
 

@@ -247,18 +247,21 @@ describe('abort', () => {
     expect(grants).toEqual(['a', 'b'])
   })
 
-  test.each([0, 1, 2, 3, 4, 5, 6])('%i microtasks after the grant never frees a place that is held', async (turns) => {
-    const { breaker, enter, grants } = breakerOf()
-    const abort = new AbortController()
-    const first = enter('a', { signal: abort.signal })
-    enter('b')
-    breaker.setCapacity(1)
-    for (let turn = 0; turn < turns; turn++) await Promise.resolve()
-    abort.abort()
-    await settle()
-    expect(grants).toEqual(['a'])
-    ;(await first.promise)()
-    await settle()
-    expect(grants).toEqual(['a', 'b'])
-  })
+  test.each([0, 1, 2, 3, 4, 5, 6])(
+    '%i microtasks after the grant never frees a place that is held',
+    async (turns) => {
+      const { breaker, enter, grants } = breakerOf()
+      const abort = new AbortController()
+      const first = enter('a', { signal: abort.signal })
+      enter('b')
+      breaker.setCapacity(1)
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+      abort.abort()
+      await settle()
+      expect(grants).toEqual(['a'])
+      ;(await first.promise)()
+      await settle()
+      expect(grants).toEqual(['a', 'b'])
+    },
+  )
 })

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { EndpointSet } from './picker.ts'
 import type { Endpoint } from './types.ts'
 
-const endpoints = (...ids: string[]): Endpoint[] => ids.map((id) => ({ id, url: new URL(`http://127.0.0.1/${id}`) }))
+const endpoints = (...ids: string[]): Endpoint[] =>
+  ids.map((id) => ({ id, url: new URL(`http://127.0.0.1/${id}`) }))
 
 function setOf(...ids: string[]): EndpointSet {
   const set = new EndpointSet()

@@ -49,6 +49,7 @@ export class Target {
   #phases: readonly Phase[] = []
   /** Scale calls of one target never overlap: each waits for the one before. */
   #scaling: Promise<void> = Promise.resolve()
+  #openScales = 0
   #cancelReadiness: (() => void) | undefined
   #cancelIdle: (() => void) | undefined
   readonly #onDrained = new Set<() => void>()
@@ -145,8 +146,9 @@ export class Target {
     this.#stopIdle()
     this.#breaker.refuse(retired())
     if (this.#leases > 0) await this.drained(signal)
-    if (this.#phase !== 'asleep') await this.#drain()
-    this.#context.forget(this)
+    if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain()
+    // Retired twice, the later scale call ends it.
+    if (this.#openScales === 0) this.#context.forget(this)
   }
 
   /** Resolves once no lease is out, or the signal fires. */
@@ -301,7 +303,11 @@ export class Target {
   }
 
   #enqueueScale(scale: () => Promise<void>): Promise<void> {
-    const result = this.#scaling.then(scale)
+    this.#openScales++
+    const result = this.#scaling.then(scale).finally(() => {
+      this.#openScales--
+      if (this.#phase === 'asleep') this.#forgetIfUnused()
+    })
     this.#scaling = result.catch(() => undefined)
     return result
   }
@@ -350,12 +356,13 @@ export class Target {
   }
 
   /**
-   * A target that sleeps costs nothing: it is made anew by the next request. Not while the driver still reports
-   * endpoints of the last generation: nobody else would know that they are dying.
+   * A target that sleeps costs nothing: it is made anew by the next request. Not while a scale call is open, or the
+   * driver still reports endpoints of the last generation: its successor would know nothing of either.
    */
   #forgetIfUnused(): void {
-    const used = this.#failure || this.#leases > 0 || this.#breaker.queued > 0 || this.#endpoints.lingering
-    if (!used) this.#context.forget(this)
+    const wanted = this.#leases > 0 || this.#breaker.queued > 0
+    const owed = this.#openScales > 0 || this.#endpoints.lingering
+    if (!this.#failure && !wanted && !owed) this.#context.forget(this)
   }
 }
 

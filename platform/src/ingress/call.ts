@@ -7,9 +7,6 @@ import { publicError } from './failures.ts'
 const MAX_BODY = 1024 * 1024
 const TIMEOUT = 60_000
 
-/** Set by the caller itself, or meant for one connection. */
-const NOT_FORWARDED = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'keep-alive', 'upgrade', 'te', 'trailer', 'expect'])
-
 export interface CallTarget {
   readonly key: TargetKey
   /** The app's own host name. */
@@ -27,7 +24,7 @@ export async function callApp(activator: Activator, target: CallTarget, call: Pr
       const response = await client.request({
         path: call.path,
         method: call.method,
-        headers: { ...forwarded(call.headers ?? {}), host: target.host },
+        headers: { ...call.headers, host: target.host },
         body: call.body ?? null,
         signal,
       })
@@ -46,10 +43,6 @@ export async function callApp(activator: Activator, target: CallTarget, call: Pr
   } catch (error) {
     throw publicError(error as Error)
   }
-}
-
-function forwarded(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_FORWARDED.has(name.toLowerCase())))
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

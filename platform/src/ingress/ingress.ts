@@ -1,5 +1,5 @@
 import type { Activator } from '@fp/scaler'
-import { scalerProxy } from '@fp/scaler/http'
+import { scalerProxy, type TrustProxy } from '@fp/scaler/http'
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerFactory } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
@@ -15,8 +15,7 @@ export interface IngressDeps {
   readonly activator: Activator
   readonly routes: RouteTable
   readonly appDomain: string
-  /** The front door's peer is a proxy whose X-Forwarded-* headers are believed. */
-  readonly trustProxy: boolean
+  readonly trustProxy: TrustProxy
   readonly serverFactory: FastifyServerFactory
   readonly log: Logger
 }

@@ -7,12 +7,16 @@ const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authe
 
 const RESPONSE_HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'trailer', 'upgrade']
 
+/** Whether a peer's X-Forwarded-* headers are believed: it is a proxy of ours. */
+export type TrustProxy = (address: string) => boolean
+
 /**
  * Sets what the app may know of the client. What came from outside under these names is replaced, unless the front
  * stands behind a proxy that is trusted to have set it.
  */
-export function setForwarded(headers: IncomingHttpHeaders, request: IncomingMessage, trustProxy: boolean): void {
+function setForwarded(headers: IncomingHttpHeaders, request: IncomingMessage, trust: TrustProxy): void {
   const address = request.socket.remoteAddress ?? ''
+  const trustProxy = trust(address)
   const encrypted = (request.socket as Partial<TLSSocket>).encrypted === true
   const given = trustProxy ? headers['x-forwarded-for'] : undefined
   headers['x-forwarded-for'] = given ? `${String(given)}, ${address}` : address
@@ -22,10 +26,10 @@ export function setForwarded(headers: IncomingHttpHeaders, request: IncomingMess
 }
 
 /** The headers to send upstream: Host kept, hop-by-hop dropped, forwarding set. */
-export function requestHeaders(headers: IncomingHttpHeaders, request: IncomingMessage, trustProxy: boolean): IncomingHttpHeaders {
+export function requestHeaders(headers: IncomingHttpHeaders, request: IncomingMessage, trust: TrustProxy): IncomingHttpHeaders {
   for (const name of HOP_BY_HOP) if (name in headers) delete headers[name]
   headers.host = request.headers.host
-  setForwarded(headers, request, trustProxy)
+  setForwarded(headers, request, trust)
   return headers
 }
 

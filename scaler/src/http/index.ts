@@ -1,3 +1,3 @@
 export { scalerProxy, type LoadingPage, type ScalerProxyOptions } from './plugin.ts'
-export { serverTiming } from './headers.ts'
+export { serverTiming, type TrustProxy } from './headers.ts'
 export { ProxySession, type ResolveTarget } from './session.ts'

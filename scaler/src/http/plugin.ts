@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Activator, Lease, TargetKey } from '../types.ts'
 import { createLeaseDispatcher, SESSION } from './dispatcher.ts'
-import { requestHeaders, responseHeaders } from './headers.ts'
+import { requestHeaders, responseHeaders, type TrustProxy } from './headers.ts'
 import { EndpointPools } from './pools.ts'
 import { ProxySession, type ResolveTarget } from './session.ts'
 import { tunnel } from './tunnel.ts'
@@ -21,8 +21,8 @@ export interface ScalerProxyOptions {
   readonly activator: Activator
   readonly resolve: ResolveTarget
   readonly loadingPage?: LoadingPage
-  /** Believe the X-Forwarded-* headers of the peer. Default false. */
-  readonly trustProxy?: boolean
+  /** Whose X-Forwarded-* headers are believed. Default: nobody's. */
+  readonly trustProxy?: TrustProxy
   /** ms the app may take until its response head. Default 5 minutes. */
   readonly responseTimeout?: number
   /** Writes the answer to an upgrade request that failed before anything was written. */
@@ -44,7 +44,7 @@ declare module 'fastify' {
  * Errors reach the instance's own error handler as ScalerError. The request's body is not read before an endpoint is ready.
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
-  const { activator, resolve, trustProxy = false, loadingPage } = options
+  const { activator, resolve, trustProxy = () => false, loadingPage } = options
   const pools = new EndpointPools({ connect: CONNECT_TIMEOUT, headers: options.responseTimeout ?? RESPONSE_TIMEOUT })
   fastify.decorateRequest('scalerSession', null)
 

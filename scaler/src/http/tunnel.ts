@@ -2,7 +2,7 @@ import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Reques
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Lease } from '../types.ts'
-import { requestHeaders, serverTiming } from './headers.ts'
+import { requestHeaders, serverTiming, type TrustProxy } from './headers.ts'
 import { socketPathOf } from './pools.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 
@@ -11,7 +11,7 @@ export interface TunnelOptions {
   readonly socket: Duplex
   /** Bytes of the client that came with the upgrade request. */
   readonly head: Buffer
-  readonly trustProxy: boolean
+  readonly trustProxy: TrustProxy
 }
 
 /**

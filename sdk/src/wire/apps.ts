@@ -131,6 +131,12 @@ export const ProxyAnswer = Type.Object({
 })
 export type ProxyAnswer = Type.Static<typeof ProxyAnswer>
 
+export const LogQuery = Type.Object(
+  { lines: Type.Optional(Type.Integer({ minimum: 1, maximum: 2000, default: 200 })) },
+  { additionalProperties: false },
+)
+export type LogQuery = Type.Static<typeof LogQuery>
+
 export const LogLines = Type.Object({ lines: Type.Array(Type.String()) })
 export type LogLines = Type.Static<typeof LogLines>
 

@@ -61,6 +61,10 @@ export const Version = Type.Object({
 })
 export type Version = Type.Static<typeof Version>
 
+/** A version with its files, as they were deployed. */
+export const VersionDetail = Type.Intersect([Version, Type.Object({ files: Files })])
+export type VersionDetail = Type.Static<typeof VersionDetail>
+
 export const RollbackBody = Type.Object({ version: Type.Integer({ minimum: 1 }) }, { additionalProperties: false })
 export type RollbackBody = Type.Static<typeof RollbackBody>
 

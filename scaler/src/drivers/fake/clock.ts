@@ -21,9 +21,10 @@ export class FakeClock implements Clock {
     return this.#timers.size
   }
 
-  /** Moves time on and fires what falls due, in order, letting promises settle after each. */
+  /** Moves time on and fires what falls due, in order, letting promises settle before, between and after. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms
+    await settle()
     for (;;) {
       const due = [...this.#timers]
         .filter(([, timer]) => timer.at <= end)

@@ -1,0 +1,16 @@
+import { createClient } from '@fp/sdk/client'
+
+const unauthorizedListeners = new Set<() => void>()
+
+/** Called when the API says that the session is over. Returns how to stop listening. */
+export function onUnauthorized(listener: () => void): () => void {
+  unauthorizedListeners.add(listener)
+  return () => unauthorizedListeners.delete(listener)
+}
+
+/** The API of this origin; the session is an HttpOnly cookie that JavaScript never sees. */
+export const client = createClient({
+  onError(error) {
+    if (error.status === 401) for (const listener of unauthorizedListeners) listener()
+  },
+})

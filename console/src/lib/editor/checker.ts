@@ -1,0 +1,78 @@
+import type { Files, Finding } from '@fp/sdk/wire'
+import { client } from '#lib/api/client.ts'
+import type { Answer, Question } from './validator.worker.ts'
+import ValidatorWorker from './validator.worker.ts?worker'
+
+/** Finds what is wrong with the files, off the main thread. */
+export interface Checker {
+  /** undefined when it cannot be told just now: what was known stays. */
+  check(files: Files): Promise<Finding[] | undefined>
+  close(): void
+}
+
+/**
+ * Checks in a worker of this page: in milliseconds, offline, by the platform's own rules. The one thing it cannot know is
+ * which imports this platform allows beyond the default, so the platform is asked when an import is the trouble,
+ * and for everything where the worker does not load (no WebAssembly).
+ */
+export function createChecker(): Checker {
+  const local = createWorkerChecker()
+  const remote = createApiChecker()
+  return {
+    async check(files) {
+      const found = await local.check(files)
+      if (found && !found.some((finding) => finding.rule === 'import-not-allowed')) return found
+      return (await remote.check(files)) ?? found
+    },
+    close() {
+      local.close()
+      remote.close()
+    },
+  }
+}
+
+function createWorkerChecker(): Checker {
+  const worker = new ValidatorWorker()
+  const asked = new Map<number, (findings: Finding[] | undefined) => void>()
+  let next = 0
+  let broken = false
+
+  worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+    asked.get(data.id)?.(data.findings)
+    asked.delete(data.id)
+  }
+  worker.onerror = () => {
+    broken = true
+    for (const answer of asked.values()) answer(undefined)
+    asked.clear()
+  }
+  return {
+    check(files) {
+      if (broken) return Promise.resolve(undefined)
+      return new Promise((resolve) => {
+        const id = ++next
+        asked.set(id, resolve)
+        worker.postMessage({ id, files } satisfies Question)
+      })
+    },
+    close: () => worker.terminate(),
+  }
+}
+
+/** Asks the platform. A new question aborts the one before. */
+function createApiChecker(): Checker {
+  let current = new AbortController()
+  return {
+    async check(files) {
+      current.abort()
+      current = new AbortController()
+      try {
+        return (await client.validate({ files }, { signal: current.signal })).findings
+      } catch {
+        // Offline, or over a limit: the save says so already, once.
+        return undefined
+      }
+    },
+    close: () => current.abort(),
+  }
+}

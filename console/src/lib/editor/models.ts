@@ -1,0 +1,79 @@
+import type { Finding } from '@fp/sdk/wire'
+import { editor, MarkerSeverity, Uri } from './monaco.ts'
+import { languageOf } from './language.ts'
+
+const OWNER = 'fp'
+
+/** Monaco's text models of one app's files: made when a file is opened, gone with the file. */
+export class Models {
+  #appId: string
+  #models = new Map<string, editor.ITextModel>()
+  #findings: readonly Finding[] = []
+  #onEdit: (path: string, text: string) => void
+  /** Set while a text comes from outside, which is no edit of the person. */
+  #replacing = false
+
+  constructor(appId: string, onEdit: (path: string, text: string) => void) {
+    this.#appId = appId
+    this.#onEdit = onEdit
+  }
+
+  open(path: string, text: string): editor.ITextModel {
+    const known = this.#models.get(path)
+    if (known) return known
+    const uri = Uri.from({ scheme: 'file', path: `/${this.#appId}/${path}` })
+    const model = editor.createModel(text, languageOf(path), uri)
+    model.updateOptions({ tabSize: path.endsWith('.py') ? 4 : 2, insertSpaces: true })
+    model.onDidChangeContent(() => {
+      if (!this.#replacing) this.#onEdit(path, model.getValue())
+    })
+    this.#models.set(path, model)
+    this.#mark(path, model)
+    return model
+  }
+
+  /** Follows the files: models of files that are gone go, texts that differ are replaced (undo brings them back). */
+  sync(files: Readonly<Record<string, string>>): void {
+    for (const [path, model] of this.#models) {
+      const text = files[path]
+      if (text === undefined) {
+        model.dispose()
+        this.#models.delete(path)
+      } else if (model.getValue() !== text) this.#replace(model, text)
+    }
+  }
+
+  /** Shows the findings as squiggles. Their end is exclusive and counts from 1, as Monaco's. */
+  mark(findings: readonly Finding[]): void {
+    this.#findings = findings
+    for (const [path, model] of this.#models) this.#mark(path, model)
+  }
+
+  dispose(): void {
+    for (const model of this.#models.values()) model.dispose()
+    this.#models.clear()
+  }
+
+  #replace(model: editor.ITextModel, text: string): void {
+    this.#replacing = true
+    model.pushStackElement()
+    model.pushEditOperations([], [{ range: model.getFullModelRange(), text }], () => null)
+    model.pushStackElement()
+    this.#replacing = false
+  }
+
+  #mark(path: string, model: editor.ITextModel): void {
+    const markers = this.#findings
+      .filter((finding) => finding.file === path)
+      .map((finding) => ({
+        startLineNumber: finding.line,
+        startColumn: finding.column,
+        endLineNumber: finding.end_line,
+        endColumn: finding.end_column,
+        message: finding.message,
+        source: finding.rule,
+        severity: finding.severity === 'error' ? MarkerSeverity.Error : MarkerSeverity.Warning,
+      }))
+    editor.setModelMarkers(model, OWNER, markers)
+  }
+}

@@ -1,0 +1,52 @@
+import { FILE_LIMITS } from '@fp/sdk/wire'
+
+const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+
+/** Why a file cannot have this path among `others`, in plain words; undefined when it can. The service has the last word. */
+export function pathProblem(path: string, others: Iterable<string>): string | undefined {
+  if (path === '') return 'Type a file name, such as models.py or routers/users.py.'
+  if (path.length > FILE_LIMITS.maxPathLength)
+    return `A path has at most ${FILE_LIMITS.maxPathLength} characters.`
+  const segments = path.split('/')
+  if (segments.some((segment) => !SEGMENT.test(segment)))
+    return 'Use letters, digits, _, - and . in names, and / between folders.'
+  if (!FILE_LIMITS.extensions.some((extension) => path.endsWith(extension)))
+    return `The name must end in ${FILE_LIMITS.extensions.join(' ')}`
+  const taken = new Set(others)
+  if (taken.has(path)) return 'There is a file of this name already.'
+  for (const other of taken) {
+    if (other.startsWith(`${path}/`)) return 'There is a folder of this name already.'
+    if (path.startsWith(`${other}/`)) return `${other} is a file, so it cannot be a folder.`
+  }
+  return undefined
+}
+
+/** Whether the path may be renamed and deleted: the platform starts the app from its entrypoint. */
+export function isFixed(path: string): boolean {
+  return path === FILE_LIMITS.entrypoint
+}
+
+export interface Sizes {
+  files: number
+  bytes: number
+  /** The first limit that is passed, in plain words. */
+  problem: string | undefined
+}
+
+/** Counts the files against the limits of an app. */
+export function measure(files: Readonly<Record<string, string>>): Sizes {
+  const encoder = new TextEncoder()
+  let total = 0
+  let problem: string | undefined
+  for (const [path, text] of Object.entries(files)) {
+    const size = encoder.encode(text).byteLength
+    total += size
+    if (size > FILE_LIMITS.maxFileBytes)
+      problem ??= `${path} is larger than ${FILE_LIMITS.maxFileBytes / 1024} KB.`
+  }
+  const count = Object.keys(files).length
+  if (count > FILE_LIMITS.maxFiles) problem ??= `An app has at most ${FILE_LIMITS.maxFiles} files.`
+  if (total > FILE_LIMITS.maxTotalBytes)
+    problem ??= `An app's files have at most ${FILE_LIMITS.maxTotalBytes / 1024} KB together.`
+  return { files: count, bytes: total, problem }
+}

@@ -1,0 +1,20 @@
+export interface FoundRoute {
+  method: string
+  path: string
+}
+
+const DECORATOR =
+  /^\s*@\w+\.(get|post|put|patch|delete|head|options)\(\s*(?:path\s*=\s*)?["'](\/[^"']*)["']/gim
+const FASTHTML = /^\s*@rt\(\s*["'](\/[^"']*)["']/gim
+
+/** The routes that the code seems to have: suggestions for the try-it panel, not truth (prefixes are not resolved). */
+export function findRoutes(files: Readonly<Record<string, string>>): FoundRoute[] {
+  const found = new Map<string, FoundRoute>()
+  const add = (method: string, path: string): void => void found.set(`${method} ${path}`, { method, path })
+  for (const [file, text] of Object.entries(files)) {
+    if (!file.endsWith('.py')) continue
+    for (const [, method = '', path = ''] of text.matchAll(DECORATOR)) add(method.toUpperCase(), path)
+    for (const [, path = ''] of text.matchAll(FASTHTML)) add('GET', path)
+  }
+  return [...found.values()].slice(0, 60)
+}

@@ -1,0 +1,48 @@
+import { everyItem } from '@fp/sdk/client'
+import type { App, CreateAppBody, Template } from '@fp/sdk/wire'
+import { client } from '#lib/api/client.ts'
+import { rememberTry } from './try-it.svelte.ts'
+
+/** The user's apps, as of the last look. */
+class Apps {
+  items = $state.raw<readonly App[] | undefined>()
+  error = $state.raw<unknown>()
+
+  async load(): Promise<void> {
+    try {
+      const items: App[] = []
+      for await (const app of everyItem<App>((cursor) => client.apps.list({ cursor, limit: 100 })))
+        items.push(app)
+      this.items = items
+      this.error = undefined
+    } catch (error) {
+      this.error = error
+    }
+  }
+
+  /** Makes an app of a template, or a blank one, and returns its id. */
+  async create(name: string, template: Template | undefined): Promise<string> {
+    const body: CreateAppBody = template ? { name, template_id: template.template_id } : { name, code: BLANK }
+    const app = await client.apps.create(body)
+    if (template) rememberTry(app.app_id, { path: template.try_path })
+    return app.app_id
+  }
+
+  forget(): void {
+    this.items = undefined
+    this.error = undefined
+  }
+}
+
+export const apps = new Apps()
+
+/** What a blank app starts as. */
+const BLANK = `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def hello():
+    return {"message": "Hello, world"}
+`

@@ -1,0 +1,83 @@
+import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { client } from '#lib/api/client.ts'
+
+export type Method = ProxyBody['method']
+export const METHODS: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']
+
+interface Remembered {
+  method?: Method
+  path?: string
+  headers?: string
+  body?: string
+}
+
+const key = (appId: string): string => `fp:try:${appId}`
+
+/** Keeps what was last tried of an app on this device. */
+export function rememberTry(appId: string, request: Remembered): void {
+  try {
+    localStorage.setItem(key(appId), JSON.stringify(request))
+  } catch {
+    // Storage is full or forbidden: nothing worth a word.
+  }
+}
+
+/** One request to the app, made by the platform on the owner's behalf. */
+export class TryIt {
+  readonly appId: string
+  method = $state<Method>('GET')
+  path = $state('/')
+  /** One `Name: value` a line. */
+  headers = $state('')
+  body = $state('')
+  sending = $state(false)
+  answer = $state.raw<ProxyAnswer | undefined>()
+  error = $state.raw<unknown>()
+  hasBody = $derived(this.method !== 'GET' && this.method !== 'HEAD')
+
+  constructor(appId: string) {
+    this.appId = appId
+    try {
+      const kept = JSON.parse(localStorage.getItem(key(appId)) ?? '{}') as Remembered
+      this.method = METHODS.find((method) => method === kept.method) ?? 'GET'
+      this.path = kept.path ?? '/'
+      this.headers = kept.headers ?? ''
+      this.body = kept.body ?? ''
+    } catch {
+      // A broken memory is none.
+    }
+  }
+
+  async send(): Promise<void> {
+    if (this.sending) return
+    const { method, headers, body } = this
+    const path = this.path.startsWith('/') ? this.path : `/${this.path}`
+    rememberTry(this.appId, { method, path, headers, body })
+    this.sending = true
+    this.error = undefined
+    try {
+      this.answer = await client.apps.proxy(this.appId, {
+        method,
+        path,
+        headers: this.#headers(),
+        ...(this.hasBody && body !== '' ? { body } : {}),
+      })
+    } catch (error) {
+      this.answer = undefined
+      this.error = error
+    } finally {
+      this.sending = false
+    }
+  }
+
+  #headers(): Record<string, string> {
+    const result: Record<string, string> = {}
+    for (const line of this.headers.split('\n')) {
+      const colon = line.indexOf(':')
+      if (colon > 0) result[line.slice(0, colon).trim()] = line.slice(colon + 1).trim()
+    }
+    const typed = Object.keys(result).some((name) => name.toLowerCase() === 'content-type')
+    if (this.hasBody && this.body !== '' && !typed) result['content-type'] = 'application/json'
+    return result
+  }
+}

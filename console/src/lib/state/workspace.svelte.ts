@@ -1,0 +1,135 @@
+import type { App, AppDetail, DeployAccepted } from '@fp/sdk/wire'
+import { client } from '#lib/api/client.ts'
+import { createChecker } from '#lib/editor/checker.ts'
+import { DeploymentState } from './deployment.svelte.ts'
+import { DraftState } from './draft.svelte.ts'
+import { poll } from './poll.ts'
+import { Problems } from './problems.svelte.ts'
+import { toasts } from './toasts.svelte.ts'
+import { TryIt } from './try-it.svelte.ts'
+
+/** ms between looks at the app: often while its status is about to change. */
+const INTERVAL = { moving: 1000, still: 5000 }
+
+export interface Place {
+  file: string
+  line: number
+  column: number
+  /** Grows, so that going to the same place twice goes there twice. */
+  visit: number
+}
+
+/** One app open in the editor: everything that its tabs share. */
+export class Workspace {
+  app = $state.raw<AppDetail>() as AppDetail
+  openPath = $state('app.py')
+  /** Where the editor was last sent. */
+  place = $state.raw<Place | undefined>()
+  cursor = $state.raw({ line: 1, column: 1 })
+  deploying = $state(false)
+  readonly draft: DraftState
+  readonly problems: Problems
+  readonly deployment: DeploymentState
+  readonly tryIt: TryIt
+  #stopPolling: () => void
+
+  constructor(app: AppDetail) {
+    this.app = app
+    this.draft = new DraftState(app.app_id, app.draft)
+    this.problems = new Problems(createChecker())
+    this.deployment = new DeploymentState(app.app_id)
+    this.tryIt = new TryIt(app.app_id)
+    this.openPath = 'app.py' in app.draft.files ? 'app.py' : (this.draft.paths[0] ?? 'app.py')
+    if (app.status === 'deploying') void this.#resume()
+    this.#stopPolling = poll(
+      () => this.refresh().catch(() => {}),
+      () => (['deploying', 'waking'].includes(this.status) ? INTERVAL.moving : INTERVAL.still),
+    )
+  }
+
+  get status(): App['status'] {
+    return this.deployment.running ? 'deploying' : this.app.status
+  }
+
+  async refresh(): Promise<void> {
+    const app = await client.apps.get(this.app.app_id)
+    this.app = app
+    this.draft.offer(app.draft)
+  }
+
+  /** Takes over what a call answered about the app, whatever part it is. */
+  merge(app: Partial<AppDetail> | undefined): void {
+    if (app) this.app = { ...this.app, ...app }
+  }
+
+  goTo(file: string, line = 1, column = 1): void {
+    if (!(file in this.draft.files)) return
+    this.openPath = file
+    this.place = { file, line, column, visit: (this.place?.visit ?? 0) + 1 }
+  }
+
+  async save(): Promise<void> {
+    try {
+      await this.draft.flush()
+    } catch (error) {
+      if (this.draft.phase !== 'conflict') toasts.error(error, 'Not saved')
+    }
+  }
+
+  /** Saves, then deploys what was saved. */
+  async deploy(): Promise<void> {
+    if (this.deploying) return
+    this.deploying = true
+    try {
+      await this.draft.flush()
+      const findings = await this.#follow('deploy', () => client.apps.deploy(this.app.app_id))
+      if (findings) this.problems.show(findings)
+    } catch (error) {
+      if (this.draft.phase !== 'conflict') toasts.error(error, 'Not deployed')
+    } finally {
+      this.deploying = false
+    }
+  }
+
+  async rollback(version: number): Promise<void> {
+    if (this.deploying) return
+    this.deploying = true
+    try {
+      await this.#follow('rollback', () => client.apps.rollback(this.app.app_id, version))
+    } catch (error) {
+      toasts.error(error, 'Not rolled back')
+    } finally {
+      this.deploying = false
+    }
+  }
+
+  /** The app is deleted: nothing of it is worth keeping or asking for. */
+  forget(): void {
+    this.draft.abandon()
+    this.close()
+  }
+
+  close(): void {
+    this.#stopPolling()
+    this.draft.close()
+    this.problems.close()
+    this.deployment.close()
+  }
+
+  async #resume(): Promise<void> {
+    try {
+      await this.deployment.resume()
+      await this.refresh()
+    } catch {
+      // The next poll says how it went.
+    }
+  }
+
+  async #follow(kind: 'deploy' | 'rollback', start: () => Promise<DeployAccepted>) {
+    try {
+      return await this.deployment.run(kind, start)
+    } finally {
+      await this.refresh().catch(() => {})
+    }
+  }
+}

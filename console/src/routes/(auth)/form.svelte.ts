@@ -1,0 +1,36 @@
+import { fieldErrors } from '@fp/sdk/client'
+import { goto } from '$app/navigation'
+import { page } from '$app/state'
+
+/** A form of one submit: busy while it is under way, errors by field, anything else as a whole. */
+export class Form {
+  busy = $state(false)
+  error = $state.raw<unknown>()
+  fields = $state.raw<Readonly<Record<string, string>>>({})
+
+  async submit(event: SubmitEvent, send: () => Promise<void>): Promise<void> {
+    event.preventDefault()
+    if (this.busy) return
+    const form = event.currentTarget as HTMLFormElement
+    this.busy = true
+    this.error = undefined
+    this.fields = {}
+    try {
+      await send()
+      await goto(nextPage(), { replace: true })
+    } catch (error) {
+      const fields = Object.fromEntries(fieldErrors(error).map(({ field, message }) => [field, message]))
+      this.fields = fields
+      if (Object.keys(fields).length === 0) this.error = error
+      requestAnimationFrame(() => form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
+    } finally {
+      this.busy = false
+    }
+  }
+}
+
+/** Where the person wanted to go. A path of this origin only: `?next=` can be anybody's. */
+function nextPage(): string {
+  const next = page.url.searchParams.get('next')
+  return next && /^\/(?![/\\])/.test(next) ? next : '/'
+}

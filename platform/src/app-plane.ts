@@ -1,0 +1,114 @@
+import { createActivator } from '@fp/scaler'
+import type { MongoClient } from 'mongodb'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import path from 'node:path'
+import type { Config } from './config.ts'
+import { createEvents } from './events.ts'
+import { behindFront } from './front.ts'
+import { callApp } from './ingress/call.ts'
+import { createIngress } from './ingress/ingress.ts'
+import { createRouteTable } from './ingress/routes.ts'
+import { trusts } from './ingress/trust.ts'
+import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
+import type { Mongo } from './plugins/mongo.ts'
+import { createObserver, createTargets } from './runtime/activation.ts'
+import { createLocalRuntime, type LocalRuntime } from './runtime/local/index.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+/** What leases get at shutdown, after the front has let requests end. */
+const LEASE_GRACE = 200
+
+export interface AppPlaneDeps {
+  readonly config: Config
+  readonly mongo: Mongo
+  readonly secretKey: Buffer
+  readonly validate: ModuleDeps['validate']
+  readonly logger: Logger
+}
+
+/** Everything that makes apps live: the runtime, the activator over it, the modules above and the front door's instance. */
+export interface AppPlane {
+  readonly services: Services
+  readonly ingress: FastifyInstance
+  readonly runtime: LocalRuntime
+  close(): Promise<void>
+}
+
+export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
+  const { config, mongo, logger } = deps
+  const events = createEvents()
+  // Stopped in reverse order: the modules first, the processes of apps last.
+  await using started = new AsyncDisposableStack()
+
+  const runtime = started.adopt(
+    await createLocalRuntime({
+      dataDir: config.dataDir,
+      python: config.python,
+      runnerPath: path.join(ROOT, 'runner/src'),
+      allowUnsandboxed: config.allowUnsandboxed,
+      specOf: (key) => services.specOf(key),
+      log: logger,
+    }),
+    (it) => it.close(),
+  )
+  const routes = createRouteTable({
+    lookup: (appId) => services.route(appId),
+    events,
+    defaultIdleTimeout: config.idleTimeout,
+  })
+  started.defer(() => routes.close())
+  const activator = started.adopt(
+    await createActivator({
+      driver: runtime.driver,
+      policy: routes.policyOf,
+      observer: createObserver(events),
+    }),
+    (it) => it.close({ signal: AbortSignal.timeout(LEASE_GRACE) }),
+  )
+  // The modules ask the runtime and the activator, and are asked by them: never before `recover` below.
+  const services: Services = started.adopt(
+    await createServices({
+      db: mongo.db,
+      client: mongo.client,
+      events,
+      validate: deps.validate,
+      targets: createTargets(activator),
+      runtime,
+      call: (target, request) => callApp(activator, target, request),
+      config: {
+        appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,
+        ...appMongo(mongo.client),
+        defaultIdleTimeoutS: config.idleTimeout / 1000,
+        examplesDir: path.join(ROOT, 'examples'),
+      },
+      secretKey: deps.secretKey,
+      log: logger,
+    }),
+    (it) => it.close(),
+  )
+  await services.recover()
+  const ingress = started.adopt(
+    await createIngress({
+      activator,
+      routes,
+      appDomain: config.appDomain,
+      trustProxy: trusts(config.trustProxy),
+      serverFactory: behindFront,
+      log: logger,
+    }),
+    (it) => it.close(),
+  )
+
+  const stack = started.move()
+  return { services, ingress, runtime, close: () => stack.disposeAsync() }
+}
+
+/** Where apps reach the platform's MongoDB: the same hosts, each user with a name and a password of its own. */
+function appMongo({ options }: MongoClient): Pick<ModuleDeps['config'], 'mongoHost' | 'mongoOptions'> {
+  const { hosts, replicaSet, tls } = options
+  return {
+    mongoHost: hosts.map(String).join(','),
+    mongoOptions: { ...(replicaSet ? { replicaSet } : {}), ...(tls ? { tls: 'true' } : {}) },
+  }
+}

@@ -1,0 +1,84 @@
+import helmet from '@fastify/helmet'
+import Fastify, { LogController, type FastifyServerFactory } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { Logger } from 'pino'
+import type { Api } from './api.ts'
+import type { Config } from './config.ts'
+import { FpError } from './errors.ts'
+import { requestId } from './logger.ts'
+import { registerUserRoutes } from './modules/users/routes.ts'
+import { SESSION_LIFETIME, type UsersService } from './modules/users/service.ts'
+import { authPlugin } from './plugins/auth.ts'
+import { consolePlugin } from './plugins/console.ts'
+import { errorsPlugin, sendError } from './plugins/errors.ts'
+import { registerHealth, type ReadyCheck } from './plugins/health.ts'
+import type { Lag } from './plugins/metrics.ts'
+import { openapiPlugin } from './plugins/openapi.ts'
+import { requestLogPlugin } from './plugins/request-log.ts'
+import { createSessionCookie } from './plugins/session-cookie.ts'
+import { validatorCompiler } from './plugins/validator.ts'
+
+/** Of one API request; a draft of the largest allowed size is well below. The limits of files have their own errors. */
+export const BODY_LIMIT = 2 * 1024 * 1024
+
+export interface ApiDeps {
+  readonly config: Pick<Config, 'publicUrl' | 'consoleDir' | 'trustProxy'>
+  readonly logger: Logger
+  readonly users: UsersService
+  readonly checks: Readonly<Record<string, ReadyCheck>>
+  readonly lag: Lag
+  /** The routes of the other modules. */
+  readonly registerModules?: (app: Api) => Promise<void>
+  readonly serverFactory?: FastifyServerFactory
+}
+
+/** The API and the console: the list of everything that hangs on them. */
+export async function buildApi(deps: ApiDeps): Promise<Api> {
+  const { config } = deps
+  const secure = config.publicUrl.startsWith('https:')
+  const cookie = createSessionCookie({ secure, lifetime: SESSION_LIFETIME })
+  const app = Fastify({
+    loggerInstance: deps.logger as never,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: requestId,
+    requestIdHeader: false,
+    trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
+    bodyLimit: BODY_LIMIT,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    return503OnClosing: false,
+    // What is refused before there is a route: a path that is no valid UTF-8.
+    frameworkErrors: (error, request, reply) =>
+      sendError(request, reply, new FpError('FP_BAD_REQUEST', `The address is not valid: ${error.message}.`)),
+    ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
+  app.setValidatorCompiler(validatorCompiler as never)
+  // The API speaks JSON alone; forms and plain text of foreign pages never reach a handler.
+  app.removeContentTypeParser('text/plain')
+
+  await app.register(errorsPlugin)
+  await app.register(requestLogPlugin)
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    referrerPolicy: { policy: 'strict-origin-when-cross-origin' },
+    xFrameOptions: { action: 'deny' },
+    strictTransportSecurity: secure && { maxAge: 31_536_000, includeSubDomains: false },
+  })
+  await app.register(authPlugin, {
+    authenticate: deps.users.authenticate,
+    cookie,
+    publicUrl: config.publicUrl,
+  })
+  await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
+
+  registerHealth(app as never, { checks: deps.checks, lag: deps.lag })
+  registerUserRoutes(app, { users: deps.users, cookie })
+  await deps.registerModules?.(app)
+  await app.register(consolePlugin, { dir: config.consoleDir })
+
+  await app.ready()
+  return app
+}

@@ -1,0 +1,143 @@
+import path from 'node:path'
+import { closest } from './closest.ts'
+import { SETTINGS, type Setting } from './settings.ts'
+
+/** Everything that can be set from outside. `loadConfig` is the only place that reads the environment. */
+export interface Config {
+  /** 0 = any free port (tests); `withPort` then fills in the addresses made from it. */
+  readonly port: number
+  /** Addresses to listen on. */
+  readonly hosts: readonly string[]
+  readonly dataDir: string
+  /** Undefined: the platform runs its own MongoDB. */
+  readonly mongodbUri: string | undefined
+  /** Where to look for a `mongod`, best first. */
+  readonly mongodCandidates: readonly string[]
+  /** `host[:port]`; apps answer on `app-<id>.<appDomain>`. */
+  readonly appDomain: string
+  /** Origin of the console and the API, without a slash at the end. */
+  readonly publicUrl: string
+  /** 32 bytes; undefined = the file `secret.key` of the data folder. */
+  readonly secretKey: Buffer | undefined
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+  readonly logFormat: 'auto' | 'pretty' | 'json'
+  readonly allowUnsandboxed: boolean
+  readonly python: string
+  /** Milliseconds without a request until an app sleeps, where the app sets none. */
+  readonly idleTimeout: number
+  /** Top-level modules apps may import besides the default allow-list. */
+  readonly allowedImports: readonly string[]
+  readonly consoleDir: string
+  readonly signup: 'open' | 'closed'
+  /** Accounts one address may make an hour. */
+  readonly signupsPerHour: number
+  /** Proxies in front whose X-Forwarded-* headers are believed: `false`, or addresses and CIDR ranges. */
+  readonly trustProxy: false | readonly string[]
+  /** Things worth telling the person who starts the platform. */
+  readonly warnings: readonly string[]
+}
+
+/** The message has one line for each wrong value, saying what would be right. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(['The settings are wrong:', ...problems.map((problem) => `  - ${problem}`)].join('\n'))
+    this.problems = problems
+  }
+}
+
+export interface Environment {
+  readonly [name: string]: string | undefined
+}
+
+/** Folder of the checkout: defaults lie under its `.fp`. */
+const ROOT = path.resolve(import.meta.dirname, '../..')
+
+/** Pure: nothing is read but `env`. Throws a ConfigError that names every wrong value. */
+export function loadConfig(env: Environment, options: { root?: string; cwd?: string } = {}): Config {
+  const root = options.root ?? ROOT
+  const cwd = options.cwd ?? process.cwd()
+  const problems: string[] = []
+  /** The parsed setting; what is empty counts as not set. */
+  const read = <T>(name: string, setting: Setting<T>): T | undefined => {
+    const text = env[name]?.trim()
+    if (!text) return undefined
+    const parsed = setting.parse(text)
+    if (parsed === undefined) problems.push(`${name} is ${show(name, text)}: ${setting.expects}`)
+    return parsed
+  }
+  const file = (name: string, fallback: string): string => {
+    const text = env[name]?.trim()
+    return text ? path.resolve(cwd, text) : path.join(root, fallback)
+  }
+
+  const port = read('FP_PORT', SETTINGS.port) ?? 8080
+  const publicUrl = read('PUBLIC_URL', SETTINGS.origin) ?? `http://localhost:${port}`
+  const mongod = env['FP_MONGOD']?.trim()
+  const config: Config = {
+    port,
+    hosts: read('FP_HOST', SETTINGS.hosts) ?? ['127.0.0.1', '::1'],
+    dataDir: file('FP_DATA_DIR', '.fp/data'),
+    mongodbUri: read('MONGODB_URI', SETTINGS.mongodbUri),
+    mongodCandidates: mongod
+      ? [path.resolve(cwd, mongod)]
+      : [
+          ...(env['PATH'] ?? '')
+            .split(path.delimiter)
+            .filter(Boolean)
+            .map((folder) => path.join(folder, 'mongod')),
+          path.join(root, '.fp/mongod/bin/mongod'),
+        ],
+    appDomain: read('APP_DOMAIN', SETTINGS.domain) ?? `localhost:${port}`,
+    publicUrl,
+    secretKey: read('FP_SECRET_KEY', SETTINGS.key),
+    logLevel: read('FP_LOG_LEVEL', SETTINGS.logLevel) ?? 'info',
+    logFormat: read('FP_LOG_FORMAT', SETTINGS.logFormat) ?? 'auto',
+    allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    python: file('FP_PYTHON', '.fp/venv/bin/python'),
+    idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
+    allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
+    consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
+    signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
+    signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
+    trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
+    warnings: unknownNames(env),
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+/** The names the environment may set; everything else that begins with FP_ is a slip of the pen. */
+const NAMES = [
+  'FP_PORT', 'FP_HOST', 'FP_DATA_DIR', 'FP_MONGOD', 'FP_SECRET_KEY', 'FP_LOG_LEVEL', 'FP_LOG_FORMAT',
+  'FP_ALLOW_UNSANDBOXED', 'FP_PYTHON', 'FP_IDLE_TIMEOUT_S', 'FP_ALLOWED_IMPORTS', 'FP_CONSOLE_DIR', 'FP_SIGNUP',
+  'FP_SIGNUPS_PER_HOUR', 'FP_TRUST_PROXY',
+] // prettier-ignore
+
+function unknownNames(env: Environment): string[] {
+  return Object.keys(env)
+    .filter((name) => /^FP_/i.test(name) && !NAMES.includes(name) && !name.startsWith('FP_E2E_'))
+    .map((name) => {
+      const near = closest(name.toUpperCase(), NAMES)
+      return `${name} is not a setting and is ignored.${near ? ` Did you mean ${near}?` : ''}`
+    })
+}
+
+/** Secrets are not repeated in messages. */
+function show(name: string, text: string): string {
+  if (name === 'FP_SECRET_KEY') return `${text.length} characters long`
+  if (name === 'MONGODB_URI') return 'not usable'
+  return JSON.stringify(text)
+}
+
+/** The config once the real port is known, for port 0. */
+export function withPort(config: Config, port: number): Config {
+  const set = (text: string): string => (config.port === 0 ? text.replace(/:0$/, `:${port}`) : text)
+  return { ...config, port, appDomain: set(config.appDomain), publicUrl: set(config.publicUrl) }
+}
+
+/** Where an app answers, without a slash at the end. */
+export function appUrl(config: Pick<Config, 'appDomain' | 'publicUrl'>, appId: string): string {
+  return `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`
+}

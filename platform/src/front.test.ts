@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { afterEach, describe, expect, it } from 'vitest'
+import { behindFront, createFront, type Front } from './front.ts'
+
+const isAppHost = (host: string | undefined): boolean => host?.startsWith('app-') ?? false
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+function service(name: string): FastifyInstance {
+  const app = Fastify({ serverFactory: behindFront, bodyLimit: 100 })
+  app.all('/*', async (request) => ({ name, path: request.url, body: request.body ?? null }))
+  cleanups.push(() => app.close())
+  return app
+}
+
+async function start(
+  prepare: (services: { api: FastifyInstance; ingress: FastifyInstance }) => void = () => undefined,
+): Promise<{ front: Front; port: number }> {
+  const services = { api: service('api'), ingress: service('ingress') }
+  prepare(services)
+  await Promise.all([services.api.ready(), services.ingress.ready()])
+  const front = createFront({ ...services, isAppHost })
+  const port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
+  cleanups.push(() => front.close({ grace: 0 }))
+  return { front, port }
+}
+
+async function get(
+  port: number,
+  host: string,
+  options: { headers?: Record<string, string>; body?: string } = {},
+): Promise<{ status: number; body: string; response: IncomingMessage }> {
+  const method = options.body === undefined ? 'GET' : 'POST'
+  const request = httpRequest({
+    port,
+    host: '127.0.0.1',
+    method,
+    path: '/x?y=1',
+    headers: { host, ...options.headers },
+  })
+  request.end(options.body)
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  return { status: response.statusCode ?? 0, body: (await response.toArray()).join(''), response }
+}
+
+/** Sends raw bytes and resolves to all that comes back. */
+async function raw(port: number, text: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(text)
+  return (await socket.toArray()).join('')
+}
+
+describe('the front', () => {
+  it('sends app hosts to the ingress and every other host to the API', async () => {
+    const { port } = await start()
+    expect(JSON.parse((await get(port, 'app-abc.localhost')).body)).toMatchObject({
+      name: 'ingress',
+      path: '/x?y=1',
+    })
+    for (const host of ['localhost', '127.0.0.1:80', 'unknown.example']) {
+      expect(JSON.parse((await get(port, host)).body)).toMatchObject({ name: 'api' })
+    }
+  })
+
+  it('hands on bodies, and each service keeps its own limits', async () => {
+    const { port } = await start()
+    const headers = { 'content-type': 'application/json' }
+    expect(JSON.parse((await get(port, 'x', { headers, body: '{"a":1}' })).body).body).toEqual({ a: 1 })
+    expect((await get(port, 'x', { headers, body: JSON.stringify('a'.repeat(200)) })).status).toBe(413)
+  })
+
+  it('answers Expect: 100-continue', async () => {
+    const { port } = await start()
+    const text = await raw(
+      port,
+      'POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}',
+    )
+    expect(text).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/)
+  })
+
+  it('hands an upgrade to the service that can, and answers a plain request for the one that cannot', async () => {
+    const { port } = await start(({ ingress }) => {
+      ingress.server.on('upgrade', (_request, socket) => {
+        socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello')
+      })
+    })
+    const upgrade = (host: string): string =>
+      `GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`
+    expect(await raw(port, upgrade('app-a.localhost'))).toMatch(/101 Switching.*hello$/s)
+    const plain = connect(port, '127.0.0.1')
+    plain.write(upgrade('localhost'))
+    const [chunk] = (await once(plain, 'data')) as [Buffer]
+    plain.destroy()
+    expect(String(chunk)).toMatch(/^HTTP\/1\.1 200 .*"name":"api"/s)
+  })
+
+  it('answers what is not HTTP, and headers that are too large', async () => {
+    const { port } = await start()
+    expect(await raw(port, 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*FP_BAD_REQUEST/s)
+    expect(await raw(port, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 431 /,
+    )
+  })
+
+  it('closes after what is under way was answered', async () => {
+    const held = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    const { front, port } = await start(({ api }) => {
+      api.addHook('onRequest', async () => {
+        arrived.resolve()
+        await held.promise
+      })
+    })
+    const answer = get(port, 'x', { headers: { connection: 'keep-alive' } })
+    await arrived.promise
+    const closed = front.close({ grace: 10_000 })
+    await expect(get(port, 'x')).rejects.toThrow('ECONNREFUSED')
+    held.resolve()
+    expect((await answer).status).toBe(200)
+    await closed
+  })
+
+  it('cuts off after the grace what hangs, upgraded connections too', async () => {
+    const upgraded = Promise.withResolvers<void>()
+    const { front, port } = await start(({ ingress }) => {
+      ingress.server.on('upgrade', () => upgraded.resolve())
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.write('GET / HTTP/1.1\r\nhost: app-a.x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')
+    await upgraded.promise
+    await front.close({ grace: 0 })
+    if (!socket.closed) await once(socket, 'close')
+  })
+
+  it('says what to do when the port is taken', async () => {
+    const { port } = await start()
+    const { api, ingress } = { api: service('api'), ingress: service('ingress') }
+    await Promise.all([api.ready(), ingress.ready()])
+    const second = createFront({ api, ingress, isAppHost })
+    await expect(second.listen({ port, hosts: ['127.0.0.1'] })).rejects.toThrow(/in use.*FP_PORT/)
+  })
+})

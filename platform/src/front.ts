@@ -1,0 +1,149 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { FastifyServerFactory } from 'fastify'
+import { listenOn } from './listen.ts'
+
+/** What stands behind the front: a Fastify instance made with `behindFront`. */
+export interface Backend {
+  readonly server: Server
+}
+
+export interface FrontLimits {
+  /** For the headers of a request, in ms. */
+  readonly headersTimeout: number
+  /** For a whole request, its body included, in ms: bounds how long a slow upload may take. */
+  readonly requestTimeout: number
+  /** For the next request on a connection, in ms. Longer than that of usual proxies in front, so that they close first. */
+  readonly keepAliveTimeout: number
+  readonly maxConnections: number
+}
+
+export const FRONT_LIMITS: FrontLimits = {
+  headersTimeout: 15_000,
+  requestTimeout: 300_000,
+  keepAliveTimeout: 65_000,
+  maxConnections: 10_000,
+}
+
+export interface FrontDeps {
+  readonly api: Backend
+  readonly ingress: Backend
+  /** Whether a Host header names an app. */
+  readonly isAppHost: (host: string | undefined) => boolean
+  readonly limits?: Partial<FrontLimits>
+}
+
+export interface Front {
+  /** Listens on all hosts with one port; resolves to it. `::1` and `::` are passed over on machines without IPv6. */
+  listen(options: { port: number; hosts: readonly string[] }): Promise<number>
+  /** Accepts nothing new, lets what is under way be answered for `grace` ms, then cuts it off. */
+  close(options: { grace: number }): Promise<void>
+}
+
+/** A server that never listens: the front hands it requests. */
+export const behindFront: FastifyServerFactory = (handler) =>
+  createServer((req, res) => void handler(req, res))
+
+/**
+ * One listener, two services: an app's host goes to the ingress, any other to the API and the console. So user traffic
+ * never meets the API's hooks, and the API is never slowed by the ingress'.
+ */
+export function createFront(deps: FrontDeps): Front {
+  const limits = { ...FRONT_LIMITS, ...deps.limits }
+  const servers: Server[] = []
+  const upgraded = new Set<Duplex>()
+  let closing = false
+
+  const serverFor = (req: IncomingMessage): Server =>
+    (deps.isAppHost(req.headers.host) ? deps.ingress : deps.api).server
+
+  function onRequest(req: IncomingMessage, res: ServerResponse): void {
+    if (closing) res.setHeader('connection', 'close')
+    serverFor(req).emit('request', req, res)
+  }
+
+  function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
+    if (serverFor(req).emit('checkContinue', req, res)) return
+    res.writeContinue()
+    onRequest(req, res)
+  }
+
+  function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    upgraded.add(socket)
+    socket.once('close', () => upgraded.delete(socket))
+    serverFor(req).emit('upgrade', req, socket, head)
+  }
+
+  function makeServer(): Server {
+    const server = createServer({
+      keepAliveTimeout: limits.keepAliveTimeout,
+      headersTimeout: limits.headersTimeout,
+      requestTimeout: limits.requestTimeout,
+      connectionsCheckingInterval: 5_000,
+      noDelay: true,
+      // What its service cannot upgrade (h2c, a WebSocket to the API) is answered as a plain request.
+      shouldUpgradeCallback: (req) => serverFor(req).listenerCount('upgrade') > 0,
+    })
+    server.maxConnections = limits.maxConnections
+    return server
+      .on('request', onRequest)
+      .on('checkContinue', onCheckContinue)
+      .on('upgrade', onUpgrade)
+      .on('clientError', onClientError)
+  }
+
+  return {
+    async listen({ port, hosts }) {
+      let chosen = port
+      for (const host of hosts) {
+        const server = makeServer()
+        const bound = await listenOn(server, host, chosen)
+        if (bound === undefined) continue
+        servers.push(server)
+        chosen = bound
+      }
+      if (servers.length === 0)
+        throw new Error(`None of the addresses ${hosts.join(', ')} exists on this machine. Set FP_HOST.`)
+      return chosen
+    },
+
+    async close({ grace }) {
+      closing = true
+      const closed = Promise.all(
+        servers.map((server) => new Promise<void>((done) => server.close(() => done()))),
+      )
+      // A connection whose answer was under way would else be kept for its client's next request.
+      const sweep = setInterval(() => servers.forEach((server) => server.closeIdleConnections()), 50)
+      const cut = setTimeout(() => {
+        for (const server of servers) server.closeAllConnections()
+        for (const socket of upgraded) socket.destroy()
+      }, grace)
+      await Promise.all([closed, ...[...upgraded].map((socket) => once(socket, 'close'))])
+      clearInterval(sweep)
+      clearTimeout(cut)
+    },
+  }
+}
+
+/** What is not HTTP, or too large or slow to be a request, gets a short answer: there is no service to ask yet. */
+function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'This is not a valid HTTP request.',
+  ]
+  const body = JSON.stringify({ code: 'FP_BAD_REQUEST', message })
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The headers are larger than 16 KB.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Payload Too Large', 'The chunk extensions are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive.'],
+}

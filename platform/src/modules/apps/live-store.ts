@@ -1,0 +1,72 @@
+import type { Collection, Db } from 'mongodb'
+import type { TargetId } from '../../runtime/targets.ts'
+import { APPS, present, toRecord, type AppDoc } from './store.ts'
+import type { AppRecord, Failure, Live } from './types.ts'
+
+/** What changes of an app when it is deployed, runs and sleeps. Every write is one atomic update of the app's document. */
+export class LiveStore {
+  readonly #apps: Collection<AppDoc>
+
+  constructor(db: Db) {
+    this.#apps = db.collection(APPS)
+  }
+
+  /** The next numbers of an app; undefined when it is gone. */
+  async take(
+    appId: string,
+    take: { version?: boolean; order?: boolean; revision?: boolean },
+  ): Promise<{ version: number; order: number; revision: number; app: AppRecord } | undefined> {
+    const doc = await this.#apps.findOneAndUpdate(
+      present(appId),
+      {
+        $inc: {
+          lastVersion: take.version ? 1 : 0,
+          lastOrder: take.order ? 1 : 0,
+          revision: take.revision ? 1 : 0,
+        },
+      },
+      { returnDocument: 'after' },
+    )
+    if (!doc) return undefined
+    return { version: doc.lastVersion, order: doc.lastOrder, revision: doc.revision, app: toRecord(doc) }
+  }
+
+  /**
+   * The switch. It happens only if the app still exists, no newer deployment is live, and the environment has not
+   * changed since the target's revision was taken. Returns what was live before (null: nothing), or undefined when it
+   * did not happen.
+   */
+  async goLive(appId: string, live: Live, now: Date): Promise<{ before: Live | null } | undefined> {
+    const before = await this.#apps.findOneAndUpdate(
+      {
+        ...present(appId),
+        envRevision: { $lt: live.revision },
+        $or: [{ live: null }, { 'live.order': { $lt: live.order } }],
+      },
+      { $set: { live, lastFailure: null, startedAt: now, sleptAt: null, updatedAt: now } },
+      { returnDocument: 'before' },
+    )
+    return before ? { before: before.live } : undefined
+  }
+
+  /** Of the live target only; news of others changes nothing. */
+  async note(target: TargetId, set: { lastFailure: Failure } | { startedAt: Date } | { sleptAt: Date }): Promise<void> {
+    await this.#apps.updateOne(
+      { ...present(target.appId), 'live.version': target.version, 'live.revision': target.revision },
+      { $set: set },
+    )
+  }
+
+  /** A deployment's failure, while nothing is live. */
+  async noteFirstFailure(appId: string, failure: Failure): Promise<void> {
+    await this.#apps.updateOne({ ...present(appId), live: null }, { $set: { lastFailure: failure } })
+  }
+
+  /** Apps that ran when the platform ended fell asleep with it; `now` is the best that is known. */
+  async noteAllAsleep(now: Date): Promise<void> {
+    await this.#apps.updateMany(
+      { live: { $ne: null }, $or: [{ sleptAt: null }, { $expr: { $lt: ['$sleptAt', '$startedAt'] } }] },
+      { $set: { sleptAt: now } },
+    )
+  }
+}

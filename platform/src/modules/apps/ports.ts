@@ -1,0 +1,45 @@
+import type { AppStatus, CreateAppBody, EnvVar, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import type { AppFile } from '../drafts/files.ts'
+import type { PageRequest } from '../paging.ts'
+import type { AppRecord } from './types.ts'
+
+/**
+ * What the routes of apps need of the modules above: an app as it is shown, made and removed is more than its record.
+ * Calls go down only, so the modules above implement these and `modules/index.ts` hands them in.
+ */
+export interface AppView {
+  readonly app: AppRecord
+  readonly status: AppStatus
+  readonly hasUnpublishedChanges: boolean
+  readonly asleepSince: Date | null
+  /** Of the record or its draft, whichever is later. */
+  readonly updatedAt: Date
+}
+
+export interface AppDetailView extends AppView {
+  readonly draft: { readonly files: readonly AppFile[]; readonly revision: number; readonly updatedAt: Date }
+  readonly env: EnvVar[]
+}
+
+export interface AppViews {
+  one(ownerId: string, appId: string): Promise<AppView>
+  detail(ownerId: string, appId: string): Promise<AppDetailView>
+  /** One more than the page's limit when there are more. */
+  list(ownerId: string, page: PageRequest): Promise<AppView[]>
+}
+
+export interface AppLifecycle {
+  /** Resolves to the new app's id. */
+  create(ownerId: string, body: CreateAppBody): Promise<string>
+  clone(ownerId: string, appId: string, name: string | undefined): Promise<string>
+  remove(ownerId: string, appId: string): Promise<void>
+}
+
+export interface AppPower {
+  /** Puts the app to sleep unless it has requests. */
+  sleep(ownerId: string, appId: string): Promise<void>
+  /** Resolves once the app answers. Throws FP_APP_NOT_DEPLOYED, FP_APP_CRASHED. */
+  wake(ownerId: string, appId: string, signal: AbortSignal): Promise<void>
+  call(ownerId: string, appId: string, request: ProxyBody): Promise<ProxyAnswer>
+  logs(ownerId: string, appId: string, lines: number): Promise<string[]>
+}

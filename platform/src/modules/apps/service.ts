@@ -1,0 +1,138 @@
+import type { EnvVar } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import type { Events } from '../../events.ts'
+import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
+import type { Background } from '../background.ts'
+import type { PageRequest } from '../paging.ts'
+import type { EnvVarChanges, EnvVars, SealedEnvVar } from '../secrets/env-vars.ts'
+import type { LiveStore } from './live-store.ts'
+import type { AppStore } from './store.ts'
+import type { AppRecord, Live } from './types.ts'
+
+export interface AppServiceDeps {
+  readonly store: AppStore
+  readonly liveStore: LiveStore
+  readonly envVars: EnvVars
+  readonly events: Events
+  readonly targets: Targets
+  readonly background: Background
+  readonly defaultIdleTimeoutS: number
+  readonly newId: () => string
+  readonly now: () => Date
+}
+
+export interface AppChanges {
+  readonly name?: string
+  readonly idleTimeoutS?: number
+  readonly env?: EnvVarChanges
+}
+
+export type AppService = ReturnType<typeof createAppService>
+
+/** The record of an app: its name, its environment, whose it is. An app of another user does not exist for the asker. */
+export function createAppService(deps: AppServiceDeps) {
+  const { store, envVars, events, targets, background } = deps
+
+  async function find(ownerId: string, appId: string): Promise<AppRecord> {
+    const app = await store.findOwned(ownerId, appId)
+    if (!app) throw noSuchApp(appId)
+    return app
+  }
+
+  /** Retries when a deployment or another change took a revision between the read and the write. */
+  async function changeEnv(ownerId: string, appId: string, changes: EnvVarChanges): Promise<void> {
+    for (;;) {
+      const app = await find(ownerId, appId)
+      const env = envVars.apply(appId, app.env, changes)
+      if (env === app.env) return
+      const was = { revision: app.revision, live: app.live !== null }
+      const done = await store.setEnv(appId, was, env, deps.now())
+      if (!done) continue
+      if (done.before) replaceTarget(appId, done.before, done.revision)
+      return
+    }
+  }
+
+  /** The same version with another environment is another target. The next request wakes it; so do we if it was awake. */
+  function replaceTarget(appId: string, old: Live, revision: number): void {
+    const oldKey = targetKey({ appId, version: old.version, revision: old.revision })
+    const target = { appId, version: old.version, revision }
+    const wasAsleep = targets.phase(oldKey) === 'asleep'
+    events.emit('app.routed', { appId })
+    background.run(appId, 'retire a target', () => targets.retire(oldKey))
+    if (wasAsleep) return
+    background.run(appId, 'wake an app after its environment changed', async () => {
+      try {
+        await targets.wake(targetKey(target))
+      } catch (error) {
+        if (!(error instanceof TargetFailed)) throw error
+        await deps.liveStore.note(target, { lastFailure: { ...error.failure, at: deps.now() } })
+      }
+    })
+  }
+
+  return {
+    find,
+
+    /** Not of any owner: for what the platform itself does. */
+    findAny: (appId: string): Promise<AppRecord | undefined> => store.find(appId),
+
+    list: (ownerId: string, page: PageRequest): Promise<AppRecord[]> => store.list(ownerId, page),
+
+    newId: deps.newId,
+
+    /** Checks names and values; for an app that is about to be made. */
+    sealEnv: (appId: string, changes: EnvVarChanges): readonly SealedEnvVar[] => envVars.apply(appId, [], changes),
+
+    copyEnv: (from: AppRecord, appId: string): readonly SealedEnvVar[] => envVars.copy(from.appId, appId, from.env),
+
+    async create(app: {
+      appId: string
+      ownerId: string
+      name: string
+      env: readonly SealedEnvVar[]
+      idleTimeoutS?: number
+    }): Promise<AppRecord> {
+      return store.insert({
+        ...app,
+        name: app.name.trim(),
+        idleTimeoutS: app.idleTimeoutS ?? deps.defaultIdleTimeoutS,
+        sequence: await store.nextSequence(),
+        createdAt: deps.now(),
+      })
+    },
+
+    async change(ownerId: string, appId: string, changes: AppChanges): Promise<void> {
+      await find(ownerId, appId)
+      if (changes.env) await changeEnv(ownerId, appId, changes.env)
+      const { name, idleTimeoutS } = changes
+      if (name === undefined && idleTimeoutS === undefined) return
+      const found = await store.update(appId, {
+        ...(name === undefined ? {} : { name: name.trim() }),
+        ...(idleTimeoutS === undefined ? {} : { idleTimeoutS }),
+        updatedAt: deps.now(),
+      })
+      if (!found) throw noSuchApp(appId)
+      // The front door keeps the idle timeout with the route.
+      if (idleTimeoutS !== undefined) events.emit('app.routed', { appId })
+    },
+
+    showEnv: (app: AppRecord): EnvVar[] => envVars.show(app.appId, app.env),
+    openEnv: (app: AppRecord): Record<string, string> => envVars.open(app.appId, app.env),
+
+    /** Marks it deleted; from then on it is found by nobody. */
+    async markDeleted(ownerId: string, appId: string): Promise<AppRecord> {
+      await find(ownerId, appId)
+      const app = await store.markDeleted(appId, deps.now())
+      if (!app) throw noSuchApp(appId)
+      events.emit('app.deleted', { appId })
+      return app
+    },
+    deleted: (): Promise<AppRecord[]> => store.deleted(),
+    remove: (appId: string): Promise<void> => store.remove(appId),
+  }
+}
+
+export function noSuchApp(appId: string): FpError {
+  return new FpError('FP_APP_NOT_FOUND', `There is no app ${JSON.stringify(appId.slice(0, 100))} among your apps.`)
+}

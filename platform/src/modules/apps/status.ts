@@ -1,0 +1,18 @@
+import type { AppStatus } from '@fp/sdk/wire'
+import type { TargetPhase } from '@fp/scaler'
+import type { AppRecord } from './types.ts'
+
+/** One word for an app. `phase` is that of its live target. */
+export function statusOf(app: AppRecord, deploying: boolean, phase: TargetPhase): AppStatus {
+  if (deploying) return 'deploying'
+  if (!app.live) return app.lastFailure ? 'error' : 'draft'
+  // A new attempt is under way: what it comes to is more than what the last one came to.
+  if (phase === 'waking') return 'waking'
+  if (hasFailedSince(app)) return 'error'
+  return phase === 'asleep' ? 'sleeping' : 'running'
+}
+
+/** Whether the live target failed after it last started well. */
+function hasFailedSince(app: AppRecord): boolean {
+  return app.lastFailure !== null && (app.startedAt === null || app.lastFailure.at >= app.startedAt)
+}

@@ -1,0 +1,150 @@
+import type { Collection, Db, Filter } from 'mongodb'
+import type { PageRequest } from '../paging.ts'
+import type { SealedEnvVar } from '../secrets/env-vars.ts'
+import type { AppRecord, Live, LiveRoute } from './types.ts'
+
+/** An app that is being deleted is kept, invisible, until nothing of it is left. */
+export type AppDoc = Omit<AppRecord, 'appId'> & {
+  readonly _id: string
+  readonly deletedAt: Date | null
+  /** Last numbers taken; never given again. */
+  readonly lastVersion: number
+  readonly lastOrder: number
+}
+
+export const APPS = 'apps'
+
+/** What a reader gets to see of the collection. */
+export function present(appId: string): Filter<AppDoc> {
+  return { _id: appId, deletedAt: null }
+}
+
+export type NewApp = Pick<AppRecord, 'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'env' | 'sequence' | 'createdAt'>
+
+export class AppStore {
+  readonly #apps: Collection<AppDoc>
+  readonly #counters: Collection<{ _id: string; value: number }>
+
+  constructor(db: Db) {
+    this.#apps = db.collection(APPS)
+    this.#counters = db.collection('counters')
+  }
+
+  async createIndexes(): Promise<void> {
+    await this.#apps.createIndex({ ownerId: 1, sequence: -1 })
+    await this.#apps.createIndex({ sequence: 1 }, { unique: true })
+  }
+
+  async nextSequence(): Promise<number> {
+    const counter = await this.#counters.findOneAndUpdate(
+      { _id: 'apps' },
+      { $inc: { value: 1 } },
+      { upsert: true, returnDocument: 'after' },
+    )
+    if (!counter) throw new Error('the upsert of a counter returned nothing')
+    return counter.value
+  }
+
+  async insert(app: NewApp): Promise<AppRecord> {
+    const { appId, ...rest } = app
+    const doc: AppDoc = {
+      _id: appId,
+      ...rest,
+      revision: 0,
+      envRevision: 0,
+      live: null,
+      lastFailure: null,
+      startedAt: null,
+      sleptAt: null,
+      updatedAt: app.createdAt,
+      deletedAt: null,
+      lastVersion: 0,
+      lastOrder: 0,
+    }
+    await this.#apps.insertOne(doc)
+    return toRecord(doc)
+  }
+
+  async find(appId: string): Promise<AppRecord | undefined> {
+    const doc = await this.#apps.findOne(present(appId))
+    return doc ? toRecord(doc) : undefined
+  }
+
+  async findOwned(ownerId: string, appId: string): Promise<AppRecord | undefined> {
+    const doc = await this.#apps.findOne({ ...present(appId), ownerId })
+    return doc ? toRecord(doc) : undefined
+  }
+
+  async route(appId: string): Promise<LiveRoute | undefined> {
+    const doc = await this.#apps.findOne(present(appId), { projection: { live: 1, idleTimeoutS: 1 } })
+    return doc ? { appId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
+  }
+
+  /** Newest first, one more than the page's limit when there are more. */
+  async list(ownerId: string, page: PageRequest): Promise<AppRecord[]> {
+    const docs = await this.#apps
+      .find({
+        ownerId,
+        deletedAt: null,
+        ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
+      })
+      .sort({ sequence: -1 })
+      .limit(page.limit + 1)
+      .toArray()
+    return docs.map(toRecord)
+  }
+
+  async update(appId: string, set: { name?: string; idleTimeoutS?: number; updatedAt: Date }): Promise<boolean> {
+    const { matchedCount } = await this.#apps.updateOne(present(appId), { $set: set })
+    return matchedCount === 1
+  }
+
+  /**
+   * Compare-and-set on the revision that `env` was made from. The live target, if any, is renamed by the same write, so
+   * that no reader sees the new environment with the old target. Returns what was live before, or undefined when
+   * somebody was faster.
+   */
+  async setEnv(
+    appId: string,
+    was: { revision: number; live: boolean },
+    env: readonly SealedEnvVar[],
+    now: Date,
+  ): Promise<{ before: Live | null; revision: number } | undefined> {
+    const revision = was.revision + 1
+    const before = await this.#apps.findOneAndUpdate(
+      { ...present(appId), revision: was.revision, live: was.live ? { $ne: null } : null },
+      {
+        $set: {
+          env,
+          revision,
+          envRevision: revision,
+          updatedAt: now,
+          ...(was.live ? { 'live.revision': revision } : {}),
+        },
+      },
+      { returnDocument: 'before' },
+    )
+    return before ? { before: before.live, revision } : undefined
+  }
+
+  /** From here on the app is gone for everybody; false when it was already. */
+  async markDeleted(appId: string, now: Date): Promise<AppRecord | undefined> {
+    const doc = await this.#apps.findOneAndUpdate(present(appId), { $set: { deletedAt: now } })
+    return doc ? toRecord(doc) : undefined
+  }
+
+  /** Apps whose deletion has begun and not ended. */
+  async deleted(): Promise<AppRecord[]> {
+    const docs = await this.#apps.find({ deletedAt: { $ne: null } }).toArray()
+    return docs.map(toRecord)
+  }
+
+  async remove(appId: string): Promise<void> {
+    await this.#apps.deleteOne({ _id: appId })
+  }
+}
+
+export function toRecord(doc: AppDoc): AppRecord {
+  const { _id, deletedAt: _deleted, lastVersion: _version, lastOrder: _order, ...rest } = doc
+  return { appId: _id, ...rest }
+}

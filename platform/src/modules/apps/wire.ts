@@ -1,0 +1,37 @@
+import type { App, AppDetail, AppFailure } from '@fp/sdk/wire'
+import { toRecord } from '../drafts/files.ts'
+import type { AppDetailView, AppView } from './ports.ts'
+import type { Failure } from './types.ts'
+
+export type AppUrl = (appId: string) => string
+
+export function appToWire(view: AppView, appUrl: AppUrl): App {
+  const { app } = view
+  return {
+    app_id: app.appId,
+    name: app.name,
+    url: appUrl(app.appId),
+    status: view.status,
+    live_version: app.live?.version ?? null,
+    has_unpublished_changes: view.hasUnpublishedChanges,
+    idle_timeout_s: app.idleTimeoutS,
+    last_failure: app.lastFailure && failureToWire(app.lastFailure),
+    asleep_since: view.asleepSince?.toISOString() ?? null,
+    created_at: app.createdAt.toISOString(),
+    updated_at: view.updatedAt.toISOString(),
+  }
+}
+
+export function appDetailToWire(view: AppDetailView, appUrl: AppUrl): AppDetail {
+  const { files, revision, updatedAt } = view.draft
+  return {
+    ...appToWire(view, appUrl),
+    draft: { files: toRecord(files), revision, updated_at: updatedAt.toISOString() },
+    env_vars: view.env,
+  }
+}
+
+export function failureToWire(failure: Failure): AppFailure {
+  const { code, message, traceback, file, line, at } = failure
+  return { code, message, traceback, file, line, at: at.toISOString() }
+}

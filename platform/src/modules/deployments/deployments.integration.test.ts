@@ -1,0 +1,314 @@
+import { once } from 'node:events'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
+import { KEPT_VERSIONS } from '../versions/service.ts'
+
+const BROKEN = { code: 'FP_APP_CRASHED', message: 'KeyError: x', traceback: 'Traceback …', file: 'app.py', line: 3 }
+
+let bench: ModulesBench
+let ann: Requests
+
+beforeAll(async () => {
+  bench = await modulesBench()
+  ann = bench.as('u_ann')
+})
+afterAll(async () => bench[Symbol.asyncDispose]())
+beforeEach(() => {
+  bench.targets.hold = false
+  bench.findings = []
+})
+
+const version = (n: number): Record<string, string> => ({ 'app.py': `app = ${n}` })
+
+async function makeApp(): Promise<string> {
+  return (await ann('POST', '/api/apps', { name: 'app', files: HELLO })).body.app_id
+}
+
+async function deploy(app: string, files?: Record<string, string>): Promise<string> {
+  const answer = await ann('POST', `/api/apps/${app}/deploy`, files ? { files } : {})
+  expect(answer.status, answer.text).toBe(202)
+  return answer.body.deployment_id
+}
+
+/** The events' stream ends when the deployment does. */
+async function ended(app: string, deployment: string): Promise<{ stage: string; [key: string]: unknown }> {
+  await ann('GET', `/api/apps/${app}/deployments/${deployment}/events`)
+  return (await ann('GET', `/api/apps/${app}/deployments/${deployment}`)).body
+}
+
+const get = async (app: string): Promise<Record<string, unknown>> => (await ann('GET', `/api/apps/${app}`)).body
+const route = async (app: string): Promise<string | null | undefined> => (await bench.services.route(app))?.key
+
+describe('a deploy', () => {
+  test('validates, stores a version, wakes it, switches and says each step', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const warning = { file: 'app.py', line: 1, column: 1, end_line: 1, end_column: 5, rule: 'unused', message: 'm', severity: 'warning' as const }
+    bench.findings = [warning]
+    const answer = await ann('POST', `/api/apps/${app}/deploy`, {})
+    expect(answer).toMatchObject({ status: 202, body: { version: 1, warnings: [warning] } })
+    const wake = await bench.targets.next()
+    expect(await get(app)).toMatchObject({ status: 'deploying', live_version: null })
+    expect(await route(app)).toBeNull()
+    const live = once(bench.events, 'deployment.live')
+    wake.succeed()
+    const done = await ended(app, answer.body.deployment_id)
+    expect(done).toMatchObject({ stage: 'ready', version: 1, kind: 'deploy', failure: null, finished_at: expect.any(String) })
+    expect((done['events'] as { stage: string }[]).map((event) => event.stage)).toEqual(['validating', 'creating', 'starting', 'ready'])
+    expect(await live).toEqual([{ appId: app, version: 1, deploymentId: answer.body.deployment_id }])
+    expect(await get(app)).toMatchObject({ status: 'running', live_version: 1, has_unpublished_changes: false })
+    expect(await route(app)).toBe(wake.key)
+  })
+
+  test('with errors is refused with every finding, and nothing is stored but the draft', async () => {
+    const app = await makeApp()
+    const place = { file: 'a/b.py', line: 2, column: 1, end_line: 2, end_column: 5 }
+    bench.findings = [
+      { ...place, rule: 'syntax-error', message: 'bad', severity: 'error' },
+      { ...place, rule: 'unused-import', message: 'hm', severity: 'warning' },
+    ]
+    const answer = await ann('POST', `/api/apps/${app}/deploy`, { files: version(9) })
+    expect(answer).toMatchObject({ status: 422, body: { code: 'FP_VALIDATION_FAILED', details: bench.findings } })
+    expect((await ann('GET', `/api/apps/${app}/deployments`)).body.items).toEqual([])
+    expect((await ann('GET', `/api/apps/${app}/versions`)).body.items).toEqual([])
+    expect(await get(app)).toMatchObject({ status: 'draft', draft: { files: version(9), revision: 2 } })
+  })
+
+  test('that fails first leaves the app in error, with the traceback', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const deployment = await deploy(app)
+    const wake = await bench.targets.next()
+    wake.fail(BROKEN)
+    expect(await ended(app, deployment)).toMatchObject({ stage: 'failed', failure: { ...BROKEN, at: expect.any(String) } })
+    expect(await get(app)).toMatchObject({ status: 'error', live_version: null, last_failure: BROKEN })
+    expect(bench.targets.retired).toContain(wake.key)
+    bench.targets.hold = false
+    await ended(app, await deploy(app))
+    expect(await get(app)).toMatchObject({ status: 'running', last_failure: null })
+  })
+
+  test('that fails later leaves the old version serving', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app, version(1)))
+    const serving = await route(app)
+    bench.targets.hold = true
+    const deployment = await deploy(app, version(2))
+    const wake = await bench.targets.next()
+    expect(await route(app)).toBe(serving)
+    wake.fail(BROKEN)
+    expect(await ended(app, deployment)).toMatchObject({ stage: 'failed', version: 2 })
+    expect(await route(app)).toBe(serving)
+    expect(bench.targets.awake).toContain(serving)
+    expect(bench.targets.retired).not.toContain(serving)
+    expect(await get(app)).toMatchObject({ status: 'running', live_version: 1, has_unpublished_changes: true, last_failure: null })
+    // A number is never used twice.
+    bench.targets.hold = false
+    expect((await ann('POST', `/api/apps/${app}/deploy`, {})).body.version).toBe(3)
+  })
+
+  test('retires the old target after the front door was told', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app, version(1)))
+    const old = await route(app)
+    const order: unknown[] = []
+    const listen = (): void => void order.push(bench.targets.retired.includes(old!))
+    bench.events.once('app.routed', listen)
+    await ended(app, await deploy(app, version(2)))
+    expect(order).toEqual([false])
+    expect(bench.targets.retired).toContain(old)
+    expect(await route(app)).not.toBe(old)
+  })
+
+  test('while another runs is accepted, waits for it, and the last one wins', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const [first, second, third] = await Promise.all([deploy(app, version(1)), deploy(app, version(2)), deploy(app, version(3))])
+    const keys: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const wake = await bench.targets.next()
+      keys.push(wake.key)
+      if (i === 1) wake.fail(BROKEN)
+      else wake.succeed()
+    }
+    const done = await Promise.all([first, second, third].map((id) => ended(app, id!)))
+    expect(done.map((one) => one.stage).sort()).toEqual(['failed', 'ready', 'ready'])
+    const last = done.find((one) => one['version'] === 3)
+    expect(last).toMatchObject({ stage: 'ready' })
+    expect(keys.map((key) => key.split('.')[1])).toEqual(['1', '2', '3'])
+    expect(await route(app)).toBe(keys[2])
+    expect(await get(app)).toMatchObject({ live_version: 3, status: 'running' })
+    expect(bench.targets.retired).toEqual(expect.arrayContaining([keys[0], keys[1]]))
+    expect(bench.targets.retired).not.toContain(keys[2])
+  })
+
+  test('of what the draft already was leaves nothing unpublished, by content and not by date', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app, version(1)))
+    await ann('PUT', `/api/apps/${app}/draft`, { files: version(2) })
+    expect(await get(app)).toMatchObject({ has_unpublished_changes: true })
+    await ann('PUT', `/api/apps/${app}/draft`, { files: version(1) })
+    expect(await get(app)).toMatchObject({ has_unpublished_changes: false })
+  })
+})
+
+describe('deleting', () => {
+  test('an app removes all of it, retires its target, and leaves nothing running', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app))
+    const key = await route(app)
+    expect(await ann('DELETE', `/api/apps/${app}`)).toMatchObject({ status: 204, text: '' })
+    expect(bench.targets.retired).toContain(key)
+    expect(bench.removed).toContain(app)
+    for (const name of ['apps', 'drafts', 'versions', 'deployments']) {
+      expect(await bench.mongo.db.collection(name).countDocuments({ $or: [{ _id: app as never }, { appId: app }] }), name).toBe(0)
+    }
+    expect(await ann('GET', `/api/apps/${app}`)).toMatchObject({ status: 404 })
+    expect(await bench.services.route(app)).toBeUndefined()
+    await expect(bench.services.specOf(key!)).rejects.toMatchObject({ code: 'FP_APP_NOT_FOUND' })
+  })
+
+  test('an app that is being deployed ends the deployments, and none of them goes live', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const running = await deploy(app, version(1))
+    const queued = await deploy(app, version(2))
+    const wake = await bench.targets.next()
+    const watching = [running, queued].map((id) => ann('GET', `/api/apps/${app}/deployments/${id}/events`))
+    // Both streams are open once their first event can be read; inject gives the whole, so ask the feed instead.
+    await bench.services.deployments.find('u_ann', app, running)
+    expect(await ann('DELETE', `/api/apps/${app}`)).toMatchObject({ status: 204 })
+    wake.succeed()
+    const streams = await Promise.all(watching)
+    expect(streams[0]!.text).toContain('FP_APP_DELETED')
+    expect(bench.targets.awake).not.toContain(wake.key)
+    expect(bench.targets.retired).toContain(wake.key)
+    expect(await bench.services.route(app)).toBeUndefined()
+    expect(await bench.mongo.db.collection('deployments').countDocuments({ appId: app })).toBe(0)
+    expect(await bench.mongo.db.collection('versions').countDocuments({ appId: app })).toBe(0)
+  })
+
+  test('that was cut off is completed by the next start', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app))
+    await bench.mongo.db.collection('apps').updateOne({ _id: app as never }, { $set: { deletedAt: new Date() } })
+    expect(await ann('GET', `/api/apps/${app}`)).toMatchObject({ status: 404 })
+    const next = await bench.restart()
+    await next.recover()
+    await next.close()
+    expect(await bench.mongo.db.collection('drafts').findOne({ _id: app as never })).toBeNull()
+    expect(await bench.mongo.db.collection('apps').findOne({ _id: app as never })).toBeNull()
+    expect(bench.removed).toContain(app)
+  })
+})
+
+describe('versions', () => {
+  test('of the last ten are kept, and the live one', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app, version(1)))
+    bench.targets.hold = true
+    for (let n = 2; n <= 13; n++) {
+      const deployment = await deploy(app, version(n))
+      ;(await bench.targets.next()).fail(BROKEN)
+      await ended(app, deployment)
+    }
+    bench.targets.hold = false
+    await ended(app, await deploy(app, version(14)))
+    // Pruning comes right after the end of a deployment: the next acceptance is behind it.
+    await ended(app, (await ann('POST', `/api/apps/${app}/rollback`, { version: 5 })).body.deployment_id)
+    const listed = await ann('GET', `/api/apps/${app}/versions`)
+    const numbers = listed.body.items.map((one: { version: number }) => one.version)
+    expect(numbers).toEqual([14, 13, 12, 11, 10, 9, 8, 7, 6, 5])
+    expect(numbers).toHaveLength(KEPT_VERSIONS)
+    expect(listed.body.items.filter((one: { live: boolean }) => one.live)).toMatchObject([{ version: 5, file_count: 1, total_bytes: 7 }])
+    await ended(app, await deploy(app, version(15)))
+    await ended(app, (await ann('POST', `/api/apps/${app}/rollback`, { version: 6 })).body.deployment_id)
+    await ended(app, await deploy(app, version(16)))
+    expect(await ann('GET', `/api/apps/${app}/versions/1`)).toMatchObject({ status: 404, body: { code: 'FP_VERSION_NOT_FOUND' } })
+    const one = await ann('GET', `/api/apps/${app}/versions/9`)
+    expect(one.body).toMatchObject({ version: 9, live: false, files: version(9) })
+  })
+
+  test('queued for deployment are not pruned before their turn', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const ids: string[] = []
+    for (let n = 1; n <= 13; n++) ids.push(await deploy(app, version(n)))
+    for (let n = 1; n <= 13; n++) (await bench.targets.next()).succeed()
+    const done = await Promise.all(ids.map((id) => ended(app, id)))
+    expect(done.map((one) => one.stage)).toEqual(ids.map(() => 'ready'))
+  })
+
+  test('are rolled back to, by a target of its own, and the draft stays', async () => {
+    const app = await makeApp()
+    await ended(app, await deploy(app, version(1)))
+    const first = await route(app)
+    await ended(app, await deploy(app, version(2)))
+    const answer = await ann('POST', `/api/apps/${app}/rollback`, { version: 1 })
+    expect(answer).toMatchObject({ status: 202, body: { version: 1, warnings: [] } })
+    expect(await ended(app, answer.body.deployment_id)).toMatchObject({ stage: 'ready', kind: 'rollback', version: 1 })
+    const now = await get(app)
+    expect(now).toMatchObject({ live_version: 1, has_unpublished_changes: true, draft: { files: version(2) } })
+    // The first target of this version was retired; its name is not taken again.
+    expect(await route(app)).not.toBe(first)
+    expect((await bench.services.specOf((await route(app))!)).files).toEqual(version(1))
+    expect(await ann('POST', `/api/apps/${app}/rollback`, { version: 99 })).toMatchObject({ status: 404, body: { code: 'FP_VERSION_NOT_FOUND' } })
+    expect(await ann('POST', `/api/apps/${app}/rollback`, { version: 0 })).toMatchObject({ status: 422 })
+  })
+})
+
+describe('after the platform was killed', () => {
+  test('what was deploying has failed with a reason, and what had gone live is ready', async () => {
+    const app = await makeApp()
+    bench.targets.hold = true
+    const lost = await deploy(app)
+    const wake = await bench.targets.next()
+    const other = await makeApp()
+    bench.targets.hold = false
+    const live = await deploy(other)
+    await ended(other, live)
+    const deployments = bench.mongo.db.collection<{ _id: string }>('deployments')
+    await deployments.updateOne({ _id: live }, { $set: { open: true, stage: 'starting', finishedAt: null }, $pop: { events: 1 } })
+
+    const next = await bench.restart()
+    await next.recover()
+    expect(await next.deployments.find('u_ann', app, lost)).toMatchObject({
+      stage: 'failed',
+      failure: { code: 'FP_UNAVAILABLE', message: expect.stringContaining('Deploy again') },
+    })
+    expect(await next.deployments.find('u_ann', other, live)).toMatchObject({ stage: 'ready', failure: null })
+    expect(await deployments.countDocuments({ open: true })).toBe(0)
+    expect(await get(app)).toMatchObject({ status: 'error' })
+    wake.fail(BROKEN)
+  })
+
+  test('closing fails what is under way and queued with a plain reason, and refuses more', async () => {
+    await using own = await modulesBench()
+    const as = own.as('u_ann')
+    const app = (await as('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
+    own.targets.hold = true
+    const ids = [1, 2].map(async () => (await as('POST', `/api/apps/${app}/deploy`, {})).body.deployment_id as string)
+    const [first, second] = await Promise.all(ids)
+    await own.targets.next()
+    await own.services.close()
+    for (const id of [first!, second!]) {
+      expect((await as('GET', `/api/apps/${app}/deployments/${id}`)).body).toMatchObject({ stage: 'failed', failure: { code: 'FP_UNAVAILABLE' } })
+    }
+    expect(await as('POST', `/api/apps/${app}/deploy`, {})).toMatchObject({ status: 503 })
+  })
+})
+
+test('deployments are listed newest first, in pages', async () => {
+  const app = await makeApp()
+  const ids: string[] = []
+  for (let n = 1; n <= 3; n++) {
+    const id = await deploy(app, version(n))
+    await ended(app, id)
+    ids.unshift(id)
+  }
+  const first = await ann('GET', `/api/apps/${app}/deployments?limit=2`)
+  const second = await ann('GET', `/api/apps/${app}/deployments?limit=2&cursor=${first.body.next_cursor}`)
+  const seen = [...first.body.items, ...second.body.items].map((one: { deployment_id: string }) => one.deployment_id)
+  expect(seen).toEqual(ids)
+  expect(second.body.next_cursor).toBeNull()
+})

@@ -1,0 +1,47 @@
+import { FpError, type ErrorCode } from '../../errors.ts'
+import type { AppFailureReport } from '../../runtime/runtime.ts'
+import { TargetFailed } from '../../runtime/targets.ts'
+
+/** How long a deployment may wait for its target to answer ready, in ms: more than a target's own readiness timeout. */
+export const START_LIMIT = 120_000
+
+/** Why a deployment failed, in its owner's words; undefined when that is not known, which is the platform's own fault. */
+export function failureOf(error: unknown): AppFailureReport | undefined {
+  if (error instanceof TargetFailed) return error.failure
+  if (error instanceof FpError) {
+    return error.code === 'FP_APP_NOT_FOUND' ? plain(appDeleted()) : plain(error)
+  }
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return report('FP_WAKE_TIMEOUT', `The app did not answer ready within ${START_LIMIT / 1000} s.`)
+  }
+  return undefined
+}
+
+export function internalFailure(): AppFailureReport {
+  return report('FP_INTERNAL', 'The platform could not start the app because of a fault of its own. Deploy again.')
+}
+
+export function appDeleted(): FpError {
+  return new FpError('FP_APP_DELETED', 'The app was deleted while it was being deployed.')
+}
+
+export function superseded(): FpError {
+  return new FpError('FP_SUPERSEDED', 'A newer deployment went live before this one could.')
+}
+
+export function stopping(): FpError {
+  return new FpError('FP_UNAVAILABLE', 'The platform was stopped before the app was ready. Deploy again.')
+}
+
+/** What a deployment is told that a killed platform left behind. */
+export function interrupted(): FpError {
+  return new FpError('FP_UNAVAILABLE', 'The platform ended while it was deploying the app. Deploy again.')
+}
+
+function plain(error: FpError): AppFailureReport {
+  return report(error.code, error.message)
+}
+
+function report(code: ErrorCode, message: string): AppFailureReport {
+  return { code, message, traceback: null, file: null, line: null }
+}

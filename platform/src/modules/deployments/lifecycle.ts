@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { CreateAppBody, Files } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import type { Targets } from '../../runtime/targets.ts'
+import { liveKey } from '../apps/live-service.ts'
+import type { AppLifecycle } from '../apps/ports.ts'
+import type { AppService } from '../apps/service.ts'
+import type { AppRecord } from '../apps/types.ts'
+import type { Background } from '../background.ts'
+import { checkFiles, type AppFile } from '../drafts/files.ts'
+import type { DraftService } from '../drafts/service.ts'
+import type { SealedEnvVar } from '../secrets/env-vars.ts'
+import type { DeploymentService } from './service.ts'
+
+/** What new apps are made from; the templates are a module above. */
+export interface Starters {
+  /** Throws FP_TEMPLATE_NOT_FOUND; without an id the files every app starts from that was given none. */
+  files(templateId: string | undefined): Files
+}
+
+export interface LifecycleDeps {
+  readonly apps: AppService
+  readonly drafts: DraftService
+  readonly deployments: DeploymentService
+  readonly starters: Starters
+  readonly targets: Targets
+  readonly runtime: Pick<Runtime, 'remove'>
+  readonly background: Background
+}
+
+/** Requests that an app is answering hold its removal up; the caller is not kept longer than this, in ms. */
+const REMOVE_PATIENCE = 3_000
+const MAX_NAME = 80
+
+export interface Lifecycle extends AppLifecycle {
+  /** At boot: completes deletions that were cut off. */
+  recover(): Promise<void>
+}
+
+export function createLifecycle(deps: LifecycleDeps): Lifecycle {
+  const { apps, drafts, deployments, background } = deps
+
+  /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
+  async function make(
+    app: { appId: string; ownerId: string; name: string; env: readonly SealedEnvVar[]; idleTimeoutS?: number },
+    files: readonly AppFile[],
+  ): Promise<string> {
+    await drafts.create(app.appId, files)
+    try {
+      await apps.create(app)
+    } catch (error) {
+      await drafts.remove(app.appId)
+      throw error
+    }
+    return app.appId
+  }
+
+  /** Each step can be repeated; the record goes last, so that what was cut off is found again. */
+  async function clear(app: AppRecord): Promise<void> {
+    const { appId } = app
+    const key = liveKey(appId, app.live)
+    await deployments.removeAll(appId)
+    if (key) await deps.targets.retire(key)
+    await background.settled(appId)
+    await drafts.remove(appId)
+    await deps.runtime.remove(appId)
+    await apps.remove(appId)
+  }
+
+  /** Not `background.run`: `clear` waits for the app's background work and would wait for itself. */
+  function clearInBackground(app: AppRecord): Promise<void> {
+    const clearing = clear(app)
+    background.run('', `remove the app ${app.appId}; the next start tries again`, () => clearing)
+    return clearing
+  }
+
+  return {
+    async create(ownerId, body) {
+      const files = checkFiles(filesOf(body, deps.starters))
+      const appId = apps.newId()
+      const env = apps.sealEnv(appId, body.env_vars ?? {})
+      return make({ appId, ownerId, name: body.name, env }, files)
+    },
+
+    async clone(ownerId, fromId, name) {
+      const from = await apps.find(ownerId, fromId)
+      const draft = await drafts.get(ownerId, fromId)
+      const appId = apps.newId()
+      return make(
+        {
+          appId,
+          ownerId,
+          name: name ?? copyName(from.name),
+          env: apps.copyEnv(from, appId),
+          idleTimeoutS: from.idleTimeoutS,
+        },
+        draft.files,
+      )
+    },
+
+    async remove(ownerId, appId) {
+      const app = await apps.markDeleted(ownerId, appId)
+      const patience = new AbortController()
+      await Promise.race([
+        clearInBackground(app).catch(() => undefined),
+        delay(REMOVE_PATIENCE, undefined, { signal: patience.signal }).catch(() => undefined),
+      ])
+      patience.abort()
+    },
+
+    async recover() {
+      for (const app of await apps.deleted()) void clearInBackground(app).catch(() => undefined)
+    },
+  }
+}
+
+function filesOf(body: CreateAppBody, starters: Starters): Files {
+  const given = [body.files, body.code, body.template_id].filter((source) => source !== undefined)
+  if (given.length > 1) {
+    throw new FpError(
+      'FP_INVALID_FIELDS',
+      'An app is made from one of files, code and template_id. Send only one of them.',
+    )
+  }
+  if (body.files) return body.files
+  if (body.code !== undefined) return { 'app.py': body.code }
+  return starters.files(body.template_id)
+}
+
+function copyName(name: string): string {
+  const suffix = ' (copy)'
+  // By code points, so that no character is cut in half.
+  return [...name].slice(0, MAX_NAME - suffix.length).join('') + suffix
+}

@@ -1,0 +1,228 @@
+import type { Files, Finding } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import type { LiveService } from '../apps/live-service.ts'
+import type { AppService } from '../apps/service.ts'
+import type { Log } from '../background.ts'
+import { toRecord } from '../drafts/files.ts'
+import type { DraftService } from '../drafts/service.ts'
+import type { PageRequest } from '../paging.ts'
+import type { VersionService } from '../versions/service.ts'
+import { appDeleted, failureOf, interrupted, internalFailure, stopping } from './failure.ts'
+import type { DeploymentFeed, Numbered } from './feed.ts'
+import { Lanes } from './lanes.ts'
+import type { DeploymentStore } from './store.ts'
+import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
+
+export type Validate = (files: Files, options: { signal: AbortSignal }) => Promise<Finding[]>
+
+/** Deployments of an app that are kept for its owner to read. */
+const KEPT_DEPLOYMENTS = 100
+
+export interface DeploymentServiceDeps {
+  readonly store: DeploymentStore
+  readonly feed: DeploymentFeed
+  readonly apps: AppService
+  readonly live: LiveService
+  readonly drafts: DraftService
+  readonly versions: VersionService
+  readonly validate: Validate
+  readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
+  readonly newId: () => string
+  readonly log: Log
+  readonly now: () => Date
+}
+
+export interface Accepted {
+  readonly deployment: DeploymentRecord
+  readonly warnings: Finding[]
+}
+
+export type DeploymentService = ReturnType<typeof createDeploymentService>
+
+export function createDeploymentService(deps: DeploymentServiceDeps) {
+  const { store, feed, apps, live, drafts, versions, log } = deps
+  /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
+  const accepting = new Lanes()
+  /** The deployments themselves. */
+  const running = new Lanes()
+  const stops = new Map<string, AbortController>()
+  const stopped = new AbortController()
+
+  async function start(
+    appId: string,
+    what: { version: number; order: number; kind: DeploymentRecord['kind']; first: StageEvent },
+  ): Promise<DeploymentRecord> {
+    const { first, ...rest } = what
+    const deployment: DeploymentRecord = {
+      deploymentId: deps.newId(),
+      appId,
+      ...rest,
+      stage: first.stage,
+      events: [first],
+      failure: null,
+      createdAt: first.at,
+      finishedAt: null,
+    }
+    await store.insert(deployment)
+    running
+      .run(appId, () => run(deployment))
+      // Not within the running lane: `removeAll` waits for that lane while it holds the accepting one.
+      .then(() => accepting.run(appId, () => prune(appId)))
+      .catch((error: unknown) => log.error({ err: error, app_id: appId }, 'could not complete a deployment'))
+    return deployment
+  }
+
+  async function run(deployment: DeploymentRecord): Promise<void> {
+    const { appId } = deployment
+    const stop = new AbortController()
+    stops.set(appId, stop)
+    try {
+      await deps.run(deployment, AbortSignal.any([stop.signal, stopped.signal]))
+    } finally {
+      stops.delete(appId)
+    }
+  }
+
+  async function prune(appId: string): Promise<void> {
+    const [app, open] = await Promise.all([apps.findAny(appId), store.open([appId])])
+    if (!app) return
+    const inUse = open.map((deployment) => deployment.version)
+    await versions.prune(appId, app.live ? [app.live.version, ...inUse] : inUse)
+    await store.prune(appId, KEPT_DEPLOYMENTS)
+  }
+
+  async function find(ownerId: string, appId: string, deploymentId: string): Promise<DeploymentRecord> {
+    await apps.find(ownerId, appId)
+    const deployment = await store.find(appId, deploymentId)
+    if (deployment) return deployment
+    throw new FpError('FP_DEPLOYMENT_NOT_FOUND', 'The app has no such deployment.')
+  }
+
+  /**
+   * The events after number `after`, those that were and then those that come, until the deployment has ended. Ask `find`
+   * first whether the asker may. Throws an AbortError when the signal fires.
+   */
+  async function* follow(
+    appId: string,
+    deploymentId: string,
+    options: { after: number; signal: AbortSignal },
+  ): AsyncGenerator<Numbered> {
+    const over = new AbortController()
+    // Listening starts before the read, so that nothing falls between the two.
+    const coming = feed.listen(deploymentId, AbortSignal.any([options.signal, over.signal]))
+    try {
+      const deployment = await store.find(appId, deploymentId)
+      let last = 0
+      for (const event of deployment?.events ?? []) {
+        if (++last > options.after) yield { number: last, event }
+      }
+      if (!deployment || isFinal(deployment.stage)) return
+      for await (const item of coming) {
+        if (item.number > last && item.number > options.after) yield item
+        if (isFinal(item.event.stage)) return
+      }
+    } finally {
+      over.abort()
+    }
+  }
+
+  return {
+    /**
+     * Validates the draft (first replaced by `files`, if given), stores it as a version and queues its deployment.
+     * Throws FP_VALIDATION_FAILED with all findings when one of them is an error.
+     */
+    async deploy(ownerId: string, appId: string, files: Files | undefined, signal: AbortSignal): Promise<Accepted> {
+      const first: StageEvent = { stage: 'validating', at: deps.now() }
+      const draft = files ? await drafts.save(ownerId, appId, files) : await drafts.get(ownerId, appId)
+      const findings = await deps.validate(toRecord(draft.files), { signal })
+      const errors = findings.filter((finding) => finding.severity === 'error').length
+      if (errors > 0) {
+        throw new FpError(
+          'FP_VALIDATION_FAILED',
+          `The code has ${errors === 1 ? 'an error' : `${errors} errors`} and was not deployed. Each is in the details, with its place.`,
+          { details: findings },
+        )
+      }
+      const deployment = await accepting.run(appId, async () => {
+        if (stopped.signal.aborted) throw stopping()
+        const { version, order } = await live.take(appId, { version: true, order: true })
+        await versions.create(appId, version, draft.files)
+        return start(appId, { version, order, kind: 'deploy', first })
+      })
+      return { deployment, warnings: findings }
+    },
+
+    /** Makes a kept version live again, by the same way as a new one but for the validation. */
+    async rollback(ownerId: string, appId: string, version: number): Promise<Accepted> {
+      await apps.find(ownerId, appId)
+      const deployment = await accepting.run(appId, async () => {
+        if (stopped.signal.aborted) throw stopping()
+        await versions.summary(appId, version)
+        const { order } = await live.take(appId, { order: true })
+        const first: StageEvent = {
+          stage: 'validating',
+          at: deps.now(),
+          message: `Version ${version} was validated when it was made.`,
+        }
+        return start(appId, { version, order, kind: 'rollback', first })
+      })
+      return { deployment, warnings: [] }
+    },
+
+    find,
+
+    async list(ownerId: string, appId: string, page: PageRequest): Promise<DeploymentRecord[]> {
+      await apps.find(ownerId, appId)
+      return store.list(appId, page)
+    },
+
+    /** Which of the apps have an unfinished deployment. */
+    async deploying(appIds: readonly string[]): Promise<Set<string>> {
+      return new Set((await store.open(appIds)).map((deployment) => deployment.appId))
+    },
+
+    follow,
+    /** How many follow a deployment now. */
+    watchers: (): number => feed.listeners(),
+
+    /** Ends what runs of a deleted app, then removes its deployments and versions. */
+    async removeAll(appId: string): Promise<void> {
+      stops.get(appId)?.abort(appDeleted())
+      await running.idle(appId)
+      // Behind every acceptance that was under way; there are no new ones, for the app is gone.
+      await accepting.run(appId, async () => {
+        await running.idle(appId)
+        await versions.removeAll(appId)
+        await store.removeAll(appId)
+      })
+    },
+
+    /** At boot: no deployment of a platform that was killed stays unfinished. */
+    async recover(): Promise<void> {
+      for (const deployment of await store.open()) {
+        const { appId, deploymentId } = deployment
+        const app = await apps.findAny(appId)
+        const isLive = app?.live?.deploymentId === deploymentId
+        const report = failureOf(interrupted()) ?? internalFailure()
+        const at = deps.now()
+        if (!isLive) await live.noteFirstFailure(appId, report)
+        await store.append(
+          deploymentId,
+          isLive
+            ? { stage: 'ready', at }
+            : { stage: 'failed', at, message: report.message, failure: { ...report, at } },
+        )
+        log.info({ app_id: appId, deployment_id: deploymentId }, 'ended a deployment that was left unfinished')
+        if (app) await prune(appId)
+      }
+    },
+
+    /** Takes no more; those under way and queued fail with a plain reason. */
+    async close(): Promise<void> {
+      stopped.abort(stopping())
+      await accepting.allIdle()
+      await running.allIdle()
+      await accepting.allIdle()
+    },
+  }
+}

@@ -1,0 +1,62 @@
+import type { TargetKey } from '@fp/scaler'
+import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
+import type { AppSpec } from '../../runtime/runtime.ts'
+import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.ts'
+import { noSuchApp, type AppService } from '../apps/service.ts'
+import type { DatabaseService } from '../databases/service.ts'
+import { toRecord } from '../drafts/files.ts'
+import type { VersionService } from '../versions/service.ts'
+
+/** Apps listen where the runner tells them; the number is for code that insists on one. */
+const PORT = '8000'
+
+export interface SpecDeps {
+  readonly apps: AppService
+  readonly versions: VersionService
+  readonly databases: DatabaseService
+}
+
+export interface Specs {
+  /** Everything that starting the target takes. Read anew each time: keep it nowhere, it holds secrets. */
+  specOf(key: TargetKey): Promise<AppSpec>
+  /** For loading files that belong to no app, as their author: with the author's database and no environment variables. */
+  trial(userId: string, id: string, files: Files): Promise<AppSpec>
+}
+
+export function createSpecs(deps: SpecDeps): Specs {
+  async function spec(
+    target: TargetId,
+    ownerId: string,
+    rest: { files: Files; env: Record<string, string>; sequence: number },
+  ): Promise<AppSpec> {
+    return {
+      key: targetKey(target),
+      appId: target.appId,
+      version: target.version,
+      files: rest.files,
+      entrypoint: FILE_LIMITS.entrypoint,
+      env: {
+        ...rest.env,
+        PORT,
+        PLATFORM_MONGO_URI: await deps.databases.uriFor(ownerId),
+        FP_APP_ID: target.appId,
+        FP_VERSION: String(target.version),
+      },
+      sequence: rest.sequence,
+    }
+  }
+
+  return {
+    async specOf(key) {
+      const target = parseTargetKey(key)
+      const app = await deps.apps.findAny(target.appId)
+      if (!app) throw noSuchApp(target.appId)
+      const { files } = await deps.versions.load(target.appId, target.version)
+      const { sequence, ownerId } = app
+      return spec(target, ownerId, { files: toRecord(files), env: deps.apps.openEnv(app), sequence })
+    },
+    trial: (userId, id, files) =>
+      // Sequences of apps count from 1.
+      spec({ appId: id, version: 0, revision: 0 }, userId, { files, env: {}, sequence: 0 }),
+  }
+}

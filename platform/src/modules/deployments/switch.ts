@@ -1,0 +1,105 @@
+import type { Events } from '../../events.ts'
+import type { AppFailureReport } from '../../runtime/runtime.ts'
+import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
+import { liveKey, type LiveService } from '../apps/live-service.ts'
+import { noSuchApp, type AppService } from '../apps/service.ts'
+import type { Live } from '../apps/types.ts'
+import type { Background, Log } from '../background.ts'
+import type { DatabaseService } from '../databases/service.ts'
+import type { VersionService } from '../versions/service.ts'
+import { failureOf, internalFailure, START_LIMIT, superseded } from './failure.ts'
+import type { DeploymentFeed } from './feed.ts'
+import type { DeploymentStore } from './store.ts'
+import type { DeploymentRecord, StageEvent } from './types.ts'
+
+export interface SwitchDeps {
+  readonly store: DeploymentStore
+  readonly feed: DeploymentFeed
+  readonly apps: AppService
+  readonly live: LiveService
+  readonly versions: VersionService
+  readonly databases: DatabaseService
+  readonly targets: Targets
+  readonly events: Events
+  readonly background: Background
+  readonly log: Log
+  readonly now: () => Date
+}
+
+/** Carries one deployment from `validating` to its end. The deployments of one app must run one after the other. */
+export function createSwitch(deps: SwitchDeps) {
+  const { store, feed, apps, live, versions, databases, targets, events, background, log } = deps
+
+  function retire(key: string, appId: string): void {
+    background.run(appId, 'retire a target', () => targets.retire(key))
+  }
+
+  /** Wakes the version as a new target and makes it live. Resolves to what was live before. */
+  async function bringUp(deployment: DeploymentRecord, hash: string, signal: AbortSignal): Promise<Live | null> {
+    const { appId, version, order, deploymentId } = deployment
+    for (;;) {
+      // A number of its own, so that it is not taken for a target of the same version that is being retired.
+      const { revision } = await live.take(appId, { revision: true })
+      const key = targetKey({ appId, version, revision })
+      try {
+        await targets.wake(key, { signal })
+      } catch (error) {
+        retire(key, appId)
+        const app = error instanceof TargetFailed ? await apps.findAny(appId) : undefined
+        // The environment it failed with is no longer the app's.
+        if (app && app.envRevision > revision && !signal.aborted) continue
+        throw error
+      }
+      const switched = await live
+        .goLive(appId, { version, revision, hash, order, deploymentId })
+        .catch((error: unknown) => {
+          retire(key, appId)
+          throw error
+        })
+      if (switched) return switched.before
+      retire(key, appId)
+      signal.throwIfAborted()
+      const app = await apps.findAny(appId)
+      if (!app) throw noSuchApp(appId)
+      if (app.live && app.live.order > order) throw superseded()
+      // What is left: the environment changed while it started. It starts anew, with the present one.
+    }
+  }
+
+  return async function run(deployment: DeploymentRecord, stop: AbortSignal): Promise<void> {
+    const { deploymentId, appId, version } = deployment
+    const ids = { deployment_id: deploymentId, app_id: appId, version }
+    let number = deployment.events.length
+    const say = async (event: Omit<StageEvent, 'at'>): Promise<void> => {
+      const stamped = { ...event, at: deps.now() }
+      await store.append(deploymentId, stamped)
+      feed.publish(deploymentId, { number: ++number, event: stamped })
+    }
+    const fail = async (report: AppFailureReport): Promise<void> => {
+      await live.noteFirstFailure(appId, report)
+      await say({ stage: 'failed', message: report.message, failure: { ...report, at: deps.now() } })
+    }
+
+    let before: Live | null
+    try {
+      stop.throwIfAborted()
+      await say({ stage: 'creating' })
+      const app = await apps.findAny(appId)
+      if (!app) throw noSuchApp(appId)
+      const { hash } = await versions.summary(appId, version)
+      await databases.uriFor(app.ownerId)
+      await say({ stage: 'starting' })
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(START_LIMIT)])
+      before = await bringUp(deployment, hash, signal)
+    } catch (error) {
+      const report = failureOf(error)
+      if (!report) log.error({ err: error, ...ids }, 'a deployment failed for a reason of the platform')
+      return fail(report ?? internalFailure())
+    }
+    // It is live. Whatever fails from here on does not change that; `recover` completes the record.
+    events.emit('deployment.live', { appId, version, deploymentId })
+    const oldKey = liveKey(appId, before)
+    if (oldKey) retire(oldKey, appId)
+    await say({ stage: 'ready' })
+  }
+}

@@ -1,0 +1,30 @@
+import { ValidateAnswer, ValidateBody } from '@fp/sdk/wire'
+import type { Api } from '../../api.ts'
+import { failureToWire } from '../apps/wire.ts'
+import { clientGone } from '../client-gone.ts'
+import type { Trial } from './trial.ts'
+
+export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => Date }): void {
+  app.post(
+    '/api/validate',
+    {
+      schema: {
+        tags: ['deployments'],
+        operationId: 'validate',
+        summary: 'Check code without keeping it',
+        description:
+          'All findings at once. With `dry_load`, code without errors is also imported in the sandbox, with your database and no environment variables.',
+        body: ValidateBody,
+        response: { 200: ValidateAnswer },
+      },
+    },
+    async (request, reply) => {
+      const { findings, failure } = await deps.trial.run(request.user.userId, request.body, clientGone(reply))
+      return {
+        valid: failure === null && !findings.some((finding) => finding.severity === 'error'),
+        findings,
+        failure: failure && failureToWire({ ...failure, at: deps.now() }),
+      }
+    },
+  )
+}

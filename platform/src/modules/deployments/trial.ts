@@ -1,0 +1,79 @@
+import PQueue from 'p-queue'
+import type { Files, Finding, ValidateBody } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import type { AppFailureReport, Runtime } from '../../runtime/runtime.ts'
+import type { Background } from '../background.ts'
+import { checkFiles, toRecord } from '../drafts/files.ts'
+import type { Validate } from './service.ts'
+import type { Specs } from './spec.ts'
+
+/** Loads at a time, and how long one may take in ms. They all run as the one user that stands for no app. */
+const CONCURRENT_LOADS = 1
+const LOAD_LIMIT = 30_000
+/** Callers that may wait for their load. */
+const MAX_WAITING = 20
+
+export interface TrialDeps {
+  readonly validate: Validate
+  readonly specs: Specs
+  readonly runtime: Pick<Runtime, 'check' | 'remove'>
+  readonly background: Background
+  readonly newId: () => string
+}
+
+export interface Trial {
+  /** Checks files that need belong to no app. Nothing is kept of them. */
+  run(
+    userId: string,
+    body: ValidateBody,
+    signal: AbortSignal,
+  ): Promise<{ findings: Finding[]; failure: AppFailureReport | null }>
+}
+
+export function createTrial(deps: TrialDeps): Trial {
+  const loads = new PQueue({ concurrency: CONCURRENT_LOADS })
+
+  async function load(userId: string, files: Files, stop: AbortSignal): Promise<AppFailureReport | null> {
+    if (loads.size >= MAX_WAITING) {
+      throw new FpError('FP_UNAVAILABLE', 'Too many apps are being loaded for validation. Try again shortly.', {
+        headers: { 'retry-after': '2' },
+      })
+    }
+    return loads.add(async () => {
+      stop.throwIfAborted()
+      const id = `trial${deps.newId()}`
+      const spec = await deps.specs.trial(userId, id, files)
+      try {
+        const result = await deps.runtime.check(spec, { signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]) })
+        return result.ok ? null : result.failure
+      } catch (error) {
+        if (stop.aborted || !isTimeout(error)) throw error
+        return {
+          code: 'FP_WAKE_TIMEOUT',
+          message: `The app was not loaded within ${LOAD_LIMIT / 1000} s. Is there a loop, or something it waits for, at the top of a file?`,
+          traceback: null,
+          file: null,
+          line: null,
+        }
+      } finally {
+        deps.background.run(id, 'forget a trial load', () => deps.runtime.remove(id))
+      }
+    })
+  }
+
+  return {
+    async run(userId, body, signal) {
+      if ((body.files === undefined) === (body.code === undefined)) {
+        throw new FpError('FP_INVALID_FIELDS', 'Send either files or code (the text of app.py), and not both.')
+      }
+      const files = toRecord(checkFiles(body.files ?? { 'app.py': body.code ?? '' }))
+      const findings = await deps.validate(files, { signal })
+      const valid = !findings.some((finding) => finding.severity === 'error')
+      return { findings, failure: valid && body.dry_load ? await load(userId, files, signal) : null }
+    },
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')
+}

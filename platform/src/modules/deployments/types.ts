@@ -1,0 +1,27 @@
+import type { DeploymentStage } from '@fp/sdk/wire'
+import type { Failure } from '../apps/types.ts'
+
+export interface StageEvent {
+  readonly stage: DeploymentStage
+  readonly at: Date
+  readonly message?: string
+  readonly failure?: Failure
+}
+
+export interface DeploymentRecord {
+  readonly deploymentId: string
+  readonly appId: string
+  readonly version: number
+  readonly kind: 'deploy' | 'rollback'
+  /** Of the app's deployments; the later one wins. */
+  readonly order: number
+  readonly stage: DeploymentStage
+  readonly events: readonly StageEvent[]
+  readonly failure: Failure | null
+  readonly createdAt: Date
+  readonly finishedAt: Date | null
+}
+
+export function isFinal(stage: DeploymentStage): boolean {
+  return stage === 'ready' || stage === 'failed'
+}

@@ -1,0 +1,56 @@
+import type { AppStatus, EnvVar } from '@fp/sdk/wire'
+import type { Targets } from '../../runtime/targets.ts'
+import { liveKey } from '../apps/live-service.ts'
+import type { AppService } from '../apps/service.ts'
+import { statusOf } from '../apps/status.ts'
+import type { AppDetailView, AppView, AppViews } from '../apps/ports.ts'
+import type { AppRecord } from '../apps/types.ts'
+import type { DraftService } from '../drafts/service.ts'
+import type { DraftSummary } from '../drafts/store.ts'
+import type { DeploymentService } from './service.ts'
+
+export interface ViewDeps {
+  readonly apps: AppService
+  readonly drafts: DraftService
+  readonly deployments: DeploymentService
+  readonly targets: Targets
+}
+
+/** Apps as their owner sees them: the record, joined with the draft, the deployments and what the live target does now. */
+export function createViews(deps: ViewDeps): AppViews {
+  const { apps, drafts, deployments, targets } = deps
+
+  function view(app: AppRecord, draft: DraftSummary | undefined, deploying: boolean): AppView {
+    const key = liveKey(app.appId, app.live)
+    const status: AppStatus = statusOf(app, deploying, key ? targets.phase(key) : 'asleep')
+    return {
+      app,
+      status,
+      hasUnpublishedChanges: app.live === null || draft?.hash !== app.live.hash,
+      asleepSince: status === 'sleeping' ? app.sleptAt : null,
+      updatedAt: draft && draft.updatedAt > app.updatedAt ? draft.updatedAt : app.updatedAt,
+    }
+  }
+
+  /** Two reads, however many apps. */
+  async function views(records: readonly AppRecord[]): Promise<AppView[]> {
+    const ids = records.map((app) => app.appId)
+    const [summaries, deploying] = await Promise.all([drafts.summaries(ids), deployments.deploying(ids)])
+    return records.map((app) => view(app, summaries.get(app.appId), deploying.has(app.appId)))
+  }
+
+  return {
+    async one(ownerId, appId) {
+      const [found] = await views([await apps.find(ownerId, appId)])
+      if (!found) throw new Error('one app gave no view')
+      return found
+    },
+    async detail(ownerId, appId): Promise<AppDetailView> {
+      const app = await apps.find(ownerId, appId)
+      const [draft, deploying] = await Promise.all([drafts.get(ownerId, appId), deployments.deploying([appId])])
+      const env: EnvVar[] = apps.showEnv(app)
+      return { ...view(app, draft, deploying.has(appId)), draft, env }
+    },
+    list: async (ownerId, page) => views(await apps.list(ownerId, page)),
+  }
+}

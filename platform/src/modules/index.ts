@@ -1,0 +1,209 @@
+import type { TargetKey } from '@fp/scaler'
+import type { Db, MongoClient } from 'mongodb'
+import type { Api } from '../api.ts'
+import type { Events } from '../events.ts'
+import { newId } from '../ids.ts'
+import type { AppSpec, Runtime } from '../runtime/runtime.ts'
+import type { Targets } from '../runtime/targets.ts'
+import { createLiveService, type LiveService } from './apps/live-service.ts'
+import { LiveStore } from './apps/live-store.ts'
+import { registerPowerRoutes } from './apps/power-routes.ts'
+import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
+import { createAppService } from './apps/service.ts'
+import { AppStore } from './apps/store.ts'
+import { Background, type Log } from './background.ts'
+import { createDatabaseService, type DatabaseService } from './databases/service.ts'
+import { DatabaseStore } from './databases/store.ts'
+import { createDeploymentFeed } from './deployments/feed.ts'
+import { createLifecycle } from './deployments/lifecycle.ts'
+import { createPower, type CallApp } from './deployments/power.ts'
+import { registerDeploymentRoutes } from './deployments/routes.ts'
+import { createDeploymentService, type DeploymentService, type Validate } from './deployments/service.ts'
+import { createSpecs } from './deployments/spec.ts'
+import { DeploymentStore } from './deployments/store.ts'
+import { createSwitch } from './deployments/switch.ts'
+import { registerTrialRoutes } from './deployments/trial-routes.ts'
+import { createTrial, type Trial } from './deployments/trial.ts'
+import { createViews } from './deployments/views.ts'
+import { registerDraftRoutes } from './drafts/routes.ts'
+import { createDraftService, type DraftService } from './drafts/service.ts'
+import { DraftStore } from './drafts/store.ts'
+import { createSecretBox } from './secrets/box.ts'
+import { createEnvVars } from './secrets/env-vars.ts'
+import { loadTemplates } from './templates/load.ts'
+import { registerTemplateRoutes } from './templates/routes.ts'
+import { createTemplateService, type TemplateService } from './templates/service.ts'
+import { registerVersionRoutes } from './versions/routes.ts'
+import { createVersionService, type VersionService } from './versions/service.ts'
+import { VersionStore } from './versions/store.ts'
+
+export interface ModuleDeps {
+  /** The platform's database. */
+  readonly db: Db
+  /** With the right to make users. */
+  readonly client: MongoClient
+  readonly events: Events
+  readonly validate: Validate
+  readonly targets: Targets
+  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'remove'>
+  readonly call: CallApp
+  readonly config: {
+    /** Where an app answers. */
+    readonly appUrl: (appId: string) => string
+    /** `host:port` under which apps reach MongoDB, and more options of their URIs. */
+    readonly mongoHost: string
+    readonly mongoOptions?: Readonly<Record<string, string>>
+    readonly defaultIdleTimeoutS: number
+    readonly examplesDir: string
+  }
+  /** 32 bytes; seals passwords and environment variables at rest. */
+  readonly secretKey: Buffer
+  readonly log: Log
+  readonly now?: () => Date
+}
+
+export interface Services extends Omit<AppRoutesDeps, 'apps'> {
+  readonly apps: ReturnType<typeof createAppService>
+  readonly live: LiveService
+  readonly power: ReturnType<typeof createPower>
+  readonly drafts: DraftService
+  readonly versions: VersionService
+  readonly deployments: DeploymentService
+  readonly databases: DatabaseService
+  readonly templates: TemplateService
+  readonly trial: Trial
+  readonly now: () => Date
+  /** Undefined: no such app. `key` null: nothing is deployed. `idleTimeout` in ms. */
+  route(appId: string): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined>
+  /** Everything that starting a target takes, secrets included. */
+  specOf(key: TargetKey): Promise<AppSpec>
+  /** Once, before requests are taken: ends what a killed platform left unfinished. */
+  recover(): Promise<void>
+  /** Takes no more deployments; those under way fail with a plain reason. Call it while `targets` still answers. */
+  close(): Promise<void>
+}
+
+/** Wires the modules, lowest first. Makes the indexes and reads the examples. */
+export async function createServices(deps: ModuleDeps): Promise<Services> {
+  const { db, events, targets, runtime, config, log, validate } = deps
+  const now = deps.now ?? (() => new Date())
+  const background = new Background(log)
+  const box = createSecretBox(deps.secretKey)
+  const stores = {
+    databases: new DatabaseStore(db, deps.client),
+    apps: new AppStore(db),
+    live: new LiveStore(db),
+    drafts: new DraftStore(db),
+    versions: new VersionStore(db),
+    deployments: new DeploymentStore(db),
+  }
+  const [loaded] = await Promise.all([
+    loadTemplates(config.examplesDir, log),
+    stores.apps.createIndexes(),
+    stores.versions.createIndexes(),
+    stores.deployments.createIndexes(),
+  ])
+  const templates = createTemplateService(loaded)
+
+  const databases = createDatabaseService({
+    store: stores.databases,
+    box,
+    now,
+    mongoHost: config.mongoHost,
+    ...(config.mongoOptions && { mongoOptions: config.mongoOptions }),
+  })
+  const apps = createAppService({
+    store: stores.apps,
+    liveStore: stores.live,
+    envVars: createEnvVars(box),
+    events,
+    targets,
+    background,
+    defaultIdleTimeoutS: config.defaultIdleTimeoutS,
+    newId,
+    now,
+  })
+  const live = createLiveService({ store: stores.apps, liveStore: stores.live, events, background, now })
+  const drafts = createDraftService({ store: stores.drafts, apps, now })
+  const versions = createVersionService({ store: stores.versions, apps, now })
+
+  const feed = createDeploymentFeed()
+  const run = createSwitch({
+    store: stores.deployments,
+    feed,
+    apps,
+    live,
+    versions,
+    databases,
+    targets,
+    events,
+    background,
+    log,
+    now,
+  })
+  const deployments = createDeploymentService({
+    store: stores.deployments,
+    feed,
+    apps,
+    live,
+    drafts,
+    versions,
+    validate,
+    run,
+    newId: () => newId('d'),
+    log,
+    now,
+  })
+  const specs = createSpecs({ apps, versions, databases })
+  const views = createViews({ apps, drafts, deployments, targets })
+  const lifecycle = createLifecycle({
+    apps,
+    drafts,
+    deployments,
+    starters: templates,
+    targets,
+    runtime,
+    background,
+  })
+  const power = createPower({ apps, live, targets, runtime, call: deps.call, appUrl: config.appUrl })
+  const trial = createTrial({ validate, specs, runtime, background, newId })
+
+  return {
+    apps,
+    live,
+    power,
+    drafts,
+    versions,
+    deployments,
+    databases,
+    templates,
+    views,
+    lifecycle,
+    trial,
+    appUrl: config.appUrl,
+    now,
+    route: live.route,
+    specOf: specs.specOf,
+    async recover() {
+      await live.recover()
+      await deployments.recover()
+      await lifecycle.recover()
+    },
+    async close() {
+      await deployments.close()
+      await background.settled()
+      live.close()
+    },
+  }
+}
+
+/** Every route of the modules but those of accounts. */
+export function registerRoutes(app: Api, services: Services): void {
+  registerAppRoutes(app, services)
+  registerPowerRoutes(app, services)
+  registerDraftRoutes(app, services)
+  registerVersionRoutes(app, services)
+  registerDeploymentRoutes(app, services)
+  registerTrialRoutes(app, services)
+  registerTemplateRoutes(app, services)
+}

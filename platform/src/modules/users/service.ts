@@ -1,0 +1,142 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { LoginBody, SignupBody } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import { newId } from '../../ids.ts'
+import type { Limiter } from './limiter.ts'
+import type { SessionStore } from './session-store.ts'
+import type { UserStore } from './store.ts'
+import type { SessionUser, User } from './user.ts'
+
+const DAY = 24 * 60 * 60 * 1000
+/** A session ends when it has not been used for this long. */
+export const SESSION_LIFETIME = 30 * DAY
+/** A session in use is written once in this time, not at every request. */
+const EXTEND_AFTER = DAY
+
+/** Hash of no one's password with the parameters of `offload/passwords.ts`: an unknown name costs the same work as a known one. */
+const NOBODY_HASH =
+  '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+
+export interface PasswordHasher {
+  hash(password: string): Promise<string>
+  verify(hash: string, password: string): Promise<boolean>
+}
+
+export interface Session {
+  readonly sessionId: string
+  readonly user: SessionUser
+  /** The session was given a later end just now; its cookie should get one too. */
+  readonly extended: boolean
+}
+
+export interface UsersService {
+  ensureIndexes(): Promise<void>
+  /** Rejects with FP_USERNAME_TAKEN, FP_EMAIL_TAKEN, FP_FORBIDDEN (sign-up closed) or FP_TOO_MANY_REQUESTS. */
+  signup(input: SignupBody, from: { address: string }): Promise<{ user: User; token: string }>
+  /** Rejects with FP_BAD_CREDENTIALS or FP_TOO_MANY_REQUESTS. */
+  login(input: LoginBody, from: { address: string }): Promise<{ user: User; token: string }>
+  logout(sessionId: string): Promise<void>
+  authenticate(token: string): Promise<Session | undefined>
+  get(userId: string): Promise<User | undefined>
+}
+
+export interface UsersDeps {
+  readonly users: UserStore
+  readonly sessions: SessionStore
+  readonly limiter: Limiter
+  readonly passwords: PasswordHasher
+  readonly signup: 'open' | 'closed'
+  readonly now?: () => number
+}
+
+export function createUsersService(deps: UsersDeps): UsersService {
+  const { users, sessions, limiter, passwords } = deps
+  const now = deps.now ?? Date.now
+
+  async function openSession(user: User): Promise<{ user: User; token: string }> {
+    const token = `fp_${randomBytes(32).toString('base64url')}`
+    await sessions.insert({
+      sessionId: sessionIdOf(token),
+      userId: user.userId,
+      expiresAt: new Date(now() + SESSION_LIFETIME),
+    })
+    return { user, token }
+  }
+
+  return {
+    async ensureIndexes() {
+      await Promise.all([users.ensureIndexes(), sessions.ensureIndexes()])
+    },
+
+    async signup(input, { address }) {
+      // The first account can always be made: a closed installation needs its admin.
+      let first = await users.isEmpty()
+      if (deps.signup === 'closed' && !first) {
+        throw new FpError(
+          'FP_FORBIDDEN',
+          'Sign-up is closed on this installation. Ask its admin for an account.',
+        )
+      }
+      await limiter.signup(address)
+      const passwordHash = await passwords.hash(input.password)
+      for (;;) {
+        const user: User = {
+          userId: newId('u'),
+          username: input.username,
+          email: input.email,
+          role: first ? 'admin' : 'user',
+          createdAt: new Date(now()),
+        }
+        const result = await users.insert({ ...user, passwordHash }, { first })
+        if (result === 'inserted') return openSession(user)
+        if (result === 'username-taken') {
+          throw new FpError(
+            'FP_USERNAME_TAKEN',
+            `The user name ${input.username} is taken. Choose another one.`,
+          )
+        }
+        if (result === 'email-taken') {
+          throw new FpError('FP_EMAIL_TAKEN', 'There is an account with this e-mail address. Log in instead.')
+        }
+        if (deps.signup === 'closed') {
+          throw new FpError(
+            'FP_FORBIDDEN',
+            'Sign-up is closed on this installation. Ask its admin for an account.',
+          )
+        }
+        first = false
+      }
+    },
+
+    async login(input, { address }) {
+      const attempt = await limiter.login(input.username, address)
+      const found = await users.findForLogin(input.username)
+      const valid = await passwords.verify(found?.passwordHash ?? NOBODY_HASH, input.password)
+      if (!found || !valid) {
+        throw new FpError('FP_BAD_CREDENTIALS', 'The name or the password is wrong.')
+      }
+      await attempt.succeeded()
+      return openSession(found.user)
+    },
+
+    logout: (sessionId) => sessions.remove(sessionId),
+
+    async authenticate(token) {
+      if (!/^fp_[\w-]{43}$/.test(token)) return undefined
+      const sessionId = sessionIdOf(token)
+      const session = await sessions.find(sessionId, new Date(now()))
+      const user = session && (await users.get(session.userId))
+      if (!session || !user) return undefined
+      const extended = session.expiresAt.getTime() < now() + SESSION_LIFETIME - EXTEND_AFTER
+      if (extended) await sessions.extend(sessionId, new Date(now() + SESSION_LIFETIME))
+      return { sessionId, extended, user: { userId: user.userId, username: user.username, role: user.role } }
+    },
+
+    get: (userId) => users.get(userId),
+  }
+}
+
+/** The token has 256 random bits: a fast hash is enough, and finds the session by index. */
+function sessionIdOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url')
+}

@@ -1,0 +1,13 @@
+export type Role = 'admin' | 'user'
+
+export interface User {
+  readonly userId: string
+  readonly username: string
+  /** As it was written at sign-up; compared without case. */
+  readonly email: string
+  readonly role: Role
+  readonly createdAt: Date
+}
+
+/** What a request knows of the one who makes it. */
+export type SessionUser = Pick<User, 'userId' | 'username' | 'role'>

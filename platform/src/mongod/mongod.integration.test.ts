@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { MongoClient } from 'mongodb'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadConfig } from '../config.ts'
+import { argumentsOf } from '../process-of.ts'
+import { findMongod } from './binary.ts'
+import { startMongod, type ManagedMongod, type MongodOptions } from './mongod.ts'
+
+const candidates = loadConfig(process.env).mongodCandidates
+const running: ManagedMongod[] = []
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'fp-mongod-test-'))
+})
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((mongod) => mongod.stop()))
+  await rm(dir, { recursive: true, force: true })
+})
+
+async function start(options: Partial<MongodOptions> = {}): Promise<ManagedMongod> {
+  const mongod = await startMongod({ dir, candidates, ...options })
+  running.push(mongod)
+  return mongod
+}
+
+async function write(mongod: ManagedMongod, text: string): Promise<string[]> {
+  await using client = new MongoClient(mongod.uri('fp'))
+  const notes = client.db().collection<{ text: string }>('notes')
+  await notes.insertOne({ text }, { writeConcern: { w: 'majority', journal: true } })
+  return (await notes.find().toArray()).map((note) => note.text)
+}
+
+describe('the managed MongoDB', () => {
+  it('is a primary with users, transactions and change streams, for this machine alone', async () => {
+    const mongod = await start()
+    await using client = new MongoClient(mongod.uri('fp'))
+    await client.withSession((session) =>
+      session.withTransaction(
+        async () => void (await client.db().collection('a').insertOne({}, { session })),
+      ),
+    )
+    const stream = client.db().collection('a').watch()
+    await stream.close()
+    await using stranger = new MongoClient(`mongodb://127.0.0.1:${mongod.port}/?directConnection=true`)
+    await expect(stranger.db('fp').collection('a').findOne({})).rejects.toThrow(/requires authentication/)
+    expect(argumentsOf(mongod.pid())?.join(' ')).toContain('--bind_ip 127.0.0.1')
+    for (const file of ['mongo-root.password', 'mongo.key']) {
+      expect(((await stat(path.join(dir, file))).mode & 0o777).toString(8)).toBe('600')
+    }
+  })
+
+  it('finds everything again after a stop, on the same port', async () => {
+    const first = await start()
+    await write(first, 'one')
+    await first.stop()
+    const second = await start()
+    expect(second.port).toBe(first.port)
+    expect(await write(second, 'two')).toEqual(['one', 'two'])
+  })
+
+  it('moves to another port when its own is taken', async () => {
+    const first = await start()
+    await write(first, 'one')
+    await first.stop()
+    const squatter = createServer((socket) => socket.destroy()).listen(first.port, '127.0.0.1')
+    await once(squatter, 'listening')
+    try {
+      const second = await start()
+      expect(second.port).not.toBe(first.port)
+      expect(await write(second, 'two')).toEqual(['one', 'two'])
+    } finally {
+      squatter.close()
+    }
+  })
+
+  it('comes back by itself after kill -9, with all it had acknowledged', async () => {
+    const back = Promise.withResolvers<boolean>()
+    const mongod = await start({ onCrash: ({ restarted }) => back.resolve(restarted) })
+    await write(mongod, 'one')
+    const before = mongod.pid()
+    process.kill(before, 'SIGKILL')
+    expect(await back.promise).toBe(true)
+    expect(mongod.pid()).not.toBe(before)
+    expect(await write(mongod, 'two')).toEqual(['one', 'two'])
+  })
+
+  it('does not outlive a platform that is killed, and the next start takes over', async () => {
+    const program = `
+      import { startMongod } from ${JSON.stringify(new URL('./mongod.ts', import.meta.url).href)}
+      const mongod = await startMongod(JSON.parse(process.argv[1]))
+      console.log(mongod.pid())
+      setInterval(() => {}, 1000)`
+    const child = spawn(
+      process.execPath,
+      ['--conditions=@fp/source', '--input-type=module', '-e', program, JSON.stringify({ dir, candidates })],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
+    const [pid] = (await once(child.stdout, 'data')) as [Buffer]
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const next = await start()
+    expect(argumentsOf(Number(String(pid)))).toBeUndefined()
+    expect(await write(next, 'one')).toEqual(['one'])
+  })
+
+  it('says what to do where no mongod is found', async () => {
+    await expect(findMongod(['/nowhere/mongod'])).rejects.toThrow(/MONGODB_URI/)
+    await expect(findMongod(['/bin/false'])).rejects.toThrow(/No MongoDB was found/)
+  })
+})

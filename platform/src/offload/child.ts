@@ -1,0 +1,40 @@
+import { setPriority } from 'node:os'
+import type { Validator } from '@fp/sdk/python'
+import { hashPassword, verifyPassword } from './passwords.ts'
+import type { JobMessage, Jobs, ResultMessage } from './protocol.ts'
+
+/**
+ * The child process of `lane.ts`: does one job after the other as they come. Politer than the front door (nice 10), and
+ * deaf to the terminal's Ctrl-C, so that requests under way at shutdown still get their work. Ends with its parent.
+ */
+setPriority(10)
+process.on('SIGINT', () => undefined)
+process.on('disconnect', () => process.exit(0))
+
+let validator: Promise<Validator> | undefined
+
+/** Loaded on first use: a lane that only hashes never pays for the WebAssembly. */
+function getValidator(): Promise<Validator> {
+  validator ??= import('@fp/sdk/python/node').then(({ createNodeValidator }) => createNodeValidator())
+  return validator
+}
+
+const work: { [N in keyof Jobs]: (input: Jobs[N]['input']) => Promise<Jobs[N]['output']> } = {
+  hash: ({ password }) => hashPassword(password),
+  verify: ({ hash, password }) => verifyPassword(hash, password),
+  validate: async ({ files, options }) => (await getValidator()).validate(files, options),
+  warm: async () => {
+    ;(await getValidator()).validate({ 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n' }, {})
+    return null
+  },
+}
+
+process.on('message', (message: JobMessage) => {
+  const run = work[message.job] as (input: unknown) => Promise<unknown>
+  const send = (result: ResultMessage): void => void process.send?.(result)
+  run(message.input).then(
+    (output) => send({ id: message.id, ok: true, output }),
+    (error: unknown) =>
+      send({ id: message.id, ok: false, message: String((error as Error)?.stack ?? error) }),
+  )
+})

@@ -1,0 +1,24 @@
+import type { Finding, ValidateOptions } from '@fp/sdk/python'
+
+/** Work that is done off the front door's event loop, and what it gives. */
+export interface Jobs {
+  hash: { input: { password: string }; output: string }
+  verify: { input: { hash: string; password: string }; output: boolean }
+  validate: {
+    input: { files: Readonly<Record<string, string>>; options: ValidateOptions }
+    output: Finding[]
+  }
+  /** Loads what the first validation would have to. */
+  warm: { input: Record<string, never>; output: null }
+}
+export type JobName = keyof Jobs
+
+export interface JobMessage<N extends JobName = JobName> {
+  readonly id: number
+  readonly job: N
+  readonly input: Jobs[N]['input']
+}
+
+export type ResultMessage =
+  | { readonly id: number; readonly ok: true; readonly output: unknown }
+  | { readonly id: number; readonly ok: false; readonly message: string }

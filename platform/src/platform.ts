@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto'
+import path from 'node:path'
+import type { Logger } from 'pino'
+import { DEFAULT_ALLOWED_IMPORTS } from '@fp/sdk/python'
+import { buildApi } from './app.ts'
+import { createAppPlane } from './app-plane.ts'
+import { withPort, type Config } from './config.ts'
+import { lockDataDir } from './data-lock.ts'
+import { behindFront, createFront } from './front.ts'
+import { appIdOf } from './ingress/host.ts'
+import { choosePort } from './listen.ts'
+import { createLogger } from './logger.ts'
+import { startMongod } from './mongod/mongod.ts'
+import { createAttemptStore } from './modules/users/attempt-store.ts'
+import { createLimiter } from './modules/users/limiter.ts'
+import { createUsersService } from './modules/users/service.ts'
+import { createSessionStore } from './modules/users/session-store.ts'
+import { createUserStore } from './modules/users/store.ts'
+import { registerRoutes } from './modules/index.ts'
+import { createOffload } from './offload/offload.ts'
+import { watchEventLoop } from './plugins/metrics.ts'
+import { connectMongo, isPrimary } from './plugins/mongo.ts'
+import type { SandboxReport } from './runtime/local/protocol.ts'
+import { secretFile } from './secret-file.ts'
+
+export interface Platform {
+  /** Where the console and the API answer. */
+  readonly url: string
+  /** The settings it runs with, the real port in them. */
+  readonly config: Config
+  /** Answers what is under way, then stops everything it started; within 5 s. */
+  close(): Promise<void>
+}
+
+export interface StartOptions {
+  readonly logger?: Logger
+  /** Told of each step, for the person who waits. */
+  readonly onStep?: (step: string) => void
+}
+
+/** What requests under way get at shutdown; apps and mongod take their part of the 5 s after it. */
+const REQUEST_GRACE = 2_200
+
+/** Starts every part in order; when one fails, those before it are stopped and the error says what to do. */
+export async function startPlatform(settings: Config, options: StartOptions = {}): Promise<Platform> {
+  const step = options.onStep ?? (() => undefined)
+  const logger = options.logger ?? createLogger(settings)
+  // Stopped in reverse order.
+  await using started = new AsyncDisposableStack()
+
+  // 1. What may stand in the way: another platform, a port in use.
+  started.use(await lockDataDir(settings.dataDir))
+  const config = withPort(settings, await choosePort(settings))
+
+  // 2. The database and the processes for slow work.
+  const offload = started.adopt(createOffload(), (it) => it.close())
+  const mongoUri = config.mongodbUri ?? (await managedMongo())
+  async function managedMongo(): Promise<string> {
+    step('Starting MongoDB')
+    const mongod = await startMongod({
+      dir: path.join(config.dataDir, 'mongodb'),
+      candidates: config.mongodCandidates,
+      onCrash: (crash) => logger.error(crash, 'MongoDB crashed'),
+    })
+    started.adopt(mongod, (it) => it.stop())
+    return mongod.uri('fp')
+  }
+  const mongo = await connectMongo(mongoUri)
+  started.adopt(mongo.client, (it) => it.close())
+
+  // 3. Accounts.
+  const attempts = createAttemptStore(mongo.db)
+  const users = createUsersService({
+    users: createUserStore(mongo.db),
+    sessions: createSessionStore(mongo.db),
+    limiter: createLimiter({ attempts, signupsPerHour: config.signupsPerHour }),
+    passwords: offload,
+    signup: config.signup,
+  })
+  await Promise.all([users.ensureIndexes(), attempts.ensureIndexes()])
+
+  // 4. Where apps live, and the front door for them.
+  step('Starting the runner')
+  const allowedImports = [...DEFAULT_ALLOWED_IMPORTS, ...config.allowedImports]
+  const apps = await createAppPlane({
+    config,
+    mongo,
+    secretKey: await readSecretKey(config),
+    validate: (files, { signal }) => offload.validate(files, { allowedImports, signal }),
+    logger,
+  })
+  started.adopt(apps, (it) => it.close())
+  for (const line of sandboxNotes(apps.runtime.report, config)) logger.warn(line)
+
+  // 5. The API and the console.
+  const lag = started.use(watchEventLoop())
+  const api = await buildApi({
+    config,
+    logger,
+    users,
+    lag,
+    serverFactory: behindFront,
+    checks: {
+      mongodb: async () => ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
+    },
+    registerModules: async (app) => registerRoutes(app, apps.services),
+  })
+  started.adopt(api, (it) => it.close())
+
+  // 6. Open the door. From now on the stack closes it first.
+  const front = createFront({
+    api,
+    ingress: apps.ingress,
+    isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
+  })
+  started.adopt(front, (it) => it.close({ grace: REQUEST_GRACE }))
+  await front.listen(config)
+  void offload.warmUp()
+
+  const stack = started.move()
+  let closed: Promise<void> | undefined
+  return {
+    url: config.publicUrl,
+    config,
+    close: () => (closed ??= stack.disposeAsync()),
+  }
+}
+
+/** From the settings, or a file that is made once. Without it no sealed value can be opened again. */
+async function readSecretKey(config: Config): Promise<Buffer> {
+  if (config.secretKey) return config.secretKey
+  const text = await secretFile(path.join(config.dataDir, 'secret.key'), () =>
+    randomBytes(32).toString('base64'),
+  )
+  const key = Buffer.from(text, 'base64')
+  if (key.length === 32) return key
+  throw new Error(
+    `${path.join(config.dataDir, 'secret.key')} does not hold 32 bytes in base64. Restore it from a backup.`,
+  )
+}
+
+/** What the sandbox cannot do here, for the person who starts the platform. */
+function sandboxNotes(report: SandboxReport, config: Config): string[] {
+  const notes = report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`)
+  if (report.minimum) return notes
+  return [
+    ...notes,
+    config.allowUnsandboxed
+      ? 'sandbox: the minimum is not to be had here; FP_ALLOW_UNSANDBOXED=1 lets apps run without it'
+      : 'sandbox: the minimum is not to be had here, so no app will run. Start fp as root, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.',
+  ]
+}

@@ -1,0 +1,39 @@
+import type { FastifyInstance } from 'fastify'
+import type { Lag } from './metrics.ts'
+
+/** One part that must work for the platform to serve; resolves to a reason when it does not. */
+export type ReadyCheck = () => Promise<string | undefined>
+
+/** A check that takes longer has failed. */
+const CHECK_TIMEOUT = 2_000
+
+/** `/healthz`: the process lives. `/readyz`: it can serve; names the part that cannot. */
+export function registerHealth(
+  app: FastifyInstance,
+  deps: { checks: Readonly<Record<string, ReadyCheck>>; lag: Lag },
+): void {
+  app.get('/healthz', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
+  app.get('/readyz', { schema: { hide: true } as object }, async (_request, reply) => {
+    const entries = Object.entries(deps.checks).map(
+      async ([name, check]) => [name, (await run(check)) ?? 'ok'] as const,
+    )
+    const parts = Object.fromEntries(await Promise.all(entries))
+    const ready = Object.values(parts).every((state) => state === 'ok')
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store')
+    return { status: ready ? 'ok' : 'unavailable', parts, event_loop_delay_ms: deps.lag.read() }
+  })
+}
+
+async function run(check: ReadyCheck): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve(`no answer within ${CHECK_TIMEOUT} ms`), CHECK_TIMEOUT)
+  })
+  try {
+    return await Promise.race([check(), late])
+  } catch {
+    return 'unavailable'
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,45 @@
+import { MongoClient, type Db } from 'mongodb'
+
+export interface Mongo {
+  readonly client: MongoClient
+  /** The platform's own database: the one the address names, else `fp`. */
+  readonly db: Db
+}
+
+/** A MongoDB that does not answer for this long counts as gone: requests then fail instead of hanging. */
+const SELECTION_TIMEOUT = 5_000
+
+/** Connects and makes sure that a primary answers. */
+export async function connectMongo(uri: string): Promise<Mongo> {
+  const client = new MongoClient(uri, {
+    appName: 'fp-platform',
+    serverSelectionTimeoutMS: SELECTION_TIMEOUT,
+    ignoreUndefined: true,
+    maxPoolSize: 50,
+  })
+  try {
+    await client.connect()
+    if (!(await isPrimary({ client }))) throw new Error('it is no primary of a replica set')
+  } catch (error) {
+    await client.close()
+    throw new Error(
+      `MongoDB cannot be used: ${(error as Error).message}. Set MONGODB_URI to a replica set that answers.`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return { client, db: client.db(databaseName(uri)) }
+}
+
+function databaseName(uri: string): string {
+  return /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/.exec(uri)?.[1] ?? 'fp'
+}
+
+/** Whether writes are answered. Standalone servers have no transactions and change streams, so they do not count. */
+export async function isPrimary({ client }: Pick<Mongo, 'client'>): Promise<boolean> {
+  const hello = await client.db('admin').command({ hello: 1 }, { timeoutMS: SELECTION_TIMEOUT })
+  return (
+    hello['isWritablePrimary'] === true && (hello['setName'] !== undefined || hello['msg'] === 'isdbgrid')
+  )
+}

@@ -1,0 +1,26 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** The cookie that carries the console's session. Needs @fastify/cookie. */
+export interface SessionCookie {
+  readonly name: string
+  read(request: FastifyRequest): string | undefined
+  write(reply: FastifyReply, token: string): void
+  clear(reply: FastifyReply): void
+}
+
+/**
+ * No Domain attribute, so apps on subdomains never get it. With TLS the `__Host-` prefix makes browsers refuse a cookie of
+ * this name that an app's host tries to set for the whole domain (RFC 6265bis, section 4.1.3.2).
+ */
+export function createSessionCookie(options: { secure: boolean; lifetime: number }): SessionCookie {
+  const { secure } = options
+  const name = secure ? '__Host-fp_session' : 'fp_session'
+  const attributes = { path: '/', httpOnly: true, sameSite: 'lax', secure } as const
+  return {
+    name,
+    read: (request) => request.cookies[name],
+    write: (reply, token) =>
+      void reply.setCookie(name, token, { ...attributes, maxAge: options.lifetime / 1000 }),
+    clear: (reply) => void reply.clearCookie(name, attributes),
+  }
+}

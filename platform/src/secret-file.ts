@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+/**
+ * The text of a secret file, which is made (mode 0600) with `make()` when there is none. Complete or absent even when
+ * the machine stops half way, and two processes that make it at once agree: link(2) fails where the name exists.
+ */
+export async function secretFile(file: string, make: () => string): Promise<string> {
+  const existing = await read(file)
+  if (existing !== undefined) return existing
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 })
+  const draft = `${file}.${randomBytes(6).toString('hex')}`
+  await writeFile(draft, make(), { mode: 0o600, flush: true })
+  try {
+    await link(draft, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await unlink(draft)
+  }
+  const text = await read(file)
+  if (text === undefined) throw new Error(`${file} could not be made`)
+  return text
+}
+
+async function read(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The key that app secrets are encrypted with: 32 bytes from the settings, else from `secret.key` of the data folder. */
+export async function loadSecretKey(config: {
+  dataDir: string
+  secretKey: Buffer | undefined
+}): Promise<Buffer> {
+  if (config.secretKey) return config.secretKey
+  const file = path.join(config.dataDir, 'secret.key')
+  const key = Buffer.from(await secretFile(file, () => randomBytes(32).toString('base64')), 'base64')
+  if (key.length !== 32)
+    throw new Error(`${file} is damaged: it must hold 32 bytes in base64. Restore it from a backup.`)
+  return key
+}

@@ -1,0 +1,91 @@
+import { isIP } from 'node:net'
+
+/** One kind of value: how its text is read, and what to say when it cannot be. */
+export interface Setting<T> {
+  /** Undefined = wrong. */
+  readonly parse: (text: string) => T | undefined
+  readonly expects: string
+}
+
+function integer(min: number, max: number, what: string): Setting<number> {
+  return {
+    parse: (text) =>
+      /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined,
+    expects: `set ${what} from ${min} to ${max}`,
+  }
+}
+
+function oneOf<const T extends string>(...words: readonly T[]): Setting<T> {
+  return {
+    parse: (text) => words.find((word) => word === text.toLowerCase()),
+    expects: `set one of ${words.join(', ')}`,
+  }
+}
+
+/** Comma separated, each item checked. */
+function list(item: (text: string) => boolean, expects: string): Setting<string[]> {
+  return {
+    parse: (text) => {
+      const items = text.split(',').map((part) => part.trim()).filter(Boolean) // prettier-ignore
+      return items.length > 0 && items.every(item) ? items : undefined
+    },
+    expects,
+  }
+}
+
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'i')
+const DOMAIN = new RegExp(`^(${LABEL}(?:\\.${LABEL})*)(?::(\\d{1,5}))?$`, 'i')
+
+export const SETTINGS = {
+  port: integer(0, 65_535, 'a port'),
+  count: integer(1, 1_000_000, 'a whole number'),
+  idleTimeout: integer(5, 86_400, 'seconds'),
+  logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  logFormat: oneOf('auto', 'pretty', 'json'),
+  signup: oneOf('open', 'closed'),
+  flag: {
+    parse: (text) => ({ '1': true, true: true, '0': false, false: false })[text.toLowerCase()],
+    expects: 'set 1 or 0',
+  } satisfies Setting<boolean>,
+  hosts: list(
+    (text) => isIP(text) !== 0 || HOST_NAME.test(text),
+    'set the addresses to listen on, comma separated, such as 127.0.0.1,::1 or 0.0.0.0',
+  ),
+  proxies: list(
+    (text) => isIP(text.replace(/\/\d{1,3}$/, '')) !== 0,
+    'set the addresses of your proxies, comma separated, such as 10.0.0.0/8',
+  ),
+  modules: list(
+    (text) => /^[A-Za-z_]\w*$/.test(text),
+    'set top-level Python modules, comma separated, such as numpy,pandas',
+  ),
+  domain: {
+    parse: (text) => {
+      const port = DOMAIN.exec(text)?.[2]
+      return DOMAIN.test(text) && (port === undefined || Number(port) <= 65_535)
+        ? text.toLowerCase()
+        : undefined
+    },
+    expects: 'set a host name with the port people type, such as localhost:8080 or apps.example.com',
+  } satisfies Setting<string>,
+  origin: {
+    parse: (text) => {
+      const url = URL.canParse(text) ? new URL(text) : undefined
+      const bare = url && url.pathname === '/' && !url.search && !url.hash && !url.username
+      return bare && /^https?:$/.test(url.protocol) ? url.origin : undefined
+    },
+    expects: 'set the address of the console without a path, such as https://fp.example.com',
+  } satisfies Setting<string>,
+  mongodbUri: {
+    parse: (text) => (/^mongodb(?:\+srv)?:\/\/[^/?]+/.test(text) ? text : undefined),
+    expects: 'set an address such as mongodb://user:password@host:27017/fp (a replica set)',
+  } satisfies Setting<string>,
+  key: {
+    parse: (text) => {
+      const bytes = Buffer.from(text, 'base64')
+      return /^[A-Za-z0-9+/_-]{43}=?$/.test(text) && bytes.length === 32 ? bytes : undefined
+    },
+    expects: 'set 32 bytes in base64, such as the output of: openssl rand -base64 32',
+  } satisfies Setting<Buffer>,
+} as const

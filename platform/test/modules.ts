@@ -1,0 +1,138 @@
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import type { Finding } from '@fp/sdk/wire'
+import { pino } from 'pino'
+import type { Api } from '../src/api.ts'
+import { buildApi } from '../src/app.ts'
+import { createEvents, type Events } from '../src/events.ts'
+import { createServices, registerRoutes, type ModuleDeps, type Services } from '../src/modules/index.ts'
+import type { Mongo } from '../src/plugins/mongo.ts'
+import { testMongo } from './database.ts'
+import { HeldTargets } from './held-targets.ts'
+
+export interface ModulesBench extends AsyncDisposable {
+  readonly api: Api
+  readonly services: Services
+  readonly targets: HeldTargets
+  readonly events: Events
+  readonly mongo: Mongo
+  /** What the fake runtime was told to forget. */
+  readonly removed: string[]
+  /** Everything that was logged, as text. */
+  logged(): string
+  /** What the next validations find. */
+  findings: Finding[]
+  /** The next services on the same database, as after a restart. */
+  restart(): Promise<Services>
+  as(userId: string): Requests
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Record<string, unknown>
+  readonly text: string
+  /** The parsed body; any, so that tests read it without ceremony. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly body: any
+}
+
+export interface Requests {
+  (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: unknown): Promise<Answer>
+}
+
+export const HELLO = { 'app.py': 'from fastapi import FastAPI\n\napp = FastAPI()\n' }
+
+/** The modules on a real MongoDB behind the real API; users are whoever the token says, apps are `HeldTargets`. */
+export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise<ModulesBench> {
+  const mongo = await testMongo()
+  const events = createEvents()
+  const targets = new HeldTargets(events)
+  const removed: string[] = []
+  const lines: string[] = []
+  const sink = new PassThrough().on('data', (chunk: Buffer) => void lines.push(chunk.toString()))
+  const logger = pino({ level: 'trace' }, sink)
+  const state: { findings: Finding[] } = { findings: [] }
+  const { host } = new URL(mongo.client.options.hosts[0]!.toString().replace(/^/, 'mongodb://'))
+  const deps: ModuleDeps = {
+    db: mongo.db,
+    client: mongo.client,
+    events,
+    targets,
+    validate: async () => state.findings,
+    runtime: {
+      check: async () => ({ ok: true }),
+      logs: async () => ['a line'],
+      remove: async (appId) => void removed.push(appId),
+    },
+    call: async () => {
+      throw new Error('not expected')
+    },
+    config: {
+      appUrl: (appId) => `http://app-${appId}.localhost:8080`,
+      mongoHost: host,
+      mongoOptions: { directConnection: 'true' },
+      defaultIdleTimeoutS: 900,
+      examplesDir: path.resolve(import.meta.dirname, '../../examples'),
+    },
+    secretKey: Buffer.alloc(32, 7),
+    log: logger,
+    ...overrides,
+  }
+  const services = await createServices(deps)
+  const all = [services]
+  const api = await buildApi({
+    config: { publicUrl: 'http://localhost:8080', consoleDir: '/nowhere', trustProxy: false },
+    logger,
+    users: {
+      authenticate: async (token: string) => ({
+        sessionId: 's',
+        user: { userId: token, username: token, role: 'admin' },
+        extended: false,
+      }),
+    } as never,
+    checks: {},
+    lag: { read: () => ({}) } as never,
+    registerModules: async (app) => registerRoutes(app, services),
+  })
+  return {
+    api,
+    services,
+    targets,
+    events,
+    mongo,
+    removed,
+    logged: () => lines.join(''),
+    get findings() {
+      return state.findings
+    },
+    set findings(value) {
+      state.findings = value
+    },
+    async restart() {
+      const next = await createServices(deps)
+      all.push(next)
+      return next
+    },
+    as: (userId) => async (method, url, body) => {
+      const response = await api.inject({
+        method,
+        url,
+        headers: { authorization: `Bearer ${userId}` },
+        ...(body === undefined ? {} : { payload: body as object }),
+      })
+      const isJson = String(response.headers['content-type']).includes('json') && response.payload !== ''
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        text: response.payload,
+        body: isJson ? JSON.parse(response.payload) : undefined,
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      targets.hold = false
+      for (const each of all) await each.close()
+      await api.close()
+      await mongo[Symbol.asyncDispose]()
+    },
+  }
+}

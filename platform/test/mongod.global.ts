@@ -1,0 +1,24 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { loadConfig } from '../src/config.ts'
+import { startMongod } from '../src/mongod/mongod.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Address of a real MongoDB without a database in it; see `database.ts`. */
+    mongoUri: string
+  }
+}
+
+/** One MongoDB for all integration tests: the managed one, in a folder of its own. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'fp-test-mongod-'))
+  const mongod = await startMongod({ dir, candidates: loadConfig(process.env).mongodCandidates })
+  project.provide('mongoUri', mongod.uri(''))
+  return async () => {
+    await mongod.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+}

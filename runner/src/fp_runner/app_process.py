@@ -1,0 +1,169 @@
+"""The process that becomes the app: waits to be told which, enters the sandbox, imports, serves."""
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import types
+from typing import Any, Final, NoReturn
+
+import uvloop
+
+from fp_runner import channel, failure, loader, log, preload, sandbox, serve
+from fp_runner.asgi import RunnerApp
+from fp_runner.failure import Code, Failure
+from fp_runner.limits import Limits
+from fp_runner.protocol import Message
+from fp_runner.root import APP_DIR
+
+_FAILED: Final = 1
+
+
+class _StopError(Exception):
+    """The start failed and was reported."""
+
+
+class _Reporter:
+    """Tells the zygote how far the start is."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    def event(self, name: str, **more: Any) -> None:
+        channel.send(self._control, {"event": name, **more})
+
+    def phase(self, name: str) -> None:
+        self.event("phase", phase=name)
+
+    def fail(self, failed: Failure) -> _StopError:
+        self.event("failed", failure=failed.wire())
+        if failed.code != "FP_SANDBOX_FAILED":
+            failure.print_failure(failed)
+        return _StopError()
+
+
+def run(blueprint: sandbox.Blueprint, control: socket.socket, spare: bool) -> NoReturn:
+    """Never returns: the process ends with the app. A spare has time to warm up first; a start under way has not."""
+    code = _FAILED
+    try:
+        serve.default_signals()
+        # Made ahead, in a spare: some 0.3 ms that no wake has to wait for. io_uring is denied already.
+        loop = uvloop.new_event_loop()
+        reporter = _Reporter(control)
+        reporter.event("waiting")
+        if spare:
+            preload.touch(loop)
+        received = channel.receive(control)
+        if received is not None:
+            code = _run(blueprint, control, reporter, loop, received)
+    except _StopError:
+        code = _FAILED
+    except SystemExit as error:
+        code = _exit_code(error)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        log.flush()
+        os._exit(code)
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def _run(
+    blueprint: sandbox.Blueprint,
+    control: socket.socket,
+    reporter: _Reporter,
+    loop: asyncio.AbstractEventLoop,
+    received: channel.Received,
+) -> int:
+    order = received.message
+    log.redirect(received.fds[0])
+    listener = socket.socket(fileno=received.fds[1]) if order["mode"] == "serve" else None
+    limits = Limits(**order["limits"])
+    try:
+        sandbox.enter(
+            blueprint,
+            order["app_dir"],
+            order["uid"],
+            order["gid"],
+            limits,
+            listener.fileno() if listener else None,
+        )
+    except BaseException as error:
+        text = f"The sandbox could not be made: {type(error).__name__}: {error}"
+        raise reporter.fail(Failure("FP_SANDBOX_FAILED", text)) from error
+    reporter.phase("sandboxed")
+    _become_fresh(order)
+    found = _load(order, reporter, limits.start_seconds)
+    if listener is None:
+        reporter.event("checked", kind=found.kind, variable=found.variable)
+        return 0
+    reporter.phase("imported")
+    return _serve(found, control, reporter, loop, listener)
+
+
+def _become_fresh(order: Message) -> None:
+    """Undoes what a fork shares with its siblings."""
+    os.environ.clear()
+    os.environ.update(sandbox.environment(order["env"], os.path.join(sys.prefix, "bin")))
+    random.seed()
+    sys.argv = [order["entrypoint"]]
+    # Else __main__ would be the zygote: multiprocessing's spawn would run it again.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != own]
+    log.configure_logging(APP_DIR)
+
+
+def _load(order: Message, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
+    def too_late(_signal: int, _frame: object) -> None:
+        raise failure.StartTimeoutError
+
+    # A first, soft end that can say where the import was; the zygote's SIGKILL follows for code that holds out.
+    signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return loader.load(APP_DIR, order["entrypoint"])
+    except loader.AppNotFoundError as error:
+        file = order["entrypoint"] if os.path.exists(order["entrypoint"]) else None
+        raise reporter.fail(Failure("FP_APP_NOT_FOUND_IN_CODE", str(error), file=file)) from error
+    except BaseException as error:
+        late = isinstance(error, failure.StartTimeoutError)
+        code: Code = "FP_APP_START_TIMEOUT" if late else "FP_APP_IMPORT_FAILED"
+        raise reporter.fail(failure.from_exception(code, error, APP_DIR, "while it was imported")) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        # Off since the zygote's start, so that the import runs without collections.
+        gc.enable()
+
+
+def _serve(
+    found: loader.LoadedApp,
+    control: socket.socket,
+    reporter: _Reporter,
+    loop: asyncio.AbstractEventLoop,
+    listener: socket.socket,
+) -> int:
+    def ready() -> None:
+        reporter.phase("started")
+        reporter.phase("ready")
+
+    app = RunnerApp(found.app)
+    server = serve.AppServer(serve.make_config(app), control, ready)
+    error = serve.run(server, loop, listener)
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit) and app.startup_message:
+        raise reporter.fail(Failure("FP_APP_STARTUP_FAILED", app.startup_message[:2000]))
+    raise reporter.fail(failure.from_exception("FP_APP_STARTUP_FAILED", error, APP_DIR, "while it started"))

@@ -1,0 +1,147 @@
+"""Exceptions in the words of the app's owner: paths relative to the app, without the runner's own frames."""
+
+import linecache
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Final, Literal
+
+Code = Literal[
+    "FP_APP_IMPORT_FAILED",
+    "FP_APP_NOT_FOUND_IN_CODE",
+    "FP_APP_STARTUP_FAILED",
+    "FP_APP_START_TIMEOUT",
+    "FP_SANDBOX_FAILED",
+]
+
+_RUNNER: Final = os.path.dirname(os.path.abspath(__file__)) + "/"
+_LIBRARIES: Final = tuple(
+    path + "/" for path in dict.fromkeys(sysconfig.get_paths()[key] for key in ("purelib", "platlib"))
+)
+_STANDARD: Final = sysconfig.get_paths()["stdlib"] + "/"
+_SERVER: Final = tuple(f"{path}uvicorn/" for path in _LIBRARIES)
+_MAX_TRACEBACK: Final = 20_000
+_MAX_MESSAGE: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an app did not start."""
+
+    code: Code
+    message: str
+    traceback: str = ""
+    file: str | None = None
+    line: int | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """As it is sent to the platform."""
+        return asdict(self)
+
+
+class StartTimeoutError(BaseException):
+    """Raised in the app's main thread when its import takes too long. BaseException: user code catches Exception."""
+
+
+def relative(path: str, app_dir: str) -> str:
+    """A path as the owner knows it: of the app, of a library, or of Python."""
+    for prefix in (app_dir + "/", *_LIBRARIES, _STANDARD):
+        if path.startswith(prefix):
+            return path[len(prefix) :]
+    return path
+
+
+def _is_hidden(path: str) -> bool:
+    return path.startswith((_RUNNER, *_SERVER, "<frozen ", _STANDARD + "importlib/"))
+
+
+def trim(error: traceback.TracebackException, app_dir: str) -> None:
+    """Cuts runner, server and import frames out of a traceback and its causes, and shortens the paths, in place."""
+    seen: set[int] = set()
+    todo: list[traceback.TracebackException | None] = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        frames = [_shortened(frame, app_dir) for frame in current.stack if not _is_hidden(frame.filename)]
+        current.stack = traceback.StackSummary.from_list(frames)
+        filename = getattr(current, "filename", None)
+        if filename is not None:
+            current.filename = relative(filename, app_dir)
+        todo += [current.__cause__, current.__context__, *(current.exceptions or ())]
+
+
+def _shortened(frame: traceback.FrameSummary, app_dir: str) -> traceback.FrameSummary:
+    # The line must be read before the path changes, for it is looked up by path.
+    return traceback.FrameSummary(
+        relative(frame.filename, app_dir),
+        frame.lineno,
+        frame.name,
+        lookup_line=False,
+        line=frame.line,
+        end_lineno=frame.end_lineno,
+        colno=frame.colno,
+        end_colno=frame.end_colno,
+    )
+
+
+def format_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None, app_dir: str) -> str:
+    """A traceback as the owner should read it."""
+    captured = traceback.TracebackException(kind, error, trace, compact=True)
+    trim(captured, app_dir)
+    return _cut(captured.format())
+
+
+def _cut(parts: Iterable[str]) -> str:
+    text = "".join(parts)
+    if len(text) <= _MAX_TRACEBACK:
+        return text
+    half = _MAX_TRACEBACK // 2
+    return f"{text[:half]}\n… cut …\n{text[-half:]}"
+
+
+def where(error: BaseException, app_dir: str) -> tuple[str | None, int | None]:
+    """(file, line) of the deepest frame in the app's own code, or of a syntax error."""
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(app_dir + "/"):
+        return relative(error.filename, app_dir), error.lineno
+    place: tuple[str | None, int | None] = (None, None)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename.startswith(app_dir + "/"):
+            place = relative(frame.f_code.co_filename, app_dir), line
+    return place
+
+
+def describe(error: BaseException) -> str:
+    """`KeyError: 'x'`, on one line."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}"
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -> Failure:
+    """The failure that an exception of the user's code is; `doing` as in "while starting"."""
+    file, line = where(error, app_dir)
+    place = f" in {file} line {line}" if file else ""
+    if isinstance(error, StartTimeoutError):
+        message = f"Your app did not finish {doing} in time; it was still busy{place or ' elsewhere'}."
+    elif isinstance(error, SystemExit):
+        message = f"Your app ended itself with exit code {error.code!r} {doing}{place}."
+    else:
+        message = f"Your app raised {describe(error)}{place}"
+    linecache.checkcache()
+    shown = format_exception(type(error), error, error.__traceback__, app_dir)
+    return Failure(code, message[:_MAX_MESSAGE], shown, file, line)
+
+
+def print_failure(failure: Failure) -> None:
+    """Puts a failure into the app's log as well, where its owner looks."""
+    print(failure.traceback.rstrip() or failure.message, file=sys.stderr, flush=True)

@@ -1,0 +1,60 @@
+"""Pid 1 of an app's pid namespace: makes the sandbox, forks the app, reaps orphans.
+
+Its own process, since an app that is pid 1 itself could not tell its children from orphans, and would be immune to
+the signals it sends itself. When it ends the kernel kills whatever is left in the namespace.
+"""
+
+import os
+import socket
+from typing import NoReturn
+
+from fp_runner import app_process, channel, libc, privileges, sandbox
+
+
+def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) -> NoReturn:
+    """The body of pid 1. Writes the app's wait status to `status_fd` as a line and exits."""
+    try:
+        privileges.die_with_parent()
+        # The app may have the same user (without root): keep it out of this process's /proc entries.
+        libc.prctl(libc.PR_SET_DUMPABLE, 0)
+        _silence()
+        sandbox.prepare(blueprint)
+        # The zygote says go once this process is in its cgroups; the app inherits them.
+        go = channel.receive(control)
+        if go is None:
+            os._exit(0)
+        app = os.fork()
+    except BaseException as error:
+        _report(control, error)
+        os._exit(1)
+    if app == 0:
+        os.close(status_fd)
+        app_process.run(blueprint, control, bool(go.message.get("spare")))
+    control.close()
+    privileges.no_new_privs()
+    privileges.drop_capabilities()
+    os.write(status_fd, b"%d\n" % _reap_until(app))
+    os._exit(0)
+
+
+def _reap_until(app: int) -> int:
+    while True:
+        pid, status = os.wait()
+        if pid == app:
+            return status
+
+
+def _silence() -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _report(control: socket.socket, error: BaseException) -> None:
+    text = f"The sandbox could not be made: {type(error).__name__}: {error}"
+    failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
+    try:
+        channel.send(control, {"event": "failed", "failure": failed})
+    except OSError:
+        return

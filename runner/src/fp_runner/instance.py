@@ -1,0 +1,235 @@
+"""One started app, from its "start" to its "exited"."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final, Literal
+
+from fp_runner.failure import Failure
+from fp_runner.protocol import Message, StartOp
+from fp_runner.reactor import Reactor, Timer
+from fp_runner.spawn import Child
+
+Reason = Literal["stopped", "exited", "crashed", "out_of_memory", "killed"]
+
+# The app itself says where it hangs, if it can, before it is killed from outside.
+_SOFT_TIMEOUT_HEADSTART: Final = 0.25
+_PHASES: Final = ("sandboxed", "imported", "started", "ready")
+_BACKLOG: Final = 1024
+
+
+class Instance:
+    """Owns the app's socket file and timers. `on_gone` is called last, once."""
+
+    def __init__(
+        self,
+        op: StartOp,
+        begun: float,
+        reactor: Reactor,
+        emit: Callable[[Message], None],
+        on_gone: Callable[["Instance"], None],
+    ) -> None:
+        self.op = op
+        self.child: Child | None = None
+        self.oom_kills: Callable[[], int] = lambda: 0
+        self.kill_through_app = False
+        self._begun = begun
+        self._reactor = reactor
+        self._emit = emit
+        self._on_gone = on_gone
+        self._ready = False
+        self._failed = False
+        self._stop: Literal["stopped", "killed", "timeout"] | None = None
+        self._timer: Timer | None = None
+        self._listener: socket.socket | None = None
+        self._log: int | None = None
+        self._socket_inode: int | None = None
+
+    def open_files(self) -> None:
+        """Binds the socket, opens the log. Raises OSError."""
+        if not os.path.isdir(self.op.app_dir):
+            raise FileNotFoundError(f"there is no folder {self.op.app_dir}")
+        # Not through a link that an app could have laid.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._log = os.open(self.op.log, flags, 0o600)
+        if self.op.socket is None:
+            return
+        try:
+            os.unlink(self.op.socket)
+        except FileNotFoundError:
+            pass
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener = listener
+        old = os.umask(0o177)
+        try:
+            listener.bind(self.op.socket)
+        finally:
+            os.umask(old)
+        self._socket_inode = os.lstat(self.op.socket).st_ino
+        listener.listen(_BACKLOG)
+
+    def assign(self, child: Child, limit: Callable[[], None]) -> None:
+        """Tells a waiting child that it is this app."""
+        op = self.op
+        fds = [self._log, self._listener.fileno() if self._listener else None]
+        try:
+            limit()
+        except OSError as error:
+            self._fail("FP_SANDBOX_FAILED", f"The app's limits could not be set: {error}")
+            self._kill()
+            return
+        child.send(
+            {
+                "mode": op.mode,
+                "app_dir": op.app_dir,
+                "entrypoint": op.entrypoint,
+                "env": op.env,
+                "uid": op.uid,
+                "gid": op.gid,
+                "limits": asdict(op.limits),
+            },
+            tuple(fd for fd in fds if fd is not None),
+        )
+        self._close_files()
+        ms = self._ms()
+        self._event("started", pid=child.app_pid, ms=ms)
+        self._event("phase", phase="forked", ms=ms)
+
+    def begin(self, child: Child) -> None:
+        """From now on the child's fate is this instance's."""
+        self.child = child
+        child.on_message, child.on_end = self._on_message, self._on_end
+        seconds = self.op.limits.start_seconds + _SOFT_TIMEOUT_HEADSTART
+        self._timer = self._reactor.call_later(seconds, self._too_late)
+
+    def refuse(self, text: str) -> None:
+        """The start could not even be tried: "failed" and "exited"."""
+        self._fail("FP_SANDBOX_FAILED", text)
+        self._close_files()
+        self._unlink_socket()
+        self._event("exited", code=None, signal=None, reason="crashed", message=text)
+        self._on_gone(self)
+
+    def stop(self, grace_ms: float) -> None:
+        """Lets the app finish what it has. One that is not ready has nothing to finish."""
+        self._unlink_socket()
+        if self._stop or self.child is None:
+            return
+        self._stop = "stopped"
+        if not self._ready:
+            self._kill()
+            return
+        self.child.send({"op": "stop", "grace_ms": grace_ms})
+        self.child.terminate()
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._reactor.call_later(grace_ms / 1000, self._out_of_grace)
+
+    def kill(self) -> None:
+        """At once."""
+        self._unlink_socket()
+        self._stop = self._stop or "killed"
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.child:
+            self.child.kill(through_app=self.kill_through_app)
+
+    def _out_of_grace(self) -> None:
+        self._stop = "killed"
+        self._kill()
+
+    def _too_late(self) -> None:
+        seconds = self.op.limits.start_seconds
+        self._fail("FP_APP_START_TIMEOUT", f"Your app was not ready after {seconds:g} seconds.")
+        self._stop = "timeout"
+        self._kill()
+
+    def _on_message(self, message: Message) -> None:
+        event = message.get("event")
+        # The app's own code can write here too, so nothing is passed on unseen.
+        if event == "phase" and message.get("phase") in _PHASES:
+            self._event("phase", phase=message["phase"], ms=self._ms())
+            if message["phase"] == "ready" and not self._ready:
+                self._ready = True
+                self._cancel_timer()
+        elif event == "checked":
+            self._event("checked", kind=str(message.get("kind")), variable=str(message.get("variable")))
+        elif event == "failed" and isinstance(message.get("failure"), dict):
+            failure = message["failure"]
+            if not self._failed and not self._stop:
+                self._failed = True
+                self._event("failed", failure=failure)
+
+    def _fail(self, code: Literal["FP_SANDBOX_FAILED", "FP_APP_START_TIMEOUT"], text: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self._event("failed", failure=Failure(code, text).wire())
+
+    def _on_end(self, status: int | None) -> None:
+        self._cancel_timer()
+        self._close_files()
+        self._unlink_socket()
+        code, number = _decode(status)
+        reason, text = self._explain(code, number)
+        name = signal.Signals(number).name if number else None
+        self._event("exited", code=code, signal=name, reason=reason, message=text)
+        self._on_gone(self)
+
+    def _explain(self, code: int | None, number: int | None) -> tuple[Reason, str]:
+        if self._stop == "killed":
+            return "killed", "The app was killed."
+        if self._stop == "timeout":
+            return "killed", "The app did not start in time and was killed."
+        if number == signal.SIGKILL and self.oom_kills() > 0:
+            mib = self.op.limits.memory_bytes // (1024 * 1024)
+            return "out_of_memory", f"The app used more than its {mib} MiB of memory and was ended."
+        if self._stop:
+            return "stopped", "The app was stopped."
+        if number == signal.SIGKILL:
+            return "killed", "The app was killed by the machine."
+        if number:
+            return "crashed", f"The app crashed with {signal.Signals(number).name}."
+        if code:
+            return "crashed", f"The app ended itself with exit code {code}."
+        return "exited", "The app ended by itself."
+
+    def _event(self, name: str, **more: Any) -> None:
+        self._emit({"event": name, "id": self.op.id, **more})
+
+    def _ms(self) -> float:
+        return round((time.monotonic() - self._begun) * 1000, 3)
+
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _close_files(self) -> None:
+        if self._listener:
+            self._listener.close()
+        if self._log is not None:
+            os.close(self._log)
+        self._listener = self._log = None
+
+    def _unlink_socket(self) -> None:
+        # Ours only: a later instance may have bound the same path already.
+        if self.op.socket is None or self._socket_inode is None:
+            return
+        try:
+            if os.lstat(self.op.socket).st_ino == self._socket_inode:
+                os.unlink(self.op.socket)
+        except OSError:
+            pass
+        self._socket_inode = None
+
+
+def _decode(status: int | None) -> tuple[int | None, int | None]:
+    """(exit code, signal) of a wait status; without one the whole namespace was killed."""
+    if status is None:
+        return None, signal.SIGKILL
+    if os.WIFSIGNALED(status):
+        return None, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), None

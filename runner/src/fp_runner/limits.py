@@ -1,0 +1,52 @@
+"""Resource limits of one process, the second line behind the cgroups."""
+
+import resource
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one app may use. Bytes, counts, seconds."""
+
+    memory_bytes: int = 512 * 1024 * 1024
+    pids: int = 64
+    file_bytes: int = 64 * 1024 * 1024
+    tmp_bytes: int = 64 * 1024 * 1024
+    open_files: int = 1024
+    start_seconds: float = 30.0
+
+
+def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool) -> None:
+    """Sets the rlimits of this process, which its children inherit.
+
+    Where a cgroup counts the real thing, the rlimit leaves room: RLIMIT_DATA counts the 8 MiB stack of every thread,
+    used or not, and RLIMIT_NPROC counts a uid, which two instances of one app share while one replaces the other.
+    """
+    data, virtual = _own_sizes()
+    memory = limits.memory_bytes
+    _set(resource.RLIMIT_DATA, data + (2 * memory if memory_cgroup else memory))
+    if not memory_cgroup:
+        # Shared mappings are not in RLIMIT_DATA. Wide, since runtimes reserve far more than they use.
+        _set(resource.RLIMIT_AS, virtual + 4 * memory)
+    _set(resource.RLIMIT_NPROC, limits.pids * 2 if pids_cgroup else limits.pids)
+    _set(resource.RLIMIT_FSIZE, limits.file_bytes)
+    _set(resource.RLIMIT_NOFILE, limits.open_files)
+    _set(resource.RLIMIT_CORE, 0)
+    _set(resource.RLIMIT_MEMLOCK, 64 * 1024)
+    _set(resource.RLIMIT_MSGQUEUE, 0)
+    _set(resource.RLIMIT_SIGPENDING, 256)
+
+
+def _set(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _own_sizes() -> tuple[int, int]:
+    """VmData and VmSize of this process in bytes: the limits come on top of what the fork began with."""
+    page = resource.getpagesize()
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        fields = statm.read().split()
+    return int(fields[5]) * page, int(fields[0]) * page

@@ -1,0 +1,76 @@
+"""The app's log: stdout, stderr and the server's errors, in one file that the zygote opened."""
+
+import io
+import logging
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from fp_runner import failure
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class _LogFile(io.FileIO):
+    """A file whose writes never raise: a full log (RLIMIT_FSIZE, disk) must not turn print() into an error."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(memoryview(data).cast("B"))
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, app_dir: str) -> None:
+        super().__init__("%(levelname)s: %(message)s")
+        self._app_dir = app_dir
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 (logging's name)
+        kind, error, trace = ei
+        if kind is None or error is None:
+            return ""
+        return failure.format_exception(kind, error, trace, self._app_dir).rstrip("\n")
+
+
+_STREAMS: Final = ((1, "stdout"), (2, "stderr"))
+
+
+def redirect(log_fd: int) -> None:
+    """Makes the log this process's stdout and stderr, line by line, and /dev/null its stdin."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    for fd, name in _STREAMS:
+        os.dup2(log_fd, fd)
+        raw = _LogFile(fd, "w", closefd=False)
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    os.close(log_fd)
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
+
+
+def configure_logging(app_dir: str) -> None:
+    """Sends uvicorn's warnings and errors to the log, with tracebacks as the owner should read them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(app_dir))
+    logger = logging.getLogger("uvicorn")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+
+
+def flush() -> None:
+    """Before os._exit, which flushes nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,57 @@
+"""The means of isolation, and which of them this machine has."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+# What an owner of the machine loses without each.
+EFFECTS: Final[dict[str, str]] = {
+    "mount_namespace": "apps could read the machine's files; no app is started",
+    "pid_namespace": "apps could see and signal other processes; no app is started",
+    "ipc_namespace": "apps could reach System V shared memory of others",
+    "uts_namespace": "apps see the machine's host name",
+    "own_uid": "all apps run as the platform's own user, held apart by namespaces only",
+    "user_namespace": "without root no namespace can be made",
+    "seccomp": "the kernel's whole surface is open to apps; no app is started",
+    "no_new_privs": "set-uid programs could give apps rights; no app is started",
+    "rlimits": "apps could use up memory, processes and files",
+    "memory_cgroup": "memory is limited for each process of an app, not for the app as a whole",
+    "pids_cgroup": "processes are limited for each user id only",
+}
+
+
+@dataclass(frozen=True)
+class Means:
+    """Each true where it was tried and worked."""
+
+    mount_namespace: bool = False
+    pid_namespace: bool = False
+    ipc_namespace: bool = False
+    uts_namespace: bool = False
+    own_uid: bool = False
+    user_namespace: bool = False
+    seccomp: bool = False
+    no_new_privs: bool = False
+    rlimits: bool = False
+    memory_cgroup: bool = False
+    pids_cgroup: bool = False
+    why: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def minimum(self) -> bool:
+        """Whether foreign code may be run at all."""
+        walls = self.mount_namespace and self.pid_namespace
+        rights = self.seccomp and self.no_new_privs
+        return walls and rights and (self.own_uid or self.user_namespace)
+
+    def wire(self) -> dict[str, Any]:
+        """The "sandbox" of the hello message."""
+        means = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
+        if self.own_uid:
+            # As root a user namespace is not used, so its absence is no lack.
+            del means["user_namespace"]
+        missing = [
+            {"mean": name, "why": self.why.get(name, "unknown"), "effect": EFFECTS[name]}
+            for name, there in means.items()
+            if not there
+        ]
+        return {"means": means, "missing": missing, "minimum": self.minimum}

@@ -1,0 +1,59 @@
+"""Forking into new namespaces, as root and as an ordinary user."""
+
+import os
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from fp_runner import libc, privileges
+
+_MOUNT_IPC_UTS: Final = libc.CLONE_NEWNS | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
+
+
+def fork_into_pid_namespace(own_namespace: int) -> int:
+    """fork() whose child is pid 1 of a new pid namespace. `own_namespace` is an fd of /proc/self/ns/pid.
+
+    unshare moves only later children, and setns moves them back, so one fork does what clone(CLONE_NEWPID) would;
+    a raw clone would leave glibc and Python with a wrong idea of who they are.
+    """
+    libc.unshare(libc.CLONE_NEWPID)
+    try:
+        child = os.fork()
+    except OSError:
+        libc.setns(own_namespace, libc.CLONE_NEWPID)
+        raise
+    if child != 0:
+        libc.setns(own_namespace, libc.CLONE_NEWPID)
+    return child
+
+
+def fork_through_user_namespace(body: Callable[[], NoReturn], uid: int, gid: int) -> NoReturn:
+    """Runs `body` as pid 1 of new user, pid, mount, ipc and uts namespaces; ends with it.
+
+    For zygotes that are not root. `uid` and `gid` are what the app believes to be; outside it is the zygote's user.
+    """
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    zygote = os.getppid()
+    libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWPID)
+    # Only now: the new capabilities clear it. A zygote that died before is seen by the change of parent.
+    privileges.die_with_parent()
+    if os.getppid() != zygote:
+        os._exit(1)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {outer_uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {outer_gid} 1")
+    child = os.fork()
+    if child == 0:
+        body()
+    os.waitpid(child, 0)
+    os._exit(0)
+
+
+def leave_host() -> None:
+    """New mount, ipc and uts namespaces for this process."""
+    libc.unshare(_MOUNT_IPC_UTS)
+    libc.sethostname("app")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

@@ -1,0 +1,130 @@
+"""Hot spares: children that are forked, sandboxed as far as possible, in their cgroups, and wait for an app."""
+
+from collections.abc import Callable
+from typing import Final
+
+from fp_runner import channel
+from fp_runner.protocol import Message
+from fp_runner.reactor import Reactor, Timer
+from fp_runner.spawn import Child, Spawner
+from fp_runner.usher import Usher
+
+# Long enough that a wake in progress has the processor to itself.
+_REFILL_SECONDS: Final = 0.03
+# After a spare has died by itself: something is wrong with the machine, do not fork in circles.
+_PAUSE_SECONDS: Final = 5.0
+
+
+class Pool:
+    """Makes children ahead of time."""
+
+    def __init__(self, reactor: Reactor, spawner: Spawner, usher: Usher | None, size: int) -> None:
+        self._reactor = reactor
+        self._spawner = spawner
+        self._usher = usher
+        self._size = size
+        self._spares: list[Child] = []
+        # All that live, spares and apps, by name, and who waits for their cgroups.
+        self._attaching: dict[str, Child] = {}
+        self._waiting: set[str] = set()
+        self._refill: Timer | None = None
+        if usher:
+            reactor.watch(usher.channel.fileno(), self._read_usher)
+        self._refill_later(_REFILL_SECONDS)
+
+    def take(self) -> Child:
+        """The spare that is furthest along, or a new child. Raises OSError when there can be none."""
+        self._spares.sort(key=lambda child: child.name not in self._waiting)
+        child = self._spares.pop(0) if self._spares else self._spawn()
+        self._refill_later(_REFILL_SECONDS)
+        return child
+
+    def when_waiting(self, child: Child, then: Callable[[], None]) -> None:
+        """Calls `then` once the child can be told which app it is: now, or when it says so."""
+        if child.name in self._waiting:
+            self._waiting.discard(child.name)
+            then()
+            return
+        usual = child.on_message
+
+        def on_message(message: Message) -> None:
+            if message.get("event") == "waiting":
+                self._waiting.discard(child.name)
+                child.on_message = usual
+                then()
+            else:
+                usual(message)
+
+        child.on_message = on_message
+
+    def spares(self) -> list[Child]:
+        """Those that have no app."""
+        return list(self._spares)
+
+    def close(self) -> None:
+        """No more spares."""
+        self._size = 0
+
+    def forget(self, child: Child) -> None:
+        """After a child's end: lets go of its cgroups."""
+        self._waiting.discard(child.name)
+        self._attaching.pop(child.name, None)
+        if self._usher:
+            self._usher.remove(child.name)
+
+    def _spawn(self) -> Child:
+        child = self._spawner.spawn()
+
+        def on_message(message: Message) -> None:
+            if message.get("event") == "waiting":
+                self._waiting.add(child.name)
+
+        def on_end(_status: int | None) -> None:
+            if child in self._spares:
+                self._spares.remove(child)
+            self.forget(child)
+            self._refill_later(_PAUSE_SECONDS)
+
+        child.on_message, child.on_end = on_message, on_end
+        if self._usher:
+            self._attaching[child.name] = child
+            self._usher.attach(child.name, child.pid)
+        else:
+            child.send({"op": "go"})
+        return child
+
+    def _read_usher(self) -> None:
+        assert self._usher is not None
+        try:
+            answer = channel.receive(self._usher.channel)
+        except (BlockingIOError, ValueError):
+            return
+        if answer is None:
+            self._reactor.unwatch(self._usher.channel.fileno())
+            return
+        child = self._attaching.pop(answer.message["name"], None)
+        if child is None:
+            return
+        if answer.message["error"] is None:
+            child.send({"op": "go", "spare": child in self._spares})
+        else:
+            # Limits that cannot be set are a missing wall, not a detail.
+            text = f"The sandbox could not be made: {answer.message['error']}"
+            failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
+            child.on_message({"event": "failed", "failure": failed})
+            child.kill(through_app=False)
+
+    def _refill_later(self, seconds: float) -> None:
+        if self._refill:
+            self._refill.cancel()
+        self._refill = self._reactor.call_later(seconds, self._fill)
+
+    def _fill(self) -> None:
+        if len(self._spares) >= self._size:
+            return
+        try:
+            self._spares.append(self._spawn())
+        except OSError:
+            self._refill_later(_PAUSE_SECONDS)
+            return
+        self._refill_later(_REFILL_SECONDS)

@@ -1,0 +1,200 @@
+"""Imports what user apps import, and runs a dummy app once, so that every fork begins warm.
+
+Never user code, and nothing that leaves a thread, a loop or a connection behind: those do not survive a fork.
+"""
+
+import asyncio
+import gc
+import importlib
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import uvloop
+
+from fp_runner import serve
+from fp_runner.asgi import RunnerApp
+
+_MODULES: Final = (
+    "fastapi",
+    "fastapi.middleware.cors",
+    "fastapi.responses",
+    "fastapi.staticfiles",
+    "fastapi.templating",
+    "fastapi.testclient",
+    "starlette.applications",
+    "starlette.middleware.sessions",
+    "starlette.websockets",
+    "pydantic",
+    "pydantic_settings",
+    "email_validator",
+    "fasthtml.common",
+    "monsterui.all",
+    "jinja2",
+    "pymongo",
+    "bson",
+    "httpx",
+    "orjson",
+    "multipart",
+    "python_multipart",
+    "itsdangerous",
+    "slack_sdk",
+    "websockets",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvicorn.middleware.proxy_headers",
+    "concurrent.futures.thread",
+    "anyio._backends._asyncio",
+    "anyio.to_thread",
+    "asyncio",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "email.message",
+    "encodings.idna",
+    "hashlib",
+    "json",
+    "logging.config",
+    "logging.handlers",
+    "multiprocessing",
+    "pathlib",
+    "secrets",
+    "sqlite3",
+    "stringprep",
+    "subprocess",
+    "tempfile",
+    "unicodedata",
+    "uuid",
+    "zoneinfo",
+)
+
+
+def preload() -> None:
+    """Imports, warms up, and freezes what there is. Collections stay off until an app has been imported."""
+    gc.disable()
+    for name in _MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            os.write(2, f"fp_runner: not preloaded: {error}\n".encode())
+    _use_platform_session_key()
+    _warm_up()
+    threads = threading.enumerate()
+    if len(threads) != 1:
+        raise RuntimeError(f"preloading left threads: {threads}")
+
+
+def touch(loop: asyncio.AbstractEventLoop) -> None:
+    """In a spare: runs the dummy app once more, so that the pages it writes to are copied before the wake."""
+    loop.run_until_complete(_ask(_dummy_app(), "POST", "/items", b'{"name":"x"}'))
+
+
+def freeze() -> None:
+    """Last before the first fork: keeps the collector of a child from touching, and so copying, shared pages."""
+    gc.collect()
+    gc.freeze()
+
+
+def _use_platform_session_key() -> None:
+    """FastHTML writes its session key to a file in the app's folder, which is read-only here.
+
+    Its key comes from FP_SESSION_KEY, so that sessions outlive a sleep; without one each start has its own.
+    """
+    try:
+        core = importlib.import_module("fasthtml.core")
+    except ImportError:
+        return
+
+    def get_key(key: str | None = None, fname: str = ".sesskey") -> str:
+        if key:
+            return key
+        if os.path.isfile(fname):
+            with open(fname, encoding="utf-8") as file:
+                return file.read()
+        return os.environ.get("FP_SESSION_KEY") or os.urandom(32).hex()
+
+    core.get_key = get_key  # type: ignore[attr-defined]
+
+
+def _dummy_app() -> Any:
+    fastapi = importlib.import_module("fastapi")
+    pydantic = importlib.import_module("pydantic")
+    app = fastapi.FastAPI()
+    model = pydantic.create_model("Item", name=(str, ...), count=(int, 0))
+
+    async def read(name: str, count: int = 1) -> Any:
+        return {"name": name, "count": count}
+
+    async def write(item: Any) -> Any:
+        return item
+
+    write.__annotations__ = {"item": model, "return": model}
+    app.get("/items/{name}")(read)
+    app.post("/items")(write)
+    return app
+
+
+async def _ask(app: Callable[..., Awaitable[None]], method: str, path: str, body: bytes) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(_message: Any) -> None:
+        return
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    await app(scope, receive, send)
+
+
+class _WarmServer(serve.AppServer):
+    """Ends as soon as it has served one request over a real connection."""
+
+    path = ""
+
+    async def main_loop(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(self.path)
+        writer.write(b"GET /items/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    def capture_signals(self) -> Any:  # The zygote's own handling stays.
+        contextlib = importlib.import_module("contextlib")
+        return contextlib.nullcontext()
+
+
+def _warm_up() -> None:
+    """One FastAPI app answers two requests, one of them through the whole server."""
+    app = _dummy_app()
+    loop = uvloop.new_event_loop()
+    tempfile = importlib.import_module("tempfile")
+    ours, theirs = socket.socketpair()
+    try:
+        loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
+        with tempfile.TemporaryDirectory(prefix="fp-warm-") as folder, socket.socket(socket.AF_UNIX) as listener:
+            path = f"{folder}/s"
+            listener.bind(path)
+            server = _WarmServer(serve.make_config(RunnerApp(app)), ours, lambda: None)
+            server.path = path
+            loop.run_until_complete(server.serve(sockets=[listener]))
+            serve.finish(loop)
+    finally:
+        loop.close()
+        ours.close()
+        theirs.close()

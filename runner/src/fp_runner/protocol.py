@@ -1,0 +1,124 @@
+"""The lines between the platform and the zygote: one JSON object a line, both ways (see README.md)."""
+
+import json
+import os
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from fp_runner.limits import Limits
+
+Message = dict[str, Any]
+_MAX_LINE = 1024 * 1024
+
+
+class ProtocolError(Exception):
+    """A message that makes no sense. `id` is the instance that it was about, if it said so."""
+
+    def __init__(self, text: str, instance_id: str | None = None) -> None:
+        super().__init__(text)
+        self.id = instance_id
+
+
+@dataclass(frozen=True)
+class StartOp:
+    """A checked "start" message."""
+
+    id: str
+    mode: Literal["serve", "check"]
+    socket: str | None
+    app_dir: str
+    entrypoint: str
+    env: dict[str, str]
+    log: str
+    uid: int
+    gid: int
+    limits: Limits
+
+
+def parse_start(message: Message) -> StartOp:
+    """Checks a "start" message. Raises ProtocolError with the instance's id."""
+    instance_id = message.get("id")
+    if not isinstance(instance_id, str) or not instance_id:
+        raise ProtocolError("start needs an id")
+
+    def text(key: str, *, absolute: bool = False) -> str:
+        value = message.get(key)
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ProtocolError(f"start needs {key}, a text", instance_id)
+        if absolute and not os.path.isabs(value):
+            raise ProtocolError(f"{key} must be an absolute path", instance_id)
+        return value
+
+    def number(key: str) -> int:
+        value = message.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise ProtocolError(f"start needs {key}, a positive number", instance_id)
+        return value
+
+    mode = message.get("mode", "serve")
+    if mode not in ("serve", "check"):
+        raise ProtocolError("mode must be serve or check", instance_id)
+    env = message.get("env", {})
+    if not isinstance(env, dict) or not all(_is_variable(k, v) for k, v in env.items()):
+        raise ProtocolError("env must map names to texts", instance_id)
+    return StartOp(
+        id=instance_id,
+        mode=mode,
+        socket=text("socket", absolute=True) if mode == "serve" else None,
+        app_dir=text("app_dir", absolute=True),
+        entrypoint=text("entrypoint"),
+        env=env,
+        log=text("log", absolute=True),
+        uid=number("uid"),
+        gid=number("gid"),
+        limits=_parse_limits(message.get("limits", {}), instance_id),
+    )
+
+
+def _is_variable(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    return bool(name) and "=" not in name and "\0" not in name + value
+
+
+def _parse_limits(given: object, instance_id: str) -> Limits:
+    if not isinstance(given, dict):
+        raise ProtocolError("limits must be an object", instance_id)
+    known = {field.name for field in fields(Limits)}
+    chosen = {key: value for key, value in given.items() if key in known}
+    for key, value in chosen.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ProtocolError(f"limits.{key} must be a positive number", instance_id)
+        if key != "start_seconds":
+            chosen[key] = int(value)
+    return Limits(**chosen)
+
+
+def encode(message: Message) -> bytes:
+    """One line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class LineReader:
+    """Cuts a byte stream into messages."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message | ProtocolError]:
+        """The messages that `data` completes; a line that is no object comes out as the error it is."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _MAX_LINE:
+            self._rest = b""
+            return [ProtocolError("a line is longer than 1 MiB")]
+        return [_decode(line) for line in lines if line.strip()]
+
+
+def _decode(line: bytes) -> Message | ProtocolError:
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        return ProtocolError(f"not JSON: {error}")
+    if not isinstance(message, dict):
+        return ProtocolError("not an object")
+    return message

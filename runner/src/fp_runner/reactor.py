@@ -1,0 +1,70 @@
+"""One thread, one loop: file descriptors and timers. Not asyncio, which a process that forks cannot leave behind."""
+
+import heapq
+import itertools
+import selectors
+import time
+from collections.abc import Callable
+
+Callback = Callable[[], None]
+
+
+class Timer:
+    """A call that is due later; `cancel` is idempotent."""
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Forgets the call."""
+        self.callback = None
+
+
+class Reactor:
+    """Calls back when a file descriptor can be read (or written) and when a timer is due."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+
+    def watch(self, fd: int, on_read: Callback, on_write: Callback | None = None) -> None:
+        """Calls `on_read` whenever `fd` has something, `on_write` (if given) whenever it has room."""
+        self.unwatch(fd)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if on_write else 0)
+        self._selector.register(fd, events, (on_read, on_write))
+
+    def unwatch(self, fd: int) -> None:
+        """Before closing `fd`. Idempotent."""
+        try:
+            self._selector.unregister(fd)
+        except KeyError:
+            return
+
+    def call_later(self, seconds: float, callback: Callback) -> Timer:
+        """Calls once, `seconds` from now."""
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
+        return timer
+
+    def run_once(self) -> None:
+        """Waits for the next thing and does all that is due."""
+        for key, events in self._selector.select(self._timeout()):
+            on_read, on_write = key.data
+            # An earlier callback of this round may have ended what this one is about.
+            if self._selector.get_map().get(key.fd) is not key:
+                continue
+            if events & selectors.EVENT_WRITE and on_write:
+                on_write()
+            if events & selectors.EVENT_READ:
+                on_read()
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            callback = heapq.heappop(self._timers)[2].callback
+            if callback:
+                callback()
+
+    def _timeout(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None

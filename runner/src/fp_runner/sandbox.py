@@ -1,0 +1,66 @@
+"""Puts a forked process into its sandbox, in two steps: what is the same for every app, then what is this app's."""
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from fp_runner import libc, limits, namespaces, privileges, root, seccomp
+from fp_runner.means import Means
+
+_HOME: Final = "/tmp"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What every sandbox needs to know, gathered once by the zygote."""
+
+    means: Means
+    etc: dict[str, bytes]
+    last_capability: int
+
+
+def prepare(blueprint: Blueprint) -> None:
+    """Namespaces and the common root, as pid 1 of its namespace. The host's files are still there behind it."""
+    os.umask(0o022)
+    namespaces.leave_host()
+    root.build(blueprint.etc)
+    root.mount_proc()
+
+
+def enter(
+    blueprint: Blueprint,
+    app_dir: str,
+    uid: int,
+    gid: int,
+    limit: limits.Limits,
+    listen_fd: int | None,
+) -> None:
+    """The last step: the app's own root and user, and no way back. User code may run afterwards."""
+    means = blueprint.means
+    # Reads the old /proc, which the private root is about to cover with its own.
+    root.enter(app_dir, limit.tmp_bytes, uid, gid)
+    limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup)
+    privileges.drop_bounding_set(blueprint.last_capability)
+    if means.own_uid:
+        privileges.become(uid, gid)
+    privileges.drop_capabilities()
+    privileges.no_new_privs()
+    # Cleared by the change of user.
+    privileges.die_with_parent()
+    # The app reads its own /proc/self: undo what the change of user did to it.
+    libc.prctl(libc.PR_SET_DUMPABLE, 1)
+    os.umask(0o022)
+    seccomp.install(seccomp.app_filter(listen_fd))
+
+
+def environment(env: dict[str, str], bin_dir: str) -> dict[str, str]:
+    """The whole environment of an app: what the platform gave, on top of the few fixed ones."""
+    fixed = {
+        "PATH": f"{bin_dir}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": _HOME,
+        "TMPDIR": _HOME,
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return fixed | env

@@ -1,0 +1,99 @@
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import driver
+
+UIDS = iter(range(200_100, 290_000))
+
+
+@pytest.fixture(scope="session")
+def shared_zygote() -> Iterator[driver.Zygote]:
+    zygote = driver.Zygote()
+    yield zygote
+    zygote.close()
+    assert zygote.process.returncode == 0
+
+
+class App:
+    """An app on disk, and what a test does with it."""
+
+    def __init__(self, zygote: driver.Zygote, folder: Path, name: str, files: dict[str, str]) -> None:
+        self.zygote, self.id = zygote, f"{folder.name}-{name}"
+        self.dir = folder / name
+        self.socket = folder / f"{name}.sock"
+        self.log = folder / f"{name}.log"
+        for path, text in files.items():
+            file = self.dir / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        self.uid = next(UIDS)
+
+    def start(self, **change: Any) -> "App":
+        limits = change.pop("limits", {})
+        op = {
+            "op": "start",
+            "id": self.id,
+            "mode": "serve",
+            "socket": str(self.socket),
+            "app_dir": str(self.dir),
+            "entrypoint": "app.py",
+            "env": {"GREETING": "hello", "PORT": "8000"},
+            "log": str(self.log),
+            "uid": self.uid,
+            "gid": self.uid,
+            "limits": {"start_seconds": 20} | limits,
+        }
+        self.zygote.send(op | change)
+        return self
+
+    def ready(self) -> "App":
+        self.zygote.wait("phase", id=self.id, phase="ready")
+        return self
+
+    def stop(self, grace_ms: int = 10_000) -> driver.Event:
+        self.zygote.send({"op": "stop", "id": self.id, "grace_ms": grace_ms})
+        return self.exited()
+
+    def kill(self) -> driver.Event:
+        self.zygote.send({"op": "kill", "id": self.id})
+        return self.exited()
+
+    def exited(self) -> driver.Event:
+        return self.zygote.wait("exited", id=self.id)
+
+    def failed(self) -> Any:
+        failure = self.zygote.wait("failed", id=self.id)["failure"]
+        self.exited()
+        return failure
+
+    def get(self, path: str) -> Any:
+        with driver.client(self.socket) as client:
+            return client.get(path)
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture
+def make_app(shared_zygote: driver.Zygote, tmp_path: Path) -> Iterator[MakeApp]:
+    """make_app("code of app.py", name="one", files={…}); what still runs at the end is killed."""
+    made: list[App] = []
+
+    def make(code: str = "", *, name: str = "one", files: dict[str, str] | None = None) -> App:
+        app = App(shared_zygote, tmp_path, name, (files or {}) | ({"app.py": code} if code else {}))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        if app.socket.exists():
+            app.kill()
+    # What no test asked for would be found by a later one.
+    shared_zygote.seen.clear()

@@ -1,0 +1,79 @@
+"""Drives a real zygote over a socket pair, as the platform does."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+_AS_FD_3 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.closerange(4, 4096); os.execv(sys.argv[2], sys.argv[2:])"
+Event = dict[str, Any]
+
+
+class Zygote:
+    """One zygote process. Every wait has an end, so a broken zygote fails a test and does not hang it."""
+
+    def __init__(self, python: str = sys.executable, user: int | None = None, libraries: str = "") -> None:
+        self.socket, theirs = socket.socketpair()
+        fd = theirs.fileno()
+        self.process = subprocess.Popen(
+            [python, "-I", "-S", "-c", _AS_FD_3, str(fd), python, "-s", "-P", "-m", "fp_runner.zygote"],
+            env={"PYTHONPATH": f"{SOURCE}:{libraries}".rstrip(":"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[fd],
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+        )
+        theirs.close()
+        self._rest = b""
+        self.seen: list[Event] = []
+        self.hello = self.wait("hello", timeout=30)
+
+    def send(self, message: Event) -> None:
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def read(self, timeout: float) -> Event:
+        end = time.monotonic() + timeout
+        while b"\n" not in self._rest:
+            self.socket.settimeout(max(0.001, end - time.monotonic()))
+            data = self.socket.recv(65536)
+            if not data:
+                raise EOFError("the zygote is gone")
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        event: Event = json.loads(line)
+        self.seen.append(event)
+        return event
+
+    def wait(self, name: str, timeout: float = 20, **match: Any) -> Event:
+        """The next event of this name (seen already or not) whose fields match; it is taken off the list."""
+        for event in self.seen:
+            if _fits(event, name, match):
+                self.seen.remove(event)
+                return event
+        end = time.monotonic() + timeout
+        while True:
+            event = self.read(max(0.001, end - time.monotonic()))
+            if _fits(event, name, match):
+                self.seen.remove(event)
+                return event
+
+    def close(self) -> None:
+        self.socket.close()
+        self.process.wait(20)
+
+
+def _fits(event: Event, name: str, match: dict[str, Any]) -> bool:
+    return event["event"] == name and all(event.get(key) == value for key, value in match.items())
+
+
+def client(path: Path, timeout: float = 20) -> httpx.Client:
+    """An HTTP client that speaks to an app's socket."""
+    return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://app", timeout=timeout)

@@ -1,0 +1,125 @@
+"""The zygote's own life: ends with the platform, leaks nothing, is no victim of what it is sent."""
+
+import os
+import select
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import driver
+from conftest import App
+
+APP = {
+    "app.py": """
+        import asyncio
+        from fastapi import FastAPI
+        app = FastAPI()
+
+        @app.get("/")
+        async def read(): return 1
+    """
+}
+
+
+@pytest.fixture
+def zygote() -> Iterator[driver.Zygote]:
+    zygote = driver.Zygote()
+    yield zygote
+    zygote.close()
+
+
+def _groups(pid: int) -> list[str]:
+    return [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/fp-{pid}-*")]
+
+
+def _descendants(pid: int) -> set[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = {int(child) for child in text}
+    return children.union(*(_descendants(child) for child in children)) if children else children
+
+
+def _wait_gone(pids: set[int]) -> None:
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        ended = poll.poll(10_000)
+        os.close(fd)
+        assert ended
+
+
+def test_the_end_of_the_line_ends_everything(zygote: driver.Zygote, tmp_path: Path) -> None:
+    app = App(zygote, tmp_path, "one", APP).start().ready()
+    pids = _descendants(zygote.process.pid)
+    assert len(pids) >= 3
+    zygote.socket.close()
+    assert zygote.process.wait(20) == 0
+    _wait_gone(pids)
+    assert not app.socket.exists()
+    assert _groups(zygote.process.pid) == []
+
+
+def test_a_killed_zygote_takes_everything_along(zygote: driver.Zygote, tmp_path: Path) -> None:
+    App(zygote, tmp_path, "one", APP).start().ready()
+    pids = _descendants(zygote.process.pid)
+    zygote.process.kill()
+    zygote.process.wait(20)
+    _wait_gone(pids)
+    assert _groups(zygote.process.pid) == []
+
+
+def test_a_peer_that_leaves_with_unread_events(zygote: driver.Zygote, tmp_path: Path) -> None:
+    App(zygote, tmp_path, "one", APP).start()
+    zygote.socket.shutdown(socket.SHUT_RD)
+    zygote.socket.close()
+    assert zygote.process.wait(20) == 0
+
+
+def test_signals_and_nonsense_do_not_end_it(zygote: driver.Zygote, tmp_path: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(zygote.process.pid, number)
+    zygote.socket.sendall(b"\n{\n[]\n42\n" + b'{"op":"start"}\n{"op":"stop","id":"none"}\n{"op":"what"}\n')
+    app = App(zygote, tmp_path, "one", APP).start().ready()
+    assert app.get("/").json() == 1
+    assert app.stop()["reason"] == "stopped"
+
+
+def test_nothing_is_left_after_fifty_rounds(zygote: driver.Zygote, tmp_path: Path) -> None:
+    app = App(zygote, tmp_path, "one", APP)
+
+    def count() -> tuple[int, int]:
+        mounts = Path(f"/proc/{zygote.process.pid}/mountinfo").read_text().count("\n")
+        return len(os.listdir(f"/proc/{zygote.process.pid}/fd")), mounts
+
+    def settle() -> tuple[int, int]:
+        # Two spares up again: the pool's resting state.
+        while len(_descendants(zygote.process.pid)) != 5:
+            pass
+        return count()
+
+    app.start().ready()
+    app.stop()
+    before = settle()
+    for _ in range(50):
+        app.start().ready()
+        app.get("/")
+        assert app.stop(grace_ms=5000)["reason"] == "stopped"
+        zygote.seen.clear()
+    assert settle() == before
+    assert not [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("fp-warm-")]
+
+
+def test_many_start_at_once(zygote: driver.Zygote, tmp_path: Path) -> None:
+    apps = [App(zygote, tmp_path, f"app{number}", APP).start() for number in range(12)]
+    for app in apps:
+        app.ready()
+        assert app.get("/").json() == 1
+    for app in apps:
+        assert app.kill()["reason"] == "killed"

@@ -1,0 +1,412 @@
+import { describe, expect, test } from 'vitest'
+import { gate, MINUTE, rig } from '../test/harness.ts'
+import { FakeDriver, settle } from './drivers/fake/index.ts'
+
+const failure = { code: 'IMPORT_ERROR', message: 'No module named flask' }
+
+describe('a failed wake', () => {
+  test('is answered at once with the same failure for 1 s, then there is a new wake', async () => {
+    const { ask, driver, clock, scaled, activator } = await rig()
+    ask('app')
+    await settle()
+    driver.fail('app', failure)
+    await clock.advance(999)
+    const soon = ask('app')
+    await settle()
+    expect(soon.error).toMatchObject({ code: 'SCALER_TARGET_FAILED', failure })
+    expect(activator.stats('app')).toMatchObject({ phase: 'asleep', failure })
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+
+    await clock.advance(1)
+    const later = ask('app')
+    await settle()
+    expect(activator.stats('app')?.failure).toBeUndefined()
+    expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
+    driver.ready('app')
+    await later.promise
+  })
+
+  test('that timed out is not tried again within the back-off either', async () => {
+    const { ask, clock, scaled } = await rig({ readinessTimeout: MINUTE })
+    ask('app')
+    await clock.advance(MINUTE)
+    const soon = ask('app')
+    await settle()
+    expect(soon.error).toMatchObject({ failure: { code: 'SCALER_WAKE_TIMEOUT' } })
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+  })
+
+  test('that the driver mends by itself is forgiven', async () => {
+    const { ask, driver, activator } = await rig()
+    ask('app')
+    await settle()
+    driver.fail('app', failure)
+    await settle()
+    driver.ready('app')
+    expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1 })
+    expect(activator.stats('app')?.failure).toBeUndefined()
+    await ask('app').promise
+  })
+
+  test('does not end a later wake: its timer and its scale call belong to its generation', async () => {
+    const { ask, driver, clock } = await rig({ readinessTimeout: MINUTE })
+    const first = ask('app')
+    await clock.advance(30_000)
+    driver.fail('app', failure)
+    await clock.advance(1_000)
+    expect(first.error).toBeDefined()
+    const second = ask('app')
+    await clock.advance(MINUTE - 1)
+    expect(second.settled).toBe(0)
+    driver.ready('app')
+    await second.promise
+  })
+
+  test('leaves no timer', async () => {
+    const { ask, driver, clock } = await rig()
+    ask('app')
+    await settle()
+    driver.fail('app', failure)
+    await settle()
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('a crash of an awake target', () => {
+  test('gives those who wait a new wake', async () => {
+    const { ask, wake, driver, scaled } = await rig({ concurrency: 1 })
+    const lease = await wake('app')
+    const asked = ask('app')
+    driver.crash('app')
+    await settle()
+    expect(asked.settled).toBe(0)
+    expect(scaled()).toEqual(['app 1', 'app 1'])
+    lease.release()
+    const [fresh] = driver.ready('app')
+    expect((await asked.promise).endpoint.id).toBe(fresh?.id)
+  })
+
+  test('is told but not held against the next request, which wakes it at once', async () => {
+    const { ask, wake, driver, scaled, told } = await rig()
+    ;(await wake('app')).release()
+    driver.fail('app', { code: 'OOM', message: 'Killed' })
+    const asked = ask('app')
+    await settle()
+    expect(asked.settled).toBe(0)
+    expect(scaled()).toEqual(['app 1', 'app 1'])
+    expect(told).toEqual(['waking app', 'awake app', 'failed app OOM', 'waking app'])
+  })
+
+  test('with leases out is forgotten when the last of them is released', async () => {
+    const { wake, ask, driver, activator, clock } = await rig()
+    const first = await wake('app')
+    const second = await ask('app').promise
+    driver.crash('app')
+    first.release()
+    expect(activator.stats('app')).toMatchObject({ phase: 'asleep', inFlight: 1 })
+    second.release()
+    expect(activator.stats('app')).toBeUndefined()
+    expect(clock.pending).toBe(0)
+  })
+
+  test('before its scale call was accepted: the calls of one target never overlap', async () => {
+    const { wake, ask, driver, scaled } = await rig()
+    const accepted = gate()
+    driver.onScale = () => accepted.passed
+    ;(await wake('app')).release()
+    driver.crash('app')
+    const asked = ask('app')
+    await settle()
+    expect(scaled()).toEqual(['app 1'])
+    accepted.open()
+    await settle()
+    expect(scaled()).toEqual(['app 1', 'app 1'])
+    driver.ready('app')
+    await asked.promise
+  })
+
+  test('of one endpoint of two leaves the other', async () => {
+    const { wake, ask, driver, activator, scaled } = await rig({ concurrency: 1 })
+    const first = await wake('app', 2)
+    const second = await ask('app').promise
+    const asked = ask('app')
+    driver.emit('app', { ready: [second.endpoint] })
+    first.release()
+    await settle()
+    // The place of the endpoint that is gone is gone too.
+    expect(asked.settled).toBe(0)
+    second.release()
+    expect((await asked.promise).endpoint.id).toBe(second.endpoint.id)
+    expect(activator.stats('app')).toMatchObject({ endpoints: 1, inFlight: 1 })
+    expect(scaled()).toEqual(['app 1'])
+  })
+})
+
+describe('memory', () => {
+  test('a sleeping target is forgotten, and so is one that is told to sleep', async () => {
+    const { wake, activator, clock, told } = await rig({ idleTimeout: MINUTE })
+    ;(await wake('idle')).release()
+    await clock.advance(MINUTE)
+    expect(activator.stats('idle')).toBeUndefined()
+    ;(await wake('told')).release()
+    await activator.sleep('told')
+    expect(activator.stats('told')).toBeUndefined()
+    expect(clock.pending).toBe(0)
+    expect(told.filter((line) => line.startsWith('asleep'))).toEqual(['asleep idle', 'asleep told'])
+  })
+
+  test('one whose endpoints linger is remembered until they are gone', async () => {
+    const { wake, driver, activator } = await rig()
+    ;(await wake('app')).release()
+    driver.lingers = true
+    await activator.sleep('app')
+    expect(activator.stats('app')).toMatchObject({ phase: 'asleep', endpoints: 0 })
+    driver.crash('app')
+    expect(activator.stats('app')).toBeUndefined()
+  })
+
+  test('news of a target that is not ready and that nobody asked for is not kept', async () => {
+    const { driver, activator } = await rig()
+    driver.fail('app', failure)
+    driver.crash('other')
+    expect(activator.stats('app')).toBeUndefined()
+    expect(activator.stats('other')).toBeUndefined()
+  })
+})
+
+describe('stats', () => {
+  test('follow the life of a target', async () => {
+    const { ask, driver, activator } = await rig({ concurrency: 1 })
+    expect(activator.stats('app')).toBeUndefined()
+    const first = ask('app')
+    ask('app')
+    expect(activator.stats('app')).toEqual({
+      phase: 'waking',
+      inFlight: 0,
+      queued: 2,
+      endpoints: 0,
+      generation: 1,
+      phases: [],
+    })
+    driver.ready('app', 1, [{ name: 'spawned', at: 5 }])
+    const lease = await first.promise
+    expect(activator.stats('app')).toEqual({
+      phase: 'awake',
+      inFlight: 1,
+      queued: 1,
+      endpoints: 1,
+      generation: 1,
+      phases: [{ name: 'spawned', at: 5 }],
+    })
+    lease.release()
+    await settle()
+    expect(activator.stats('app')).toMatchObject({ inFlight: 1, queued: 0 })
+  })
+})
+
+describe('retire', () => {
+  test('refuses those who wait and those who come, ends the leases first, then scales to zero and forgets', async () => {
+    const { wake, ask, activator, scaled, clock, told } = await rig({ concurrency: 1 })
+    const lease = await wake('app')
+    const waits = ask('app')
+    const retired = activator.retire('app')
+    const comes = ask('app')
+    await clock.advance(10 * MINUTE)
+    expect(waits.error).toMatchObject({ code: 'SCALER_RETIRED', statusCode: 503 })
+    expect(comes.error).toMatchObject({ code: 'SCALER_RETIRED' })
+    expect(scaled()).toEqual(['app 1'])
+    lease.release()
+    await retired
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+    expect(activator.stats('app')).toBeUndefined()
+    expect(told.at(-1)).toBe('asleep app')
+    expect(clock.pending).toBe(0)
+  })
+
+  test('waits for a lease that was granted in the same turn', async () => {
+    const { ask, driver, activator, scaled } = await rig()
+    const asked = ask('app')
+    await settle()
+    driver.ready('app')
+    const retired = activator.retire('app')
+    const lease = await asked.promise
+    await settle()
+    expect(scaled()).toEqual(['app 1'])
+    lease.release()
+    await retired
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+  })
+
+  test('waits no longer than its signal', async () => {
+    const { wake, ask, activator, scaled, driver } = await rig()
+    const lease = await wake('app')
+    const deadline = new AbortController()
+    const retired = activator.retire('app', { signal: deadline.signal })
+    await settle()
+    expect(scaled()).toEqual(['app 1'])
+    deadline.abort()
+    await retired
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+
+    // The lease that outlived it does not touch the target that took its name.
+    const next = ask('app')
+    await settle()
+    driver.ready('app')
+    await next.promise
+    lease.release()
+    await settle()
+    expect(activator.stats('app')).toMatchObject({ phase: 'awake', inFlight: 1 })
+  })
+
+  test('ends a wake', async () => {
+    const { ask, activator, scaled, clock } = await rig()
+    const asked = ask('app')
+    await settle()
+    await activator.retire('app')
+    expect(asked.error).toMatchObject({ code: 'SCALER_RETIRED' })
+    expect(scaled()).toEqual(['app 1', 'app 0'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('of a sleeping target scales nothing and leaves nothing', async () => {
+    const { activator, scaled } = await rig()
+    await activator.retire('app')
+    expect(scaled()).toEqual([])
+    expect(activator.stats('app')).toBeUndefined()
+  })
+
+  test('twice, and while it drains, ends once it is scaled down', async () => {
+    const { wake, driver, activator, ask } = await rig()
+    ;(await wake('app')).release()
+    const accepted = gate()
+    driver.onScale = () => accepted.passed
+    const slept = activator.sleep('app')
+    const retired = Promise.all([activator.retire('app'), activator.retire('app')])
+    const asked = ask('app')
+    accepted.open()
+    await Promise.all([slept, retired])
+    expect(asked.error).toMatchObject({ code: 'SCALER_RETIRED' })
+    expect(activator.stats('app')).toBeUndefined()
+  })
+
+  test('that the driver refuses rejects, and can be asked for again', async () => {
+    const { wake, driver, activator, scaled, clock } = await rig({ idleTimeout: MINUTE })
+    ;(await wake('app')).release()
+    driver.lingers = true
+    driver.onScale = () => Promise.reject(new Error('API server not available'))
+    await expect(activator.retire('app')).rejects.toThrow('API server not available')
+    driver.onScale = undefined
+    driver.lingers = false
+    await activator.retire('app')
+    expect(scaled()).toEqual(['app 1', 'app 0', 'app 0'])
+    expect(activator.stats('app')).toBeUndefined()
+    expect(clock.pending).toBe(0)
+  })
+
+  test('does not wake a target that crashes while its leases end', async () => {
+    const { wake, driver, activator, scaled } = await rig({ concurrency: 1 })
+    const lease = await wake('app')
+    const retired = activator.retire('app')
+    driver.crash('app')
+    lease.release()
+    await retired
+    expect(scaled()).toEqual(['app 1'])
+    expect(activator.stats('app')).toBeUndefined()
+  })
+})
+
+describe('close', () => {
+  test('refuses new work and those who wait, waits for the leases, and never scales down', async () => {
+    const { wake, ask, activator, scaled, driver, clock } = await rig({ concurrency: 1, idleTimeout: MINUTE })
+    const lease = await wake('app')
+    const waits = ask('app')
+    ask('waking')
+    ;(await wake('idle')).release()
+    await settle()
+    let closed = false
+    const closing = activator.close().then(() => (closed = true))
+    const comes = ask('app')
+    const fresh = ask('other')
+    await clock.advance(10 * MINUTE)
+    expect(waits.error).toMatchObject({ code: 'SCALER_CLOSED', statusCode: 503 })
+    expect(comes.error).toMatchObject({ code: 'SCALER_CLOSED' })
+    expect(fresh.error).toMatchObject({ code: 'SCALER_CLOSED' })
+    expect(closed).toBe(false)
+    lease.release()
+    await closing
+    await clock.advance(10 * MINUTE)
+    expect(scaled().filter((call) => call.endsWith(' 0'))).toEqual([])
+    expect(clock.pending).toBe(0)
+    expect(driver.watchers).toBe(0)
+  })
+
+  test('waits for a lease that was granted in the same turn', async () => {
+    const { ask, driver, activator } = await rig()
+    const asked = ask('app')
+    await settle()
+    driver.ready('app')
+    let closed = false
+    const closing = activator.close().then(() => (closed = true))
+    const lease = await asked.promise
+    await settle()
+    expect(closed).toBe(false)
+    lease.release()
+    await closing
+  })
+
+  test('waits no longer than its signal', async () => {
+    const { wake, activator, clock, driver, scaled } = await rig({ idleTimeout: MINUTE })
+    const lease = await wake('app')
+    await activator.close({ signal: AbortSignal.abort() })
+    lease.release()
+    await clock.advance(10 * MINUTE)
+    expect(scaled()).toEqual(['app 1'])
+    expect(clock.pending).toBe(0)
+    expect(driver.watchers).toBe(0)
+  })
+
+  test('aborts a scale call that hangs, and tells nobody that the target failed', async () => {
+    class HangingDriver extends FakeDriver {
+      override async scale(...[key, replicas, options]: Parameters<FakeDriver['scale']>): Promise<void> {
+        await super.scale(key, replicas, options)
+        await new Promise((_, reject) => {
+          options.signal.addEventListener('abort', () => reject(options.signal.reason as Error))
+        })
+      }
+    }
+    const { ask, activator, told, clock, scaled } = await rig({}, { driver: new HangingDriver() })
+    ask('app')
+    await settle()
+    await activator.close()
+    await settle()
+    expect(told).toEqual(['waking app'])
+    expect(scaled()).toEqual(['app 1'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('does not begin the scale-downs that still queue, though it waits for a lease', async () => {
+    const { wake, activator, driver, clock, scaled } = await rig({ idleTimeout: MINUTE })
+    for (let index = 0; index < 12; index++) (await wake(`app${index}`)).release()
+    const lease = await wake('busy')
+    const accepted = gate()
+    driver.onScale = () => accepted.passed
+    await clock.advance(MINUTE)
+    const before = scaled()
+    const closing = activator.close()
+    accepted.open()
+    await settle()
+    lease.release()
+    await closing
+    expect(scaled()).toEqual(before)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('news after it is void, and it can be called twice', async () => {
+    const { wake, activator, driver, told } = await rig()
+    ;(await wake('app')).release()
+    await Promise.all([activator.close(), activator.close()])
+    driver.crash('app')
+    expect(await activator.sleep('app').catch(() => 'refused')).toBe('refused')
+    expect(told).toEqual(['waking app', 'awake app'])
+  })
+})

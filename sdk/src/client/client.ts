@@ -1,0 +1,137 @@
+import type {
+  App,
+  AppDetail,
+  CloneAppBody,
+  CreateAppBody,
+  DeployAccepted,
+  DeployBody,
+  Draft,
+  LoginBody,
+  LogLines,
+  Page,
+  PatchAppBody,
+  ProxyAnswer,
+  ProxyBody,
+  SaveDraftBody,
+  SessionCreated,
+  SignupBody,
+  Template,
+  TemplateDetail,
+  User,
+  ValidateAnswer,
+  ValidateBody,
+  Version,
+} from '../wire/index.ts'
+import { createDeployments, type Deployments } from './deployments.ts'
+import {
+  createTransport,
+  type CallOptions,
+  type PageOptions,
+  type Transport,
+  type TransportOptions,
+} from './transport.ts'
+
+export interface LogOptions extends CallOptions {
+  /** How many of the last lines. */
+  lines?: number | undefined
+}
+
+/** The HTTP API, typed. Every call throws ApiError, or the signal's reason when aborted. */
+export interface Client {
+  auth: {
+    signup(body: SignupBody, options?: CallOptions): Promise<SessionCreated>
+    login(body: LoginBody, options?: CallOptions): Promise<SessionCreated>
+    logout(options?: CallOptions): Promise<void>
+    me(options?: CallOptions): Promise<User>
+  }
+  apps: {
+    list(options?: PageOptions): Promise<Page<App>>
+    create(body: CreateAppBody, options?: CallOptions): Promise<AppDetail>
+    get(appId: string, options?: CallOptions): Promise<AppDetail>
+    patch(appId: string, body: PatchAppBody, options?: CallOptions): Promise<AppDetail>
+    remove(appId: string, options?: CallOptions): Promise<void>
+    /** 409 when someone else saved since `revision`. */
+    saveDraft(
+      appId: string,
+      body: SaveDraftBody,
+      options?: CallOptions & { keepalive?: boolean },
+    ): Promise<Draft>
+    /** 422 `FP_VALIDATION_FAILED` with findings as `details` when the code cannot run. */
+    deploy(appId: string, body?: DeployBody, options?: CallOptions): Promise<DeployAccepted>
+    rollback(appId: string, version: number, options?: CallOptions): Promise<DeployAccepted>
+    versions(appId: string, options?: PageOptions): Promise<Page<Version>>
+    clone(appId: string, body?: CloneAppBody, options?: CallOptions): Promise<App>
+    sleep(appId: string, options?: CallOptions): Promise<App>
+    wake(appId: string, options?: CallOptions): Promise<App>
+    proxy(appId: string, body: ProxyBody, options?: CallOptions): Promise<ProxyAnswer>
+    logs(appId: string, options?: LogOptions): Promise<LogLines>
+  }
+  deployments: Deployments
+  templates: {
+    list(options?: PageOptions): Promise<Page<Template>>
+    get(templateId: string, options?: CallOptions): Promise<TemplateDetail>
+  }
+  validate(body: ValidateBody, options?: CallOptions): Promise<ValidateAnswer>
+}
+
+export function createClient(options: TransportOptions = {}): Client {
+  const transport = createTransport(options)
+  return {
+    auth: authCalls(transport),
+    apps: appCalls(transport),
+    deployments: createDeployments(transport),
+    templates: {
+      list: (page = {}) => list<Template>(transport, '/api/templates', page),
+      get: (id, call) => transport.json('GET', `/api/templates/${encodeURIComponent(id)}`, call),
+    },
+    validate: (body, call) => transport.json('POST', '/api/validate', { ...call, body }),
+  }
+}
+
+function authCalls({ json }: Transport): Client['auth'] {
+  return {
+    signup: (body, call) => json('POST', '/api/auth/signup', { ...call, body }),
+    login: (body, call) => json('POST', '/api/auth/login', { ...call, body }),
+    logout: (call) => json('POST', '/api/auth/logout', call),
+    me: (call) => json('GET', '/api/auth/me', call),
+  }
+}
+
+function appCalls(transport: Transport): Client['apps'] {
+  const { json } = transport
+  const at = (appId: string, rest = ''): string => `/api/apps/${encodeURIComponent(appId)}${rest}`
+  return {
+    list: (page = {}) => list<App>(transport, '/api/apps', page),
+    create: (body, call) => json('POST', '/api/apps', { ...call, body }),
+    get: (id, call) => json('GET', at(id), call),
+    patch: (id, body, call) => json('PATCH', at(id), { ...call, body }),
+    remove: (id, call) => json('DELETE', at(id), call),
+    saveDraft: (id, body, call) => json('PUT', at(id, '/draft'), { ...call, body }),
+    deploy: (id, body = {}, call) => json('POST', at(id, '/deploy'), { ...call, body }),
+    rollback: (id, version, call) => json('POST', at(id, '/rollback'), { ...call, body: { version } }),
+    versions: (id, page = {}) => list<Version>(transport, at(id, '/versions'), page),
+    clone: (id, body = {}, call) => json('POST', at(id, '/clone'), { ...call, body }),
+    sleep: (id, call) => json('POST', at(id, '/sleep'), call),
+    wake: (id, call) => json('POST', at(id, '/wake'), call),
+    proxy: (id, body, call) => json('POST', at(id, '/proxy'), { ...call, body }),
+    logs: (id, { lines, ...call } = {}) => json('GET', at(id, '/logs'), { ...call, query: { lines } }),
+  }
+}
+
+function list<T>(
+  transport: Transport,
+  path: string,
+  { cursor, limit, signal }: PageOptions,
+): Promise<Page<T>> {
+  return transport.json('GET', path, { signal, query: { cursor, limit } })
+}
+
+/** All items of a list, page after page. */
+export async function* everyItem<T>(fetchPage: (cursor?: string) => Promise<Page<T>>): AsyncGenerator<T> {
+  let cursor: string | undefined
+  do {
+    const page: Page<T> = await fetchPage(cursor)
+    yield* page.items
+    cursor = page.next_cursor ?? undefined
+  } while (cursor !== undefined)
+}

@@ -1,0 +1,72 @@
+/** Something that code must not name. `path` is the full name; `*` at its end stands for any rest. */
+export interface BlockedCall {
+  readonly path: string
+  readonly why: string
+  readonly instead: string
+}
+
+const RUNS_TEXT = 'runs text as code, which hands your app to whoever sends the text'
+const NO_PROCESSES = 'starts another program, which the sandbox refuses'
+const NO_TERMINAL = 'waits for a terminal, and a server has none: the request would hang'
+const ENDS_APP = 'ends or signals processes, which the sandbox refuses or the platform would take for a crash'
+const ANY_MODULE = 'imports modules by name, past the check of imports'
+const WORK = 'Call a Python function, or an HTTP API with httpx.'
+const THREADS = 'Use asyncio.to_thread() or concurrent.futures.ThreadPoolExecutor.'
+const RAISE = 'Raise an exception; the platform starts and stops the app.'
+
+/**
+ * What the validator refuses by name. It guards against accidents and code pasted from elsewhere; it is no security
+ * boundary, for Python has endless other ways to reach the same functions. The sandbox is the boundary.
+ */
+export const BLOCKED_CALLS: readonly BlockedCall[] = [
+  {
+    path: 'builtins.eval',
+    why: RUNS_TEXT,
+    instead: 'Use json.loads() or ast.literal_eval() to read data.',
+  },
+  { path: 'builtins.exec', why: RUNS_TEXT, instead: 'Write the code as a function and call it.' },
+  {
+    path: 'builtins.compile',
+    why: RUNS_TEXT,
+    instead: 'Write the code as a function; for patterns it is re.compile().',
+  },
+  { path: 'builtins.__import__', why: ANY_MODULE, instead: 'Write an import statement.' },
+  {
+    path: 'builtins.input',
+    why: NO_TERMINAL,
+    instead: 'Take the value from the request: a parameter, the body or a form.',
+  },
+  { path: 'builtins.breakpoint', why: NO_TERMINAL, instead: 'Use print() or logging and read the logs.' },
+  { path: 'importlib.import_module', why: ANY_MODULE, instead: 'Write an import statement.' },
+  { path: 'importlib.__import__', why: ANY_MODULE, instead: 'Write an import statement.' },
+  { path: 'importlib.reload', why: ANY_MODULE, instead: 'Deploy again to load new code.' },
+  { path: 'os.system', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.popen', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.startfile', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.exec*', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.spawn*', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.posix_spawn*', why: NO_PROCESSES, instead: WORK },
+  { path: 'os.fork*', why: NO_PROCESSES, instead: THREADS },
+  { path: 'os.kill*', why: ENDS_APP, instead: RAISE },
+  { path: 'os._exit', why: ENDS_APP, instead: RAISE },
+  { path: 'os.abort', why: ENDS_APP, instead: RAISE },
+  { path: 'posix.*', why: NO_PROCESSES, instead: WORK },
+  { path: 'pty.*', why: NO_PROCESSES, instead: WORK },
+  { path: 'subprocess.*', why: NO_PROCESSES, instead: WORK },
+  { path: 'asyncio.subprocess*', why: NO_PROCESSES, instead: WORK },
+  { path: 'asyncio.create_subprocess_*', why: NO_PROCESSES, instead: WORK },
+  { path: 'multiprocessing.*', why: NO_PROCESSES, instead: THREADS },
+  { path: 'concurrent.futures.ProcessPoolExecutor', why: NO_PROCESSES, instead: THREADS },
+  { path: 'concurrent.futures.process.*', why: NO_PROCESSES, instead: THREADS },
+]
+
+const exact = new Map(
+  BLOCKED_CALLS.filter(({ path }) => !path.endsWith('*')).map((call) => [call.path, call]),
+)
+const prefixes = BLOCKED_CALLS.filter(({ path }) => path.endsWith('*')).map(
+  (call) => [call.path.slice(0, -1), call] as const,
+)
+
+export function blockedCall(path: string): BlockedCall | undefined {
+  return exact.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1]
+}

@@ -1,0 +1,62 @@
+import type { Finding } from '../wire/deployments.ts'
+import { blockedCall } from './blocked-calls.ts'
+import { findingAt } from './findings.ts'
+import type { PythonFile } from './python-file.ts'
+import { childOf, type PyNode } from './syntax.ts'
+
+const EXPRESSIONS = new Set(['identifier', 'attribute', 'subscript', 'call'])
+
+/**
+ * Every place that names a blocked function: a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
+ * Names in strings and comments, methods of other objects, and names that the file defines itself are left alone.
+ */
+export function checkCalls(file: PythonFile, isAllowed: (module: string) => boolean): Finding[] {
+  const findings: Finding[] = []
+  const report = (node: PyNode, path: string): void => {
+    const call = blockedCall(path)
+    if (!call) return
+    const name = path.replace(/^builtins\./, '')
+    findings.push(findingAt(file.source, node, 'blocked-call', `${name} ${call.why}. ${call.instead}`))
+  }
+  for (const node of file.tree.nodes) {
+    if (!EXPRESSIONS.has(node.type) || file.damage.isDamaged(node) || !isUse(file, node)) continue
+    const path = file.resolver.paths(node).find((candidate) => blockedCall(candidate))
+    if (path && !namesAlready(file, node)) report(node, path)
+  }
+  for (const from of file.scopes.imports) {
+    // The import of a module that is not offered is an error already.
+    if (from.level > 0 || file.damage.isDamaged(from.statement) || !isAllowed(from.module)) continue
+    for (const { name, node } of from.names) report(node, name ? `${from.module}.${name}` : from.module)
+  }
+  return findings
+}
+
+/** A name or attribute that is read; not one that is bound, nor the `x` of `.x`, `x=` or an import. */
+function isUse(file: PythonFile, node: PyNode): boolean {
+  const parent = node.parent
+  if (!parent) return false
+  if (
+    parent.type === 'dotted_name' ||
+    parent.type === 'global_statement' ||
+    parent.type === 'nonlocal_statement'
+  ) {
+    return false
+  }
+  if (parent.type === 'aliased_import') return false
+  if (node.field === 'attribute' && parent.type === 'attribute') return false
+  if (node.field === 'name' && parent.type === 'keyword_argument') return false
+  if (parent.type === 'keyword_pattern' && parent.children[0] === node) return false
+  if (node.field === 'left' && parent.type === 'assignment') return false
+  return !file.scopes.isBindingSite(node)
+}
+
+/** In `subprocess.run.x` the inner expression is the one to report; in `eval(…)` it is the name. */
+function namesAlready(file: PythonFile, node: PyNode): boolean {
+  const inner =
+    node.type === 'attribute'
+      ? childOf(node, 'object')
+      : node.type === 'subscript'
+        ? childOf(node, 'value')
+        : undefined
+  return inner !== undefined && file.resolver.paths(inner).some((path) => blockedCall(path))
+}

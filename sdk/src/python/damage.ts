@@ -1,0 +1,58 @@
+import type { PyNode, SyntaxTree } from './syntax.ts'
+
+/**
+ * What of a file with syntax errors can still be trusted. tree-sitter always makes a tree; around an error it guesses,
+ * and a rule that believed the guess would report nonsense. So nothing in a damaged simple statement counts, while whole
+ * statements before, after and inside a damaged block do.
+ */
+export interface Damage {
+  isDamaged(node: PyNode): boolean
+  /** Names that the damaged places may define: they are taken as defined. */
+  readonly maybeDefined: ReadonlySet<string>
+}
+
+const COMPOUND = new Set([
+  'module', 'block', 'ERROR', 'function_definition', 'class_definition', 'decorated_definition', 'if_statement',
+  'elif_clause', 'else_clause', 'for_statement', 'while_statement', 'try_statement', 'except_clause', 'finally_clause',
+  'with_statement', 'match_statement', 'case_clause',
+]) // prettier-ignore
+const DEFINING = /\b(?:def|class|as|import|for|,)\s*([^\W\d]\w*)|([^\W\d]\w*)\s*(?::[^=\n]{0,80})?=(?!=)/g
+/** A broken file's damaged text is read only this far: it is for guesses alone. */
+const MAX_DAMAGED_TEXT = 20_000
+
+const NONE: Damage = { isDamaged: () => false, maybeDefined: new Set() }
+
+/** `trustedUntil`: nothing from this offset on counts, as after a text without closing quotes. */
+export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFINITY): Damage {
+  if (!tree.hasError && trustedUntil === Number.POSITIVE_INFINITY) return NONE
+  const roots = new Set<PyNode>()
+  for (const node of tree.nodes) {
+    if (node.type !== 'ERROR') continue
+    let at = node
+    while (at.parent && !COMPOUND.has(at.parent.type)) at = at.parent
+    roots.add(at)
+  }
+  const damaged = new Uint8Array(tree.nodes.length)
+  for (const node of tree.nodes) {
+    const inherits = node.parent !== null && damaged[node.parent.index] === 1 && !isWholeStatement(node)
+    if (roots.has(node) || inherits || node.start >= trustedUntil) damaged[node.index] = 1
+  }
+  const maybeDefined = new Set<string>()
+  let budget = MAX_DAMAGED_TEXT
+  for (const root of roots) {
+    if (budget <= 0) break
+    // From the start of the line: in `def input(:` the error itself may begin after the name.
+    const start = tree.text.lastIndexOf('\n', root.start) + 1
+    const text = tree.text.slice(start, Math.min(root.end, start + budget))
+    budget -= text.length + 1
+    for (const match of text.matchAll(DEFINING)) maybeDefined.add(match[1] ?? match[2] ?? '')
+  }
+  return { isDamaged: (node) => damaged[node.index] === 1, maybeDefined }
+}
+
+/** A statement that tree-sitter read as a whole although the code around it is broken. */
+function isWholeStatement(node: PyNode): boolean {
+  return (
+    node.parent?.type === 'ERROR' && (node.type.endsWith('_statement') || node.type.endsWith('_definition'))
+  )
+}

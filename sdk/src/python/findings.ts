@@ -1,0 +1,46 @@
+import type { Finding } from '../wire/deployments.ts'
+import { rangeOf, type Range, type Source } from './source.ts'
+import type { PyNode } from './syntax.ts'
+
+export type Severity = Finding['severity']
+
+const START: Range = { line: 1, column: 1, end_line: 1, end_column: 1 }
+
+export function findingAt(
+  source: Source,
+  node: PyNode,
+  rule: string,
+  message: string,
+  severity: Severity = 'error',
+): Finding {
+  return { file: source.file, ...rangeOf(source, node.start, node.end), rule, message, severity }
+}
+
+/** A finding about a whole file. */
+export function findingOnFile(
+  file: string,
+  rule: string,
+  message: string,
+  severity: Severity = 'error',
+): Finding {
+  return { file, ...START, rule, message, severity }
+}
+
+/** By file, line and column; identical findings once. */
+export function sortFindings(findings: readonly Finding[]): Finding[] {
+  const unique = new Map<string, Finding>()
+  for (const finding of findings) unique.set(JSON.stringify(Object.values(finding)), finding)
+  return [...unique.values()].sort(
+    (a, b) =>
+      compare(a.file, b.file) ||
+      a.line - b.line ||
+      a.column - b.column ||
+      compare(a.severity, b.severity) ||
+      compare(a.rule, b.rule) ||
+      compare(a.message, b.message),
+  )
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

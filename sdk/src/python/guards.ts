@@ -1,0 +1,45 @@
+import { childOf, type PyNode, type SyntaxTree } from './syntax.ts'
+
+/** Which code runs when the platform loads a file. */
+export interface Guards {
+  /** False inside functions and under `if TYPE_CHECKING:`. */
+  runsOnLoad(node: PyNode): boolean
+  /** Under `if __name__ == "__main__":` or `if TYPE_CHECKING:`, which never run on the platform. */
+  neverRuns(node: PyNode): boolean
+}
+
+const TYPE_CHECKING = /^\(*\s*(?:\w+\.)?TYPE_CHECKING\s*\)*$/
+const MAIN_GUARD = /^\(*\s*(?:__name__\s*==\s*(["'])__main__\1|(["'])__main__\2\s*==\s*__name__)\s*\)*$/
+const MAX_CONDITION = 100
+
+const IN_FUNCTION = 1
+const TYPES_ONLY = 2
+const MAIN_ONLY = 4
+
+const known = new WeakMap<SyntaxTree, Guards>()
+
+/** One pass over the tree, kept with it: climbing to the root for each node would cost quadratic time in deep code. */
+export function guardsOf(tree: SyntaxTree): Guards {
+  const before = known.get(tree)
+  if (before) return before
+  const flags = new Uint8Array(tree.nodes.length)
+  for (const node of tree.nodes) {
+    if (node.parent) flags[node.index] = (flags[node.parent.index] ?? 0) | ownFlags(tree, node, node.parent)
+  }
+  const guards: Guards = {
+    runsOnLoad: (node) => ((flags[node.index] ?? 0) & (IN_FUNCTION | TYPES_ONLY)) === 0,
+    neverRuns: (node) => ((flags[node.index] ?? 0) & (MAIN_ONLY | TYPES_ONLY)) !== 0,
+  }
+  known.set(tree, guards)
+  return guards
+}
+
+function ownFlags(tree: SyntaxTree, node: PyNode, parent: PyNode): number {
+  if (node.field === 'body' && parent.type === 'function_definition') return IN_FUNCTION
+  if (node.field !== 'consequence' || parent.type !== 'if_statement') return 0
+  const test = childOf(parent, 'condition')
+  if (!test || test.end - test.start > MAX_CONDITION) return 0
+  const condition = tree.text.slice(test.start, test.end)
+  if (TYPE_CHECKING.test(condition)) return TYPES_ONLY
+  return MAIN_GUARD.test(condition) ? MAIN_ONLY : 0
+}

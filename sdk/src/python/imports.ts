@@ -1,0 +1,99 @@
+import { guardsOf } from './guards.ts'
+import { childOf, dottedText, textOf, type PyNode, type SyntaxTree } from './syntax.ts'
+
+/** One `import a.b as c` or one `from x import a, b`; `import a, b` is two. */
+export interface PyImport {
+  readonly kind: 'import' | 'from'
+  /** The number of leading dots. */
+  readonly level: number
+  /** What stands after the dots; '' for `from . import x`. */
+  readonly module: string
+  readonly names: readonly ImportedName[]
+  readonly star: boolean
+  readonly statement: PyNode
+  /** Where to show a finding about the module. */
+  readonly node: PyNode
+  /** False inside functions and under `if TYPE_CHECKING:`, which do not run when the file is loaded. */
+  readonly runsOnLoad: boolean
+}
+
+export interface ImportedName {
+  /** '' for the module of a plain import. */
+  readonly name: string
+  /** The variable that is bound: for `import a.b` it is `a`. */
+  readonly binds: string
+  readonly node: PyNode
+  readonly aliased: boolean
+}
+
+export function findImports(tree: SyntaxTree): PyImport[] {
+  return tree.nodes.flatMap((node) => {
+    if (node.type === 'import_statement') return plainImports(tree, node)
+    if (node.type === 'import_from_statement') return [fromImport(tree, node)]
+    if (node.type !== 'future_import_statement') return []
+    const names = importedNames(tree, node)
+    return [
+      {
+        ...shared(tree, node),
+        kind: 'from' as const,
+        level: 0,
+        module: '__future__',
+        names,
+        star: false,
+        node,
+      },
+    ]
+  })
+}
+
+function plainImports(tree: SyntaxTree, statement: PyNode): PyImport[] {
+  return statement.children
+    .filter((child) => child.field === 'name')
+    .map((child) => {
+      const alias = childOf(child, 'alias')
+      const node = childOf(child, 'name') ?? child
+      const module = dottedText(tree, node)
+      const binds = alias ? textOf(tree, alias) : (module.split('.')[0] ?? module)
+      const names = [{ name: '', binds, node: alias ?? node, aliased: alias !== undefined }]
+      return {
+        ...shared(tree, statement),
+        kind: 'import' as const,
+        level: 0,
+        module,
+        names,
+        star: false,
+        node,
+      }
+    })
+}
+
+function fromImport(tree: SyntaxTree, statement: PyNode): PyImport {
+  const from = childOf(statement, 'module_name')
+  const relative = from?.type === 'relative_import'
+  const prefix = relative ? from.children.find((child) => child.type === 'import_prefix') : undefined
+  const dotted = relative ? from.children.find((child) => child.type === 'dotted_name') : from
+  return {
+    ...shared(tree, statement),
+    kind: 'from',
+    level: prefix ? textOf(tree, prefix).replace(/[^.]/g, '').length : 0,
+    module: dotted ? dottedText(tree, dotted) : '',
+    names: importedNames(tree, statement),
+    star: statement.children.some((child) => child.type === 'wildcard_import'),
+    node: from ?? statement,
+  }
+}
+
+function importedNames(tree: SyntaxTree, statement: PyNode): ImportedName[] {
+  return statement.children
+    .filter((child) => child.field === 'name')
+    .map((child) => {
+      const alias = childOf(child, 'alias')
+      const node = childOf(child, 'name') ?? child
+      const name = dottedText(tree, node)
+      return { name, binds: alias ? textOf(tree, alias) : name, node, aliased: alias !== undefined }
+    })
+}
+
+function shared(tree: SyntaxTree, statement: PyNode): { statement: PyNode; runsOnLoad: boolean } {
+  return { statement, runsOnLoad: guardsOf(tree).runsOnLoad(statement) }
+}

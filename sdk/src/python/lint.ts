@@ -1,0 +1,182 @@
+import type { Finding } from '../wire/deployments.ts'
+import { findNestingProblem } from './nesting.ts'
+import { LINT_RULES, SYNTAX_RULES } from './lint-rules.ts'
+import type { PythonLinter, RuffDiagnostic } from './ruff.ts'
+import { lineText, rangeOf, utf16Columns, type Range, type Source } from './source.ts'
+import { syntaxMessage } from './syntax-messages.ts'
+import type { SyntaxTree } from './syntax.ts'
+
+export interface LintResult {
+  readonly syntaxErrors: readonly Finding[]
+  readonly warnings: readonly Finding[]
+  /** Offset from which a text without closing quotes has swallowed the rest of the file. */
+  readonly trustedUntil: number | undefined
+}
+
+/** After the first few, syntax errors are the echo of the ones before. */
+const MAX_SYNTAX_ERRORS = 20
+/** More of them in one file tell nobody more. */
+const MAX_WARNINGS = 500
+/** Of broken files ruff sees so many lines after the first error: it would report thousands of errors one by one. */
+const LINES_AFTER_ERROR = 500
+/** What the parser says again about the line after an error. */
+const ECHO =
+  /^(?:Unexpected indentation|Expected a statement|Expected dedent|unexpected EOF|Expected an indented block)/
+
+/** Runs ruff over one file, syntax errors in plain words, the rest as warnings. */
+export function lintFile(source: Source, tree: SyntaxTree | undefined, linter: PythonLinter): LintResult {
+  const nul = source.nul === undefined ? [] : [nulError(source, source.nul)]
+  if (source.text.trim() === '') return { syntaxErrors: nul, warnings: [], trustedUntil: undefined }
+  const nesting = findNestingProblem(source.text, tree)
+  if (nesting) {
+    const at = {
+      file: source.file,
+      ...rangeOf(source, nesting.offset, nesting.offset + 1),
+      message: nesting.message,
+    }
+    const error: Finding = { ...at, rule: 'syntax-error', severity: 'error' }
+    if (nesting.refused) return { syntaxErrors: [...nul, error], warnings: [], trustedUntil: nesting.offset }
+    const warnings: Finding[] = [{ ...at, rule: 'nested-too-deeply', severity: 'warning' }]
+    return { syntaxErrors: [...nul, ...treeErrors(source, tree)], warnings, trustedUntil: undefined }
+  }
+  const diagnostics = runLinter(source, tree, linter)
+  if (!diagnostics)
+    return { syntaxErrors: [...nul, ...treeErrors(source, tree)], warnings: [], trustedUntil: undefined }
+  return sortDiagnostics(source, diagnostics, nul)
+}
+
+function sortDiagnostics(
+  source: Source,
+  diagnostics: readonly RuffDiagnostic[],
+  nul: readonly Finding[],
+): LintResult {
+  const column = utf16Columns(source)
+  const syntaxErrors = [...nul]
+  const warnings: Finding[] = []
+  let trustedUntil: number | undefined
+  let lastErrorLine = -1
+  for (const found of diagnostics) {
+    const { code, message } = found
+    const isParserError = code === null || code === 'invalid-syntax'
+    if (!isParserError && !SYNTAX_RULES.has(code)) {
+      const rule = LINT_RULES[code]
+      if (rule && warnings.length < MAX_WARNINGS)
+        warnings.push({
+          file: source.file,
+          ...place(source, found, column),
+          rule,
+          message: `${message} (${code})`,
+          severity: 'warning',
+        })
+      continue
+    }
+    const { row } = found.start_location
+    const isEcho =
+      isParserError &&
+      (row === lastErrorLine ||
+        (row === lastErrorLine + 1 && ECHO.test(message)) ||
+        (lastErrorLine > 0 && /EOF|end of file/.test(message)))
+    if (isParserError) lastErrorLine = row
+    if (isEcho || trustedUntil !== undefined || syntaxErrors.length >= MAX_SYNTAX_ERRORS) continue
+    const range = place(source, found, column)
+    const words = syntaxMessage(message, lineText(source, row))
+    syntaxErrors.push({
+      file: source.file,
+      ...range,
+      rule: 'syntax-error',
+      message: words,
+      severity: 'error',
+    })
+    const offset = (source.lineStarts[range.line - 1] ?? 0) + range.column - 1
+    trustedUntil ??= openText(source.text, offset, message)
+  }
+  // An `await` at the wrong place is found by two rules.
+  const seen = new Set<string>()
+  const once = syntaxErrors.filter(
+    ({ line, column: at }) => !seen.has(`${line}:${at}`) && seen.add(`${line}:${at}`),
+  )
+  return { syntaxErrors: once, warnings, trustedUntil }
+}
+
+/** The place of a diagnostic on one line: one that runs past the line's end ends with its line break. */
+function place(
+  source: Source,
+  found: RuffDiagnostic,
+  column: (line: number, byteColumn: number) => number,
+): Range {
+  const last = source.lineStarts.length
+  let line = Math.min(found.start_location.row, last)
+  let start = column(line, found.start_location.column)
+  // "The file ends too early" stands after the last line break: show it on the last line that has text.
+  if (lineText(source, line) === '' && found.start_location.row >= last) {
+    while (line > 1 && lineText(source, line).trim() === '') line -= 1
+    start = lineText(source, line).length + 1
+    return { line, column: start, end_line: line, end_column: start + 1 }
+  }
+  if (found.end_location.row === line) {
+    const end = column(line, found.end_location.column)
+    return { line, column: start, end_line: line, end_column: Math.max(end, start + 1) }
+  }
+  return {
+    line,
+    column: start,
+    end_line: line,
+    end_column: Math.max(lineText(source, line).length + 1, start + 1),
+  }
+}
+
+/** Where a triple-quoted text without an end begins; an f-string's error stands somewhere inside of it. */
+function openText(text: string, offset: number, message: string): number | undefined {
+  if (/closing quote/.test(message))
+    return /^[a-z]{0,2}(?:"""|''')/i.test(text.slice(offset, offset + 6)) ? offset : undefined
+  if (!/unterminated triple-quoted/.test(message)) return undefined
+  return Math.max(0, text.lastIndexOf('"""', offset), text.lastIndexOf("'''", offset))
+}
+
+function runLinter(
+  source: Source,
+  tree: SyntaxTree | undefined,
+  linter: PythonLinter,
+): readonly RuffDiagnostic[] | undefined {
+  if (!tree?.hasError || source.lineStarts.length <= LINES_AFTER_ERROR) return linter.check(source.text)
+  const first = tree.nodes.find(({ type }) => type === 'ERROR')
+  const lastLine = rangeOf(source, first?.start ?? 0, first?.start ?? 0).line + LINES_AFTER_ERROR
+  const found = linter.check(source.text.slice(0, source.lineStarts[lastLine]))
+  // An error at the cut is the cut's; when there is no other, the parsers disagree and ruff has the say.
+  const isReal = found?.some(
+    ({ code, start_location }) => code === 'invalid-syntax' && start_location.row < lastLine - 1,
+  )
+  return isReal ? found : linter.check(source.text)
+}
+
+function nulError(source: Source, offset: number): Finding {
+  const message =
+    'The file holds a NUL character, which Python refuses. Delete it, or save the file as plain UTF-8 text.'
+  return {
+    file: source.file,
+    ...rangeOf(source, offset, offset + 1),
+    rule: 'syntax-error',
+    message,
+    severity: 'error',
+  }
+}
+
+/** Without ruff the parser's own errors have to do. */
+function treeErrors(source: Source, tree: SyntaxTree | undefined): Finding[] {
+  const first = tree?.hasError ? tree.nodes.find(({ type }) => type === 'ERROR') : undefined
+  if (!first) return []
+  const { line, column } = rangeOf(source, first.start, first.start)
+  const message = 'Python does not understand the code here.'
+  return [
+    {
+      file: source.file,
+      line,
+      column,
+      end_line: line,
+      end_column: column + 1,
+      rule: 'syntax-error',
+      message,
+      severity: 'error',
+    },
+  ]
+}

@@ -1,0 +1,22 @@
+import { createRequire } from 'node:module'
+import { Language, Parser } from 'web-tree-sitter'
+import { SELECTED_RULES } from './lint-rules.ts'
+import { createLinter, type RuffModule } from './ruff.ts'
+import { createParser } from './syntax.ts'
+import { createValidator, type Validator } from './validator.ts'
+
+const RUFF = '@astral-sh/ruff-wasm-nodejs'
+
+/** The validator for Node, its WebAssembly read from node_modules. The first validation loads ruff (about 0.1–0.8 s). */
+export async function createNodeValidator(): Promise<Validator> {
+  const require = createRequire(import.meta.url)
+  await Parser.init()
+  const python = await Language.load(require.resolve('tree-sitter-python/tree-sitter-python.wasm'))
+  const parser = createParser(() => new Parser().setLanguage(python))
+  const linter = createLinter(() => {
+    // A broken instance leaves with the module; its memory is then garbage.
+    delete require.cache[require.resolve(RUFF)]
+    return require(RUFF) as RuffModule
+  }, SELECTED_RULES)
+  return createValidator({ parser, linter })
+}
