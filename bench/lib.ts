@@ -35,12 +35,22 @@ export function row(name: string, ...cells: string[]): void {
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
 /** One GET over kept-alive connections; ms until its whole answer was there. Rejects unless it is a 200. */
-export function timedGet(target: { port?: number; socketPath?: string; host?: string; path?: string }): Promise<number> {
+export function timedGet(target: {
+  port?: number
+  socketPath?: string
+  host?: string
+  path?: string
+}): Promise<number> {
   const { port, socketPath, host, path = '/' } = target
   const began = performance.now()
   return new Promise((resolve, reject) => {
     const sent = request(
-      { ...(socketPath ? { socketPath } : { host: '127.0.0.1', port }), path, agent, headers: host ? { host } : {} },
+      {
+        ...(socketPath ? { socketPath } : { host: '127.0.0.1', port }),
+        path,
+        agent,
+        headers: host ? { host } : {},
+      },
       (response) => {
         response.resume()
         response.once('end', () => {

@@ -17,8 +17,14 @@ export async function benchMemory(platform: PlatformUnderTest, user: TestUser): 
   const sizes = apps.map(({ pid }) => memory(pid))
   const per = (pick: (size: Memory) => number): string =>
     `${(sizes.reduce((sum, size) => sum + pick(size), 0) / APPS / 1024).toFixed(1)} MiB`
-  row('an app, proportional share (PSS)', per((size) => size.pss))
-  row('an app, its own alone (USS)', per((size) => size.uss))
+  row(
+    'an app, proportional share (PSS)',
+    per((size) => size.pss),
+  )
+  row(
+    'an app, its own alone (USS)',
+    per((size) => size.uss),
+  )
 }
 
 interface Process {
@@ -38,7 +44,8 @@ function processes(): Process[] {
     .flatMap((name) => {
       try {
         const status = readFileSync(`/proc/${name}/status`, 'utf8')
-        const number = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1])
+        const number = (field: string): number =>
+          Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1])
         return [{ pid: Number(name), ppid: number('PPid'), uid: number('Uid') }]
       } catch {
         return []
@@ -55,6 +62,7 @@ function descends(pid: number, ancestor: number): boolean {
 /** KiB */
 function memory(pid: number): Memory {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const number = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0)
+  const number = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0)
   return { pss: number('Pss'), uss: number('Private_Clean') + number('Private_Dirty') }
 }

@@ -6,7 +6,13 @@ import { benchMemory } from './memory.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchWake } from './wake.ts'
 
-const benches = { wake: benchWake, deploy: benchDeploy, throughput: benchThroughput, isolation: benchIsolation, memory: benchMemory }
+const benches = {
+  wake: benchWake,
+  deploy: benchDeploy,
+  throughput: benchThroughput,
+  isolation: benchIsolation,
+  memory: benchMemory,
+}
 
 const wanted = process.argv.slice(2)
 await using platform = await startPlatform()

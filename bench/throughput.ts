@@ -43,7 +43,8 @@ export async function benchThroughput(platform: PlatformUnderTest, user: TestUse
         ...(load.socketPath ? { socketPath: load.socketPath } : {}),
         ...(load.host ? { headers: { host: load.host } } : {}),
       })
-      if (result.non2xx > 0 || result.errors > 0) throw new Error(`${load.name}: ${result.non2xx} non-2xx, ${result.errors} errors`)
+      if (result.non2xx > 0 || result.errors > 0)
+        throw new Error(`${load.name}: ${result.non2xx} non-2xx, ${result.errors} errors`)
       rates.push(result.requests.average)
       row(load.name, result.requests.average.toFixed(0), ms(result.latency.p50), ms(result.latency.p99))
     }
@@ -63,7 +64,9 @@ function socketOf(platform: PlatformUnderTest, appId: string): string {
   return join(folder, name)
 }
 
-async function startCaddy(socketPath: string): Promise<{ port: number; child: ChildProcess; folder: string } | undefined> {
+async function startCaddy(
+  socketPath: string,
+): Promise<{ port: number; child: ChildProcess; folder: string } | undefined> {
   const binary = await installCaddy()
   if (!binary) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'fp-caddy-'))

@@ -31,7 +31,11 @@ export async function benchWake(platform: PlatformUnderTest, user: TestUser): Pr
   row('', 'p50', 'p95')
   row(`wake to the first 200 (${WAKES})`, ms(p50), ms(percentile(wakes, 95)))
   row('warm request', ms(percentile(warm, 50)), ms(percentile(warm, 95)))
-  row(`spawn uvicorn app:app, poll every 2 ms (${SPAWNS})`, ms(percentile(spawns, 50)), ms(percentile(spawns, 95)))
+  row(
+    `spawn uvicorn app:app, poll every 2 ms (${SPAWNS})`,
+    ms(percentile(spawns, 50)),
+    ms(percentile(spawns, 95)),
+  )
   row('a spawn takes, in wakes (goal: 10 or more)', ratio(percentile(spawns, 50) / p50))
   row('a wake takes, in warm requests', ratio(p50 / percentile(warm, 50)))
 }

@@ -59,7 +59,8 @@ async function run(appId: string, call: Call, saved: Map<string, string>): Promi
   const where = `${call.method} ${call.path}: ${answer.text.slice(0, 500)}`
   expect(answer.status, where).toBe(status)
   if (text !== undefined) expect(answer.text, where).toContain(fill(text, saved))
-  if (json !== undefined) expect(answer.json(), where).toEqual(containing(JSON.parse(fill(JSON.stringify(json), saved))))
+  if (json !== undefined)
+    expect(answer.json(), where).toEqual(containing(JSON.parse(fill(JSON.stringify(json), saved))))
   for (const [name, path] of Object.entries(call.save ?? {})) saved.set(name, pick(answer, path))
 }
 

@@ -8,7 +8,9 @@ let platform: PlatformUnderTest
 let user: TestUser
 let neighbour: { id: string }
 beforeAll(async () => {
-  platform = await startPlatform({ env: { FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource' } })
+  platform = await startPlatform({
+    env: { FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource' },
+  })
   user = await TestUser.signUp(platform, 'mallory')
   const ada = await TestUser.signUp(platform, 'ada')
   const app = await ada.liveApp({ template_id: 'hello-api' })
@@ -20,7 +22,11 @@ afterAll(async () => {
 
 /** An app whose `/` does something it should not; the result is what it could do. */
 function attempt(body: string, imports = ''): string {
-  const indented = body.trimEnd().split('\n').map((line) => `        ${line}`).join('\n')
+  const indented = body
+    .trimEnd()
+    .split('\n')
+    .map((line) => `        ${line}`)
+    .join('\n')
   return `import os
 from fastapi import FastAPI
 ${imports}
@@ -56,12 +62,24 @@ describe('an app cannot', () => {
     ['read /etc/shadow', 'return open("/etc/shadow").read()'],
     ['read the platform’s files', `return open(${JSON.stringify(`${ROOT}/package.json`)}).read()`],
     ['list the data folder', 'return str(os.listdir(DATA))'],
-    ['read the platform’s environment', 'return open("/proc/" + str(os.getppid() or 1) + "/environ").read() if os.getppid() else open("/proc/1/environ").read().replace(chr(0), " ") and "refused: own"'],
+    [
+      'read the platform’s environment',
+      'return open("/proc/" + str(os.getppid() or 1) + "/environ").read() if os.getppid() else open("/proc/1/environ").read().replace(chr(0), " ") and "refused: own"',
+    ],
     ['write to its own folder', 'open("/app/new.txt", "w").write("x")\nreturn "wrote"'],
     ['become root', 'os.setuid(0)\nreturn "root"'],
-    ['mount', 'import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nreturn "mounted" if libc.mount(b"none", b"/tmp", b"tmpfs", 0, None) == 0 else "refused: mount"'],
-    ['listen on a port', 'import socket\ns = socket.socket()\ns.bind(("127.0.0.1", 0))\ns.listen()\nreturn "listening"'],
-    ['reach another app’s socket', 'import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(DATA + "/run/" + NEIGHBOUR)\nreturn "connected"'],
+    [
+      'mount',
+      'import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nreturn "mounted" if libc.mount(b"none", b"/tmp", b"tmpfs", 0, None) == 0 else "refused: mount"',
+    ],
+    [
+      'listen on a port',
+      'import socket\ns = socket.socket()\ns.bind(("127.0.0.1", 0))\ns.listen()\nreturn "listening"',
+    ],
+    [
+      'reach another app’s socket',
+      'import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(DATA + "/run/" + NEIGHBOUR)\nreturn "connected"',
+    ],
   ]
   test.each(readers)('%s', async (_name, body) => {
     const socket = `${neighbour.id}.1.0-1.sock`
@@ -73,7 +91,9 @@ describe('an app cannot', () => {
   })
 
   test('see another process', async () => {
-    const id = await deployed(attempt('return ",".join(sorted(name for name in os.listdir("/proc") if name.isdigit()))'))
+    const id = await deployed(
+      attempt('return ",".join(sorted(name for name in os.listdir("/proc") if name.isdigit()))'),
+    )
     const seen = ((await user.call(id, '/')).json() as string).split(',')
     expect(seen.length).toBeLessThan(4)
   })
@@ -81,7 +101,8 @@ describe('an app cannot', () => {
   test('see any variable that is not its own', async () => {
     const id = await deployed(attempt('return " ".join(sorted(os.environ))'))
     const names = ((await user.call(id, '/')).json() as string).split(' ')
-    const known = /^(FP_APP_ID|FP_VERSION|HOME|LANG|PATH|PLATFORM_MONGO_URI|PORT|PYTHON\w+|TMPDIR|LC_CTYPE|TZ)$/
+    const known =
+      /^(FP_APP_ID|FP_VERSION|HOME|LANG|PATH|PLATFORM_MONGO_URI|PORT|PYTHON\w+|TMPDIR|LC_CTYPE|TZ)$/
     expect(names.filter((name) => !known.test(name))).toEqual([])
   })
 
@@ -103,14 +124,18 @@ describe('an app cannot', () => {
     const answer = await user.api('POST', `/apps/${app.app_id}/deploy`, {})
     // The validator names it first; the sandbox is what would hold.
     expect(answer.status).toBe(422)
-    const threads = attempt('import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()')
+    const threads = attempt(
+      'import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()',
+    )
     const id = await deployed(threads)
     expect((await user.call(id, '/')).text).toMatch(/^"refused: /)
     await neighbourIsWell()
   })
 
   test('fill the disk', async () => {
-    const id = await deployed(attempt('with open("/tmp/fill", "wb") as file:\n    while True:\n        file.write(b"x" * 1_000_000)'))
+    const id = await deployed(
+      attempt('with open("/tmp/fill", "wb") as file:\n    while True:\n        file.write(b"x" * 1_000_000)'),
+    )
     expect((await user.call(id, '/')).text).toMatch(/^"refused: OSError/)
     await neighbourIsWell()
   })
@@ -133,18 +158,23 @@ for name in names:
     except OperationFailure:
         pass
 return "refused: " + str(own.notes.count_documents({}) > 0)`
-    const id = await deployed(attempt(body, 'from pymongo import MongoClient\nfrom pymongo.errors import OperationFailure'))
+    const id = await deployed(
+      attempt(body, 'from pymongo import MongoClient\nfrom pymongo.errors import OperationFailure'),
+    )
     expect((await user.call(id, '/')).text).toBe('"refused: True"')
   })
 })
 
 describe('an app that', () => {
   test('ends itself in a handler gets 502 with a request id, tells its owner, and is there for the next request', async () => {
-    const code = attempt('os.abort()\nreturn ""')
+    const code = attempt('import ctypes\nctypes.string_at(0)\nreturn ""')
     const id = await deployed(code)
     const answer = await user.call(id, '/')
     expect(answer.status).toBe(502)
-    expect(answer.json()).toMatchObject({ code: 'FP_APP_CRASHED', request_id: answer.headers['x-request-id'] })
+    expect(answer.json()).toMatchObject({
+      code: 'FP_APP_CRASHED',
+      request_id: answer.headers['x-request-id'],
+    })
     await expect
       .poll(async () => (await user.must<AppDetail>('GET', `/apps/${id}`)).last_failure?.code)
       .toBe('FP_APP_CRASHED')
@@ -152,15 +182,21 @@ describe('an app that', () => {
   })
 
   test('raises in a handler gets its 500, and its owner the traceback in the log', async () => {
-    const id = await deployed('from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef fail() -> str:\n    return {}["missing"]\n')
+    const id = await deployed(
+      'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef fail() -> str:\n    return {}["missing"]\n',
+    )
     expect((await user.call(id, '/')).status).toBe(500)
     await expect
-      .poll(async () => (await user.must<{ lines: string[] }>('GET', `/apps/${id}/logs?lines=100`)).lines.join('\n'))
+      .poll(async () =>
+        (await user.must<{ lines: string[] }>('GET', `/apps/${id}/logs?lines=100`)).lines.join('\n'),
+      )
       .toMatch(/File "(\/app\/)?app\.py", line 8, in fail[\s\S]*KeyError: 'missing'/)
   })
 
   test('never ends its import fails its deploy in bounded time', async () => {
-    const app = await user.createApp({ code: 'from fastapi import FastAPI\n\napp = FastAPI()\nwhile True:\n    pass\n' })
+    const app = await user.createApp({
+      code: 'from fastapi import FastAPI\n\napp = FastAPI()\nwhile True:\n    pass\n',
+    })
     const deployment = await user.deploy(app.app_id)
     expect(deployment.failure).toMatchObject({ code: 'FP_APP_START_TIMEOUT' })
     await neighbourIsWell()
@@ -170,16 +206,26 @@ describe('an app that', () => {
     ['import error', 'import nothing_here_at_all\n', 422, 'import-not-allowed'],
     ['syntax error', 'def broken(:\n', 422, 'syntax-error'],
   ])('has an %s in its third file is refused with the place', async (_name, text, status, rule) => {
-    const files = { 'app.py': 'from fastapi import FastAPI\nimport one\nimport three\n\napp = FastAPI()\n', 'one.py': 'x = 1\n', 'three.py': text }
+    const files = {
+      'app.py': 'from fastapi import FastAPI\nimport one\nimport three\n\napp = FastAPI()\n',
+      'one.py': 'x = 1\n',
+      'three.py': text,
+    }
     const app = await user.createApp({ files })
-    const answer = await user.api<{ code: string; details: { file: string; line: number; rule: string }[] }>('POST', `/apps/${app.app_id}/deploy`, {})
+    const answer = await user.api<{ code: string; details: { file: string; line: number; rule: string }[] }>(
+      'POST',
+      `/apps/${app.app_id}/deploy`,
+      {},
+    )
     expect(answer.status).toBe(status)
     expect(answer.body.code).toBe('FP_VALIDATION_FAILED')
     expect(answer.body.details).toContainEqual(expect.objectContaining({ file: 'three.py', line: 1, rule }))
   })
 
   test('exits at import says so', async () => {
-    const app = await user.createApp({ code: 'import sys\nfrom fastapi import FastAPI\n\napp = FastAPI()\nsys.exit(3)\n' })
+    const app = await user.createApp({
+      code: 'import sys\nfrom fastapi import FastAPI\n\napp = FastAPI()\nsys.exit(3)\n',
+    })
     const { failure } = await user.deploy(app.app_id)
     expect(failure?.message).toMatch(/SystemExit|exit/i)
   })
@@ -187,7 +233,11 @@ describe('an app that', () => {
   test('is deployed twice at once ends with the later one live', async () => {
     const app = await user.createApp({ code: attempt('return "0"') })
     const files = (n: number): object => ({ files: { 'app.py': attempt(`return "${n}"`) } })
-    const accepted = await Promise.all([1, 2].map((n) => user.must<{ deployment_id: string; version: number }>('POST', `/apps/${app.app_id}/deploy`, files(n))))
+    const accepted = await Promise.all(
+      [1, 2].map((n) =>
+        user.must<{ deployment_id: string; version: number }>('POST', `/apps/${app.app_id}/deploy`, files(n)),
+      ),
+    )
     const ends: Deployment[] = []
     for (const one of accepted) ends.push(await user.finished(app.app_id, one.deployment_id))
     expect(ends.map((end) => end.finished_at !== null)).toEqual([true, true])

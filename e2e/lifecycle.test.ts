@@ -56,7 +56,10 @@ function processesOf(dir: string): string[] {
 function children(pid: number): number[] {
   const found = readdirSync('/proc').filter((name) => {
     try {
-      return /^\d+$/.test(name) && Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]) === pid
+      return (
+        /^\d+$/.test(name) &&
+        Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]) === pid
+      )
     } catch {
       return false
     }
@@ -84,7 +87,9 @@ describe('stopping', () => {
     const started = children(first.child.pid!)
     expect(started.length).toBeGreaterThan(2)
     const held = user.call(slow.app_id, '/')
-    await expect.poll(() => user.must<AppDetail>('GET', `/apps/${slow.app_id}`).then((app) => app.status)).toBe('running')
+    await expect
+      .poll(() => user.must<AppDetail>('GET', `/apps/${slow.app_id}`).then((app) => app.status))
+      .toBe('running')
     const began = Date.now()
     await first.stop('SIGINT')
     expect(Date.now() - began).toBeLessThan(5_000)
@@ -130,13 +135,18 @@ test('a second platform on the same data is refused with a reason', async () => 
 })
 
 test('a wrong setting is named with what would be right', async () => {
-  await expect(startPlatform({ dataDir, env: { FP_IDLE_TIMEOUT_S: 'soon' } })).rejects.toThrow(/FP_IDLE_TIMEOUT_S/)
+  await expect(startPlatform({ dataDir, env: { FP_IDLE_TIMEOUT_S: 'soon' } })).rejects.toThrow(
+    /FP_IDLE_TIMEOUT_S/,
+  )
 })
 
 test('secrets are in no log', async () => {
   await using platform = await startPlatform({ dataDir, env: { FP_LOG_LEVEL: 'debug' } })
   const user = await TestUser.signUp(platform, 'discreet')
-  const app = await user.createApp({ code: SLOW, env_vars: { API_KEY: { value: 'sk-very-secret-value', secret: true } } })
+  const app = await user.createApp({
+    code: SLOW,
+    env_vars: { API_KEY: { value: 'sk-very-secret-value', secret: true } },
+  })
   await user.deploy(app.app_id)
   await user.call(app.app_id, '/')
   const shown = JSON.stringify(await user.must('GET', `/apps/${app.app_id}`))

@@ -169,7 +169,10 @@ describe('clients that go away', () => {
         host: '127.0.0.1',
         port: platform.port,
         method,
-        headers: { host: `app-${id}.localhost:${platform.port}`, ...(method === 'POST' ? { 'content-length': '1000000' } : {}) },
+        headers: {
+          host: `app-${id}.localhost:${platform.port}`,
+          ...(method === 'POST' ? { 'content-length': '1000000' } : {}),
+        },
       })
       upload.on('error', () => undefined)
       if (method === 'POST') upload.write('x'.repeat(1000))
@@ -180,13 +183,18 @@ describe('clients that go away', () => {
     }
     const answer = await user.call(id, '/', { method: 'POST', body: 'four' })
     expect([answer.status, answer.text]).toEqual([200, '4'])
-    await expect.poll(async () => (await user.must<AppDetail>('POST', `/apps/${id}/sleep`)).status).toBe('sleeping')
+    await expect
+      .poll(async () => (await user.must<AppDetail>('POST', `/apps/${id}/sleep`)).status)
+      .toBe('sleeping')
   })
 })
 
 async function openChat(id: string): Promise<WebSocket> {
   const socket = new WebSocket(`ws://127.0.0.1:${platform.port}/ws/lobby?name=ada`, {
-    headers: { host: `app-${id}.localhost:${platform.port}`, origin: `http://app-${id}.localhost:${platform.port}` },
+    headers: {
+      host: `app-${id}.localhost:${platform.port}`,
+      origin: `http://app-${id}.localhost:${platform.port}`,
+    },
   })
   await once(socket, 'open')
   return socket

@@ -22,16 +22,26 @@ export interface PlatformUnderTest {
 export const ROOT = resolve(import.meta.dirname, '../..')
 const READY_LIMIT = 60_000
 
-export async function startPlatform(options: { dataDir?: string; env?: Record<string, string>; port?: number } = {}): Promise<PlatformUnderTest> {
+export async function startPlatform(
+  options: { dataDir?: string; env?: Record<string, string>; port?: number } = {},
+): Promise<PlatformUnderTest> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'fp-e2e-')))
   const port = options.port ?? (await freePort())
   const child = spawn(process.execPath, ['--conditions=@fp/source', 'platform/src/server.ts'], {
     cwd: ROOT,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, FP_PORT: String(port), FP_DATA_DIR: dataDir, FP_LOG_FORMAT: 'json', ...options.env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      FP_PORT: String(port),
+      FP_DATA_DIR: dataDir,
+      FP_LOG_FORMAT: 'json',
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => (text += part))
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (part: string) => (text += part))
   const url = `http://localhost:${port}`
   await untilReady(url, child, () => text)
 

@@ -50,17 +50,25 @@ export class TestUser {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const text = await response.text()
-    return { status: response.status, body: (text ? JSON.parse(text) : undefined) as T, headers: response.headers }
+    return {
+      status: response.status,
+      body: (text ? JSON.parse(text) : undefined) as T,
+      headers: response.headers,
+    }
   }
 
   /** The same, for calls that must succeed. */
   async must<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await this.api<T>(method, path, body)
-    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+    if (answer.status >= 300)
+      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
     return answer.body
   }
 
-  createApp(what: { files?: Record<string, string>; code?: string; template_id?: string; env_vars?: object }, name = 'test'): Promise<AppDetail> {
+  createApp(
+    what: { files?: Record<string, string>; code?: string; template_id?: string; env_vars?: object },
+    name = 'test',
+  ): Promise<AppDetail> {
     return this.must<AppDetail>('POST', '/apps', { name, ...what })
   }
 
@@ -73,7 +81,9 @@ export class TestUser {
   /** Reads the deployment's events until they end, then the deployment. */
   async finished(appId: string, deploymentId: string): Promise<Deployment> {
     const path = `/apps/${appId}/deployments/${deploymentId}`
-    const events = await fetch(`${this.#platform.url}/api${path}/events`, { headers: { authorization: `Bearer ${this.token}` } })
+    const events = await fetch(`${this.#platform.url}/api${path}/events`, {
+      headers: { authorization: `Bearer ${this.token}` },
+    })
     await events.text()
     return this.must<Deployment>('GET', path)
   }
@@ -82,7 +92,8 @@ export class TestUser {
   async liveApp(what: Parameters<TestUser['createApp']>[0], name?: string): Promise<AppDetail> {
     const app = await this.createApp(what, name)
     const deployment = await this.deploy(app.app_id)
-    if (deployment.stage !== 'ready') throw new Error(`deployment failed: ${JSON.stringify(deployment.failure)}`)
+    if (deployment.stage !== 'ready')
+      throw new Error(`deployment failed: ${JSON.stringify(deployment.failure)}`)
     return app
   }
 
@@ -102,12 +113,23 @@ export interface CallOptions {
 }
 
 /** A request to an app through the front door, as its host name would bring it. Redirects are not followed. */
-export function callApp(port: number, appId: string, path: string, options: CallOptions = {}): Promise<AppAnswer> {
+export function callApp(
+  port: number,
+  appId: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<AppAnswer> {
   const began = performance.now()
   const { method = 'GET', headers = {}, body } = options
   return new Promise((resolve, reject) => {
     const request = httpRequest(
-      { host: '127.0.0.1', port, path, method, headers: { host: `app-${appId}.localhost:${port}`, ...headers } },
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method,
+        headers: { host: `app-${appId}.localhost:${port}`, ...headers },
+      },
       (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -115,7 +137,13 @@ export function callApp(port: number, appId: string, path: string, options: Call
         response.once('end', () => {
           const text = Buffer.concat(chunks).toString('utf8')
           const took = performance.now() - began
-          resolve({ status: response.statusCode!, headers: response.headers, text, took, json: () => JSON.parse(text) as unknown })
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            text,
+            took,
+            json: () => JSON.parse(text) as unknown,
+          })
         })
       },
     )

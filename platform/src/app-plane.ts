@@ -13,6 +13,7 @@ import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets } from './runtime/activation.ts'
+import { parseTargetKey } from './runtime/targets.ts'
 import { createLocalRuntime, type LocalRuntime } from './runtime/local/index.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
@@ -48,6 +49,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       runnerPath: path.join(ROOT, 'runner/src'),
       allowUnsandboxed: config.allowUnsandboxed,
       specOf: (key) => services.specOf(key),
+      crashed: (key, failure) => void events.emit('app.failed', { ...parseTargetKey(key), failure }),
       log: logger,
     }),
     (it) => it.close(),

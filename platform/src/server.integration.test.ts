@@ -59,6 +59,7 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Pr
 }
 
 const account = { username: 'ada', email: 'ada@example.com', password: 'correct horse' }
+const login = { username: account.username, password: account.password }
 function post(url: string, route: string, body: object): Promise<Response> {
   const headers = { 'content-type': 'application/json' }
   return fetch(url + route, { method: 'POST', headers, body: JSON.stringify(body) })
@@ -75,7 +76,7 @@ describe('the process', () => {
     expect(argumentsOf(mongod)).toBeUndefined()
 
     const second = await start()
-    expect((await post(second.url, '/api/auth/login', account)).status).toBe(200)
+    expect((await post(second.url, '/api/auth/login', login)).status).toBe(200)
   })
 
   it('recovers after kill -9: no stale lock, no orphaned mongod, no lost account', async () => {
@@ -85,7 +86,7 @@ describe('the process', () => {
     await stop(first.child, 'SIGKILL')
     const second = await start()
     expect(argumentsOf(mongod)).toBeUndefined()
-    expect((await post(second.url, '/api/auth/login', account)).status).toBe(200)
+    expect((await post(second.url, '/api/auth/login', login)).status).toBe(200)
   })
 
   it('answers a request that is under way before it stops', async () => {

@@ -8,6 +8,7 @@ export type {
   Activator,
   Driver,
   Endpoint,
+  EndpointFault,
   Failure,
   Lease,
   Phase,

@@ -436,20 +436,21 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1 })
   })
 
-  test('when the last one is refused, the next request wakes the target anew', async () => {
-    const { ask, wake, driver, activator, scaled } = await rig()
-    const refused = await wake('app')
-    activator.report('app', refused.endpoint.id, 'refused')
-    refused.release()
-    const asked = ask('app')
-    await settle()
-    driver.emit('app', { ready: [refused.endpoint] })
-    await settle()
-    expect(asked.settled).toBe(0)
-    expect(scaled()).toEqual(['app 1', 'app 1'])
-    const [fresh] = driver.ready('app')
-    expect((await asked.promise).endpoint.id).toBe(fresh?.id)
-  })
+  test.each(['refused', 'reset'] as const)(
+    'when the last one is %s, it is replaced: the driver may not know yet',
+    async (fault) => {
+      const { ask, wake, driver, activator, scaled } = await rig()
+      const broken = await wake('app')
+      activator.report('app', broken.endpoint.id, fault)
+      broken.release()
+      const asked = ask('app')
+      await settle()
+      expect(asked.settled).toBe(0)
+      expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
+      const [fresh] = driver.ready('app')
+      expect((await asked.promise).endpoint.id).toBe(fresh?.id)
+    },
+  )
 
   test('those who wait for a place at a refused endpoint get a new wake', async () => {
     const { ask, wake, driver, activator, scaled } = await rig({ concurrency: 1 })
@@ -458,7 +459,7 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     activator.report('app', refused.endpoint.id, 'refused')
     refused.release()
     await settle()
-    expect(scaled()).toEqual(['app 1', 'app 1'])
+    expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
     driver.ready('app')
     await asked.promise
   })

@@ -32,7 +32,7 @@ describe('a failed wake', () => {
     await clock.advance(MINUTE)
     const soon = ask('app')
     await settle()
-    expect(soon.error).toMatchObject({ failure: { code: 'SCALER_WAKE_TIMEOUT' } })
+    expect(soon.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 

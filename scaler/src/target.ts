@@ -6,6 +6,7 @@ import { EndpointSet } from './picker.ts'
 import type {
   AcquireOptions,
   Endpoint,
+  EndpointFault,
   Failure,
   Lease,
   Phase,
@@ -44,7 +45,7 @@ export class Target {
   #generation = 0
   #leases = 0
   #retired = false
-  #failure: { value: Failure; until: number } | undefined
+  #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
   #phases: readonly Phase[] = []
   /** Scale calls of one target never overlap: each waits for the one before. */
@@ -83,7 +84,7 @@ export class Target {
     options.signal?.throwIfAborted()
     if (this.#retired) throw retired()
     const failure = this.#failure
-    if (failure && this.#context.clock.now() < failure.until) throw failed(failure.value)
+    if (failure && this.#context.clock.now() < failure.until) throw failure.reason
 
     this.#stopIdle()
     const began = this.#context.clock.now()
@@ -122,14 +123,15 @@ export class Target {
     } else if (this.#phase === 'asleep') this.#forgetIfUnused()
   }
 
-  report(endpointId: string, fault: 'refused' | 'timeout'): void {
+  report(endpointId: string, fault: EndpointFault): void {
     if (fault === 'timeout') {
       this.#endpoints.suspect(endpointId)
       return
     }
     if (!this.#endpoints.drop(endpointId)) return
     this.#setCapacity()
-    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#lostAll()
+    // The driver may not know yet, and would then call it running: told to stop it first, it starts another.
+    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drain().catch(() => undefined)
   }
 
   /** Compare-and-swap on the generation: false when it is in use, or was woken anew meanwhile. */
@@ -265,7 +267,7 @@ export class Target {
   }
 
   #giveUp(failure: Failure, reason: ScalerError): void {
-    this.#failure = { value: failure, until: this.#context.clock.now() + FAILURE_BACKOFF }
+    this.#failure = { value: failure, reason, until: this.#context.clock.now() + FAILURE_BACKOFF }
     this.#breaker.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
     // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.

@@ -36,6 +36,12 @@ export interface TargetPolicy {
   readonly idleTimeout: number
 }
 
+/**
+ * What befell a request at an endpoint. `refused` (no connection) and `reset` (closed before an answer) are hard: the
+ * endpoint gets no more requests. `timeout` is soft: others are preferred.
+ */
+export type EndpointFault = 'refused' | 'reset' | 'timeout'
+
 /** What a driver says of a target. `ready` is the whole set; a `failure` ends the wake at once. */
 export interface TargetState {
   readonly ready: readonly Endpoint[]
@@ -89,8 +95,7 @@ export interface Activator {
   sleep(key: TargetKey): Promise<boolean>
   /** Retires a target for good: no new leases, waits for those out, then scales to zero and forgets it. */
   retire(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
-  /** Says that an endpoint refused a connection (hard) or timed out (soft). */
-  report(key: TargetKey, endpointId: string, fault: 'refused' | 'timeout'): void
+  report(key: TargetKey, endpointId: string, fault: EndpointFault): void
   /** Refuses new work, waits for the leases out, never scales down. */
   close(options?: { signal?: AbortSignal }): Promise<void>
 }

@@ -14,12 +14,18 @@ export interface CallTarget {
 }
 
 /** One request to an app on behalf of its owner (the console's try-it panel), through the activator like any other. */
-export async function callApp(activator: Activator, target: CallTarget, call: ProxyBody): Promise<ProxyAnswer> {
+export async function callApp(
+  activator: Activator,
+  target: CallTarget,
+  call: ProxyBody,
+): Promise<ProxyAnswer> {
   const signal = AbortSignal.timeout(TIMEOUT)
   const began = performance.now()
   try {
     using lease = await activator.acquire(target.key, { signal })
-    const client = new Client('http://app', { connect: { socketPath: decodeURIComponent(lease.endpoint.url.pathname) } })
+    const client = new Client('http://app', {
+      connect: { socketPath: decodeURIComponent(lease.endpoint.url.pathname) },
+    })
     try {
       const response = await client.request({
         path: call.path,
@@ -46,17 +52,23 @@ export async function callApp(activator: Activator, target: CallTarget, call: Pr
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]))
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]),
+  )
 }
 
 /** The first bytes as text; a stream without end is cut off there and left. */
-async function readUpTo(body: AsyncIterable<Buffer>, limit: number): Promise<{ text: string; truncated: boolean }> {
+async function readUpTo(
+  body: AsyncIterable<Buffer>,
+  limit: number,
+): Promise<{ text: string; truncated: boolean }> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of body) {
     chunks.push(chunk)
     size += chunk.length
-    if (size > limit) return { text: Buffer.concat(chunks).subarray(0, limit).toString('utf8'), truncated: true }
+    if (size > limit)
+      return { text: Buffer.concat(chunks).subarray(0, limit).toString('utf8'), truncated: true }
   }
   return { text: Buffer.concat(chunks).toString('utf8'), truncated: false }
 }

@@ -6,13 +6,25 @@ import { FpError, type ErrorCode } from '../errors.ts'
 
 /** What a visitor of an app is told. The app's own words (tracebacks) are for its owner alone, in the console. */
 const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message: string }> = {
-  SCALER_QUEUE_FULL: { code: 'FP_QUEUE_FULL', message: 'Too many requests are waiting for this app. Try again shortly.' },
+  SCALER_QUEUE_FULL: {
+    code: 'FP_QUEUE_FULL',
+    message: 'Too many requests are waiting for this app. Try again shortly.',
+  },
   SCALER_CLOSED: { code: 'FP_UNAVAILABLE', message: 'The server is restarting. Try again shortly.' },
   SCALER_RETIRED: { code: 'FP_UNAVAILABLE', message: 'The app is being replaced. Try again.' },
   SCALER_WAKE_TIMEOUT: { code: 'FP_WAKE_TIMEOUT', message: 'The app did not start in time.' },
-  SCALER_TARGET_FAILED: { code: 'FP_APP_CRASHED', message: 'The app could not start. Its owner sees why in the console.' },
-  SCALER_UPSTREAM_RESET: { code: 'FP_APP_CRASHED', message: 'The app ended before it answered. Its owner sees why in the console.' },
-  SCALER_UPSTREAM_REFUSED: { code: 'FP_APP_CRASHED', message: 'The app does not accept connections. Its owner sees why in the console.' },
+  SCALER_TARGET_FAILED: {
+    code: 'FP_APP_CRASHED',
+    message: 'The app could not start. Its owner sees why in the console.',
+  },
+  SCALER_UPSTREAM_RESET: {
+    code: 'FP_APP_CRASHED',
+    message: 'The app ended before it answered. Its owner sees why in the console.',
+  },
+  SCALER_UPSTREAM_REFUSED: {
+    code: 'FP_APP_CRASHED',
+    message: 'The app does not accept connections. Its owner sees why in the console.',
+  },
   SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: 'The app did not answer in time.' },
 }
 
@@ -21,7 +33,8 @@ export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
   if (error instanceof ScalerError) {
     const { code, message } = PUBLIC[error.code]
-    const headers = error.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, error.retryAfter)) }
+    const headers =
+      error.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, error.retryAfter)) }
     return new FpError(code, message, { headers, cause: error })
   }
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {

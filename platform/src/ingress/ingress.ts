@@ -48,7 +48,8 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
 
   fastify.setErrorHandler((error: Error, request, reply) => {
     const failure = publicError(error)
-    if (failure.statusCode >= 500) log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
+    if (failure.statusCode >= 500)
+      log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
     reply.code(failure.statusCode).headers({ ...failure.headers, 'cache-control': 'no-store' })
     if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(errorPage(failure, request.id))
     return reply.type('application/json; charset=utf-8').send(errorBody(failure, request.id))
@@ -65,7 +66,13 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     return reply.send(Readable.from(wakeEvents(activator, key, gone.signal)))
   })
 
-  await fastify.register(scalerProxy, { activator, resolve, loadingPage, refuseUpgrade, trustProxy: deps.trustProxy })
+  await fastify.register(scalerProxy, {
+    activator,
+    resolve,
+    loadingPage,
+    refuseUpgrade,
+    trustProxy: deps.trustProxy,
+  })
   await fastify.ready()
   return fastify
 }

@@ -36,16 +36,24 @@ export const loadingPage: LoadingPage = {
         'content-security-policy': `default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-${nonce}'; connect-src 'self'`,
       })
       .send(
-        page('Waking up', '<span class="moon">☾</span><h1>Waking up</h1><p>This app was asleep. It opens by itself.</p><ol></ol>', {
-          nonce,
-          text: SCRIPT,
-        }),
+        page(
+          'Waking up',
+          '<span class="moon">☾</span><h1>Waking up</h1><p>This app was asleep. It opens by itself.</p><ol></ol>',
+          {
+            nonce,
+            text: SCRIPT,
+          },
+        ),
       )
   },
 }
 
 /** The wake as server-sent events: `phases` as they come, then `awake` or `failed`. Ends with the client. */
-export async function* wakeEvents(activator: Activator, key: TargetKey, signal: AbortSignal): AsyncGenerator<string> {
+export async function* wakeEvents(
+  activator: Activator,
+  key: TargetKey,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
   let outcome: 'awake' | 'failed' | undefined
   const waking = activator.acquire(key, { signal }).then(
     (lease) => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { TargetKey } from '@fp/scaler'
 import type { Db, MongoClient } from 'mongodb'
 import type { Api } from '../api.ts'
@@ -36,6 +37,9 @@ import { createTemplateService, type TemplateService } from './templates/service
 import { registerVersionRoutes } from './versions/routes.ts'
 import { createVersionService, type VersionService } from './versions/service.ts'
 import { VersionStore } from './versions/store.ts'
+
+/** What goes on in the background at the end (a retired target that still answers) is not waited for longer. ms */
+const CLOSE_PATIENCE = 1_000
 
 export interface ModuleDeps {
   /** The platform's database. */
@@ -191,7 +195,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     },
     async close() {
       await deployments.close()
-      await background.settled()
+      await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
       live.close()
     },
   }

@@ -29,7 +29,8 @@ export function createObserver(events: Events): Observer {
     awake: (key) => void events.emit('app.woke', parseTargetKey(key)),
     asleep: (key) => void events.emit('app.slept', parseTargetKey(key)),
     failed: (key, failure) => {
-      const report = (failure.details as AppFailureReport | undefined) ?? plainReport(failure.code, failure.message)
+      const report =
+        (failure.details as AppFailureReport | undefined) ?? plainReport(failure.code, failure.message)
       events.emit('app.failed', { ...parseTargetKey(key), failure: report })
     },
   }

@@ -33,24 +33,31 @@ function send(pools: EndpointPools, session: ProxySession, options: RequestOptio
   const origin = socketPathOf(endpoint.url) ? 'http://app' : endpoint.url.origin
   pools
     .of(endpoint)
-    .request({ ...options, origin, signal: session.signal } as Dispatcher.RequestOptions, (error, response) => {
-      if (!error) return done(null, response)
-      // Only a connection that never was: once a byte may have been written, the app may have acted on it.
-      if (!neverConnected(error) || session.signal.aborted) return done(translate(error, session))
-      session.again(error).then(
-        () => send(pools, session, options, done),
-        (failure: Error) => done(failure),
-      )
-    })
+    .request(
+      { ...options, origin, signal: session.signal } as Dispatcher.RequestOptions,
+      (error, response) => {
+        if (!error) return done(null, response)
+        // Only a connection that never was: once a byte may have been written, the app may have acted on it.
+        if (!neverConnected(error) || session.signal.aborted) return done(translate(error, session))
+        session.again(error).then(
+          () => send(pools, session, options, done),
+          (failure: Error) => done(failure),
+        )
+      },
+    )
 }
 
 function translate(error: Error & { code?: string }, session: ProxySession): Error {
   if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
-    session.reportTimeout()
+    session.report('timeout')
     return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
   }
   if (error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET' || error.code === 'EPIPE') {
-    return new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection before it answered.', { cause: error })
+    // Most likely it is on its way down: the next request goes to a new one rather than into its socket.
+    if (!session.signal.aborted) session.report('reset')
+    return new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection before it answered.', {
+      cause: error,
+    })
   }
   return error
 }

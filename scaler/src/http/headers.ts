@@ -3,9 +3,27 @@ import type { TLSSocket } from 'node:tls'
 import type { Lease } from '../types.ts'
 
 /** RFC 9110 §7.6.1: meant for one connection, never forwarded. `expect` is answered by the front itself. */
-const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect']
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]
 
-const RESPONSE_HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'trailer', 'upgrade']
+const RESPONSE_HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'trailer',
+  'upgrade',
+]
 
 /** Whether a peer's X-Forwarded-* headers are believed: it is a proxy of ours. */
 export type TrustProxy = (address: string) => boolean
@@ -20,13 +38,18 @@ function setForwarded(headers: IncomingHttpHeaders, request: IncomingMessage, tr
   const encrypted = (request.socket as Partial<TLSSocket>).encrypted === true
   const given = trustProxy ? headers['x-forwarded-for'] : undefined
   headers['x-forwarded-for'] = given ? `${String(given)}, ${address}` : address
-  if (!trustProxy || !headers['x-forwarded-proto']) headers['x-forwarded-proto'] = encrypted ? 'https' : 'http'
+  if (!trustProxy || !headers['x-forwarded-proto'])
+    headers['x-forwarded-proto'] = encrypted ? 'https' : 'http'
   if (!trustProxy || !headers['x-forwarded-host']) headers['x-forwarded-host'] = request.headers.host ?? ''
   if (!trustProxy) delete headers['forwarded']
 }
 
 /** The headers to send upstream: Host kept, hop-by-hop dropped, forwarding set. */
-export function requestHeaders(headers: IncomingHttpHeaders, request: IncomingMessage, trust: TrustProxy): IncomingHttpHeaders {
+export function requestHeaders(
+  headers: IncomingHttpHeaders,
+  request: IncomingMessage,
+  trust: TrustProxy,
+): IncomingHttpHeaders {
   for (const name of HOP_BY_HOP) if (name in headers) delete headers[name]
   headers.host = request.headers.host
   setForwarded(headers, request, trust)

@@ -45,7 +45,10 @@ declare module 'fastify' {
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
   const { activator, resolve, trustProxy = () => false, loadingPage } = options
-  const pools = new EndpointPools({ connect: CONNECT_TIMEOUT, headers: options.responseTimeout ?? RESPONSE_TIMEOUT })
+  const pools = new EndpointPools({
+    connect: CONNECT_TIMEOUT,
+    headers: options.responseTimeout ?? RESPONSE_TIMEOUT,
+  })
   fastify.decorateRequest('scalerSession', null)
 
   await fastify.register(httpProxy, {
@@ -70,7 +73,9 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
       getUpstream: () => 'http://app',
       rewriteRequestHeaders: (request, headers) => {
         const own = requestHeaders(headers as never, request.raw as IncomingMessage, trustProxy)
-        return Object.assign(own, { [SESSION]: (request as unknown as FastifyRequest).scalerSession }) as never
+        return Object.assign(own, {
+          [SESSION]: (request as unknown as FastifyRequest).scalerSession,
+        }) as never
       },
       rewriteHeaders: (headers, request) =>
         responseHeaders(headers, (request as unknown as FastifyRequest).scalerSession?.lease) as never,
@@ -80,7 +85,11 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     },
   })
 
-  async function acquire(session: ProxySession, request: FastifyRequest, reply: FastifyReply): Promise<Lease | undefined> {
+  async function acquire(
+    session: ProxySession,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<Lease | undefined> {
     const waiting = session.acquire()
     if (!loadingPage?.applies(request)) return waiting
     let timer: NodeJS.Timeout | undefined

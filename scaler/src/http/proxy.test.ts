@@ -63,7 +63,8 @@ async function start(
   await proxy.register(scalerProxy, {
     activator,
     resolve: () => Promise.resolve('app'),
-    refuseUpgrade: (_error, _request, tcp) => tcp.end('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n'),
+    refuseUpgrade: (_error, _request, tcp) =>
+      tcp.end('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n'),
     ...options,
   })
   const url = await proxy.listen({ port: 0, host: '127.0.0.1' })
@@ -100,11 +101,20 @@ describe('a request', () => {
     wake()
     await new Promise<void>((resolve) => {
       const { port } = new URL(url)
-      httpRequest({
-        port,
-        path: '//a/%2e%2e/b?q=%20',
-        headers: { host: 'app-1.example', 'x-forwarded-for': '6.6.6.6', forwarded: 'for=6.6.6.6', connection: 'x-drop', 'x-drop': '1' },
-      }, (response) => response.resume().once('end', resolve)).end()
+      httpRequest(
+        {
+          port,
+          path: '//a/%2e%2e/b?q=%20',
+          headers: {
+            host: 'app-1.example',
+            'x-forwarded-for': '6.6.6.6',
+            forwarded: 'for=6.6.6.6',
+            connection: 'x-drop',
+            'x-drop': '1',
+          },
+        },
+        (response) => response.resume().once('end', resolve),
+      ).end()
     })
     // The proxy refuses what climbs out, so a plain odd path must arrive as it was written.
     const headers = seen[0]?.headers
@@ -119,17 +129,25 @@ describe('a request', () => {
   })
 
   test('whose app answers 503 gets that 503, once', async () => {
-    const { url, wake, seen } = await start((_request, response) => response.writeHead(503, { 'retry-after': '9' }).end('busy'))
+    const { url, wake, seen } = await start((_request, response) =>
+      response.writeHead(503, { 'retry-after': '9' }).end('busy'),
+    )
     wake()
     const response = await fetch(url)
-    expect([response.status, response.headers.get('retry-after'), await response.text()]).toEqual([503, '9', 'busy'])
+    expect([response.status, response.headers.get('retry-after'), await response.text()]).toEqual([
+      503,
+      '9',
+      'busy',
+    ])
     expect(seen).toHaveLength(1)
   })
 
   test('rule 11: the body is not read before an endpoint is ready', async () => {
     const { driver, url, wake } = await start((request, response) => {
       let size = 0
-      request.on('data', (chunk: Buffer) => (size += chunk.length)).on('end', () => response.end(String(size)))
+      request
+        .on('data', (chunk: Buffer) => (size += chunk.length))
+        .on('end', () => response.end(String(size)))
     })
     const scaled = untilScaled(driver)
     const chunk = Buffer.alloc(64 * 1024, 'x')
@@ -139,7 +157,10 @@ describe('a request', () => {
     const answer = new Promise<string>((resolve, reject) => {
       const upload = httpRequest(url, { method: 'POST' }, (response) => {
         let text = ''
-        response.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve(text))
+        response
+          .setEncoding('utf8')
+          .on('data', (part: string) => (text += part))
+          .on('end', () => resolve(text))
       })
       upload.on('error', reject)
       const push = (): void => {
@@ -324,7 +345,9 @@ describe('a WebSocket', () => {
 
   test('that the app refuses gets the app’s own answer', async () => {
     const { url, wake, app } = await start((_request, response) => response.end())
-    app.on('upgrade', (_request, socket) => socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno'))
+    app.on('upgrade', (_request, socket) =>
+      socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno'),
+    )
     wake()
     const client = new WebSocket(url.replace('http', 'ws'))
     const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage]
@@ -348,7 +371,9 @@ describe('a WebSocket', () => {
     wake()
     const { port } = new URL(url)
     const socket = connect(Number(port), '127.0.0.1')
-    socket.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+    socket.write(
+      'GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    )
     const [head] = (await once(socket, 'data')) as [Buffer]
     expect(String(head)).toMatch(/^HTTP\/1\.1 101 /)
     expect(activator.stats('app')?.inFlight).toBe(1)
@@ -361,4 +386,3 @@ describe('a WebSocket', () => {
 async function waitFor(condition: () => boolean): Promise<void> {
   while (!condition()) await settle()
 }
-

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { ScalerError } from '../errors.ts'
-import type { Activator, Lease, TargetKey } from '../types.ts'
+import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
 /** Which target a request is for; rejects when there is none. Asked again when a target was retired meanwhile. */
 export type ResolveTarget = (request: IncomingMessage) => Promise<TargetKey>
@@ -21,7 +21,11 @@ export class ProxySession {
   #refused = 0
   #ended = false
 
-  constructor(deps: { activator: Activator; resolve: ResolveTarget }, request: IncomingMessage, signal: AbortSignal) {
+  constructor(
+    deps: { activator: Activator; resolve: ResolveTarget },
+    request: IncomingMessage,
+    signal: AbortSignal,
+  ) {
     this.#activator = deps.activator
     this.#resolve = deps.resolve
     this.request = request
@@ -54,17 +58,16 @@ export class ProxySession {
 
   /** After a refused connection: reports it and takes a lease elsewhere. Rejects with SCALER_UPSTREAM_REFUSED in the end. */
   async again(cause: Error): Promise<Lease> {
-    const lease = this.#lease
-    if (this.#key && lease) this.#activator.report(this.#key, lease.endpoint.id, 'refused')
-    lease?.release()
+    this.report('refused')
+    this.#lease?.release()
     if (++this.#refused >= MAX_REFUSED) {
       throw new ScalerError('SCALER_UPSTREAM_REFUSED', 'The app did not accept the connection.', { cause })
     }
     return this.acquire()
   }
 
-  reportTimeout(): void {
-    if (this.#key && this.#lease) this.#activator.report(this.#key, this.#lease.endpoint.id, 'timeout')
+  report(fault: EndpointFault): void {
+    if (this.#key && this.#lease) this.#activator.report(this.#key, this.#lease.endpoint.id, fault)
   }
 
   /** Idempotent; a lease that arrives later is given back at once. */

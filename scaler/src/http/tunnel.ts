@@ -39,7 +39,12 @@ function open(lease: Lease, { session, socket, head, trustProxy }: TunnelOptions
   headers.connection = 'Upgrade'
   headers.upgrade = request.headers.upgrade
   return new Promise((resolve, reject) => {
-    const upstream = httpRequest({ ...address(lease), method: 'GET', path: request.url, headers: headers as never })
+    const upstream = httpRequest({
+      ...address(lease),
+      method: 'GET',
+      path: request.url,
+      headers: headers as never,
+    })
     const abort = (): void => void upstream.destroy()
     session.signal.addEventListener('abort', abort, { once: true })
     upstream.once('error', reject)
@@ -82,7 +87,9 @@ function join(a: Duplex, b: Duplex): void {
 }
 
 function responseHead(response: IncomingMessage, lease: Lease): string {
-  const lines = [`HTTP/1.1 ${response.statusCode} ${response.statusMessage || STATUS_CODES[response.statusCode!]}`]
+  const lines = [
+    `HTTP/1.1 ${response.statusCode} ${response.statusMessage || STATUS_CODES[response.statusCode!]}`,
+  ]
   for (let i = 0; i < response.rawHeaders.length; i += 2) {
     const name = response.rawHeaders[i]!
     // Node has taken the chunks apart already; the end of this connection is the end of the body.

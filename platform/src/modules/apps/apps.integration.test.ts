@@ -50,7 +50,10 @@ test.each([
   ['files of a wrong type', { name: 'x', files: { 'app.py': 1 } }],
   ['a field that does not exist', { name: 'x', nope: 1 }],
 ])('%s is refused', async (_, body) => {
-  expect(await ann('POST', '/api/apps', body)).toMatchObject({ status: 422, body: { code: 'FP_INVALID_FIELDS' } })
+  expect(await ann('POST', '/api/apps', body)).toMatchObject({
+    status: 422,
+    body: { code: 'FP_INVALID_FIELDS' },
+  })
 })
 
 test('lists are paged, newest first, and hold nothing of others', async () => {
@@ -166,14 +169,19 @@ test('templates are listed in order, with their files on request', async () => {
   const one = await ann('GET', '/api/templates/bookstore')
   expect(Object.keys(one.body.files)).toContain('routers/books.py')
   expect(Object.keys(one.body.files)).not.toContain('template.json')
-  expect(await ann('GET', '/api/templates/none')).toMatchObject({ status: 404, body: { code: 'FP_TEMPLATE_NOT_FOUND' } })
+  expect(await ann('GET', '/api/templates/none')).toMatchObject({
+    status: 404,
+    body: { code: 'FP_TEMPLATE_NOT_FOUND' },
+  })
 })
 
 test('every route is described', async () => {
   const openapi = (await ann('GET', '/api/openapi.json')).body
   const mine = Object.entries(openapi.paths as Record<string, Record<string, Record<string, unknown>>>)
     .filter(([path]) => !path.startsWith('/api/auth') && path.startsWith('/api/'))
-    .flatMap(([path, ways]) => Object.entries(ways).map(([method, way]) => ({ at: `${method} ${path}`, ...way })))
+    .flatMap(([path, ways]) =>
+      Object.entries(ways).map(([method, way]) => ({ at: `${method} ${path}`, ...way })),
+    )
   expect(mine.length).toBeGreaterThanOrEqual(22)
   for (const route of mine) {
     expect(route, route.at).toMatchObject({

@@ -46,7 +46,9 @@ export function createLiveService(deps: LiveServiceDeps) {
 
   return {
     /** For the front door: one read by the primary key. `idleTimeout` in ms. */
-    async route(appId: string): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined> {
+    async route(
+      appId: string,
+    ): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined> {
       const found = await store.route(appId)
       return found && { appId, key: liveKey(appId, found.live), idleTimeout: found.idleTimeoutS * 1000 }
     },

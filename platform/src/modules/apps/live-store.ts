@@ -50,7 +50,10 @@ export class LiveStore {
   }
 
   /** Of the live target only; news of others changes nothing. */
-  async note(target: TargetId, set: { lastFailure: Failure } | { startedAt: Date } | { sleptAt: Date }): Promise<void> {
+  async note(
+    target: TargetId,
+    set: { lastFailure: Failure } | { startedAt: Date } | { sleptAt: Date },
+  ): Promise<void> {
     await this.#apps.updateOne(
       { ...present(target.appId), 'live.version': target.version, 'live.revision': target.revision },
       { $set: set },

@@ -1,6 +1,7 @@
 import { App, AppDetail, CloneAppBody, CreateAppBody, Page, PageQuery, PatchAppBody } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
+import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams } from '../params.ts'
 import type { AppLifecycle, AppViews } from './ports.ts'
@@ -127,6 +128,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
   app.post(
     '/api/apps/:app_id/clone',
     {
+      preValidation: optionalBody,
       schema: {
         tags,
         operationId: 'cloneApp',

@@ -82,9 +82,11 @@ export function createAppService(deps: AppServiceDeps) {
     newId: deps.newId,
 
     /** Checks names and values; for an app that is about to be made. */
-    sealEnv: (appId: string, changes: EnvVarChanges): readonly SealedEnvVar[] => envVars.apply(appId, [], changes),
+    sealEnv: (appId: string, changes: EnvVarChanges): readonly SealedEnvVar[] =>
+      envVars.apply(appId, [], changes),
 
-    copyEnv: (from: AppRecord, appId: string): readonly SealedEnvVar[] => envVars.copy(from.appId, appId, from.env),
+    copyEnv: (from: AppRecord, appId: string): readonly SealedEnvVar[] =>
+      envVars.copy(from.appId, appId, from.env),
 
     async create(app: {
       appId: string
@@ -134,5 +136,8 @@ export function createAppService(deps: AppServiceDeps) {
 }
 
 export function noSuchApp(appId: string): FpError {
-  return new FpError('FP_APP_NOT_FOUND', `There is no app ${JSON.stringify(appId.slice(0, 100))} among your apps.`)
+  return new FpError(
+    'FP_APP_NOT_FOUND',
+    `There is no app ${JSON.stringify(appId.slice(0, 100))} among your apps.`,
+  )
 }

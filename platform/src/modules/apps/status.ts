@@ -8,8 +8,8 @@ export function statusOf(app: AppRecord, deploying: boolean, phase: TargetPhase)
   if (!app.live) return app.lastFailure ? 'error' : 'draft'
   // A new attempt is under way: what it comes to is more than what the last one came to.
   if (phase === 'waking') return 'waking'
-  if (hasFailedSince(app)) return 'error'
-  return phase === 'asleep' ? 'sleeping' : 'running'
+  if (phase !== 'asleep') return 'running'
+  return hasFailedSince(app) ? 'error' : 'sleeping'
 }
 
 /** Whether the live target failed after it last started well. */

@@ -19,7 +19,10 @@ export function present(appId: string): Filter<AppDoc> {
   return { _id: appId, deletedAt: null }
 }
 
-export type NewApp = Pick<AppRecord, 'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'env' | 'sequence' | 'createdAt'>
+export type NewApp = Pick<
+  AppRecord,
+  'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'env' | 'sequence' | 'createdAt'
+>
 
 export class AppStore {
   readonly #apps: Collection<AppDoc>
@@ -94,7 +97,10 @@ export class AppStore {
     return docs.map(toRecord)
   }
 
-  async update(appId: string, set: { name?: string; idleTimeoutS?: number; updatedAt: Date }): Promise<boolean> {
+  async update(
+    appId: string,
+    set: { name?: string; idleTimeoutS?: number; updatedAt: Date },
+  ): Promise<boolean> {
     const { matchedCount } = await this.#apps.updateOne(present(appId), { $set: set })
     return matchedCount === 1
   }

@@ -43,7 +43,8 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
       const { name, password } = await ensure(userId)
       const uri = new URL(`mongodb://${deps.mongoHost}/${name}`)
       uri.searchParams.set('authSource', name)
-      for (const [option, value] of Object.entries(deps.mongoOptions ?? {})) uri.searchParams.set(option, value)
+      for (const [option, value] of Object.entries(deps.mongoOptions ?? {}))
+        uri.searchParams.set(option, value)
       const login = `${encodeURIComponent(name)}:${encodeURIComponent(box.open(password, context(userId)))}`
       return uri.href.replace('mongodb://', `mongodb://${login}@`)
     },

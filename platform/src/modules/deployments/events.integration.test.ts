@@ -20,7 +20,10 @@ async function deploying(): Promise<{ at: string; wake: Awaited<ReturnType<typeo
 }
 
 function open(at: string, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<Response> {
-  return fetch(origin + at, { headers: { authorization: 'Bearer u_ann', ...headers }, ...(signal && { signal }) })
+  return fetch(origin + at, {
+    headers: { authorization: 'Bearer u_ann', ...headers },
+    ...(signal && { signal }),
+  })
 }
 
 const stages = (text: string): string[] => [...text.matchAll(/^event: (.*)$/gm)].map((match) => match[1]!)

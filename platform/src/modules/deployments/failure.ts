@@ -18,7 +18,10 @@ export function failureOf(error: unknown): AppFailureReport | undefined {
 }
 
 export function internalFailure(): AppFailureReport {
-  return report('FP_INTERNAL', 'The platform could not start the app because of a fault of its own. Deploy again.')
+  return report(
+    'FP_INTERNAL',
+    'The platform could not start the app because of a fault of its own. Deploy again.',
+  )
 }
 
 export function appDeleted(): FpError {

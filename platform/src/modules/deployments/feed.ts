@@ -26,6 +26,9 @@ export function createDeploymentFeed(): DeploymentFeed {
         for await (const [item] of events) yield item
       })()
     },
-    listeners: () => emitter.eventNames().reduce((sum, name) => sum + (name === 'error' ? 0 : emitter.listenerCount(name)), 0),
+    listeners: () =>
+      emitter
+        .eventNames()
+        .reduce((sum, name) => sum + (name === 'error' ? 0 : emitter.listenerCount(name)), 0),
   }
 }

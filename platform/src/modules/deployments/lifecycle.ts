@@ -43,7 +43,13 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
 
   /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
   async function make(
-    app: { appId: string; ownerId: string; name: string; env: readonly SealedEnvVar[]; idleTimeoutS?: number },
+    app: {
+      appId: string
+      ownerId: string
+      name: string
+      env: readonly SealedEnvVar[]
+      idleTimeoutS?: number
+    },
     files: readonly AppFile[],
   ): Promise<string> {
     await drafts.create(app.appId, files)

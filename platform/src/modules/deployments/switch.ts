@@ -35,7 +35,11 @@ export function createSwitch(deps: SwitchDeps) {
   }
 
   /** Wakes the version as a new target and makes it live. Resolves to what was live before. */
-  async function bringUp(deployment: DeploymentRecord, hash: string, signal: AbortSignal): Promise<Live | null> {
+  async function bringUp(
+    deployment: DeploymentRecord,
+    hash: string,
+    signal: AbortSignal,
+  ): Promise<Live | null> {
     const { appId, version, order, deploymentId } = deployment
     for (;;) {
       // A number of its own, so that it is not taken for a target of the same version that is being retired.

@@ -35,16 +35,22 @@ export function createTrial(deps: TrialDeps): Trial {
 
   async function load(userId: string, files: Files, stop: AbortSignal): Promise<AppFailureReport | null> {
     if (loads.size >= MAX_WAITING) {
-      throw new FpError('FP_UNAVAILABLE', 'Too many apps are being loaded for validation. Try again shortly.', {
-        headers: { 'retry-after': '2' },
-      })
+      throw new FpError(
+        'FP_UNAVAILABLE',
+        'Too many apps are being loaded for validation. Try again shortly.',
+        {
+          headers: { 'retry-after': '2' },
+        },
+      )
     }
     return loads.add(async () => {
       stop.throwIfAborted()
       const id = `trial${deps.newId()}`
       const spec = await deps.specs.trial(userId, id, files)
       try {
-        const result = await deps.runtime.check(spec, { signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]) })
+        const result = await deps.runtime.check(spec, {
+          signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]),
+        })
         return result.ok ? null : result.failure
       } catch (error) {
         if (stop.aborted || !isTimeout(error)) throw error
@@ -64,7 +70,10 @@ export function createTrial(deps: TrialDeps): Trial {
   return {
     async run(userId, body, signal) {
       if ((body.files === undefined) === (body.code === undefined)) {
-        throw new FpError('FP_INVALID_FIELDS', 'Send either files or code (the text of app.py), and not both.')
+        throw new FpError(
+          'FP_INVALID_FIELDS',
+          'Send either files or code (the text of app.py), and not both.',
+        )
       }
       const files = toRecord(checkFiles(body.files ?? { 'app.py': body.code ?? '' }))
       const findings = await deps.validate(files, { signal })

@@ -47,7 +47,10 @@ export function createViews(deps: ViewDeps): AppViews {
     },
     async detail(ownerId, appId): Promise<AppDetailView> {
       const app = await apps.find(ownerId, appId)
-      const [draft, deploying] = await Promise.all([drafts.get(ownerId, appId), deployments.deploying([appId])])
+      const [draft, deploying] = await Promise.all([
+        drafts.get(ownerId, appId),
+        deployments.deploying([appId]),
+      ])
       const env: EnvVar[] = apps.showEnv(app)
       return { ...view(app, draft, deploying.has(appId)), draft, env }
     },

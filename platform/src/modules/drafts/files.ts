@@ -49,7 +49,9 @@ export function totalBytes(files: readonly AppFile[]): number {
 function checkPath(path: string): void {
   const why = pathFault(path)
   if (!why) return
-  throw refuse('FP_FILE_PATH', `The file name ${show(path)} is not allowed: ${why}.`, { file: path.slice(0, 500) })
+  throw refuse('FP_FILE_PATH', `The file name ${show(path)} is not allowed: ${why}.`, {
+    file: path.slice(0, 500),
+  })
 }
 
 function pathFault(path: string): string | undefined {

@@ -16,7 +16,9 @@ export interface SealedEnvVar {
 }
 
 /** A text sets and keeps the secret mark, `{value, secret}` sets both, null removes. */
-export type EnvVarChanges = Readonly<Record<string, string | { value: string; secret?: boolean | undefined } | null>>
+export type EnvVarChanges = Readonly<
+  Record<string, string | { value: string; secret?: boolean | undefined } | null>
+>
 
 export interface EnvVars {
   /** The variables after the changes, sorted by name; the same array when nothing changed. Throws FP_ENV_VAR_NAME, FP_TOO_MANY_ENV_VARS. */

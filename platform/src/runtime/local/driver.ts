@@ -10,6 +10,8 @@ export interface LocalDriverDeps {
   /** No new connections, what is open may end. */
   stop(id: string): void
   socketPath(id: string): string
+  /** A process that was told to stop had crashed by itself: its target knows nothing of it any more. */
+  crashed(key: TargetKey, failure: AppFailureReport): void
 }
 
 /** Targets as processes of this machine: one replica each. */
@@ -84,7 +86,10 @@ export class LocalDriver implements Driver {
   }
 
   #ended(key: TargetKey, instance: Instance, failure: AppFailureReport | undefined): void {
-    this.#stopping.delete(instance)
+    if (this.#stopping.delete(instance)) {
+      if (failure) this.#deps.crashed(key, failure)
+      return
+    }
     if (this.#live.get(key) !== instance) return
     this.#live.delete(key)
     this.#say(key, { ready: [], ...(failure ? { failure: { ...failure, details: failure } } : {}) })

@@ -20,6 +20,8 @@ export interface LocalRuntimeOptions {
   readonly allowUnsandboxed: boolean
   readonly limits?: Partial<Limits>
   specOf(key: TargetKey): Promise<AppSpec>
+  /** A process ended by itself while it was being stopped. */
+  crashed(key: TargetKey, failure: AppFailureReport): void
   readonly log: Logger
 }
 
@@ -56,22 +58,41 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const zygote = await createZygote({ python: options.python, runnerPath: options.runnerPath, log })
   let stopGrace = STOP_GRACE
 
-  async function order(spec: AppSpec, id: string, rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>): Promise<StartOrder> {
+  async function order(
+    spec: AppSpec,
+    id: string,
+    rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
+  ): Promise<StartOrder> {
     requireSandbox()
     const uid = FIRST_UID + spec.sequence
     const [app_dir, logFile] = await Promise.all([materialize(appsDir, spec), logs.prepare(spec.appId)])
-    return { op: 'start', id, app_dir, entrypoint: spec.entrypoint, env: spec.env, log: logFile, uid, gid: uid, limits, ...rest }
+    return {
+      op: 'start',
+      id,
+      app_dir,
+      entrypoint: spec.entrypoint,
+      env: spec.env,
+      log: logFile,
+      uid,
+      gid: uid,
+      limits,
+      ...rest,
+    }
   }
 
   function requireSandbox(): void {
     if (zygote.report.minimum || options.allowUnsandboxed) return
     const missing = zygote.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
-    throw new Error(`Apps cannot run here: the sandbox lacks ${missing}. Set FP_ALLOW_UNSANDBOXED=1 to run them without.`)
+    throw new Error(
+      `Apps cannot run here: the sandbox lacks ${missing}. Set FP_ALLOW_UNSANDBOXED=1 to run them without.`,
+    )
   }
 
   const driver = new LocalDriver({
     specOf: options.specOf,
-    start: async (spec, id, socket, onEvent) => zygote.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
+    crashed: options.crashed,
+    start: async (spec, id, socket, onEvent) =>
+      zygote.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
     stop: (id) => zygote.stop(id, stopGrace),
     socketPath: (id) => join(socketDir, `${id}.sock`),
   })
@@ -92,7 +113,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
         signal.removeEventListener('abort', abort)
         if (signal.aborted) reject(signal.reason as Error)
         else if (loaded) resolve({ ok: true })
-        else resolve({ ok: false, failure: failure ?? fullReport({ code: 'FP_APP_CRASHED', message: event.message }) })
+        else
+          resolve({
+            ok: false,
+            failure: failure ?? fullReport({ code: 'FP_APP_CRASHED', message: event.message }),
+          })
       })
       started.catch(reject)
     })

@@ -57,7 +57,7 @@ export class Instance {
 
   #exited(event: Exited): void {
     this.#gone.abort(new Error(event.message))
-    const wanted = this.state === 'stopping'
+    const wanted = this.state === 'stopping' && (event.reason === 'stopped' || event.reason === 'killed')
     this.#hooks.ended(this, wanted ? undefined : (this.#failure ?? crashReport(event)))
   }
 }
@@ -65,16 +65,21 @@ export class Instance {
 /** Any answer to the runner's own readiness path. */
 function answers(socketPath: string, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const probe = request({ socketPath, path: '/_fp/ready', method: 'GET', signal, agent: false }, (response) => {
-      response.resume()
-      resolve(response.statusCode === 204)
-    })
+    const probe = request(
+      { socketPath, path: '/_fp/ready', method: 'GET', signal, agent: false },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode === 204)
+      },
+    )
     probe.once('error', reject)
     probe.end()
   })
 }
 
-export function fullReport(failure: Partial<AppFailureReport> & { code: string; message: string }): AppFailureReport {
+export function fullReport(
+  failure: Partial<AppFailureReport> & { code: string; message: string },
+): AppFailureReport {
   return {
     code: failure.code,
     message: failure.message,

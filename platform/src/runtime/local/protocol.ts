@@ -54,7 +54,11 @@ export type InstanceEvent =
   | { readonly event: 'started'; readonly id: string; readonly pid: number }
   | { readonly event: 'phase'; readonly id: string; readonly phase: string; readonly ms: number }
   | { readonly event: 'checked'; readonly id: string; readonly kind: string; readonly variable: string }
-  | { readonly event: 'failed'; readonly id: string; readonly failure: Partial<AppFailureReport> & { code: string; message: string } }
+  | {
+      readonly event: 'failed'
+      readonly id: string
+      readonly failure: Partial<AppFailureReport> & { code: string; message: string }
+    }
   | Exited
 
 export type ZygoteEvent = Hello | InstanceEvent

@@ -63,10 +63,13 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
         failed = false
         resolve({ child, control, hello: event })
       })
-      child.once('error', (error) => reject(new Error(`The runner's Python cannot be started: ${error.message}`)))
+      child.once('error', (error) =>
+        reject(new Error(`The runner's Python cannot be started: ${error.message}`)),
+      )
       child.once('close', (code, signal) => {
         clearTimeout(timer)
-        if (failed) reject(new Error(`The runner ended before it was ready (${signal ?? `exit code ${code}`}).`))
+        if (failed)
+          reject(new Error(`The runner ended before it was ready (${signal ?? `exit code ${code}`}).`))
         else died(code, signal)
       })
     })
@@ -128,5 +131,12 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
 }
 
 function orphaned(id: string): Exited {
-  return { event: 'exited', id, code: null, signal: 'SIGKILL', reason: 'killed', message: 'The runner was restarted.' }
+  return {
+    event: 'exited',
+    id,
+    code: null,
+    signal: 'SIGKILL',
+    reason: 'killed',
+    message: 'The runner was restarted.',
+  }
 }

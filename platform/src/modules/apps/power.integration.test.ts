@@ -1,0 +1,202 @@
+import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
+import { parseTargetKey } from '../../runtime/targets.ts'
+
+const BROKEN = {
+  code: 'FP_APP_CRASHED',
+  message: 'KeyError: x',
+  traceback: 'Traceback …',
+  file: 'app.py',
+  line: 3,
+}
+
+let bench: ModulesBench
+let ann: Requests
+const calls: { target: { key: string; host: string }; request: ProxyBody }[] = []
+let answer: ProxyAnswer
+
+beforeAll(async () => {
+  bench = await modulesBench({
+    call: async (target, request) => {
+      calls.push({ target, request })
+      return answer
+    },
+  })
+  ann = bench.as('u_ann')
+})
+afterAll(async () => bench[Symbol.asyncDispose]())
+beforeEach(() => void (bench.targets.hold = false))
+
+async function deployed(): Promise<string> {
+  const app = (await ann('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
+  const { deployment_id } = (await ann('POST', `/api/apps/${app}/deploy`, {})).body
+  await ann('GET', `/api/apps/${app}/deployments/${deployment_id}/events`)
+  return app
+}
+const key = async (app: string): Promise<string> => (await bench.services.route(app))!.key!
+const get = async (app: string): Promise<Record<string, unknown>> =>
+  (await ann('GET', `/api/apps/${app}`)).body
+
+test('an app is put to sleep and woken, and says since when it sleeps', async () => {
+  const app = await deployed()
+  const asleep = await ann('POST', `/api/apps/${app}/sleep`)
+  expect(asleep).toMatchObject({
+    status: 200,
+    body: { status: 'sleeping', asleep_since: expect.any(String) },
+  })
+  expect((await ann('GET', '/api/apps')).body.items[0]).toMatchObject({ app_id: app, status: 'sleeping' })
+  const again = await ann('POST', `/api/apps/${app}/sleep`)
+  expect(again.body.asleep_since).toBe(asleep.body.asleep_since)
+  bench.targets.hold = true
+  const waking = ann('POST', `/api/apps/${app}/wake`)
+  const wake = await bench.targets.next()
+  expect(await get(app)).toMatchObject({ status: 'waking', asleep_since: null })
+  wake.succeed()
+  expect(await waking).toMatchObject({ status: 200, body: { status: 'running', asleep_since: null } })
+})
+
+test('an app that is busy stays awake, and one that was never deployed has nothing to wake', async () => {
+  const app = await deployed()
+  bench.targets.busy.add(await key(app))
+  expect(await ann('POST', `/api/apps/${app}/sleep`)).toMatchObject({
+    status: 200,
+    body: { status: 'running' },
+  })
+  const draft = (await ann('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
+  for (const way of ['sleep', 'wake']) {
+    expect(await ann('POST', `/api/apps/${draft}/${way}`)).toMatchObject({
+      status: 409,
+      body: { code: 'FP_APP_NOT_DEPLOYED' },
+    })
+  }
+  expect(await ann('POST', `/api/apps/${draft}/proxy`, { method: 'GET', path: '/' })).toMatchObject({
+    status: 409,
+  })
+})
+
+test('an app that does not wake is in error, with the reason, until it starts well', async () => {
+  const app = await deployed()
+  await ann('POST', `/api/apps/${app}/sleep`)
+  bench.targets.hold = true
+  const waking = ann('POST', `/api/apps/${app}/wake`)
+  ;(await bench.targets.next()).fail(BROKEN)
+  expect(await waking).toMatchObject({ status: 502, body: { code: 'FP_APP_CRASHED', details: BROKEN } })
+  expect(await get(app)).toMatchObject({ status: 'error', last_failure: BROKEN })
+  bench.targets.hold = false
+  expect(await ann('POST', `/api/apps/${app}/wake`)).toMatchObject({
+    status: 200,
+    body: { status: 'running' },
+  })
+})
+
+test('news of a live target is kept, of others it is not', async () => {
+  const app = await deployed()
+  const live = parseTargetKey(await key(app))
+  bench.events.emit('app.failed', { ...live, revision: live.revision + 1, failure: BROKEN })
+  bench.events.emit('app.slept', { ...live, version: 99 })
+  bench.targets.awake.delete(await key(app))
+  bench.events.emit('app.failed', { ...live, failure: BROKEN })
+  await expect.poll(async () => (await get(app))['status']).toBe('error')
+  bench.targets.awake.add(await key(app))
+  bench.events.emit('app.woke', live)
+  await expect.poll(async () => (await get(app))['status']).toBe('running')
+})
+
+test('a switch while an app is woken: the caller gets the new one', async () => {
+  const app = await deployed()
+  await ann('POST', `/api/apps/${app}/sleep`)
+  bench.targets.hold = true
+  const waking = ann('POST', `/api/apps/${app}/wake`)
+  const old = await bench.targets.next()
+  const { deployment_id } = (await ann('POST', `/api/apps/${app}/deploy`, { files: { 'app.py': '2' } })).body
+  ;(await bench.targets.next()).succeed()
+  await ann('GET', `/api/apps/${app}/deployments/${deployment_id}/events`)
+  old.fail({ ...BROKEN, code: 'SCALER_RETIRED' })
+  expect(await waking).toMatchObject({
+    status: 200,
+    body: { status: 'running', live_version: 2, last_failure: null },
+  })
+})
+
+test('a request to an app carries what its owner typed, and nothing of the platform', async () => {
+  const app = await deployed()
+  answer = {
+    status_code: 201,
+    headers: {
+      'content-type': 'text/plain',
+      connection: 'x-drop',
+      'x-drop': '1',
+      'transfer-encoding': 'chunked',
+      'set-cookie': 'a=b',
+    },
+    body: 'ok',
+    body_truncated: false,
+    latency_ms: 3,
+    cold_start: true,
+  }
+  const response = await ann('POST', `/api/apps/${app}/proxy`, {
+    method: 'POST',
+    path: '/a b/ü?x=1 2#frag',
+    headers: {
+      Host: 'evil',
+      Cookie: 'a=b',
+      Authorization: 'Bearer app',
+      Connection: 'close, X-Gone',
+      'X-Gone': '1',
+      'X-Kept': 'yes',
+      TE: 'trailers',
+      'Content-Length': '9',
+    },
+    body: '{"a":1}',
+  })
+  expect(response).toMatchObject({
+    status: 200,
+    body: { ...answer, headers: { 'content-type': 'text/plain', 'set-cookie': 'a=b' } },
+  })
+  expect(response.body.headers).not.toHaveProperty('x-drop')
+  expect(calls.at(-1)).toEqual({
+    target: { key: await key(app), host: `app-${app}.localhost:8080` },
+    request: {
+      method: 'POST',
+      path: '/a%20b/%C3%BC?x=1%202',
+      headers: {
+        'accept-encoding': 'identity',
+        'content-type': 'application/json',
+        cookie: 'a=b',
+        authorization: 'Bearer app',
+        'x-kept': 'yes',
+      },
+      body: '{"a":1}',
+    },
+  })
+  await ann('POST', `/api/apps/${app}/proxy`, { method: 'GET', path: '//other.host/x', body: 'dropped' })
+  expect(calls.at(-1)!.request).toEqual({
+    method: 'GET',
+    path: '//other.host/x',
+    headers: { 'accept-encoding': 'identity' },
+  })
+})
+
+test.each([
+  [{ method: 'GET', path: 'x' }],
+  [{ method: 'GET', path: 'http://evil/' }],
+  [{ method: 'TRACE', path: '/' }],
+  [{ method: 'GET', path: '/', headers: { 'a b': 'x' } }],
+  [{ method: 'GET', path: '/', headers: { 'x-a': 'x\r\nhost: evil' } }],
+  [{ method: 'GET', path: '/', headers: { 'x-a': '\u2028' } }],
+])('%j is no request', async (body) => {
+  const app = await deployed()
+  const before = calls.length
+  expect(await ann('POST', `/api/apps/${app}/proxy`, body)).toMatchObject({
+    status: 422,
+    body: { code: 'FP_INVALID_FIELDS' },
+  })
+  expect(calls).toHaveLength(before)
+})
+
+test('logs are those of the runtime', async () => {
+  const app = await deployed()
+  expect((await ann('GET', `/api/apps/${app}/logs?lines=5`)).body).toEqual({ lines: ['a line'] })
+  expect(await ann('GET', `/api/apps/${app}/logs?lines=0`)).toMatchObject({ status: 422 })
+})

@@ -1,0 +1,157 @@
+import { MongoClient } from 'mongodb'
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { testMongo } from '../../../test/database.ts'
+import { newId } from '../../ids.ts'
+import type { Mongo } from '../../plugins/mongo.ts'
+import { createSecretBox } from '../secrets/box.ts'
+import { createDatabaseService, type DatabaseService } from './service.ts'
+import { DatabaseStore } from './store.ts'
+
+let mongo: Mongo & AsyncDisposable
+let host: string
+const box = createSecretBox(randomBytes(32))
+const made: string[] = []
+
+beforeAll(async () => {
+  mongo = await testMongo()
+  host = mongo.client.options.hosts[0]!.toString()
+})
+afterAll(async () => {
+  for (const userId of made) {
+    await mongo.client.db(`fp_${userId}`).dropDatabase()
+    await mongo.client.db(`fp_${userId}`).command({ dropAllUsersFromDatabase: 1 })
+  }
+  await mongo[Symbol.asyncDispose]()
+})
+
+function service(): DatabaseService {
+  const store = new DatabaseStore(mongo.db, mongo.client)
+  return createDatabaseService({
+    store,
+    box,
+    mongoHost: host,
+    mongoOptions: { directConnection: 'true' },
+    now: () => new Date(),
+  })
+}
+
+function newUser(): string {
+  const id = newId('u')
+  made.push(id)
+  return id
+}
+
+async function as<T>(uri: string, work: (client: MongoClient) => Promise<T>): Promise<T> {
+  const client = await MongoClient.connect(uri, { serverSelectionTimeoutMS: 3_000 })
+  try {
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}
+
+test('a user has all of their own database and nothing of anything else', async () => {
+  const databases = service()
+  const [ann, bob] = [newUser(), newUser()]
+  const [annUri, bobUri] = [await databases.uriFor(ann), await databases.uriFor(bob)]
+  await as(bobUri, (client) => client.db().collection('notes').insertOne({ text: "bob's" }))
+
+  await as(annUri, async (client) => {
+    expect(client.db().databaseName).toBe(`fp_${ann}`)
+    const notes = client.db().collection('notes')
+    await notes.insertMany([{ n: 1 }, { n: 2 }])
+    await notes.createIndex({ n: 1 }, { unique: true })
+    expect(await notes.countDocuments({ n: { $gt: 1 } })).toBe(1)
+    await client.withSession((session) =>
+      session.withTransaction(
+        async () => void (await notes.updateOne({ n: 1 }, { $set: { n: 9 } }, { session })),
+      ),
+    )
+    await using changes = notes.watch()
+    const change = changes.next()
+    await client.db().createCollection('more')
+    await notes.insertOne({ n: 3 })
+    expect(await change).toMatchObject({ operationType: 'insert' })
+    await notes.drop()
+
+    const bobs = client.db(`fp_${bob}`)
+    const refused = { codeName: 'Unauthorized' }
+    await expect(bobs.collection('notes').find().toArray()).rejects.toMatchObject(refused)
+    await expect(bobs.collection('notes').insertOne({})).rejects.toMatchObject(refused)
+    await expect(bobs.dropDatabase()).rejects.toMatchObject(refused)
+    await expect(bobs.listCollections().toArray()).rejects.toMatchObject(refused)
+    await expect(client.db(mongo.db.databaseName).collection('apps').findOne()).rejects.toMatchObject(refused)
+    await expect(client.db('admin').command({ usersInfo: 1 })).rejects.toMatchObject(refused)
+    await expect(client.db().command({ createUser: 'x', pwd: 'x', roles: [] })).rejects.toMatchObject(refused)
+    await expect(
+      client.db().command({ grantRolesToUser: `fp_${ann}`, roles: ['root'] }),
+    ).rejects.toMatchObject(refused)
+    await expect(client.db('admin').command({ serverStatus: 1 })).rejects.toMatchObject(refused)
+    await expect(client.db('admin').command({ shutdown: 1 })).rejects.toMatchObject(refused)
+    await expect(client.db('local').collection('oplog.rs').findOne()).rejects.toMatchObject(refused)
+    await expect(
+      client
+        .db()
+        .collection('x')
+        .aggregate([{ $out: { db: `fp_${bob}`, coll: 'x' } }])
+        .toArray(),
+    ).rejects.toThrow()
+    await expect(
+      client
+        .db()
+        .collection('x')
+        .aggregate([{ $currentOp: { allUsers: true } }])
+        .toArray(),
+    ).rejects.toThrow()
+    const { databases: seen } = await client.db('admin').command({ listDatabases: 1, nameOnly: true })
+    expect(seen.map((one: { name: string }) => one.name)).not.toContain(`fp_${bob}`)
+  })
+
+  // The right name with another's password, and the right login against another's database.
+  const password = new URL(annUri.replace('mongodb:', 'http:')).password
+  const stolen = bobUri.replace(/:[^:@]*@/, `:${password}@`)
+  await expect(as(stolen, (client) => client.db().collection('notes').findOne())).rejects.toMatchObject({
+    codeName: 'AuthenticationFailed',
+  })
+})
+
+test('it is made once, however many ask first, and is the same ever after', async () => {
+  const user = newUser()
+  const uris = await Promise.all(
+    Array.from({ length: 12 }, (_, n) => (n % 2 ? service() : service()).uriFor(user)),
+  )
+  expect(new Set(uris).size).toBe(1)
+  await as(uris[0]!, (client) => client.db().collection('a').insertOne({}))
+  expect(await service().uriFor(user)).toBe(uris[0])
+})
+
+test('a creation that was cut off is completed: before the user was made, and after', async () => {
+  const databases = mongo.db.collection<{ _id: string }>('databases')
+  const [early, late] = [newUser(), newUser()]
+  await new DatabaseStore(mongo.db, mongo.client).reserve(
+    early,
+    `fp_${early}`,
+    box.seal('early', `database\0${early}`),
+    new Date(),
+  )
+  await as(await service().uriFor(early), (client) => client.db().collection('a').insertOne({}))
+
+  await service().uriFor(late)
+  // The record was lost, the MongoDB user is there with another password.
+  await databases.deleteOne({ _id: late })
+  await as(await service().uriFor(late), (client) => client.db().collection('a').insertOne({}))
+})
+
+test('the address has the present host, and the stored password is sealed', async () => {
+  const user = newUser()
+  const uri = await service().uriFor(user)
+  const store = new DatabaseStore(mongo.db, mongo.client)
+  const moved = createDatabaseService({ store, box, mongoHost: 'db.example:27018', now: () => new Date() })
+  expect(await moved.uriFor(user)).toMatch(
+    new RegExp(`^mongodb://fp_${user}:[^@]+@db\\.example:27018/fp_${user}\\?authSource=fp_${user}$`),
+  )
+  const password = new URL(uri.replace('mongodb:', 'http:')).password
+  expect(JSON.stringify(await mongo.db.collection('databases').find().toArray())).not.toContain(password)
+  await expect(service().uriFor('U_Odd/Id')).rejects.toThrow('cannot name a database')
+})

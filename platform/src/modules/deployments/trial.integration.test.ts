@@ -1,0 +1,67 @@
+import type { Finding } from '@fp/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
+import type { AppSpec, CheckResult } from '../../runtime/runtime.ts'
+
+let bench: ModulesBench
+let ann: Requests
+let specs: AppSpec[] = []
+let result: CheckResult = { ok: true }
+const removed: string[] = []
+
+beforeAll(async () => {
+  bench = await modulesBench({
+    runtime: {
+      check: async (spec) => {
+        specs.push(spec)
+        return result
+      },
+      logs: async () => [],
+      remove: async (appId) => void removed.push(appId),
+    },
+  })
+  ann = bench.as('u_ann')
+})
+afterAll(async () => bench[Symbol.asyncDispose]())
+beforeEach(() => {
+  specs = []
+  result = { ok: true }
+  bench.findings = []
+})
+
+const place = { file: 'app.py', line: 1, column: 1, end_line: 1, end_column: 2, rule: 'r', message: 'm' }
+const error: Finding = { ...place, severity: 'error' }
+const warning: Finding = { ...place, severity: 'warning' }
+
+test('code is checked and not kept', async () => {
+  bench.findings = [warning]
+  expect((await ann('POST', '/api/validate', { code: 'x' })).body).toEqual({
+    valid: true,
+    findings: [warning],
+    failure: null,
+  })
+  bench.findings = [error]
+  const answer = await ann('POST', '/api/validate', { files: HELLO, dry_load: true })
+  expect(answer.body).toEqual({ valid: false, findings: [error], failure: null })
+  expect(specs).toEqual([])
+  for (const body of [{}, { code: 'x', files: HELLO }]) {
+    expect(await ann('POST', '/api/validate', body)).toMatchObject({
+      status: 422,
+      body: { code: 'FP_INVALID_FIELDS' },
+    })
+  }
+})
+
+test('a dry load imports it with its author’s database, says what was raised, and is forgotten', async () => {
+  const failure = { code: 'FP_APP_CRASHED', message: 'KeyError', traceback: 'T', file: 'app.py', line: 2 }
+  result = { ok: false, failure }
+  const answer = await ann('POST', '/api/validate', { files: HELLO, dry_load: true })
+  expect(answer.body).toMatchObject({ valid: false, findings: [], failure })
+  expect(specs[0]).toMatchObject({
+    version: 0,
+    sequence: 0,
+    files: HELLO,
+    env: { PLATFORM_MONGO_URI: expect.stringContaining('fp_u_ann') },
+  })
+  expect(removed).toContain(specs[0]!.appId)
+})
