@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +113,11 @@ def test_nothing_is_left_after_fifty_rounds(zygote: driver.Zygote, tmp_path: Pat
         app.get("/")
         assert app.stop(grace_ms=5000)["reason"] == "stopped"
         zygote.seen.clear()
-    assert settle() == before
+    # The last round's processes and the spares may still be on their way out and in; a leak never settles.
+    end = time.monotonic() + 10
+    while (after := settle()) != before and time.monotonic() < end:
+        continue
+    assert after == before
     assert not [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("fp-warm-")]
 
 

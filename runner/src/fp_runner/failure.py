@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Code = Literal[
     "FP_APP_IMPORT_FAILED",
@@ -24,7 +24,8 @@ _LIBRARIES: Final = tuple(
 )
 _STANDARD: Final = sysconfig.get_paths()["stdlib"] + "/"
 _SERVER: Final = tuple(f"{path}uvicorn/" for path in _LIBRARIES)
-_MAX_TRACEBACK: Final = 20_000
+# A character is up to six bytes in JSON; all must fit into one message of channel.py.
+_MAX_TRACEBACK: Final = 16_000
 _MAX_MESSAGE: Final = 2_000
 
 
@@ -37,6 +38,21 @@ class Failure:
     traceback: str = ""
     file: str | None = None
     line: int | None = None
+
+    @classmethod
+    def from_wire(cls, given: dict[str, Any]) -> "Failure | None":
+        """Checks what came from a child, where user code may have written it. None for nonsense."""
+        line, file = given.get("line"), given.get("file")
+        code = next((known for known in get_args(Code) if known == given.get("code")), None)
+        if code is None:
+            return None
+        text = {key: str(given.get(key, "")) for key in ("message", "traceback")}
+        return cls(
+            code,
+            **text,
+            file=file if isinstance(file, str) else None,
+            line=line if isinstance(line, int) else None,
+        )
 
     def wire(self) -> dict[str, Any]:
         """As it is sent to the platform."""

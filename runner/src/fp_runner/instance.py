@@ -159,10 +159,11 @@ class Instance:
         elif event == "checked":
             self._event("checked", kind=str(message.get("kind")), variable=str(message.get("variable")))
         elif event == "failed" and isinstance(message.get("failure"), dict):
-            failure = message["failure"]
-            if not self._failed and not self._stop:
+            failure = Failure.from_wire(message["failure"])
+            # Once ready an app can no longer fail to start, whatever its code writes here.
+            if failure and not (self._failed or self._stop or self._ready):
                 self._failed = True
-                self._event("failed", failure=failure)
+                self._event("failed", failure=failure.wire())
 
     def _fail(self, code: Literal["FP_SANDBOX_FAILED", "FP_APP_START_TIMEOUT"], text: str) -> None:
         if not self._failed:
@@ -187,7 +188,8 @@ class Instance:
         if number == signal.SIGKILL and self.oom_kills() > 0:
             mib = self.op.limits.memory_bytes // (1024 * 1024)
             return "out_of_memory", f"The app used more than its {mib} MiB of memory and was ended."
-        if self._stop:
+        # It may have crashed on its own just as it was told to stop; that is worth telling.
+        if self._stop and number in (None, signal.SIGTERM, signal.SIGKILL):
             return "stopped", "The app was stopped."
         if number == signal.SIGKILL:
             return "killed", "The app was killed by the machine."

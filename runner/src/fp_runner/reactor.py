@@ -4,6 +4,7 @@ import heapq
 import itertools
 import selectors
 import time
+import traceback
 from collections.abc import Callable
 
 Callback = Callable[[], None]
@@ -55,16 +56,24 @@ class Reactor:
             if self._selector.get_map().get(key.fd) is not key:
                 continue
             if events & selectors.EVENT_WRITE and on_write:
-                on_write()
+                _guarded(on_write)
             if events & selectors.EVENT_READ:
-                on_read()
+                _guarded(on_read)
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback
             if callback:
-                callback()
+                _guarded(callback)
 
     def _timeout(self) -> float | None:
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+
+def _guarded(callback: Callback) -> None:
+    try:
+        callback()
+    except Exception:
+        # A bug that one app runs into must not end all the others with the process.
+        traceback.print_exc()

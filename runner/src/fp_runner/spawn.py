@@ -71,8 +71,12 @@ class Child:
         for fd in received.fds:
             os.close(fd)
         if received.message.get("event") == "waiting" and self.app_pid is None and received.pid:
+            try:
+                self._app_pidfd = os.pidfd_open(received.pid)
+            except OSError:
+                # Gone already: its end is about to be told.
+                return
             self.app_pid = received.pid
-            self._app_pidfd = os.pidfd_open(received.pid)
         self.on_message(received.message)
 
     def _reap(self) -> None:

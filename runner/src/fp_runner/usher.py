@@ -14,6 +14,7 @@ from fp_runner.cgroups import Cgroups
 
 _RETRY_SECONDS: Final = 0.02
 _LAST_SECONDS: Final = 5.0
+_SO_SNDBUFFORCE: Final = 32
 
 
 class Usher:
@@ -30,6 +31,11 @@ class Usher:
             finally:
                 os._exit(1)
         theirs.close()
+        try:
+            # Room for thousands of requests, so that a burst of starts never finds the line full.
+            self.channel.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 8 * 1024 * 1024)
+        except OSError:
+            pass
 
     def attach(self, name: str, pid: int) -> None:
         """Asks for the groups `name` to be made and `pid` to be moved into them."""
@@ -61,7 +67,12 @@ def _serve(groups: Cgroups, control: socket.socket) -> NoReturn:
         if received.message["op"] == "remove":
             leaving.append(name)
         else:
-            channel.send(control, {"name": name, "error": _attach(groups, name, received.message["pid"])})
+            answer = {"name": name, "error": _attach(groups, name, received.message["pid"])}
+            try:
+                channel.send(control, answer)
+            except OSError:
+                # The zygote was killed meanwhile; the next receive says so, and then there is cleaning to do.
+                continue
 
 
 def _attach(groups: Cgroups, name: str, pid: int) -> str | None:

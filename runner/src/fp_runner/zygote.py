@@ -5,6 +5,7 @@ Speaks the protocol of README.md on fd 3. Single-threaded; never imports user co
 
 import os
 import platform
+import resource
 import signal
 import socket
 import sys
@@ -125,6 +126,9 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; what then happens is the platform's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Seven fds an app: the usual soft limit of 1024 would end at some 140 of them.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     groups = cgroups.detect(os.getpid())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     means: Means = probe.detect(groups, own_namespace)
