@@ -75,7 +75,7 @@ function sortDiagnostics(
       isParserError &&
       (row === lastErrorLine ||
         (row === lastErrorLine + 1 && ECHO.test(message)) ||
-        (lastErrorLine > 0 && /EOF|end of file/.test(message)))
+        (lastErrorLine > 0 && message.includes('end of file')))
     if (isParserError) lastErrorLine = row
     if (isEcho || trustedUntil !== undefined || syntaxErrors.length >= MAX_SYNTAX_ERRORS) continue
     const range = place(source, found, column)

@@ -64,7 +64,6 @@ export function utf16Columns(source: Source): (line: number, byteColumn: number)
 
 /** For each byte of a line's UTF-8 form (and its end) the UTF-16 offset; undefined when all is ASCII. */
 function byteTable(line: string): Uint32Array | undefined {
-  // eslint-disable-next-line no-control-regex -- the range is ASCII, controls included
   if (/^[\0-\x7f]*$/.test(line)) return undefined
   const table: number[] = []
   let unit = 0

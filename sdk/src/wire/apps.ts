@@ -26,7 +26,10 @@ export const EnvVarInput = Type.Object(
   { additionalProperties: false },
 )
 /** Name → value, or `{value, secret}`. */
-export const EnvVarsInput = Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput]))
+export const EnvVarsInput = Type.Record(
+  Type.String(),
+  Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput]),
+)
 export type EnvVarsInput = Type.Static<typeof EnvVarsInput>
 
 export const EnvVar = Type.Object({
@@ -94,7 +97,9 @@ export const PatchAppBody = Type.Object(
   {
     name: Type.Optional(AppName),
     idle_timeout_s: Type.Optional(IdleTimeout),
-    env_vars: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()]))),
+    env_vars: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()])),
+    ),
   },
   { additionalProperties: false },
 )
@@ -112,7 +117,9 @@ export type CloneAppBody = Type.Static<typeof CloneAppBody>
 /** A request to the app, made by the platform for the console's try-it panel. */
 export const ProxyBody = Type.Object(
   {
-    method: Type.Union(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'].map((m) => Type.Literal(m))) as unknown as Type.TUnsafe<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS'>,
+    method: Type.Union(
+      ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'].map((m) => Type.Literal(m)),
+    ) as unknown as Type.TUnsafe<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS'>,
     path: Type.String({ pattern: '^/', maxLength: 8192 }),
     headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 8192 }))),
     body: Type.Optional(Type.String()),

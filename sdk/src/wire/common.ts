@@ -13,7 +13,9 @@ export const ErrorBody = Type.Object(
 export type ErrorBody = Type.Static<typeof ErrorBody>
 
 /** Every list of the API has this shape; `next_cursor` is null on the last page. */
-export function Page<T extends TSchema>(item: T): TObject<{ items: Type.TArray<T>; next_cursor: Type.TUnion<[Type.TString, Type.TNull]> }> {
+export function Page<T extends TSchema>(
+  item: T,
+): TObject<{ items: Type.TArray<T>; next_cursor: Type.TUnion<[Type.TString, Type.TNull]> }> {
   return Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) })
 }
 export interface Page<T> {

@@ -26,7 +26,9 @@ export const DeployAccepted = Type.Object({
 export type DeployAccepted = Type.Static<typeof DeployAccepted>
 
 export const DEPLOYMENT_STAGES = ['validating', 'creating', 'starting', 'ready', 'failed'] as const
-export const DeploymentStage = Type.Union(DEPLOYMENT_STAGES.map((s) => Type.Literal(s))) as unknown as Type.TUnsafe<(typeof DEPLOYMENT_STAGES)[number]>
+export const DeploymentStage = Type.Union(
+  DEPLOYMENT_STAGES.map((s) => Type.Literal(s)),
+) as unknown as Type.TUnsafe<(typeof DEPLOYMENT_STAGES)[number]>
 export type DeploymentStage = Type.Static<typeof DeploymentStage>
 
 /** One step of a deployment; also the `data` of each server-sent event (`event:` is the stage). */
@@ -65,12 +67,19 @@ export type Version = Type.Static<typeof Version>
 export const VersionDetail = Type.Intersect([Version, Type.Object({ files: Files })])
 export type VersionDetail = Type.Static<typeof VersionDetail>
 
-export const RollbackBody = Type.Object({ version: Type.Integer({ minimum: 1 }) }, { additionalProperties: false })
+export const RollbackBody = Type.Object(
+  { version: Type.Integer({ minimum: 1 }) },
+  { additionalProperties: false },
+)
 export type RollbackBody = Type.Static<typeof RollbackBody>
 
 /** `dry_load: true` also imports the app in the sandbox when no error was found. */
 export const ValidateBody = Type.Object(
-  { files: Type.Optional(Files), code: Type.Optional(Type.String()), dry_load: Type.Optional(Type.Boolean()) },
+  {
+    files: Type.Optional(Files),
+    code: Type.Optional(Type.String()),
+    dry_load: Type.Optional(Type.Boolean()),
+  },
   { additionalProperties: false },
 )
 export type ValidateBody = Type.Static<typeof ValidateBody>

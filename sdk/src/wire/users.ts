@@ -12,7 +12,12 @@ export type User = Type.Static<typeof User>
 
 export const SignupBody = Type.Object(
   {
-    username: Type.String({ minLength: 3, maxLength: 32, pattern: '^[a-z][a-z0-9_-]*$', description: 'Lower-case letters, digits, - and _; starts with a letter.' }),
+    username: Type.String({
+      minLength: 3,
+      maxLength: 32,
+      pattern: '^[a-z][a-z0-9_-]*$',
+      description: 'Lower-case letters, digits, - and _; starts with a letter.',
+    }),
     email: Type.String({ format: 'email', maxLength: 254 }),
     password: Type.String({ minLength: 8, maxLength: 256 }),
   },
@@ -22,7 +27,10 @@ export type SignupBody = Type.Static<typeof SignupBody>
 
 /** `username` takes the user name or the e-mail address. */
 export const LoginBody = Type.Object(
-  { username: Type.String({ minLength: 1, maxLength: 254 }), password: Type.String({ minLength: 1, maxLength: 256 }) },
+  {
+    username: Type.String({ minLength: 1, maxLength: 254 }),
+    password: Type.String({ minLength: 1, maxLength: 256 }),
+  },
   { additionalProperties: false },
 )
 export type LoginBody = Type.Static<typeof LoginBody>
