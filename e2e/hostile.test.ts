@@ -102,7 +102,7 @@ describe('an app cannot', () => {
     const id = await deployed(attempt('return " ".join(sorted(os.environ))'))
     const names = ((await user.call(id, '/')).json() as string).split(' ')
     const known =
-      /^(FP_APP_ID|FP_VERSION|HOME|LANG|PATH|PLATFORM_MONGO_URI|PORT|PYTHON\w+|TMPDIR|LC_CTYPE|TZ)$/
+      /^(FP_APP_ID|FP_SESSION_KEY|FP_VERSION|HOME|LANG|PATH|PLATFORM_MONGO_URI|PORT|PYTHON\w+|TMPDIR|LC_CTYPE|TZ)$/
     expect(names.filter((name) => !known.test(name))).toEqual([])
   })
 

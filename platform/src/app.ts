@@ -14,6 +14,7 @@ import { errorsPlugin, sendError } from './plugins/errors.ts'
 import { registerHealth, type ReadyCheck } from './plugins/health.ts'
 import type { Lag } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
+import { API_RATE, rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import { createSessionCookie } from './plugins/session-cookie.ts'
 import { validatorCompiler } from './plugins/validator.ts'
@@ -67,6 +68,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: secure && { maxAge: 31_536_000, includeSubDomains: false },
   })
+  await app.register(rateLimitPlugin, API_RATE)
   await app.register(authPlugin, {
     authenticate: deps.users.authenticate,
     cookie,

@@ -110,10 +110,22 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
 
 /** The names the environment may set; everything else that begins with FP_ is a slip of the pen. */
 const NAMES = [
-  'FP_PORT', 'FP_HOST', 'FP_DATA_DIR', 'FP_MONGOD', 'FP_SECRET_KEY', 'FP_LOG_LEVEL', 'FP_LOG_FORMAT',
-  'FP_ALLOW_UNSANDBOXED', 'FP_PYTHON', 'FP_IDLE_TIMEOUT_S', 'FP_ALLOWED_IMPORTS', 'FP_CONSOLE_DIR', 'FP_SIGNUP',
-  'FP_SIGNUPS_PER_HOUR', 'FP_TRUST_PROXY',
-] // prettier-ignore
+  'FP_PORT',
+  'FP_HOST',
+  'FP_DATA_DIR',
+  'FP_MONGOD',
+  'FP_SECRET_KEY',
+  'FP_LOG_LEVEL',
+  'FP_LOG_FORMAT',
+  'FP_ALLOW_UNSANDBOXED',
+  'FP_PYTHON',
+  'FP_IDLE_TIMEOUT_S',
+  'FP_ALLOWED_IMPORTS',
+  'FP_CONSOLE_DIR',
+  'FP_SIGNUP',
+  'FP_SIGNUPS_PER_HOUR',
+  'FP_TRUST_PROXY',
+]
 
 function unknownNames(env: Environment): string[] {
   return Object.keys(env)

@@ -32,16 +32,3 @@ async function read(file: string): Promise<string | undefined> {
     throw error
   }
 }
-
-/** The key that app secrets are encrypted with: 32 bytes from the settings, else from `secret.key` of the data folder. */
-export async function loadSecretKey(config: {
-  dataDir: string
-  secretKey: Buffer | undefined
-}): Promise<Buffer> {
-  if (config.secretKey) return config.secretKey
-  const file = path.join(config.dataDir, 'secret.key')
-  const key = Buffer.from(await secretFile(file, () => randomBytes(32).toString('base64')), 'base64')
-  if (key.length !== 32)
-    throw new Error(`${file} is damaged: it must hold 32 bytes in base64. Restore it from a backup.`)
-  return key
-}

@@ -26,7 +26,10 @@ function oneOf<const T extends string>(...words: readonly T[]): Setting<T> {
 function list(item: (text: string) => boolean, expects: string): Setting<string[]> {
   return {
     parse: (text) => {
-      const items = text.split(',').map((part) => part.trim()).filter(Boolean) // prettier-ignore
+      const items = text
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean)
       return items.length > 0 && items.every(item) ? items : undefined
     },
     expects,

@@ -158,7 +158,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     log,
     now,
   })
-  const specs = createSpecs({ apps, versions, databases })
+  const specs = createSpecs({ apps, versions, databases, secretKey: deps.secretKey })
   const views = createViews({ apps, drafts, deployments, targets })
   const lifecycle = createLifecycle({
     apps,

@@ -6,7 +6,10 @@ import { promisify } from 'node:util'
 export async function findMongod(candidates: readonly string[]): Promise<string> {
   const reasons: string[] = []
   for (const file of candidates) {
-    const executable = await access(file, constants.X_OK).then(() => true, () => false) // prettier-ignore
+    const executable = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
     if (!executable) continue
     const reason = await whyNotRunnable(file)
     if (reason === undefined) return file

@@ -71,7 +71,10 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
     async stop() {
       child.kill('SIGTERM')
       const late = new AbortController()
-      const kill = delay(STOP_TIMEOUT, undefined, { signal: late.signal }).then(() => child.kill('SIGKILL'), () => false) // prettier-ignore
+      const kill = delay(STOP_TIMEOUT, undefined, { signal: late.signal }).then(
+        () => child.kill('SIGKILL'),
+        () => false,
+      )
       await ended
       late.abort()
       await kill
@@ -85,7 +88,10 @@ async function endOf(child: ChildProcess): Promise<string> {
 }
 
 async function rotate(file: string): Promise<void> {
-  const size = await stat(file).then((found) => found.size, () => 0) // prettier-ignore
+  const size = await stat(file).then(
+    (found) => found.size,
+    () => 0,
+  )
   if (size > MAX_LOG_BYTES) await rename(file, `${file}.1`)
 }
 
@@ -120,5 +126,5 @@ function signal(pid: number, name: NodeJS.Signals): void {
 /** The end of the log, for error messages. */
 export async function logTail(dir: string): Promise<string> {
   const text = await readFile(path.join(dir, 'mongod.log'), 'utf8').catch(() => '')
-  return text.trim().split('\n').slice(-5).join('\n') // prettier-ignore
+  return text.trim().split('\n').slice(-5).join('\n')
 }

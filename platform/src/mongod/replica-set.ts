@@ -80,7 +80,13 @@ export function rootUri(port: number, password: string, database = ''): string {
 async function untilUp(client: MongoClient, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted()
-    const up = await client.db('admin').command({ ping: 1 }, { timeoutMS: 1000 }).then(() => true, () => false) // prettier-ignore
+    const up = await client
+      .db('admin')
+      .command({ ping: 1 }, { timeoutMS: 1000 })
+      .then(
+        () => true,
+        () => false,
+      )
     if (up) return
     await delay(POLL, undefined, { signal })
   }

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import PQueue from 'p-queue'
 import { FpError } from '../errors.ts'
@@ -92,7 +93,7 @@ export class Lane {
     const child = fork(fileURLToPath(this.#options.script ?? new URL('./child.ts', import.meta.url)), [], {
       execArgv: ['--conditions=@fp/source', '--disable-warning=ExperimentalWarning'],
       // User code passes through here; nothing of the platform's environment need.
-      env: {},
+      env: { NODE_COMPILE_CACHE: getCompileCacheDir() ?? '' },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child = child

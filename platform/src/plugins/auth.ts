@@ -38,43 +38,46 @@ export interface AuthOptions {
 }
 
 /** Bearer tokens for programs, a cookie for the console. Runs before the body is read. */
-export const authPlugin = fp(async (app: FastifyInstance, options: AuthOptions) => {
-  await app.register(cookie)
-  app.decorateRequest('foundSession', null)
-  app.decorateRequest('session', {
-    getter(this: { foundSession: RequestSession | null }) {
-      if (!this.foundSession) throw unauthenticated()
-      return this.foundSession
-    },
-  })
-  app.decorateRequest('user', {
-    getter(this: { session: RequestSession }) {
-      return this.session.user
-    },
-  })
+export const authPlugin = fp(
+  async (app: FastifyInstance, options: AuthOptions) => {
+    await app.register(cookie)
+    app.decorateRequest('foundSession', null)
+    app.decorateRequest('session', {
+      getter(this: { foundSession: RequestSession | null }) {
+        if (!this.foundSession) throw unauthenticated()
+        return this.foundSession
+      },
+    })
+    app.decorateRequest('user', {
+      getter(this: { session: RequestSession }) {
+        return this.session.user
+      },
+    })
 
-  app.addHook('onRequest', async (request, reply) => {
-    const { url: route, config } = request.routeOptions
-    if (route === undefined || !route.startsWith('/api/')) return
-    const unsafe = isUnsafe(request.method)
-    const provenance = provenanceOf(request, options.publicUrl)
-    if (config.public) {
-      // A stranger's page must not log a browser in under the stranger's account either.
-      if (unsafe && provenance === 'foreign') throw csrf()
-      return
-    }
-    const bearer = bearerToken(request.headers.authorization)
-    const token = bearer ?? options.cookie.read(request)
-    const session = token === undefined ? undefined : await options.authenticate(token)
-    if (!session) throw unauthenticated(token !== undefined)
-    if (bearer === undefined) {
-      // Apps live on subdomains, which SameSite counts as the same site: only the origin tells them apart.
-      if (unsafe && provenance !== 'own') throw csrf()
-      if (session.extended) options.cookie.write(reply, token!)
-    }
-    request.foundSession = session
-  })
-}, { name: 'auth' }) // prettier-ignore
+    app.addHook('onRequest', async (request, reply) => {
+      const { url: route, config } = request.routeOptions
+      if (route === undefined || !route.startsWith('/api/')) return
+      const unsafe = isUnsafe(request.method)
+      const provenance = provenanceOf(request, options.publicUrl)
+      if (config.public) {
+        // A stranger's page must not log a browser in under the stranger's account either.
+        if (unsafe && provenance === 'foreign') throw csrf()
+        return
+      }
+      const bearer = bearerToken(request.headers.authorization)
+      const token = bearer ?? options.cookie.read(request)
+      const session = token === undefined ? undefined : await options.authenticate(token)
+      if (!session) throw unauthenticated(token !== undefined)
+      if (bearer === undefined) {
+        // Apps live on subdomains, which SameSite counts as the same site: only the origin tells them apart.
+        if (unsafe && provenance !== 'own') throw csrf()
+        if (session.extended) options.cookie.write(reply, token!)
+      }
+      request.foundSession = session
+    })
+  },
+  { name: 'auth' },
+)
 
 function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined) return undefined

@@ -7,44 +7,53 @@ import fp from 'fastify-plugin'
 import { notFound, sendError } from './errors.ts'
 
 /** Serves the built console; any navigation that no file answers gets its page, which routes by itself. */
-export const consolePlugin = fp(async (app: FastifyInstance, options: { dir: string }) => {
-  const indexFile = path.join(options.dir, 'index.html')
-  if (!existsSync(indexFile)) {
-    app.log.warn(`The console is not built (${options.dir}). Run: npm run build`)
-    app.get('/', { schema: { hide: true } as object }, async (_request, reply) =>
-      reply.type('text/html; charset=utf-8').send('<!doctype html><title>fp</title><p>The console is not built. Run <code>npm run build</code>, then start again.'),
-    )
-    app.setNotFoundHandler(async (request, reply) => sendError(request, reply, notFound(request)))
-    return
-  }
-  const index = readFileSync(indexFile, 'utf8')
-  const policy = contentSecurityPolicy(index)
-  const sendIndex = (reply: FastifyReply): FastifyReply =>
-    reply
-      .type('text/html; charset=utf-8')
-      .headers({ 'content-security-policy': policy, 'cache-control': 'no-cache' })
-      .send(index)
+export const consolePlugin = fp(
+  async (app: FastifyInstance, options: { dir: string }) => {
+    const indexFile = path.join(options.dir, 'index.html')
+    if (!existsSync(indexFile)) {
+      app.log.warn(`The console is not built (${options.dir}). Run: npm run build`)
+      app.get('/', { schema: { hide: true } as object }, async (_request, reply) =>
+        reply
+          .type('text/html; charset=utf-8')
+          .send(
+            '<!doctype html><title>fp</title><p>The console is not built. Run <code>npm run build</code>, then start again.',
+          ),
+      )
+      app.setNotFoundHandler(async (request, reply) => sendError(request, reply, notFound(request)))
+      return
+    }
+    const index = readFileSync(indexFile, 'utf8')
+    const policy = contentSecurityPolicy(index)
+    const sendIndex = (reply: FastifyReply): FastifyReply =>
+      reply
+        .type('text/html; charset=utf-8')
+        .headers({ 'content-security-policy': policy, 'cache-control': 'no-cache' })
+        .send(index)
 
-  await app.register(files, {
-    root: options.dir,
-    index: false,
-    // One route a file: nothing is looked up on the disk for what strangers ask.
-    wildcard: false,
-    globIgnore: ['index.html'],
-    cacheControl: false,
-    preCompressed: true,
-    setHeaders(response: { setHeader(name: string, value: string): void }, file: string) {
-      const hashed = file.includes('/_app/immutable/')
-      response.setHeader('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-cache')
-      // Monaco's workers take the policy of their own file.
-      response.setHeader('content-security-policy', policy)
-    },
-  } as object)
-  app.get('/', { schema: { hide: true } as object }, async (_request, reply) => sendIndex(reply))
-  app.setNotFoundHandler(async (request, reply) =>
-    isNavigation(request) ? sendIndex(reply) : sendError(request, reply, notFound(request)),
-  )
-}, { name: 'console' }) // prettier-ignore
+    await app.register(files, {
+      root: options.dir,
+      index: false,
+      // One route a file: nothing is looked up on the disk for what strangers ask.
+      wildcard: false,
+      globIgnore: ['index.html'],
+      cacheControl: false,
+      preCompressed: true,
+      setHeaders(reply, file) {
+        const hashed = file.includes('/_app/immutable/')
+        // Monaco's workers take the policy of their own file.
+        reply.headers({
+          'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
+          'content-security-policy': policy,
+        })
+      },
+    })
+    app.get('/', { schema: { hide: true } as object }, async (_request, reply) => sendIndex(reply))
+    app.setNotFoundHandler(async (request, reply) =>
+      isNavigation(request) ? sendIndex(reply) : sendError(request, reply, notFound(request)),
+    )
+  },
+  { name: 'console' },
+)
 
 function isNavigation(request: FastifyRequest): boolean {
   const { method, url, headers } = request

@@ -4,13 +4,16 @@ import { FpError } from '../errors.ts'
 import { invalidFields } from './validator.ts'
 
 /** The one place where errors become answers; what no route answers is the console plugin's. */
-export const errorsPlugin = fp(async (app: FastifyInstance) => {
-  app.setErrorHandler(async (error: unknown, request, reply) => {
-    const known = toFpError(error, request)
-    if (known.statusCode >= 500) request.log.error({ err: error }, 'request failed')
-    return sendError(request, reply, known)
-  })
-}, { name: 'errors' }) // prettier-ignore
+export const errorsPlugin = fp(
+  async (app: FastifyInstance) => {
+    app.setErrorHandler(async (error: unknown, request, reply) => {
+      const known = toFpError(error, request)
+      if (known.statusCode >= 500) request.log.error({ err: error }, 'request failed')
+      return sendError(request, reply, known)
+    })
+  },
+  { name: 'errors' },
+)
 
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: FpError): FastifyReply {
   return reply
@@ -32,7 +35,7 @@ export function notFound(request: FastifyRequest): FpError {
 
 function toFpError(error: unknown, request: FastifyRequest): FpError {
   if (error instanceof FpError) return error
-  const { code, statusCode, validation, validationContext } = error as FastifyError
+  const { code, statusCode, validation, validationContext } = (error ?? {}) as Partial<FastifyError>
   if (validation) return invalidFields(validation, validationContext)
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
@@ -52,6 +55,12 @@ function toFpError(error: unknown, request: FastifyRequest): FpError {
       return invalidJson()
   }
   if (error instanceof SyntaxError && statusCode === 400) return invalidJson()
+  if (/^Mongo(ServerSelection|Network|NotConnected|OperationTimeout)/.test((error as Error)?.name ?? '')) {
+    return new FpError('FP_UNAVAILABLE', 'The database does not answer. Try again in a few seconds.', {
+      headers: { 'retry-after': '2' },
+      cause: error,
+    })
+  }
   // Other complaints about the request come from the framework, never from our own code.
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new FpError('FP_BAD_REQUEST', (error as Error).message)

@@ -39,7 +39,10 @@ export function invalidFields(errors: readonly SchemaError[], context = 'body'):
   const list = [...details]
     .slice(0, MAX_DETAILS)
     .map(([field, message]) => ({ field: field || where, message }))
-  const text = list.map(({ field, message }) => `${field} ${message}`).slice(0, 3).join('; ') // prettier-ignore
+  const text = list
+    .map(({ field, message }) => `${field} ${message}`)
+    .slice(0, 3)
+    .join('; ')
   const more = details.size > 3 ? ` and ${details.size - 3} more` : ''
   return new FpError('FP_INVALID_FIELDS', `The ${where} is not as it must be: ${text}${more}.`, {
     details: list,

@@ -4,8 +4,8 @@ export interface FoundRoute {
 }
 
 const DECORATOR =
-  /^\s*@\w+\.(get|post|put|patch|delete|head|options)\(\s*(?:path\s*=\s*)?["'](\/[^"']*)["']/gim
-const FASTHTML = /^\s*@rt\(\s*["'](\/[^"']*)["']/gim
+  /^[ \t]*@\w+\.(get|post|put|patch|delete|head|options)\(\s*(?:path\s*=\s*)?["'](\/[^"']*)["']/gim
+const FASTHTML = /^[ \t]*@rt\(\s*["'](\/[^"']*)["']/gim
 
 /** The routes that the code seems to have: suggestions for the try-it panel, not truth (prefixes are not resolved). */
 export function findRoutes(files: Readonly<Record<string, string>>): FoundRoute[] {

@@ -6,7 +6,7 @@ export function defineThemes(editor: typeof Editor): void {
     base: 'vs',
     inherit: true,
     rules: rules({
-      comment: '7d818c',
+      comment: '6b6e7a',
       keyword: '5753c6',
       string: '17794a',
       number: '995300',
@@ -14,7 +14,7 @@ export function defineThemes(editor: typeof Editor): void {
       text: '17181c',
     }),
     colors: {
-      ...shared('#ffffff', '#17181c', '#5753c6'),
+      ...shared('#ffffff', '#17181c', '#5753c6', '#5a5d68'),
       'editorLineNumber.foreground': '#b3b5bf',
       'editorLineNumber.activeForeground': '#5a5d68',
       'editor.lineHighlightBackground': '#f6f6f9',
@@ -29,7 +29,7 @@ export function defineThemes(editor: typeof Editor): void {
     base: 'vs-dark',
     inherit: true,
     rules: rules({
-      comment: '6d7180',
+      comment: '7f8392',
       keyword: 'a5a2ff',
       string: '7ed6a5',
       number: 'f0b75f',
@@ -37,7 +37,7 @@ export function defineThemes(editor: typeof Editor): void {
       text: 'e4e4ea',
     }),
     colors: {
-      ...shared('#111216', '#e4e4ea', '#a5a2ff'),
+      ...shared('#111216', '#e4e4ea', '#a5a2ff', '#a2a5b2'),
       'editorLineNumber.foreground': '#474a57',
       'editorLineNumber.activeForeground': '#a2a5b2',
       'editor.lineHighlightBackground': '#17181d',
@@ -50,8 +50,11 @@ export function defineThemes(editor: typeof Editor): void {
   })
 }
 
-function shared(background: string, text: string, accent: string): Record<string, string> {
+function shared(background: string, text: string, accent: string, bracket: string): Record<string, string> {
+  const brackets = [1, 2, 3].map((level) => [`editorBracketHighlight.foreground${level}`, bracket])
   return {
+    ...Object.fromEntries(brackets),
+    'editorBracketHighlight.unexpectedBracket.foreground': bracket,
     'editor.background': background,
     'editorGutter.background': background,
     'editor.foreground': text,

@@ -1,13 +1,18 @@
+import { createSubscriber } from 'svelte/reactivity'
+
+/** ms between two ticks: fine enough for "2 minutes ago". */
 const TICK = 15_000
 
-/** The time that relative times are shown against; moves on by itself while anything looks at it. */
+/** The time that relative times are shown against; ticks only while something shows one. */
 class Clock {
-  #now = $state(Date.now())
-  #timer: ReturnType<typeof setInterval> | undefined
+  #subscribe = createSubscriber((update) => {
+    const timer = setInterval(update, TICK)
+    return () => clearInterval(timer)
+  })
 
   get now(): number {
-    this.#timer ??= setInterval(() => (this.#now = Date.now()), TICK)
-    return this.#now
+    this.#subscribe()
+    return Date.now()
   }
 }
 

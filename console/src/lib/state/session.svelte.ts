@@ -5,16 +5,23 @@ import { client } from '#lib/api/client.ts'
 /** Who is logged in. The session itself is a cookie; this is what the page knows of it. */
 class Session {
   user = $state.raw<User | undefined>()
+  #asking: Promise<User | undefined> | undefined
 
-  /** The user, asked for once; undefined when nobody is logged in. Other errors are thrown. */
+  /** The user; the API is asked once a page load; undefined when nobody is logged in. Other errors are thrown. */
   async find(): Promise<User | undefined> {
     if (this.user) return this.user
+    this.#asking ??= this.#ask()
+    return this.#asking
+  }
+
+  async #ask(): Promise<User | undefined> {
     try {
-      this.user = await client.auth.me()
+      return (this.user = await client.auth.me())
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 401)) throw error
+      if (error instanceof ApiError && error.status === 401) return undefined
+      this.#asking = undefined
+      throw error
     }
-    return this.user
   }
 
   async login(body: LoginBody): Promise<void> {
@@ -32,6 +39,7 @@ class Session {
 
   forget(): void {
     this.user = undefined
+    this.#asking = Promise.resolve(undefined)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { App, AppDetail, DeployAccepted } from '@fp/sdk/wire'
+import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { createChecker } from '#lib/editor/checker.ts'
 import { DeploymentState } from './deployment.svelte.ts'
@@ -83,7 +83,7 @@ export class Workspace {
     try {
       await this.draft.flush()
       const findings = await this.#follow('deploy', () => client.apps.deploy(this.app.app_id))
-      if (findings) this.problems.show(findings)
+      this.problems.show([...findings, ...this.#raised()])
     } catch (error) {
       if (this.draft.phase !== 'conflict') toasts.error(error, 'Not deployed')
     } finally {
@@ -96,6 +96,7 @@ export class Workspace {
     this.deploying = true
     try {
       await this.#follow('rollback', () => client.apps.rollback(this.app.app_id, version))
+      if (this.deployment.progress?.outcome === 'ready') toasts.info(`v${version} is live`)
     } catch (error) {
       toasts.error(error, 'Not rolled back')
     } finally {
@@ -116,6 +117,26 @@ export class Workspace {
     this.deployment.close()
   }
 
+  /** What the app raised when it was started, as a finding on its line. */
+  #raised(): Finding[] {
+    const { failure } = this.deployment
+    if (!failure || failure.file === null || failure.line === null) return []
+    const text = this.draft.files[failure.file]?.split('\n')[failure.line - 1]
+    if (text === undefined) return []
+    return [
+      {
+        file: failure.file,
+        line: failure.line,
+        column: text.length - text.trimStart().length + 1,
+        end_line: failure.line,
+        end_column: text.trimEnd().length + 1,
+        rule: failure.code,
+        message: failure.message,
+        severity: 'error',
+      },
+    ]
+  }
+
   async #resume(): Promise<void> {
     try {
       await this.deployment.resume()
@@ -125,7 +146,7 @@ export class Workspace {
     }
   }
 
-  async #follow(kind: 'deploy' | 'rollback', start: () => Promise<DeployAccepted>) {
+  async #follow(kind: 'deploy' | 'rollback', start: () => Promise<DeployAccepted>): Promise<Finding[]> {
     try {
       return await this.deployment.run(kind, start)
     } finally {

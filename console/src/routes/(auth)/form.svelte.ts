@@ -19,7 +19,9 @@ export class Form {
       await send()
       await goto(nextPage(), { replace: true })
     } catch (error) {
-      const fields = Object.fromEntries(fieldErrors(error).map(({ field, message }) => [field, message]))
+      const fields = Object.fromEntries(
+        fieldErrors(error).map(({ field, message }) => [field, sentence(message)]),
+      )
       this.fields = fields
       if (Object.keys(fields).length === 0) this.error = error
       requestAnimationFrame(() => form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
@@ -33,4 +35,9 @@ export class Form {
 function nextPage(): string {
   const next = page.url.searchParams.get('next')
   return next && /^\/(?![/\\])/.test(next) ? next : '/'
+}
+
+/** The API's words follow the field's name ("must have …"); here they stand alone. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -1,5 +1,4 @@
-import type { AppStatus, CreateAppBody, EnvVar, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
-import type { AppFile } from '../drafts/files.ts'
+import type { AppStatus, CreateAppBody, EnvVar, Files, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import type { PageRequest } from '../paging.ts'
 import type { AppRecord } from './types.ts'
 
@@ -17,7 +16,7 @@ export interface AppView {
 }
 
 export interface AppDetailView extends AppView {
-  readonly draft: { readonly files: readonly AppFile[]; readonly revision: number; readonly updatedAt: Date }
+  readonly draft: { readonly files: Files; readonly revision: number; readonly updatedAt: Date }
   readonly env: EnvVar[]
 }
 

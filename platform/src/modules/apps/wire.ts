@@ -1,5 +1,4 @@
 import type { App, AppDetail, AppFailure } from '@fp/sdk/wire'
-import { toRecord } from '../drafts/files.ts'
 import type { AppDetailView, AppView } from './ports.ts'
 import type { Failure } from './types.ts'
 
@@ -26,7 +25,7 @@ export function appDetailToWire(view: AppDetailView, appUrl: AppUrl): AppDetail 
   const { files, revision, updatedAt } = view.draft
   return {
     ...appToWire(view, appUrl),
-    draft: { files: toRecord(files), revision, updated_at: updatedAt.toISOString() },
+    draft: { files, revision, updated_at: updatedAt.toISOString() },
     env_vars: view.env,
   }
 }

@@ -147,9 +147,16 @@ test('the address has the present host, and the stored password is sealed', asyn
   const user = newUser()
   const uri = await service().uriFor(user)
   const store = new DatabaseStore(mongo.db, mongo.client)
-  const moved = createDatabaseService({ store, box, mongoHost: 'db.example:27018', now: () => new Date() })
+  const moved = createDatabaseService({
+    store,
+    box,
+    mongoHost: 'a.example:27018,b.example:27018',
+    now: () => new Date(),
+  })
   expect(await moved.uriFor(user)).toMatch(
-    new RegExp(`^mongodb://fp_${user}:[^@]+@db\\.example:27018/fp_${user}\\?authSource=fp_${user}$`),
+    new RegExp(
+      `^mongodb://fp_${user}:[^@]+@a\\.example:27018,b\\.example:27018/fp_${user}\\?authSource=fp_${user}$`,
+    ),
   )
   const password = new URL(uri.replace('mongodb:', 'http:')).password
   expect(JSON.stringify(await mongo.db.collection('databases').find().toArray())).not.toContain(password)

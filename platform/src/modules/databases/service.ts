@@ -5,7 +5,7 @@ import type { DatabaseRecord, DatabaseStore } from './store.ts'
 export interface DatabaseServiceDeps {
   readonly store: DatabaseStore
   readonly box: SecretBox
-  /** `host:port` under which apps reach MongoDB. */
+  /** `host:port` under which apps reach MongoDB, or several with commas between. */
   readonly mongoHost: string
   /** More options of the URIs, e.g. `directConnection: 'true'`. */
   readonly mongoOptions?: Readonly<Record<string, string>>
@@ -41,12 +41,10 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
   return {
     async uriFor(userId) {
       const { name, password } = await ensure(userId)
-      const uri = new URL(`mongodb://${deps.mongoHost}/${name}`)
-      uri.searchParams.set('authSource', name)
-      for (const [option, value] of Object.entries(deps.mongoOptions ?? {}))
-        uri.searchParams.set(option, value)
+      const options = new URLSearchParams({ authSource: name, ...deps.mongoOptions })
       const login = `${encodeURIComponent(name)}:${encodeURIComponent(box.open(password, context(userId)))}`
-      return uri.href.replace('mongodb://', `mongodb://${login}@`)
+      // Not by `URL`, which knows one host only: a replica set has several.
+      return `mongodb://${login}@${deps.mongoHost}/${name}?${options}`
     },
   }
 }

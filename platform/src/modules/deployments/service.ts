@@ -87,7 +87,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     const [app, open] = await Promise.all([apps.findAny(appId), store.open([appId])])
     if (!app) return
     const inUse = open.map((deployment) => deployment.version)
-    await versions.prune(appId, [])
+    await versions.prune(appId, app.live ? [app.live.version, ...inUse] : inUse)
     await store.prune(appId, KEPT_DEPLOYMENTS)
   }
 

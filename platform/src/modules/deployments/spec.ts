@@ -5,6 +5,7 @@ import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.
 import { noSuchApp, type AppService } from '../apps/service.ts'
 import type { DatabaseService } from '../databases/service.ts'
 import { toRecord } from '../drafts/files.ts'
+import { deriveKey } from '../secrets/derive.ts'
 import type { VersionService } from '../versions/service.ts'
 
 /** Apps listen where the runner tells them; the number is for code that insists on one. */
@@ -14,6 +15,7 @@ export interface SpecDeps {
   readonly apps: AppService
   readonly versions: VersionService
   readonly databases: DatabaseService
+  readonly secretKey: Buffer
 }
 
 export interface Specs {
@@ -41,6 +43,8 @@ export function createSpecs(deps: SpecDeps): Specs {
         PLATFORM_MONGO_URI: await deps.databases.uriFor(ownerId),
         FP_APP_ID: target.appId,
         FP_VERSION: String(target.version),
+        // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
+        FP_SESSION_KEY: deriveKey(deps.secretKey, `session ${target.appId}`),
       },
       sequence: rest.sequence,
     }

@@ -66,7 +66,8 @@ export function createSwitch(deps: SwitchDeps) {
       const app = await apps.findAny(appId)
       if (!app) throw noSuchApp(appId)
       if (app.live && app.live.order > order) throw superseded()
-      // What is left: the environment changed while it started. It starts anew, with the present one.
+      if (app.envRevision < revision) throw new Error('the switch did not happen, for no known reason')
+      // The environment changed while it started. It starts anew, with the present one.
     }
   }
 

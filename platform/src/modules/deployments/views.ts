@@ -5,8 +5,8 @@ import type { AppService } from '../apps/service.ts'
 import { statusOf } from '../apps/status.ts'
 import type { AppDetailView, AppView, AppViews } from '../apps/ports.ts'
 import type { AppRecord } from '../apps/types.ts'
-import type { DraftService } from '../drafts/service.ts'
-import type { DraftSummary } from '../drafts/store.ts'
+import { toRecord } from '../drafts/files.ts'
+import type { DraftService, DraftSummary } from '../drafts/service.ts'
 import type { DeploymentService } from './service.ts'
 
 export interface ViewDeps {
@@ -52,7 +52,12 @@ export function createViews(deps: ViewDeps): AppViews {
         deployments.deploying([appId]),
       ])
       const env: EnvVar[] = apps.showEnv(app)
-      return { ...view(app, draft, deploying.has(appId)), draft, env }
+      const { files, revision, updatedAt } = draft
+      return {
+        ...view(app, draft, deploying.has(appId)),
+        draft: { files: toRecord(files), revision, updatedAt },
+        env,
+      }
     },
     list: async (ownerId, page) => views(await apps.list(ownerId, page)),
   }

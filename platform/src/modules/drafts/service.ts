@@ -5,6 +5,8 @@ import { checkFiles, type AppFile } from './files.ts'
 import { hashFiles } from './hash.ts'
 import type { DraftRecord, DraftStore, DraftSummary } from './store.ts'
 
+export type { DraftSummary }
+
 export interface DraftServiceDeps {
   readonly store: DraftStore
   readonly apps: AppService

@@ -59,7 +59,10 @@ describe('the users service', () => {
   it('does the same work for an unknown name as for a wrong password', async () => {
     const { service, state } = setUp()
     await service.signup(ADA, FROM)
-    const attempts = [['ada', 'wrong'], ['nobody', 'wrong']] as const // prettier-ignore
+    const attempts = [
+      ['ada', 'wrong'],
+      ['nobody', 'wrong'],
+    ] as const
     for (const [username, password] of attempts) {
       await expect(service.login({ username, password }, FROM)).rejects.toMatchObject({
         code: 'FP_BAD_CREDENTIALS',

@@ -2,11 +2,11 @@ import { ApiError } from '@fp/sdk/client'
 import type { AppDetail } from '@fp/sdk/wire'
 import { error } from '@sveltejs/kit'
 import { client } from '#lib/api/client.ts'
-import { session } from '#lib/state/session.svelte.ts'
+import type { PageLoad } from './$types'
 
-export async function load({ params }: { params: { id: string } }): Promise<{ app: AppDetail }> {
-  // The layout sends away who is not logged in; it loads beside this page, so wait for its answer.
-  await session.find()
+export const load: PageLoad = async ({ params, parent }): Promise<{ app: AppDetail }> => {
+  // The layout sends away who is not logged in; without waiting for it this page would ask beside it.
+  await parent()
   try {
     return { app: await client.apps.get(params.id) }
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { network } from './limiter.ts'
+import { network } from './network.ts'
 
 it.each([
   ['192.0.2.7', '192.0.2.7'],

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest'
+import { createOffload } from './offload.ts'
+
+it('finds what is wrong in Python files, off this process', async () => {
+  const offload = createOffload()
+  try {
+    await offload.warmUp()
+    const files = { 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n', 'b.py': 'def f(:\n  pass\n' }
+    const findings = await offload.validate(files)
+    expect(findings).toContainEqual(
+      expect.objectContaining({ file: 'b.py', rule: 'syntax-error', severity: 'error' }),
+    )
+    expect(await offload.validate({ 'app.py': files['app.py'] })).toEqual([])
+  } finally {
+    await offload.close()
+  }
+})

@@ -1,0 +1,53 @@
+import path from 'node:path'
+import { inRoot, inState, NODE } from './lib/paths.mjs'
+import { run } from './lib/run.mjs'
+import { main } from './lib/steps.mjs'
+import { runSuites, setUpForTests } from './lib/suites.mjs'
+import { Tally } from './lib/tally.mjs'
+
+const javascript = (file, ...args) => [NODE, [inRoot('node_modules', file), ...args]]
+const python = (module, ...args) => [
+  inState('venv-dev/bin/python'),
+  ['-m', module, ...args],
+  inRoot('runner'),
+]
+
+/** Name, command, arguments, folder. */
+const CHECKS = [
+  ['types', ...javascript('typescript/bin/tsc', '-p', 'tsconfig.json')],
+  ['console routes', NODE, [inRoot('node_modules/@sveltejs/kit/svelte-kit.js'), 'sync'], inRoot('console')],
+  [
+    'console types',
+    ...javascript('svelte-check/bin/svelte-check', '--tsconfig', './tsconfig.json', '--output', 'machine'),
+    inRoot('console'),
+  ],
+  ['lint', ...javascript('eslint/bin/eslint.js', '.', '--max-warnings=0')],
+  ['format', ...javascript('prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.')],
+  ['knip', ...javascript('knip/bin/knip.js')],
+  ['ruff check', ...python('ruff', 'check', '.')],
+  ['ruff format', ...python('ruff', 'format', '--check', '.')],
+  ['mypy', ...python('mypy')],
+]
+
+// npm run check [-- --static]: with --static the tests are left out.
+await main(async () => {
+  const isStatic = process.argv.includes('--static')
+  await setUpForTests({ browser: !isStatic })
+  const tally = new Tally()
+  for (const [name, command, args, cwd] of CHECKS) tally.add(await check(name, command, args, cwd))
+  if (!isStatic) await runSuites(tally)
+  console.log(`\n${tally.line}`)
+  process.exitCode = tally.failed > 0 ? 1 : 0
+})
+
+async function check(name, command, args, cwd) {
+  const begun = performance.now()
+  const env = { PATH: `${path.dirname(NODE)}:${process.env.PATH}` }
+  const failure = await run(command, args, { cwd, env }).then(
+    () => undefined,
+    (error) => error,
+  )
+  console.log(`  ${failure ? '✗' : '✓'} ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`)
+  if (failure) console.log(failure.output.trim().replace(/^/gm, '      '))
+  return failure ? { passed: 0, failed: 1 } : { passed: 1, failed: 0 }
+}

@@ -1,0 +1,25 @@
+import { consoleBuild } from './console.mjs'
+import { mongod } from './mongod.mjs'
+import { nodePackages } from './node-packages.mjs'
+import { inState } from './paths.mjs'
+import { pythonEnvironment } from './python.mjs'
+import { SetupError } from './run.mjs'
+import { step } from './steps.mjs'
+
+const OLDEST_NODE = 20
+
+/** Installs and builds what is missing or out of date; on two cores, the npm and the Python side at once. */
+export async function setUp() {
+  if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
+    throw new SetupError(`Node ${OLDEST_NODE} or newer is needed to begin with; this is ${process.version}.`)
+  }
+  let pipIsThere
+  const whenPython = new Promise((resolve) => (pipIsThere = resolve))
+  const python = step(
+    'Python packages',
+    pythonEnvironment('venv', 'runner/requirements.lock', { whenMade: () => pipIsThere() }),
+  )
+  const database = step('MongoDB', mongod(inState('venv/bin/python'), whenPython))
+  const web = step('npm packages', nodePackages()).then(() => step('Console', consoleBuild()))
+  await Promise.all([python, database, web])
+}
