@@ -1,8 +1,8 @@
 declare global {
   namespace App {
-    /** What `pushState` keeps of a page: nothing yet. */
-    interface PageState {
-      readonly _?: never
+    interface Error {
+      message: string
+      request_id?: string
     }
   }
 }

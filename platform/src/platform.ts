@@ -102,6 +102,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     serverFactory: behindFront,
     checks: {
       mongodb: async () => ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
+      runner: async () => apps.runtime.problem(),
     },
     registerModules: async (app) => registerRoutes(app, apps.services),
   })

@@ -1,6 +1,11 @@
 import type { Activator } from '@fp/scaler'
 import { scalerProxy, type TrustProxy } from '@fp/scaler/http'
-import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerFactory } from 'fastify'
+import Fastify, {
+  LogController,
+  type FastifyInstance,
+  type FastifyRequest,
+  type FastifyServerFactory,
+} from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
@@ -28,7 +33,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   const { activator, routes, appDomain, log } = deps
   const fastify = Fastify({
     serverFactory: deps.serverFactory,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY,
     genReqId: () => newId(),
     loggerInstance: log,

@@ -62,6 +62,9 @@ def build(etc: dict[str, bytes]) -> None:
     # Without this, every mount made here would spread to the host.
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
     _tmpfs(STAGE, "size=1m,nr_inodes=2k,mode=755")
+    # First, so that a Python that lies below /tmp is bound into it. `enter` gives it its size.
+    os.mkdir(f"{STAGE}/tmp")
+    _tmpfs(f"{STAGE}/tmp", f"size=1m,nr_inodes={_TMP_INODES},mode=1777")
     for name in _SYSTEM:
         _bind_system(name)
     for path in python_paths():
@@ -71,7 +74,7 @@ def build(etc: dict[str, bytes]) -> None:
             _bind(path)
     _write_etc(etc)
     _make_dev()
-    for name in ("proc", "tmp", "app"):
+    for name in ("proc", "app"):
         os.mkdir(f"{STAGE}/{name}", 0o755)
 
 
@@ -90,7 +93,7 @@ def enter(app_dir: str, tmp_bytes: int, uid: int, gid: int) -> None:
     target = STAGE + APP_DIR
     libc.mount(app_dir, target, None, _BIND)
     libc.restrict_mounts(target, _FIXED | libc.MS_RDONLY)
-    _tmpfs(f"{STAGE}/tmp", f"size={tmp_bytes},nr_inodes={_TMP_INODES},mode=1777")
+    libc.mount("none", f"{STAGE}/tmp", None, libc.MS_REMOUNT | _FIXED, f"size={tmp_bytes}")
     _tmpfs(f"{STAGE}/dev/shm", f"size={min(tmp_bytes, _SHM_BYTES)},nr_inodes=2k,mode=1777")
     for name, values in (("passwd", (uid, gid)), ("group", (gid,))):
         path = f"{STAGE}/etc/{name}"
@@ -100,7 +103,7 @@ def enter(app_dir: str, tmp_bytes: int, uid: int, gid: int) -> None:
             file.write(content)
     libc.pivot_root_here(STAGE)
     # The root alone, not what is mounted in it: /tmp stays writable.
-    libc.mount("none", "/", None, 0x20 | libc.MS_BIND | libc.MS_RDONLY | _FIXED)
+    libc.mount("none", "/", None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | _FIXED)
     os.chdir(APP_DIR)
 
 

@@ -27,6 +27,10 @@ export interface LocalRuntimeOptions {
 
 export interface LocalRuntime extends Runtime {
   readonly report: SandboxReport
+  /** Why no app can be started at the moment, if so. */
+  problem(): string | undefined
+  /** The zygote's; another one after it was replaced. */
+  pid(): number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -101,6 +105,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     signal.throwIfAborted()
     const id = newId('check')
     const start = await order(spec, id, { mode: 'check' })
+    signal.throwIfAborted()
     return new Promise((resolve, reject) => {
       let failure: AppFailureReport | undefined
       let loaded = false
@@ -126,6 +131,8 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   return {
     driver,
     report: zygote.report,
+    pid: () => zygote.pid,
+    problem: () => (zygote.up ? undefined : 'the runner is being restarted'),
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
     async remove(appId) {

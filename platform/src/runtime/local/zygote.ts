@@ -15,6 +15,10 @@ export interface ZygoteOptions {
 export interface Zygote {
   readonly report: SandboxReport
   readonly python: string
+  /** False while a zygote that died is being replaced. */
+  readonly up: boolean
+  /** The process that all apps of the moment descend from. */
+  readonly pid: number
   /** Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the zygote dies. */
   start(order: Extract<Order, { op: 'start' }>, onEvent: (event: InstanceEvent) => void): Promise<void>
   stop(id: string, graceMs: number): void
@@ -38,6 +42,8 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
   const { log } = options
   const listeners = new Map<string, (event: InstanceEvent) => void>()
   let closing = false
+  let up = true
+  let pid = 0
   let current: Promise<Running> = launch()
   const first = await current
 
@@ -61,6 +67,7 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
         failed = false
+        pid = event.pid
         resolve({ child, control, hello: event })
       })
       child.once('error', (error) =>
@@ -79,8 +86,12 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
     if (!closing) log.error({ code, signal }, 'the zygote has ended; starting another')
     for (const id of [...listeners.keys()]) deliver(orphaned(id))
     if (closing) return
+    up = false
     current = relaunch()
-    current.catch(() => undefined)
+    current.then(
+      () => (up = true),
+      () => undefined,
+    )
   }
 
   async function relaunch(): Promise<Running> {
@@ -109,6 +120,12 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
   return {
     report: first.hello.sandbox,
     python: first.hello.python,
+    get pid() {
+      return pid
+    },
+    get up() {
+      return up
+    },
     async start(order, onEvent) {
       if (closing) throw new Error('The runtime is shutting down.')
       await current

@@ -10,7 +10,8 @@ export const load: PageLoad = async ({ params, parent }): Promise<{ app: AppDeta
   try {
     return { app: await client.apps.get(params.id) }
   } catch (cause) {
-    if (cause instanceof ApiError) error(cause.status || 503, cause.message)
+    // A page that is not there is no failure; anything else goes to handleError as it is.
+    if (cause instanceof ApiError && cause.status === 404) error(404, cause.message)
     throw cause
   }
 }

@@ -1,0 +1,154 @@
+import { createActivator, DEFAULT_POLICY, type Activator } from '@fp/scaler'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { AppFailureReport, AppSpec } from '../runtime.ts'
+import { createLocalRuntime, type LocalRuntime } from './index.ts'
+
+const ROOT = resolve(import.meta.dirname, '../../../..')
+const APP = (answer: string): string => `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def answer() -> str:
+    return "${answer}"
+`
+
+let dataDir: string
+let runtime: LocalRuntime
+let activator: Activator
+const sources = new Map<string, string>()
+const crashes: [string, AppFailureReport][] = []
+const failures: string[] = []
+
+function spec(key: string): AppSpec {
+  const [appId = '', version] = key.split('.')
+  const source = sources.get(key)
+  if (source === undefined) throw new Error(`no files for ${key}`)
+  return {
+    key,
+    appId,
+    version: Number(version),
+    files: { 'app.py': source },
+    entrypoint: 'app.py',
+    env: { FP_APP_ID: appId },
+    sequence: 7,
+  }
+}
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'fp-local-'))
+  runtime = await createLocalRuntime({
+    dataDir,
+    python: join(ROOT, '.fp/venv/bin/python'),
+    runnerPath: join(ROOT, 'runner/src'),
+    allowUnsandboxed: false,
+    limits: { start_seconds: 5 },
+    specOf: async (key) => spec(key),
+    crashed: (key, failure) => void crashes.push([key, failure]),
+    log: pino({ level: 'silent' }),
+  })
+  activator = await createActivator({
+    driver: runtime.driver,
+    policy: () => DEFAULT_POLICY,
+    observer: { failed: (key, failure) => void failures.push(`${key} ${failure.code}`) },
+  })
+})
+afterAll(async () => {
+  await activator.close({ signal: AbortSignal.timeout(100) })
+  await runtime.close()
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+async function call(key: string): Promise<string> {
+  using lease = await activator.acquire(key)
+  return new Promise((done, fail) => {
+    const sent = request({ socketPath: lease.endpoint.url.pathname, path: '/', agent: false }, (response) => {
+      let text = ''
+      response
+        .setEncoding('utf8')
+        .on('data', (part: string) => (text += part))
+        .on('end', () => done(text))
+    })
+    sent.on('error', fail).end()
+  })
+}
+
+describe('the local runtime', () => {
+  test('wakes a target, puts it to sleep, and wakes it again as another process', async () => {
+    sources.set('one.1.0', APP('one'))
+    expect(await call('one.1.0')).toBe('"one"')
+    const first = await activator.acquire('one.1.0')
+    first.release()
+    expect(await activator.sleep('one.1.0')).toBe(true)
+    const second = await activator.acquire('one.1.0')
+    second.release()
+    expect(second.endpoint.id).not.toBe(first.endpoint.id)
+    expect(second.coldStart?.phases.map((phase) => phase.name)).toEqual([
+      'forked',
+      'sandboxed',
+      'imported',
+      'started',
+      'ready',
+    ])
+  })
+
+  test('fails at once, with the traceback, where the app cannot start', async () => {
+    sources.set('bad.1.0', 'import os\nos.environ["NOPE"]\n')
+    await expect(call('bad.1.0')).rejects.toMatchObject({
+      code: 'SCALER_TARGET_FAILED',
+      failure: {
+        code: 'FP_APP_IMPORT_FAILED',
+        details: { file: 'app.py', line: 2, traceback: expect.stringContaining('KeyError') as string },
+      },
+    })
+    expect(failures).toContain('bad.1.0 FP_APP_IMPORT_FAILED')
+  })
+
+  test('fails at once where its files cannot be had', async () => {
+    await expect(call('none.1.0')).rejects.toMatchObject({
+      code: 'SCALER_TARGET_FAILED',
+      failure: { message: 'no files for none.1.0' },
+    })
+  })
+
+  test('checks an app without serving it', async () => {
+    sources.set('two.1.0', APP('two'))
+    const signal = AbortSignal.timeout(20_000)
+    expect(await runtime.check(spec('two.1.0'), { signal })).toEqual({ ok: true })
+    sources.set('two.2.0', 'x = 1\n')
+    expect(await runtime.check(spec('two.2.0'), { signal })).toMatchObject({
+      ok: false,
+      failure: { code: 'FP_APP_NOT_FOUND_IN_CODE' },
+    })
+    sources.set('two.3.0', 'while True: pass\n')
+    const gone = new AbortController()
+    const checking = runtime.check(spec('two.3.0'), { signal: gone.signal })
+    gone.abort(new Error('not wanted any more'))
+    await expect(checking).rejects.toThrow('not wanted any more')
+  })
+
+  test('keeps what apps print, and forgets it with the app', async () => {
+    sources.set('talk.1.0', `print("hello from import")\n${APP('x')}`)
+    await call('talk.1.0')
+    await expect.poll(() => runtime.logs('talk', { lines: 10 })).toContain('hello from import')
+    await activator.retire('talk.1.0')
+    await runtime.remove('talk')
+    expect(await runtime.logs('talk', { lines: 10 })).toEqual([])
+    await expect(readFile(join(dataDir, 'apps/talk/v1/app.py'))).rejects.toThrow('ENOENT')
+  })
+
+  test('outlives the death of its zygote: the next request wakes the app anew', async () => {
+    sources.set('phoenix.1.0', APP('up'))
+    expect(await call('phoenix.1.0')).toBe('"up"')
+    process.kill(runtime.pid(), 'SIGKILL')
+    await expect.poll(() => activator.stats('phoenix.1.0')?.phase ?? 'asleep').toBe('asleep')
+    expect(await call('phoenix.1.0')).toBe('"up"')
+    expect(runtime.problem()).toBeUndefined()
+  })
+})
