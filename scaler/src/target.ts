@@ -1,11 +1,12 @@
+import { Alarm } from './alarm.ts'
 import { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
 import { ScalerError } from './errors.ts'
+import { LeaseBook } from './lease-book.ts'
 import type { Observer } from './observer.ts'
 import { EndpointSet } from './picker.ts'
 import type {
   AcquireOptions,
-  Endpoint,
   EndpointFault,
   Failure,
   Lease,
@@ -43,7 +44,6 @@ export class Target {
   readonly #endpoints = new EndpointSet()
   #phase: TargetPhase = 'asleep'
   #generation = 0
-  #leases = 0
   #retired = false
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
@@ -51,27 +51,25 @@ export class Target {
   /** Scale calls of one target never overlap: each waits for the one before. */
   #scaling: Promise<void> = Promise.resolve()
   #openScales = 0
-  #cancelReadiness: (() => void) | undefined
-  #cancelIdle: (() => void) | undefined
-  readonly #onDrained = new Set<() => void>()
+  readonly #leases = new LeaseBook(() => this.#rest())
+  readonly #readiness: Alarm
+  readonly #idle: Alarm
 
   constructor(key: TargetKey, context: TargetContext) {
     this.key = key
     this.#context = context
+    this.#readiness = new Alarm(context.clock)
+    this.#idle = new Alarm(context.clock)
     this.#breaker = new Breaker(() => {
       const policy = context.policy(key)
       return { depth: policy.queueDepth, bytes: policy.queueBytes }
     })
   }
 
-  get leases(): number {
-    return this.#leases
-  }
-
   stats(): TargetStats {
     return {
       phase: this.#phase,
-      inFlight: this.#leases,
+      inFlight: this.#leases.count,
       queued: this.#breaker.queued,
       endpoints: this.#endpoints.size,
       generation: this.#generation,
@@ -86,19 +84,23 @@ export class Target {
     const failure = this.#failure
     if (failure && this.#context.clock.now() < failure.until) throw failure.reason
 
-    this.#stopIdle()
+    this.#idle.stop()
     const began = this.#context.clock.now()
     const cold = this.#phase !== 'awake'
-    // Counted in the instant of the grant: a sleep, a retirement or a close in the same turn sees the lease.
     const place = this.#breaker.enter(options, () => {
-      this.#leases++
+      this.#leases.take()
       return this.#endpoints.pick(this.#concurrency())
     })
     if (this.#phase === 'asleep') this.#wake()
     else if (this.#phase === 'draining') this.#limitDrain()
     try {
       const { taken, leave } = await place
-      return this.#lease(taken, leave, cold ? this.#context.clock.now() - began : undefined)
+      const giveBack = (): void => {
+        taken.leave()
+        leave()
+      }
+      const waited = this.#context.clock.now() - began
+      return this.#leases.lease(taken.endpoint, giveBack, cold ? { waited, phases: this.#phases } : undefined)
     } catch (error) {
       const full = error instanceof ScalerError && error.code === 'SCALER_QUEUE_FULL'
       if (full) this.#context.observer.queueFull?.(this.key)
@@ -136,7 +138,7 @@ export class Target {
 
   /** Compare-and-swap on the generation: false when it is in use, or was woken anew meanwhile. */
   async sleep(generation = this.#generation): Promise<boolean> {
-    const mayNot = this.#generation !== generation || this.#leases > 0 || this.#breaker.queued > 0
+    const mayNot = this.#generation !== generation || this.#leases.count > 0 || this.#breaker.queued > 0
     if (mayNot || this.#phase === 'waking') return false
     if (this.#phase === 'awake') await this.#drain()
     return true
@@ -145,9 +147,9 @@ export class Target {
   /** See Activator.retire. */
   async retire(signal?: AbortSignal): Promise<void> {
     this.#retired = true
-    this.#stopIdle()
+    this.#idle.stop()
     this.#breaker.refuse(retired())
-    if (this.#leases > 0) await this.drained(signal)
+    await this.#leases.none(signal)
     if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain()
     // Retired twice, the later scale call ends it.
     if (this.#openScales === 0) this.#context.forget(this)
@@ -155,48 +157,15 @@ export class Target {
 
   /** Resolves once no lease is out, or the signal fires. */
   drained(signal?: AbortSignal): Promise<void> {
-    if (this.#leases === 0 || signal?.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#onDrained.delete(done)
-        signal?.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#onDrained.add(done)
-      signal?.addEventListener('abort', done, { once: true })
-    })
+    return this.#leases.none(signal)
   }
 
   /** Stops every timer and refuses all who wait; running replicas are left alone. */
   close(reason: Error): void {
     this.#retired = true
-    this.#stopIdle()
-    this.#stopReadiness()
+    this.#idle.stop()
+    this.#readiness.stop()
     this.#breaker.refuse(reason)
-  }
-
-  #lease(
-    picked: { endpoint: Endpoint; leave: () => void },
-    leave: () => void,
-    waited: number | undefined,
-  ): Lease {
-    let released = false
-    const release = (): void => {
-      if (released) return
-      released = true
-      picked.leave()
-      leave()
-      this.#leases--
-      if (this.#leases > 0) return
-      for (const done of [...this.#onDrained]) done()
-      this.#rest()
-    }
-    return {
-      endpoint: picked.endpoint,
-      ...(waited === undefined ? {} : { coldStart: { waited, phases: this.#phases } }),
-      release,
-      [Symbol.dispose]: release,
-    }
   }
 
   #wake(): void {
@@ -207,10 +176,7 @@ export class Target {
     this.#phases = []
     this.#wakeBegan = this.#context.clock.now()
     this.#context.observer.waking?.(this.key)
-    this.#stopReadiness()
-    this.#cancelReadiness = this.#context.clock.schedule(policy.readinessTimeout, () =>
-      this.#wakeTimedOut(generation),
-    )
+    this.#readiness.set(policy.readinessTimeout, () => this.#wakeTimedOut(generation))
     // Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave.
     this.#enqueueScale(() => this.#context.scaleUp(this.key, Math.max(1, policy.minReplicas))).catch(
       (error: Error) => {
@@ -225,7 +191,7 @@ export class Target {
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
     this.#failure = undefined
-    this.#stopReadiness()
+    this.#readiness.stop()
     if (wasWaking) {
       const waited = this.#context.clock.now() - this.#wakeBegan
       this.#context.observer.awake?.(this.key, { waited, phases: this.#phases })
@@ -237,7 +203,7 @@ export class Target {
 
   /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
   #lostAll(): void {
-    this.#stopIdle()
+    this.#idle.stop()
     this.#phase = 'asleep'
     this.#wakeOrForget()
   }
@@ -250,11 +216,9 @@ export class Target {
 
   /** A driver that hangs while it scales down must not hold the requests for the next generation for ever. */
   #limitDrain(): void {
+    if (this.#readiness.armed) return
     const { readinessTimeout } = this.#context.policy(this.key)
-    this.#cancelReadiness ??= this.#context.clock.schedule(readinessTimeout, () => {
-      this.#stopReadiness()
-      this.#breaker.refuse(this.#timedOut())
-    })
+    this.#readiness.set(readinessTimeout, () => this.#breaker.refuse(this.#timedOut()))
   }
 
   #timedOut(): ScalerError {
@@ -275,8 +239,8 @@ export class Target {
   }
 
   async #drain(): Promise<void> {
-    this.#stopIdle()
-    this.#stopReadiness()
+    this.#idle.stop()
+    this.#readiness.stop()
     const generation = ++this.#generation
     this.#phase = 'draining'
     this.#endpoints.dropAll()
@@ -288,7 +252,7 @@ export class Target {
       throw error
     }
     if (this.#generation !== generation) return
-    this.#stopReadiness()
+    this.#readiness.stop()
     this.#phase = 'asleep'
     if (!this.#failure) this.#context.observer.asleep?.(this.key)
     this.#wakeOrForget()
@@ -296,7 +260,7 @@ export class Target {
 
   /** The driver would not scale down: what it last reported still runs, and may fall idle again. */
   #undrain(): void {
-    this.#stopReadiness()
+    this.#readiness.stop()
     this.#phase = 'asleep'
     this.#endpoints.revive()
     this.#setCapacity()
@@ -331,24 +295,12 @@ export class Target {
   }
 
   #armIdle(): void {
-    const idle = this.#phase === 'awake' && this.#leases === 0 && this.#breaker.queued === 0 && !this.#retired
+    const idle =
+      this.#phase === 'awake' && this.#leases.count === 0 && this.#breaker.queued === 0 && !this.#retired
     const policy = this.#context.policy(this.key)
     if (!idle || policy.minReplicas > 0) return
-    this.#stopIdle()
     const generation = this.#generation
-    this.#cancelIdle = this.#context.clock.schedule(policy.idleTimeout, () => {
-      this.sleep(generation).catch(() => undefined)
-    })
-  }
-
-  #stopIdle(): void {
-    this.#cancelIdle?.()
-    this.#cancelIdle = undefined
-  }
-
-  #stopReadiness(): void {
-    this.#cancelReadiness?.()
-    this.#cancelReadiness = undefined
+    this.#idle.set(policy.idleTimeout, () => void this.sleep(generation).catch(() => undefined))
   }
 
   /** Those who waited for the end of a generation go to the next one. */
@@ -362,7 +314,7 @@ export class Target {
    * driver still reports endpoints of the last generation: its successor would know nothing of either.
    */
   #forgetIfUnused(): void {
-    const wanted = this.#leases > 0 || this.#breaker.queued > 0
+    const wanted = this.#leases.count > 0 || this.#breaker.queued > 0
     const owed = this.#openScales > 0 || this.#endpoints.lingering
     if (!this.#failure && !wanted && !owed) this.#context.forget(this)
   }

@@ -1,0 +1,55 @@
+import type { Endpoint, Lease, Phase } from './types.ts'
+
+/** The leases of one target that are out, and those who wait until none is. */
+export class LeaseBook {
+  readonly #onNone: () => void
+  readonly #waiting = new Set<() => void>()
+  #count = 0
+
+  /** `onNone` is called each time the last lease has come back. */
+  constructor(onNone: () => void) {
+    this.#onNone = onNone
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** In the instant of the grant: a sleep, a retirement or a close in the same turn sees the lease. */
+  take(): void {
+    this.#count++
+  }
+
+  /** The lease for a place that was taken; `leave` gives back what it holds. */
+  lease(
+    endpoint: Endpoint,
+    leave: () => void,
+    coldStart?: { waited: number; phases: readonly Phase[] },
+  ): Lease {
+    let released = false
+    const release = (): void => {
+      if (released) return
+      released = true
+      leave()
+      this.#count--
+      if (this.#count > 0) return
+      for (const done of [...this.#waiting]) done()
+      this.#onNone()
+    }
+    return { endpoint, ...(coldStart ? { coldStart } : {}), release, [Symbol.dispose]: release }
+  }
+
+  /** Resolves once no lease is out, or the signal fires. */
+  none(signal?: AbortSignal): Promise<void> {
+    if (this.#count === 0 || signal?.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.add(done)
+      signal?.addEventListener('abort', done, { once: true })
+    })
+  }
+}
