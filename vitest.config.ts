@@ -12,7 +12,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['{scaler,sdk,platform}/**/*.test.ts'],
+          include: ['{scaler,sdk,platform,console}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.integration.test.ts'],
         },
       },

@@ -1,62 +1,74 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import autocannon from 'autocannon'
 import type { PlatformUnderTest } from '../e2e/harness/platform.ts'
 import type { TestUser } from '../e2e/harness/user.ts'
-import { FILE_LIMITS } from '@fp/sdk/wire'
-import { setTimeout as wait } from 'node:timers/promises'
 import { ms, percentile, ratio, row, section, timedGet, TRIVIAL_APP } from './lib.ts'
 
-const LOGINS = 20
-/** Requests a second of the warm app: a steady trickle, so that what is seen is delay and not saturation. */
-const INTERVAL = 10
+const SECONDS = 8
+const CONNECTIONS = 16
+/** Between two requests of a lone visitor, ms. */
+const INTERVAL = 5
 
-/** Whether slow work reaches the front door: a warm app's p99 while drafts are validated and passwords hashed. */
+interface Target {
+  readonly port: number
+  readonly host: string
+}
+
+/**
+ * Whether slow work reaches the front door: a warm app's p99 while the largest drafts are validated one after the other
+ * and 20 logins a second are hashed. Once under steady load, and once for a lone visitor, whose quiet value is mostly
+ * what the kernel takes to switch processes.
+ */
 export async function benchIsolation(platform: PlatformUnderTest, user: TestUser): Promise<void> {
-  section('A warm app while the largest drafts are validated and 20 logins are hashed')
+  section('A warm app while the largest drafts are validated and 20 logins a second hashed')
   const app = await user.liveApp({ code: TRIVIAL_APP }, 'bench isolation')
   const target = { port: platform.port, host: `app-${app.app_id}.localhost:${platform.port}` }
-  const files = largestDraft()
-  await user.must('POST', '/validate', { files })
+  await timedGet(target)
+  await disturb(platform, user, 1)
 
-  const quiet = await trickle(target, wait(5_000))
-  const work = Promise.all([
-    ...Array.from({ length: LOGINS }, () => login(platform, user.username)),
-    (async () => {
-      for (let n = 0; n < 5; n++) await user.must('POST', '/validate', { files })
-    })(),
-  ])
-  const busy = await trickle(target, work)
-  row('', 'p50', 'p99', 'requests')
-  row('quiet', ms(percentile(quiet, 50)), ms(percentile(quiet, 99)), String(quiet.length))
-  row('busy', ms(percentile(busy, 50)), ms(percentile(busy, 99)), String(busy.length))
-  row('busy p99, of quiet (goal: 2 or less)', ratio(percentile(busy, 99) / percentile(quiet, 99)))
-}
-
-async function trickle(target: { port: number; host: string }, until: Promise<unknown>): Promise<number[]> {
-  const took: number[] = []
-  let done = false
-  const end = until.finally(() => (done = true))
-  while (!done) {
-    took.push(await timedGet(target))
-    await wait(INTERVAL)
+  row('', 'quiet p99', 'busy p99', 'busy/quiet')
+  for (const [name, measure] of [
+    [`${CONNECTIONS} connections (goal: 2 or less)`, steady],
+    ['a lone visitor', lone],
+  ] as const) {
+    await measure(target, 1)
+    const quiet = await measure(target, SECONDS)
+    const [busy, work] = await Promise.all([measure(target, SECONDS), disturb(platform, user, SECONDS)])
+    row(name, ms(quiet), ms(busy), ratio(busy / quiet))
+    row(`  with ${work.validations} validations and ${work.logins} logins`)
   }
-  await end
-  return took
 }
 
-async function login(platform: PlatformUnderTest, username: string): Promise<void> {
-  await fetch(`${platform.url}/api/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ username, password: 'correct horse battery' }),
-  }).then((response) => response.arrayBuffer())
+async function steady({ port, host }: Target, seconds: number): Promise<number> {
+  const result = await autocannon({
+    url: `http://127.0.0.1:${port}/`,
+    connections: CONNECTIONS,
+    duration: seconds,
+    headers: { host },
+  })
+  if (result.non2xx > 0 || result.errors > 0)
+    throw new Error(`${result.non2xx} non-2xx, ${result.errors} errors`)
+  return result.latency.p99
 }
 
-/** As many and as large files as are allowed. */
-function largestDraft(): Record<string, string> {
-  const each = Math.floor(FILE_LIMITS.maxTotalBytes / FILE_LIMITS.maxFiles) - 200
-  const line = (n: number): string => `def function_${n}(value: int) -> int:\n    return value + ${n}\n\n\n`
-  let body = ''
-  for (let n = 0; body.length < each; n++) body += line(n)
-  const files: Record<string, string> = { 'app.py': TRIVIAL_APP }
-  for (let n = 1; n < FILE_LIMITS.maxFiles; n++) files[`module_${n}.py`] = body.slice(0, each)
-  return files
+async function lone(target: Target, seconds: number): Promise<number> {
+  const took: number[] = []
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await wait(INTERVAL))
+    took.push(await timedGet(target))
+  return percentile(took, 99)
+}
+
+/** In a process of its own, so that only the platform shares its work. */
+async function disturb(
+  platform: PlatformUnderTest,
+  user: TestUser,
+  seconds: number,
+): Promise<{ validations: number; logins: number }> {
+  const script = join(import.meta.dirname, 'isolation-load.ts')
+  const args = ['--conditions=@fp/source', script, platform.url, user.token, user.username, String(seconds)]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return JSON.parse(stdout) as { validations: number; logins: number }
 }

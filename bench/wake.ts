@@ -10,6 +10,8 @@ import { ms, percentile, ratio, row, section, timedGet, TRIVIAL_APP } from './li
 
 const WAKES = 50
 const SPAWNS = 15
+/** What an app sleeps at least before it is woken, ms: its old process has ended by then, as it has in any real sleep. */
+const SLEEP = 250
 
 /** What a wake costs, against what everybody else does: start a server and poll its port. */
 export async function benchWake(platform: PlatformUnderTest, user: TestUser): Promise<void> {
@@ -22,6 +24,7 @@ export async function benchWake(platform: PlatformUnderTest, user: TestUser): Pr
   const wakes: number[] = []
   for (let i = 0; i < WAKES; i++) {
     await user.sleep(app.app_id)
+    await wait(SLEEP)
     wakes.push(await timedGet(target))
   }
   const spawns: number[] = []

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { getCompileCacheDir } from 'node:module'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import PQueue from 'p-queue'
 import { FpError } from '../errors.ts'
@@ -55,7 +56,12 @@ export class Lane {
       })
     }
     // The signal takes a waiting job out of the queue; one that runs is finished, as its process cannot be told to stop.
-    const output = await this.#queue.add(() => this.#send(job, input), signal ? { signal } : {})
+    const work = async (): Promise<unknown> => {
+      // Parsing the request was one long step and handing it over is another: others get their turn between them.
+      await setImmediate()
+      return this.#send(job, input)
+    }
+    const output = await this.#queue.add(work, signal ? { signal } : {})
     return output as Jobs[N]['output']
   }
 
@@ -95,6 +101,8 @@ export class Lane {
       // User code passes through here; nothing of the platform's environment need.
       env: { NODE_COMPILE_CACHE: getCompileCacheDir() ?? '' },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // Copies long strings as they are; JSON would escape half a megabyte on the front door's event loop.
+      serialization: 'advanced',
     })
     this.#child = child
     child.on('message', (result: ResultMessage) => {

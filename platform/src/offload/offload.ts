@@ -23,7 +23,7 @@ const PASSWORD_TIMEOUT = 10_000
 export function createOffload(options: { script?: URL; validationTimeout?: number } = {}): Offload {
   const script = options.script && { script: options.script }
   const validationTimeout = options.validationTimeout ?? VALIDATION_TIMEOUT
-  const passwords = new Lane({ concurrency: 2, depth: 200, timeout: PASSWORD_TIMEOUT, ...script })
+  const passwords = new Lane({ concurrency: 1, depth: 200, timeout: PASSWORD_TIMEOUT, ...script })
   const validator = new Lane({ concurrency: 1, depth: 50, timeout: validationTimeout, ...script })
   return {
     hash: (password) => passwords.run('hash', { password }),

@@ -53,10 +53,13 @@ export function createSpecs(deps: SpecDeps): Specs {
   return {
     async specOf(key) {
       const target = parseTargetKey(key)
+      // Both at once: someone waits for this wake.
+      const version = deps.versions.load(target.appId, target.version)
+      version.catch(() => undefined)
       const app = await deps.apps.findAny(target.appId)
       if (!app) throw noSuchApp(target.appId)
-      const { files } = await deps.versions.load(target.appId, target.version)
       const { sequence, ownerId } = app
+      const { files } = await version
       return spec(target, ownerId, { files: toRecord(files), env: deps.apps.openEnv(app), sequence })
     },
     trial: (userId, id, files) =>

@@ -1,11 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { LoginBody, SignupBody } from '@fp/sdk/wire'
+import PQueue from 'p-queue'
 import { FpError } from '../../errors.ts'
 import { newId } from '../../ids.ts'
 import type { Limiter } from './limiter.ts'
 import type { SessionStore } from './session-store.ts'
 import type { UserStore } from './store.ts'
 import type { SessionUser, User } from './user.ts'
+
+/** Sign-ups and log-ins worked on at once. More would not be faster, and a burst of them would hold up the event loop. */
+const AT_ONCE = 2
+/** Sign-ups and log-ins that may wait; more are told to come back. */
+const MAX_WAITING = 200
 
 const DAY = 24 * 60 * 60 * 1000
 /** A session ends when it has not been used for this long. */
@@ -52,6 +58,7 @@ export interface UsersDeps {
 export function createUsersService(deps: UsersDeps): UsersService {
   const { users, sessions, limiter, passwords } = deps
   const now = deps.now ?? Date.now
+  const desk = new PQueue({ concurrency: AT_ONCE })
 
   async function openSession(user: User): Promise<{ user: User; token: string }> {
     const token = `fp_${randomBytes(32).toString('base64url')}`
@@ -63,61 +70,75 @@ export function createUsersService(deps: UsersDeps): UsersService {
     return { user, token }
   }
 
-  return {
-    async ensureIndexes() {
-      await Promise.all([users.ensureIndexes(), sessions.ensureIndexes()])
-    },
+  async function queued<T>(work: () => Promise<T>): Promise<T> {
+    if (desk.size < MAX_WAITING) return desk.add(work)
+    throw new FpError(
+      'FP_UNAVAILABLE',
+      'Too many people are logging in at once. Try again in a few seconds.',
+      {
+        headers: { 'retry-after': '2' },
+      },
+    )
+  }
 
-    async signup(input, { address }) {
-      // The first account can always be made: a closed installation needs its admin.
-      let first = await users.isEmpty()
-      if (deps.signup === 'closed' && !first) {
+  const signup: UsersService['signup'] = async (input, { address }) => {
+    // The first account can always be made: a closed installation needs its admin.
+    let first = await users.isEmpty()
+    if (deps.signup === 'closed' && !first) {
+      throw new FpError(
+        'FP_FORBIDDEN',
+        'Sign-up is closed on this installation. Ask its admin for an account.',
+      )
+    }
+    await limiter.signup(address)
+    const passwordHash = await passwords.hash(input.password)
+    for (;;) {
+      const user: User = {
+        userId: newId('u'),
+        username: input.username,
+        email: input.email,
+        role: first ? 'admin' : 'user',
+        createdAt: new Date(now()),
+      }
+      const result = await users.insert({ ...user, passwordHash }, { first })
+      if (result === 'inserted') return openSession(user)
+      if (result === 'username-taken') {
+        throw new FpError(
+          'FP_USERNAME_TAKEN',
+          `The user name ${input.username} is taken. Choose another one.`,
+        )
+      }
+      if (result === 'email-taken') {
+        throw new FpError('FP_EMAIL_TAKEN', 'There is an account with this e-mail address. Log in instead.')
+      }
+      if (deps.signup === 'closed') {
         throw new FpError(
           'FP_FORBIDDEN',
           'Sign-up is closed on this installation. Ask its admin for an account.',
         )
       }
-      await limiter.signup(address)
-      const passwordHash = await passwords.hash(input.password)
-      for (;;) {
-        const user: User = {
-          userId: newId('u'),
-          username: input.username,
-          email: input.email,
-          role: first ? 'admin' : 'user',
-          createdAt: new Date(now()),
-        }
-        const result = await users.insert({ ...user, passwordHash }, { first })
-        if (result === 'inserted') return openSession(user)
-        if (result === 'username-taken') {
-          throw new FpError(
-            'FP_USERNAME_TAKEN',
-            `The user name ${input.username} is taken. Choose another one.`,
-          )
-        }
-        if (result === 'email-taken') {
-          throw new FpError('FP_EMAIL_TAKEN', 'There is an account with this e-mail address. Log in instead.')
-        }
-        if (deps.signup === 'closed') {
-          throw new FpError(
-            'FP_FORBIDDEN',
-            'Sign-up is closed on this installation. Ask its admin for an account.',
-          )
-        }
-        first = false
-      }
+      first = false
+    }
+  }
+
+  const login: UsersService['login'] = async (input, { address }) => {
+    const attempt = await limiter.login(input.username, address)
+    const found = await users.findForLogin(input.username)
+    const valid = await passwords.verify(found?.passwordHash ?? NOBODY_HASH, input.password)
+    if (!found || !valid) {
+      throw new FpError('FP_BAD_CREDENTIALS', 'The name or the password is wrong.')
+    }
+    await attempt.succeeded()
+    return openSession(found.user)
+  }
+
+  return {
+    async ensureIndexes() {
+      await Promise.all([users.ensureIndexes(), sessions.ensureIndexes()])
     },
 
-    async login(input, { address }) {
-      const attempt = await limiter.login(input.username, address)
-      const found = await users.findForLogin(input.username)
-      const valid = await passwords.verify(found?.passwordHash ?? NOBODY_HASH, input.password)
-      if (!found || !valid) {
-        throw new FpError('FP_BAD_CREDENTIALS', 'The name or the password is wrong.')
-      }
-      await attempt.succeeded()
-      return openSession(found.user)
-    },
+    signup: (input, from) => queued(() => signup(input, from)),
+    login: (input, from) => queued(() => login(input, from)),
 
     logout: (sessionId) => sessions.remove(sessionId),
 
