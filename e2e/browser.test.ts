@@ -15,7 +15,14 @@ beforeAll(async () => {
   platform = await startPlatform()
   browser = await chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   })
 })
 afterAll(async () => {
@@ -29,7 +36,8 @@ async function openPage(): Promise<{ page: Page; problems: string[] }> {
   const problems: string[] = []
   page.on('pageerror', (error) => problems.push(error.message))
   page.on('console', (message) => {
-    if (message.type() === 'error' && /Content Security Policy|Uncaught/.test(message.text())) problems.push(message.text())
+    if (message.type() === 'error' && /Content Security Policy|Uncaught/.test(message.text()))
+      problems.push(message.text())
   })
   return { page, problems }
 }
@@ -69,13 +77,20 @@ test('from sign-up to the app’s own answer, and time to first request', async 
   await page.waitForURL(/\/apps\/[0-9a-z]+/)
   await page.getByTestId('editor').locator('.view-lines').waitFor()
   await page.getByTestId('deploy-button').click()
-  await page.locator('[data-testid="deploy-outcome"][data-outcome="ready"], [data-testid="status-pill"][data-status="running"]').first().waitFor()
+  await page
+    .locator(
+      '[data-testid="deploy-outcome"][data-outcome="ready"], [data-testid="status-pill"][data-status="running"]',
+    )
+    .first()
+    .waitFor()
   const url = await page.getByTestId('app-url').first().textContent()
   expect(url).toMatch(/^(http:\/\/)?app-[0-9a-z]+\.localhost:\d+/)
   const visit = await browser.newPage()
   const answer = await visit.goto(url!.startsWith('http') ? url! : `http://${url!}`)
   expect(answer?.status()).toBe(200)
-  console.log(`time to first request: ${((performance.now() - began) / 1000).toFixed(1)} s from the sign-up page to the app's answer`)
+  console.log(
+    `time to first request: ${((performance.now() - began) / 1000).toFixed(1)} s from the sign-up page to the app's answer`,
+  )
   await page.screenshot({ path: join(SHOTS, 'editor.png') })
   await visit.close()
   expect(problems).toEqual([])
@@ -90,7 +105,10 @@ test('edit, see an error on its line, mend it, deploy by keyboard, sleep and wak
   await type(page, `${CODE}\n\ndef broken(:\n    pass\n`)
   await page.getByTestId('problem-item').first().waitFor()
   await page.keyboard.press('Control+Enter')
-  await page.locator('[data-testid="problem-item"]', { hasText: /app\.py|11/ }).first().waitFor()
+  await page
+    .locator('[data-testid="problem-item"]', { hasText: /app\.py|11/ })
+    .first()
+    .waitFor()
   await page.screenshot({ path: join(SHOTS, 'problem.png') })
 
   await type(page, CODE)

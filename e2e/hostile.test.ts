@@ -9,7 +9,10 @@ let user: TestUser
 let neighbour: { id: string }
 beforeAll(async () => {
   platform = await startPlatform({
-    env: { FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource' },
+    env: {
+      FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource',
+      FP_RESPONSE_TIMEOUT_S: '5',
+    },
   })
   user = await TestUser.signUp(platform, 'mallory')
   const ada = await TestUser.signUp(platform, 'ada')
@@ -191,6 +194,16 @@ describe('an app that', () => {
         (await user.must<{ lines: string[] }>('GET', `/apps/${id}/logs?lines=100`)).lines.join('\n'),
       )
       .toMatch(/File "(\/app\/)?app\.py", line 8, in fail[\s\S]*KeyError: 'missing'/)
+  })
+
+  test('never answers gets its visitor a 504, and holds up nobody else', async () => {
+    const id = await deployed(
+      'import asyncio\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\nasync def hang() -> None:\n    await asyncio.Event().wait()\n\n\n@app.get("/alive")\nasync def alive() -> str:\n    return "yes"\n',
+    )
+    const hanging = user.call(id, '/')
+    expect((await user.call(id, '/alive')).text).toBe('"yes"')
+    const answer = await hanging
+    expect([answer.status, (answer.json() as { code: string }).code]).toEqual([504, 'FP_APP_TIMEOUT'])
   })
 
   test('never ends its import fails its deploy in bounded time', async () => {

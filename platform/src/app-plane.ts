@@ -96,6 +96,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       routes,
       appDomain: config.appDomain,
       trustProxy: trusts(config.trustProxy),
+      responseTimeout: config.responseTimeout,
       serverFactory: behindFront,
       log: logger,
     }),

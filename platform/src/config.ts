@@ -25,6 +25,8 @@ export interface Config {
   readonly python: string
   /** Milliseconds without a request until an app sleeps, where the app sets none. */
   readonly idleTimeout: number
+  /** Milliseconds an awake app may take until its response begins; its visitor then gets 504. */
+  readonly responseTimeout: number
   /** Top-level modules apps may import besides the default allow-list. */
   readonly allowedImports: readonly string[]
   readonly consoleDir: string
@@ -97,6 +99,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
     python: file('FP_PYTHON', '.fp/venv/bin/python'),
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
+    responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
     consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
@@ -120,6 +123,7 @@ const NAMES = [
   'FP_ALLOW_UNSANDBOXED',
   'FP_PYTHON',
   'FP_IDLE_TIMEOUT_S',
+  'FP_RESPONSE_TIMEOUT_S',
   'FP_ALLOWED_IMPORTS',
   'FP_CONSOLE_DIR',
   'FP_SIGNUP',

@@ -44,6 +44,7 @@ export const SETTINGS = {
   port: integer(0, 65_535, 'a port'),
   count: integer(1, 1_000_000, 'a whole number'),
   idleTimeout: integer(5, 86_400, 'seconds'),
+  responseTimeout: integer(1, 86_400, 'seconds'),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   logFormat: oneOf('auto', 'pretty', 'json'),
   signup: oneOf('open', 'closed'),

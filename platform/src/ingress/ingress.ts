@@ -21,6 +21,8 @@ export interface IngressDeps {
   readonly routes: RouteTable
   readonly appDomain: string
   readonly trustProxy: TrustProxy
+  /** ms until an app's response must begin. */
+  readonly responseTimeout: number
   readonly serverFactory: FastifyServerFactory
   readonly log: Logger
 }
@@ -33,7 +35,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   const { activator, routes, appDomain, log } = deps
   const fastify = Fastify({
     serverFactory: deps.serverFactory,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     bodyLimit: MAX_BODY,
     genReqId: () => newId(),
     loggerInstance: log,
@@ -77,6 +79,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     loadingPage,
     refuseUpgrade,
     trustProxy: deps.trustProxy,
+    responseTimeout: deps.responseTimeout,
   })
   await fastify.ready()
   return fastify
