@@ -67,7 +67,7 @@ export function page(title: string, body: string, script?: { nonce: string; text
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(title)}</title><style>
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{margin:0;min-height:100vh;display:grid;place-items:center;background:light-dark(#fafafa,#101014);color:light-dark(#18181b,#e4e4e7)}
 main{padding:2rem;max-width:28rem;text-align:center}h1{font-size:1.25rem;font-weight:600;margin:0 0 .5rem}p{margin:.25rem 0}.id{color:light-dark(#71717a,#a1a1aa);font-size:.8rem;margin-top:1.25rem}code{font-family:ui-monospace,monospace}
-.moon{font-size:2rem;display:inline-block;animation:breathe 2s ease-in-out infinite}ol{list-style:none;padding:0;margin:1.25rem auto 0;width:14rem;text-align:left;font-size:.9rem}li{display:flex;justify-content:space-between;color:light-dark(#71717a,#a1a1aa)}li span{font-variant-numeric:tabular-nums}
+.moon{font-size:2rem;color:light-dark(#b45309,#fbbf24);display:inline-block;animation:breathe 2s ease-in-out infinite}ol{list-style:none;padding:0;margin:1.25rem auto 0;width:14rem;text-align:left;font-size:.9rem}li{display:flex;justify-content:space-between;color:light-dark(#71717a,#a1a1aa)}li span{font-variant-numeric:tabular-nums}
 @keyframes breathe{50%{opacity:.45}}@media(prefers-reduced-motion:reduce){.moon{animation:none}}</style></head><body><main>${body}</main>${code}</body></html>`
 }
 

@@ -12,6 +12,8 @@ interface SchemaError {
   readonly instancePath?: string
   readonly params?: Record<string, unknown>
   readonly message?: string
+  /** The schema's own words for what its pattern allows, said after "must be". */
+  readonly pattern?: string | undefined
 }
 
 /**
@@ -20,13 +22,27 @@ interface SchemaError {
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const validator = Compile(schema)
+  const patterns = patternsIn(schema)
   const isText = httpPart === 'querystring' || httpPart === 'params'
   return (data: unknown) => {
     const filled = validator.Default(data)
     const value = isText ? validator.Convert(filled) : filled
     if (validator.Check(value)) return { value }
-    return { error: validator.Errors(value) as unknown as Error }
+    const errors = (validator.Errors(value) as SchemaError[]).map((error) => ({
+      ...error,
+      pattern: patterns.get(String(error.params?.['pattern'])),
+    }))
+    return { error: errors as unknown as Error }
   }
+}
+
+/** Each pattern of the schema with its description: nobody should have to read a regular expression. */
+function patternsIn(schema: unknown, found = new Map<string, string>()): Map<string, string> {
+  if (schema === null || typeof schema !== 'object') return found
+  const { pattern, description } = schema as { pattern?: unknown; description?: unknown }
+  if (typeof pattern === 'string' && typeof description === 'string') found.set(pattern, description)
+  for (const inner of Object.values(schema)) patternsIn(inner, found)
+  return found
 }
 
 /** One detail for each field that is wrong, in words. */
@@ -69,7 +85,11 @@ function explain(error: SchemaError): { field: string; message: string }[] {
   // What `additionalProperties: false` says of each name it does not know.
   if (keyword === 'boolean') return [{ field, message: 'is not known here' }]
   if (keyword === 'format') return [{ field, message: `must be a valid ${String(params['format'])}` }]
-  if (keyword === 'pattern') return [{ field, message: `must match ${String(params['pattern'])}` }]
+  if (keyword === 'pattern') {
+    return [
+      { field, message: `must be ${error.pattern ?? `text that matches ${String(params['pattern'])}`}` },
+    ]
+  }
   return [{ field, message: error.message ?? 'is wrong' }]
 }
 

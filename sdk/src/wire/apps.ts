@@ -76,7 +76,12 @@ export type Draft = Type.Static<typeof Draft>
 export const AppDetail = Type.Intersect([App, Type.Object({ draft: Draft, env_vars: Type.Array(EnvVar) })])
 export type AppDetail = Type.Static<typeof AppDetail>
 
-export const AppName = Type.String({ minLength: 1, maxLength: 80, pattern: '\\S' })
+export const AppName = Type.String({
+  minLength: 1,
+  maxLength: 80,
+  pattern: '\\S',
+  description: 'a name with at least one visible character',
+})
 export const IdleTimeout = Type.Integer({ minimum: 5, maximum: 86_400 })
 
 /** One of `files`, `code` (the text of app.py) or `template_id`. */
@@ -120,7 +125,7 @@ export const ProxyBody = Type.Object(
     method: Type.Union(
       ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'].map((m) => Type.Literal(m)),
     ) as unknown as Type.TUnsafe<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS'>,
-    path: Type.String({ pattern: '^/', maxLength: 8192 }),
+    path: Type.String({ pattern: '^/', maxLength: 8192, description: 'a path that begins with /' }),
     headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 8192 }))),
     body: Type.Optional(Type.String()),
   },

@@ -16,7 +16,7 @@ export const SignupBody = Type.Object(
       minLength: 3,
       maxLength: 32,
       pattern: '^[a-z][a-z0-9_-]*$',
-      description: 'Lower-case letters, digits, - and _; starts with a letter.',
+      description: 'lower-case letters, digits, - and _, beginning with a letter',
     }),
     email: Type.String({ format: 'email', maxLength: 254 }),
     password: Type.String({ minLength: 8, maxLength: 256 }),

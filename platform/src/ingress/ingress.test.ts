@@ -1,0 +1,102 @@
+import { DEFAULT_POLICY, ScalerError } from '@fp/scaler'
+import { describe, expect, test, vi } from 'vitest'
+import { createEvents } from '../events.ts'
+import { errorPage, publicError } from './failures.ts'
+import { FpError } from '../errors.ts'
+import { appIdOf } from './host.ts'
+import { createRouteTable, type Route } from './routes.ts'
+import { trusts } from './trust.ts'
+
+describe('the app that a host names', () => {
+  test.each([
+    ['app-abc1.localhost:8080', 'localhost:8080', 'abc1'],
+    ['APP-ABC1.LocalHost', 'localhost:8080', 'abc1'],
+    ['app-abc1.apps.example.com', 'apps.example.com', 'abc1'],
+    ['app-abc1.localhost.', 'localhost:8080', 'abc1'],
+    ['localhost:8080', 'localhost:8080', undefined],
+    ['app-.localhost', 'localhost', undefined],
+    ['app-a.b.localhost', 'localhost', undefined],
+    ['app-abc1.localhost.evil.com', 'localhost', undefined],
+    ['xapp-abc1.localhost', 'localhost', undefined],
+    ['app-abc_1.localhost', 'localhost', undefined],
+    [undefined, 'localhost', undefined],
+  ])('%s under %s is %s', (host, domain, id) => {
+    expect(appIdOf(host, domain)).toBe(id)
+  })
+})
+
+describe('the route table', () => {
+  const route = (key: string | null, idleTimeout = 1000): Route => ({ appId: 'a', key, idleTimeout })
+
+  test('asks once, and anew after news of a switch', async () => {
+    const events = createEvents()
+    const lookup = vi.fn(async () => route('a.1.0'))
+    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    expect([await table.keyOf('a'), await table.keyOf('a')]).toEqual(['a.1.0', 'a.1.0'])
+    expect(lookup).toHaveBeenCalledTimes(1)
+    lookup.mockResolvedValue(route('a.2.1'))
+    events.emit('app.routed', { appId: 'a' })
+    expect(await table.keyOf('a')).toBe('a.2.1')
+  })
+
+  test('does not believe a lookup that was overtaken by a switch', async () => {
+    const events = createEvents()
+    let answer = (_: Route): void => undefined
+    const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
+    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    const asked = table.keyOf('a')
+    const stale = answer
+    events.emit('app.routed', { appId: 'a' })
+    stale(route('a.1.0'))
+    await vi.waitFor(() => expect(lookup).toHaveBeenCalledTimes(2))
+    answer(route('a.2.0'))
+    expect(await asked).toBe('a.2.0')
+  })
+
+  test('keeps no memory of apps that are not there, and uses each app’s idle timeout', async () => {
+    const events = createEvents()
+    const lookup = vi.fn(async (): Promise<Route | undefined> => undefined)
+    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    await expect(table.keyOf('a')).rejects.toMatchObject({ code: 'FP_APP_NOT_FOUND' })
+    expect(table.policyOf('a.1.0')).toEqual({ ...DEFAULT_POLICY, idleTimeout: 5 })
+    lookup.mockResolvedValue(route('a.1.0', 7000))
+    expect(await table.keyOf('a')).toBe('a.1.0')
+    expect(table.policyOf('a.1.0').idleTimeout).toBe(7000)
+    events.emit('app.deleted', { appId: 'a' })
+    expect(table.policyOf('a.1.0').idleTimeout).toBe(5)
+  })
+})
+
+describe('what a visitor is told', () => {
+  test('never holds the app’s own words', () => {
+    const failure = {
+      code: 'FP_APP_IMPORT_FAILED',
+      message: "KeyError: 'secret'",
+      details: { traceback: 'secret' },
+    }
+    const told = publicError(new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure }))
+    expect([told.code, told.statusCode]).toEqual(['FP_APP_CRASHED', 502])
+    expect(JSON.stringify([told.message, errorPage(told, 'req-1')])).not.toContain('secret')
+  })
+
+  test('has Retry-After where trying again may help', () => {
+    const told = publicError(new ScalerError('SCALER_QUEUE_FULL', 'full', { retryAfter: 1 }))
+    expect([told.statusCode, told.headers['retry-after']]).toEqual([503, '1'])
+  })
+
+  test('is escaped on the page', () => {
+    expect(errorPage(new FpError('FP_BAD_REQUEST', '<script>'), '"id"')).not.toContain('<script>')
+  })
+})
+
+test('only the proxies that were named are believed', () => {
+  const trust = trusts(['10.0.0.0/8', '::1'])
+  expect(['10.1.2.3', '::ffff:10.1.2.3', '::1', '11.0.0.1', ''].map(trust)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ])
+  expect(trusts(false)('127.0.0.1')).toBe(false)
+})
