@@ -19,11 +19,17 @@ Event = dict[str, Any]
 class Zygote:
     """One zygote process. Every wait has an end, so a broken zygote fails a test and does not hang it."""
 
-    def __init__(self, python: str = sys.executable, user: int | None = None, libraries: str = "") -> None:
+    def __init__(
+        self,
+        python: str = sys.executable,
+        user: int | None = None,
+        libraries: str = "",
+        arguments: tuple[str, ...] = ("-m", "fp_runner.zygote"),
+    ) -> None:
         self.socket, theirs = socket.socketpair()
         fd = theirs.fileno()
         self.process = subprocess.Popen(
-            [python, "-I", "-S", "-c", _AS_FD_3, str(fd), python, "-s", "-P", "-m", "fp_runner.zygote"],
+            [python, "-I", "-S", "-c", _AS_FD_3, str(fd), python, "-s", "-P", *arguments],
             env={"PYTHONPATH": f"{SOURCE}:{libraries}".rstrip(":"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             pass_fds=[fd],

@@ -17,7 +17,6 @@ from fp_runner.asgi import RunnerApp
 from fp_runner.failure import Code, Failure
 from fp_runner.limits import Limits
 from fp_runner.protocol import Message
-from fp_runner.root import APP_DIR
 
 _FAILED: Final = 1
 
@@ -91,7 +90,7 @@ def _run(
     listener = socket.socket(fileno=received.fds[1]) if order["mode"] == "serve" else None
     limits = Limits(**order["limits"])
     try:
-        sandbox.enter(
+        app_dir = sandbox.enter(
             blueprint,
             order["app_dir"],
             order["uid"],
@@ -103,16 +102,16 @@ def _run(
         text = f"The sandbox could not be made: {type(error).__name__}: {error}"
         raise reporter.fail(Failure("FP_SANDBOX_FAILED", text)) from error
     reporter.phase("sandboxed")
-    _become_fresh(order)
-    found = _load(order, reporter, limits.start_seconds)
+    _become_fresh(order, app_dir)
+    found = _load(order, app_dir, reporter, limits.start_seconds)
     if listener is None:
         reporter.event("checked", kind=found.kind, variable=found.variable)
         return 0
     reporter.phase("imported")
-    return _serve(found, control, reporter, loop, listener)
+    return _serve(found, app_dir, control, reporter, loop, listener)
 
 
-def _become_fresh(order: Message) -> None:
+def _become_fresh(order: Message, app_dir: str) -> None:
     """Undoes what a fork shares with its siblings."""
     os.environ.clear()
     os.environ.update(sandbox.environment(order["env"], os.path.join(sys.prefix, "bin")))
@@ -122,10 +121,10 @@ def _become_fresh(order: Message) -> None:
     sys.modules["__main__"] = types.ModuleType("__main__")
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != own]
-    log.configure_logging(APP_DIR)
+    log.configure_logging(app_dir)
 
 
-def _load(order: Message, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
+def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
     def too_late(_signal: int, _frame: object) -> None:
         raise failure.StartTimeoutError
 
@@ -133,14 +132,14 @@ def _load(order: Message, reporter: _Reporter, seconds: float) -> loader.LoadedA
     signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return loader.load(APP_DIR, order["entrypoint"])
+        return loader.load(app_dir, order["entrypoint"])
     except loader.AppNotFoundError as error:
         file = order["entrypoint"] if os.path.exists(order["entrypoint"]) else None
         raise reporter.fail(Failure("FP_APP_NOT_FOUND_IN_CODE", str(error), file=file)) from error
     except BaseException as error:
         late = isinstance(error, failure.StartTimeoutError)
         code: Code = "FP_APP_START_TIMEOUT" if late else "FP_APP_IMPORT_FAILED"
-        raise reporter.fail(failure.from_exception(code, error, APP_DIR, "while it was imported")) from error
+        raise reporter.fail(failure.from_exception(code, error, app_dir, "while it was imported")) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -150,6 +149,7 @@ def _load(order: Message, reporter: _Reporter, seconds: float) -> loader.LoadedA
 
 def _serve(
     found: loader.LoadedApp,
+    app_dir: str,
     control: socket.socket,
     reporter: _Reporter,
     loop: asyncio.AbstractEventLoop,
@@ -166,4 +166,4 @@ def _serve(
         return 0
     if isinstance(error, SystemExit) and app.startup_message:
         raise reporter.fail(Failure("FP_APP_STARTUP_FAILED", app.startup_message[:2000]))
-    raise reporter.fail(failure.from_exception("FP_APP_STARTUP_FAILED", error, APP_DIR, "while it started"))
+    raise reporter.fail(failure.from_exception("FP_APP_STARTUP_FAILED", error, app_dir, "while it started"))

@@ -16,7 +16,7 @@ class Limits:
     start_seconds: float = 30.0
 
 
-def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool) -> None:
+def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: bool = True) -> None:
     """Sets the rlimits of this process, which its children inherit.
 
     Where a cgroup counts the real thing, the rlimit leaves room: RLIMIT_DATA counts the 8 MiB stack of every thread,
@@ -28,7 +28,8 @@ def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool) -> None:
     if not memory_cgroup:
         # Shared mappings are not in RLIMIT_DATA. Wide, since runtimes reserve far more than they use.
         _set(resource.RLIMIT_AS, virtual + 4 * memory)
-    _set(resource.RLIMIT_NPROC, limits.pids * 2 if pids_cgroup else limits.pids)
+    if own_user:
+        _set(resource.RLIMIT_NPROC, limits.pids * 2 if pids_cgroup else limits.pids)
     _set(resource.RLIMIT_FSIZE, limits.file_bytes)
     _set(resource.RLIMIT_NOFILE, limits.open_files)
     _set(resource.RLIMIT_CORE, 0)

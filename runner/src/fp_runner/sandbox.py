@@ -18,9 +18,16 @@ class Blueprint:
     etc: dict[str, bytes]
     last_capability: int
 
+    @property
+    def walled(self) -> bool:
+        """Whether apps get namespaces and a root of their own; if not, none runs unless the owner allows it."""
+        return self.means.minimum
+
 
 def prepare(blueprint: Blueprint) -> None:
     """Namespaces and the common root, as pid 1 of its namespace. The host's files are still there behind it."""
+    if not blueprint.walled:
+        return
     os.umask(0o022)
     namespaces.leave_host()
     root.build(blueprint.etc)
@@ -34,9 +41,14 @@ def enter(
     gid: int,
     limit: limits.Limits,
     listen_fd: int | None,
-) -> None:
-    """The last step: the app's own root and user, and no way back. User code may run afterwards."""
+) -> str:
+    """The last step: the app's own root and user, and no way back. User code may run afterwards.
+
+    Returns the app's folder as the app sees it.
+    """
     means = blueprint.means
+    if not blueprint.walled:
+        return _enter_bare(means, app_dir, limit, listen_fd)
     # Reads the old /proc, which the private root is about to cover with its own.
     root.enter(app_dir, limit.tmp_bytes, uid, gid)
     limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup)
@@ -51,6 +63,19 @@ def enter(
     libc.prctl(libc.PR_SET_DUMPABLE, 1)
     os.umask(0o022)
     seccomp.install(seccomp.app_filter(listen_fd))
+    return root.APP_DIR
+
+
+def _enter_bare(means: Means, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
+    """What is left where there are no walls: limits, and the syscall filter if the kernel has it."""
+    os.chdir(app_dir)
+    # The user is the platform's, and shared with all it runs: a count of processes would count those too.
+    limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup, own_user=False)
+    privileges.no_new_privs()
+    privileges.die_with_parent()
+    if means.seccomp:
+        seccomp.install(seccomp.app_filter(listen_fd))
+    return app_dir
 
 
 def environment(env: dict[str, str], bin_dir: str) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Spawner:
         ours, theirs = channel.pair()
         status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            if self._blueprint.means.own_uid:
+            if self._blueprint.walled and self._blueprint.means.own_uid:
                 pid = namespaces.fork_into_pid_namespace(self._own_namespace)
             else:
                 pid = os.fork()
@@ -129,7 +129,7 @@ class Spawner:
         try:
             os.setsid()
             _close_all_but({control.fileno(), status_fd})
-            if self._blueprint.means.own_uid:
+            if self._blueprint.means.own_uid or not self._blueprint.walled:
                 init.run(self._blueprint, control, status_fd)
             namespaces.fork_through_user_namespace(
                 lambda: init.run(self._blueprint, control, status_fd), _INNER_ID, _INNER_ID

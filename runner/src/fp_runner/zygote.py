@@ -26,20 +26,33 @@ from fp_runner.usher import Usher
 _PLATFORM_FD: Final = 3
 _SPARES: Final = 2
 _DEFAULT_GRACE_MS: Final = 10_000
+# The owner of the machine trusts all apps: they run even where the minimum of the sandbox is not to be had.
+_ALLOW_UNSANDBOXED: Final = "--allow-unsandboxed"
 
 
 class Zygote:
     """Answers the platform's operations."""
 
-    def __init__(self, sock: socket.socket, blueprint: Blueprint, groups: cgroups.Cgroups, usher: Usher | None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        blueprint: Blueprint,
+        groups: cgroups.Cgroups,
+        usher: Usher | None,
+        *,
+        allow_unsandboxed: bool,
+    ) -> None:
         self._reactor = Reactor()
         self._means = blueprint.means
+        self._may_run = blueprint.walled or allow_unsandboxed
         self._groups = groups
         self._usher = usher
         self._instances: dict[str, Instance] = {}
         self._link = PlatformLink(sock, self._reactor, self._on_message, self._on_platform_gone)
         self._ended = False
-        spares = _SPARES if blueprint.means.minimum else 0
+        # Pid 1 of a namespace takes all with it. Where there is none, or a process before it, the app is what to kill.
+        self._kill_through_app = not (blueprint.walled and blueprint.means.own_uid)
+        spares = _SPARES if self._may_run else 0
         self._pool = Pool(self._reactor, Spawner(self._reactor, blueprint), usher, spares)
 
     def run(self) -> None:
@@ -74,7 +87,7 @@ class Zygote:
             return
         instance = Instance(op, begun, self._reactor, self._link.send, self._forget)
         self._instances[op.id] = instance
-        if not self._means.minimum:
+        if not self._may_run:
             instance.refuse("This machine cannot isolate apps (see the sandbox report); none is started.")
             return
         try:
@@ -84,7 +97,7 @@ class Zygote:
             instance.refuse(f"The app could not be started: {error}")
             return
         instance.oom_kills = lambda: self._groups.oom_kills(child.name)
-        instance.kill_through_app = not self._means.own_uid
+        instance.kill_through_app = self._kill_through_app
         instance.begin(child)
         self._pool.when_waiting(
             child, lambda: instance.assign(child, lambda: self._groups.limit(child.name, op.limits))
@@ -110,7 +123,7 @@ class Zygote:
         for instance in list(self._instances.values()):
             instance.kill()
         for child in self._pool.spares():
-            child.kill(through_app=not self._means.own_uid)
+            child.kill(through_app=self._kill_through_app)
 
 
 def _die_with_platform() -> None:
@@ -141,7 +154,7 @@ def main() -> None:
         seccomp.install(seccomp.io_uring_filter())
     preload.preload()
     blueprint = Blueprint(means, root.etc_files(), privileges.last_capability())
-    zygote = Zygote(sock, blueprint, groups, usher)
+    zygote = Zygote(sock, blueprint, groups, usher, allow_unsandboxed=_ALLOW_UNSANDBOXED in sys.argv)
     preload.freeze()
     zygote.run()
 

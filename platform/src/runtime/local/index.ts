@@ -48,6 +48,8 @@ const FIRST_UID = 200_000
 const STOP_GRACE = 30_000
 /** The same when the whole platform stops and its user waits at the prompt. */
 const CLOSE_GRACE = 1_500
+/** How often logs that have grown are put aside, ms. */
+const LOG_SWEEP = 30_000
 /** Linux refuses longer paths of sockets. */
 const MAX_SOCKET_PATH = 107
 
@@ -58,8 +60,16 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const appsDir = join(dataDir, 'apps')
   const socketDir = await freshSocketDir(dataDir)
   const logs = new AppLogs(join(dataDir, 'logs'))
+  const sweeper = setInterval(() => {
+    logs.sweep().catch((error: unknown) => log.warn(error, 'could not put a log aside'))
+  }, LOG_SWEEP).unref()
   await mkdir(appsDir, { recursive: true, mode: 0o700 })
-  const zygote = await createZygote({ python: options.python, runnerPath: options.runnerPath, log })
+  const zygote = await createZygote({
+    python: options.python,
+    runnerPath: options.runnerPath,
+    allowUnsandboxed: options.allowUnsandboxed,
+    log,
+  })
   let stopGrace = STOP_GRACE
 
   async function order(
@@ -140,6 +150,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       await logs.remove(appId)
     },
     async close() {
+      clearInterval(sweeper)
       stopGrace = CLOSE_GRACE
       driver.stopAll()
       await untilNone(driver, CLOSE_GRACE)

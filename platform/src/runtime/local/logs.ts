@@ -1,7 +1,7 @@
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** A log that has grown beyond this is put aside at the app's next start; one older part is kept. */
+/** A log that has grown beyond this is put aside at the next sweep; one older part is kept. */
 const ROTATE_BYTES = 1024 * 1024
 /** As much of the end as is ever shown. */
 const TAIL_BYTES = 256 * 1024
@@ -14,16 +14,28 @@ export class AppLogs {
     this.#folder = folder
   }
 
-  /** The file to write to, rotated if it is time. */
+  /** The file to write to. */
   async prepare(appId: string): Promise<string> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    const path = this.#path(appId)
-    const size = await stat(path).then(
-      (found) => found.size,
-      () => 0,
-    )
-    if (size > ROTATE_BYTES) await rename(path, `${path}.1`)
-    return path
+    return this.#path(appId)
+  }
+
+  /**
+   * Puts aside what has grown too large. Copied and emptied, since apps hold their log open; what one writes in
+   * between is lost, which is less than what a full log loses.
+   */
+  async sweep(): Promise<void> {
+    const names = await readdir(this.#folder).catch(() => [])
+    for (const name of names.filter((found) => found.endsWith('.log'))) {
+      const path = join(this.#folder, name)
+      const size = await stat(path).then(
+        (found) => found.size,
+        () => 0,
+      )
+      if (size <= ROTATE_BYTES) continue
+      await copyFile(path, `${path}.1`)
+      await truncate(path)
+    }
   }
 
   async tail(appId: string, lines: number): Promise<string[]> {

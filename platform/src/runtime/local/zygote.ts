@@ -9,6 +9,8 @@ export interface ZygoteOptions {
   readonly python: string
   /** The folder that holds the package `fp_runner`. */
   readonly runnerPath: string
+  /** Let apps run where the sandbox's minimum is not to be had. */
+  readonly allowUnsandboxed: boolean
   readonly log: Logger
 }
 
@@ -48,12 +50,16 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
   const first = await current
 
   function launch(): Promise<Running> {
-    const child = spawn(options.python, ['-s', '-P', '-m', 'fp_runner.zygote'], {
-      env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
-      detached: true,
-    })
+    const child = spawn(
+      options.python,
+      ['-s', '-P', '-m', 'fp_runner.zygote', ...(options.allowUnsandboxed ? ['--allow-unsandboxed'] : [])],
+      {
+        env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
+        detached: true,
+      },
+    )
     const control = child.stdio[3] as Duplex
     control.on('error', () => undefined)
     for (const stream of [child.stdout!, child.stderr!]) {

@@ -1,0 +1,48 @@
+import { appendFile, mkdtemp, open, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { AppLogs } from './logs.ts'
+
+let folder: string
+let logs: AppLogs
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'fp-logs-'))
+  logs = new AppLogs(join(folder, 'logs'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+test('an app that has written nothing has no lines', async () => {
+  expect(await logs.tail('a', 10)).toEqual([])
+})
+
+test('the newest lines come oldest first; a line under way is not shown', async () => {
+  await appendFile(await logs.prepare('a'), 'one\ntwo\nthree\nfou')
+  expect(await logs.tail('a', 2)).toEqual(['two', 'three'])
+})
+
+test('a log that has grown is put aside while it is written to, and read on across the cut', async () => {
+  const path = await logs.prepare('a')
+  // As the zygote opens it for an app.
+  await using held = await open(path, 'a')
+  await held.write(`${'x'.repeat(1023)}\n`.repeat(1025))
+  await held.write('before\n')
+  await logs.sweep()
+  await held.write('after\n')
+  expect(await logs.tail('a', 2)).toEqual(['before', 'after'])
+  expect((await stat(path)).size).toBe('after\n'.length)
+})
+
+test('a very long log is read from its end only', async () => {
+  await appendFile(await logs.prepare('a'), `${'x'.repeat(99)}\n`.repeat(10_000) + 'last\n')
+  const lines = await logs.tail('a', 100_000)
+  expect(lines.at(-1)).toBe('last')
+  expect(lines.length).toBeLessThan(3_000)
+  expect(lines[0]).toBe('x'.repeat(99))
+})
+
+test('a removed app leaves no file', async () => {
+  await appendFile(await logs.prepare('a'), 'x\n')
+  await logs.remove('a')
+  expect(await logs.tail('a', 1)).toEqual([])
+})
