@@ -4,23 +4,36 @@ import { ms, percentile, row, section } from './lib.ts'
 
 const DEPLOYS = 20
 
-/** From the POST until the new version's first answer. */
+/** From the POST until the other version's first answer. */
 export async function benchDeploy(_platform: PlatformUnderTest, user: TestUser): Promise<void> {
-  section('Deploy: POST to the first 200 of the new version')
+  section('Deploy and rollback: POST to the first 200 of the other version')
   const app = await user.liveApp({ code: version(0) }, 'bench deploy')
-  const took: number[] = []
+  const untilAnswer = async (text: string): Promise<void> => {
+    for (;;) {
+      const answer = await user.call(app.app_id, '/')
+      if (answer.text === text) return
+      if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.text}`)
+    }
+  }
+  const deploys: number[] = []
   for (let n = 1; n <= DEPLOYS; n++) {
     const began = performance.now()
     await user.must('POST', `/apps/${app.app_id}/deploy`, { files: { 'app.py': version(n) } })
-    for (;;) {
-      const answer = await user.call(app.app_id, '/')
-      if (answer.text === String(n)) break
-      if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.text}`)
-    }
-    took.push(performance.now() - began)
+    await untilAnswer(String(n))
+    deploys.push(performance.now() - began)
+  }
+  const rollbacks: number[] = []
+  for (let n = 0; n < DEPLOYS; n++) {
+    const back = DEPLOYS - (n % 2 === 0 ? 1 : 0)
+    const began = performance.now()
+    // Versions count from 1, and the first one answers 0.
+    await user.must('POST', `/apps/${app.app_id}/rollback`, { version: back + 1 })
+    await untilAnswer(String(back))
+    rollbacks.push(performance.now() - began)
   }
   row('', 'p50', 'p95')
-  row(`deploy (${DEPLOYS})`, ms(percentile(took, 50)), ms(percentile(took, 95)))
+  row(`deploy (${DEPLOYS})`, ms(percentile(deploys, 50)), ms(percentile(deploys, 95)))
+  row(`rollback (${DEPLOYS})`, ms(percentile(rollbacks, 50)), ms(percentile(rollbacks, 95)))
 }
 
 function version(n: number): string {
