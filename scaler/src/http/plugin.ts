@@ -63,7 +63,8 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
       const session = new ProxySession({ activator, resolve }, request.raw, gone.signal)
       request.scalerSession = session
       reply.raw.once('close', () => {
-        gone.abort(new Error('The client has gone away.'))
+        // Told only of a client that left: each answered request would pay for an error and its stack.
+        if (!reply.raw.writableFinished) gone.abort(new Error('The client has gone away.'))
         session.end()
       })
       const lease = await acquire(session, request, reply)
