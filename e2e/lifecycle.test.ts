@@ -90,9 +90,8 @@ describe('stopping', () => {
     await expect
       .poll(() => user.must<AppDetail>('GET', `/apps/${slow.app_id}`).then((app) => app.status))
       .toBe('running')
-    const began = Date.now()
-    await first.stop('SIGINT')
-    expect(Date.now() - began).toBeLessThan(5_000)
+    // After 5 s the platform gives up on an orderly end and exits with 1.
+    expect(await first.stop('SIGINT')).toBe(0)
     expect([(await held).status, (await held).text]).toEqual([200, '"answered"'])
     await expect.poll(() => started.filter(alive)).toEqual([])
     expect(processesOf(dataDir)).toEqual([])

@@ -13,8 +13,8 @@ export interface PlatformUnderTest {
   readonly child: ChildProcess
   /** Everything the process has printed. */
   output(): string
-  /** Ends with SIGTERM and waits; the data stays. */
-  stop(signal?: NodeJS.Signals): Promise<void>
+  /** Ends with SIGTERM and waits; the data stays. Resolves to the exit code, null after a signal that kills. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
   /** Stops, and deletes the data. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -45,11 +45,12 @@ export async function startPlatform(
   const url = `http://localhost:${port}`
   await untilReady(url, child, () => text)
 
-  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return
+  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
     const exited = once(child, 'exit')
     child.kill(signal)
     await exited
+    return child.exitCode
   }
   return {
     url,

@@ -70,9 +70,8 @@ describe('the process', () => {
     const first = await start()
     expect((await post(first.url, '/api/auth/signup', account)).status).toBe(201)
     const mongod = await first.mongodPid()
-    const begun = performance.now()
+    // Past 5 s the process gives up on an orderly end and exits with 1.
     expect(await stop(first.child, 'SIGINT')).toBe(0)
-    expect(performance.now() - begun).toBeLessThan(5_000)
     expect(argumentsOf(mongod)).toBeUndefined()
 
     const second = await start()
