@@ -1,5 +1,5 @@
 import { ScalerError, type ScalerErrorCode } from '@fp/scaler'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
@@ -69,6 +69,11 @@ export function page(title: string, body: string, script?: { nonce: string; text
 main{padding:2rem;max-width:28rem;text-align:center}h1{font-size:1.25rem;font-weight:600;margin:0 0 .5rem}p{margin:.25rem 0}.id{color:light-dark(#71717a,#a1a1aa);font-size:.8rem;margin-top:1.25rem}code{font-family:ui-monospace,monospace}
 .moon{font-size:2rem;color:light-dark(#b45309,#fbbf24);display:inline-block;animation:breathe 2s ease-in-out infinite}ol{list-style:none;padding:0;margin:1.25rem auto 0;width:14rem;text-align:left;font-size:.9rem}li{display:flex;justify-content:space-between;color:light-dark(#71717a,#a1a1aa)}li span{font-variant-numeric:tabular-nums}
 @keyframes breathe{50%{opacity:.45}}@media(prefers-reduced-motion:reduce){.moon{animation:none}}</style></head><body><main>${body}</main>${code}</body></html>`
+}
+
+/** Whether a person looks at the answer, not a program. */
+export function wantsPage({ headers }: { headers: IncomingHttpHeaders }): boolean {
+  return (headers.accept ?? '').includes('text/html')
 }
 
 export function escapeHtml(text: string): string {

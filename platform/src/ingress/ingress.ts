@@ -1,17 +1,12 @@
 import type { Activator } from '@fp/scaler'
 import { scalerProxy, type TrustProxy } from '@fp/scaler/http'
-import Fastify, {
-  LogController,
-  type FastifyInstance,
-  type FastifyRequest,
-  type FastifyServerFactory,
-} from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { FpError } from '../errors.ts'
 import { newId } from '../ids.ts'
-import { errorBody, errorPage, publicError, refuseUpgrade } from './failures.ts'
+import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
 import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
 import type { RouteTable } from './routes.ts'
@@ -83,8 +78,4 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   })
   await fastify.ready()
   return fastify
-}
-
-function wantsPage(request: FastifyRequest): boolean {
-  return String(request.headers.accept ?? '').includes('text/html')
 }

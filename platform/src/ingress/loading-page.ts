@@ -3,7 +3,7 @@ import type { LoadingPage } from '@fp/scaler/http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { page } from './failures.ts'
+import { page, wantsPage } from './failures.ts'
 
 /** A wake faster than this is not worth a page. */
 const PAGE_AFTER = 400
@@ -23,7 +23,7 @@ for(const end of ['awake','failed'])source.addEventListener(end,()=>{source.clos
 export const loadingPage: LoadingPage = {
   after: PAGE_AFTER,
   /** A person's navigation; programs and subresources are held until there is an answer. */
-  applies: ({ method, headers }) => method === 'GET' && String(headers.accept ?? '').includes('text/html'),
+  applies: (request) => request.method === 'GET' && wantsPage(request),
   send(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const nonce = randomBytes(16).toString('base64')
     return reply

@@ -7,7 +7,7 @@ import { parseTargetKey } from '../runtime/targets.ts'
 /** What the front door must know of an app. */
 export interface Route {
   readonly appId: string
-  /** Undefined until its first deploy. */
+  /** Null until its first deploy. */
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number

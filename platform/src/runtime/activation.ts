@@ -1,6 +1,6 @@
 import { ScalerError, type Activator, type Observer } from '@fp/scaler'
 import type { Events } from '../events.ts'
-import type { AppFailureReport } from './runtime.ts'
+import { plainFailure, type AppFailureReport } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 
 /** How long a replaced target may go on answering what it has before it is put down. */
@@ -30,7 +30,7 @@ export function createObserver(events: Events): Observer {
     asleep: (key) => void events.emit('app.slept', parseTargetKey(key)),
     failed: (key, failure) => {
       const report =
-        (failure.details as AppFailureReport | undefined) ?? plainReport(failure.code, failure.message)
+        (failure.details as AppFailureReport | undefined) ?? plainFailure(failure.code, failure.message)
       events.emit('app.failed', { ...parseTargetKey(key), failure: report })
     },
   }
@@ -40,9 +40,5 @@ function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details
   const code = error.code === 'SCALER_WAKE_TIMEOUT' ? 'FP_WAKE_TIMEOUT' : (error.failure?.code ?? error.code)
-  return plainReport(code, error.message)
-}
-
-function plainReport(code: string, message: string): AppFailureReport {
-  return { code, message, traceback: null, file: null, line: null }
+  return plainFailure(code, error.message)
 }

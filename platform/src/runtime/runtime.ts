@@ -23,6 +23,11 @@ export interface AppFailureReport {
   readonly line: number | null
 }
 
+/** One that nothing is known of but this. */
+export function plainFailure(code: string, message: string): AppFailureReport {
+  return { code, message, traceback: null, file: null, line: null }
+}
+
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly failure: AppFailureReport }
 
 /**

@@ -1,5 +1,5 @@
-import { FpError, type ErrorCode } from '../../errors.ts'
-import type { AppFailureReport } from '../../runtime/runtime.ts'
+import { FpError } from '../../errors.ts'
+import { plainFailure, type AppFailureReport } from '../../runtime/runtime.ts'
 import { TargetFailed } from '../../runtime/targets.ts'
 
 /** How long a deployment may wait for its target to answer ready, in ms: more than a target's own readiness timeout. */
@@ -12,13 +12,13 @@ export function failureOf(error: unknown): AppFailureReport | undefined {
     return error.code === 'FP_APP_NOT_FOUND' ? plain(appDeleted()) : plain(error)
   }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
-    return report('FP_WAKE_TIMEOUT', `The app did not answer ready within ${START_LIMIT / 1000} s.`)
+    return plainFailure('FP_WAKE_TIMEOUT', `The app did not answer ready within ${START_LIMIT / 1000} s.`)
   }
   return undefined
 }
 
 export function internalFailure(): AppFailureReport {
-  return report(
+  return plainFailure(
     'FP_INTERNAL',
     'The platform could not start the app because of a fault of its own. Deploy again.',
   )
@@ -42,9 +42,5 @@ export function interrupted(): FpError {
 }
 
 function plain(error: FpError): AppFailureReport {
-  return report(error.code, error.message)
-}
-
-function report(code: ErrorCode, message: string): AppFailureReport {
-  return { code, message, traceback: null, file: null, line: null }
+  return plainFailure(error.code, error.message)
 }

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue'
 import type { Files, Finding, ValidateBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import type { AppFailureReport, Runtime } from '../../runtime/runtime.ts'
+import { plainFailure, type AppFailureReport, type Runtime } from '../../runtime/runtime.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 import type { Validate } from './service.ts'
@@ -54,13 +54,10 @@ export function createTrial(deps: TrialDeps): Trial {
         return result.ok ? null : result.failure
       } catch (error) {
         if (stop.aborted || !isTimeout(error)) throw error
-        return {
-          code: 'FP_WAKE_TIMEOUT',
-          message: `The app was not loaded within ${LOAD_LIMIT / 1000} s. Is there a loop, or something it waits for, at the top of a file?`,
-          traceback: null,
-          file: null,
-          line: null,
-        }
+        return plainFailure(
+          'FP_WAKE_TIMEOUT',
+          `The app was not loaded within ${LOAD_LIMIT / 1000} s. Is there a loop, or something it waits for, at the top of a file?`,
+        )
       } finally {
         deps.background.run(id, 'forget a trial load', () => deps.runtime.remove(id))
       }

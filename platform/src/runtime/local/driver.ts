@@ -58,14 +58,17 @@ export class LocalDriver implements Driver {
     const id = `${key}-${++this.#sequence}`
     const socket = this.#deps.socketPath(id)
     const instance = new Instance(id, socket, {
-      progress: () => this.#emit(key, instance, stateOf(instance)),
-      ended: (_, failure) => this.#ended(key, instance, failure),
+      progress: () => this.#progress(key, instance),
+      ended: (failure) => this.#ended(key, instance, failure),
     })
     this.#live.set(key, instance)
     try {
       const spec = await this.#deps.specOf(key)
       // It may have been told to stop while its files were being read.
-      if (this.#live.get(key) !== instance) return
+      if (this.#live.get(key) !== instance) {
+        this.#stopping.delete(instance)
+        return
+      }
       await this.#deps.start(spec, id, socket, (event) => instance.handle(event))
     } catch (error) {
       if (this.#live.get(key) === instance) this.#live.delete(key)
@@ -95,8 +98,8 @@ export class LocalDriver implements Driver {
     this.#say(key, { ready: [], ...(failure ? { failure: { ...failure, details: failure } } : {}) })
   }
 
-  #emit(key: TargetKey, instance: Instance, state: TargetState): void {
-    if (this.#live.get(key) === instance) this.#say(key, state)
+  #progress(key: TargetKey, instance: Instance): void {
+    if (this.#live.get(key) === instance) this.#say(key, stateOf(instance))
   }
 
   #say(key: TargetKey, state: TargetState): void {

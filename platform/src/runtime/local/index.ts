@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { newId } from '../../ids.ts'
-import type { AppFailureReport, AppSpec, CheckResult, Runtime } from '../runtime.ts'
+import {
+  plainFailure,
+  type AppFailureReport,
+  type AppSpec,
+  type CheckResult,
+  type Runtime,
+} from '../runtime.ts'
 import { LocalDriver } from './driver.ts'
 import { materialize } from './files.ts'
 import { fullReport } from './instance.ts'
@@ -131,7 +137,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
         else
           resolve({
             ok: false,
-            failure: failure ?? fullReport({ code: 'FP_APP_CRASHED', message: event.message }),
+            failure: failure ?? plainFailure('FP_APP_CRASHED', event.message),
           })
       })
       started.catch(reject)

@@ -1,16 +1,16 @@
 import type { Endpoint, Phase } from '@fp/scaler'
 import { untilReady } from '@fp/scaler'
 import { request } from 'node:http'
-import type { AppFailureReport } from '../runtime.ts'
+import { plainFailure, type AppFailureReport } from '../runtime.ts'
 import type { Exited, InstanceEvent } from './protocol.ts'
 
 export type InstanceState = 'starting' | 'ready' | 'stopping'
 
 export interface InstanceHooks {
   /** A phase was reached, or it is ready. */
-  progress(instance: Instance): void
+  progress(): void
   /** It has ended, wanted or not; `failure` when not. */
-  ended(instance: Instance, failure: AppFailureReport | undefined): void
+  ended(failure: AppFailureReport | undefined): void
 }
 
 /** One process of an app, from its start order to its end. */
@@ -40,7 +40,7 @@ export class Instance {
   #phase(name: string, at: number): void {
     this.phases.push({ name, at })
     if (name === 'ready') void this.#confirm()
-    else this.#hooks.progress(this)
+    else this.#hooks.progress()
   }
 
   /** Readiness is an HTTP answer of the endpoint itself; the runner's word only says when to ask. */
@@ -52,13 +52,13 @@ export class Instance {
     }
     if (this.state !== 'starting') return
     this.state = 'ready'
-    this.#hooks.progress(this)
+    this.#hooks.progress()
   }
 
   #exited(event: Exited): void {
     this.#gone.abort(new Error(event.message))
     const wanted = this.state === 'stopping' && (event.reason === 'stopped' || event.reason === 'killed')
-    this.#hooks.ended(this, wanted ? undefined : (this.#failure ?? crashReport(event)))
+    this.#hooks.ended(wanted ? undefined : (this.#failure ?? crashReport(event)))
   }
 }
 
@@ -91,5 +91,5 @@ export function fullReport(
 
 function crashReport(event: Exited): AppFailureReport {
   const code = event.reason === 'out_of_memory' ? 'FP_APP_OUT_OF_MEMORY' : 'FP_APP_CRASHED'
-  return { code, message: event.message, traceback: null, file: null, line: null }
+  return plainFailure(code, event.message)
 }
