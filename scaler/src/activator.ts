@@ -2,6 +2,7 @@ import PQueue from 'p-queue'
 import { systemClock, type Clock } from './clock.ts'
 import { ScalerError } from './errors.ts'
 import type { Observer } from './observer.ts'
+import { SoleStake } from './stake.ts'
 import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
 
@@ -22,6 +23,11 @@ export interface ActivatorOptions {
   readonly driver: Driver
   /** Asked at each decision, so that a changed policy holds from the next one on. Synchronous and cheap. */
   readonly policy?: (key: TargetKey) => TargetPolicy
+  /**
+   * Asked before an idle target is put to sleep: true while it has work that no lease shows. It is then asked again one
+   * idle timeout later. Should it fail, the target stays awake.
+   */
+  readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
   readonly clock?: Clock
   readonly observer?: Observer
 }
@@ -38,12 +44,16 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     clock,
     observer,
     policy,
-    scaleUp: (key, replicas) => driver.scale(key, replicas, { signal: stopping.signal }),
-    scaleDown: (key) =>
-      downs.add(async () => {
+    keepAwake: options.keepAwake ?? (() => false),
+    scale(key, replicas, remove) {
+      const signal = stopping.signal
+      if (replicas > 0) return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
+      return downs.add(async () => {
         if (closed) throw closedError()
-        await driver.scale(key, 0, { signal: stopping.signal })
-      }),
+        await driver.scale(key, 0, { signal })
+      })
+    },
+    stake: () => new SoleStake(),
     forget(target) {
       // A retired target may outlive its place here; the one that took it is not to be forgotten.
       if (targets.get(target.key) === target) targets.delete(target.key)
@@ -70,7 +80,14 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       acquireOptions.signal?.throwIfAborted()
       return targetOf(key).acquire(acquireOptions)
     },
+    tryAcquire: (key) => targets.get(key)?.tryAcquire(),
     stats: (key) => targets.get(key)?.stats(),
+    *targets() {
+      for (const [key, target] of targets) yield [key, target.stats()]
+    },
+    refresh(key) {
+      if (!closed) targetOf(key).refresh()
+    },
     sleep: async (key) => (await targets.get(key)?.sleep()) ?? true,
     retire: async (key, retireOptions = {}) => targetOf(key).retire(retireOptions.signal),
     report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),

@@ -13,16 +13,9 @@ export interface EnterOptions {
   readonly bytes?: number | undefined
 }
 
-/** A granted place: what `take` returned at the moment of the grant, and the function that gives the place back. */
-export interface Place<T> {
-  readonly taken: T
-  /** Idempotent. */
-  readonly leave: () => void
-}
-
 /**
- * p-queue's own signal would also end a task that runs; a lease out must keep its place, so each waiter has a
- * controller of its own that nobody aborts once the place is granted.
+ * p-queue's own signal would also end a task that runs, and a place that is held must be kept: so each waiter has a
+ * controller of its own, which nobody aborts once the place is granted.
  */
 interface Waiter {
   readonly controller: AbortController
@@ -30,16 +23,17 @@ interface Waiter {
 }
 
 /**
- * Bounds how many requests run and how many wait at one target; capacity 0 lets all wait. The algorithm is
- * Knative's activator breaker (queue depth + dynamic concurrency), on p-queue.
+ * Bounds how many requests run and how many wait at one target; capacity 0 lets all wait. The algorithm is Knative's
+ * activator breaker (queue depth + dynamic concurrency). p-queue is the waiting room, paused while there is no place;
+ * who finds a place and nobody waiting does not go through it.
  */
 export class Breaker {
-  readonly #queue = new PQueue({ autoStart: false })
   readonly #limits: () => BreakerLimits
   readonly #waiters = new Set<Waiter>()
+  /** Made for the first who waits: most targets never have one. */
+  #room: PQueue | undefined
   #waitingBytes = 0
   #capacity = 0
-  /** p-queue hands a place on a few microtasks after it is given back; this is exact at once. */
   #running = 0
 
   constructor(limits: () => BreakerLimits) {
@@ -50,30 +44,27 @@ export class Breaker {
     return this.#waiters.size
   }
 
-  get capacity(): number {
-    return this.#capacity
-  }
-
   /** Infinity = unlimited. A smaller capacity lets those who run end in their own time. */
   setCapacity(capacity: number): void {
     this.#capacity = capacity
-    if (capacity < 1) {
-      this.#queue.pause()
-      return
-    }
-    this.#queue.concurrency = capacity
-    this.#queue.start()
+    this.#openRoom()
+  }
+
+  /** A place at once, unless there is none or others wait for it. */
+  tryEnter(): boolean {
+    if (this.#running >= this.#capacity || this.#waiters.size > 0) return false
+    this.#running++
+    return true
   }
 
   /**
-   * Waits for a place. `take` runs in the same instant as the grant, before anybody else can act on a place that
-   * nobody seems to hold. Rejects with SCALER_QUEUE_FULL, or the signal's reason.
+   * Waits for a place and resolves to what `take` returned, which runs in the same instant as the grant: before anybody
+   * else can act on a place that nobody seems to hold. Rejects with SCALER_QUEUE_FULL, or the signal's reason.
    */
-  async enter<T>(options: EnterOptions, take: () => T): Promise<Place<T>> {
+  async enter<T>(options: EnterOptions, take: () => T): Promise<T> {
     const { signal, bytes = 0 } = options
     signal?.throwIfAborted()
-    const free = !this.#queue.isPaused && this.#queue.size === 0 && this.#queue.pending < this.#capacity
-    if (free) return this.#place(undefined, take)
+    if (this.tryEnter()) return take()
 
     this.#refuseIfFull(bytes)
     const waiter: Waiter = { controller: new AbortController(), bytes }
@@ -82,10 +73,16 @@ export class Breaker {
     this.#waiters.add(waiter)
     this.#waitingBytes += bytes
     try {
-      return await this.#place(waiter, take)
+      return await this.#wait(waiter, take)
     } finally {
       signal?.removeEventListener('abort', abort)
     }
+  }
+
+  /** Gives a place back: once for each that was granted. */
+  leave(): void {
+    this.#running--
+    if (this.#waiters.size > 0) this.#openRoom()
   }
 
   /** Rejects all who wait with this reason. */
@@ -95,41 +92,40 @@ export class Breaker {
 
   #refuseIfFull(bytes: number): void {
     const limits = this.#limits()
-    const waiting = this.queued + 1 - Math.max(0, this.#capacity - this.#running)
-    if (waiting <= 0 || (waiting <= limits.depth && this.#waitingBytes + bytes <= limits.bytes)) return
+    if (this.queued < limits.depth && this.#waitingBytes + bytes <= limits.bytes) return
     const message = 'Too many requests are waiting for this target. Try again shortly.'
     throw new ScalerError('SCALER_QUEUE_FULL', message, { retryAfter: 1 })
   }
 
-  /** Nothing happens to one whose place is granted: an abort that comes too late must not free a place in use. */
-  #dismiss(waiter: Waiter, reason: unknown): void {
-    if (this.#leaveQueue(waiter)) waiter.controller.abort(reason)
+  #wait<T>(waiter: Waiter, take: () => T): Promise<T> {
+    this.#room ??= new PQueue()
+    // Those who went past it may have taken the last place since it was opened.
+    this.#room.pause()
+    return this.#room.add(
+      () => {
+        this.#leaveRoom(waiter)
+        this.#running++
+        // Before `take`, which may look at the breaker; p-queue starts no further task in this turn then.
+        if (this.#running >= this.#capacity) this.#room?.pause()
+        return take()
+      },
+      { signal: waiter.controller.signal },
+    )
   }
 
-  #leaveQueue(waiter: Waiter): boolean {
+  #openRoom(): void {
+    if (this.#running < this.#capacity) this.#room?.start()
+    else this.#room?.pause()
+  }
+
+  /** Nothing happens to one whose place is granted: an abort that comes too late must not free a place in use. */
+  #dismiss(waiter: Waiter, reason: unknown): void {
+    if (this.#leaveRoom(waiter)) waiter.controller.abort(reason)
+  }
+
+  #leaveRoom(waiter: Waiter): boolean {
     if (!this.#waiters.delete(waiter)) return false
     this.#waitingBytes -= waiter.bytes
     return true
-  }
-
-  #place<T>(waiter: Waiter | undefined, take: () => T): Promise<Place<T>> {
-    return new Promise((resolve, reject) => {
-      const task = (): Promise<void> => {
-        if (waiter) this.#leaveQueue(waiter)
-        const taken = take()
-        this.#running++
-        return new Promise((end) => {
-          let left = false
-          const leave = (): void => {
-            if (left) return
-            left = true
-            this.#running--
-            end()
-          }
-          resolve({ taken, leave })
-        })
-      }
-      this.#queue.add(task, waiter ? { signal: waiter.controller.signal } : {}).catch(reject)
-    })
   }
 }

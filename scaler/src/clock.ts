@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number
+  /** The time of day: milliseconds since 1970, for warm windows alone. */
+  wall(): number
   /** Calls `fn` once after `ms`; the returned function cancels. Must not keep the process alive. */
   schedule(ms: number, fn: () => void): () => void
 }
@@ -11,6 +13,7 @@ const MAX_DELAY = 2_147_483_647
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  wall: () => Date.now(),
   schedule(ms, fn) {
     let timer: NodeJS.Timeout
     const arm = (left: number): void => {

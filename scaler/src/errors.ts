@@ -5,6 +5,8 @@ export const SCALER_STATUS = {
   SCALER_QUEUE_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,
+  /** A wake policy refused to wake the target for this request. */
+  SCALER_ASLEEP: 503,
   SCALER_WAKE_TIMEOUT: 504,
   SCALER_TARGET_FAILED: 502,
   /** The endpoint closed the connection before it answered. */

@@ -1,4 +1,5 @@
 export { createActivator, DEFAULT_POLICY, type ActivatorOptions } from './activator.ts'
+export { DEFAULT_SCALING } from './autoscaler.ts'
 export { systemClock, type Clock } from './clock.ts'
 export { ScalerError, SCALER_STATUS, type ScalerErrorCode } from './errors.ts'
 export type { Observer } from './observer.ts'
@@ -12,9 +13,12 @@ export type {
   Failure,
   Lease,
   Phase,
+  ScaleOptions,
+  ScalingPolicy,
   TargetKey,
   TargetPhase,
   TargetPolicy,
   TargetState,
   TargetStats,
+  WarmWindow,
 } from './types.ts'

@@ -1,6 +1,4 @@
-import type { Endpoint, Lease, Phase } from './types.ts'
-
-/** The leases of one target that are out, and those who wait until none is. */
+/** How many leases of one target are out, and who waits until none is. */
 export class LeaseBook {
   readonly #onNone: () => void
   readonly #waiting = new Set<() => void>()
@@ -20,23 +18,11 @@ export class LeaseBook {
     this.#count++
   }
 
-  /** The lease for a place that was taken; `leave` gives back what it holds. */
-  lease(
-    endpoint: Endpoint,
-    leave: () => void,
-    coldStart?: { waited: number; phases: readonly Phase[] },
-  ): Lease {
-    let released = false
-    const release = (): void => {
-      if (released) return
-      released = true
-      leave()
-      this.#count--
-      if (this.#count > 0) return
-      for (const done of [...this.#waiting]) done()
-      this.#onNone()
-    }
-    return { endpoint, ...(coldStart ? { coldStart } : {}), release, [Symbol.dispose]: release }
+  give(): void {
+    this.#count--
+    if (this.#count > 0) return
+    for (const done of [...this.#waiting]) done()
+    this.#onNone()
   }
 
   /** Resolves once no lease is out, or the signal fires. */

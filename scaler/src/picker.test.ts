@@ -11,8 +11,10 @@ function setOf(...ids: string[]): EndpointSet {
   return set
 }
 
-const picks = (set: EndpointSet, count: number, concurrency = Infinity): string =>
-  Array.from({ length: count }, () => set.pick(concurrency).endpoint.id).join('')
+function picks(set: EndpointSet, count: number, concurrency = Infinity): string {
+  set.allot(() => concurrency)
+  return Array.from({ length: count }, () => set.pick().endpoint.id).join('')
+}
 
 test('picks the least loaded, in the order of the driver when equal', () => {
   const set = setOf('a', 'b', 'c')
@@ -21,15 +23,15 @@ test('picks the least loaded, in the order of the driver when equal', () => {
 
 test('a place that is given back makes its endpoint the least loaded', () => {
   const set = setOf('a', 'b')
-  set.pick(Infinity)
-  const second = set.pick(Infinity)
-  set.pick(Infinity)
-  second.leave()
+  set.pick()
+  const second = set.pick()
+  set.pick()
+  set.leave(second)
   expect(picks(set, 2)).toBe('bb')
 })
 
 test('throws when there is none', () => {
-  expect(() => setOf().pick(1)).toThrow(/no endpoint/)
+  expect(() => setOf().pick()).toThrow(/no endpoint/)
 })
 
 test('a new ready set keeps the load of those that stay and starts those that are new at none', () => {
@@ -42,21 +44,22 @@ test('a new ready set keeps the load of those that stay and starts those that ar
 
 test('an endpoint that comes back brings the load that it still has', () => {
   const set = setOf('a', 'b')
-  const first = set.pick(2)
-  set.pick(2)
-  set.pick(2)
+  set.allot(() => 2)
+  const first = set.pick()
+  set.pick()
+  set.pick()
   set.replace(endpoints('b'))
   set.replace(endpoints('a', 'b'))
   expect(picks(set, 1, 2)).toBe('b')
-  first.leave()
+  set.leave(first)
   expect(picks(set, 1, 2)).toBe('a')
 })
 
 test('the load of an endpoint that is gone is forgotten with its last lease', () => {
   const set = setOf('a', 'b')
-  const first = set.pick(Infinity)
+  const first = set.pick()
   set.replace(endpoints('b'))
-  first.leave()
+  set.leave(first)
   set.replace(endpoints('a', 'b'))
   expect(picks(set, 2)).toBe('ba')
 })
@@ -104,4 +107,29 @@ test('dropAll empties the set, revive takes over what the driver last reported',
   expect(set.size).toBe(1)
   expect(picks(set, 1)).toBe('b')
   expect(set.lingering).toBe(false)
+})
+
+test('the capacity is the sum of the places of those that are not at rest', () => {
+  const set = setOf('a', 'b', 'c')
+  expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(5)
+  expect(set.rest(new Set(['b']))).toBe(true)
+  expect(set.rest(new Set(['b']))).toBe(false)
+  expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(3)
+})
+
+test('one at rest gets no new leases, and is rested once it has none', () => {
+  const set = setOf('a', 'b')
+  const first = set.pick()
+  set.rest(new Set(['a']))
+  expect(picks(set, 3)).toBe('bbb')
+  expect(set.rested).toEqual([])
+  set.leave(first)
+  expect(set.rested).toEqual(['a'])
+})
+
+test('the least needed are those at rest, then the least loaded', () => {
+  const set = setOf('a', 'b', 'c')
+  picks(set, 5)
+  set.rest(new Set(['a']))
+  expect(set.leastNeeded(2)).toEqual(['a', 'c'])
 })

@@ -1,10 +1,15 @@
 import type { Endpoint } from './types.ts'
 
-interface Slot {
+/** One endpoint and how many leases it has out. */
+export interface Slot {
   readonly endpoint: Endpoint
   inFlight: number
+  /** How many leases it may have out; Infinity = any number. */
+  places: number
   /** A soft fault: taken only when no other endpoint has room. */
   suspect: boolean
+  /** It is to be stopped once its leases have come back, and gets no new ones. */
+  resting: boolean
 }
 
 /** The ready endpoints of one target and how many leases each has out. */
@@ -25,6 +30,10 @@ export class EndpointSet {
     return this.#dead.size > 0
   }
 
+  get ids(): string[] {
+    return [...this.#slots.keys()]
+  }
+
   /** Takes over the driver's full ready set. */
   replace(ready: readonly Endpoint[]): void {
     this.#reported = ready
@@ -33,7 +42,7 @@ export class EndpointSet {
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
     for (const endpoint of ready) {
       if (this.#dead.has(endpoint.id) || this.#slots.has(endpoint.id)) continue
-      this.#slots.set(endpoint.id, this.#gone.get(endpoint.id) ?? { endpoint, inFlight: 0, suspect: false })
+      this.#slots.set(endpoint.id, this.#gone.get(endpoint.id) ?? newSlot(endpoint))
       this.#gone.delete(endpoint.id)
     }
   }
@@ -49,9 +58,9 @@ export class EndpointSet {
     for (const id of [...this.#slots.keys()]) this.drop(id)
   }
 
-  /** Takes a drop back: what the driver reports is what is there. */
-  revive(): void {
-    this.#dead.clear()
+  /** Takes drops back, all or these: what the driver reports is what is there. */
+  revive(ids: Iterable<string> = [...this.#dead]): void {
+    for (const id of ids) this.#dead.delete(id)
     this.replace(this.#reported)
   }
 
@@ -60,24 +69,64 @@ export class EndpointSet {
     if (slot) slot.suspect = true
   }
 
+  /** Exactly these get no new leases; returns whether that changes anything. */
+  rest(ids: ReadonlySet<string>): boolean {
+    let changed = false
+    for (const [id, slot] of this.#slots) {
+      if (slot.resting === ids.has(id)) continue
+      slot.resting = !slot.resting
+      changed = true
+    }
+    return changed
+  }
+
+  /** Those that would be missed least: at rest already, then the least loaded. */
+  leastNeeded(count: number): string[] {
+    const order = [...this.#slots.values()].sort(
+      (a, b) => Number(b.resting) - Number(a.resting) || a.inFlight - b.inFlight,
+    )
+    return order.slice(0, count).map(({ endpoint }) => endpoint.id)
+  }
+
+  /** Those at rest that have no lease out. */
+  get rested(): string[] {
+    return [...this.#slots.values()]
+      .filter((slot) => slot.resting && slot.inFlight === 0)
+      .map(({ endpoint }) => endpoint.id)
+  }
+
+  /** Sets how many leases each may have out, and returns the sum over those that are not at rest. */
+  allot(places: (id: string) => number): number {
+    let capacity = 0
+    for (const [id, slot] of this.#slots) {
+      slot.places = places(id)
+      if (!slot.resting) capacity += slot.places
+    }
+    return capacity
+  }
+
+  /** Leases out, by endpoint. */
+  get load(): Record<string, number> {
+    return Object.fromEntries([...this.#slots].map(([id, slot]) => [id, slot.inFlight]))
+  }
+
   /**
-   * The least loaded endpoint; `leave` gives its place back. `concurrency` is what one endpoint may hold: the caller's
-   * capacity is that times `size`, so that one with room is always there. Throws when there is no endpoint at all.
+   * A place at the least loaded endpoint, to be given back with `leave`. The caller's capacity is the sum of the
+   * places, so that one with room is always there. Throws when there is no endpoint at all.
    */
-  pick(concurrency: number): { endpoint: Endpoint; leave: () => void } {
+  pick(): Slot {
     let best: Slot | undefined
-    for (const slot of this.#slots.values()) {
-      if (!best || rank(slot, concurrency) < rank(best, concurrency)) best = slot
-    }
+    for (const slot of this.#slots.values()) if (!best || rank(slot) < rank(best)) best = slot
     if (!best) throw new Error('A place was granted while no endpoint is ready.')
-    const slot = best
-    slot.inFlight++
-    const leave = (): void => {
-      slot.inFlight--
-      if (slot.inFlight === 0 && this.#gone.get(slot.endpoint.id) === slot)
-        this.#gone.delete(slot.endpoint.id)
-    }
-    return { endpoint: slot.endpoint, leave }
+    best.inFlight++
+    return best
+  }
+
+  leave(slot: Slot): void {
+    slot.inFlight--
+    if (slot.inFlight > 0) return
+    const { id } = slot.endpoint
+    if (this.#gone.get(id) === slot) this.#gone.delete(id)
   }
 
   #remove(id: string): boolean {
@@ -89,8 +138,16 @@ export class EndpointSet {
 
 const SUSPECT_PENALTY = 1e6
 const FULL_PENALTY = 1e9
+const RESTING_PENALTY = 1e12
 
-function rank(slot: Slot, concurrency: number): number {
-  const full = slot.inFlight >= concurrency
-  return slot.inFlight + (slot.suspect ? SUSPECT_PENALTY : 0) + (full ? FULL_PENALTY : 0)
+function rank(slot: Slot): number {
+  let rank = slot.inFlight
+  if (slot.suspect) rank += SUSPECT_PENALTY
+  if (slot.inFlight >= slot.places) rank += FULL_PENALTY
+  if (slot.resting) rank += RESTING_PENALTY
+  return rank
+}
+
+function newSlot(endpoint: Endpoint): Slot {
+  return { endpoint, inFlight: 0, places: Infinity, suspect: false, resting: false }
 }

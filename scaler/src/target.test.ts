@@ -185,6 +185,7 @@ describe('stats', () => {
       inFlight: 0,
       queued: 2,
       endpoints: 0,
+      replicas: 1,
       generation: 1,
       phases: [],
     })
@@ -195,6 +196,7 @@ describe('stats', () => {
       inFlight: 1,
       queued: 1,
       endpoints: 1,
+      replicas: 1,
       generation: 1,
       phases: [{ name: 'spawned', at: 5 }],
     })

@@ -3,8 +3,11 @@ import { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
 import { ScalerError } from './errors.ts'
 import { LeaseBook } from './lease-book.ts'
+import { SlotLease } from './lease.ts'
 import type { Observer } from './observer.ts'
-import { EndpointSet } from './picker.ts'
+import { EndpointSet, type Slot } from './picker.ts'
+import { Replicas } from './replicas.ts'
+import type { Stake } from './stake.ts'
 import type {
   AcquireOptions,
   EndpointFault,
@@ -17,15 +20,17 @@ import type {
   TargetState,
   TargetStats,
 } from './types.ts'
+import { Upkeep } from './upkeep.ts'
 
 /** What a target needs of the activator around it. */
 export interface TargetContext {
   readonly clock: Clock
   readonly observer: Observer
   policy(key: TargetKey): TargetPolicy
-  scaleUp(key: TargetKey, replicas: number): Promise<void>
-  /** Bounded: many targets that fall idle at once do not stampede the driver. */
-  scaleDown(key: TargetKey): Promise<void>
+  keepAwake(key: TargetKey): boolean | Promise<boolean>
+  /** Bounded when it is to none: many targets that fall idle at once do not stampede the driver. */
+  scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void>
+  stake(key: TargetKey, events: { changed(): void; retired(): void }): Stake
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
 }
@@ -42,27 +47,53 @@ export class Target {
   readonly #context: TargetContext
   readonly #breaker: Breaker
   readonly #endpoints = new EndpointSet()
+  readonly #leases = new LeaseBook(() => this.#rest())
+  readonly #stake: Stake
+  readonly #replicas: Replicas
+  readonly #upkeep: Upkeep
+  readonly #readiness: Alarm
+  readonly #idle: Alarm
   #phase: TargetPhase = 'asleep'
   #generation = 0
   #retired = false
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
+  #idleSince = 0
   #phases: readonly Phase[] = []
   /** Scale calls of one target never overlap: each waits for the one before. */
   #scaling: Promise<void> = Promise.resolve()
   #openScales = 0
-  readonly #leases = new LeaseBook(() => this.#rest())
-  readonly #readiness: Alarm
-  readonly #idle: Alarm
 
   constructor(key: TargetKey, context: TargetContext) {
     this.key = key
     this.#context = context
-    this.#readiness = new Alarm(context.clock)
-    this.#idle = new Alarm(context.clock)
+    const { clock, observer } = context
+    this.#readiness = new Alarm(clock)
+    this.#idle = new Alarm(clock)
     this.#breaker = new Breaker(() => {
-      const policy = context.policy(key)
+      const policy = this.#policy()
       return { depth: policy.queueDepth, bytes: policy.queueBytes }
+    })
+    this.#stake = context.stake(key, {
+      changed: () => this.#stakeChanged(),
+      retired: () => this.#retireHere(),
+    })
+    this.#upkeep = new Upkeep(
+      clock,
+      () => this.#policy(),
+      () => this.refresh(),
+    )
+    this.#replicas = new Replicas({
+      clock,
+      endpoints: this.#endpoints,
+      stake: this.#stake,
+      policy: () => this.#policy(),
+      load: () => this.#leases.count + this.#breaker.queued,
+      kept: () => this.#upkeep.kept,
+      rested: () => this.#setCapacity(),
+      scale: (replicas, remove) => this.#enqueueScale(() => context.scale(key, replicas, remove)),
+      scaled: (change) => observer.scaled?.(key, change),
+      failed: (error) => observer.error?.(error, key),
     })
   }
 
@@ -72,41 +103,24 @@ export class Target {
       inFlight: this.#leases.count,
       queued: this.#breaker.queued,
       endpoints: this.#endpoints.size,
+      replicas: this.#replicas.wanted,
       generation: this.#generation,
       phases: this.#phases,
       ...(this.#failure ? { failure: this.#failure.value } : {}),
     }
   }
 
+  /** The way of most requests: no promise, no timer, no closure. */
+  tryAcquire(): Lease | undefined {
+    if (this.#retired || !this.#breaker.tryEnter()) return undefined
+    const slot = this.#take()
+    this.#replicas.loadChanged()
+    return new SlotLease(slot, this.#giveBack)
+  }
+
   async acquire(options: AcquireOptions): Promise<Lease> {
     options.signal?.throwIfAborted()
-    if (this.#retired) throw retired()
-    const failure = this.#failure
-    if (failure && this.#context.clock.now() < failure.until) throw failure.reason
-
-    this.#idle.stop()
-    const began = this.#context.clock.now()
-    const cold = this.#phase !== 'awake'
-    const place = this.#breaker.enter(options, () => {
-      this.#leases.take()
-      return this.#endpoints.pick(this.#concurrency())
-    })
-    if (this.#phase === 'asleep') this.#wake()
-    else if (this.#phase === 'draining') this.#limitDrain()
-    try {
-      const { taken, leave } = await place
-      const giveBack = (): void => {
-        taken.leave()
-        leave()
-      }
-      const waited = this.#context.clock.now() - began
-      return this.#leases.lease(taken.endpoint, giveBack, cold ? { waited, phases: this.#phases } : undefined)
-    } catch (error) {
-      const full = error instanceof ScalerError && error.code === 'SCALER_QUEUE_FULL'
-      if (full) this.#context.observer.queueFull?.(this.key)
-      this.#rest()
-      throw error
-    }
+    return this.tryAcquire() ?? this.#wait(options)
   }
 
   /** The driver's word. Endpoints are taken over before capacity, so that no grant finds an empty set. */
@@ -114,6 +128,7 @@ export class Target {
     this.#endpoints.replace(state.ready)
     // What a driver still says of a dying generation is void: its endpoints are never given out again.
     if (this.#phase === 'draining') return this.#endpoints.dropAll()
+    this.#heedOthers()
     this.#setCapacity()
     if (state.phases) this.#phases = state.phases
     if (this.#endpoints.size > 0) this.#becomeAwake()
@@ -133,24 +148,47 @@ export class Target {
     if (!this.#endpoints.drop(endpointId)) return
     this.#setCapacity()
     // The driver may not know yet, and would then call it running: told to stop it first, it starts another.
-    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drain().catch(() => undefined)
+    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drainAlone()
   }
 
-  /** Compare-and-swap on the generation: false when it is in use, or was woken anew meanwhile. */
-  async sleep(generation = this.#generation): Promise<boolean> {
-    const mayNot = this.#generation !== generation || this.#leases.count > 0 || this.#breaker.queued > 0
-    if (mayNot || this.#phase === 'waking') return false
-    if (this.#phase === 'awake') await this.#drain()
-    return true
+  /** Compare-and-swap on the generation: false when it is in use or kept awake, or was woken anew meanwhile. */
+  async sleep(): Promise<boolean> {
+    const generation = this.#generation
+    const inUse = (): boolean =>
+      this.#generation !== generation || !this.#unused || this.#phase === 'waking' || this.#upkeep.kept > 0
+    if (inUse()) return false
+    if (this.#phase !== 'awake') return true
+    const kept = this.#context.keepAwake(this.key)
+    if (kept !== false && ((await kept) || inUse())) return false
+    const seized = this.#stake.seize(this.#endpoints.ids)
+    if (seized !== true) {
+      if (!(await seized)) return false
+      if (inUse()) {
+        this.#hold()
+        return false
+      }
+    }
+    return this.#drain()
+  }
+
+  /** Applies the policy as it is now: wakes what is to be kept awake, lets go of what is not any more. */
+  refresh(): void {
+    if (this.#retired) return
+    this.#upkeep.look()
+    const failing = this.#failure && this.#context.clock.now() < this.#failure.until
+    if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !failing) this.#wake()
+    this.#setCapacity()
+    this.#replicas.decide()
+    this.#rest()
   }
 
   /** See Activator.retire. */
   async retire(signal?: AbortSignal): Promise<void> {
-    this.#retired = true
-    this.#idle.stop()
-    this.#breaker.refuse(retired())
+    this.#refuseAll(retired())
     await this.#leases.none(signal)
+    await this.#stake.retire(this.#endpoints.ids, signal)
     if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain()
+    else await this.#stake.free()
     // Retired twice, the later scale call ends it.
     if (this.#openScales === 0) this.#context.forget(this)
   }
@@ -162,48 +200,107 @@ export class Target {
 
   /** Stops every timer and refuses all who wait; running replicas are left alone. */
   close(reason: Error): void {
+    this.#refuseAll(reason)
+    this.#readiness.stop()
+    this.#replicas.end()
+    this.#stake.drop()
+  }
+
+  #refuseAll(reason: Error): void {
     this.#retired = true
     this.#idle.stop()
-    this.#readiness.stop()
+    this.#upkeep.stop()
     this.#breaker.refuse(reason)
+  }
+
+  /** Another activator retires the target, and scales it down once nobody uses it. */
+  #retireHere(): void {
+    if (this.#retired) return
+    this.#refuseAll(retired())
+    void this.#leases.none().then(() => this.#stake.free())
+  }
+
+  async #wait(options: AcquireOptions): Promise<Lease> {
+    const { clock, observer } = this.#context
+    try {
+      if (this.#retired) throw retired()
+      const failure = this.#failure
+      if (failure && clock.now() < failure.until) throw failure.reason
+
+      const began = clock.now()
+      const cold = this.#phase !== 'awake'
+      const place = this.#breaker.enter(options, () => this.#take())
+      this.#replicas.loadChanged()
+      if (this.#phase === 'asleep') this.#wake()
+      else if (this.#phase === 'draining') this.#limitDrain()
+      else if (this.#phase === 'awake') this.#hold()
+      this.#balance()
+      const slot = await place
+      const waited = clock.now() - began
+      observer.granted?.(this.key, { waited, cold })
+      return new SlotLease(slot, this.#giveBack, cold ? { waited, phases: this.#phases } : undefined)
+    } catch (error) {
+      if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
+      this.#replicas.loadChanged()
+      this.#rest()
+      throw error
+    }
+  }
+
+  #take(): Slot {
+    this.#leases.take()
+    return this.#endpoints.pick()
+  }
+
+  readonly #giveBack = (slot: Slot): void => {
+    this.#endpoints.leave(slot)
+    if (this.#stake.yields(slot.endpoint.id)) this.#setCapacity()
+    this.#breaker.leave()
+    this.#leases.give()
+    this.#replicas.loadChanged()
   }
 
   #wake(): void {
     const generation = ++this.#generation
-    const policy = this.#context.policy(this.key)
     this.#phase = 'waking'
     this.#failure = undefined
     this.#phases = []
     this.#wakeBegan = this.#context.clock.now()
     this.#context.observer.waking?.(this.key)
-    this.#readiness.set(policy.readinessTimeout, () => this.#wakeTimedOut(generation))
+    this.#readiness.set(this.#policy().readinessTimeout, () => this.#wakeTimedOut(generation))
+    this.#replicas.begin(0)
     // Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave.
-    this.#enqueueScale(() => this.#context.scaleUp(this.key, Math.max(1, policy.minReplicas))).catch(
-      (error: Error) => {
-        if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
-        this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
-      },
-    )
+    this.#enqueueScale(async () => {
+      await this.#stake.hold()
+      if (this.#generation === generation) await this.#context.scale(this.key, this.#replicas.wanted)
+    }).catch((error: Error) => {
+      if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
+      this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
+    })
   }
 
   #becomeAwake(): void {
-    if (this.#phase === 'awake') return
+    if (this.#phase === 'awake') return this.#balance()
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
     this.#failure = undefined
     this.#readiness.stop()
+    this.#upkeep.settled()
     if (wasWaking) {
       const waited = this.#context.clock.now() - this.#wakeBegan
       this.#context.observer.awake?.(this.key, { waited, phases: this.#phases })
     } else {
       this.#generation++
+      this.#replicas.begin(this.#endpoints.size)
     }
-    this.#armIdle()
+    this.#balance()
+    this.#rest()
   }
 
   /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
   #lostAll(): void {
     this.#idle.stop()
+    this.#replicas.end()
     this.#phase = 'asleep'
     this.#wakeOrForget()
   }
@@ -217,17 +314,16 @@ export class Target {
   /** A driver that hangs while it scales down must not hold the requests for the next generation for ever. */
   #limitDrain(): void {
     if (this.#readiness.armed) return
-    const { readinessTimeout } = this.#context.policy(this.key)
-    this.#readiness.set(readinessTimeout, () => this.#breaker.refuse(this.#timedOut()))
+    this.#readiness.set(this.#policy().readinessTimeout, () => this.#breaker.refuse(this.#timedOut()))
   }
 
   #timedOut(): ScalerError {
-    const seconds = this.#context.policy(this.key).readinessTimeout / 1000
+    const seconds = this.#policy().readinessTimeout / 1000
     return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${seconds} s.`)
   }
 
   #fail(failure: Failure): void {
-    this.#giveUp(failure, failed(failure))
+    this.#giveUp(failure, new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure }))
   }
 
   #giveUp(failure: Failure, reason: ScalerError): void {
@@ -235,37 +331,61 @@ export class Target {
     this.#breaker.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
     // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.
-    this.#drain().catch(() => undefined)
+    this.#drainAlone()
   }
 
-  async #drain(): Promise<void> {
+  /** Where nobody waits for its end. */
+  #drainAlone(): void {
+    this.#drain().catch((error: Error) => this.#context.observer.error?.(error, this.key))
+  }
+
+  /** Resolves to whether the target is scaled down: not while another activator uses it. */
+  async #drain(): Promise<boolean> {
     this.#idle.stop()
     this.#readiness.stop()
+    this.#replicas.end()
+    this.#stake.drop()
     const generation = ++this.#generation
+    const { ids } = this.#endpoints
     this.#phase = 'draining'
     this.#endpoints.dropAll()
     this.#setCapacity()
+    let down = false
     try {
-      await this.#enqueueScale(() => this.#context.scaleDown(this.key))
+      await this.#enqueueScale(async () => {
+        if (!(await this.#stake.seize(ids))) return
+        await this.#context.scale(this.key, 0)
+        down = true
+      })
     } catch (error) {
       if (this.#generation === generation) this.#undrain()
       throw error
+    } finally {
+      void this.#stake.free()
     }
-    if (this.#generation !== generation) return
+    if (this.#generation !== generation) return down
+    if (!down) {
+      this.#undrain(ids)
+      return false
+    }
     this.#readiness.stop()
     this.#phase = 'asleep'
     if (!this.#failure) this.#context.observer.asleep?.(this.key)
     this.#wakeOrForget()
+    return true
   }
 
-  /** The driver would not scale down: what it last reported still runs, and may fall idle again. */
-  #undrain(): void {
+  /** It is not scaled down: what the driver last reported (of these, if given) still runs, and may fall idle again. */
+  #undrain(ids?: readonly string[]): void {
     this.#readiness.stop()
     this.#phase = 'asleep'
-    this.#endpoints.revive()
+    this.#endpoints.revive(ids)
+    this.#heedOthers()
     this.#setCapacity()
-    if (this.#endpoints.size > 0) this.#becomeAwake()
-    else this.#wakeOrForget()
+    if (this.#endpoints.size > 0) {
+      this.#becomeAwake()
+      if (this.#breaker.queued > 0) this.#hold()
+    } else this.#wakeOrForget()
   }
 
   #enqueueScale(scale: () => Promise<void>): Promise<void> {
@@ -278,35 +398,89 @@ export class Target {
     return result
   }
 
+  /** Asks for a share in a target that runs already. Should that fail, those who wait are told. */
+  #hold(): void {
+    if (this.#stake.held) return
+    this.#stake.hold()?.catch((error: Error) => this.#breaker.refuse(error))
+  }
+
+  #stakeChanged(): void {
+    if (this.#phase === 'draining') return
+    this.#heedOthers()
+    this.#setCapacity()
+    if (this.#phase === 'awake' && this.#endpoints.size === 0) this.#lostAll()
+    else this.#balance()
+  }
+
+  #heedOthers(): void {
+    for (const id of this.#stake.condemned) this.#endpoints.drop(id)
+    this.#endpoints.rest(this.#stake.resting)
+  }
+
+  #balance(): void {
+    this.#stake.balance({
+      endpoints: this.#endpoints.ids,
+      concurrency: this.#concurrency(),
+      load: this.#endpoints.load,
+      waiting: this.#breaker.queued,
+    })
+  }
+
   #setCapacity(): void {
-    this.#breaker.setCapacity(this.#endpoints.size === 0 ? 0 : this.#endpoints.size * this.#concurrency())
+    const concurrency = this.#concurrency()
+    const capacity = this.#endpoints.allot((id) => this.#stake.places(id, concurrency))
+    this.#breaker.setCapacity(this.#stake.held ? capacity : 0)
   }
 
   /** How many leases one endpoint may have out. */
   #concurrency(): number {
-    const { concurrency } = this.#context.policy(this.key)
-    return concurrency === 0 ? Infinity : concurrency
+    return this.#policy().concurrency || Infinity
   }
 
-  /** After each lease and each failed acquire: perhaps nobody needs the target any more. */
+  #policy(): TargetPolicy {
+    return this.#context.policy(this.key)
+  }
+
+  get #unused(): boolean {
+    return this.#leases.count === 0 && this.#breaker.queued === 0
+  }
+
+  /**
+   * After each lease and each failed acquire: perhaps nobody needs the target any more. A timer that is set stays as it
+   * is while requests come and go, and looks again when it fires: most requests set none.
+   */
   #rest(): void {
-    if (this.#phase === 'asleep') this.#forgetIfUnused()
-    else this.#armIdle()
+    if (this.#phase === 'asleep') return this.#forgetIfUnused()
+    if (this.#phase !== 'awake' || !this.#unused || this.#retired || this.#upkeep.kept > 0) return
+    this.#idleSince = this.#context.clock.now()
+    this.#armIdle()
   }
 
   #armIdle(): void {
-    const idle =
-      this.#phase === 'awake' && this.#leases.count === 0 && this.#breaker.queued === 0 && !this.#retired
-    const policy = this.#context.policy(this.key)
-    if (!idle || policy.minReplicas > 0) return
-    const generation = this.#generation
-    this.#idle.set(policy.idleTimeout, () => void this.sleep(generation).catch(() => undefined))
+    const due = this.#idleSince + this.#policy().idleTimeout
+    if (this.#idle.armed && this.#idle.due <= due) return
+    this.#idle.set(due - this.#context.clock.now(), () => this.#onIdle())
+  }
+
+  #onIdle(): void {
+    // In use, it is armed again by the last release.
+    if (!this.#unused || this.#upkeep.kept > 0) return
+    if (this.#context.clock.now() < this.#idleSince + this.#policy().idleTimeout) return this.#armIdle()
+    this.sleep().then(
+      (slept) => slept || this.#rest(),
+      (error: Error) => {
+        this.#context.observer.error?.(error, this.key)
+        this.#rest()
+      },
+    )
   }
 
   /** Those who waited for the end of a generation go to the next one. */
   #wakeOrForget(): void {
-    if (this.#breaker.queued > 0 && !this.#retired) this.#wake()
-    else this.#forgetIfUnused()
+    if (this.#retired) return this.#forgetIfUnused()
+    if (this.#breaker.queued > 0) return this.#wake()
+    if (this.#upkeep.kept > 0) this.#upkeep.lookSoon()
+    this.#forgetIfUnused()
   }
 
   /**
@@ -314,16 +488,11 @@ export class Target {
    * driver still reports endpoints of the last generation: its successor would know nothing of either.
    */
   #forgetIfUnused(): void {
-    const wanted = this.#leases.count > 0 || this.#breaker.queued > 0
-    const owed = this.#openScales > 0 || this.#endpoints.lingering
-    if (!this.#failure && !wanted && !owed) this.#context.forget(this)
+    const owed = this.#openScales > 0 || this.#endpoints.lingering || this.#upkeep.armed
+    if (!this.#failure && this.#unused && !owed) this.#context.forget(this)
   }
 }
 
 function retired(): ScalerError {
   return new ScalerError('SCALER_RETIRED', 'This target has been replaced or removed.', { retryAfter: 0 })
-}
-
-function failed(failure: Failure): ScalerError {
-  return new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure })
 }

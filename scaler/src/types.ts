@@ -21,6 +21,24 @@ export interface Phase {
   readonly at: number
 }
 
+/** How the number of replicas follows concurrency while a target is awake. Knative's pod autoscaler; durations in ms. */
+export interface ScalingPolicy {
+  /** Requests in flight per replica that are aimed at. Default: the target's `concurrency`, or 100 where that is unlimited. */
+  readonly targetConcurrency?: number
+  /** The part of `targetConcurrency` that is used before another replica is wanted; 0 to 1. */
+  readonly targetUtilization: number
+  readonly stableWindow: number
+  readonly panicWindow: number
+  /** Panic begins when the panic window wants this many times the replicas that are ready. */
+  readonly panicThreshold: number
+  /** At most this many times the ready replicas at one decision; more than 1. */
+  readonly maxScaleUpRate: number
+  /** At least the ready replicas divided by this at one decision; more than 1. */
+  readonly maxScaleDownRate: number
+  /** Fewer replicas only after they have sufficed for this long. */
+  readonly scaleDownDelay: number
+}
+
 /** Durations in milliseconds. `concurrency` (per endpoint) 0 = unlimited. */
 export interface TargetPolicy {
   readonly concurrency: number
@@ -34,6 +52,18 @@ export interface TargetPolicy {
   readonly readinessTimeout: number
   /** From the last release until the target is put to sleep. */
   readonly idleTimeout: number
+  /** Times at which the target is kept awake whether it is used or not, with at least one replica. */
+  readonly warmWindows?: readonly WarmWindow[]
+  /** In force while `maxReplicas` is more than one; what is not given is Knative's default. */
+  readonly scaling?: Partial<ScalingPolicy>
+}
+
+/** Awake during every minute that the pattern names: `* 8-17 * * 1-5` is from 8:00 to 18:00 on working days. */
+export interface WarmWindow {
+  /** The five fields of cron: minute, hour, day of the month, month, day of the week. */
+  readonly cron: string
+  /** An IANA name. Default: UTC. */
+  readonly timeZone?: string
 }
 
 /**
@@ -49,11 +79,23 @@ export interface TargetState {
   readonly phases?: readonly Phase[]
 }
 
+export interface ScaleOptions {
+  readonly signal: AbortSignal
+  /**
+   * Ids of the endpoints that nobody uses any more, when there are to be fewer but not none: those to stop. A driver that
+   * cannot choose must let the ones it stops answer what they have.
+   */
+  readonly remove?: readonly string[]
+}
+
 /** Starts and stops the replicas of targets. Implementations: process, kubernetes, fake, or your own. */
 export interface Driver {
   readonly name: string
-  /** Idempotent. Resolves once accepted, not once ready. */
-  scale(key: TargetKey, replicas: number, options: { signal: AbortSignal }): Promise<void>
+  /**
+   * Idempotent. Resolves once accepted, not once ready. After `scale(key, 0)` and `scale(key, 1)` no endpoint of before
+   * is ready. Rejects when it cannot be done.
+   */
+  scale(key: TargetKey, replicas: number, options: ScaleOptions): Promise<void>
   /** Calls back with the full ready set of every known target now, then on every change. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
 }
@@ -75,6 +117,8 @@ export interface TargetStats {
   readonly inFlight: number
   readonly queued: number
   readonly endpoints: number
+  /** How many were last asked for; 0 while it sleeps. */
+  readonly replicas: number
   readonly generation: number
   /** Set after a failed wake until the next one begins. */
   readonly failure?: Failure
@@ -90,7 +134,16 @@ export interface AcquireOptions {
 export interface Activator {
   /** Waits for a place at a ready endpoint, waking the target if it sleeps. Rejects with ScalerError or the signal's reason. */
   acquire(key: TargetKey, options?: AcquireOptions): Promise<Lease>
+  /** A lease at once, or undefined where `acquire` would have to wait or reject. For the hot path. */
+  tryAcquire(key: TargetKey): Lease | undefined
   stats(key: TargetKey): TargetStats | undefined
+  /** Every target that is remembered: one that sleeps undisturbed is not. For gauges. */
+  targets(): Iterable<[TargetKey, TargetStats]>
+  /**
+   * Applies the target's policy as it is now. To be called at the start and when a policy changes for targets that are
+   * kept awake (`minReplicas`, `warmWindows`); all others need not be named.
+   */
+  refresh(key: TargetKey): void
   /** Puts a target to sleep now if nothing holds a lease; resolves false when something does. */
   sleep(key: TargetKey): Promise<boolean>
   /** Retires a target for good: no new leases, waits for those out, then scales to zero and forgets it. */

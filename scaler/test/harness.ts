@@ -78,7 +78,9 @@ function tell(told: string[]): Observer {
     awake: (key) => void told.push(`awake ${key}`),
     asleep: (key) => void told.push(`asleep ${key}`),
     failed: (key, failure) => void told.push(`failed ${key} ${failure.code}`),
-    queueFull: (key) => void told.push(`queueFull ${key}`),
+    refused: (key, code) => code === 'SCALER_QUEUE_FULL' && told.push(`queueFull ${key}`),
+    scaled: (key, { from, to }) => void told.push(`scaled ${key} ${from} ${to}`),
+    error: (error) => void told.push(`error ${error.message}`),
   }
 }
 

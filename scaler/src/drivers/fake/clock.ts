@@ -2,12 +2,22 @@ import type { Clock } from '../../clock.ts'
 
 /** A clock that stands still until told otherwise. */
 export class FakeClock implements Clock {
+  readonly #began: number
   #now = 0
   #sequence = 0
   readonly #timers = new Map<number, { at: number; fn: () => void }>()
 
+  /** `began` is the time of day at its start, in ms since 1970. */
+  constructor(began = 0) {
+    this.#began = began
+  }
+
   now(): number {
     return this.#now
+  }
+
+  wall(): number {
+    return this.#began + this.#now
   }
 
   schedule(ms: number, fn: () => void): () => void {

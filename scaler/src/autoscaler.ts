@@ -1,0 +1,75 @@
+import type { ScalingPolicy, TargetPolicy } from './types.ts'
+
+/** Knative's defaults (config-autoscaler): 60 s and 6 s windows, 70 % of the target, panic at twice the replicas. */
+export const DEFAULT_SCALING: ScalingPolicy = {
+  targetUtilization: 0.7,
+  stableWindow: 60_000,
+  panicWindow: 6_000,
+  panicThreshold: 2,
+  maxScaleUpRate: 1_000,
+  maxScaleDownRate: 2,
+  scaleDownDelay: 0,
+}
+/** Requests in flight per replica where the policy sets no limit to them; Knative's default. */
+const DEFAULT_CONCURRENCY = 100
+
+export interface Observation {
+  /** ms, monotonic. */
+  readonly now: number
+  readonly ready: number
+  /** Average requests in flight and waiting over the stable and the panic window. */
+  readonly stable: number
+  readonly panic: number
+}
+
+/** What `policy.scaling` says, with the defaults for what it does not. */
+export function scalingOf(policy: TargetPolicy): ScalingPolicy {
+  return policy.scaling ? { ...DEFAULT_SCALING, ...policy.scaling } : DEFAULT_SCALING
+}
+
+/** Requests in flight per replica that the autoscaler aims at. */
+export function targetConcurrency(policy: TargetPolicy): number {
+  const scaling = scalingOf(policy)
+  const full = scaling.targetConcurrency ?? (policy.concurrency || DEFAULT_CONCURRENCY)
+  return full * scaling.targetUtilization
+}
+
+/**
+ * How many replicas a load wants: the algorithm of Knative's pod autoscaler (pkg/autoscaler/scaling). The stable window
+ * decides; a burst that wants `panicThreshold` times what is ready starts a panic, in which the panic window decides and
+ * replicas only ever become more, until for one stable window nothing has wanted as many.
+ */
+export class Autoscaler {
+  #panicSince: number | undefined
+  #panicReplicas = 0
+  /** Wishes of the last `scaleDownDelay`: the greatest holds. */
+  #wishes: { readonly at: number; readonly replicas: number }[] = []
+
+  /** Not yet bounded by the policy's minReplicas and maxReplicas; at least 0. */
+  decide(seen: Observation, policy: TargetPolicy): number {
+    const scaling = scalingOf(policy)
+    const goal = targetConcurrency(policy)
+    const ready = Math.max(1, seen.ready)
+    const most = Math.ceil(scaling.maxScaleUpRate * ready)
+    const fewest = seen.ready === 0 ? 0 : Math.floor(ready / scaling.maxScaleDownRate)
+    const bounded = (wish: number): number => Math.min(Math.max(wish, fewest), most)
+    const stable = bounded(Math.ceil(seen.stable / goal))
+    const burst = Math.ceil(seen.panic / goal)
+
+    if (burst / ready >= scaling.panicThreshold) this.#panicSince = seen.now
+    else if (this.#panicSince !== undefined && seen.now - this.#panicSince > scaling.stableWindow) {
+      this.#panicSince = undefined
+      this.#panicReplicas = 0
+    }
+    if (this.#panicSince === undefined) return this.#delayed(stable, seen.now, scaling)
+    this.#panicReplicas = Math.max(this.#panicReplicas, stable, bounded(burst))
+    return this.#delayed(this.#panicReplicas, seen.now, scaling)
+  }
+
+  #delayed(replicas: number, now: number, { scaleDownDelay }: ScalingPolicy): number {
+    if (scaleDownDelay === 0) return replicas
+    this.#wishes = this.#wishes.filter(({ at }) => now - at < scaleDownDelay)
+    this.#wishes.push({ at: now, replicas })
+    return Math.max(...this.#wishes.map((wish) => wish.replicas))
+  }
+}

@@ -1,0 +1,69 @@
+import type { Clock } from './clock.ts'
+
+/** Width of one bucket; ms. */
+const BUCKET = 1_000
+
+/** The average number of requests at one target over the last seconds, weighted by time: Knative's concurrency metric. */
+export class ConcurrencyMeter {
+  readonly #clock: Clock
+  /** Requests × ms of the last seconds, a ring. */
+  readonly #areas: number[]
+  readonly #began: number
+  #at: number
+  #count = 0
+
+  /** `span` is the longest window that can be asked for; ms. */
+  constructor(clock: Clock, span: number) {
+    this.#clock = clock
+    this.#areas = new Array<number>(Math.ceil(span / BUCKET) + 1).fill(0)
+    this.#began = this.#at = clock.now()
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** From now on there are this many. */
+  set(count: number): void {
+    this.#advance()
+    this.#count = count
+  }
+
+  /** Over the last `window` ms, or since the meter began if that is less. */
+  average(window: number): number {
+    this.#advance()
+    const span = Math.min(window, this.#at - this.#began)
+    if (span <= 0) return this.#count
+    let area = 0
+    for (let begin = this.#bucketStart(this.#at); begin + BUCKET > this.#at - span; begin -= BUCKET) {
+      // Of the oldest bucket, the part that lies in the window.
+      const inside = Math.min(1, (begin + BUCKET - (this.#at - span)) / BUCKET)
+      area += (this.#areas[this.#slot(begin)] ?? 0) * inside
+    }
+    return area / span
+  }
+
+  #advance(): void {
+    const now = this.#clock.now()
+    const oldest = now - this.#areas.length * BUCKET
+    if (this.#at < oldest) {
+      this.#areas.fill(0)
+      this.#at = oldest
+    }
+    while (this.#at < now) {
+      const next = this.#bucketStart(this.#at) + BUCKET
+      const until = Math.min(next, now)
+      this.#areas[this.#slot(this.#at)]! += this.#count * (until - this.#at)
+      this.#at = until
+      if (until === next) this.#areas[this.#slot(next)] = 0
+    }
+  }
+
+  #bucketStart(at: number): number {
+    return Math.floor(at / BUCKET) * BUCKET
+  }
+
+  #slot(at: number): number {
+    return Math.floor(at / BUCKET) % this.#areas.length
+  }
+}

@@ -1,0 +1,155 @@
+import { Alarm } from './alarm.ts'
+import { Autoscaler, scalingOf } from './autoscaler.ts'
+import type { Clock } from './clock.ts'
+import { ConcurrencyMeter } from './meter.ts'
+import type { EndpointSet } from './picker.ts'
+import type { Stake } from './stake.ts'
+import type { TargetPolicy } from './types.ts'
+
+/** Between two decisions; Knative's tick. */
+const TICK = 2_000
+
+/** What the replicas of a target need of it. */
+export interface ReplicasHost {
+  readonly clock: Clock
+  readonly endpoints: EndpointSet
+  readonly stake: Stake
+  policy(): TargetPolicy
+  /** Requests in flight and waiting. */
+  load(): number
+  /** Replicas that the policy keeps awake though nobody uses them. */
+  kept(): number
+  /** Other endpoints rest than before: the capacity has changed. */
+  rested(): void
+  /** Queued behind the scale calls before it; rejects when the driver does. */
+  scale(replicas: number, remove: readonly string[]): Promise<void>
+  scaled(change: { from: number; to: number }): void
+  failed(error: Error): void
+}
+
+/**
+ * How many replicas a target has between its wake and its sleep. More are asked for at once; fewer come about in two
+ * steps, so that no request is cut: the ones least needed get no new leases, and are stopped when their last one is back.
+ */
+export class Replicas {
+  readonly #host: ReplicasHost
+  readonly #tick: Alarm
+  #meter: ConcurrencyMeter | undefined
+  #autoscaler = new Autoscaler()
+  /** What the driver was last asked for; 0 while the target is asleep. */
+  #wanted = 0
+
+  constructor(host: ReplicasHost) {
+    this.#host = host
+    this.#tick = new Alarm(host.clock)
+  }
+
+  get wanted(): number {
+    return this.#wanted
+  }
+
+  /** For a wake, or a target that is found awake: how many to begin with. */
+  begin(ready: number): number {
+    const decided = Math.min(this.#host.stake.replicas, this.#most())
+    this.#wanted = Math.max(1, this.#host.kept(), ready, decided)
+    this.#autoscaler = new Autoscaler()
+    this.#meter = undefined
+    this.#watch()
+    return this.#wanted
+  }
+
+  end(): void {
+    this.#wanted = 0
+    this.#meter = undefined
+    this.#tick.stop()
+  }
+
+  /** A request came or has ended. */
+  loadChanged(): void {
+    this.#meter?.set(this.#host.load())
+  }
+
+  /** The policy or the load may want another number: decides now. */
+  decide(): void {
+    if (this.#wanted === 0) return
+    const { stake, endpoints } = this.#host
+    const wish = this.#wish()
+    if (stake.leads) this.#pursue(wish)
+    else {
+      stake.report({ load: this.#host.load(), quiet: endpoints.rested })
+      this.#wanted = stake.replicas
+    }
+    this.#watch()
+  }
+
+  #wish(): number {
+    const { clock, endpoints, stake } = this.#host
+    const policy = this.#host.policy()
+    const least = Math.max(1, this.#host.kept())
+    if (!this.#meter) return least
+    const scaling = scalingOf(policy)
+    const wish = this.#autoscaler.decide(
+      {
+        now: clock.now(),
+        ready: endpoints.size,
+        stable: this.#meter.average(scaling.stableWindow) + stake.othersLoad,
+        panic: this.#meter.average(scaling.panicWindow) + stake.othersLoad,
+      },
+      policy,
+    )
+    return Math.max(least, Math.min(wish, this.#most()))
+  }
+
+  #pursue(wish: number): void {
+    const { endpoints, stake } = this.#host
+    const surplus = Math.max(0, endpoints.size - wish)
+    const resting = endpoints.leastNeeded(surplus)
+    const free = endpoints.rested.filter((id) => resting.includes(id) && stake.isQuiet(id))
+    const gone = wish < this.#wanted ? free : []
+    // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
+    const next = wish >= this.#wanted ? wish : Math.max(wish, endpoints.size - gone.length)
+    stake.report({
+      load: this.#host.load(),
+      quiet: endpoints.rested,
+      lead: { replicas: next, resting: resting.filter((id) => !gone.includes(id)) },
+    })
+    for (const id of gone) endpoints.drop(id)
+    if (endpoints.rest(new Set(resting)) || gone.length > 0) this.#host.rested()
+    if (next !== this.#wanted) this.#scale(next, gone)
+  }
+
+  #scale(to: number, remove: readonly string[]): void {
+    const from = this.#wanted
+    this.#wanted = to
+    this.#host.scaled({ from, to })
+    this.#host.scale(to, remove).catch((error: Error) => {
+      // The driver has what it had: the next decision starts from there.
+      if (this.#wanted === to) this.#wanted = from
+      this.#host.endpoints.revive(remove)
+      this.#host.rested()
+      this.#host.failed(error)
+    })
+  }
+
+  /** Decisions are made on a clock while the number can change, and not where it is fixed. */
+  #watch(): void {
+    const least = Math.max(1, this.#host.kept())
+    if (this.#most() <= least && this.#wanted <= least) {
+      this.#tick.stop()
+      return
+    }
+    this.#meter ??= this.#newMeter()
+    if (!this.#tick.armed) this.#tick.set(TICK, () => this.decide())
+  }
+
+  #newMeter(): ConcurrencyMeter {
+    const { stableWindow, panicWindow } = scalingOf(this.#host.policy())
+    const meter = new ConcurrencyMeter(this.#host.clock, Math.max(stableWindow, panicWindow))
+    meter.set(this.#host.load())
+    return meter
+  }
+
+  #most(): number {
+    return Math.max(1, this.#host.policy().maxReplicas)
+  }
+}
