@@ -1,5 +1,7 @@
 import PQueue from 'p-queue'
 import { systemClock, type Clock } from './clock.ts'
+import { Membership } from './coordination/membership.ts'
+import type { Coordination } from './coordination/types.ts'
 import { ScalerError } from './errors.ts'
 import type { Observer } from './observer.ts'
 import { SoleStake } from './stake.ts'
@@ -28,6 +30,8 @@ export interface ActivatorOptions {
    * idle timeout later. Should it fail, the target stays awake.
    */
   readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
+  /** Shared by all activators in front of the same targets. Default: this one has its targets to itself. */
+  readonly coordination?: Coordination
   readonly clock?: Clock
   readonly observer?: Observer
 }
@@ -39,6 +43,9 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const downs = new PQueue({ concurrency: CONCURRENT_SCALE_DOWNS })
   const stopping = new AbortController()
   let closed = false
+  const member = options.coordination
+    ? await Membership.join(options.coordination, { clock, onError: (error) => observer.error?.(error) })
+    : undefined
 
   const context: TargetContext = {
     clock,
@@ -46,14 +53,14 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     policy,
     keepAwake: options.keepAwake ?? (() => false),
     scale(key, replicas, remove) {
-      const signal = stopping.signal
+      const signal = member ? AbortSignal.any([stopping.signal, member.fence]) : stopping.signal
       if (replicas > 0) return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
       return downs.add(async () => {
         if (closed) throw closedError()
         await driver.scale(key, 0, { signal })
       })
     },
-    stake: () => new SoleStake(),
+    stake: (key, events) => member?.stake(key, events) ?? new SoleStake(),
     forget(target) {
       // A retired target may outlive its place here; the one that took it is not to be forgotten.
       if (targets.get(target.key) === target) targets.delete(target.key)
@@ -97,6 +104,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       await Promise.all([...targets.values()].map((target) => target.drained(closeOptions.signal)))
       stopping.abort(closedError())
       await watch[Symbol.asyncDispose]()
+      await member?.close(closeOptions.signal)
     },
   }
 }

@@ -1,6 +1,8 @@
 export { createActivator, DEFAULT_POLICY, type ActivatorOptions } from './activator.ts'
 export { DEFAULT_SCALING } from './autoscaler.ts'
 export { systemClock, type Clock } from './clock.ts'
+export { createMemoryCoordination } from './coordination/memory.ts'
+export type { Coordination, Shared } from './coordination/types.ts'
 export { ScalerError, SCALER_STATUS, type ScalerErrorCode } from './errors.ts'
 export type { Observer } from './observer.ts'
 export { PROBE_INTERVAL, untilReady } from './readiness.ts'

@@ -95,19 +95,24 @@ export class EndpointSet {
       .map(({ endpoint }) => endpoint.id)
   }
 
-  /** Sets how many leases each may have out, and returns the sum over those that are not at rest. */
+  /**
+   * Sets how many leases each may have out, and returns how many may be out in all: the places of those that are not at
+   * rest, and what is out elsewhere and ends in its own time.
+   */
   allot(places: (id: string) => number): number {
     let capacity = 0
+    for (const slot of this.#gone.values()) capacity += slot.inFlight
     for (const [id, slot] of this.#slots) {
       slot.places = places(id)
-      if (!slot.resting) capacity += slot.places
+      capacity += slot.resting ? slot.inFlight : Math.max(slot.places, slot.inFlight)
     }
     return capacity
   }
 
-  /** Leases out, by endpoint. */
+  /** Leases out, by endpoint; of those that are gone too. */
   get load(): Record<string, number> {
-    return Object.fromEntries([...this.#slots].map(([id, slot]) => [id, slot.inFlight]))
+    const slots = [...this.#gone, ...this.#slots].filter(([, slot]) => slot.inFlight > 0)
+    return Object.fromEntries(slots.map(([id, slot]) => [id, slot.inFlight]))
   }
 
   /**
@@ -122,11 +127,15 @@ export class EndpointSet {
     return best
   }
 
-  leave(slot: Slot): void {
+  /** Gives a place back; true when nobody else can have it, so that fewer leases may be out. */
+  leave(slot: Slot): boolean {
     slot.inFlight--
-    if (slot.inFlight > 0) return
     const { id } = slot.endpoint
-    if (this.#gone.get(id) === slot) this.#gone.delete(id)
+    if (this.#gone.get(id) === slot) {
+      if (slot.inFlight === 0) this.#gone.delete(id)
+      return true
+    }
+    return slot.resting || slot.inFlight >= slot.places
   }
 
   #remove(id: string): boolean {

@@ -36,6 +36,8 @@ export class Replicas {
   readonly #tick: Alarm
   #meter: ConcurrencyMeter | undefined
   #autoscaler = new Autoscaler()
+  /** Endpoints that nobody uses any more, until the driver has been told so. */
+  #toStop: string[] = []
   /** What the driver was last asked for; 0 while the target is asleep. */
   #wanted = 0
 
@@ -60,6 +62,7 @@ export class Replicas {
 
   end(): void {
     this.#wanted = 0
+    this.#toStop = []
     this.#meter = undefined
     this.#tick.stop()
   }
@@ -102,33 +105,46 @@ export class Replicas {
 
   #pursue(wish: number): void {
     const { endpoints, stake } = this.#host
-    const surplus = Math.max(0, endpoints.size - wish)
-    const resting = endpoints.leastNeeded(surplus)
-    const free = endpoints.rested.filter((id) => resting.includes(id) && stake.isQuiet(id))
-    const gone = wish < this.#wanted ? free : []
+    const resting = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
+    if (endpoints.rest(new Set(resting))) this.#host.rested()
     // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
+    const gone = wish < this.#wanted ? endpoints.rested : []
     const next = wish >= this.#wanted ? wish : Math.max(wish, endpoints.size - gone.length)
-    stake.report({
-      load: this.#host.load(),
-      quiet: endpoints.rested,
-      lead: { replicas: next, resting: resting.filter((id) => !gone.includes(id)) },
-    })
-    for (const id of gone) endpoints.drop(id)
-    if (endpoints.rest(new Set(resting)) || gone.length > 0) this.#host.rested()
-    if (next !== this.#wanted) this.#scale(next, gone)
+    const replicas = gone.length > 0 ? this.#wanted : next
+    stake.report({ load: this.#host.load(), quiet: endpoints.rested, lead: { replicas, resting } })
+    if (next === this.#wanted) return
+    if (gone.length === 0) return this.#scale(next)
+    const agreed = stake.remove(gone, next)
+    if (agreed === true) return this.#stop(next, gone)
+    const from = this.#wanted
+    Promise.resolve(agreed).then(
+      (all) => all && this.#wanted === from && this.#stop(next, gone),
+      (error: Error) => this.#host.failed(error),
+    )
   }
 
-  #scale(to: number, remove: readonly string[]): void {
+  #stop(to: number, gone: readonly string[]): void {
+    for (const id of gone) this.#host.endpoints.drop(id)
+    this.#host.rested()
+    this.#toStop.push(...gone)
+    this.#scale(to)
+  }
+
+  #scale(to: number): void {
     const from = this.#wanted
+    const remove = [...this.#toStop]
     this.#wanted = to
     this.#host.scaled({ from, to })
-    this.#host.scale(to, remove).catch((error: Error) => {
-      // The driver has what it had: the next decision starts from there.
-      if (this.#wanted === to) this.#wanted = from
-      this.#host.endpoints.revive(remove)
-      this.#host.rested()
-      this.#host.failed(error)
-    })
+    this.#host.scale(to, remove).then(
+      () => {
+        this.#toStop = this.#toStop.filter((id) => !remove.includes(id))
+      },
+      (error: Error) => {
+        // The driver has what it had: the next decision starts from there.
+        if (this.#wanted === to) this.#wanted = from
+        this.#host.failed(error)
+      },
+    )
   }
 
   /** Decisions are made on a clock while the number can change, and not where it is fixed. */

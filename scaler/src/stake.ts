@@ -9,15 +9,14 @@ export interface Stake {
   hold(): Promise<void> | undefined
   /** Ends a `hold` that still waits. */
   drop(): void
-  /**
-   * Takes the target for itself if nobody else has a share, and says of its endpoints that nobody may use them again.
-   * False, and the share is given up, when somebody has.
-   */
-  seize(endpoints: readonly string[]): boolean | Promise<boolean>
+  /** Takes the target for itself if nobody else has a share; gives its own up, and false, when somebody has. */
+  seize(): boolean | Promise<boolean>
   /** Tells all that the target is retired, and waits until nobody else has a share; not longer than the signal. */
-  retire(endpoints: readonly string[], signal?: AbortSignal): Promise<void> | undefined
-  /** Gives up whatever it has. */
-  free(): Promise<void> | undefined
+  retire(signal?: AbortSignal): Promise<void> | undefined
+  /** Gives up whatever it has. After a scale-down nobody may use the endpoints that were stopped by it. */
+  free(stopped?: readonly string[]): Promise<void> | undefined
+  /** Gives up whatever it has, for good: the target is forgotten. */
+  dispose(): void
 
   /** Whether this activator decides how many replicas there are. */
   readonly leads: boolean
@@ -25,19 +24,19 @@ export interface Stake {
   readonly replicas: number
   /** Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is decided. */
   report(report: StakeReport): void
+  /** Before resting endpoints are stopped: whether nobody uses them, and from then on nobody may. */
+  remove(endpoints: readonly string[], replicas: number): boolean | Promise<boolean>
   /** Requests that the others have, together. */
   readonly othersLoad: number
   /** Endpoints that get no new requests from anybody, as whoever leads says. */
   readonly resting: ReadonlySet<string>
   /** Endpoints of lives that have ended: never to be used again, though the driver's news may be old. */
   readonly condemned: ReadonlySet<string>
-  /** Whether no other activator uses this resting endpoint any more. */
-  isQuiet(endpointId: string): boolean
 
   /** How many requests this one may have at an endpoint that takes `concurrency` of all together. */
   places(endpointId: string, concurrency: number): number
-  /** Asks for places, gives back unused ones that others wait for. Called when demand or load has changed. */
-  balance(demand: Demand): void
+  /** Asks for places, gives back unused ones that others wait for. Called when the demand has changed. */
+  balance(): void
   /** Whether the place that is just given back has to go to another activator. */
   yields(endpointId: string): boolean
 }
@@ -46,6 +45,15 @@ export interface StakeReport {
   readonly load: number
   readonly quiet: readonly string[]
   readonly lead?: { readonly replicas: number; readonly resting: readonly string[] }
+}
+
+/** What a stake is told of the target, and asks it. */
+export interface StakeEvents {
+  /** Held or not, places, resting or condemned endpoints are other than before. */
+  changed(): void
+  /** Another activator retires the target. */
+  retired(): void
+  demand(): Demand
 }
 
 export interface Demand {
@@ -78,12 +86,13 @@ export class SoleStake implements Stake {
     this.replicas = 1
     this.resting = NONE
   }
+  dispose(): void {}
   report({ lead }: StakeReport): void {
     if (!lead) return
     this.replicas = lead.replicas
     this.resting = new Set(lead.resting)
   }
-  isQuiet(): boolean {
+  remove(): boolean {
     return true
   }
   places(_endpointId: string, concurrency: number): number {

@@ -7,7 +7,7 @@ import { SlotLease } from './lease.ts'
 import type { Observer } from './observer.ts'
 import { EndpointSet, type Slot } from './picker.ts'
 import { Replicas } from './replicas.ts'
-import type { Stake } from './stake.ts'
+import type { Stake, StakeEvents } from './stake.ts'
 import type {
   AcquireOptions,
   EndpointFault,
@@ -30,7 +30,7 @@ export interface TargetContext {
   keepAwake(key: TargetKey): boolean | Promise<boolean>
   /** Bounded when it is to none: many targets that fall idle at once do not stampede the driver. */
   scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void>
-  stake(key: TargetKey, events: { changed(): void; retired(): void }): Stake
+  stake(key: TargetKey, events: StakeEvents): Stake
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
 }
@@ -77,6 +77,12 @@ export class Target {
     this.#stake = context.stake(key, {
       changed: () => this.#stakeChanged(),
       retired: () => this.#retireHere(),
+      demand: () => ({
+        endpoints: this.#endpoints.ids,
+        concurrency: this.#concurrency(),
+        load: this.#endpoints.load,
+        waiting: this.#breaker.queued,
+      }),
     })
     this.#upkeep = new Upkeep(
       clock,
@@ -160,7 +166,7 @@ export class Target {
     if (this.#phase !== 'awake') return true
     const kept = this.#context.keepAwake(this.key)
     if (kept !== false && ((await kept) || inUse())) return false
-    const seized = this.#stake.seize(this.#endpoints.ids)
+    const seized = this.#stake.seize()
     if (seized !== true) {
       if (!(await seized)) return false
       if (inUse()) {
@@ -186,11 +192,11 @@ export class Target {
   async retire(signal?: AbortSignal): Promise<void> {
     this.#refuseAll(retired())
     await this.#leases.none(signal)
-    await this.#stake.retire(this.#endpoints.ids, signal)
-    if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain()
+    await this.#stake.retire(signal)
+    if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain('whoever uses it')
     else await this.#stake.free()
     // Retired twice, the later scale call ends it.
-    if (this.#openScales === 0) this.#context.forget(this)
+    if (this.#openScales === 0) this.#forget()
   }
 
   /** Resolves once no lease is out, or the signal fires. */
@@ -217,6 +223,9 @@ export class Target {
   #retireHere(): void {
     if (this.#retired) return
     this.#refuseAll(retired())
+    this.#readiness.stop()
+    if (this.#phase === 'waking') this.#phase = 'asleep'
+    this.#replicas.end()
     void this.#leases.none().then(() => this.#stake.free())
   }
 
@@ -232,9 +241,9 @@ export class Target {
       const place = this.#breaker.enter(options, () => this.#take())
       this.#replicas.loadChanged()
       if (this.#phase === 'asleep') this.#wake()
-      else if (this.#phase === 'draining') this.#limitDrain()
+      else if (this.#phase === 'draining') this.#limitWait()
       else if (this.#phase === 'awake') this.#hold()
-      this.#balance()
+      this.#stake.balance()
       const slot = await place
       const waited = clock.now() - began
       observer.granted?.(this.key, { waited, cold })
@@ -242,6 +251,7 @@ export class Target {
     } catch (error) {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
+      this.#stake.balance()
       this.#rest()
       throw error
     }
@@ -253,8 +263,8 @@ export class Target {
   }
 
   readonly #giveBack = (slot: Slot): void => {
-    this.#endpoints.leave(slot)
-    if (this.#stake.yields(slot.endpoint.id)) this.#setCapacity()
+    const lost = this.#endpoints.leave(slot)
+    if (this.#stake.yields(slot.endpoint.id) || lost) this.#setCapacity()
     this.#breaker.leave()
     this.#leases.give()
     this.#replicas.loadChanged()
@@ -280,7 +290,7 @@ export class Target {
   }
 
   #becomeAwake(): void {
-    if (this.#phase === 'awake') return this.#balance()
+    if (this.#phase === 'awake') return this.#stake.balance()
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
     this.#failure = undefined
@@ -293,7 +303,8 @@ export class Target {
       this.#generation++
       this.#replicas.begin(this.#endpoints.size)
     }
-    this.#balance()
+    if (this.#breaker.queued > 0) this.#hold()
+    this.#stake.balance()
     this.#rest()
   }
 
@@ -311,8 +322,8 @@ export class Target {
     this.#giveUp({ code: reason.code, message: reason.message }, reason)
   }
 
-  /** A driver that hangs while it scales down must not hold the requests for the next generation for ever. */
-  #limitDrain(): void {
+  /** A driver that hangs while it scales down, or a share that is not to be had, must not hold requests for ever. */
+  #limitWait(): void {
     if (this.#readiness.armed) return
     this.#readiness.set(this.#policy().readinessTimeout, () => this.#breaker.refuse(this.#timedOut()))
   }
@@ -339,8 +350,8 @@ export class Target {
     this.#drain().catch((error: Error) => this.#context.observer.error?.(error, this.key))
   }
 
-  /** Resolves to whether the target is scaled down: not while another activator uses it. */
-  async #drain(): Promise<boolean> {
+  /** Resolves to whether the target is scaled down: not while another activator uses it, unless told so. */
+  async #drain(force?: 'whoever uses it'): Promise<boolean> {
     this.#idle.stop()
     this.#readiness.stop()
     this.#replicas.end()
@@ -353,7 +364,7 @@ export class Target {
     let down = false
     try {
       await this.#enqueueScale(async () => {
-        if (!(await this.#stake.seize(ids))) return
+        if (!(await this.#stake.seize()) && !force) return
         await this.#context.scale(this.key, 0)
         down = true
       })
@@ -361,7 +372,7 @@ export class Target {
       if (this.#generation === generation) this.#undrain()
       throw error
     } finally {
-      void this.#stake.free()
+      void this.#stake.free(down ? ids : [])
     }
     if (this.#generation !== generation) return down
     if (!down) {
@@ -382,10 +393,8 @@ export class Target {
     this.#endpoints.revive(ids)
     this.#heedOthers()
     this.#setCapacity()
-    if (this.#endpoints.size > 0) {
-      this.#becomeAwake()
-      if (this.#breaker.queued > 0) this.#hold()
-    } else this.#wakeOrForget()
+    if (this.#endpoints.size > 0) this.#becomeAwake()
+    else this.#wakeOrForget()
   }
 
   #enqueueScale(scale: () => Promise<void>): Promise<void> {
@@ -401,6 +410,7 @@ export class Target {
   /** Asks for a share in a target that runs already. Should that fail, those who wait are told. */
   #hold(): void {
     if (this.#stake.held) return
+    this.#limitWait()
     this.#stake.hold()?.catch((error: Error) => this.#breaker.refuse(error))
   }
 
@@ -408,22 +418,16 @@ export class Target {
     if (this.#phase === 'draining') return
     this.#heedOthers()
     this.#setCapacity()
-    if (this.#phase === 'awake' && this.#endpoints.size === 0) this.#lostAll()
-    else this.#balance()
+    if (this.#phase !== 'awake') return
+    if (this.#endpoints.size === 0) return this.#lostAll()
+    if (this.#stake.held) this.#readiness.stop()
+    else if (this.#breaker.queued > 0) this.#hold()
+    this.#stake.balance()
   }
 
   #heedOthers(): void {
     for (const id of this.#stake.condemned) this.#endpoints.drop(id)
     this.#endpoints.rest(this.#stake.resting)
-  }
-
-  #balance(): void {
-    this.#stake.balance({
-      endpoints: this.#endpoints.ids,
-      concurrency: this.#concurrency(),
-      load: this.#endpoints.load,
-      waiting: this.#breaker.queued,
-    })
   }
 
   #setCapacity(): void {
@@ -489,7 +493,12 @@ export class Target {
    */
   #forgetIfUnused(): void {
     const owed = this.#openScales > 0 || this.#endpoints.lingering || this.#upkeep.armed
-    if (!this.#failure && this.#unused && !owed) this.#context.forget(this)
+    if (!this.#failure && this.#unused && !owed) this.#forget()
+  }
+
+  #forget(): void {
+    this.#stake.dispose()
+    this.#context.forget(this)
   }
 }
 

@@ -82,8 +82,8 @@ export interface TargetState {
 export interface ScaleOptions {
   readonly signal: AbortSignal
   /**
-   * Ids of the endpoints that nobody uses any more, when there are to be fewer but not none: those to stop. A driver that
-   * cannot choose must let the ones it stops answer what they have.
+   * Ids of endpoints that nobody uses any more: those to stop, when there are to be fewer but not none. A driver that
+   * cannot choose must let the ones it stops answer what they have. Replicas that are not ready yet go first.
    */
   readonly remove?: readonly string[]
 }

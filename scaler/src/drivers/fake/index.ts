@@ -1,9 +1,11 @@
-import type { Driver, Endpoint, Failure, Phase, TargetKey, TargetState } from '../../types.ts'
+import type { Driver, Endpoint, Failure, Phase, ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 export { FakeClock, settle } from './clock.ts'
+export { FakeCoordination, type FakeConnection } from './coordination.ts'
 
 export interface ScaleCall {
   readonly key: TargetKey
   readonly replicas: number
+  readonly remove?: readonly string[]
 }
 
 /** A driver without processes: the test says when a target is ready, fails or goes away. */
@@ -18,11 +20,12 @@ export class FakeDriver implements Driver {
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
   #sequence = 0
 
-  async scale(key: TargetKey, replicas: number, options: { signal: AbortSignal }): Promise<void> {
-    options.signal.throwIfAborted()
-    const call = { key, replicas }
+  async scale(key: TargetKey, replicas: number, { signal, remove }: ScaleOptions): Promise<void> {
+    signal.throwIfAborted()
+    const call = { key, replicas, ...(remove?.length ? { remove } : {}) }
     this.calls.push(call)
     if (replicas === 0 && !this.lingers) this.#set(key, [])
+    else if (remove?.length) this.#remove(key, remove)
     await this.onScale?.(call)
   }
 
@@ -63,6 +66,13 @@ export class FakeDriver implements Driver {
   /** Says something, whatever the fake's own books hold: late and contradictory news. */
   emit(key: TargetKey, state: TargetState): void {
     for (const watcher of [...this.#watchers]) watcher(key, state)
+  }
+
+  #remove(key: TargetKey, ids: readonly string[]): void {
+    this.#set(
+      key,
+      (this.#ready.get(key) ?? []).filter(({ id }) => !ids.includes(id)),
+    )
   }
 
   #set(key: TargetKey, ready: Endpoint[], rest: Omit<TargetState, 'ready'> = {}): void {

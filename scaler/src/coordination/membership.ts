@@ -1,0 +1,220 @@
+import { Alarm } from '../alarm.ts'
+import type { Clock } from '../clock.ts'
+import { ScalerError } from '../errors.ts'
+import type { StakeEvents } from '../stake.ts'
+import type { TargetKey } from '../types.ts'
+import type { Ledger, MemberId } from './ledger.ts'
+import { SharedStake } from './stake.ts'
+import type { Coordination, Shared } from './types.ts'
+
+/** Between two signs of life. */
+const BEAT = 3_000
+/** Without a sign of life for this long, a member is taken for dead, and what it shared for free. */
+const DEAD_AFTER = 20_000
+/** One that cannot give signs of life stops sending requests well before the others take it for dead. */
+const TRUSTED_FOR = 12_000
+/** Without news of its own signs of life for this long, a member knows nothing of the others'. */
+const DEAF_AFTER = 10_000
+/** An update that takes longer has failed; it is tried again. */
+const UPDATE_TIMEOUT = 5_000
+
+/** When a member that has said goodbye was last seen. */
+const LEFT = -Infinity
+
+const MEMBER = 'member/'
+const TARGET = 'target/'
+
+type Beat = { readonly count: number }
+
+/**
+ * One activator among several: tells the others that it lives, and knows which of them do. No clock is compared with
+ * another machine's: a member is dead when its count has not moved for a while on the observer's own clock.
+ */
+export class Membership {
+  readonly id: MemberId = crypto.randomUUID()
+  readonly clock: Clock
+  readonly #coordination: Coordination
+  readonly #onError: (error: Error) => void
+  readonly #stakes = new Map<TargetKey, SharedStake>()
+  readonly #ledgers = new Map<TargetKey, Ledger>()
+  /** When each other member last gave a sign of life; -Infinity for those that have left. */
+  readonly #seen = new Map<MemberId, number>()
+  /** The updates of one target are made one after the other. */
+  readonly #updates = new Map<TargetKey, Promise<unknown>>()
+  /** Its own signs of life come back as news: since when they have, and when the last one did. */
+  #hearsSince: number
+  #heard: number
+  #trusted = false
+  #fence = new AbortController()
+  #count = 0
+  readonly #nextBeat: Alarm
+  readonly #trustEnds: Alarm
+  #watch: AsyncDisposable | undefined
+  #closed = false
+
+  /** `onError` hears of updates that failed and are tried again. */
+  static async join(
+    coordination: Coordination,
+    options: { clock: Clock; onError: (error: Error) => void },
+  ): Promise<Membership> {
+    const member = new Membership(coordination, options)
+    member.#watch = await coordination.watch((key, value) => member.#news(key, value))
+    await member.#beat()
+    return member
+  }
+
+  private constructor(
+    coordination: Coordination,
+    { clock, onError }: { clock: Clock; onError: (error: Error) => void },
+  ) {
+    this.#coordination = coordination
+    this.clock = clock
+    this.#onError = onError
+    this.#hearsSince = this.#heard = clock.now()
+    this.#nextBeat = new Alarm(clock)
+    this.#trustEnds = new Alarm(clock)
+  }
+
+  /** Whether the others still respect what this one has. */
+  get trusted(): boolean {
+    return this.#trusted
+  }
+
+  /** Fires when trust is lost: what is being done to targets may be no longer this one's to do. */
+  get fence(): AbortSignal {
+    return this.#fence.signal
+  }
+
+  readonly alive = (id: MemberId): boolean => {
+    if (id === this.id) return true
+    const now = this.clock.now()
+    const seen = this.#seen.get(id)
+    // Never heard of: it gets as long as any other to be heard.
+    if (seen === undefined) this.#seen.set(id, now)
+    if (seen === undefined || seen === LEFT) return seen === undefined
+    // Who hears nothing, not even itself, cannot call others silent.
+    if (now - this.#heard > DEAF_AFTER) return true
+    return now - Math.max(seen, this.#hearsSince) < DEAD_AFTER
+  }
+
+  stake(key: TargetKey, events: StakeEvents): SharedStake {
+    const stake = new SharedStake(key, this, events, this.#ledgers.get(key))
+    this.#stakes.set(key, stake)
+    return stake
+  }
+
+  /** The target is forgotten: a later one of that name gets a stake of its own. */
+  forget(key: TargetKey, stake: SharedStake): void {
+    if (this.#stakes.get(key) === stake) this.#stakes.delete(key)
+  }
+
+  update(
+    key: TargetKey,
+    change: (ledger: Ledger | undefined) => Ledger | undefined,
+  ): Promise<Ledger | undefined> {
+    const before = this.#updates.get(key) ?? Promise.resolve()
+    const result = before.then(() => this.#update(TARGET + key, change))
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#updates.set(key, settled)
+    void settled.then(() => {
+      if (this.#updates.get(key) === settled) this.#updates.delete(key)
+    })
+    return result
+  }
+
+  failed(error: Error): void {
+    if (!this.#closed) this.#onError(error)
+  }
+
+  /** Leaves: the others need not wait for it to be taken for dead. Not waited for longer than the signal. */
+  async close(signal?: AbortSignal): Promise<void> {
+    this.#closed = true
+    this.#nextBeat.stop()
+    this.#loseTrust()
+    await this.#update<Beat>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
+    await this.#watch?.[Symbol.asyncDispose]()
+  }
+
+  #news(key: string, value: Shared | undefined): void {
+    if (this.#closed) return
+    if (key.startsWith(MEMBER)) this.#memberNews(key.slice(MEMBER.length), value)
+    else if (key.startsWith(TARGET)) this.#targetNews(key.slice(TARGET.length), value as Ledger | undefined)
+  }
+
+  #memberNews(id: MemberId, value: Shared | undefined): void {
+    const now = this.clock.now()
+    if (id === this.id) {
+      if (now - this.#heard > DEAF_AFTER) this.#hearsSince = now
+      this.#heard = now
+      return
+    }
+    this.#seen.set(id, value ? now : LEFT)
+    if (!value) this.#recheckAll()
+  }
+
+  #targetNews(key: TargetKey, ledger: Ledger | undefined): void {
+    if (ledger) this.#ledgers.set(key, ledger)
+    else this.#ledgers.delete(key)
+    this.#stakes.get(key)?.news(ledger)
+  }
+
+  async #beat(): Promise<void> {
+    const began = this.clock.now()
+    try {
+      await this.#update<Beat>(MEMBER + this.id, () => ({ count: ++this.#count }))
+      if (!this.#closed) this.#gainTrust(began + TRUSTED_FOR)
+    } catch (error) {
+      this.failed(error as Error)
+    }
+    if (this.#closed) return
+    this.#recheckAll()
+    this.#nextBeat.set(BEAT, () => void this.#beat())
+  }
+
+  #gainTrust(until: number): void {
+    if (!this.#trusted) this.#fence = new AbortController()
+    this.#trusted = true
+    this.#trustEnds.set(until - this.clock.now(), () => this.#loseTrust())
+  }
+
+  #loseTrust(): void {
+    this.#trusted = false
+    this.#trustEnds.stop()
+    const message = 'This server cannot reach the others. Try again shortly.'
+    this.#fence.abort(new ScalerError('SCALER_CLOSED', message, { retryAfter: 1 }))
+    for (const stake of [...this.#stakes.values()]) stake.lost()
+  }
+
+  #recheckAll(): void {
+    for (const stake of [...this.#stakes.values()]) stake.recheck()
+  }
+
+  async #update<T extends Shared>(
+    key: string,
+    change: (current: T | undefined) => T | undefined,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    const limit = new AbortController()
+    const timedOut = new Error(`The coordination did not answer within ${UPDATE_TIMEOUT / 1000} s.`)
+    const end = (): void => limit.abort(timedOut)
+    const cancel = this.clock.schedule(UPDATE_TIMEOUT, end)
+    signal?.addEventListener('abort', end)
+    try {
+      // A store that does not heed the signal must not hold the member up.
+      return await Promise.race([
+        this.#coordination.update<T>(key, (now) => (limit.signal.aborted ? now : change(now)), {
+          signal: limit.signal,
+        }),
+        new Promise<never>((_, reject) => {
+          limit.signal.addEventListener('abort', () => reject(timedOut), { once: true })
+        }),
+      ])
+    } finally {
+      cancel()
+      signal?.removeEventListener('abort', end)
+    }
+  }
+}

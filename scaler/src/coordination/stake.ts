@@ -1,0 +1,298 @@
+import type { Stake, StakeEvents, StakeReport } from '../stake.ts'
+import { ScalerError } from '../errors.ts'
+import type { TargetKey } from '../types.ts'
+import {
+  balanced,
+  emptied,
+  EMPTY,
+  fairPart,
+  isFree,
+  joined,
+  leader,
+  left,
+  ofTheLiving,
+  othersWait,
+  removed,
+  reported,
+  retiredByAll,
+  seized,
+  sum,
+  type Ledger,
+  type Places,
+} from './ledger.ts'
+import type { Membership } from './membership.ts'
+
+/**
+ * One activator's part in a target that others may use. Everything that must be exact is decided by a step on the
+ * ledger (compare-and-swap); in between, this one goes by what it was granted and never by more.
+ */
+export class SharedStake implements Stake {
+  readonly #key: TargetKey
+  readonly #member: Membership
+  readonly #events: StakeEvents
+  #ledger: Ledger
+  #granted = false
+  #pending: PromiseWithResolvers<void> | undefined
+  /** A step has failed: it may have been taken, or be taken yet. The next one writes in any case, which voids it. */
+  #unsure = false
+  /** Whether it may have anything to give up. */
+  #engaged = false
+  #disposed = false
+  /** Endpoints it has stopped, until the others know. */
+  readonly #stopped: string[] = []
+  readonly #places = new Map<string, number>()
+  #balancing = false
+  #waiters = new Set<() => void>()
+
+  constructor(key: TargetKey, member: Membership, events: StakeEvents, ledger: Ledger | undefined) {
+    this.#key = key
+    this.#member = member
+    this.#events = events
+    this.#ledger = ofTheLiving(ledger, member.alive)
+  }
+
+  get held(): boolean {
+    return this.#granted
+  }
+
+  hold(): Promise<void> | undefined {
+    if (this.held) return undefined
+    if (!this.#pending) {
+      this.#pending = Promise.withResolvers()
+      // Whoever drops it need not have waited for it.
+      this.#pending.promise.catch(() => undefined)
+      void this.#join()
+    }
+    return this.#pending.promise
+  }
+
+  drop(): void {
+    this.#pending?.reject(new Error('No share in the target is wanted any more.'))
+    this.#pending = undefined
+  }
+
+  async seize(): Promise<boolean> {
+    this.#lose()
+    this.#engaged = true
+    const ledger = await this.#step((now) => {
+      const mine = seized(now, this.#me)
+      return mine.seizedBy === this.#me ? mine : left(now, this.#me)
+    })
+    return ledger.seizedBy === this.#me
+  }
+
+  async retire(signal?: AbortSignal): Promise<void> {
+    this.#lose()
+    this.#engaged = true
+    await this.#step((now) => left(retiredByAll(now), this.#me))
+    while (!signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
+  }
+
+  async free(stopped: readonly string[] = []): Promise<void> {
+    this.drop()
+    this.#lose()
+    this.#stopped.push(...stopped)
+    if (this.#engaged) {
+      this.#engaged = false
+      const ids = [...this.#stopped]
+      const step = this.#step((now) => {
+        const next = left(ids.length > 0 ? emptied(now, ids) : now, this.#me)
+        return next.retired && isFree(next, this.#me) ? undefined : next
+      })
+      await step.then(
+        () => void this.#stopped.splice(0, ids.length),
+        () => undefined,
+      )
+    }
+    if (this.#disposed && !this.#unsure) this.#member.forget(this.#key, this)
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    void this.free()
+  }
+
+  get leads(): boolean {
+    return leader(this.#living) === this.#me
+  }
+
+  get replicas(): number {
+    return this.#ledger.replicas
+  }
+
+  get othersLoad(): number {
+    const others = Object.entries(this.#living.shares).filter(([id]) => id !== this.#me)
+    return others.reduce((total, [, share]) => total + share.load, 0)
+  }
+
+  get resting(): ReadonlySet<string> {
+    return new Set(this.#ledger.resting)
+  }
+
+  get condemned(): ReadonlySet<string> {
+    return new Set(this.#ledger.condemned)
+  }
+
+  report(report: StakeReport): void {
+    const { restings } = this.#ledger
+    this.#step((now) => reported(now, this.#me, { ...report, restings })).catch(() => undefined)
+  }
+
+  async remove(endpoints: readonly string[], replicas: number): Promise<boolean> {
+    const ledger = await this.#step((now) => removed(now, this.#me, endpoints, replicas))
+    return leader(ledger) === this.#me && endpoints.every((id) => ledger.condemned.includes(id))
+  }
+
+  places(endpointId: string, concurrency: number): number {
+    return concurrency === Infinity ? Infinity : (this.#places.get(endpointId) ?? 0)
+  }
+
+  yields(endpointId: string): boolean {
+    const { concurrency, endpoints } = this.#events.demand()
+    if (concurrency === Infinity || !othersWait(this.#living, this.#me)) return false
+    const mine = sum(Object.fromEntries(this.#places))
+    if (mine <= fairPart(this.#living, { endpoints, concurrency })) return false
+    const left = (this.#places.get(endpointId) ?? 0) - 1
+    if (left < 0) return false
+    this.#places.set(endpointId, left)
+    this.balance()
+    return true
+  }
+
+  balance(): void {
+    if (this.#balancing || !this.#granted) return
+    const demand = this.#events.demand()
+    if (demand.concurrency === Infinity) return
+    this.#giveUpUnused(demand.load)
+    const living = this.#living
+    if (balanced(living, this.#me, this.#kept(living), demand) === living) return
+    this.#balancing = true
+    this.#step((now) => balanced(now, this.#me, this.#kept(now), this.#events.demand())).then(
+      (ledger) => {
+        this.#balancing = false
+        if (!this.#granted) return
+        for (const [id, places] of Object.entries(ledger.shares[this.#me]?.places ?? {}))
+          this.#places.set(id, places)
+        this.#events.changed()
+      },
+      () => {
+        this.#balancing = false
+      },
+    )
+  }
+
+  /** The ledger has changed, here or elsewhere. */
+  news(ledger: Ledger | undefined): void {
+    const before = this.#ledger
+    this.#ledger = ledger ?? EMPTY
+    for (const waiter of [...this.#waiters]) waiter()
+    const mine = this.#ledger.shares[this.#me] !== undefined
+    if (this.#granted && !mine) this.#lose()
+    if (this.#ledger.retired && !before.retired) this.#events.retired()
+    if (this.#pending && this.#ledger.seizedBy === null) void this.#join()
+    this.#events.changed()
+  }
+
+  /** The others do not respect what this one has any more. */
+  lost(): void {
+    this.#lose()
+  }
+
+  /** Time has passed: somebody may have died, or the coordination be there again. */
+  recheck(): void {
+    for (const waiter of [...this.#waiters]) waiter()
+    if (this.#unsure && !this.#granted && !this.#pending) void this.free()
+    if (this.#pending) void this.#join()
+    this.#events.changed()
+  }
+
+  get #me(): string {
+    return this.#member.id
+  }
+
+  get #living(): Ledger {
+    return ofTheLiving(this.#ledger, this.#member.alive)
+  }
+
+  async #join(): Promise<void> {
+    const pending = this.#pending
+    this.#engaged = true
+    let ledger: Ledger
+    try {
+      ledger = await this.#step((now) => (this.#pending === pending ? joined(now, this.#me) : now))
+    } catch {
+      // Told already, and tried again at the next sign of life.
+      return
+    }
+    if (!pending || this.#pending !== pending) return
+    if (ledger.retired) {
+      const message = 'This target has been replaced or removed.'
+      pending.reject(new ScalerError('SCALER_RETIRED', message, { retryAfter: 0 }))
+      this.#pending = undefined
+      this.#events.retired()
+    } else if (ledger.shares[this.#me] && this.#member.trusted) {
+      this.#granted = true
+      this.#pending = undefined
+      pending.resolve()
+      this.#events.changed()
+    }
+  }
+
+  /** From this instant on nothing more is sent. */
+  #lose(): void {
+    this.#granted = false
+    this.#places.clear()
+    this.#events.changed()
+  }
+
+  #giveUpUnused(load: Places): void {
+    if (!othersWait(this.#living, this.#me)) return
+    let fewer = false
+    for (const [id, places] of this.#places) {
+      const filled = Math.min(places, load[id] ?? 0)
+      fewer ||= filled < places
+      this.#places.set(id, filled)
+    }
+    if (fewer) this.#events.changed()
+  }
+
+  /** What it may fill, and what it fills since before it lost and regained its share. */
+  #kept(ledger: Ledger): Places {
+    const { load } = this.#events.demand()
+    const known = ledger.shares[this.#me]?.places ?? {}
+    const filled = Object.entries(known).map(([id, places]) => [id, Math.min(places, load[id] ?? 0)] as const)
+    const kept = new Map(filled.filter(([, places]) => places > 0))
+    for (const [id, places] of this.#places) kept.set(id, Math.max(places, kept.get(id) ?? 0))
+    return Object.fromEntries(kept)
+  }
+
+  async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
+    try {
+      const ledger = await this.#member.update(this.#key, (now) => {
+        const next = change(ofTheLiving(now, this.#member.alive))
+        if (next && this.#unsure) return { ...next, writes: next.writes + 1 }
+        return next === EMPTY ? now : next
+      })
+      this.#unsure = false
+      this.#ledger = ledger ?? EMPTY
+      return this.#ledger
+    } catch (error) {
+      this.#unsure = this.#engaged = true
+      this.#member.failed(error as Error)
+      throw error
+    }
+  }
+
+  /** Resolves at the next news or recheck, or when the signal fires. */
+  #change(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiters.delete(done)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiters.add(done)
+      signal?.addEventListener('abort', done, { once: true })
+    })
+  }
+}

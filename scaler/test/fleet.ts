@@ -1,0 +1,69 @@
+import { createActivator, DEFAULT_POLICY } from '../src/activator.ts'
+import {
+  FakeClock,
+  FakeCoordination,
+  FakeDriver,
+  settle,
+  type FakeConnection,
+} from '../src/drivers/fake/index.ts'
+import type { Activator, Lease, TargetKey, TargetPolicy } from '../src/types.ts'
+
+export interface FleetMember {
+  readonly activator: Activator
+  readonly connection: FakeConnection
+  /** What its observer was told of errors and ends. */
+  readonly told: string[]
+}
+
+/** Several activators in front of one driver's targets. */
+export interface Fleet {
+  readonly driver: FakeDriver
+  readonly clock: FakeClock
+  readonly members: readonly FleetMember[]
+  scaled(): string[]
+  /** Wakes a sleeping target through one member. */
+  wake(member: FleetMember, key: TargetKey, replicas?: number): Promise<Lease>
+  close(): Promise<void>
+}
+
+export async function fleet(size: number, policy: Partial<TargetPolicy> = {}): Promise<Fleet> {
+  const driver = new FakeDriver()
+  const clock = new FakeClock()
+  const coordination = new FakeCoordination(clock)
+  const members: FleetMember[] = []
+  for (let index = 0; index < size; index++) {
+    const connection = coordination.connect()
+    const told: string[] = []
+    const activator = await createActivator({
+      driver,
+      clock,
+      coordination: connection,
+      policy: () => ({ ...DEFAULT_POLICY, ...policy }),
+      observer: {
+        asleep: (key) => void told.push(`asleep ${key}`),
+        failed: (key, { code }) => void told.push(`failed ${key} ${code}`),
+        scaled: (key, { from, to }) => void told.push(`scaled ${key} ${from} ${to}`),
+        error: (error, key) => void told.push(`error ${key ?? ''} ${error.message}`),
+      },
+    })
+    members.push({ activator, connection, told })
+  }
+  return {
+    driver,
+    clock,
+    members,
+    scaled: () => driver.calls.map((call) => `${call.key} ${call.replicas}`),
+    async wake({ activator }, key, replicas = 1) {
+      const lease = activator.acquire(key)
+      await settle()
+      driver.ready(key, replicas)
+      return lease
+    },
+    async close() {
+      for (const { activator, connection } of members) {
+        connection.heal()
+        await activator.close({ signal: AbortSignal.abort() })
+      }
+    },
+  }
+}
