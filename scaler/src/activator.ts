@@ -32,6 +32,8 @@ export interface ActivatorOptions {
   readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
   /** Shared by all activators in front of the same targets. Default: this one has its targets to itself. */
   readonly coordination?: Coordination
+  /** Names this activator among them, and is never used again. Default: a random one. */
+  readonly instance?: string
   readonly clock?: Clock
   readonly observer?: Observer
 }
@@ -44,7 +46,11 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const stopping = new AbortController()
   let closed = false
   const member = options.coordination
-    ? await Membership.join(options.coordination, { clock, onError: (error) => observer.error?.(error) })
+    ? await Membership.join(options.coordination, {
+        id: options.instance ?? crypto.randomUUID(),
+        clock,
+        onError: (error) => observer.error?.(error),
+      })
     : undefined
 
   const context: TargetContext = {

@@ -107,27 +107,26 @@ export class Replicas {
     const { endpoints, stake } = this.#host
     const resting = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
     if (endpoints.rest(new Set(resting))) this.#host.rested()
+    const free = endpoints.rested
     // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
-    const gone = wish < this.#wanted ? endpoints.rested : []
-    const next = wish >= this.#wanted ? wish : Math.max(wish, endpoints.size - gone.length)
-    const replicas = gone.length > 0 ? this.#wanted : next
-    stake.report({ load: this.#host.load(), quiet: endpoints.rested, lead: { replicas, resting } })
-    if (next === this.#wanted) return
-    if (gone.length === 0) return this.#scale(next)
-    const agreed = stake.remove(gone, next)
-    if (agreed === true) return this.#stop(next, gone)
-    const from = this.#wanted
-    Promise.resolve(agreed).then(
-      (all) => all && this.#wanted === from && this.#stop(next, gone),
+    const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
+    stake.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
+    if (next !== this.#wanted) this.#scale(next)
+    if (free.length === 0) return
+    const removed = stake.remove(free)
+    if (!(removed instanceof Promise)) return this.#stop(removed)
+    removed.then(
+      (ids) => this.#stop(ids),
       (error: Error) => this.#host.failed(error),
     )
   }
 
-  #stop(to: number, gone: readonly string[]): void {
-    for (const id of gone) this.#host.endpoints.drop(id)
+  #stop(ids: readonly string[]): void {
+    if (this.#wanted === 0 || ids.length === 0) return
+    for (const id of ids) this.#host.endpoints.drop(id)
     this.#host.rested()
-    this.#toStop.push(...gone)
-    this.#scale(to)
+    this.#toStop.push(...ids)
+    this.#scale(Math.max(1, this.#wanted - ids.length))
   }
 
   #scale(to: number): void {

@@ -24,8 +24,8 @@ export interface Stake {
   readonly replicas: number
   /** Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is decided. */
   report(report: StakeReport): void
-  /** Before resting endpoints are stopped: whether nobody uses them, and from then on nobody may. */
-  remove(endpoints: readonly string[], replicas: number): boolean | Promise<boolean>
+  /** Before resting endpoints are stopped: those of them that nobody uses, and from then on nobody may. */
+  remove(endpoints: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Requests that the others have, together. */
   readonly othersLoad: number
   /** Endpoints that get no new requests from anybody, as whoever leads says. */
@@ -92,8 +92,8 @@ export class SoleStake implements Stake {
     this.replicas = lead.replicas
     this.resting = new Set(lead.resting)
   }
-  remove(): boolean {
-    return true
+  remove(endpoints: readonly string[]): readonly string[] {
+    return endpoints
   }
   places(_endpointId: string, concurrency: number): number {
     return concurrency

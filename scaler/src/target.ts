@@ -185,7 +185,8 @@ export class Target {
     if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !failing) this.#wake()
     this.#setCapacity()
     this.#replicas.decide()
-    this.#rest()
+    if (this.#phase === 'asleep') this.#forgetIfUnused()
+    else this.#armIdle()
   }
 
   /** See Activator.retire. */
@@ -455,19 +456,19 @@ export class Target {
    */
   #rest(): void {
     if (this.#phase === 'asleep') return this.#forgetIfUnused()
-    if (this.#phase !== 'awake' || !this.#unused || this.#retired || this.#upkeep.kept > 0) return
     this.#idleSince = this.#context.clock.now()
     this.#armIdle()
   }
 
   #armIdle(): void {
+    if (this.#phase !== 'awake' || !this.#unused || this.#retired || this.#upkeep.kept > 0) return
     const due = this.#idleSince + this.#policy().idleTimeout
     if (this.#idle.armed && this.#idle.due <= due) return
-    this.#idle.set(due - this.#context.clock.now(), () => this.#onIdle())
+    this.#idle.set(Math.max(0, due - this.#context.clock.now()), () => this.#onIdle())
   }
 
   #onIdle(): void {
-    // In use, it is armed again by the last release.
+    // In use or kept, it is armed again by the last release or refresh.
     if (!this.#unused || this.#upkeep.kept > 0) return
     if (this.#context.clock.now() < this.#idleSince + this.#policy().idleTimeout) return this.#armIdle()
     this.sleep().then(

@@ -38,6 +38,7 @@ export async function fleet(size: number, policy: Partial<TargetPolicy> = {}): P
       driver,
       clock,
       coordination: connection,
+      instance: `member-${index}`,
       policy: () => ({ ...DEFAULT_POLICY, ...policy }),
       observer: {
         asleep: (key) => void told.push(`asleep ${key}`),

@@ -283,7 +283,7 @@ describe('replicas', () => {
   })
 
   test('become fewer only by endpoints that no instance uses', async () => {
-    const { one, two, driver, clock, scaled, wake, close } = await pair({
+    const { one, two, driver, clock, scaled, close } = await pair({
       ...scaling,
       idleTimeout: 60 * MINUTE,
     })

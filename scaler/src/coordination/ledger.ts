@@ -114,20 +114,15 @@ export function reported(ledger: Ledger, me: MemberId, report: StakeReport & { r
   return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, quiet } } }
 }
 
-/** Unchanged unless `me` leads and nobody else uses these resting endpoints. */
-export function removed(
-  ledger: Ledger,
-  me: MemberId,
-  endpoints: readonly string[],
-  replicas: number,
-): Ledger {
+/** Condemns those of these resting endpoints that nobody else uses. Unchanged unless `me` leads. */
+export function removed(ledger: Ledger, me: MemberId, endpoints: readonly string[]): Ledger {
   const others = Object.entries(ledger.shares).filter(([id]) => id !== me)
-  const quiet = endpoints.every(
+  const quiet = endpoints.filter(
     (endpoint) =>
       ledger.resting.includes(endpoint) && others.every(([, share]) => share.quiet.includes(endpoint)),
   )
-  if (leader(ledger) !== me || !quiet) return ledger
-  return { ...ledger, condemned: withMore(ledger.condemned, endpoints), replicas }
+  if (leader(ledger) !== me || quiet.length === 0) return ledger
+  return { ...ledger, condemned: withMore(ledger.condemned, quiet) }
 }
 
 function rested(ledger: Ledger, resting: readonly string[]): Ledger {

@@ -24,6 +24,12 @@ const LEFT = -Infinity
 const MEMBER = 'member/'
 const TARGET = 'target/'
 
+export interface MembershipOptions {
+  readonly id: MemberId
+  readonly clock: Clock
+  readonly onError: (error: Error) => void
+}
+
 type Beat = { readonly count: number }
 
 /**
@@ -31,7 +37,7 @@ type Beat = { readonly count: number }
  * another machine's: a member is dead when its count has not moved for a while on the observer's own clock.
  */
 export class Membership {
-  readonly id: MemberId = crypto.randomUUID()
+  readonly id: MemberId
   readonly clock: Clock
   readonly #coordination: Coordination
   readonly #onError: (error: Error) => void
@@ -52,21 +58,16 @@ export class Membership {
   #watch: AsyncDisposable | undefined
   #closed = false
 
-  /** `onError` hears of updates that failed and are tried again. */
-  static async join(
-    coordination: Coordination,
-    options: { clock: Clock; onError: (error: Error) => void },
-  ): Promise<Membership> {
+  /** `id` must be this activator's alone. `onError` hears of updates that failed and are tried again. */
+  static async join(coordination: Coordination, options: MembershipOptions): Promise<Membership> {
     const member = new Membership(coordination, options)
     member.#watch = await coordination.watch((key, value) => member.#news(key, value))
     await member.#beat()
     return member
   }
 
-  private constructor(
-    coordination: Coordination,
-    { clock, onError }: { clock: Clock; onError: (error: Error) => void },
-  ) {
+  private constructor(coordination: Coordination, { id, clock, onError }: MembershipOptions) {
+    this.id = id
     this.#coordination = coordination
     this.clock = clock
     this.#onError = onError

@@ -138,9 +138,9 @@ export class SharedStake implements Stake {
     this.#step((now) => reported(now, this.#me, { ...report, restings })).catch(() => undefined)
   }
 
-  async remove(endpoints: readonly string[], replicas: number): Promise<boolean> {
-    const ledger = await this.#step((now) => removed(now, this.#me, endpoints, replicas))
-    return leader(ledger) === this.#me && endpoints.every((id) => ledger.condemned.includes(id))
+  async remove(endpoints: readonly string[]): Promise<readonly string[]> {
+    const ledger = await this.#step((now) => removed(now, this.#me, endpoints))
+    return leader(ledger) === this.#me ? endpoints.filter((id) => ledger.condemned.includes(id)) : []
   }
 
   places(endpointId: string, concurrency: number): number {

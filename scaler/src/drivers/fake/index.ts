@@ -46,12 +46,15 @@ export class FakeDriver implements Driver {
 
   /** Makes a target ready with this many new endpoints, in place of those it had. */
   ready(key: TargetKey, count = 1, phases?: readonly Phase[]): Endpoint[] {
-    const endpoints = Array.from({ length: count }, () => {
-      const id = `${key}-${++this.#sequence}`
-      return { id, url: new URL(`http://127.0.0.1/${id}`) }
-    })
+    const endpoints = this.#make(key, count)
     this.#set(key, endpoints, phases ? { phases } : {})
     return endpoints
+  }
+
+  /** Adds new endpoints until there are this many. */
+  grow(key: TargetKey, count: number): void {
+    const ready = this.#ready.get(key) ?? []
+    if (ready.length < count) this.#set(key, [...ready, ...this.#make(key, count - ready.length)])
   }
 
   fail(key: TargetKey, failure: Failure): void {
@@ -66,6 +69,13 @@ export class FakeDriver implements Driver {
   /** Says something, whatever the fake's own books hold: late and contradictory news. */
   emit(key: TargetKey, state: TargetState): void {
     for (const watcher of [...this.#watchers]) watcher(key, state)
+  }
+
+  #make(key: TargetKey, count: number): Endpoint[] {
+    return Array.from({ length: count }, () => {
+      const id = `${key}-${++this.#sequence}`
+      return { id, url: new URL(`http://127.0.0.1/${id}`) }
+    })
   }
 
   #remove(key: TargetKey, ids: readonly string[]): void {

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { FakeClock } from './drivers/fake/index.ts'
+import { ConcurrencyMeter } from './meter.ts'
+
+function meter(): { clock: FakeClock; meter: ConcurrencyMeter } {
+  const clock = new FakeClock()
+  return { clock, meter: new ConcurrencyMeter(clock, 60_000) }
+}
+
+test('is the number itself as long as it does not change', async () => {
+  const { clock, meter: it } = meter()
+  it.set(5)
+  expect(it.average(6_000)).toBe(5)
+  await clock.advance(500)
+  expect(it.average(6_000)).toBe(5)
+  await clock.advance(120_000)
+  expect(it.average(60_000)).toBe(5)
+  expect(it.average(6_000)).toBe(5)
+})
+
+test('is weighted by time', async () => {
+  const { clock, meter: it } = meter()
+  it.set(10)
+  await clock.advance(2_000)
+  it.set(0)
+  await clock.advance(8_000)
+  expect(it.average(60_000)).toBeCloseTo(2)
+  expect(it.average(6_000)).toBe(0)
+})
+
+test('counts what is shorter than a bucket', async () => {
+  const { clock, meter: it } = meter()
+  for (let turn = 0; turn < 100; turn++) {
+    it.set(2)
+    await clock.advance(25)
+    it.set(0)
+    await clock.advance(75)
+  }
+  expect(it.average(6_000)).toBeCloseTo(0.5)
+})
+
+test('forgets what is older than the window, a part of a bucket too', async () => {
+  const { clock, meter: it } = meter()
+  it.set(6)
+  await clock.advance(10_000)
+  it.set(0)
+  await clock.advance(3_000)
+  expect(it.average(6_000)).toBeCloseTo(3)
+  await clock.advance(1_500)
+  expect(it.average(6_000)).toBeCloseTo(1.5)
+  await clock.advance(60_000)
+  expect(it.average(60_000)).toBeCloseTo(0)
+})
+
+test('a long silence leaves nothing of what was before', async () => {
+  const { clock, meter: it } = meter()
+  it.set(100)
+  await clock.advance(60_000)
+  it.set(1)
+  await clock.advance(3_600_000)
+  expect(it.average(60_000)).toBeCloseTo(1)
+})

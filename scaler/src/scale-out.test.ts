@@ -1,0 +1,189 @@
+import { describe, expect, test } from 'vitest'
+import { MINUTE, rig, type Rig } from '../test/harness.ts'
+import { DEFAULT_POLICY as BASE } from './activator.ts'
+import { FakeDriver, settle } from './drivers/fake/index.ts'
+import type { Lease, TargetPolicy } from './types.ts'
+
+const POLICY: Partial<TargetPolicy> = {
+  concurrency: 10,
+  maxReplicas: 5,
+  idleTimeout: 60 * MINUTE,
+  scaling: { targetUtilization: 1 },
+}
+
+/** A driver that has as many replicas as it was asked for, at once. */
+class WillingDriver extends FakeDriver {
+  readonly removed: string[] = []
+
+  override async scale(...[key, replicas, options]: Parameters<FakeDriver['scale']>): Promise<void> {
+    await super.scale(key, replicas, options)
+    this.removed.push(...(options.remove ?? []))
+    this.grow(key, replicas)
+  }
+}
+
+async function scene(policy: Partial<TargetPolicy> = {}): Promise<Rig & { driver: WillingDriver }> {
+  const driver = new WillingDriver()
+  return { ...(await rig({ ...POLICY, ...policy }, { driver })), driver }
+}
+
+async function leases({ ask }: Rig, count: number): Promise<Lease[]> {
+  return Promise.all(Array.from({ length: count }, () => ask('app').promise))
+}
+
+const wanted = (scaled: string[]): number[] => scaled.map((call) => Number(call.split(' ')[1]))
+
+describe('more replicas', () => {
+  test('follow the requests in flight and waiting, up to maxReplicas', async () => {
+    const it = await scene()
+    for (let count = 0; count < 100; count++) it.ask('app')
+    await it.clock.advance(10_000)
+    expect(it.activator.stats('app')).toMatchObject({ endpoints: 5, replicas: 5, inFlight: 50, queued: 50 })
+    expect(Math.max(...wanted(it.scaled()))).toBe(5)
+    expect(it.told).toContain('scaled app 1 5')
+  })
+
+  test('are asked for while the first one still wakes', async () => {
+    const it = await rig(POLICY)
+    for (let count = 0; count < 40; count++) it.ask('app')
+    await it.clock.advance(2_000)
+    expect(it.activator.stats('app')?.phase).toBe('waking')
+    expect(it.scaled()).toEqual(['app 1', 'app 4'])
+  })
+
+  test('are spread over: the least loaded takes the next request', async () => {
+    const it = await scene()
+    await leases(it, 10)
+    for (let count = 0; count < 15; count++) it.ask('app')
+    await it.clock.advance(4_000)
+    expect(it.activator.stats('app')?.endpoints).toBe(3)
+    // The first has its ten, the others share the rest.
+    const ids = (await leases(it, 5)).map(({ endpoint }) => endpoint.id)
+    expect(ids).not.toContain('app-1')
+    expect(new Set(ids).size).toBe(2)
+  })
+
+  test('a target of one replica has no clock ticking', async () => {
+    const it = await scene({ maxReplicas: 1, idleTimeout: MINUTE })
+    await leases(it, 10)
+    expect(it.clock.pending).toBe(0)
+  })
+
+  test('that the driver refuses are asked for again, and told', async () => {
+    const it = await scene()
+    await leases(it, 10)
+    it.driver.onScale = () => Promise.reject(new Error('quota exceeded'))
+    for (let count = 0; count < 20; count++) it.ask('app')
+    await it.clock.advance(2_000)
+    expect(it.told).toContain('error quota exceeded')
+    it.driver.onScale = undefined
+    await it.clock.advance(2_000)
+    expect(it.activator.stats('app')?.endpoints).toBe(3)
+  })
+})
+
+describe('fewer replicas', () => {
+  test('come a stable window after the load has gone, and never below one', async () => {
+    const it = await scene()
+    const all = await Promise.all([...(await leases(it, 10))])
+    for (let count = 0; count < 40; count++) void it.ask('app').promise.then((lease) => all.push(lease))
+    await it.clock.advance(10_000)
+    for (const lease of all) lease.release()
+    await it.clock.advance(30_000)
+    expect(it.activator.stats('app')?.endpoints).toBe(5)
+    await it.clock.advance(5 * MINUTE)
+    expect(it.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1, replicas: 1 })
+  })
+
+  test('never end an endpoint with a lease out, and never send to one that rests', async () => {
+    const it = await scene()
+    const asked = Array.from({ length: 50 }, () => it.ask('app'))
+    await it.clock.advance(10_000)
+    const held = asked.map(({ lease }) => lease!)
+    const streams = [held[0]!, held[1]!, held[2]!]
+    for (const lease of held.slice(3)) lease.release()
+    const used = new Set(streams.map(({ endpoint }) => endpoint.id))
+    for (let minute = 0; minute < 10; minute++) {
+      await it.clock.advance(MINUTE)
+      for (const id of it.driver.removed) expect(used.has(id)).toBe(false)
+      const lease = it.activator.tryAcquire('app')
+      expect(it.driver.removed).not.toContain(lease?.endpoint.id)
+      lease?.release()
+    }
+    expect(it.activator.stats('app')?.endpoints).toBe(used.size)
+    for (const stream of streams) stream.release()
+    await it.clock.advance(5 * MINUTE)
+    expect(it.activator.stats('app')?.endpoints).toBe(1)
+  })
+
+  test('one that rests is used again when the load comes back', async () => {
+    const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
+    const asked = Array.from({ length: 20 }, () => it.ask('app'))
+    await it.clock.advance(4_000)
+    expect(it.activator.stats('app')?.endpoints).toBe(2)
+    const held = asked.map(({ lease }) => lease!)
+    const [a] = new Set(held.map(({ endpoint }) => endpoint.id))
+    // One of each endpoint stays out, so that the one to go cannot go yet.
+    const keep = [
+      held.find(({ endpoint }) => endpoint.id === a)!,
+      held.find(({ endpoint }) => endpoint.id !== a)!,
+    ]
+    for (const lease of held) if (!keep.includes(lease)) lease.release()
+    await it.clock.advance(30_000)
+    const during = await leases(it, 5)
+    expect(new Set(during.map(({ endpoint }) => endpoint.id)).size).toBe(1)
+    for (let count = 0; count < 20; count++) it.ask('app')
+    await it.clock.advance(10_000)
+    expect(it.activator.stats('app')).toMatchObject({ inFlight: 27, queued: 0 })
+    expect(it.driver.removed).toEqual([])
+  })
+
+  test('the driver is told again what to stop when it could not', async () => {
+    const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
+    const asked = Array.from({ length: 20 }, () => it.ask('app'))
+    await it.clock.advance(4_000)
+    for (const { lease } of asked) lease?.release()
+    const tried: (readonly string[] | undefined)[] = []
+    it.driver.onScale = ({ remove }) => {
+      tried.push(remove)
+      return tried.length === 1 ? Promise.reject(new Error('not now')) : undefined
+    }
+    await it.clock.advance(30_000)
+    expect(tried).toHaveLength(2)
+    expect(tried[1]).toEqual(tried[0])
+    expect(it.activator.stats('app')?.endpoints).toBe(1)
+  })
+
+  test('idle in the end, all of them sleep', async () => {
+    const it = await scene({ idleTimeout: MINUTE })
+    const asked = Array.from({ length: 50 }, () => it.ask('app'))
+    await it.clock.advance(10_000)
+    for (const { lease } of asked) lease?.release()
+    await it.clock.advance(MINUTE)
+    expect(it.activator.stats('app')).toBeUndefined()
+    expect(it.scaled().at(-1)).toBe('app 0')
+    await settle()
+    expect(it.clock.pending).toBe(0)
+  })
+})
+
+test('minReplicas are the fewest, also while the load would do with less', async () => {
+  const it = await scene({ minReplicas: 2 })
+  ;(await it.ask('app').promise).release()
+  expect(it.scaled()).toEqual(['app 2'])
+  await it.clock.advance(10 * MINUTE)
+  expect(it.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 2 })
+})
+
+test('maxReplicas that are lowered are heeded', async () => {
+  const policy = { ...POLICY, maxReplicas: 5 }
+  const driver = new WillingDriver()
+  const it = await rig({}, { driver, policy: () => ({ ...BASE, ...policy }) })
+  const asked = Array.from({ length: 50 }, () => it.ask('app'))
+  await it.clock.advance(10_000)
+  for (const { lease } of asked.slice(1)) lease?.release()
+  policy.maxReplicas = 2
+  it.activator.refresh('app')
+  await it.clock.advance(10_000)
+  expect(it.activator.stats('app')?.endpoints).toBe(2)
+})
