@@ -7,6 +7,8 @@ export const SCALER_STATUS = {
   SCALER_RETIRED: 503,
   /** A wake policy refused to wake the target for this request. */
   SCALER_ASLEEP: 503,
+  /** One of several activators has lost touch with the others, and must not act on its own. */
+  SCALER_CUT_OFF: 503,
   SCALER_WAKE_TIMEOUT: 504,
   SCALER_TARGET_FAILED: 502,
   /** The endpoint closed the connection before it answered. */

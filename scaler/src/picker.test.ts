@@ -98,14 +98,29 @@ test('a dropped id is forgotten once the driver stops reporting it', () => {
   expect(set.lingering).toBe(false)
 })
 
-test('dropAll empties the set, revive takes over what the driver last reported', () => {
+test('while it drains there is none, whatever the driver reports; scaled down, what lingers is dead', () => {
   const set = setOf('a', 'b')
-  set.dropAll()
-  set.replace(endpoints('b'))
+  set.drain()
+  set.replace(endpoints('b', 'c'))
   expect(set.size).toBe(0)
-  set.revive()
-  expect(set.size).toBe(1)
-  expect(picks(set, 1)).toBe('b')
+  set.drained()
+  expect(set.lingering).toBe(true)
+  set.replace(endpoints('b', 'd'))
+  expect(picks(set, 2)).toBe('dd')
+  set.replace(endpoints('d'))
+  expect(set.lingering).toBe(false)
+})
+
+test('not scaled down, what the driver reports is there again, and a faulty one only if told so', () => {
+  const set = setOf('a', 'b', 'c')
+  set.drop('c')
+  set.drain()
+  set.replace(endpoints('b', 'c'))
+  set.revive(false)
+  expect(set.ids).toEqual(['b'])
+  set.drain()
+  set.revive(true)
+  expect(set.ids).toEqual(['b', 'c'])
   expect(set.lingering).toBe(false)
 })
 

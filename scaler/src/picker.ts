@@ -19,6 +19,8 @@ export class EndpointSet {
   readonly #gone = new Map<string, Slot>()
   /** Never handed out again, though the driver may still report them for a moment. */
   readonly #dead = new Set<string>()
+  /** As long as the target drains. */
+  #draining = false
   #reported: readonly Endpoint[] = []
 
   get size(): number {
@@ -37,6 +39,7 @@ export class EndpointSet {
   /** Takes over the driver's full ready set. */
   replace(ready: readonly Endpoint[]): void {
     this.#reported = ready
+    if (this.#draining) return
     const ids = new Set(ready.map((endpoint) => endpoint.id))
     for (const id of this.#dead) if (!ids.has(id)) this.#dead.delete(id)
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
@@ -54,13 +57,25 @@ export class EndpointSet {
     return known
   }
 
-  dropAll(): void {
-    for (const id of [...this.#slots.keys()]) this.drop(id)
+  /** Hands out none from now on, whatever the driver reports. */
+  drain(): void {
+    this.#draining = true
+    for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
-  /** Takes drops back, all or these: what the driver reports is what is there. */
-  revive(ids: Iterable<string> = [...this.#dead]): void {
-    for (const id of ids) this.#dead.delete(id)
+  /** It has been scaled down: what the driver reports of it now is never handed out. */
+  drained(): void {
+    this.#draining = false
+    for (const { id } of this.#reported) this.#dead.add(id)
+  }
+
+  /**
+   * It has not been scaled down: what the driver reports is what is there. `faulty`: those that were dropped too; told to
+   * stop them it could not, so that they may be tried once more.
+   */
+  revive(faulty: boolean): void {
+    this.#draining = false
+    if (faulty) this.#dead.clear()
     this.replace(this.#reported)
   }
 

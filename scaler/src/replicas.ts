@@ -21,8 +21,10 @@ export interface ReplicasHost {
   kept(): number
   /** Other endpoints rest than before: the capacity has changed. */
   rested(): void
-  /** Queued behind the scale calls before it; rejects when the driver does. */
+  /** The driver's scale call itself. */
   scale(replicas: number, remove: readonly string[]): Promise<void>
+  /** Runs a scale call behind those before it. */
+  enqueue(scale: () => Promise<void>): Promise<void>
   scaled(change: { from: number; to: number }): void
   failed(error: Error): void
 }
@@ -38,6 +40,7 @@ export class Replicas {
   #autoscaler = new Autoscaler()
   /** Endpoints that nobody uses any more, until the driver has been told so. */
   #toStop: string[] = []
+  #started = false
   /** What the driver was last asked for; 0 while the target is asleep. */
   #wanted = 0
 
@@ -50,14 +53,35 @@ export class Replicas {
     return this.#wanted
   }
 
-  /** For a wake, or a target that is found awake: how many to begin with. */
-  begin(ready: number): number {
+  /** Whether the driver has been asked for the replicas of this life. */
+  get started(): boolean {
+    return this.#started
+  }
+
+  /** A wake begins, or a target is found awake with this many that are ready. */
+  begin(ready: number): void {
     const decided = Math.min(this.#host.stake.replicas, this.#most())
     this.#wanted = Math.max(1, this.#host.kept(), ready, decided)
     this.#autoscaler = new Autoscaler()
     this.#meter = undefined
+    this.#started = ready > 0
     this.#watch()
-    return this.#wanted
+  }
+
+  /**
+   * Asks the driver for those of a wake, once and if it is this activator's to ask. In its turn among scale calls.
+   */
+  async start(): Promise<void> {
+    const { stake } = this.#host
+    if (this.#started || this.#wanted === 0 || !stake.leads) return
+    const replicas = Math.max(this.#wanted, stake.replicas)
+    const leads = stake.report({ load: this.#host.load(), quiet: [], lead: { replicas, resting: [] } })
+    // Should that fail it has been told, and is tried again at the next news.
+    if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
+    if (this.#started || this.#wanted === 0) return
+    this.#started = true
+    this.#wanted = replicas
+    await this.#host.scale(replicas, [])
   }
 
   end(): void {
@@ -79,7 +103,7 @@ export class Replicas {
     const wish = this.#wish()
     if (stake.leads) this.#pursue(wish)
     else {
-      stake.report({ load: this.#host.load(), quiet: endpoints.rested })
+      this.#when(stake.report({ load: this.#host.load(), quiet: endpoints.rested }), () => undefined)
       this.#wanted = stake.replicas
     }
     this.#watch()
@@ -105,24 +129,30 @@ export class Replicas {
 
   #pursue(wish: number): void {
     const { endpoints, stake } = this.#host
+    // A leader before this one may have asked for more than it had time to say.
+    this.#wanted = Math.max(this.#wanted, endpoints.size)
     const resting = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
     if (endpoints.rest(new Set(resting))) this.#host.rested()
     const free = endpoints.rested
     // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
     const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
-    stake.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
-    if (next !== this.#wanted) this.#scale(next)
-    if (free.length === 0) return
-    const removed = stake.remove(free)
-    if (!(removed instanceof Promise)) return this.#stop(removed)
-    removed.then(
-      (ids) => this.#stop(ids),
-      (error: Error) => this.#host.failed(error),
+    const leads = stake.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
+    this.#when(leads, (mine) => mine && this.#scale(next))
+    if (free.length > 0) this.#when(stake.remove(free), (ids) => this.#stop(ids))
+  }
+
+  /** At once where there is nobody to ask. */
+  #when<T>(answer: T | Promise<T>, act: (answer: T) => unknown): void {
+    if (!(answer instanceof Promise)) return void act(answer)
+    answer.then(
+      (value) => this.#wanted > 0 && act(value),
+      // The stake has told of it; it is asked again at the next tick.
+      () => undefined,
     )
   }
 
   #stop(ids: readonly string[]): void {
-    if (this.#wanted === 0 || ids.length === 0) return
+    if (ids.length === 0) return
     for (const id of ids) this.#host.endpoints.drop(id)
     this.#host.rested()
     this.#toStop.push(...ids)
@@ -131,19 +161,22 @@ export class Replicas {
 
   #scale(to: number): void {
     const from = this.#wanted
+    if (to === from) return
     const remove = [...this.#toStop]
     this.#wanted = to
     this.#host.scaled({ from, to })
-    this.#host.scale(to, remove).then(
-      () => {
-        this.#toStop = this.#toStop.filter((id) => !remove.includes(id))
-      },
-      (error: Error) => {
-        // The driver has what it had: the next decision starts from there.
-        if (this.#wanted === to) this.#wanted = from
-        this.#host.failed(error)
-      },
-    )
+    this.#host
+      .enqueue(() => this.#host.scale(to, remove))
+      .then(
+        () => {
+          this.#toStop = this.#toStop.filter((id) => !remove.includes(id))
+        },
+        (error: Error) => {
+          // The driver has what it had: the next decision starts from there.
+          if (this.#wanted === to) this.#wanted = from
+          this.#host.failed(error)
+        },
+      )
   }
 
   /** Decisions are made on a clock while the number can change, and not where it is fixed. */

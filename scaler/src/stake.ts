@@ -18,12 +18,15 @@ export interface Stake {
   /** Gives up whatever it has, for good: the target is forgotten. */
   dispose(): void
 
-  /** Whether this activator decides how many replicas there are. */
+  /** Whether this activator decides how many replicas there are: it alone asks the driver for any. */
   readonly leads: boolean
   /** Replicas that were last decided on, by whoever. */
   readonly replicas: number
-  /** Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is decided. */
-  report(report: StakeReport): void
+  /**
+   * Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is
+   * decided. True when it leads: only then may it be done.
+   */
+  report(report: StakeReport): boolean | Promise<boolean>
   /** Before resting endpoints are stopped: those of them that nobody uses, and from then on nobody may. */
   remove(endpoints: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Requests that the others have, together. */
@@ -87,10 +90,12 @@ export class SoleStake implements Stake {
     this.resting = NONE
   }
   dispose(): void {}
-  report({ lead }: StakeReport): void {
-    if (!lead) return
-    this.replicas = lead.replicas
-    this.resting = new Set(lead.resting)
+  report({ lead }: StakeReport): boolean {
+    if (lead) {
+      this.replicas = lead.replicas
+      this.resting = new Set(lead.resting)
+    }
+    return true
   }
   remove(endpoints: readonly string[]): readonly string[] {
     return endpoints

@@ -97,7 +97,8 @@ export class Target {
       load: () => this.#leases.count + this.#breaker.queued,
       kept: () => this.#upkeep.kept,
       rested: () => this.#setCapacity(),
-      scale: (replicas, remove) => this.#enqueueScale(() => context.scale(key, replicas, remove)),
+      scale: (replicas, remove) => context.scale(key, replicas, remove),
+      enqueue: (scale) => this.#enqueueScale(scale),
       scaled: (change) => observer.scaled?.(key, change),
       failed: (error) => observer.error?.(error, key),
     })
@@ -133,7 +134,7 @@ export class Target {
   update(state: TargetState): void {
     this.#endpoints.replace(state.ready)
     // What a driver still says of a dying generation is void: its endpoints are never given out again.
-    if (this.#phase === 'draining') return this.#endpoints.dropAll()
+    if (this.#phase === 'draining') return
     this.#heedOthers()
     this.#setCapacity()
     if (state.phases) this.#phases = state.phases
@@ -280,13 +281,18 @@ export class Target {
     this.#context.observer.waking?.(this.key)
     this.#readiness.set(this.#policy().readinessTimeout, () => this.#wakeTimedOut(generation))
     this.#replicas.begin(0)
-    // Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave.
+    this.#start(generation)
+  }
+
+  /** Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave. */
+  #start(generation = this.#generation): void {
     this.#enqueueScale(async () => {
       await this.#stake.hold()
-      if (this.#generation === generation) await this.#context.scale(this.key, this.#replicas.wanted)
+      if (this.#generation === generation) await this.#replicas.start()
     }).catch((error: Error) => {
       if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
-      this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
+      if (error instanceof ScalerError) this.#giveUp({ code: error.code, message: error.message }, error)
+      else this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
     })
   }
 
@@ -360,7 +366,7 @@ export class Target {
     const generation = ++this.#generation
     const { ids } = this.#endpoints
     this.#phase = 'draining'
-    this.#endpoints.dropAll()
+    this.#endpoints.drain()
     this.#setCapacity()
     let down = false
     try {
@@ -370,16 +376,17 @@ export class Target {
         down = true
       })
     } catch (error) {
-      if (this.#generation === generation) this.#undrain()
+      if (this.#generation === generation) this.#undrain(true)
       throw error
     } finally {
       void this.#stake.free(down ? ids : [])
     }
     if (this.#generation !== generation) return down
     if (!down) {
-      this.#undrain(ids)
+      this.#undrain(false)
       return false
     }
+    this.#endpoints.drained()
     this.#readiness.stop()
     this.#phase = 'asleep'
     if (!this.#failure) this.#context.observer.asleep?.(this.key)
@@ -387,11 +394,11 @@ export class Target {
     return true
   }
 
-  /** It is not scaled down: what the driver last reported (of these, if given) still runs, and may fall idle again. */
-  #undrain(ids?: readonly string[]): void {
+  /** It is not scaled down: what the driver last reported still runs, and may fall idle again. */
+  #undrain(faulty: boolean): void {
     this.#readiness.stop()
     this.#phase = 'asleep'
-    this.#endpoints.revive(ids)
+    this.#endpoints.revive(faulty)
     this.#heedOthers()
     this.#setCapacity()
     if (this.#endpoints.size > 0) this.#becomeAwake()
@@ -408,17 +415,22 @@ export class Target {
     return result
   }
 
-  /** Asks for a share in a target that runs already. Should that fail, those who wait are told. */
+  /** Asks for a share in a target that runs already. When it is retired, those who wait are told. */
   #hold(): void {
     if (this.#stake.held) return
     this.#limitWait()
-    this.#stake.hold()?.catch((error: Error) => this.#breaker.refuse(error))
+    this.#stake.hold()?.catch((error: Error) => {
+      // Dropped by a drain, they go to the next generation.
+      if (error instanceof ScalerError) this.#breaker.refuse(error)
+    })
   }
 
   #stakeChanged(): void {
     if (this.#phase === 'draining') return
     this.#heedOthers()
     this.#setCapacity()
+    // It was another's to ask the driver; that one has left.
+    if (this.#phase === 'waking' && this.#stake.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
     if (this.#stake.held) this.#readiness.stop()
@@ -485,6 +497,8 @@ export class Target {
     if (this.#retired) return this.#forgetIfUnused()
     if (this.#breaker.queued > 0) return this.#wake()
     if (this.#upkeep.kept > 0) this.#upkeep.lookSoon()
+    // Others who want it awake must not wait for this one to see to it.
+    void this.#stake.free()
     this.#forgetIfUnused()
   }
 

@@ -82,8 +82,9 @@ export interface TargetState {
 export interface ScaleOptions {
   readonly signal: AbortSignal
   /**
-   * Ids of endpoints that nobody uses any more: those to stop, when there are to be fewer but not none. A driver that
-   * cannot choose must let the ones it stops answer what they have. Replicas that are not ready yet go first.
+   * Ids of endpoints that nobody uses any more, when there are to be fewer but not none. Replicas that are not ready yet
+   * go first, then these; ready ones that are not named stay, even if there are more than `replicas` then. A driver that
+   * cannot choose must let the ones it stops answer what they have.
    */
   readonly remove?: readonly string[]
 }

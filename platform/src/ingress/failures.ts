@@ -12,6 +12,10 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message: string }> = {
   },
   SCALER_CLOSED: { code: 'FP_UNAVAILABLE', message: 'The server is restarting. Try again shortly.' },
   SCALER_RETIRED: { code: 'FP_UNAVAILABLE', message: 'The app is being replaced. Try again.' },
+  SCALER_CUT_OFF: {
+    code: 'FP_UNAVAILABLE',
+    message: 'The server cannot start apps just now. Try again shortly.',
+  },
   SCALER_ASLEEP: { code: 'FP_UNAVAILABLE', message: 'The app is asleep, and this request does not wake it.' },
   SCALER_WAKE_TIMEOUT: { code: 'FP_WAKE_TIMEOUT', message: 'The app did not start in time.' },
   SCALER_TARGET_FAILED: {

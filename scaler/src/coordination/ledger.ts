@@ -26,6 +26,8 @@ export interface Ledger {
   readonly shares: Readonly<Record<MemberId, Share>>
   /** Who is putting the target to sleep: nobody else may have a share. */
   readonly seizedBy: MemberId | null
+  /** Who decides on replicas, and alone asks the driver for any: the first who came, until it leaves. */
+  readonly leader: MemberId | null
   readonly retired: boolean
   /** Endpoints that have been stopped. */
   readonly condemned: readonly string[]
@@ -34,8 +36,8 @@ export interface Ledger {
   /** Counts the changes of `resting`: who calls an endpoint quiet says of which resting it speaks. */
   readonly restings: number
   readonly replicas: number
-  /** Counts writes that change nothing else: they void an older one that may still be under way. */
-  readonly writes: number
+  /** Grows with every write, also over a deletion: of two ledgers the greater is the newer. */
+  readonly revision: number
 }
 
 /** Ids are never used again: what a laggard could still believe ready are the last few. */
@@ -44,12 +46,13 @@ const MAX_CONDEMNED = 100
 export const EMPTY: Ledger = {
   shares: {},
   seizedBy: null,
+  leader: null,
   retired: false,
   condemned: [],
   resting: [],
   restings: 0,
   replicas: 1,
-  writes: 0,
+  revision: 0,
 }
 const NEW_SHARE: Share = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }
 
@@ -60,20 +63,30 @@ export function ofTheLiving(ledger: Ledger | undefined, alive: (id: MemberId) =>
   const seizedBy = ledger.seizedBy !== null && alive(ledger.seizedBy) ? ledger.seizedBy : null
   if (seizedBy === ledger.seizedBy && ids.every(alive)) return ledger
   const shares = Object.fromEntries(Object.entries(ledger.shares).filter(([id]) => alive(id)))
-  return { ...ledger, shares, seizedBy }
+  return led({ ...ledger, shares, seizedBy })
+}
+
+/** When the leader is gone another one leads. */
+function led(ledger: Ledger): Ledger {
+  if (ledger.leader !== null && ledger.shares[ledger.leader]) return ledger
+  return { ...ledger, leader: Object.keys(ledger.shares).sort()[0] ?? null }
 }
 
 /** Unchanged while somebody else has it for itself, or for good. */
 export function joined(ledger: Ledger, me: MemberId): Ledger {
   if (ledger.retired || (ledger.seizedBy !== null && ledger.seizedBy !== me)) return ledger
   if (ledger.shares[me] && ledger.seizedBy === null) return ledger
-  return { ...ledger, seizedBy: null, shares: { ...ledger.shares, [me]: ledger.shares[me] ?? NEW_SHARE } }
+  return led({
+    ...ledger,
+    seizedBy: null,
+    shares: { ...ledger.shares, [me]: ledger.shares[me] ?? NEW_SHARE },
+  })
 }
 
 /** Unchanged unless nobody else has a share or the whole. */
 export function seized(ledger: Ledger, me: MemberId): Ledger {
   if (!isFree(ledger, me) || ledger.seizedBy === me) return ledger
-  return { ...ledger, shares: {}, seizedBy: me }
+  return { ...ledger, shares: {}, leader: null, seizedBy: me }
 }
 
 /** Whether nobody but `me` has anything of it. */
@@ -92,16 +105,11 @@ export function emptied(ledger: Ledger, endpoints: readonly string[]): Ledger {
 export function left(ledger: Ledger, me: MemberId): Ledger {
   if (!ledger.shares[me] && ledger.seizedBy !== me) return ledger
   const { [me]: _mine, ...shares } = ledger.shares
-  return { ...ledger, shares, seizedBy: ledger.seizedBy === me ? null : ledger.seizedBy }
+  return led({ ...ledger, shares, seizedBy: ledger.seizedBy === me ? null : ledger.seizedBy })
 }
 
 export function retiredByAll(ledger: Ledger): Ledger {
   return ledger.retired ? ledger : { ...ledger, retired: true }
-}
-
-/** The one of the living who decides on replicas: any rule will do on which all agree. */
-export function leader(ledger: Ledger): MemberId | undefined {
-  return Object.keys(ledger.shares).sort()[0]
 }
 
 /** `restings` is the count at which the reporter looked at what rests. What is to be done counts from the leader alone. */
@@ -109,7 +117,7 @@ export function reported(ledger: Ledger, me: MemberId, report: StakeReport & { r
   const { load, lead } = report
   if (!ledger.shares[me]) return ledger
   const next =
-    lead && leader(ledger) === me ? { ...rested(ledger, lead.resting), replicas: lead.replicas } : ledger
+    lead && ledger.leader === me ? { ...rested(ledger, lead.resting), replicas: lead.replicas } : ledger
   const quiet = report.restings === next.restings ? report.quiet : []
   return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, quiet } } }
 }
@@ -121,7 +129,7 @@ export function removed(ledger: Ledger, me: MemberId, endpoints: readonly string
     (endpoint) =>
       ledger.resting.includes(endpoint) && others.every(([, share]) => share.quiet.includes(endpoint)),
   )
-  if (leader(ledger) !== me || quiet.length === 0) return ledger
+  if (ledger.leader !== me || quiet.length === 0) return ledger
   return { ...ledger, condemned: withMore(ledger.condemned, quiet) }
 }
 

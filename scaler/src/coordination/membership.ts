@@ -185,7 +185,7 @@ export class Membership {
     this.#trusted = false
     this.#trustEnds.stop()
     const message = 'This server cannot reach the others. Try again shortly.'
-    this.#fence.abort(new ScalerError('SCALER_CLOSED', message, { retryAfter: 1 }))
+    this.#fence.abort(new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 }))
     for (const stake of [...this.#stakes.values()]) stake.lost()
   }
 

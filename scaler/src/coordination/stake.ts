@@ -8,7 +8,6 @@ import {
   fairPart,
   isFree,
   joined,
-  leader,
   left,
   ofTheLiving,
   othersWait,
@@ -38,6 +37,8 @@ export class SharedStake implements Stake {
   /** Whether it may have anything to give up. */
   #engaged = false
   #disposed = false
+  /** It is this one that retires the target: nothing of it is to be left in the end. */
+  #retires = false
   /** Endpoints it has stopped, until the others know. */
   readonly #stopped: string[] = []
   readonly #places = new Map<string, number>()
@@ -83,7 +84,7 @@ export class SharedStake implements Stake {
 
   async retire(signal?: AbortSignal): Promise<void> {
     this.#lose()
-    this.#engaged = true
+    this.#engaged = this.#retires = true
     await this.#step((now) => left(retiredByAll(now), this.#me))
     while (!signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
   }
@@ -97,7 +98,7 @@ export class SharedStake implements Stake {
       const ids = [...this.#stopped]
       const step = this.#step((now) => {
         const next = left(ids.length > 0 ? emptied(now, ids) : now, this.#me)
-        return next.retired && isFree(next, this.#me) ? undefined : next
+        return this.#retires && isFree(next, this.#me) ? undefined : next
       })
       await step.then(
         () => void this.#stopped.splice(0, ids.length),
@@ -113,7 +114,7 @@ export class SharedStake implements Stake {
   }
 
   get leads(): boolean {
-    return leader(this.#living) === this.#me
+    return this.#granted && this.#living.leader === this.#me
   }
 
   get replicas(): number {
@@ -133,14 +134,15 @@ export class SharedStake implements Stake {
     return new Set(this.#ledger.condemned)
   }
 
-  report(report: StakeReport): void {
+  async report(report: StakeReport): Promise<boolean> {
     const { restings } = this.#ledger
-    this.#step((now) => reported(now, this.#me, { ...report, restings })).catch(() => undefined)
+    const ledger = await this.#step((now) => reported(now, this.#me, { ...report, restings }))
+    return ledger.leader === this.#me
   }
 
   async remove(endpoints: readonly string[]): Promise<readonly string[]> {
     const ledger = await this.#step((now) => removed(now, this.#me, endpoints))
-    return leader(ledger) === this.#me ? endpoints.filter((id) => ledger.condemned.includes(id)) : []
+    return ledger.leader === this.#me ? endpoints.filter((id) => ledger.condemned.includes(id)) : []
   }
 
   places(endpointId: string, concurrency: number): number {
@@ -171,6 +173,7 @@ export class SharedStake implements Stake {
       (ledger) => {
         this.#balancing = false
         if (!this.#granted) return
+        this.#places.clear()
         for (const [id, places] of Object.entries(ledger.shares[this.#me]?.places ?? {}))
           this.#places.set(id, places)
         this.#events.changed()
@@ -183,8 +186,9 @@ export class SharedStake implements Stake {
 
   /** The ledger has changed, here or elsewhere. */
   news(ledger: Ledger | undefined): void {
+    if (ledger && ledger.revision < this.#ledger.revision) return
     const before = this.#ledger
-    this.#ledger = ledger ?? EMPTY
+    this.#ledger = ledger ?? { ...EMPTY, revision: before.revision }
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
     if (this.#granted && !mine) this.#lose()
@@ -256,26 +260,32 @@ export class SharedStake implements Stake {
     if (fewer) this.#events.changed()
   }
 
-  /** What it may fill, and what it fills since before it lost and regained its share. */
+  /** What it may fill at the endpoints there are, and what it fills since before it lost its share, or they were gone. */
   #kept(ledger: Ledger): Places {
-    const { load } = this.#events.demand()
+    const { load, endpoints } = this.#events.demand()
     const known = ledger.shares[this.#me]?.places ?? {}
-    const filled = Object.entries(known).map(([id, places]) => [id, Math.min(places, load[id] ?? 0)] as const)
-    const kept = new Map(filled.filter(([, places]) => places > 0))
-    for (const [id, places] of this.#places) kept.set(id, Math.max(places, kept.get(id) ?? 0))
-    return Object.fromEntries(kept)
+    const kept: Record<string, number> = {}
+    for (const id of new Set([...endpoints, ...Object.keys(load)])) {
+      const filled = Math.min(load[id] ?? 0, Math.max(known[id] ?? 0, this.#places.get(id) ?? 0))
+      const places = endpoints.includes(id) ? Math.max(filled, this.#places.get(id) ?? 0) : filled
+      if (places > 0) kept[id] = places
+    }
+    return kept
   }
 
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
     try {
       const ledger = await this.#member.update(this.#key, (now) => {
-        const next = change(ofTheLiving(now, this.#member.alive))
-        if (next && this.#unsure) return { ...next, writes: next.writes + 1 }
-        return next === EMPTY ? now : next
+        const living = ofTheLiving(now, this.#member.alive)
+        const next = change(living)
+        // A step that failed may still be under way: one that follows it has to write, which voids it.
+        if (next === living && living === (now ?? EMPTY) && !this.#unsure) return now
+        return next && { ...next, revision: Math.max(next.revision + 1, this.#member.clock.wall()) }
       })
       this.#unsure = false
-      this.#ledger = ledger ?? EMPTY
-      return this.#ledger
+      // News that are newer may have come before the answer.
+      if ((ledger?.revision ?? 0) > this.#ledger.revision) this.#ledger = ledger!
+      return ledger ?? EMPTY
     } catch (error) {
       this.#unsure = this.#engaged = true
       this.#member.failed(error as Error)

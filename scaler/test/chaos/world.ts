@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict'
+import { createActivator, DEFAULT_POLICY } from '../../src/activator.ts'
+import { FakeClock, FakeCoordination, settle, type FakeConnection } from '../../src/drivers/fake/index.ts'
+import { ScalerError, type ScalerErrorCode } from '../../src/errors.ts'
+import type { Activator, Lease, TargetKey, TargetPolicy } from '../../src/types.ts'
+import { ChaosDriver, type Replica } from './driver.ts'
+import { APPS, MEMBERS, type Step } from './steps.ts'
+
+const CONCURRENCY = [1, 3, 0]
+const QUEUE_DEPTH = 8
+const QUEUE_BYTES = 1_000
+const READINESS = 30_000
+const IDLE = 20_000
+/**
+ * A member that has been cut off for this long may be taken for dead: what it has out is forfeit. It is what the
+ * library waits (20 s), less the age that its last sign of life may have had (3 s, and a second of delays).
+ */
+const FORFEIT = 16_000
+/** As the HTTP layer does. */
+const MAX_ATTEMPTS = 5
+
+/** With these a request may end; anything else is a bug. */
+const FAIR: readonly ScalerErrorCode[] = [
+  'SCALER_QUEUE_FULL',
+  'SCALER_WAKE_TIMEOUT',
+  'SCALER_TARGET_FAILED',
+  'SCALER_RETIRED',
+  'SCALER_CUT_OFF',
+]
+
+interface Member {
+  readonly activator: Activator
+  readonly connection: FakeConnection
+  /** On the clock's `now`. */
+  cutSince: number | undefined
+}
+
+/** A request, from its arrival to its answer. */
+interface Visit {
+  readonly member: Member
+  readonly app: number
+  readonly abort: AbortController
+  attempts: number
+  lease: Lease | undefined
+  /** It was out while its member was taken for dead. */
+  forfeit: boolean
+  /** How it ended, each time: more than one is a bug. */
+  readonly ends: string[]
+}
+
+/** Does what the steps say to several activators on a fake clock, and holds what they do against the truth. */
+export class World {
+  readonly outcomes: Record<string, number> = {}
+  readonly #clock = new FakeClock()
+  readonly #driver = new ChaosDriver(this.#clock)
+  readonly #members: Member[] = []
+  readonly #versions: number[] = Array.from({ length: APPS }, () => 1)
+  readonly #limits: { max: number; min: number }[] = Array.from({ length: APPS }, () => ({ max: 1, min: 0 }))
+  #visits: Visit[] = []
+  #broken: string | undefined
+
+  static async begin(): Promise<World> {
+    const world = new World()
+    const coordination = new FakeCoordination(world.#clock)
+    for (let index = 0; index < MEMBERS; index++) {
+      const connection = coordination.connect()
+      const activator = await createActivator({
+        driver: world.#driver,
+        clock: world.#clock,
+        coordination: connection,
+        instance: `member-${index}`,
+        policy: (key) => world.#policyOf(key),
+      })
+      world.#members.push({ activator, connection, cutSince: undefined })
+    }
+    world.#driver.onStop = (stopped) => world.#checkStop(stopped)
+    return world
+  }
+
+  async take(step: Step): Promise<void> {
+    this.#act(step)
+    if (step.do === 'advance') await this.#clock.advance(step.ms)
+    await settle()
+    this.#check()
+  }
+
+  /** Everything heals, everybody is served, all fall asleep: nothing may be left. */
+  async end(): Promise<void> {
+    Object.assign(this.#driver, { failing: false, refusing: false, acceptance: 0, start: 0, news: 0 })
+    for (const [app, limits] of this.#limits.entries()) {
+      limits.min = 0
+      for (const { activator } of this.#members) activator.refresh(this.#keyOf(app))
+    }
+    for (const member of this.#members) {
+      member.connection.loses = () => false
+      member.connection.latency = () => 0
+      this.#heal(member)
+    }
+    for (let round = 0; this.#visits.length > 0; round++) {
+      assert.ok(round < 500, 'every request is answered in the end')
+      await this.#clock.advance(1_000)
+      this.#check()
+      for (const visit of this.#visits) this.#release(visit)
+      await settle()
+      this.#check()
+    }
+    // Longer than a dead member's share, a hung retirement and several idle times.
+    await this.#clock.advance(10 * 60_000)
+    const left = [...this.#driver.replicas.values()].filter(({ ended }) => !ended)
+    assert.deepEqual(left, [], 'everything sleeps in the end')
+    for (const { activator } of this.#members) await activator.close()
+    assert.equal(this.#clock.pending, 0, 'no timer is left')
+    assert.equal(this.#driver.watchers, 0, 'no watcher is left')
+    assert.equal(this.#broken, undefined)
+  }
+
+  #act(step: Step): void {
+    const { activator, connection } = this.#members['member' in step ? step.member : 0]!
+    switch (step.do) {
+      case 'ask':
+        return this.#ask(this.#members[step.member]!, step.app, step.bytes)
+      case 'release':
+        return this.#nth(
+          step.nth,
+          (visit) => visit.lease !== undefined,
+          (visit) => this.#release(visit),
+        )
+      case 'abort':
+        return this.#nth(
+          step.nth,
+          () => true,
+          (visit) => visit.abort.abort(new Error('aborted')),
+        )
+      case 'sleep':
+        return void activator.sleep(this.#keyOf(step.app)).then(
+          (slept) => this.#count(slept ? 'slept' : 'stayed awake'),
+          () => this.#count('could not sleep'),
+        )
+      case 'deploy':
+        return this.#deploy(activator, step.app)
+      case 'crash':
+        if (this.#driver.crash(this.#keyOf(step.app))) this.#count('crashed')
+        return
+      case 'cut':
+        this.#members[step.member]!.cutSince ??= this.#clock.now()
+        return connection.partition()
+      case 'heal':
+        return this.#heal(this.#members[step.member]!)
+      case 'lose': {
+        let left = step.answers
+        connection.loses = () => left-- > 0
+        return
+      }
+      case 'scale':
+        this.#limits[step.app] = { max: step.max, min: step.min }
+        for (const each of this.#members) each.activator.refresh(this.#keyOf(step.app))
+        return
+      case 'delays':
+        Object.assign(this.#driver, { acceptance: step.acceptance, start: step.start, news: step.news })
+        for (const member of this.#members) member.connection.latency = () => step.store
+        return
+      case 'failing':
+        this.#driver.failing = step.on
+        return
+      case 'refusing':
+        this.#driver.refusing = step.on
+        return
+      case 'advance':
+    }
+  }
+
+  #ask(member: Member, app: number, bytes: number): void {
+    const abort = new AbortController()
+    const visit: Visit = { member, app, abort, attempts: 0, lease: undefined, forfeit: false, ends: [] }
+    this.#visits.push(visit)
+    void this.#request(visit, bytes)
+  }
+
+  /** Retired meanwhile, it goes to the successor; refused by an endpoint that has crashed, to another. */
+  async #request(visit: Visit, bytes: number): Promise<void> {
+    const { activator } = visit.member
+    const key = this.#keyOf(visit.app)
+    visit.attempts++
+    try {
+      const lease = await activator.acquire(key, { signal: visit.abort.signal, bytes })
+      const replica = this.#driver.replicas.get(lease.endpoint.id)!
+      if (replica.ended === 'crashed') {
+        activator.report(key, replica.id, 'refused')
+        lease.release()
+        this.#count('refused')
+        if (visit.attempts < MAX_ATTEMPTS) return void this.#request(visit, bytes)
+        visit.ends.push('refused')
+        return
+      }
+      // The grant may be some turns old: what has been stopped since then was stopped with this lease out.
+      if (replica.ended === 'stopped') this.#break(`${replica.id} is dead, and was leased`)
+      visit.lease = lease
+      this.#count('leased')
+    } catch (error) {
+      const retired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
+      if (retired && visit.attempts < MAX_ATTEMPTS) return void this.#request(visit, bytes)
+      const fair = error instanceof ScalerError ? FAIR.includes(error.code) : visit.abort.signal.aborted
+      if (!fair) this.#break(`a request ended with ${String(error)}`)
+      const end = error instanceof ScalerError ? error.code : 'aborted'
+      visit.ends.push(end)
+      this.#count(end)
+    }
+  }
+
+  #release(visit: Visit): void {
+    if (!visit.lease) return
+    visit.lease.release()
+    visit.lease = undefined
+    visit.ends.push('answered')
+  }
+
+  #deploy(activator: Activator, app: number): void {
+    const old = this.#keyOf(app)
+    this.#versions[app]!++
+    const limit = new AbortController()
+    const cancel = this.#clock.schedule(60_000, () => limit.abort())
+    activator.retire(old, { signal: limit.signal }).then(
+      () => cancel(),
+      () => {
+        cancel()
+        // The driver refused: somebody has to ask again.
+        this.#clock.schedule(5_000, () => this.#retireAgain(activator, old))
+      },
+    )
+  }
+
+  #retireAgain(activator: Activator, key: TargetKey): void {
+    activator.retire(key).catch(() => this.#clock.schedule(5_000, () => this.#retireAgain(activator, key)))
+  }
+
+  #heal(member: Member): void {
+    for (const visit of this.#visits) if (visit.member === member) visit.forfeit ||= this.#isForfeit(visit)
+    member.cutSince = undefined
+    member.connection.heal()
+  }
+
+  #checkStop(stopped: readonly Replica[]): void {
+    for (const { id, key } of stopped) {
+      const users = this.#visits.filter((visit) => visit.lease?.endpoint.id === id && !this.#isForfeit(visit))
+      // A retirement that waited its minute may cut what is left.
+      const retired = !this.#versions.some((_, app) => this.#keyOf(app) === key)
+      if (users.length > 0 && !retired) this.#break(`${id} is stopped under ${users.length} requests`)
+    }
+  }
+
+  #check(): void {
+    assert.equal(this.#broken, undefined)
+    for (const { ends } of this.#visits) assert.ok(ends.length <= 1, `answered once: ${ends.join()}`)
+    this.#visits = this.#visits.filter(({ ends }) => ends.length === 0)
+    this.#checkQueues()
+    this.#checkCapacity()
+  }
+
+  #checkQueues(): void {
+    for (const { activator } of this.#members) {
+      for (const [key, stats] of activator.targets()) {
+        assert.ok(stats.queued <= QUEUE_DEPTH, `${key} has ${stats.queued} waiting`)
+        assert.ok(stats.inFlight >= 0 && stats.queued >= 0, `${key}: ${JSON.stringify(stats)}`)
+      }
+    }
+  }
+
+  #checkCapacity(): void {
+    const load = new Map<string, number>()
+    for (const visit of this.#visits) {
+      if (!visit.lease || this.#isForfeit(visit)) continue
+      const { id } = visit.lease.endpoint
+      load.set(id, (load.get(id) ?? 0) + 1)
+    }
+    for (const [id, count] of load) {
+      const replica = this.#driver.replicas.get(id)!
+      const concurrency = this.#policyOf(replica.key).concurrency || Infinity
+      if (!replica.ended) assert.ok(count <= concurrency, `${id} has ${count} requests of ${concurrency}`)
+    }
+  }
+
+  #isForfeit({ member, lease, forfeit }: Visit): boolean {
+    return lease !== undefined && (forfeit || this.#isCutOff(member))
+  }
+
+  #isCutOff({ cutSince }: Member): boolean {
+    return cutSince !== undefined && this.#clock.now() - cutSince >= FORFEIT
+  }
+
+  #nth(nth: number, fits: (visit: Visit) => boolean, act: (visit: Visit) => void): void {
+    const fitting = this.#visits.filter((visit) => visit.ends.length === 0 && fits(visit))
+    const visit = fitting[nth % Math.max(1, fitting.length)]
+    if (visit) act(visit)
+  }
+
+  #policyOf(key: TargetKey): TargetPolicy {
+    const app = Number(key.split('.')[0])
+    const { max, min } = this.#limits[app]!
+    return {
+      ...DEFAULT_POLICY,
+      concurrency: CONCURRENCY[app]!,
+      queueDepth: QUEUE_DEPTH,
+      queueBytes: QUEUE_BYTES,
+      readinessTimeout: READINESS,
+      idleTimeout: IDLE,
+      // An old version is not kept.
+      minReplicas: key === this.#keyOf(app) ? min : 0,
+      maxReplicas: max,
+      scaling: { targetConcurrency: 2, targetUtilization: 1, stableWindow: 12_000, panicWindow: 4_000 },
+    }
+  }
+
+  #keyOf(app: number): TargetKey {
+    return `${app}.${this.#versions[app]}`
+  }
+
+  #break(what: string): void {
+    this.#broken ??= what
+  }
+
+  #count(outcome: string): void {
+    this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1
+  }
+}
