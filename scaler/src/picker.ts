@@ -36,6 +36,11 @@ export class EndpointSet {
     return [...this.#slots.keys()]
   }
 
+  /** Those that the driver last reported, whether they may be handed out or not. */
+  get reported(): string[] {
+    return this.#reported.map(({ id }) => id)
+  }
+
   /** Takes over the driver's full ready set. */
   replace(ready: readonly Endpoint[]): void {
     this.#reported = ready
@@ -63,7 +68,7 @@ export class EndpointSet {
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
-  /** It has been scaled down: what the driver reports of it now is never handed out. */
+  /** It has been scaled down: what the driver still reports of it is never handed out. */
   drained(): void {
     this.#draining = false
     for (const { id } of this.#reported) this.#dead.add(id)

@@ -1,12 +1,12 @@
 import { Alarm } from './alarm.ts'
-import { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
 import { ScalerError } from './errors.ts'
-import { LeaseBook } from './lease-book.ts'
-import { SlotLease } from './lease.ts'
+import { Gate } from './gate.ts'
+import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
-import { EndpointSet, type Slot } from './picker.ts'
+import type { EndpointSet } from './picker.ts'
 import { Replicas } from './replicas.ts'
+import { ScaleQueue } from './scale-queue.ts'
 import type { Stake, StakeEvents } from './stake.ts'
 import type {
   AcquireOptions,
@@ -45,44 +45,40 @@ const FAILURE_BACKOFF = 1_000
 export class Target {
   readonly key: TargetKey
   readonly #context: TargetContext
-  readonly #breaker: Breaker
-  readonly #endpoints = new EndpointSet()
-  readonly #leases = new LeaseBook(() => this.#rest())
+  readonly #gate: Gate
   readonly #stake: Stake
   readonly #replicas: Replicas
   readonly #upkeep: Upkeep
+  readonly #idle: IdleClock
   readonly #readiness: Alarm
-  readonly #idle: Alarm
+  readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   #phase: TargetPhase = 'asleep'
   #generation = 0
   #retired = false
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
-  #idleSince = 0
   #phases: readonly Phase[] = []
-  /** Scale calls of one target never overlap: each waits for the one before. */
-  #scaling: Promise<void> = Promise.resolve()
-  #openScales = 0
 
   constructor(key: TargetKey, context: TargetContext) {
     this.key = key
     this.#context = context
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
-    this.#idle = new Alarm(clock)
-    this.#breaker = new Breaker(() => {
-      const policy = this.#policy()
-      return { depth: policy.queueDepth, bytes: policy.queueBytes }
+    this.#gate = new Gate({
+      policy: () => this.#policy(),
+      stake: () => this.#stake,
+      loadChanged: () => this.#replicas.loadChanged(),
+      unused: () => this.#rest(),
     })
+    this.#idle = new IdleClock(
+      clock,
+      () => this.#policy().idleTimeout,
+      () => this.#fallAsleep(),
+    )
     this.#stake = context.stake(key, {
       changed: () => this.#stakeChanged(),
       retired: () => this.#retireHere(),
-      demand: () => ({
-        endpoints: this.#endpoints.ids,
-        concurrency: this.#concurrency(),
-        load: this.#endpoints.load,
-        waiting: this.#breaker.queued,
-      }),
+      demand: () => this.#gate.demand,
     })
     this.#upkeep = new Upkeep(
       clock,
@@ -91,14 +87,14 @@ export class Target {
     )
     this.#replicas = new Replicas({
       clock,
-      endpoints: this.#endpoints,
+      endpoints: this.#gate.endpoints,
       stake: this.#stake,
       policy: () => this.#policy(),
-      load: () => this.#leases.count + this.#breaker.queued,
+      load: () => this.#gate.inFlight + this.#gate.queued,
       kept: () => this.#upkeep.kept,
-      rested: () => this.#setCapacity(),
+      rested: () => this.#gate.count(),
       scale: (replicas, remove) => context.scale(key, replicas, remove),
-      enqueue: (scale) => this.#enqueueScale(scale),
+      enqueue: (scale) => this.#scaling.run(scale),
       scaled: (change) => observer.scaled?.(key, change),
       failed: (error) => observer.error?.(error, key),
     })
@@ -107,8 +103,8 @@ export class Target {
   stats(): TargetStats {
     return {
       phase: this.#phase,
-      inFlight: this.#leases.count,
-      queued: this.#breaker.queued,
+      inFlight: this.#gate.inFlight,
+      queued: this.#gate.queued,
       endpoints: this.#endpoints.size,
       replicas: this.#replicas.wanted,
       generation: this.#generation,
@@ -117,12 +113,9 @@ export class Target {
     }
   }
 
-  /** The way of most requests: no promise, no timer, no closure. */
+  /** See Activator.tryAcquire. */
   tryAcquire(): Lease | undefined {
-    if (this.#retired || !this.#breaker.tryEnter()) return undefined
-    const slot = this.#take()
-    this.#replicas.loadChanged()
-    return new SlotLease(slot, this.#giveBack)
+    return this.#retired ? undefined : this.#gate.tryEnter()
   }
 
   async acquire(options: AcquireOptions): Promise<Lease> {
@@ -135,8 +128,7 @@ export class Target {
     this.#endpoints.replace(state.ready)
     // What a driver still says of a dying generation is void: its endpoints are never given out again.
     if (this.#phase === 'draining') return
-    this.#heedOthers()
-    this.#setCapacity()
+    this.#gate.adjust()
     if (state.phases) this.#phases = state.phases
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else if (this.#phase === 'waking' && state.failure) this.#fail(state.failure)
@@ -153,7 +145,7 @@ export class Target {
       return
     }
     if (!this.#endpoints.drop(endpointId)) return
-    this.#setCapacity()
+    this.#gate.count()
     // The driver may not know yet, and would then call it running: told to stop it first, it starts another.
     if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drainAlone()
   }
@@ -162,7 +154,10 @@ export class Target {
   async sleep(): Promise<boolean> {
     const generation = this.#generation
     const inUse = (): boolean =>
-      this.#generation !== generation || !this.#unused || this.#phase === 'waking' || this.#upkeep.kept > 0
+      this.#generation !== generation ||
+      !this.#gate.unused ||
+      this.#phase === 'waking' ||
+      this.#upkeep.kept > 0
     if (inUse()) return false
     if (this.#phase !== 'awake') return true
     const kept = this.#context.keepAwake(this.key)
@@ -184,26 +179,26 @@ export class Target {
     this.#upkeep.look()
     const failing = this.#failure && this.#context.clock.now() < this.#failure.until
     if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !failing) this.#wake()
-    this.#setCapacity()
+    this.#gate.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
-    else this.#armIdle()
+    else this.#watchIdle()
   }
 
   /** See Activator.retire. */
   async retire(signal?: AbortSignal): Promise<void> {
     this.#refuseAll(retired())
-    await this.#leases.none(signal)
+    await this.#gate.none(signal)
     await this.#stake.retire(signal)
-    if (this.#phase !== 'asleep' || this.#openScales > 0) await this.#drain('whoever uses it')
+    if (this.#phase !== 'asleep' || this.#scaling.open > 0) await this.#drain('whoever uses it')
     else await this.#stake.free()
     // Retired twice, the later scale call ends it.
-    if (this.#openScales === 0) this.#forget()
+    if (this.#scaling.open === 0) this.#forget()
   }
 
   /** Resolves once no lease is out, or the signal fires. */
   drained(signal?: AbortSignal): Promise<void> {
-    return this.#leases.none(signal)
+    return this.#gate.none(signal)
   }
 
   /** Stops every timer and refuses all who wait; running replicas are left alone. */
@@ -218,7 +213,7 @@ export class Target {
     this.#retired = true
     this.#idle.stop()
     this.#upkeep.stop()
-    this.#breaker.refuse(reason)
+    this.#gate.refuse(reason)
   }
 
   /** Another activator retires the target, and scales it down once nobody uses it. */
@@ -228,7 +223,7 @@ export class Target {
     this.#readiness.stop()
     if (this.#phase === 'waking') this.#phase = 'asleep'
     this.#replicas.end()
-    void this.#leases.none().then(() => this.#stake.free())
+    void this.#gate.none().then(() => this.#stake.free())
   }
 
   async #wait(options: AcquireOptions): Promise<Lease> {
@@ -240,8 +235,7 @@ export class Target {
 
       const began = clock.now()
       const cold = this.#phase !== 'awake'
-      const place = this.#breaker.enter(options, () => this.#take())
-      this.#replicas.loadChanged()
+      const place = this.#gate.enter(options)
       if (this.#phase === 'asleep') this.#wake()
       else if (this.#phase === 'draining') this.#limitWait()
       else if (this.#phase === 'awake') this.#hold()
@@ -249,7 +243,7 @@ export class Target {
       const slot = await place
       const waited = clock.now() - began
       observer.granted?.(this.key, { waited, cold })
-      return new SlotLease(slot, this.#giveBack, cold ? { waited, phases: this.#phases } : undefined)
+      return this.#gate.lease(slot, cold ? { waited, phases: this.#phases } : undefined)
     } catch (error) {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
@@ -257,19 +251,6 @@ export class Target {
       this.#rest()
       throw error
     }
-  }
-
-  #take(): Slot {
-    this.#leases.take()
-    return this.#endpoints.pick()
-  }
-
-  readonly #giveBack = (slot: Slot): void => {
-    const lost = this.#endpoints.leave(slot)
-    if (this.#stake.yields(slot.endpoint.id) || lost) this.#setCapacity()
-    this.#breaker.leave()
-    this.#leases.give()
-    this.#replicas.loadChanged()
   }
 
   #wake(): void {
@@ -286,14 +267,16 @@ export class Target {
 
   /** Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave. */
   #start(generation = this.#generation): void {
-    this.#enqueueScale(async () => {
-      await this.#stake.hold()
-      if (this.#generation === generation) await this.#replicas.start()
-    }).catch((error: Error) => {
-      if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
-      if (error instanceof ScalerError) this.#giveUp({ code: error.code, message: error.message }, error)
-      else this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
-    })
+    this.#scaling
+      .run(async () => {
+        await this.#stake.hold()
+        if (this.#generation === generation) await this.#replicas.start()
+      })
+      .catch((error: Error) => {
+        if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
+        if (error instanceof ScalerError) this.#giveUp({ code: error.code, message: error.message }, error)
+        else this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
+      })
   }
 
   #becomeAwake(): void {
@@ -310,13 +293,14 @@ export class Target {
       this.#generation++
       this.#replicas.begin(this.#endpoints.size)
     }
-    if (this.#breaker.queued > 0) this.#hold()
+    if (this.#gate.queued > 0) this.#hold()
     this.#stake.balance()
     this.#rest()
   }
 
   /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
   #lostAll(): void {
+    this.#generation++
     this.#idle.stop()
     this.#replicas.end()
     this.#phase = 'asleep'
@@ -332,7 +316,7 @@ export class Target {
   /** A driver that hangs while it scales down, or a share that is not to be had, must not hold requests for ever. */
   #limitWait(): void {
     if (this.#readiness.armed) return
-    this.#readiness.set(this.#policy().readinessTimeout, () => this.#breaker.refuse(this.#timedOut()))
+    this.#readiness.set(this.#policy().readinessTimeout, () => this.#gate.refuse(this.#timedOut()))
   }
 
   #timedOut(): ScalerError {
@@ -346,7 +330,7 @@ export class Target {
 
   #giveUp(failure: Failure, reason: ScalerError): void {
     this.#failure = { value: failure, reason, until: this.#context.clock.now() + FAILURE_BACKOFF }
-    this.#breaker.refuse(reason)
+    this.#gate.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
     // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.
     this.#drainAlone()
@@ -367,22 +351,22 @@ export class Target {
     const { ids } = this.#endpoints
     this.#phase = 'draining'
     this.#endpoints.drain()
-    this.#setCapacity()
-    let down = false
+    this.#gate.count()
+    let stopped: string[] | undefined
     try {
-      await this.#enqueueScale(async () => {
+      await this.#scaling.run(async () => {
         if (!(await this.#stake.seize()) && !force) return
         await this.#context.scale(this.key, 0)
-        down = true
+        stopped = [...ids, ...this.#endpoints.reported]
       })
     } catch (error) {
       if (this.#generation === generation) this.#undrain(true)
       throw error
     } finally {
-      void this.#stake.free(down ? ids : [])
+      void this.#stake.free(stopped)
     }
-    if (this.#generation !== generation) return down
-    if (!down) {
+    if (this.#generation !== generation) return stopped !== undefined
+    if (!stopped) {
       this.#undrain(false)
       return false
     }
@@ -399,20 +383,9 @@ export class Target {
     this.#readiness.stop()
     this.#phase = 'asleep'
     this.#endpoints.revive(faulty)
-    this.#heedOthers()
-    this.#setCapacity()
+    this.#gate.adjust()
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else this.#wakeOrForget()
-  }
-
-  #enqueueScale(scale: () => Promise<void>): Promise<void> {
-    this.#openScales++
-    const result = this.#scaling.then(scale).finally(() => {
-      this.#openScales--
-      if (this.#phase === 'asleep') this.#forgetIfUnused()
-    })
-    this.#scaling = result.catch(() => undefined)
-    return result
   }
 
   /** Asks for a share in a target that runs already. When it is retired, those who wait are told. */
@@ -421,68 +394,45 @@ export class Target {
     this.#limitWait()
     this.#stake.hold()?.catch((error: Error) => {
       // Dropped by a drain, they go to the next generation.
-      if (error instanceof ScalerError) this.#breaker.refuse(error)
+      if (error instanceof ScalerError) this.#gate.refuse(error)
     })
   }
 
   #stakeChanged(): void {
     if (this.#phase === 'draining') return
-    this.#heedOthers()
-    this.#setCapacity()
+    this.#gate.adjust()
     // It was another's to ask the driver; that one has left.
     if (this.#phase === 'waking' && this.#stake.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
     if (this.#stake.held) this.#readiness.stop()
-    else if (this.#breaker.queued > 0) this.#hold()
+    else if (this.#gate.queued > 0) this.#hold()
     this.#stake.balance()
-  }
-
-  #heedOthers(): void {
-    for (const id of this.#stake.condemned) this.#endpoints.drop(id)
-    this.#endpoints.rest(this.#stake.resting)
-  }
-
-  #setCapacity(): void {
-    const concurrency = this.#concurrency()
-    const capacity = this.#endpoints.allot((id) => this.#stake.places(id, concurrency))
-    this.#breaker.setCapacity(this.#stake.held ? capacity : 0)
-  }
-
-  /** How many leases one endpoint may have out. */
-  #concurrency(): number {
-    return this.#policy().concurrency || Infinity
   }
 
   #policy(): TargetPolicy {
     return this.#context.policy(this.key)
   }
 
-  get #unused(): boolean {
-    return this.#leases.count === 0 && this.#breaker.queued === 0
+  get #endpoints(): EndpointSet {
+    return this.#gate.endpoints
   }
 
-  /**
-   * After each lease and each failed acquire: perhaps nobody needs the target any more. A timer that is set stays as it
-   * is while requests come and go, and looks again when it fires: most requests set none.
-   */
+  /** After the last lease and each failed acquire: perhaps nobody needs the target any more. */
   #rest(): void {
     if (this.#phase === 'asleep') return this.#forgetIfUnused()
-    this.#idleSince = this.#context.clock.now()
-    this.#armIdle()
+    this.#idle.rest()
+    this.#watchIdle()
   }
 
-  #armIdle(): void {
-    if (this.#phase !== 'awake' || !this.#unused || this.#retired || this.#upkeep.kept > 0) return
-    const due = this.#idleSince + this.#policy().idleTimeout
-    if (this.#idle.armed && this.#idle.due <= due) return
-    this.#idle.set(Math.max(0, due - this.#context.clock.now()), () => this.#onIdle())
+  #watchIdle(): void {
+    if (this.#phase === 'awake' && this.#gate.unused && !this.#retired && this.#upkeep.kept === 0)
+      this.#idle.arm()
   }
 
-  #onIdle(): void {
+  #fallAsleep(): void {
     // In use or kept, it is armed again by the last release or refresh.
-    if (!this.#unused || this.#upkeep.kept > 0) return
-    if (this.#context.clock.now() < this.#idleSince + this.#policy().idleTimeout) return this.#armIdle()
+    if (!this.#gate.unused || this.#upkeep.kept > 0) return
     this.sleep().then(
       (slept) => slept || this.#rest(),
       (error: Error) => {
@@ -495,7 +445,7 @@ export class Target {
   /** Those who waited for the end of a generation go to the next one. */
   #wakeOrForget(): void {
     if (this.#retired) return this.#forgetIfUnused()
-    if (this.#breaker.queued > 0) return this.#wake()
+    if (this.#gate.queued > 0) return this.#wake()
     if (this.#upkeep.kept > 0) this.#upkeep.lookSoon()
     // Others who want it awake must not wait for this one to see to it.
     void this.#stake.free()
@@ -507,8 +457,8 @@ export class Target {
    * driver still reports endpoints of the last generation: its successor would know nothing of either.
    */
   #forgetIfUnused(): void {
-    const owed = this.#openScales > 0 || this.#endpoints.lingering || this.#upkeep.armed
-    if (!this.#failure && this.#unused && !owed) this.#forget()
+    const owed = this.#scaling.open > 0 || this.#endpoints.lingering || this.#upkeep.armed
+    if (!this.#failure && this.#gate.unused && !owed) this.#forget()
   }
 
   #forget(): void {

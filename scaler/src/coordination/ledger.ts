@@ -6,8 +6,13 @@ export type MemberId = string
 /** How many requests one may have at each endpoint. */
 export type Places = Readonly<Record<string, number>>
 
+/** The count of signs of life that a member had given when it took what it has. */
+export type Beat = number
+
 /** One activator's part in a target. */
 export interface Share {
+  /** Who returns from a silence may have been taken for dead by one who has not heard of it yet: this tells. */
+  readonly beat: Beat
   /** Requests in flight and waiting. */
   readonly load: number
   /** Requests that wait for a place. */
@@ -25,7 +30,7 @@ export interface Ledger {
   readonly [name: string]: unknown
   readonly shares: Readonly<Record<MemberId, Share>>
   /** Who is putting the target to sleep: nobody else may have a share. */
-  readonly seizedBy: MemberId | null
+  readonly seizedBy: { readonly id: MemberId; readonly beat: Beat } | null
   /** Who decides on replicas, and alone asks the driver for any: the first who came, until it leaves. */
   readonly leader: MemberId | null
   readonly retired: boolean
@@ -54,16 +59,20 @@ export const EMPTY: Ledger = {
   replicas: 1,
   revision: 0,
 }
-const NEW_SHARE: Share = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }
+const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }
+
+/** Whether a member that had given so many signs of life is to be counted with. */
+export type Alive = (id: MemberId, beat: Beat) => boolean
 
 /** Leaves out whoever is not alive any more. The steps below are pure, and all begin with it. */
-export function ofTheLiving(ledger: Ledger | undefined, alive: (id: MemberId) => boolean): Ledger {
+export function ofTheLiving(ledger: Ledger | undefined, alive: Alive): Ledger {
   if (!ledger) return EMPTY
-  const ids = Object.keys(ledger.shares)
-  const seizedBy = ledger.seizedBy !== null && alive(ledger.seizedBy) ? ledger.seizedBy : null
-  if (seizedBy === ledger.seizedBy && ids.every(alive)) return ledger
-  const shares = Object.fromEntries(Object.entries(ledger.shares).filter(([id]) => alive(id)))
-  return led({ ...ledger, shares, seizedBy })
+  const { seizedBy } = ledger
+  const seizes = seizedBy !== null && alive(seizedBy.id, seizedBy.beat)
+  const all = Object.entries(ledger.shares)
+  const living = all.filter(([id, { beat }]) => alive(id, beat))
+  if (living.length === all.length && seizes === (seizedBy !== null)) return ledger
+  return led({ ...ledger, shares: Object.fromEntries(living), seizedBy: seizes ? seizedBy : null })
 }
 
 /** When the leader is gone another one leads. */
@@ -73,27 +82,24 @@ function led(ledger: Ledger): Ledger {
 }
 
 /** Unchanged while somebody else has it for itself, or for good. */
-export function joined(ledger: Ledger, me: MemberId): Ledger {
-  if (ledger.retired || (ledger.seizedBy !== null && ledger.seizedBy !== me)) return ledger
-  if (ledger.shares[me] && ledger.seizedBy === null) return ledger
-  return led({
-    ...ledger,
-    seizedBy: null,
-    shares: { ...ledger.shares, [me]: ledger.shares[me] ?? NEW_SHARE },
-  })
+export function joined(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
+  if (ledger.retired || (ledger.seizedBy !== null && ledger.seizedBy.id !== me)) return ledger
+  if (ledger.shares[me]?.beat === beat && ledger.seizedBy === null) return ledger
+  const share = { ...(ledger.shares[me] ?? NEW_SHARE), beat }
+  return led({ ...ledger, seizedBy: null, shares: { ...ledger.shares, [me]: share } })
 }
 
 /** Unchanged unless nobody else has a share or the whole. */
-export function seized(ledger: Ledger, me: MemberId): Ledger {
-  if (!isFree(ledger, me) || ledger.seizedBy === me) return ledger
-  return { ...ledger, shares: {}, leader: null, seizedBy: me }
+export function seized(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
+  if (!isFree(ledger, me) || ledger.seizedBy?.beat === beat) return ledger
+  return { ...ledger, shares: {}, leader: null, seizedBy: { id: me, beat } }
 }
 
 /** Whether nobody but `me` has anything of it. */
 export function isFree(ledger: Ledger, me: MemberId): boolean {
   return (
     Object.keys(ledger.shares).every((id) => id === me) &&
-    (ledger.seizedBy === null || ledger.seizedBy === me)
+    (ledger.seizedBy === null || ledger.seizedBy.id === me)
   )
 }
 
@@ -103,9 +109,10 @@ export function emptied(ledger: Ledger, endpoints: readonly string[]): Ledger {
 }
 
 export function left(ledger: Ledger, me: MemberId): Ledger {
-  if (!ledger.shares[me] && ledger.seizedBy !== me) return ledger
+  const seizes = ledger.seizedBy?.id === me
+  if (!ledger.shares[me] && !seizes) return ledger
   const { [me]: _mine, ...shares } = ledger.shares
-  return led({ ...ledger, shares, seizedBy: ledger.seizedBy === me ? null : ledger.seizedBy })
+  return led({ ...ledger, shares, seizedBy: seizes ? null : ledger.seizedBy })
 }
 
 export function retiredByAll(ledger: Ledger): Ledger {

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { StakeEvents } from '../stake.ts'
 import type { TargetKey } from '../types.ts'
-import type { Ledger, MemberId } from './ledger.ts'
+import type { Alive, Beat, Ledger, MemberId } from './ledger.ts'
 import { SharedStake } from './stake.ts'
 import type { Coordination, Shared } from './types.ts'
 
@@ -30,7 +30,7 @@ export interface MembershipOptions {
   readonly onError: (error: Error) => void
 }
 
-type Beat = { readonly count: number }
+type SignOfLife = { readonly count: Beat }
 
 /**
  * One activator among several: tells the others that it lives, and knows which of them do. No clock is compared with
@@ -43,8 +43,8 @@ export class Membership {
   readonly #onError: (error: Error) => void
   readonly #stakes = new Map<TargetKey, SharedStake>()
   readonly #ledgers = new Map<TargetKey, Ledger>()
-  /** When each other member last gave a sign of life; -Infinity for those that have left. */
-  readonly #seen = new Map<MemberId, number>()
+  /** Each other member's last sign of life: its count, and when it was heard of. */
+  readonly #seen = new Map<MemberId, { readonly beat: Beat; readonly at: number }>()
   /** The updates of one target are made one after the other. */
   readonly #updates = new Map<TargetKey, Promise<unknown>>()
   /** Its own signs of life come back as news: since when they have, and when the last one did. */
@@ -86,16 +86,22 @@ export class Membership {
     return this.#fence.signal
   }
 
-  readonly alive = (id: MemberId): boolean => {
+  readonly alive: Alive = (id, beat) => {
     if (id === this.id) return true
     const now = this.clock.now()
     const seen = this.#seen.get(id)
-    // Never heard of: it gets as long as any other to be heard.
-    if (seen === undefined) this.#seen.set(id, now)
-    if (seen === undefined || seen === LEFT) return seen === undefined
+    // What it has taken since it was last heard of is a sign of life as well.
+    if (!seen || beat > seen.beat) this.#seen.set(id, { beat, at: now })
+    if (!seen || beat > seen.beat) return true
+    if (seen.at === LEFT) return false
     // Who hears nothing, not even itself, cannot call others silent.
     if (now - this.#heard > DEAF_AFTER) return true
-    return now - Math.max(seen, this.#hearsSince) < DEAD_AFTER
+    return now - Math.max(seen.at, this.#hearsSince) < DEAD_AFTER
+  }
+
+  /** How many signs of life it has given. */
+  get beats(): Beat {
+    return this.#count
   }
 
   stake(key: TargetKey, events: StakeEvents): SharedStake {
@@ -135,7 +141,7 @@ export class Membership {
     this.#closed = true
     this.#nextBeat.stop()
     this.#loseTrust()
-    await this.#update<Beat>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
+    await this.#update<SignOfLife>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
     await this.#watch?.[Symbol.asyncDispose]()
   }
 
@@ -152,7 +158,9 @@ export class Membership {
       this.#heard = now
       return
     }
-    this.#seen.set(id, value ? now : LEFT)
+    // Gone for good, whatever it had taken.
+    if (value) this.#seen.set(id, { beat: (value as SignOfLife).count, at: now })
+    else this.#seen.set(id, { beat: Infinity, at: LEFT })
     if (!value) this.#recheckAll()
   }
 
@@ -165,7 +173,7 @@ export class Membership {
   async #beat(): Promise<void> {
     const began = this.clock.now()
     try {
-      await this.#update<Beat>(MEMBER + this.id, () => ({ count: ++this.#count }))
+      await this.#update<SignOfLife>(MEMBER + this.id, () => ({ count: ++this.#count }))
       if (!this.#closed) this.#gainTrust(began + TRUSTED_FOR)
     } catch (error) {
       this.failed(error as Error)

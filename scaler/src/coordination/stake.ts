@@ -76,10 +76,10 @@ export class SharedStake implements Stake {
     this.#lose()
     this.#engaged = true
     const ledger = await this.#step((now) => {
-      const mine = seized(now, this.#me)
-      return mine.seizedBy === this.#me ? mine : left(now, this.#me)
+      const mine = seized(now, this.#me, this.#member.beats)
+      return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
     })
-    return ledger.seizedBy === this.#me
+    return ledger.seizedBy?.id === this.#me
   }
 
   async retire(signal?: AbortSignal): Promise<void> {
@@ -223,7 +223,9 @@ export class SharedStake implements Stake {
     this.#engaged = true
     let ledger: Ledger
     try {
-      ledger = await this.#step((now) => (this.#pending === pending ? joined(now, this.#me) : now))
+      ledger = await this.#step((now) =>
+        this.#pending === pending ? joined(now, this.#me, this.#member.beats) : now,
+      )
     } catch {
       // Told already, and tried again at the next sign of life.
       return
