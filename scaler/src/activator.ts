@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { systemClock, type Clock } from './clock.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
-import { ScalerError } from './errors.ts'
+import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
 import { SoleStake } from './stake.ts'
 import { Target, type TargetContext } from './target.ts'
@@ -62,7 +62,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       const signal = member ? AbortSignal.any([stopping.signal, member.fence]) : stopping.signal
       if (replicas > 0) return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
       return downs.add(async () => {
-        if (closed) throw closedError()
+        if (closed) throw activatorClosed()
         await driver.scale(key, 0, { signal })
       })
     },
@@ -88,7 +88,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
 
   return {
     async acquire(key, acquireOptions = {}) {
-      if (closed) throw closedError()
+      if (closed) throw activatorClosed()
       // Before a target is made for it: nobody would ever forget one that was not asked for.
       acquireOptions.signal?.throwIfAborted()
       return targetOf(key).acquire(acquireOptions)
@@ -106,17 +106,11 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),
     async close(closeOptions = {}) {
       closed = true
-      for (const target of targets.values()) target.close(closedError())
+      for (const target of targets.values()) target.close(activatorClosed())
       await Promise.all([...targets.values()].map((target) => target.drained(closeOptions.signal)))
-      stopping.abort(closedError())
+      stopping.abort(activatorClosed())
       await watch[Symbol.asyncDispose]()
       await member?.close(closeOptions.signal)
     },
   }
-}
-
-function closedError(): ScalerError {
-  return new ScalerError('SCALER_CLOSED', 'The activator is shutting down. Try again shortly.', {
-    retryAfter: 1,
-  })
 }

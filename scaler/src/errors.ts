@@ -42,3 +42,22 @@ export class ScalerError extends Error {
     return SCALER_STATUS[this.code]
   }
 }
+
+export function retired(): ScalerError {
+  return new ScalerError('SCALER_RETIRED', 'This target has been replaced or removed.', { retryAfter: 0 })
+}
+
+export function activatorClosed(): ScalerError {
+  return new ScalerError('SCALER_CLOSED', 'The activator is shutting down. Try again shortly.', {
+    retryAfter: 1,
+  })
+}
+
+/** `limit` in ms. */
+export function wakeTimedOut(limit: number): ScalerError {
+  return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${limit / 1000} s.`)
+}
+
+export function targetFailed(failure: Failure): ScalerError {
+  return new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure })
+}

@@ -1,6 +1,6 @@
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
-import { ScalerError } from './errors.ts'
+import { retired, ScalerError, targetFailed, wakeTimedOut } from './errors.ts'
 import { Gate } from './gate.ts'
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
@@ -131,7 +131,7 @@ export class Target {
     this.#gate.adjust()
     if (state.phases) this.#phases = state.phases
     if (this.#endpoints.size > 0) this.#becomeAwake()
-    else if (this.#phase === 'waking' && state.failure) this.#fail(state.failure)
+    else if (this.#phase === 'waking' && state.failure) this.#giveUp(targetFailed(state.failure))
     else if (this.#phase === 'awake') {
       // A running target that ended may well start again: its failure is told, not held against the next request.
       if (state.failure) this.#context.observer.failed?.(this.key, state.failure)
@@ -177,8 +177,7 @@ export class Target {
   refresh(): void {
     if (this.#retired) return
     this.#upkeep.look()
-    const failing = this.#failure && this.#context.clock.now() < this.#failure.until
-    if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !failing) this.#wake()
+    if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !this.#failing) this.#wake()
     this.#gate.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
@@ -230,8 +229,7 @@ export class Target {
     const { clock, observer } = this.#context
     try {
       if (this.#retired) throw retired()
-      const failure = this.#failure
-      if (failure && clock.now() < failure.until) throw failure.reason
+      if (this.#failing) throw this.#failing
 
       const began = clock.now()
       const cold = this.#phase !== 'awake'
@@ -274,8 +272,8 @@ export class Target {
       })
       .catch((error: Error) => {
         if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
-        if (error instanceof ScalerError) this.#giveUp({ code: error.code, message: error.message }, error)
-        else this.#fail({ code: 'SCALER_SCALE_FAILED', message: error.message })
+        const known = error instanceof ScalerError
+        this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
       })
   }
 
@@ -308,9 +306,7 @@ export class Target {
   }
 
   #wakeTimedOut(generation: number): void {
-    if (this.#generation !== generation || this.#phase !== 'waking') return
-    const reason = this.#timedOut()
-    this.#giveUp({ code: reason.code, message: reason.message }, reason)
+    if (this.#generation === generation && this.#phase === 'waking') this.#giveUp(this.#timedOut())
   }
 
   /** A driver that hangs while it scales down, or a share that is not to be had, must not hold requests for ever. */
@@ -320,15 +316,12 @@ export class Target {
   }
 
   #timedOut(): ScalerError {
-    const seconds = this.#policy().readinessTimeout / 1000
-    return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${seconds} s.`)
+    return wakeTimedOut(this.#policy().readinessTimeout)
   }
 
-  #fail(failure: Failure): void {
-    this.#giveUp(failure, new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure }))
-  }
-
-  #giveUp(failure: Failure, reason: ScalerError): void {
+  /** The wake has failed: all who wait get the reason, and those who come within the back-off. */
+  #giveUp(reason: ScalerError): void {
+    const failure = reason.failure ?? { code: reason.code, message: reason.message }
     this.#failure = { value: failure, reason, until: this.#context.clock.now() + FAILURE_BACKOFF }
     this.#gate.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
@@ -410,6 +403,12 @@ export class Target {
     this.#stake.balance()
   }
 
+  /** What is answered at once, as long as the back-off of a failed wake lasts. */
+  get #failing(): ScalerError | undefined {
+    const failure = this.#failure
+    return failure && this.#context.clock.now() < failure.until ? failure.reason : undefined
+  }
+
   #policy(): TargetPolicy {
     return this.#context.policy(this.key)
   }
@@ -465,8 +464,4 @@ export class Target {
     this.#stake.dispose()
     this.#context.forget(this)
   }
-}
-
-function retired(): ScalerError {
-  return new ScalerError('SCALER_RETIRED', 'This target has been replaced or removed.', { retryAfter: 0 })
 }

@@ -1,5 +1,5 @@
 import type { Stake, StakeEvents, StakeReport } from '../stake.ts'
-import { ScalerError } from '../errors.ts'
+import { retired } from '../errors.ts'
 import type { TargetKey } from '../types.ts'
 import {
   balanced,
@@ -232,8 +232,7 @@ export class SharedStake implements Stake {
     }
     if (!pending || this.#pending !== pending) return
     if (ledger.retired) {
-      const message = 'This target has been replaced or removed.'
-      pending.reject(new ScalerError('SCALER_RETIRED', message, { retryAfter: 0 }))
+      pending.reject(retired())
       this.#pending = undefined
       this.#events.retired()
     } else if (ledger.shares[this.#me] && this.#member.trusted) {
