@@ -41,6 +41,8 @@ export class Replicas {
   /** Endpoints that nobody uses any more, until the driver has been told so. */
   #toStop: string[] = []
   #started = false
+  /** Answers of the stake that are not there yet. */
+  #asking = 0
   /** What the driver was last asked for; 0 while the target is asleep. */
   #wanted = 0
 
@@ -99,6 +101,9 @@ export class Replicas {
   /** The policy or the load may want another number: decides now. */
   decide(): void {
     if (this.#wanted === 0) return
+    this.#watch()
+    // What was decided before is not yet agreed on: with a slow coordination, decisions must not pile up.
+    if (this.#asking > 0) return
     const { stake, endpoints } = this.#host
     const wish = this.#wish()
     if (stake.leads) this.#pursue(wish)
@@ -106,7 +111,6 @@ export class Replicas {
       this.#when(stake.report({ load: this.#host.load(), quiet: endpoints.rested }), () => undefined)
       this.#wanted = stake.replicas
     }
-    this.#watch()
   }
 
   #wish(): number {
@@ -144,11 +148,14 @@ export class Replicas {
   /** At once where there is nobody to ask. */
   #when<T>(answer: T | Promise<T>, act: (answer: T) => unknown): void {
     if (!(answer instanceof Promise)) return void act(answer)
-    answer.then(
-      (value) => this.#wanted > 0 && act(value),
-      // The stake has told of it; it is asked again at the next tick.
-      () => undefined,
-    )
+    this.#asking++
+    answer
+      .then(
+        (value) => this.#wanted > 0 && act(value),
+        // The stake has told of it; it is asked again at the next tick.
+        () => undefined,
+      )
+      .finally(() => this.#asking--)
   }
 
   #stop(ids: readonly string[]): void {

@@ -32,6 +32,10 @@ export class SharedStake implements Stake {
   #ledger: Ledger
   #granted = false
   #pending: PromiseWithResolvers<void> | undefined
+  /** Counts how often it has given up what it had. */
+  #losses = 0
+  /** The count at which the step that asks for a share was begun, while it is under way. */
+  #joining: number | undefined
   /** A step has failed: it may have been taken, or be taken yet. The next one writes in any case, which voids it. */
   #unsure = false
   /** Whether it may have anything to give up. */
@@ -220,6 +224,9 @@ export class SharedStake implements Stake {
 
   async #join(): Promise<void> {
     const pending = this.#pending
+    const losses = this.#losses
+    if (this.#joining === losses) return
+    this.#joining = losses
     this.#engaged = true
     let ledger: Ledger
     try {
@@ -229,8 +236,11 @@ export class SharedStake implements Stake {
     } catch {
       // Told already, and tried again at the next sign of life.
       return
+    } finally {
+      if (this.#joining === losses) this.#joining = undefined
     }
-    if (!pending || this.#pending !== pending) return
+    // What has been given up since then is given up by a step that comes after this one.
+    if (!pending || this.#pending !== pending || this.#losses !== losses) return
     if (ledger.retired) {
       pending.reject(retired())
       this.#pending = undefined
@@ -245,6 +255,7 @@ export class SharedStake implements Stake {
 
   /** From this instant on nothing more is sent. */
   #lose(): void {
+    this.#losses++
     this.#granted = false
     this.#places.clear()
     this.#events.changed()
