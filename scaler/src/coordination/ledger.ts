@@ -165,7 +165,7 @@ export function balanced(ledger: Ledger, me: MemberId, kept: Places, demand: Dem
   const places: Record<string, number> = { ...kept }
   let missing = sum(demand.load) + demand.waiting - sum(places)
   if (othersWait(ledger, me)) {
-    const part = Math.max(1, fairPart(ledger, demand))
+    const part = Math.ceil(fairPart(ledger, demand))
     const before = others.filter(([, share]) => share.waiting > 0 && share.turn < turn)
     const myTurn = before.every(([, share]) => sum(share.places) >= part)
     missing = Math.min(missing, myTurn ? part - sum(places) : 0)
@@ -187,10 +187,10 @@ export function othersWait(ledger: Ledger, me: MemberId): boolean {
   return Object.entries(ledger.shares).some(([id, share]) => id !== me && share.waiting > 0)
 }
 
-/** Of all places, the part of one of those who have or want any, rounded down. */
+/** Of all places, the part of each who has or wants any; seldom a whole number. */
 export function fairPart(ledger: Ledger, demand: Pick<Demand, 'endpoints' | 'concurrency'>): number {
   const takers = Object.values(ledger.shares).filter((share) => share.waiting > 0 || sum(share.places) > 0)
-  return Math.floor((demand.endpoints.length * demand.concurrency) / Math.max(1, takers.length))
+  return (demand.endpoints.length * demand.concurrency) / Math.max(1, takers.length)
 }
 
 export function sum(counts: Places): number {

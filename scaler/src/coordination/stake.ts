@@ -47,6 +47,8 @@ export class SharedStake implements Stake {
   readonly #stopped: string[] = []
   readonly #places = new Map<string, number>()
   #balancing = false
+  /** What this one, leading, has just decided to let rest: in force here before the others know. */
+  #decided: readonly string[] | undefined
   #waiters = new Set<() => void>()
 
   constructor(key: TargetKey, member: Membership, events: StakeEvents, ledger: Ledger | undefined) {
@@ -131,7 +133,7 @@ export class SharedStake implements Stake {
   }
 
   get resting(): ReadonlySet<string> {
-    return new Set(this.#ledger.resting)
+    return new Set(this.#decided ?? this.#ledger.resting)
   }
 
   get condemned(): ReadonlySet<string> {
@@ -140,12 +142,22 @@ export class SharedStake implements Stake {
 
   async report(report: StakeReport): Promise<boolean> {
     const { restings } = this.#ledger
-    const ledger = await this.#step((now) => reported(now, this.#me, { ...report, restings }))
-    return ledger.leader === this.#me
+    const decided = report.lead?.resting
+    this.#decided = decided
+    try {
+      const ledger = await this.#step((now) => reported(now, this.#me, { ...report, restings }))
+      return ledger.leader === this.#me
+    } finally {
+      if (this.#decided === decided) this.#decided = undefined
+    }
   }
 
   async remove(endpoints: readonly string[]): Promise<readonly string[]> {
-    const ledger = await this.#step((now) => removed(now, this.#me, endpoints))
+    const ledger = await this.#step((now) => {
+      const { load } = this.#events.demand()
+      const unused = endpoints.filter((id) => !load[id])
+      return removed(now, this.#me, unused)
+    })
     return ledger.leader === this.#me ? endpoints.filter((id) => ledger.condemned.includes(id)) : []
   }
 
