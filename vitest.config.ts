@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config'
 const resolve = { conditions: ['@fp/source'] }
 const ssr = { resolve: { conditions: ['@fp/source'], externalConditions: ['@fp/source'] } }
 
-/** unit: no process, no network. integration: real MongoDB, real Python. e2e: the whole product, real browser. */
+/**
+ * unit: no process, no network. process: real processes, nothing else. integration: real MongoDB, real Python.
+ * e2e: the whole product, real browser.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -13,7 +16,17 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{scaler,sdk,platform,console}/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/*.integration.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.{integration,process}.test.ts'],
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'process',
+          include: ['{scaler,examples}/**/*.process.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -2,6 +2,7 @@ import { createActivator } from '@fp/scaler'
 import type { MongoClient } from 'mongodb'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
 import path from 'node:path'
 import type { Config } from './config.ts'
 import { createEvents } from './events.ts'
@@ -12,7 +13,8 @@ import { createRouteTable } from './ingress/routes.ts'
 import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
 import type { Mongo } from './plugins/mongo.ts'
-import { createObserver, createTargets } from './runtime/activation.ts'
+import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
+import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
 import { createLocalRuntime, type LocalRuntime } from './runtime/local/index.ts'
 
@@ -23,6 +25,8 @@ const LEASE_GRACE = 200
 export interface AppPlaneDeps {
   readonly config: Config
   readonly mongo: Mongo
+  /** Where the activator's metrics go. */
+  readonly registry: Registry
   readonly secretKey: Buffer
   readonly validate: ModuleDeps['validate']
   readonly logger: Logger
@@ -64,10 +68,13 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     await createActivator({
       driver: runtime.driver,
       policy: routes.policyOf,
-      observer: createObserver(events),
+      observer: tellAll(createObserver(events), createMetricsObserver(deps.registry), {
+        error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
+      }),
     }),
     (it) => it.close({ signal: AbortSignal.timeout(LEASE_GRACE) }),
   )
+  measureTargets(deps.registry, activator)
   // The modules ask the runtime and the activator, and are asked by them: never before `recover` below.
   const services: Services = started.adopt(
     await createServices({
@@ -98,6 +105,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       trustProxy: trusts(config.trustProxy),
       responseTimeout: config.responseTimeout,
       serverFactory: behindFront,
+      registry: deps.registry,
       log: logger,
     }),
     (it) => it.close(),

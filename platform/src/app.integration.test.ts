@@ -76,6 +76,14 @@ describe('operation', () => {
     expect(body).toMatchObject({ status: 'ok', parts: { mongodb: 'ok' } })
   })
 
+  it('shows metrics to programs of this machine, and to nobody who comes through a proxy', async () => {
+    expect((await test.request('GET', '/metrics')).text).toMatch(/^fp_queue_depth 0$/m)
+    const { status, body } = await test.request('GET', '/metrics', {
+      headers: { 'x-forwarded-for': '192.0.2.1' },
+    })
+    expect([status, body.code]).toEqual([404, 'FP_NOT_FOUND'])
+  })
+
   it('sends security headers', async () => {
     const { headers } = await test.request('GET', '/api/auth/me')
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'")

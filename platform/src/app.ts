@@ -2,6 +2,7 @@ import helmet from '@fastify/helmet'
 import Fastify, { LogController, type FastifyServerFactory } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
 import type { Api } from './api.ts'
 import type { Config } from './config.ts'
 import { FpError } from './errors.ts'
@@ -11,8 +12,9 @@ import { SESSION_LIFETIME, type UsersService } from './modules/users/service.ts'
 import { authPlugin } from './plugins/auth.ts'
 import { consolePlugin } from './plugins/console.ts'
 import { errorsPlugin, sendError } from './plugins/errors.ts'
+import type { Lag } from './plugins/event-loop.ts'
 import { registerHealth, type ReadyCheck } from './plugins/health.ts'
-import type { Lag } from './plugins/metrics.ts'
+import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { API_RATE, rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
@@ -23,11 +25,13 @@ import { validatorCompiler } from './plugins/validator.ts'
 export const BODY_LIMIT = 2 * 1024 * 1024
 
 export interface ApiDeps {
-  readonly config: Pick<Config, 'publicUrl' | 'consoleDir' | 'trustProxy'>
+  readonly config: Pick<Config, 'publicUrl' | 'consoleDir' | 'trustProxy' | 'metricsToken'>
   readonly logger: Logger
   readonly users: UsersService
   readonly checks: Readonly<Record<string, ReadyCheck>>
   readonly lag: Lag
+  /** Where `/metrics` reads. */
+  readonly registry: Registry
   /** The routes of the other modules. */
   readonly registerModules?: (app: Api) => Promise<void>
   readonly serverFactory?: FastifyServerFactory
@@ -74,6 +78,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     cookie,
     publicUrl: config.publicUrl,
   })
+  await app.register(metricsPlugin, { registry: deps.registry, token: config.metricsToken })
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 
   registerHealth(app as never, { checks: deps.checks, lag: deps.lag })

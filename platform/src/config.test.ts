@@ -32,6 +32,7 @@ describe('loadConfig', () => {
       consoleDir: '/srv/fp/console/build',
       signup: 'open',
       trustProxy: false,
+      metricsToken: undefined,
       warnings: [],
     })
   })
@@ -64,6 +65,7 @@ describe('loadConfig', () => {
     ['FP_ALLOWED_IMPORTS', 'numpy, pandas,', { allowedImports: ['numpy', 'pandas'] }],
     ['FP_SIGNUP', 'closed', { signup: 'closed' }],
     ['FP_TRUST_PROXY', '10.0.0.0/8,::1', { trustProxy: ['10.0.0.0/8', '::1'] }],
+    ['FP_METRICS_TOKEN', 'sixteen-letters!', { metricsToken: 'sixteen-letters!' }],
   ])('takes %s=%s', (name, value, expected) => {
     expect(load({ [name]: value })).toMatchObject(expected)
   })
@@ -90,6 +92,8 @@ describe('loadConfig', () => {
     ['FP_ALLOWED_IMPORTS', 'numpy.linalg'],
     ['FP_SIGNUP', 'invite'],
     ['FP_TRUST_PROXY', 'everyone'],
+    ['FP_METRICS_TOKEN', 'fifteen-letters'],
+    ['FP_METRICS_TOKEN', 'with a space in between'],
   ])('refuses %s=%s and says what would be right', (name, value) => {
     expect(problemsOf({ [name]: value })).toEqual([expect.stringMatching(new RegExp(`^${name} is .*: set `))])
   })
@@ -99,8 +103,12 @@ describe('loadConfig', () => {
   })
 
   it('does not repeat secrets', () => {
-    const problems = problemsOf({ FP_SECRET_KEY: 'hunter2', MONGODB_URI: 'root:hunter2@db' })
-    expect(problems).toHaveLength(2)
+    const problems = problemsOf({
+      FP_SECRET_KEY: 'hunter2',
+      FP_METRICS_TOKEN: 'hunter2',
+      MONGODB_URI: 'root:hunter2@db',
+    })
+    expect(problems).toHaveLength(3)
     expect(problems.join()).not.toContain('hunter2')
   })
 

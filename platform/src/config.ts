@@ -30,6 +30,8 @@ export interface Config {
   /** Top-level modules apps may import besides the default allow-list. */
   readonly allowedImports: readonly string[]
   readonly consoleDir: string
+  /** What reads `/metrics`; undefined = any program of this machine. */
+  readonly metricsToken: string | undefined
   readonly signup: 'open' | 'closed'
   /** Accounts one address may make an hour. */
   readonly signupsPerHour: number
@@ -102,6 +104,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
     consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
+    metricsToken: read('FP_METRICS_TOKEN', SETTINGS.token),
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
@@ -126,6 +129,7 @@ const NAMES = [
   'FP_RESPONSE_TIMEOUT_S',
   'FP_ALLOWED_IMPORTS',
   'FP_CONSOLE_DIR',
+  'FP_METRICS_TOKEN',
   'FP_SIGNUP',
   'FP_SIGNUPS_PER_HOUR',
   'FP_TRUST_PROXY',
@@ -142,7 +146,7 @@ function unknownNames(env: Environment): string[] {
 
 /** Secrets are not repeated in messages. */
 function show(name: string, text: string): string {
-  if (name === 'FP_SECRET_KEY') return `${text.length} characters long`
+  if (name === 'FP_SECRET_KEY' || name === 'FP_METRICS_TOKEN') return `${text.length} characters long`
   if (name === 'MONGODB_URI') return 'not usable'
   return JSON.stringify(text)
 }

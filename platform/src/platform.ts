@@ -18,7 +18,8 @@ import { createSessionStore } from './modules/users/session-store.ts'
 import { createUserStore } from './modules/users/store.ts'
 import { registerRoutes } from './modules/index.ts'
 import { createOffload } from './offload/offload.ts'
-import { watchEventLoop } from './plugins/metrics.ts'
+import { watchEventLoop } from './plugins/event-loop.ts'
+import { createRegistry } from './plugins/metrics.ts'
 import { connectMongo, isPrimary } from './plugins/mongo.ts'
 import type { SandboxReport } from './runtime/local/protocol.ts'
 import { secretFile } from './secret-file.ts'
@@ -82,9 +83,11 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   // 4. Where apps live, and the front door for them.
   step('Starting the runner')
   const allowedImports = [...DEFAULT_ALLOWED_IMPORTS, ...config.allowedImports]
+  const registry = createRegistry()
   const apps = await createAppPlane({
     config,
     mongo,
+    registry,
     secretKey: await readSecretKey(config),
     validate: (files, { signal }) => offload.validate(files, { allowedImports, signal }),
     logger,
@@ -99,6 +102,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     logger,
     users,
     lag,
+    registry,
     serverFactory: behindFront,
     checks: {
       mongodb: async () => ((await isPrimary(mongo)) ? undefined : 'no primary answers'),

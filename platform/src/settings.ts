@@ -85,6 +85,10 @@ export const SETTINGS = {
     parse: (text) => (/^mongodb(?:\+srv)?:\/\/[^/?]+/.test(text) ? text : undefined),
     expects: 'set an address such as mongodb://user:password@host:27017/fp (a replica set)',
   } satisfies Setting<string>,
+  token: {
+    parse: (text) => (/^[\x21-\x7e]{16,}$/.test(text) ? text : undefined),
+    expects: 'set at least 16 characters without spaces, such as the output of: openssl rand -hex 32',
+  } satisfies Setting<string>,
   key: {
     parse: (text) => {
       const bytes = Buffer.from(text, 'base64')

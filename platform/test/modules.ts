@@ -2,6 +2,7 @@ import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import type { Finding } from '@fp/sdk/wire'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import type { Api } from '../src/api.ts'
 import { buildApi } from '../src/app.ts'
 import { createEvents, type Events } from '../src/events.ts'
@@ -81,7 +82,12 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
   const services = await createServices(deps)
   const all = [services]
   const api = await buildApi({
-    config: { publicUrl: 'http://localhost:8080', consoleDir: '/nowhere', trustProxy: false },
+    config: {
+      publicUrl: 'http://localhost:8080',
+      consoleDir: '/nowhere',
+      trustProxy: false,
+      metricsToken: undefined,
+    },
     logger,
     users: {
       authenticate: async (token: string) => ({
@@ -92,6 +98,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
     } as never,
     checks: {},
     lag: { read: () => ({}) } as never,
+    registry: new Registry(),
     registerModules: async (app) => registerRoutes(app, services),
   })
   return {

@@ -4,11 +4,13 @@ import Fastify, { LogController, type FastifyInstance, type FastifyServerFactory
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
 import { FpError } from '../errors.ts'
 import { newId } from '../ids.ts'
+import { countDecisions } from '../runtime/scaler-metrics.ts'
 import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
-import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
+import { loadingPage, showPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
 import type { RouteTable } from './routes.ts'
 
 export interface IngressDeps {
@@ -19,6 +21,8 @@ export interface IngressDeps {
   /** ms until an app's response must begin. */
   readonly responseTimeout: number
   readonly serverFactory: FastifyServerFactory
+  /** Where the metrics go. */
+  readonly registry: Registry
   readonly log: Logger
 }
 
@@ -71,7 +75,9 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   await fastify.register(scalerProxy, {
     activator,
     resolve,
+    wakePolicies: [showPage].map(countDecisions(deps.registry)),
     loadingPage,
+    wakeHeader: 'x-fp-wake',
     refuseUpgrade,
     trustProxy: deps.trustProxy,
     responseTimeout: deps.responseTimeout,

@@ -1,5 +1,5 @@
 import type { Activator, TargetKey } from '@fp/scaler'
-import type { LoadingPage } from '@fp/scaler/http'
+import type { LoadingPage, WakePolicy } from '@fp/scaler/http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -20,10 +20,12 @@ const row=document.createElement('li'),name=document.createTextNode(phase.name),
 at.textContent=Math.round(phase.at)+' ms';row.append(name,at);list.append(row)}});
 for(const end of ['awake','failed'])source.addEventListener(end,()=>{source.close();location.reload()});`
 
+/** A person's navigation gets the page; programs and subresources are held until there is an answer. */
+export const showPage: WakePolicy = (request) =>
+  request.method === 'GET' && wantsPage(request) ? { action: 'page' } : undefined
+
 export const loadingPage: LoadingPage = {
   after: PAGE_AFTER,
-  /** A person's navigation; programs and subresources are held until there is an answer. */
-  applies: (request) => request.method === 'GET' && wantsPage(request),
   send(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const nonce = randomBytes(16).toString('base64')
     return reply
@@ -32,7 +34,6 @@ export const loadingPage: LoadingPage = {
         'content-type': 'text/html; charset=utf-8',
         'cache-control': 'no-store',
         'retry-after': '1',
-        'x-fp-wake': 'loading-page',
         'content-security-policy': `default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-${nonce}'; connect-src 'self'`,
       })
       .send(

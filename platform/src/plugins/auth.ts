@@ -79,7 +79,8 @@ export const authPlugin = fp(
   { name: 'auth' },
 )
 
-function bearerToken(header: string | undefined): string | undefined {
+/** Undefined without the header; empty where it holds no bearer token. */
+export function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
   // Another scheme is no reason to fall back on the cookie: who sends a credential means that one.
   return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? ''

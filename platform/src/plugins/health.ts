@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Lag } from './metrics.ts'
+import type { Lag } from './event-loop.ts'
 
 /** One part that must work for the platform to serve; resolves to a reason when it does not. */
 export type ReadyCheck = () => Promise<string | undefined>

@@ -36,6 +36,21 @@ export function createObserver(events: Events): Observer {
   }
 }
 
+/** One observer that passes all it hears on. */
+export function tellAll(...observers: readonly Observer[]): Required<Observer> {
+  const each = (tell: (observer: Observer) => void): void => observers.forEach(tell)
+  return {
+    waking: (key) => each((it) => it.waking?.(key)),
+    awake: (key, wake) => each((it) => it.awake?.(key, wake)),
+    asleep: (key) => each((it) => it.asleep?.(key)),
+    failed: (key, failure) => each((it) => it.failed?.(key, failure)),
+    scaled: (key, change) => each((it) => it.scaled?.(key, change)),
+    granted: (key, grant) => each((it) => it.granted?.(key, grant)),
+    refused: (key, code) => each((it) => it.refused?.(key, code)),
+    error: (error, key) => each((it) => it.error?.(error, key)),
+  }
+}
+
 function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details

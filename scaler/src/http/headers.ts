@@ -1,9 +1,9 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Lease } from '../types.ts'
 
 /** RFC 9110 §7.6.1: meant for one connection, never forwarded. `expect` is answered by the front itself. */
-const HOP_BY_HOP = [
+const REQUEST_HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -13,57 +13,97 @@ const HOP_BY_HOP = [
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'http2-settings',
   'expect',
-]
+])
 
-const RESPONSE_HOP_BY_HOP = [
+const RESPONSE_HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',
+  // The announcement alone: the trailers themselves are forwarded where the answer goes out in chunks.
   'trailer',
+  'transfer-encoding',
   'upgrade',
-]
+])
+
+/** The front's own words, whatever came from outside under these names. */
+const SET_BY_FRONT = new Set(['host', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
+
+/** Headers of an answer in which the app and the front may each have something to say. */
+const SAID_BY_BOTH = new Set(['set-cookie', 'server-timing'])
+
+/** What a `Connection` header must not take away: without them the rest is another message. */
+const FRAMING = new Set(['content-length', 'content-type'])
 
 /** Whether a peer's X-Forwarded-* headers are believed: it is a proxy of ours. */
 export type TrustProxy = (address: string) => boolean
 
 /**
- * Sets what the app may know of the client. What came from outside under these names is replaced, unless the front
- * stands behind a proxy that is trusted to have set it.
+ * The headers to send upstream, names and values in turn: Host kept, hop-by-hop dropped, forwarding set. What an
+ * untrusted client claims of where it came from is replaced.
  */
-function setForwarded(headers: IncomingHttpHeaders, request: IncomingMessage, trust: TrustProxy): void {
-  const address = request.socket.remoteAddress ?? ''
-  const trustProxy = trust(address)
-  const encrypted = (request.socket as Partial<TLSSocket>).encrypted === true
-  const given = trustProxy ? headers['x-forwarded-for'] : undefined
-  headers['x-forwarded-for'] = given ? `${String(given)}, ${address}` : address
-  if (!trustProxy || !headers['x-forwarded-proto'])
-    headers['x-forwarded-proto'] = encrypted ? 'https' : 'http'
-  if (!trustProxy || !headers['x-forwarded-host']) headers['x-forwarded-host'] = request.headers.host ?? ''
-  if (!trustProxy) delete headers['forwarded']
-}
-
-/** The headers to send upstream: Host kept, hop-by-hop dropped, forwarding set. */
-export function requestHeaders(
-  headers: IncomingHttpHeaders,
-  request: IncomingMessage,
-  trust: TrustProxy,
-): IncomingHttpHeaders {
-  for (const name of HOP_BY_HOP) if (name in headers) delete headers[name]
-  headers.host = request.headers.host
-  setForwarded(headers, request, trust)
-  return headers
-}
-
-export function responseHeaders(headers: IncomingHttpHeaders, lease: Lease | undefined): IncomingHttpHeaders {
-  for (const name of RESPONSE_HOP_BY_HOP) if (name in headers) delete headers[name]
-  const timing = lease && serverTiming(lease)
-  if (timing) {
-    const own = headers['server-timing']
-    headers['server-timing'] = own ? `${String(own)}, ${timing}` : timing
+export function upstreamHeaders(request: IncomingMessage, trust: TrustProxy): string[] {
+  const { headers, socket } = request
+  const address = socket.remoteAddress ?? ''
+  const trusted = trust(address)
+  const named = namedBy(headers.connection)
+  const list: string[] = []
+  for (const name in headers) {
+    if (REQUEST_HOP_BY_HOP.has(name) || SET_BY_FRONT.has(name)) continue
+    if (!trusted && tellsOrigin(name)) continue
+    if (named?.has(name)) continue
+    const value = headers[name]
+    if (Array.isArray(value)) for (const each of value) list.push(name, each)
+    else if (value !== undefined) list.push(name, value)
   }
-  return headers
+  const told = trusted ? headers : {}
+  const before = told['x-forwarded-for']
+  const encrypted = (socket as Partial<TLSSocket>).encrypted === true
+  list.push('host', headers.host ?? '')
+  list.push('x-forwarded-for', before ? `${String(before)}, ${address}` : address)
+  list.push('x-forwarded-proto', String(told['x-forwarded-proto'] || (encrypted ? 'https' : 'http')))
+  list.push('x-forwarded-host', String(told['x-forwarded-host'] || (headers.host ?? '')))
+  return list
+}
+
+/**
+ * The headers of an answer for the client, names and values in turn: the app's, and the front's own where the app has
+ * said nothing, or may say nothing: `reserved` is the front's alone.
+ */
+export function clientHeaders(
+  headers: IncomingHttpHeaders,
+  own: OutgoingHttpHeaders,
+  reserved: string,
+): OutgoingHttpHeader[] {
+  const named = namedBy(headers.connection)
+  const list: OutgoingHttpHeader[] = []
+  for (const name in headers) {
+    if (RESPONSE_HOP_BY_HOP.has(name) || name === reserved || named?.has(name)) continue
+    // One entry a name: on a response that has headers already, a second would take the place of the first.
+    if (name in own && SAID_BY_BOTH.has(name)) list.push(name, [headers[name], own[name]].flat().map(String))
+    else list.push(name, headers[name]!)
+  }
+  for (const name in own) {
+    const free = !(name in headers) || RESPONSE_HOP_BY_HOP.has(name) || name === reserved
+    if (free) list.push(name, own[name]!)
+  }
+  return list
+}
+
+/** The names of other headers in a `Connection` header: they are hop-by-hop too. */
+function namedBy(connection: string | string[] | undefined): Set<string> | undefined {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
+  const names = String(connection)
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+  return new Set(names).difference(FRAMING)
+}
+
+function tellsOrigin(name: string): boolean {
+  return name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip'
 }
 
 /** A wake as `Server-Timing`: `wake` is the whole wait of this request, then each phase's own part of the wake. */

@@ -1,3 +1,18 @@
-export { scalerProxy, type LoadingPage, type ScalerProxyOptions } from './plugin.ts'
+export { scalerProxy } from './plugin.ts'
+export type { LoadingPage, ScalerProxyOptions } from './options.ts'
 export { serverTiming, type TrustProxy } from './headers.ts'
-export { ProxySession, type ResolveTarget } from './session.ts'
+export type { ResolveTarget } from './session.ts'
+export type { WakeDecision, WakeMark, WakePolicy } from './wake.ts'
+export { KNOWN_MONITORS } from './known-monitors.ts'
+export {
+  answerFavicon,
+  answerHead,
+  answerHealthChecks,
+  answerMonitors,
+  answerPreflight,
+  answerRobots,
+  rejectAsleep,
+  showLoadingPage,
+  type MonitorOptions,
+  type PreflightOptions,
+} from './wake-policies.ts'

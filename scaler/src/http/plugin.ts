@@ -1,123 +1,115 @@
-import httpProxy from '@fastify/http-proxy'
+import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import type { Activator, Lease, TargetKey } from '../types.ts'
-import { createLeaseDispatcher, SESSION } from './dispatcher.ts'
-import { requestHeaders, responseHeaders, type TrustProxy } from './headers.ts'
+import { METHODS } from 'node:http'
+import { Readable } from 'node:stream'
+import { systemClock } from '../clock.ts'
+import { ScalerError } from '../errors.ts'
+import { refuseBadRequests } from './bad-request.ts'
+import { Exchange, type ExchangeContext } from './exchange.ts'
+import type { ScalerProxyOptions } from './options.ts'
 import { EndpointPools } from './pools.ts'
-import { ProxySession, type ResolveTarget } from './session.ts'
-import { tunnel } from './tunnel.ts'
-
-/** What a client that would rather see something than wait gets, while the target goes on waking. */
-export interface LoadingPage {
-  /** ms of waiting until it is sent. */
-  readonly after: number
-  applies(request: FastifyRequest): boolean
-  send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
-}
-
-export interface ScalerProxyOptions {
-  readonly activator: Activator
-  readonly resolve: ResolveTarget
-  readonly loadingPage?: LoadingPage
-  /** Whose X-Forwarded-* headers are believed. Default: nobody's. */
-  readonly trustProxy?: TrustProxy
-  /** ms the app may take until its response head. Default 5 minutes. */
-  readonly responseTimeout?: number
-  /** Writes the answer to an upgrade request that failed before anything was written. */
-  readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void
-  readonly onLease?: (request: IncomingMessage, lease: Lease, key: TargetKey) => void
-}
+import { passBodies } from './request-body.ts'
+import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
+import { wake } from './wake.ts'
 
 const CONNECT_TIMEOUT = 2_000
 const RESPONSE_TIMEOUT = 300_000
+const WAKE_HEADER = 'x-scaler-wake'
+const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
+
+/** Carries a request's exchange through @fastify/reply-from, which hands our headers on to our dispatcher. */
+const EXCHANGE = Symbol('scaler.exchange')
 
 declare module 'fastify' {
   interface FastifyRequest {
-    scalerSession: ProxySession | null
+    scalerExchange: Exchange | null
   }
 }
 
 /**
  * Proxies every request of this Fastify instance to the target that `resolve` names, through a lease of the activator.
- * Errors reach the instance's own error handler as ScalerError. The request's body is not read before an endpoint is ready.
+ * Errors reach the instance's own error handler as ScalerError. A request's body is not read before an endpoint is ready,
+ * and its answer is written as it comes, past Fastify: `onSend` hooks do not see it, `onResponse` hooks do, and headers
+ * that were set on the reply before are sent where the app does not set them.
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
-  const { activator, resolve, trustProxy = () => false, loadingPage } = options
-  const pools = new EndpointPools({
-    connect: CONNECT_TIMEOUT,
-    headers: options.responseTimeout ?? RESPONSE_TIMEOUT,
-  })
-  fastify.decorateRequest('scalerSession', null)
+  const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
+  const { trustProxy = () => false, responseTimeout = RESPONSE_TIMEOUT } = options
+  const pools = new EndpointPools({ connect: CONNECT_TIMEOUT, headers: responseTimeout })
+  const context: ExchangeContext & UpgradeContext = {
+    activator,
+    resolve,
+    pools,
+    trustProxy,
+    responseTimeout,
+    refuseUpgrade,
+    policies: options.wakePolicies ?? [],
+    loadingPage: options.loadingPage,
+    wakeHeader: options.wakeHeader ?? WAKE_HEADER,
+    idleBodyTimeout: options.idleBodyTimeout ?? 0,
+    clock: options.clock ?? systemClock,
+  }
+  fastify.decorateRequest('scalerExchange', null)
+  refuseBadRequests(fastify)
+  passBodies(fastify)
+  for (const method of httpMethods)
+    if (!fastify.supportedMethods.includes(method)) fastify.addHttpMethod(method)
 
-  await fastify.register(httpProxy, {
+  const proxy: FastifyHttpProxyOptions = {
     upstream: '',
-    undici: createLeaseDispatcher(pools) as never,
-    httpMethods: ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT', 'OPTIONS'],
-    internalRewriteLocationHeader: false,
+    undici: { request: send } as never,
+    httpMethods: [...httpMethods],
     disableCache: true,
     disableRequestLogging: true,
-    preHandler: async (request, reply) => {
-      const gone = new AbortController()
-      const session = new ProxySession({ activator, resolve }, request.raw, gone.signal)
-      request.scalerSession = session
-      reply.raw.once('close', () => {
-        // Told only of a client that left: each answered request would pay for an error and its stack.
-        if (!reply.raw.writableFinished) gone.abort(new Error('The client has gone away.'))
-        session.end()
-      })
-      const lease = await acquire(session, request, reply)
-      if (lease) options.onLease?.(request.raw, lease, session.key!)
-    },
+    preHandler,
+    // Both look at the path and take it apart; the one that is sent is the client's own.
+    preRewrite: () => '/',
+    // Without the reply as its result, Fastify need not watch for the end of it.
+    handler: (_request, reply, path, replyOptions) => void reply.from(path, replyOptions),
     replyOptions: {
       getUpstream: () => 'http://app',
-      rewriteRequestHeaders: (request, headers) => {
-        const own = requestHeaders(headers as never, request.raw as IncomingMessage, trustProxy)
-        return Object.assign(own, {
-          [SESSION]: (request as unknown as FastifyRequest).scalerSession,
-        }) as never
-      },
-      rewriteHeaders: (headers, request) =>
-        responseHeaders(headers, (request as unknown as FastifyRequest).scalerSession?.lease) as never,
-      // The app's own 503 is its answer, not ours to repeat; what may be retried is decided in the dispatcher.
-      retryDelay: () => null as never,
-      onError: (reply, { error }) => void reply.send((error as { cause?: Error }).cause ?? error),
+      rewriteRequestHeaders: (request) => ({
+        [EXCHANGE]: (request as unknown as FastifyRequest).scalerExchange,
+      }),
     },
-  })
+  }
+  await fastify.register(httpProxy, proxy)
 
-  async function acquire(
-    session: ProxySession,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<Lease | undefined> {
-    const waiting = session.acquire()
-    if (!loadingPage?.applies(request)) return waiting
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, loadingPage.after, undefined)
-    })
-    const lease = await Promise.race([waiting, late]).finally(() => clearTimeout(timer))
-    if (lease) return lease
-    // The page's client no longer waits for this lease; the wake goes on without it.
-    session.end()
-    waiting.catch(() => undefined)
-    await loadingPage.send(request, reply, session.key ?? '')
-    return undefined
+  /** In place of undici's own: the exchange answers by itself, so nothing is called back. */
+  function send(request: { headers: { [EXCHANGE]: Exchange }; body: unknown }): void {
+    request.headers[EXCHANGE].send(request.body instanceof Readable ? request.body : undefined)
   }
 
-  fastify.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const gone = new AbortController()
-    const session = new ProxySession({ activator, resolve }, request, gone.signal)
-    socket.on('error', () => socket.destroy())
-    socket.once('close', () => {
-      gone.abort(new Error('The client has gone away.'))
-      session.end()
-    })
-    tunnel({ session, socket, head, trustProxy }).catch((error: Error) => {
-      if (!socket.destroyed) options.refuseUpgrade(error, request, socket)
-    })
-  })
+  function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const exchange = new Exchange(context, reply)
+    request.scalerExchange = exchange
+    // No promise on the way of a request to a target that is awake, unless `resolve` has one.
+    try {
+      const found = exchange.session.locate()
+      if (typeof found === 'string') admit(exchange, reply, done)
+      else found.then(() => admit(exchange, reply, done)).catch(done)
+    } catch (error) {
+      done(error as Error)
+    }
+  }
 
+  function admit(exchange: Exchange, reply: FastifyReply, done: () => void): void {
+    const { session } = exchange
+    const go = (): void => {
+      options.onLease?.(session.request, session.lease!, session.key!)
+      done()
+    }
+    if (session.tryAcquire()) return go()
+    wake(context, session, reply).then(
+      (lease) => lease && go(),
+      (error: Error) => exchange.fail(error, isAsleep(error) ? 'rejected' : 'held'),
+    )
+  }
+
+  tunnelUpgrades(fastify, context)
   fastify.addHook('onClose', () => pools.destroy())
+}
+
+function isAsleep(error: Error): boolean {
+  return error instanceof ScalerError && error.code === 'SCALER_ASLEEP'
 }

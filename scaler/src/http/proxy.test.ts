@@ -11,7 +11,8 @@ import { createActivator, DEFAULT_POLICY } from '../activator.ts'
 import { FakeDriver, settle } from '../drivers/fake/index.ts'
 import type { Activator } from '../types.ts'
 import { ScalerError } from '../errors.ts'
-import { scalerProxy, type ScalerProxyOptions } from './plugin.ts'
+import type { ScalerProxyOptions } from './options.ts'
+import { scalerProxy } from './plugin.ts'
 
 /** A real app behind a real proxy; only the driver's word of it is the test's. */
 interface World {
@@ -304,9 +305,9 @@ describe('a request', () => {
 describe('the loading page', () => {
   test('is sent after its time to those it applies to, and the wake goes on', async () => {
     const { driver, url, activator } = await start((_request, response) => response.end('app'), {
+      wakePolicies: [(request) => (request.headers.accept === 'text/html' ? { action: 'page' } : undefined)],
       loadingPage: {
         after: 1,
-        applies: (request) => request.headers.accept === 'text/html',
         send: (_request, reply) => reply.code(503).send('waking'),
       },
     })

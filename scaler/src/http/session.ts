@@ -2,34 +2,35 @@ import type { IncomingMessage } from 'node:http'
 import { ScalerError } from '../errors.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
-/** Which target a request is for; rejects when there is none. Asked again when a target was retired meanwhile. */
-export type ResolveTarget = (request: IncomingMessage) => Promise<TargetKey>
+/**
+ * Which target a request is for; throws or rejects when there is none. Asked again when a target was retired meanwhile.
+ * The answer itself, where it is at hand, is quicker than a promise of it.
+ */
+export type ResolveTarget = (request: IncomingMessage) => TargetKey | Promise<TargetKey>
 
 /** A deploy may retire the target between its lookup and the lease; more than a few in one request is a bug. */
 const MAX_RETIRED = 5
 /** A refused connection means that nothing was sent: the request may go to another endpoint, this often. */
 const MAX_REFUSED = 3
 
+export interface SessionDeps {
+  readonly activator: Activator
+  readonly resolve: ResolveTarget
+}
+
 /** One request's way to an endpoint: the lease it holds, and how to get another. */
 export class ProxySession {
   readonly request: IncomingMessage
-  readonly signal: AbortSignal
-  readonly #activator: Activator
-  readonly #resolve: ResolveTarget
+  readonly #deps: SessionDeps
+  #gone: AbortController | undefined
   #key: TargetKey | undefined
   #lease: Lease | undefined
   #refused = 0
   #ended = false
 
-  constructor(
-    deps: { activator: Activator; resolve: ResolveTarget },
-    request: IncomingMessage,
-    signal: AbortSignal,
-  ) {
-    this.#activator = deps.activator
-    this.#resolve = deps.resolve
+  constructor(deps: SessionDeps, request: IncomingMessage) {
+    this.#deps = deps
     this.request = request
-    this.signal = signal
   }
 
   get key(): TargetKey | undefined {
@@ -40,18 +41,43 @@ export class ProxySession {
     return this.#lease
   }
 
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Aborted at the end. Made when first asked for: a request that need not wait has no use for it. */
+  get signal(): AbortSignal {
+    this.#gone ??= new AbortController()
+    if (this.#ended) this.#gone.abort(gone())
+    return this.#gone.signal
+  }
+
+  /** Looks up the target, which is `key` from then on. */
+  locate(): TargetKey | Promise<TargetKey> {
+    const found = this.#deps.resolve(this.request)
+    if (typeof found === 'string') return (this.#key = found)
+    return found.then((key) => (this.#key = key))
+  }
+
+  /** A lease at once, where the target has been located, is awake and has room. */
+  tryAcquire(): Lease | undefined {
+    if (this.#ended) return undefined
+    return (this.#lease = this.#deps.activator.tryAcquire(this.#key!))
+  }
+
   async acquire(): Promise<Lease> {
     const bytes = Number(this.request.headers['content-length'] ?? 0)
     for (let attempt = 1; ; attempt++) {
-      this.#key = await this.#resolve(this.request)
+      const key = this.#key ?? (await this.locate())
       try {
-        const lease = await this.#activator.acquire(this.#key, { signal: this.signal, bytes })
+        const lease = await this.#deps.activator.acquire(key, { signal: this.signal, bytes })
         if (this.#ended) lease.release()
         this.#lease = lease
         return lease
       } catch (error) {
         const retired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
         if (!retired || attempt === MAX_RETIRED) throw error
+        this.#key = undefined
       }
     }
   }
@@ -67,14 +93,20 @@ export class ProxySession {
   }
 
   report(fault: EndpointFault): void {
-    if (this.#key && this.#lease) this.#activator.report(this.#key, this.#lease.endpoint.id, fault)
+    if (this.#key && this.#lease) this.#deps.activator.report(this.#key, this.#lease.endpoint.id, fault)
   }
 
-  /** Idempotent; a lease that arrives later is given back at once. */
+  /** Idempotent; gives the lease back, one that arrives later too. */
   end(): void {
+    if (this.#ended) return
     this.#ended = true
     this.#lease?.release()
+    this.#gone?.abort(gone())
   }
+}
+
+function gone(): Error {
+  return new Error('The client has gone away.')
 }
 
 const NOT_CONNECTED = new Set(['ECONNREFUSED', 'ENOENT', 'UND_ERR_CONNECT_TIMEOUT', 'EHOSTUNREACH'])

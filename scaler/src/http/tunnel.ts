@@ -1,17 +1,34 @@
-import { request as httpRequest, STATUS_CODES, type IncomingMessage, type RequestOptions } from 'node:http'
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
-import { requestHeaders, serverTiming, type TrustProxy } from './headers.ts'
-import { socketPathOf } from './pools.ts'
+import { connectTo, KEEP_ALIVE } from './app-socket.ts'
+import { upstreamHeaders, type TrustProxy } from './headers.ts'
+import { Lookout } from './lookout.ts'
+import { hasBody } from './request-body.ts'
+import { targetOf } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
+import { upgradeHead } from './upgrade-head.ts'
+import { upstreamError } from './upstream-error.ts'
 
 export interface TunnelOptions {
   readonly session: ProxySession
-  readonly socket: Duplex
+  readonly socket: Socket
   /** Bytes of the client that came with the upgrade request. */
   readonly head: Buffer
   readonly trustProxy: TrustProxy
+  /** ms the app may take until it answers the upgrade. */
+  readonly responseTimeout: number
+}
+
+/**
+ * Whether a request asks for a WebSocket, and for nothing else: only that is tunnelled. Whoever lets another protocol
+ * through (h2c) hands its client a connection on which nobody sees the requests.
+ */
+export function asksForWebSocket(request: IncomingMessage): boolean {
+  const { method, headers, httpVersion } = request
+  const asks = method === 'GET' && httpVersion === '1.1' && headers.upgrade?.toLowerCase() === 'websocket'
+  return asks && !hasBody(request)
 }
 
 /**
@@ -20,84 +37,90 @@ export interface TunnelOptions {
  * written to the client.
  */
 export async function tunnel(options: TunnelOptions): Promise<void> {
-  const { session, socket } = options
-  let lease = await session.acquire()
-  for (;;) {
-    try {
-      await open(lease, options)
-      return
-    } catch (error) {
-      if (!neverConnected(error as Error) || socket.destroyed) throw error
-      lease = await session.again(error as Error)
+  const { session, socket, head } = options
+  const lookout = new Lookout(socket, head)
+  try {
+    let lease = await session.acquire()
+    for (;;) {
+      try {
+        return await open(lease, options, lookout)
+      } catch (error) {
+        if (!neverConnected(error as Error) || session.ended) throw error
+        lease = await session.again(error as Error)
+      }
     }
+  } finally {
+    lookout.end()
   }
 }
 
-function open(lease: Lease, { session, socket, head, trustProxy }: TunnelOptions): Promise<void> {
-  const { request } = session
-  const headers = requestHeaders({ ...request.headers }, request, trustProxy)
-  headers.connection = 'Upgrade'
-  headers.upgrade = request.headers.upgrade
-  return new Promise((resolve, reject) => {
-    const upstream = httpRequest({
-      ...address(lease),
-      method: 'GET',
-      path: request.url,
-      headers: headers as never,
-    })
-    const abort = (): void => void upstream.destroy()
-    session.signal.addEventListener('abort', abort, { once: true })
-    upstream.once('error', reject)
-    upstream.once('upgrade', (response, peer, peerHead) => {
-      session.signal.removeEventListener('abort', abort)
-      socket.write(responseHead(response, lease))
-      if (peerHead.length > 0) socket.write(peerHead)
-      if (head.length > 0) peer.write(head)
-      join(socket, peer)
-      resolve()
-    })
-    upstream.once('response', (response) => {
-      // The app said no: its answer goes to the client as it is, and the connection ends with it.
-      response.headers.connection = 'close'
-      socket.write(responseHead(response, lease))
-      response.once('end', () => socket.end())
-      response.once('error', () => socket.destroy())
-      response.pipe(socket, { end: false })
-      resolve()
-    })
-    upstream.end()
+function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<void> {
+  const { session, socket, responseTimeout } = options
+  session.signal.throwIfAborted()
+  const upstream = ask(lease, options)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const abort = (): void => void upstream.destroy(session.signal.reason as Error)
+  const timer = setTimeout(() => {
+    session.report('timeout')
+    upstream.destroy(new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.'))
+  }, responseTimeout)
+  session.signal.addEventListener('abort', abort, { once: true })
+
+  upstream.once('error', (error) => reject(answerable(error, session)))
+  upstream.once('upgrade', (response, peer: Socket, first) => {
+    lookout.end()
+    socket.write(upgradeHead(response, lease), 'latin1')
+    socket.write(first)
+    peer.write(lookout.bytes)
+    join(socket, peer, session)
+    resolve()
+  })
+  upstream.once('response', (response) => {
+    socket.write(upgradeHead(response, lease), 'latin1')
+    passRefusal(response, socket, session)
+    resolve()
+  })
+  upstream.end()
+  return promise.finally(() => {
+    clearTimeout(timer)
+    session.signal.removeEventListener('abort', abort)
   })
 }
 
-function address(lease: Lease): RequestOptions {
-  const socketPath = socketPathOf(lease.endpoint.url)
-  return socketPath ? { socketPath } : { host: lease.endpoint.url.hostname, port: lease.endpoint.url.port }
+function ask({ endpoint }: Lease, { session: { request }, trustProxy }: TunnelOptions): ClientRequest {
+  const headers = upstreamHeaders(request, trustProxy)
+  headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
+  return httpRequest({ createConnection: () => connectTo(endpoint), path: targetOf(request), headers })
 }
 
-/** Either end closing closes the other, after what it had still to say. */
-function join(a: Duplex, b: Duplex): void {
+function answerable(error: Error, session: ProxySession): Error {
+  const known = error instanceof ScalerError || neverConnected(error) || session.ended
+  return known ? error : upstreamError(error, session)
+}
+
+/** Each end of one is passed on to the other; once both have come, or the connection of one broke, the lease is over. */
+function join(client: Socket, app: Socket, session: ProxySession): void {
+  client.setKeepAlive(true, KEEP_ALIVE)
   for (const [from, to] of [
-    [a, b],
-    [b, a],
+    [client, app],
+    [app, client],
   ] as const) {
     from.pipe(to)
     from.once('error', () => to.destroy())
-    from.once('close', () => (to as Socket).destroySoon())
+    from.once('close', () => {
+      session.end()
+      to.destroySoon()
+    })
   }
 }
 
-function responseHead(response: IncomingMessage, lease: Lease): string {
-  const lines = [
-    `HTTP/1.1 ${response.statusCode} ${response.statusMessage || STATUS_CODES[response.statusCode!]}`,
-  ]
-  for (let i = 0; i < response.rawHeaders.length; i += 2) {
-    const name = response.rawHeaders[i]!
-    // Node has taken the chunks apart already; the end of this connection is the end of the body.
-    if (name.toLowerCase() === 'transfer-encoding') continue
-    lines.push(`${name}: ${response.rawHeaders[i + 1]}`)
-  }
-  if (response.statusCode !== 101) lines.push('Connection: close')
-  const timing = serverTiming(lease)
-  if (timing) lines.push(`Server-Timing: ${timing}`)
-  return `${lines.join('\r\n')}\r\n\r\n`
+/** The app said no: its answer goes to the client as it is, and the connection ends with it. */
+function passRefusal(response: IncomingMessage, socket: Socket, session: ProxySession): void {
+  response.once('end', () => {
+    session.end()
+    socket.destroySoon()
+  })
+  response.once('error', () => socket.destroy())
+  socket.once('close', () => response.destroy())
+  response.pipe(socket, { end: false })
 }

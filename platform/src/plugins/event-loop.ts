@@ -1,0 +1,29 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+/** How late the event loop ran, in ms, since the window before the last: shows work that does not belong there. */
+export interface Lag extends Disposable {
+  read(): { p50: number; p99: number; max: number }
+}
+
+const WINDOW = 60_000
+const NANOSECONDS = 1e6
+
+export function watchEventLoop(): Lag {
+  const histogram = monitorEventLoopDelay({ resolution: 10 })
+  histogram.enable()
+  const timer = setInterval(() => histogram.reset(), WINDOW).unref()
+  // The histogram's values include the sampling interval.
+  const ms = (ns: number): number =>
+    Number.isFinite(ns) ? Math.max(0, Math.round(ns / NANOSECONDS - 10)) : 0
+  return {
+    read: () => ({
+      p50: ms(histogram.percentile(50)),
+      p99: ms(histogram.percentile(99)),
+      max: ms(histogram.max),
+    }),
+    [Symbol.dispose]() {
+      clearInterval(timer)
+      histogram.disable()
+    },
+  }
+}

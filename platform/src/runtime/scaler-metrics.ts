@@ -1,0 +1,117 @@
+import type { Activator, Observer, TargetKey, TargetPhase } from '@fp/scaler'
+import type { WakePolicy } from '@fp/scaler/http'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+/** Seconds. A local app wakes within some 10 ms; one that imports half of PyPI takes its time. */
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+const PHASES: readonly TargetPhase[] = ['asleep', 'waking', 'awake', 'draining']
+
+/**
+ * Counts what the activator tells. Nothing here has a label for the app: thousands of them would be as many series, and
+ * where no token is set, every app of this machine may read them.
+ */
+export function createMetricsObserver(registry: Registry): Observer {
+  const registers = [registry]
+  const coldStarts = new Counter({
+    name: 'fp_cold_starts_total',
+    help: 'Wakes that have ended, by outcome: ready, failed or timeout.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  // A rate needs a zero to rise from.
+  for (const outcome of ['ready', 'failed', 'timeout']) coldStarts.inc({ outcome }, 0)
+  const coldStart = new Histogram({
+    name: 'fp_cold_start_duration_seconds',
+    help: 'From the begin of a wake until the first endpoint was ready.',
+    buckets: BUCKETS,
+    registers,
+  })
+  const crashes = new Counter({
+    name: 'fp_app_crashes_total',
+    help: 'Running apps that ended without being told to.',
+    registers,
+  })
+  const wait = new Histogram({
+    name: 'fp_queue_wait_seconds',
+    help: 'Wait of the requests that could not go to an endpoint at once; cold: none was ready.',
+    labelNames: ['cold'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'fp_refusals_total',
+    help: 'Requests that the activator refused, by code; SCALER_QUEUE_FULL is a full queue.',
+    labelNames: ['code'],
+    registers,
+  })
+  refusals.inc({ code: 'SCALER_QUEUE_FULL' }, 0)
+  const errors = new Counter({
+    name: 'fp_scaler_errors_total',
+    help: 'Failures that no request waited for and that are tried again, such as a refused scale-down.',
+    registers,
+  })
+  /** `failed` is told of wakes and of running apps alike. */
+  const waking = new Set<TargetKey>()
+
+  return {
+    waking: (key) => void waking.add(key),
+    awake(key, { waited }) {
+      waking.delete(key)
+      coldStarts.inc({ outcome: 'ready' })
+      coldStart.observe(waited / 1000)
+    },
+    asleep: (key) => void waking.delete(key),
+    failed(key, { code }) {
+      if (!waking.delete(key)) crashes.inc()
+      else coldStarts.inc({ outcome: code === 'SCALER_WAKE_TIMEOUT' ? 'timeout' : 'failed' })
+    },
+    granted: (_key, { waited, cold }) => wait.observe({ cold: String(cold) }, waited / 1000),
+    refused: (_key, code) => refusals.inc({ code }),
+    error: () => errors.inc(),
+  }
+}
+
+/** A policy that does the same and is counted. */
+export function countDecisions(registry: Registry): (policy: WakePolicy) => WakePolicy {
+  const decisions = new Counter({
+    name: 'fp_wake_decisions_total',
+    help: 'Requests to apps that were not awake on which a wake policy had an opinion, by action.',
+    labelNames: ['action'],
+    registers: [registry],
+  })
+  return (policy) => (request, target) => {
+    const decision = policy(request, target)
+    if (decision) decisions.inc({ action: decision.action })
+    return decision
+  }
+}
+
+/** Looks at the targets each time the metrics are read. */
+export function measureTargets(registry: Registry, activator: Activator): void {
+  const sum = (name: string, help: string, of: 'queued' | 'inFlight' | 'endpoints' | 'replicas'): Gauge =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        let total = 0
+        for (const [, stats] of activator.targets()) total += stats[of]
+        this.set(total)
+      },
+    })
+  sum('fp_queue_depth', 'Requests that wait for an endpoint.', 'queued')
+  sum('fp_requests_in_flight', 'Requests, streams and WebSockets that an app is answering.', 'inFlight')
+  sum('fp_endpoints', 'Replicas that are ready.', 'endpoints')
+  sum('fp_replicas_wanted', 'Replicas that were last asked for.', 'replicas')
+  new Gauge({
+    name: 'fp_targets',
+    help: 'Versions of apps that the activator knows, by phase; most that sleep are forgotten.',
+    labelNames: ['phase'],
+    registers: [registry],
+    collect() {
+      for (const phase of PHASES) this.set({ phase }, 0)
+      for (const [, { phase }] of activator.targets()) this.inc({ phase })
+    },
+  })
+}

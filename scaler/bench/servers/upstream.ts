@@ -1,0 +1,20 @@
+import { createServer } from 'node:net'
+
+/** The cheapest thing that speaks HTTP, so that a proxy before it is the bottleneck: a fixed answer a request, unread. */
+const BODY = '{"message":"Hello, World!","ok":true}'
+const ANSWER = [
+  'HTTP/1.1 200 OK',
+  'date: Thu, 01 Jan 2026 00:00:00 GMT',
+  'server: bench',
+  `content-length: ${BODY.length}`,
+  'content-type: application/json',
+  '',
+  BODY,
+].join('\r\n')
+
+createServer((socket) => {
+  socket.setNoDelay(true)
+  // A proxy sends one small GET at a time on a connection: each chunk is a whole request.
+  socket.on('data', () => socket.write(ANSWER, 'latin1'))
+  socket.on('error', () => socket.destroy())
+}).listen(Number(process.argv[2]), '127.0.0.1')

@@ -1,0 +1,83 @@
+import { systemClock } from '../../clock.ts'
+import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
+import type { ProcessDriver, ProcessDriverOptions } from './options.ts'
+import { Places } from './places.ts'
+import { ReplicaSet } from './replica-set.ts'
+import { Replica, type ReplicaDeps } from './replica.ts'
+
+/** ms from SIGTERM until SIGKILL: what a replica may take to answer what it has. */
+const STOP_TIMEOUT = 30_000
+
+/**
+ * Targets as processes of this machine: any command that listens on a port or a unix socket. A replica is ready once it
+ * answers HTTP. One that ends by itself is started again, later each time, while another of its target is ready; when
+ * none is left the target's next `scale` starts it anew. Processes do not outlive the driver, unless this process is
+ * killed with SIGKILL.
+ */
+export function createProcessDriver(options: ProcessDriverOptions): ProcessDriver {
+  const { command, readiness = {}, stopTimeout = STOP_TIMEOUT, onOutput, clock = systemClock } = options
+  const places = new Places()
+  const probe = { path: readiness.path ?? '/', status: readiness.status }
+  const deps: ReplicaDeps = { command, onOutput, stopTimeout, probe, places, clock }
+  /** The targets that have replicas or are to have some. */
+  const sets = new Map<TargetKey, ReplicaSet<Replica>>()
+  /** All replicas of which something is left, those that are stopping too. */
+  const alive = new Set<Replica>()
+  const watchers = new Set<(key: TargetKey, state: TargetState) => void>()
+  let disposal: Promise<void> | undefined
+
+  function setOf(key: TargetKey): ReplicaSet<Replica> {
+    const known = sets.get(key)
+    if (known) return known
+    const set = new ReplicaSet<Replica>({
+      clock,
+      start(hooks) {
+        const replica = new Replica(key, deps, hooks)
+        alive.add(replica)
+        void replica.over.then(() => alive.delete(replica))
+        return replica
+      },
+      say(state) {
+        if (set.size === 0) sets.delete(key)
+        for (const watcher of [...watchers]) watcher(key, state)
+      },
+    })
+    sets.set(key, set)
+    return set
+  }
+
+  const abandon = (): void => {
+    for (const replica of alive) replica.kill()
+    places.dispose()
+  }
+  // This process may end without disposing: by an error that nobody caught, or process.exit.
+  process.once('exit', abandon)
+
+  async function dispose(): Promise<void> {
+    for (const set of [...sets.values()]) set.scale(0)
+    watchers.clear()
+    await Promise.all([...alive].map((replica) => replica.over))
+    places.dispose()
+    process.off('exit', abandon)
+  }
+
+  return {
+    name: 'process',
+    async scale(key: TargetKey, replicas: number, { signal, remove }: ScaleOptions): Promise<void> {
+      signal.throwIfAborted()
+      if (disposal) throw new Error('The process driver has been disposed.')
+      if (replicas > 0 || sets.has(key)) setOf(key).scale(replicas, remove)
+    },
+    watch(onChange) {
+      for (const [key, set] of sets) onChange(key, set.state)
+      watchers.add(onChange)
+      return Promise.resolve({
+        [Symbol.asyncDispose]: () => {
+          watchers.delete(onChange)
+          return Promise.resolve()
+        },
+      })
+    },
+    [Symbol.asyncDispose]: () => (disposal ??= dispose()),
+  }
+}

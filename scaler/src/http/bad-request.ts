@@ -1,0 +1,48 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+
+/** A request that Node's parser lets pass and an app might understand otherwise than the front. */
+export class BadRequestError extends Error {
+  override readonly name = 'BadRequestError'
+  readonly code = 'SCALER_BAD_REQUEST'
+  readonly statusCode = 400
+}
+
+/** RFC 3986 §3.2.2 without a user: a name, an IPv4 address or one in brackets, and a port. */
+const HOST = /^([\w!$&'()*+;=.~%-]*|\[[\da-f:.]+\])(:\d*)?$/i
+const CONNECT_REFUSED = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
+
+/** Answers 400 to what is ambiguous, and closes its connection; refuses to be a tunnel. */
+export function refuseBadRequests(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const flaw = flawOf(request.raw)
+    if (flaw === undefined) return done()
+    reply.header('connection', 'close')
+    done(new BadRequestError(flaw))
+  })
+  const server: Server = fastify.server
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(CONNECT_REFUSED))
+}
+
+/** What is wrong with a request, or undefined. */
+export function flawOf(request: IncomingMessage, upgrade = false): string | undefined {
+  const { headers, httpVersion, rawHeaders, url = '' } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'This version of HTTP is not spoken here.'
+  if (url.includes('#')) return 'A request has no fragment.'
+  if (url === '*') return 'There is no app that is the server as a whole.'
+  // What does not end in chunked, Node's parser refuses by itself once it has told of the request.
+  const coding = headers['transfer-encoding']?.toLowerCase()
+  const last = coding?.split(',').at(-1)!.trim()
+  if (last === 'chunked' && (coding !== 'chunked' || httpVersion === '1.0'))
+    return 'Only chunked is understood as Transfer-Encoding, and only in HTTP/1.1.'
+  if (upgrade && !url.startsWith('/')) return 'An upgrade is asked for by its path.'
+  // Node looks for it only once it is clear that nothing is upgraded.
+  if (headers.host === undefined && httpVersion === '1.1') return 'There is no Host.'
+  if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host is none.'
+  // Node takes the first of several and says nothing.
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++
+  return hosts > 1 ? 'There is more than one Host.' : undefined
+}

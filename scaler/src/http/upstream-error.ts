@@ -1,0 +1,21 @@
+import { ScalerError } from '../errors.ts'
+import type { ProxySession } from './session.ts'
+
+type NodeError = Error & { readonly code?: string }
+
+const RESET = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
+/** The error to answer with when an endpoint had the request and gave no answer; reports what it says of the endpoint. */
+export function upstreamError(error: NodeError, session: ProxySession): ScalerError {
+  if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
+    session.report('timeout')
+    return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
+  }
+  // Most likely it is on its way down: the next request goes to a new one rather than into its socket.
+  const reset = RESET.has(error.code ?? '')
+  if (reset) session.report('reset')
+  const message = reset
+    ? 'The app closed the connection before it answered.'
+    : 'The answer of the app is not valid HTTP.'
+  return new ScalerError('SCALER_UPSTREAM_RESET', message, { cause: error })
+}

@@ -1,0 +1,275 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Driver, Endpoint, TargetKey, TargetState } from '../../src/types.ts'
+import { News } from './news.ts'
+
+/** A driver with targets to try it on. Each key that is handed out is new. */
+export interface DriverUnderTest extends AsyncDisposable {
+  readonly driver: Driver
+  /** A target that starts and answers. */
+  target(): TargetKey
+  /** A target that cannot become ready, with the failure's code, until it is mended. */
+  failing(): { key: TargetKey; code: string; mend(): void }
+  /** A target that does not answer before it is opened. `asked` settles when it has begun to start. */
+  slow(): { key: TargetKey; asked: Promise<unknown>; open(): void }
+  /** Ends a replica as a crash would. */
+  crash(endpoint: Endpoint): Promise<void> | void
+  /** Whether the endpoint answers HTTP now. */
+  answers(endpoint: Endpoint): Promise<boolean>
+  /** Settles once nothing of the target runs any more. */
+  gone(key: TargetKey): Promise<void>
+}
+
+export interface DriverContractOptions {
+  start(): Promise<DriverUnderTest>
+  /** How many replicas of a target the driver can run; 1 leaves out what needs several. */
+  readonly maxReplicas: number
+  /** Whether it can stop the replicas that are named and no others. Default true. */
+  readonly chooses?: boolean
+}
+
+const count =
+  (replicas: number) =>
+  (state: TargetState): boolean =>
+    state.ready.length === replicas
+const failed = (state: TargetState): boolean => state.failure !== undefined
+
+/**
+ * What every driver keeps, whatever its targets are made of. To test a driver of your own, copy this file, `news.ts` and
+ * `http.ts`, and import the types from `@fp/scaler`; vitest is all they need.
+ */
+export function describeDriverContract(name: string, options: DriverContractOptions): void {
+  describe(`the driver contract: ${name}`, () => {
+    let under: DriverUnderTest
+    let driver: Driver
+    let news: News
+
+    beforeAll(async () => {
+      under = await options.start()
+      driver = under.driver
+      news = await News.of(driver)
+    })
+    afterAll(async () => {
+      await news[Symbol.asyncDispose]()
+      await under[Symbol.asyncDispose]()
+    })
+
+    function scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void> {
+      const { signal } = new AbortController()
+      return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
+    }
+
+    async function wake(key: TargetKey, replicas = 1): Promise<readonly Endpoint[]> {
+      await scale(key, replicas)
+      return (await news.until(key, count(replicas))).ready
+    }
+
+    async function sleep(key: TargetKey): Promise<void> {
+      await scale(key, 0)
+      await news.until(key, count(0))
+    }
+
+    /** One more target has come and gone: whatever else was on its way has had its time. */
+    async function somethingElse(): Promise<void> {
+      const other = under.target()
+      await wake(other)
+      await sleep(other)
+    }
+
+    describe('a target that is scaled up', () => {
+      test('is accepted at once, and ready only when its endpoint answers', async () => {
+        const { key, asked, open } = under.slow()
+        await scale(key, 1)
+        await asked
+        expect(news.ready(key)).toEqual([])
+        open()
+        const [endpoint] = (await news.until(key, count(1))).ready
+        expect(await under.answers(endpoint!)).toBe(true)
+        await sleep(key)
+      })
+
+      test('has one replica however often it is scaled to one', async () => {
+        const key = under.target()
+        await Promise.all([scale(key, 1), scale(key, 1)])
+        await news.until(key, count(1))
+        await scale(key, 1)
+        await somethingElse()
+        const ids = news.of(key).flatMap(({ ready }) => ready.map(({ id }) => id))
+        expect(new Set(ids).size).toBe(1)
+        expect(news.ready(key)).toHaveLength(1)
+        await sleep(key)
+      })
+
+      test('starts at the same time as others, and is not taken for them', async () => {
+        const keys = [under.target(), under.target(), under.target()]
+        await Promise.all(keys.map((key) => scale(key, 1)))
+        const states = await Promise.all(keys.map((key) => news.until(key, count(1))))
+        const endpoints = states.map(({ ready }) => ready[0]!)
+        expect(new Set(endpoints.map(({ id }) => id)).size).toBe(3)
+        await sleep(keys[0]!)
+        await under.crash(endpoints[1]!)
+        await news.until(keys[1]!, count(0))
+        expect(news.ready(keys[2]!)).toEqual([endpoints[2]!.id])
+        expect(await under.answers(endpoints[2]!)).toBe(true)
+        await sleep(keys[2]!)
+      })
+
+      test('with a signal that has fired is refused, and nothing starts', async () => {
+        const key = under.target()
+        const signal = AbortSignal.abort(new Error('not wanted'))
+        await expect(driver.scale(key, 1, { signal })).rejects.toThrow('not wanted')
+        await somethingElse()
+        expect(news.ready(key)).toEqual([])
+        await under.gone(key)
+      })
+    })
+
+    describe('a target that is scaled to zero', () => {
+      test('has no endpoints left, and they end', async () => {
+        const key = under.target()
+        const [endpoint] = await wake(key)
+        await sleep(key)
+        await under.gone(key)
+        expect(await under.answers(endpoint!)).toBe(false)
+      })
+
+      test('while it starts never becomes ready', async () => {
+        const { key, asked, open } = under.slow()
+        await scale(key, 1)
+        await asked
+        await scale(key, 0)
+        open()
+        await under.gone(key)
+        await somethingElse()
+        expect(news.of(key).every(count(0))).toBe(true)
+      })
+
+      test('and to one at once is another one, as often as that happens', async () => {
+        const key = under.target()
+        const ids = [(await wake(key))[0]!.id]
+        for (let time = 0; time < 3; time++) {
+          await Promise.all([scale(key, 0), scale(key, 1)])
+          const { ready } = await news.until(
+            key,
+            ({ ready: [first] }) => first !== undefined && !ids.includes(first.id),
+          )
+          expect(await under.answers(ready[0]!)).toBe(true)
+          ids.push(ready[0]!.id)
+        }
+        await sleep(key)
+        ids.push((await wake(key))[0]!.id)
+        expect(new Set(ids).size).toBe(5)
+        await sleep(key)
+      })
+
+      test('though it was never scaled up takes no harm', async () => {
+        const key = under.target()
+        await scale(key, 0)
+        expect(await under.answers((await wake(key))[0]!)).toBe(true)
+        await sleep(key)
+      })
+    })
+
+    describe('a target that fails', () => {
+      test('before it is ready is told with a code and a reason, and is never ready', async () => {
+        const { key, code } = under.failing()
+        await scale(key, 1)
+        const { failure } = await news.until(key, failed)
+        expect(failure).toMatchObject({ code, message: expect.stringMatching(/\w/) as string })
+        expect(news.of(key).every(count(0))).toBe(true)
+      })
+
+      test('starts when it is scaled up again and can', async () => {
+        const { key, mend } = under.failing()
+        await scale(key, 1)
+        await news.until(key, failed)
+        mend()
+        await scale(key, 0)
+        expect(await under.answers((await wake(key))[0]!)).toBe(true)
+        expect(news.of(key).at(-1)?.failure).toBeUndefined()
+        await sleep(key)
+      })
+
+      test('while it runs is ready no more, and starts anew when it is asked for', async () => {
+        const key = under.target()
+        const [first] = await wake(key)
+        await under.crash(first!)
+        await news.until(key, count(0))
+        // As the activator does with a request to an endpoint that is gone.
+        await scale(key, 0)
+        const [second] = await wake(key)
+        expect(second!.id).not.toBe(first!.id)
+        await sleep(key)
+      })
+    })
+
+    describe.runIf(options.maxReplicas >= 3)('a target of several replicas', () => {
+      test('has that many endpoints, each its own', async () => {
+        const key = under.target()
+        const [one] = await wake(key)
+        const three = await wake(key, 3)
+        expect(new Set(three.map(({ id }) => id)).size).toBe(3)
+        expect(new Set(three.map(({ url }) => url.href)).size).toBe(3)
+        expect(three.map(({ id }) => id)).toContain(one!.id)
+        for (const endpoint of three) expect(await under.answers(endpoint)).toBe(true)
+        await sleep(key)
+      })
+
+      test('loses those that are named when it shrinks', async () => {
+        const key = under.target()
+        const [first, second, third] = await wake(key, 3)
+        await scale(key, 1, [first!.id, third!.id])
+        await news.until(key, count(1))
+        expect(news.ready(key)).toEqual([second!.id])
+        expect(await under.answers(second!)).toBe(true)
+        await sleep(key)
+      })
+
+      test.runIf(options.chooses ?? true)('keeps what is not named: it may be in use', async () => {
+        const key = under.target()
+        const [first] = await wake(key, 3)
+        await scale(key, 2)
+        await somethingElse()
+        expect(news.ready(key)).toHaveLength(3)
+        await scale(key, 2, [first!.id])
+        await news.until(key, count(2))
+        expect(news.ready(key)).not.toContain(first!.id)
+        await sleep(key)
+      })
+
+      test('goes on with the others when one crashes', async () => {
+        const key = under.target()
+        const [first, second] = await wake(key, 2)
+        await under.crash(first!)
+        await news.until(key, ({ ready }) => !ready.some(({ id }) => id === first!.id))
+        expect(news.ready(key)).toContain(second!.id)
+        expect(news.of(key).every(({ failure }) => failure === undefined)).toBe(true)
+        await sleep(key)
+      })
+    })
+
+    describe('a watch', () => {
+      test('begins with what is ready', async () => {
+        const key = under.target()
+        const [endpoint] = await wake(key)
+        await using late = await News.of(driver)
+        expect(late.ready(key)).toEqual([endpoint!.id])
+        await sleep(key)
+      })
+
+      test('hears the same as every other, until it is disposed', async () => {
+        const key = under.target()
+        await using one = await News.of(driver)
+        const two = await News.of(driver)
+        await scale(key, 1)
+        const [a, b] = await Promise.all([one.until(key, count(1)), two.until(key, count(1))])
+        expect(a.ready[0]!.id).toBe(b.ready[0]!.id)
+        await two[Symbol.asyncDispose]()
+        const heard = two.of(key).length
+        await scale(key, 0)
+        await one.until(key, count(0))
+        await somethingElse()
+        expect(two.of(key)).toHaveLength(heard)
+      })
+    })
+  })
+}

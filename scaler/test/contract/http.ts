@@ -1,0 +1,30 @@
+import { request } from 'node:http'
+import type { Endpoint } from '../../src/types.ts'
+
+/** GET at an endpoint itself; rejects where nobody listens. */
+export function get(endpoint: Endpoint, path = '/'): Promise<{ status: number; text: string }> {
+  const { url } = endpoint
+  const address =
+    url.protocol === 'unix:'
+      ? { socketPath: decodeURIComponent(url.pathname) }
+      : { host: url.hostname, port: url.port }
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...address, path, agent: false }, (response) => {
+      let text = ''
+      response
+        .setEncoding('utf8')
+        .on('data', (part: string) => (text += part))
+        .once('error', reject)
+        .once('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+    sent.once('error', reject).end()
+  })
+}
+
+/** Whether the endpoint answers HTTP at all. */
+export function answers(endpoint: Endpoint): Promise<boolean> {
+  return get(endpoint).then(
+    ({ status }) => status < 500,
+    () => false,
+  )
+}
