@@ -41,7 +41,8 @@ export interface Ledger {
   /** Counts the changes of `resting`: who calls an endpoint quiet says of which resting it speaks. */
   readonly restings: number
   readonly replicas: number
-  /** Grows with every write, also over a deletion: of two ledgers the greater is the newer. */
+  /** Names the document from its creation to its deletion; within it, the greater revision is the newer. */
+  readonly born: string
   readonly revision: number
 }
 
@@ -57,6 +58,7 @@ export const EMPTY: Ledger = {
   resting: [],
   restings: 0,
   replicas: 1,
+  born: '',
   revision: 0,
 }
 const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }

@@ -30,6 +30,8 @@ export class SharedStake implements Stake {
   readonly #member: Membership
   readonly #events: StakeEvents
   #ledger: Ledger
+  /** The document that was there before the present one, or none. */
+  #ended: string | undefined
   #granted = false
   #pending: PromiseWithResolvers<void> | undefined
   /** Counts how often it has given up what it had. */
@@ -202,9 +204,12 @@ export class SharedStake implements Stake {
 
   /** The ledger has changed, here or elsewhere. */
   news(ledger: Ledger | undefined): void {
-    if (ledger && ledger.revision < this.#ledger.revision) return
     const before = this.#ledger
-    this.#ledger = ledger ?? { ...EMPTY, revision: before.revision }
+    if (ledger) this.#accept(ledger)
+    else {
+      this.#ended = before.born
+      this.#ledger = EMPTY
+    }
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
     if (this.#granted && !mine) this.#lose()
@@ -297,6 +302,11 @@ export class SharedStake implements Stake {
     return kept
   }
 
+  #accept(ledger: Ledger): void {
+    const older = ledger.born === this.#ledger.born && ledger.revision < this.#ledger.revision
+    if (!older) this.#ledger = ledger
+  }
+
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
     try {
       const ledger = await this.#member.update(this.#key, (now) => {
@@ -304,11 +314,11 @@ export class SharedStake implements Stake {
         const next = change(living)
         // A step that failed may still be under way: one that follows it has to write, which voids it.
         if (next === living && living === (now ?? EMPTY) && !this.#unsure) return now
-        return next && { ...next, revision: Math.max(next.revision + 1, this.#member.clock.wall()) }
+        return next && { ...next, born: next.born || crypto.randomUUID(), revision: next.revision + 1 }
       })
       this.#unsure = false
-      // News that are newer may have come before the answer.
-      if ((ledger?.revision ?? 0) > this.#ledger.revision) this.#ledger = ledger!
+      // News that are newer may have come before the answer, even that of the document's end.
+      if (ledger && ledger.born !== this.#ended) this.#accept(ledger)
       return ledger ?? EMPTY
     } catch (error) {
       this.#unsure = this.#engaged = true
