@@ -125,6 +125,24 @@ describe('the front', () => {
     await closed
   })
 
+  it('leaves it to the service which upgrades it takes', async () => {
+    const { port } = await start(({ ingress }) => {
+      Object.assign(ingress.server, { shouldUpgradeCallback: () => false })
+      ingress.server.on('upgrade', (_request, socket) => socket.destroy())
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nhost: app-a.localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n')
+    const [head] = (await once(socket, 'data')) as [Buffer]
+    expect(String(head)).toMatch(/^HTTP\/1\.1 200 /)
+    socket.destroy()
+  })
+
+  it('refuses to be a tunnel', async () => {
+    const { port } = await start()
+    const answer = await raw(port, 'CONNECT app-a.localhost:443 HTTP/1.1\r\nhost: app-a.localhost:443\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1\.1 405 /)
+  })
+
   it('cuts off after the grace what hangs, upgraded connections too', async () => {
     const upgraded = Promise.withResolvers<void>()
     const { front, port } = await start(({ ingress }) => {

@@ -41,6 +41,12 @@ export interface Front {
   close(options: { grace: number }): Promise<void>
 }
 
+/** Node's, which its types leave out: true by default where there is a listener. */
+type UpgradingServer = Server & { shouldUpgradeCallback(req: IncomingMessage): boolean }
+
+/** To CONNECT: this is no proxy to other places. */
+const NO_TUNNEL = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
+
 /** A server that never listens: the front hands it requests. */
 export const behindFront: FastifyServerFactory = (handler) =>
   createServer((req, res) => void handler(req, res))
@@ -82,14 +88,15 @@ export function createFront(deps: FrontDeps): Front {
       requestTimeout: limits.requestTimeout,
       connectionsCheckingInterval: 5_000,
       noDelay: true,
-      // What its service cannot upgrade (h2c, a WebSocket to the API) is answered as a plain request.
-      shouldUpgradeCallback: (req) => serverFor(req).listenerCount('upgrade') > 0,
+      // What its service does not upgrade (h2c, a WebSocket to the API) is answered as a plain request.
+      shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
     server.maxConnections = limits.maxConnections
     return server
       .on('request', onRequest)
       .on('checkContinue', onCheckContinue)
       .on('upgrade', onUpgrade)
+      .on('connect', (_req, socket) => socket.end(NO_TUNNEL))
       .on('clientError', onClientError)
   }
 

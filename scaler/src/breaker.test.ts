@@ -138,6 +138,15 @@ describe('queue', () => {
     ])
   })
 
+  test('lets one wait that is larger than all may be together, if no other has bytes', async () => {
+    const { enter } = breakerOf({ bytes: 100 })
+    enter('empty')
+    const large = enter('large', { bytes: 1_000 })
+    const next = enter('next', { bytes: 1 })
+    await settle()
+    expect([large, next].map(code)).toEqual([undefined, 'SCALER_QUEUE_FULL'])
+  })
+
   test('bytes and depth are free again in the turn of an abort, a refusal and a grant', async () => {
     const { breaker, enter } = breakerOf({ depth: 1, bytes: 10 })
     const abort = new AbortController()

@@ -92,7 +92,9 @@ export class Breaker {
 
   #refuseIfFull(bytes: number): void {
     const limits = this.#limits()
-    if (this.queued < limits.depth && this.#waitingBytes + bytes <= limits.bytes) return
+    // One that is larger by itself could never wait.
+    const fits = this.#waitingBytes + bytes <= limits.bytes || this.#waitingBytes === 0
+    if (this.queued < limits.depth && fits) return
     const message = 'Too many requests are waiting for this target. Try again shortly.'
     throw new ScalerError('SCALER_QUEUE_FULL', message, { retryAfter: 1 })
   }

@@ -399,7 +399,7 @@ export class Target {
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
     if (this.#stake.held) this.#readiness.stop()
-    else if (this.#gate.queued > 0) this.#hold()
+    else if (!this.#gate.unused) this.#hold()
     this.#stake.balance()
   }
 

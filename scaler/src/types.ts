@@ -44,7 +44,7 @@ export interface TargetPolicy {
   readonly concurrency: number
   /** Requests that may wait for a place; one more is refused with SCALER_QUEUE_FULL. */
   readonly queueDepth: number
-  /** Declared body bytes of the waiting requests together. */
+  /** Declared body bytes of the waiting requests together; a single one may be larger. */
   readonly queueBytes: number
   readonly minReplicas: number
   readonly maxReplicas: number

@@ -226,7 +226,9 @@ export class SharedStake implements Stake {
   /** Time has passed: somebody may have died, or the coordination be there again. */
   recheck(): void {
     for (const waiter of [...this.#waiters]) waiter()
-    if (this.#unsure && !this.#granted && !this.#pending) void this.free()
+    const { load, waiting } = this.#events.demand()
+    const idle = !this.#granted && !this.#pending && waiting === 0 && sum(load) === 0
+    if (this.#unsure && idle) void this.free()
     if (this.#pending) void this.#join()
     this.#events.changed()
   }

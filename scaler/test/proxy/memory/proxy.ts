@@ -12,7 +12,7 @@ const driver = new FakeDriver()
 // What waits unread costs nothing here, however long it says it is.
 const activator = await createActivator({
   driver,
-  policy: () => ({ ...DEFAULT_POLICY, queueBytes: Infinity }),
+  policy: () => DEFAULT_POLICY,
 })
 const proxy = Fastify()
 await proxy.register(scalerProxy, {
