@@ -11,6 +11,7 @@ import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
 /** Many targets that fall idle at once are scaled down this many at a time. */
 const CONCURRENT_SCALE_DOWNS = 8
 
+/** What holds where no policy is given: at most one replica, asleep after 15 minutes without a request. */
 export const DEFAULT_POLICY: TargetPolicy = {
   concurrency: 0,
   queueDepth: 1_000,
@@ -21,6 +22,7 @@ export const DEFAULT_POLICY: TargetPolicy = {
   idleTimeout: 15 * 60_000,
 }
 
+/** Everything but the driver has a default. */
 export interface ActivatorOptions {
   readonly driver: Driver
   /** Asked at each decision, so that a changed policy holds from the next one on. Synchronous and cheap. */

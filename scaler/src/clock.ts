@@ -11,6 +11,7 @@ export interface Clock {
 /** setTimeout fires at once above this; longer waits are cut into pieces. */
 const MAX_DELAY = 2_147_483_647
 
+/** The machine's own time. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),

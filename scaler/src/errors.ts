@@ -2,6 +2,8 @@ import type { Failure } from './types.ts'
 
 /** Stable codes and the HTTP status each maps to. The only place that knows. */
 export const SCALER_STATUS = {
+  /** A request that the front and an app might understand differently. */
+  SCALER_BAD_REQUEST: 400,
   SCALER_QUEUE_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,
@@ -14,11 +16,15 @@ export const SCALER_STATUS = {
   /** The endpoint closed the connection before it answered. */
   SCALER_UPSTREAM_RESET: 502,
   SCALER_UPSTREAM_REFUSED: 502,
+  /** What the endpoint answered is not HTTP, or too large for a head. */
+  SCALER_UPSTREAM_INVALID: 502,
   SCALER_UPSTREAM_TIMEOUT: 504,
 } as const
 
+/** Stable: programs match on them. */
 export type ScalerErrorCode = keyof typeof SCALER_STATUS
 
+/** Every refusal of the library; `statusCode` is what the code means in HTTP. */
 export class ScalerError extends Error {
   override readonly name = 'ScalerError'
   readonly code: ScalerErrorCode
@@ -40,6 +46,11 @@ export class ScalerError extends Error {
 
   get statusCode(): number {
     return SCALER_STATUS[this.code]
+  }
+
+  /** `Retry-After`, where trying again may help. */
+  get headers(): Record<string, string> {
+    return this.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, this.retryAfter)) }
   }
 }
 

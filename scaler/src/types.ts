@@ -79,6 +79,7 @@ export interface TargetState {
   readonly phases?: readonly Phase[]
 }
 
+/** Of one scale call. */
 export interface ScaleOptions {
   readonly signal: AbortSignal
   /**
@@ -113,6 +114,7 @@ export interface Lease extends Disposable {
 /** One word for a target: asleep → waking → awake → draining → asleep. */
 export type TargetPhase = 'asleep' | 'waking' | 'awake' | 'draining'
 
+/** A target at this moment. */
 export interface TargetStats {
   readonly phase: TargetPhase
   readonly inFlight: number
@@ -126,17 +128,20 @@ export interface TargetStats {
   readonly phases: readonly Phase[]
 }
 
+/** Of one request. */
 export interface AcquireOptions {
   readonly signal?: AbortSignal
   /** Declared body size in bytes, counted against `queueBytes` while waiting. */
   readonly bytes?: number
 }
 
+/** Leases for requests, and a say in the life of targets. */
 export interface Activator {
   /** Waits for a place at a ready endpoint, waking the target if it sleeps. Rejects with ScalerError or the signal's reason. */
   acquire(key: TargetKey, options?: AcquireOptions): Promise<Lease>
   /** A lease at once, or undefined where `acquire` would have to wait or reject. For the hot path. */
   tryAcquire(key: TargetKey): Lease | undefined
+  /** Undefined for a target that is not remembered: it sleeps undisturbed. */
   stats(key: TargetKey): TargetStats | undefined
   /** Every target that is remembered: one that sleeps undisturbed is not. For gauges. */
   targets(): Iterable<[TargetKey, TargetStats]>
@@ -149,6 +154,7 @@ export interface Activator {
   sleep(key: TargetKey): Promise<boolean>
   /** Retires a target for good: no new leases, waits for those out, then scales to zero and forgets it. */
   retire(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
+  /** What befell a request at the endpoint of its lease. An endpoint that is not known is no news. */
   report(key: TargetKey, endpointId: string, fault: EndpointFault): void
   /** Refuses new work, waits for the leases out, never scales down. */
   close(options?: { signal?: AbortSignal }): Promise<void>

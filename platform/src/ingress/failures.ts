@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
 
 /** What a visitor of an app is told. The app's own words (tracebacks) are for its owner alone, in the console. */
-const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message: string }> = {
+const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
+  SCALER_BAD_REQUEST: { code: 'FP_BAD_REQUEST' },
   SCALER_QUEUE_FULL: {
     code: 'FP_QUEUE_FULL',
     message: 'Too many requests are waiting for this app. Try again shortly.',
@@ -30,6 +31,7 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message: string }> = {
     code: 'FP_APP_CRASHED',
     message: 'The app does not accept connections. Its owner sees why in the console.',
   },
+  SCALER_UPSTREAM_INVALID: { code: 'FP_APP_CRASHED', message: 'The app did not answer in valid HTTP.' },
   SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: 'The app did not answer in time.' },
 }
 
@@ -37,10 +39,8 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message: string }> = {
 export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
   if (error instanceof ScalerError) {
-    const { code, message } = PUBLIC[error.code]
-    const headers =
-      error.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, error.retryAfter)) }
-    return new FpError(code, message, { headers, cause: error })
+    const { code, message = error.message } = PUBLIC[error.code]
+    return new FpError(code, message, { headers: error.headers, cause: error })
   }
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
     return new FpError('FP_BAD_REQUEST', error.message, { cause: error })

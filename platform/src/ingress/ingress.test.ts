@@ -1,9 +1,14 @@
-import { DEFAULT_POLICY, ScalerError } from '@fp/scaler'
+import { createActivator, DEFAULT_POLICY, ScalerError } from '@fp/scaler'
+import { FakeDriver } from '@fp/scaler/fake'
+import { createServer } from 'node:http'
+import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { describe, expect, test, vi } from 'vitest'
 import { createEvents } from '../events.ts'
 import { errorPage, publicError } from './failures.ts'
 import { FpError } from '../errors.ts'
 import { appIdOf } from './host.ts'
+import { createIngress } from './ingress.ts'
 import { createRouteTable, type Route } from './routes.ts'
 import { trusts } from './trust.ts'
 
@@ -64,6 +69,46 @@ describe('the route table', () => {
     expect(table.policyOf('a.1.0').idleTimeout).toBe(7000)
     events.emit('app.deleted', { appId: 'a' })
     expect(table.policyOf('a.1.0').idleTimeout).toBe(5)
+  })
+})
+
+describe('a sleeping app', () => {
+  test('is not woken by a monitor or for a favicon, and is for a program', async () => {
+    const driver = new FakeDriver()
+    driver.onScale = ({ key, replicas }) => {
+      if (replicas > 0) driver.fail(key, { code: 'FP_APP_CRASHED', message: 'no' })
+    }
+    const activator = await createActivator({ driver })
+    const ingress = await createIngress({
+      activator,
+      routes: createRouteTable({
+        lookup: async () => ({ appId: 'a', key: 'a.1.0', idleTimeout: 1000 }),
+        events: createEvents(),
+        defaultIdleTimeout: 5,
+      }),
+      appDomain: 'localhost',
+      trustProxy: () => false,
+      responseTimeout: 1000,
+      serverFactory: (handler) => createServer((request, response) => void handler(request, response)),
+      registry: new Registry(),
+      log: pino({ level: 'silent' }),
+    })
+    const get = (url: string, agent: string): ReturnType<typeof ingress.inject> =>
+      ingress.inject({ url, headers: { host: 'app-a.localhost', 'user-agent': agent } })
+
+    const monitor = await get('/', 'Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)')
+    expect([monitor.statusCode, monitor.headers['x-fp-wake'], monitor.body]).toEqual([
+      200,
+      'answered',
+      'asleep\n',
+    ])
+    expect((await get('/favicon.ico', 'Mozilla/5.0')).statusCode).toBe(204)
+    expect(driver.calls).toEqual([])
+    const program = await get('/', 'curl/8')
+    expect([program.statusCode, program.headers['x-fp-wake']]).toEqual([502, 'held'])
+    expect(driver.calls[0]).toEqual({ key: 'a.1.0', replicas: 1 })
+    await ingress.close()
+    await activator.close()
   })
 })
 

@@ -1,7 +1,13 @@
 import type { Activator } from '@fp/scaler'
-import { scalerProxy, type TrustProxy } from '@fp/scaler/http'
+import {
+  answerFavicon,
+  answerMonitors,
+  scalerProxy,
+  showLoadingPage,
+  type ResolveTarget,
+  type TrustProxy,
+} from '@fp/scaler/http'
 import Fastify, { LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify'
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -10,7 +16,7 @@ import { newId } from '../ids.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
 import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
-import { loadingPage, showPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
+import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
 import type { RouteTable } from './routes.ts'
 
 export interface IngressDeps {
@@ -26,30 +32,27 @@ export interface IngressDeps {
   readonly log: Logger
 }
 
-/** Uploads stream through; this only bounds what one request may claim to send. */
-const MAX_BODY = 5 * 1024 * 1024 * 1024
-
 /** The instance that serves every app's host. It shares no hook, parser or plugin with the API. */
 export async function createIngress(deps: IngressDeps): Promise<FastifyInstance> {
   const { activator, routes, appDomain, log } = deps
   const fastify = Fastify({
     serverFactory: deps.serverFactory,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    bodyLimit: MAX_BODY,
     genReqId: () => newId(),
     loggerInstance: log,
   }) as unknown as FastifyInstance
 
-  const resolve = async (request: IncomingMessage): Promise<string> => {
+  const resolve: ResolveTarget = (request) => {
     const appId = appIdOf(request.headers.host, appDomain)
     if (!appId) throw new FpError('FP_APP_NOT_FOUND', 'There is no app at this address.')
     return routes.keyOf(appId)
   }
 
-  fastify.addHook('onRequest', async (request, reply) => {
+  fastify.addHook('onRequest', (request, reply, done) => {
     // The app's logs and ours then speak of the same request; what a client claims is not taken over.
     request.raw.headers['x-request-id'] = request.id
     reply.header('x-request-id', request.id)
+    done()
   })
 
   fastify.setErrorHandler((error: Error, request, reply) => {
@@ -75,7 +78,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   await fastify.register(scalerProxy, {
     activator,
     resolve,
-    wakePolicies: [showPage].map(countDecisions(deps.registry)),
+    wakePolicies: [answerMonitors(), answerFavicon(), showLoadingPage()].map(countDecisions(deps.registry)),
     loadingPage,
     wakeHeader: 'x-fp-wake',
     refuseUpgrade,

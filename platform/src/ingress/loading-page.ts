@@ -1,9 +1,9 @@
 import type { Activator, TargetKey } from '@fp/scaler'
-import type { LoadingPage, WakePolicy } from '@fp/scaler/http'
+import type { LoadingPage } from '@fp/scaler/http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { page, wantsPage } from './failures.ts'
+import { page } from './failures.ts'
 
 /** A wake faster than this is not worth a page. */
 const PAGE_AFTER = 400
@@ -19,10 +19,6 @@ source.addEventListener('phases',(event)=>{for(const phase of JSON.parse(event.d
 const row=document.createElement('li'),name=document.createTextNode(phase.name),at=document.createElement('span');
 at.textContent=Math.round(phase.at)+' ms';row.append(name,at);list.append(row)}});
 for(const end of ['awake','failed'])source.addEventListener(end,()=>{source.close();location.reload()});`
-
-/** A person's navigation gets the page; programs and subresources are held until there is an answer. */
-export const showPage: WakePolicy = (request) =>
-  request.method === 'GET' && wantsPage(request) ? { action: 'page' } : undefined
 
 export const loadingPage: LoadingPage = {
   after: PAGE_AFTER,
@@ -40,10 +36,7 @@ export const loadingPage: LoadingPage = {
         page(
           'Waking up',
           '<span class="moon">☾</span><h1>Waking up</h1><p>This app was asleep. It opens by itself.</p><ol></ol>',
-          {
-            nonce,
-            text: SCRIPT,
-          },
+          { nonce, text: SCRIPT },
         ),
       )
   },

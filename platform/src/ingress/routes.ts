@@ -14,8 +14,8 @@ export interface Route {
 }
 
 export interface RouteTable {
-  /** The target that serves an app now. Rejects with FP_APP_NOT_FOUND. */
-  keyOf(appId: string): Promise<TargetKey>
+  /** The target that serves an app now; at once when it is known. Rejects with FP_APP_NOT_FOUND. */
+  keyOf(appId: string): TargetKey | Promise<TargetKey>
   policyOf(key: TargetKey): TargetPolicy
   close(): void
 }
@@ -33,12 +33,18 @@ const MAX_ROUTES = 10_000
 /** Caches where each app's requests go. News of a switch empties the app's entry before anything is retired. */
 export function createRouteTable(deps: RouteTableDeps): RouteTable {
   const routes = new Map<string, Promise<Route | undefined>>()
-  const idleTimeouts = new Map<string, number>()
+  /** What those promises have come to: most requests need not wait for one. */
+  const keys = new Map<string, TargetKey>()
+  const policies = new Map<string, TargetPolicy>()
+  const defaultPolicy: TargetPolicy = { ...DEFAULT_POLICY, idleTimeout: deps.defaultIdleTimeout }
 
-  const forget = ({ appId }: { appId: string }): void => void routes.delete(appId)
-  const forgetAll = ({ appId }: { appId: string }): void => {
+  const forget = ({ appId }: { appId: string }): void => {
     routes.delete(appId)
-    idleTimeouts.delete(appId)
+    keys.delete(appId)
+  }
+  const forgetAll = ({ appId }: { appId: string }): void => {
+    forget({ appId })
+    policies.delete(appId)
   }
   deps.events.on('app.routed', forget)
   deps.events.on('app.deleted', forgetAll)
@@ -47,7 +53,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     for (;;) {
       let pending = routes.get(appId)
       if (!pending) {
-        if (routes.size >= MAX_ROUTES) routes.clear()
+        if (routes.size >= MAX_ROUTES) {
+          routes.clear()
+          keys.clear()
+        }
         routes.set(appId, (pending = deps.lookup(appId)))
         pending.catch(() => routes.delete(appId))
       }
@@ -55,22 +64,25 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       // A lookup that was overtaken by a switch may have read the old target: look again.
       if (routes.get(appId) !== pending) continue
       if (!route?.key) routes.delete(appId)
+      else {
+        // In the turn of that look: a switch that comes now takes them away again.
+        keys.set(appId, route.key)
+        policies.set(appId, { ...DEFAULT_POLICY, idleTimeout: route.idleTimeout })
+      }
       return route
     }
   }
 
+  async function look(appId: string): Promise<TargetKey> {
+    const route = await find(appId)
+    if (!route) throw new FpError('FP_APP_NOT_FOUND', 'There is no app at this address.')
+    if (!route.key) throw new FpError('FP_APP_NOT_FOUND', 'Nothing has been deployed at this address yet.')
+    return route.key
+  }
+
   return {
-    async keyOf(appId) {
-      const route = await find(appId)
-      if (!route) throw new FpError('FP_APP_NOT_FOUND', 'There is no app at this address.')
-      if (!route.key) throw new FpError('FP_APP_NOT_FOUND', 'Nothing has been deployed at this address yet.')
-      idleTimeouts.set(appId, route.idleTimeout)
-      return route.key
-    },
-    policyOf(key) {
-      const idleTimeout = idleTimeouts.get(parseTargetKey(key).appId) ?? deps.defaultIdleTimeout
-      return { ...DEFAULT_POLICY, idleTimeout }
-    },
+    keyOf: (appId) => keys.get(appId) ?? look(appId),
+    policyOf: (key) => policies.get(parseTargetKey(key).appId) ?? defaultPolicy,
     close() {
       deps.events.off('app.routed', forget)
       deps.events.off('app.deleted', forgetAll)

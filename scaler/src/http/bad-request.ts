@@ -1,13 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-
-/** A request that Node's parser lets pass and an app might understand otherwise than the front. */
-export class BadRequestError extends Error {
-  override readonly name = 'BadRequestError'
-  readonly code = 'SCALER_BAD_REQUEST'
-  readonly statusCode = 400
-}
+import { ScalerError } from '../errors.ts'
 
 /** RFC 3986 §3.2.2 without a user: a name, an IPv4 address or one in brackets, and a port. */
 const HOST = /^([\w!$&'()*+;=.~%-]*|\[[\da-f:.]+\])(:\d*)?$/i
@@ -19,13 +13,17 @@ export function refuseBadRequests(fastify: FastifyInstance): void {
     const flaw = flawOf(request.raw)
     if (flaw === undefined) return done()
     reply.header('connection', 'close')
-    done(new BadRequestError(flaw))
+    done(badRequest(flaw))
   })
   const server: Server = fastify.server
   server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(CONNECT_REFUSED))
 }
 
-/** What is wrong with a request, or undefined. */
+export function badRequest(flaw: string): ScalerError {
+  return new ScalerError('SCALER_BAD_REQUEST', flaw)
+}
+
+/** What Node's parser lets pass and an app might understand otherwise than the front; undefined when nothing is. */
 export function flawOf(request: IncomingMessage, upgrade = false): string | undefined {
   const { headers, httpVersion, rawHeaders, url = '' } = request
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'This version of HTTP is not spoken here.'

@@ -2,13 +2,14 @@ import type { FastifyReply } from 'fastify'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import { ScalerError } from '../errors.ts'
 import { clientHeaders, serverTiming, upstreamHeaders, type TrustProxy } from './headers.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, hiddenType, isUnread } from './request-body.ts'
 import { targetOf } from './request-target.ts'
 import { neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
-import type { WakeMark } from './wake.ts'
+import { markOf, type WakeMark } from './wake.ts'
 
 export interface ExchangeContext extends SessionDeps {
   readonly pools: EndpointPools
@@ -64,9 +65,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   /** Leaves the answer to the instance's own error handler. */
-  fail(error: Error, mark: WakeMark = this.#mark()): void {
+  fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
     if (this.#response.destroyed) return
     if (isUnread(this.session.request)) this.#reply.header('connection', 'close')
+    if (error instanceof ScalerError) this.#reply.headers(error.headers)
     this.#reply.header(this.#context.wakeHeader, mark).send(error)
   }
 
@@ -86,7 +88,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { request, lease } = this.session
     const { wakeHeader } = this.#context
     const own = this.#reply.getHeaders() as OutgoingHttpHeaders
-    own[wakeHeader] = this.#mark()
+    own[wakeHeader] = markOf(lease)
     const timing = serverTiming(lease!)
     if (timing) own['server-timing'] = timing
     if (isUnread(request)) own['connection'] = 'close'
@@ -149,11 +151,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#response.write(chunk)) return
     controller.pause()
     this.#response.once('drain', () => controller.resume())
-  }
-
-  #mark(): WakeMark {
-    const { lease } = this.session
-    return lease && !lease.coldStart ? 'warm' : 'held'
   }
 
   /** The socket of the client is silent both when the client is too slow and when the app is. */

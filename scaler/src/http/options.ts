@@ -11,6 +11,7 @@ import type { WakePolicy } from './wake.ts'
 export interface LoadingPage {
   /** ms of waiting until it is sent. */
   readonly after: number
+  /** Sends it. The wake goes on meanwhile. */
   send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
 }
 
@@ -51,5 +52,6 @@ export interface ScalerProxyOptions {
   readonly clock?: Clock
   /** Writes the answer to an upgrade request that failed before anything was written. */
   readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void
+  /** Told of each request that has its lease, WebSockets aside, before it is sent. */
   readonly onLease?: (request: IncomingMessage, lease: Lease, key: TargetKey) => void
 }

@@ -19,6 +19,7 @@ export interface TunnelOptions {
   readonly trustProxy: TrustProxy
   /** ms the app may take until it answers the upgrade. */
   readonly responseTimeout: number
+  readonly wakeHeader: string
 }
 
 /**
@@ -55,7 +56,7 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
 }
 
 function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<void> {
-  const { session, socket, responseTimeout } = options
+  const { session, socket, responseTimeout, wakeHeader } = options
   session.signal.throwIfAborted()
   const upstream = ask(lease, options)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -69,14 +70,14 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   upstream.once('error', (error) => reject(answerable(error, session)))
   upstream.once('upgrade', (response, peer: Socket, first) => {
     lookout.end()
-    socket.write(upgradeHead(response, lease), 'latin1')
+    socket.write(upgradeHead(response, lease, wakeHeader), 'latin1')
     socket.write(first)
     peer.write(lookout.bytes)
     join(socket, peer, session)
     resolve()
   })
   upstream.once('response', (response) => {
-    socket.write(upgradeHead(response, lease), 'latin1')
+    socket.write(upgradeHead(response, lease, wakeHeader), 'latin1')
     passRefusal(response, socket, session)
     resolve()
   })

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { BadRequestError, flawOf } from './bad-request.ts'
+import { badRequest, flawOf } from './bad-request.ts'
 import type { ScalerProxyOptions } from './options.ts'
 import { ProxySession, type SessionDeps } from './session.ts'
 import { asksForWebSocket, tunnel, type TunnelOptions } from './tunnel.ts'
@@ -34,11 +34,11 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
     const flaw = asksForWebSocket(session.request)
       ? flawOf(session.request, true)
       : 'Only WebSockets are tunnelled.'
-    if (flaw !== undefined) throw new BadRequestError(flaw)
+    if (flaw !== undefined) throw badRequest(flaw)
     await session.locate()
     const decision = decide(context, session)
     if (decision.action === 'reject') throw asleep(decision.retryAfter)
-    const { trustProxy, responseTimeout } = context
-    await tunnel({ session, socket, head, trustProxy, responseTimeout })
+    const { trustProxy, responseTimeout, wakeHeader } = context
+    await tunnel({ session, socket, head, trustProxy, responseTimeout, wakeHeader })
   }
 }

@@ -11,11 +11,13 @@ export function upstreamError(error: NodeError, session: ProxySession): ScalerEr
     session.report('timeout')
     return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
   }
+  if (!RESET.has(error.code ?? ''))
+    return new ScalerError('SCALER_UPSTREAM_INVALID', 'The answer of the app is not valid HTTP.', {
+      cause: error,
+    })
   // Most likely it is on its way down: the next request goes to a new one rather than into its socket.
-  const reset = RESET.has(error.code ?? '')
-  if (reset) session.report('reset')
-  const message = reset
-    ? 'The app closed the connection before it answered.'
-    : 'The answer of the app is not valid HTTP.'
-  return new ScalerError('SCALER_UPSTREAM_RESET', message, { cause: error })
+  session.report('reset')
+  return new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection before it answered.', {
+    cause: error,
+  })
 }

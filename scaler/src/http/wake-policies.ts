@@ -19,6 +19,7 @@ export function answerHead(): WakePolicy {
   return ({ method }) => (method === 'HEAD' ? { action: 'answer', statusCode: 200 } : undefined)
 }
 
+/** What the app allows to pages of other origins. */
 export interface PreflightOptions {
   /** Who may call: `*`, or the origins that are named back to themselves. */
   readonly origin: '*' | readonly string[]
@@ -60,6 +61,7 @@ export function answerRobots(rules: string): WakePolicy {
   return (request) => (isRead(request) && pathOf(request) === '/robots.txt' ? text(200, rules) : undefined)
 }
 
+/** Who is taken for a monitor, and what it is told. */
 export interface MonitorOptions {
   /** Parts of User-Agent headers, whatever their case. Default: `KNOWN_MONITORS`. */
   readonly agents?: readonly string[]

@@ -39,10 +39,7 @@ afterEach(async () => {
 async function start(options: Partial<ScalerProxyOptions>): Promise<void> {
   proxy = Fastify()
   proxy.setErrorHandler((error: ScalerError, _request, reply) =>
-    reply
-      .code(error.statusCode)
-      .headers(error.retryAfter === undefined ? {} : { 'retry-after': error.retryAfter })
-      .send({ code: error.code }),
+    reply.code(error.statusCode).send({ code: error.code }),
   )
   await proxy.register(scalerProxy, {
     activator,

@@ -7,6 +7,7 @@ import type { LoadingPage } from './options.ts'
 import { isUnread } from './request-body.ts'
 import type { ProxySession } from './session.ts'
 
+/** What is done with a request whose target is not awake. */
 export type WakeDecision =
   /** Wakes the target; the request waits. */
   | { readonly action: 'hold' }
@@ -33,6 +34,11 @@ export type WakePolicy = (
  * failed waiting for it), or answered without the app.
  */
 export type WakeMark = 'warm' | 'held' | 'loading-page' | 'answered' | 'rejected'
+
+/** Of a request that has, or has been refused, its lease. */
+export function markOf(lease: Lease | undefined): WakeMark {
+  return lease && !lease.coldStart ? 'warm' : 'held'
+}
 
 export interface WakeContext {
   readonly activator: Activator

@@ -2,8 +2,6 @@ import type { Clock } from '../../clock.ts'
 import { createMemoryCoordination } from '../../coordination/memory.ts'
 import type { Coordination, Shared } from '../../coordination/types.ts'
 
-type OnChange = (key: string, value: Shared | undefined) => void
-
 /** A store that several activators of a test share, each by a connection that can be slow and can break. */
 export class FakeCoordination {
   readonly #store = createMemoryCoordination()
@@ -13,11 +11,13 @@ export class FakeCoordination {
     this.#clock = clock
   }
 
+  /** A connection for one activator. */
   connect(): FakeConnection {
     return new FakeConnection(this.#store, this.#clock)
   }
 }
 
+/** One activator's way to the store. */
 export class FakeConnection implements Coordination {
   /** ms until an update reaches the store, until its answer comes back, and until news arrive; asked for each. */
   latency: () => number = () => 0
@@ -64,7 +64,7 @@ export class FakeConnection implements Coordination {
     return result
   }
 
-  watch(onChange: OnChange): Promise<AsyncDisposable> {
+  watch(onChange: (key: string, value: Shared | undefined) => void): Promise<AsyncDisposable> {
     return this.#store.watch((key, value) => {
       // Never sooner than the news before it.
       this.#newsDue = Math.max(this.#newsDue, this.#clock.now() + this.latency())

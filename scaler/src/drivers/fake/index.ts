@@ -2,6 +2,7 @@ import type { Driver, Endpoint, Failure, Phase, ScaleOptions, TargetKey, TargetS
 export { FakeClock, settle } from './clock.ts'
 export { FakeCoordination, type FakeConnection } from './coordination.ts'
 
+/** What the driver was asked for. */
 export interface ScaleCall {
   readonly key: TargetKey
   readonly replicas: number
@@ -57,6 +58,7 @@ export class FakeDriver implements Driver {
     if (ready.length < count) this.#set(key, [...ready, ...this.#make(key, count - ready.length)])
   }
 
+  /** The target has no endpoint any more, or never gets one, for this reason. */
   fail(key: TargetKey, failure: Failure): void {
     this.#set(key, [], { failure })
   }

@@ -21,6 +21,7 @@ export interface ProcessSpec {
   readonly listen: 'port' | 'socket'
 }
 
+/** Something that a replica has printed. */
 export interface ProcessOutput {
   readonly replica: number
   readonly stream: 'stdout' | 'stderr'
@@ -28,6 +29,7 @@ export interface ProcessOutput {
   readonly text: string
 }
 
+/** Everything but the command has a default. */
 export interface ProcessDriverOptions {
   /** The command of a target; undefined for a key that is none. Asked at each start. */
   command(key: TargetKey, place: ProcessPlace): ProcessSpec | undefined

@@ -39,7 +39,9 @@ describe.each([
       await world.waking()
       world.wake()
     }
-    expect(await client.until('\r\n\r\n')).toMatch(/^HTTP\/1\.1 101 /)
+    const head = await client.until('\r\n\r\n')
+    expect(head).toMatch(/^HTTP\/1\.1 101 /)
+    expect(head).toContain(`x-scaler-wake: ${asleep ? 'held' : 'warm'}`)
     expect(String(await client.take(39))).toBe('hello from the apphello from the client')
     client.close()
     await world.idle()
