@@ -50,7 +50,15 @@ const inModule = (name, glob) => [`platform/src/modules/${name}/${glob}`]
 const TESTS = ['**/*.test.ts']
 
 export default defineConfig(
-  globalIgnores(['**/dist', '**/build', '**/.svelte-kit', '.fp', 'examples/*', '!examples/embed-scaler', 'runner']),
+  globalIgnores([
+    '**/dist',
+    '**/build',
+    '**/.svelte-kit',
+    '.fp',
+    'examples/*',
+    '!examples/embed-scaler',
+    'runner',
+  ]),
   js.configs.recommended,
   ts.configs.recommended,
   svelte.configs.recommended,

@@ -139,7 +139,10 @@ describe('the front', () => {
 
   it('refuses to be a tunnel', async () => {
     const { port } = await start()
-    const answer = await raw(port, 'CONNECT app-a.localhost:443 HTTP/1.1\r\nhost: app-a.localhost:443\r\n\r\n')
+    const answer = await raw(
+      port,
+      'CONNECT app-a.localhost:443 HTTP/1.1\r\nhost: app-a.localhost:443\r\n\r\n',
+    )
     expect(answer).toMatch(/^HTTP\/1\.1 405 /)
   })
 

@@ -1,5 +1,6 @@
 import { createActivator, DEFAULT_POLICY, ScalerError } from '@fp/scaler'
 import { FakeDriver } from '@fp/scaler/fake'
+import type { LightMyRequestResponse } from 'fastify'
 import { createServer } from 'node:http'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
@@ -93,7 +94,7 @@ describe('a sleeping app', () => {
       registry: new Registry(),
       log: pino({ level: 'silent' }),
     })
-    const get = (url: string, agent: string): ReturnType<typeof ingress.inject> =>
+    const get = (url: string, agent: string): Promise<LightMyRequestResponse> =>
       ingress.inject({ url, headers: { host: 'app-a.localhost', 'user-agent': agent } })
 
     const monitor = await get('/', 'Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)')
