@@ -44,8 +44,8 @@ export class Gate {
   }
 
   get demand(): Demand {
-    const { ids, load } = this.endpoints
-    return { endpoints: ids, concurrency: this.#concurrency(), load, waiting: this.#breaker.queued }
+    const { open, load } = this.endpoints
+    return { endpoints: open, concurrency: this.#concurrency(), load, waiting: this.#breaker.queued }
   }
 
   /** The way of most requests: no promise, no timer, no closure. */

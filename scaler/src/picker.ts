@@ -36,6 +36,11 @@ export class EndpointSet {
     return [...this.#slots.keys()]
   }
 
+  /** Those that are not at rest. */
+  get open(): string[] {
+    return this.ids.filter((id) => !this.#slots.get(id)?.resting)
+  }
+
   /** Those that the driver last reported, whether they may be handed out or not. */
   get reported(): string[] {
     return this.#reported.map(({ id }) => id)

@@ -60,6 +60,7 @@ export interface StakeEvents {
 }
 
 export interface Demand {
+  /** Those that are not at rest. */
   readonly endpoints: readonly string[]
   /** Per endpoint, for all activators together. Infinity = unlimited: places are not counted then. */
   readonly concurrency: number

@@ -54,7 +54,10 @@ export class Target {
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   #phase: TargetPhase = 'asleep'
   #generation = 0
+  /** Gives out no more leases. */
   #retired = false
+  /** It is this activator that retires or closes it: its end is not the idle clock's business any more. */
+  #ending = false
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
   #phases: readonly Phase[] = []
@@ -209,20 +212,31 @@ export class Target {
   }
 
   #refuseAll(reason: Error): void {
-    this.#retired = true
+    this.#ending = true
     this.#idle.stop()
+    this.#refuse(reason)
+  }
+
+  #refuse(reason: Error): void {
+    this.#retired = true
     this.#upkeep.stop()
     this.#gate.refuse(reason)
   }
 
-  /** Another activator retires the target, and scales it down once nobody uses it. */
+  /**
+   * Another activator retires the target, and scales it down once nobody uses it. Should that one die, or wake it for one
+   * who had not heard of it, the idle clock sees to its end.
+   */
   #retireHere(): void {
     if (this.#retired) return
-    this.#refuseAll(retired())
+    this.#refuse(retired())
     this.#readiness.stop()
     if (this.#phase === 'waking') this.#phase = 'asleep'
     this.#replicas.end()
-    void this.#gate.none().then(() => this.#stake.free())
+    void this.#gate.none().then(async () => {
+      await this.#stake.free()
+      this.#rest()
+    })
   }
 
   async #wait(options: AcquireOptions): Promise<Lease> {
@@ -425,7 +439,7 @@ export class Target {
   }
 
   #watchIdle(): void {
-    if (this.#phase === 'awake' && this.#gate.unused && !this.#retired && this.#upkeep.kept === 0)
+    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#upkeep.kept === 0)
       this.#idle.arm()
   }
 

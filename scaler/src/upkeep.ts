@@ -14,6 +14,7 @@ export class Upkeep {
   readonly #alarm: Alarm
   readonly #due: () => void
   #warm = false
+  #stopped = false
   #retry = FIRST_RETRY
 
   /** `due` is called when a window may have begun or ended, or a target should be tried again; it calls `look`. */
@@ -30,6 +31,7 @@ export class Upkeep {
   }
 
   get kept(): number {
+    if (this.#stopped) return 0
     return Math.max(this.#policy().minReplicas, this.#warm ? 1 : 0)
   }
 
@@ -53,7 +55,9 @@ export class Upkeep {
     this.#retry = FIRST_RETRY
   }
 
+  /** For good: nothing is kept any more. */
   stop(): void {
+    this.#stopped = true
     this.#alarm.stop()
   }
 }

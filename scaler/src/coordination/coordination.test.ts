@@ -222,6 +222,20 @@ describe('retire', () => {
   })
 })
 
+test('what was retired by one that died meanwhile is put to sleep by another, and serves nobody', async () => {
+  const { one, two, clock, scaled, wake, close } = await pair()
+  ;(await wake(one, 'app')).release()
+  const lease = await two.activator.acquire('app')
+  void one.activator.retire('app').catch(() => undefined)
+  await settle()
+  one.connection.partition()
+  expect(two.activator.tryAcquire('app')).toBeUndefined()
+  lease.release()
+  await clock.advance(3 * MINUTE)
+  expect(scaled()).toContain('app 0')
+  await close()
+})
+
 describe('capacity is shared', () => {
   test('two never send more to an endpoint than its concurrency', async () => {
     const { one, two, wake, close } = await pair({ concurrency: 2 })

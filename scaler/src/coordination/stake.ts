@@ -30,7 +30,8 @@ export class SharedStake implements Stake {
   readonly #member: Membership
   readonly #events: StakeEvents
   #ledger: Ledger
-  /** The document that was there before the present one, or none. */
+  /** The document of which the last news were, and the last one of whose end there were news. */
+  #told: string | undefined
   #ended: string | undefined
   #granted = false
   #pending: PromiseWithResolvers<void> | undefined
@@ -190,11 +191,7 @@ export class SharedStake implements Stake {
     this.#step((now) => balanced(now, this.#me, this.#kept(now), this.#events.demand())).then(
       (ledger) => {
         this.#balancing = false
-        if (!this.#granted) return
-        this.#places.clear()
-        for (const [id, places] of Object.entries(ledger.shares[this.#me]?.places ?? {}))
-          this.#places.set(id, places)
-        this.#events.changed()
+        if (this.#granted) this.#take(ledger.shares[this.#me]?.places ?? {})
       },
       () => {
         this.#balancing = false
@@ -205,10 +202,13 @@ export class SharedStake implements Stake {
   /** The ledger has changed, here or elsewhere. */
   news(ledger: Ledger | undefined): void {
     const before = this.#ledger
-    if (ledger) this.#accept(ledger)
-    else {
-      this.#ended = before.born
-      this.#ledger = EMPTY
+    if (ledger) {
+      this.#told = ledger.born
+      this.#accept(ledger)
+    } else {
+      // The one that the news have spoken of; an answer may have told of its successor already.
+      this.#ended = this.#told
+      if (before.born === this.#ended) this.#ledger = EMPTY
     }
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
@@ -277,6 +277,15 @@ export class SharedStake implements Stake {
     this.#losses++
     this.#granted = false
     this.#places.clear()
+    this.#events.changed()
+  }
+
+  #take(places: Places): void {
+    const ids = Object.keys(places)
+    const same = this.#places.size === ids.length && ids.every((id) => this.#places.get(id) === places[id])
+    if (same) return
+    this.#places.clear()
+    for (const [id, count] of Object.entries(places)) this.#places.set(id, count)
     this.#events.changed()
   }
 
