@@ -11,8 +11,11 @@ export interface Stake {
   drop(): void
   /** Takes the target for itself if nobody else has a share; gives its own up, and false, when somebody has. */
   seize(): boolean | Promise<boolean>
-  /** Tells all that the target is retired, and waits until nobody else has a share; not longer than the signal. */
-  retire(signal?: AbortSignal): Promise<void> | undefined
+  /**
+   * Tells all that the target is retired, and waits until nobody else has a share; not longer than the signal. Whether
+   * anybody else had one.
+   */
+  retire(signal?: AbortSignal): boolean | Promise<boolean>
   /** Gives up whatever it has. After a scale-down nobody may use the endpoints that were stopped by it. */
   free(stopped?: readonly string[]): Promise<void> | undefined
   /** Gives up whatever it has, for good: the target is forgotten. */
@@ -85,7 +88,9 @@ export class SoleStake implements Stake {
   seize(): boolean {
     return true
   }
-  retire(): undefined {}
+  retire(): boolean {
+    return false
+  }
   free(): undefined {
     this.replicas = 1
     this.resting = NONE

@@ -191,9 +191,10 @@ export class Target {
   async retire(signal?: AbortSignal): Promise<void> {
     this.#refuseAll(retired())
     await this.#gate.none(signal)
-    await this.#stake.retire(signal)
-    if (this.#phase !== 'asleep' || this.#scaling.open > 0) await this.#drain('whoever uses it')
-    else await this.#stake.free()
+    // Another may have woken it, though nothing is heard of that yet.
+    const used = await this.#stake.retire(signal)
+    if (!used && this.#phase === 'asleep' && this.#scaling.open === 0) await this.#stake.free()
+    if (used || this.#phase !== 'asleep' || this.#scaling.open > 0) await this.#drain('whoever uses it')
     // Retired twice, the later scale call ends it.
     if (this.#scaling.open === 0) this.#forget()
   }
@@ -475,6 +476,9 @@ export class Target {
   }
 
   #forget(): void {
+    this.#replicas.end()
+    this.#idle.stop()
+    this.#readiness.stop()
     this.#stake.dispose()
     this.#context.forget(this)
   }

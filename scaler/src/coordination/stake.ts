@@ -91,11 +91,14 @@ export class SharedStake implements Stake {
     return ledger.seizedBy?.id === this.#me
   }
 
-  async retire(signal?: AbortSignal): Promise<void> {
+  async retire(signal?: AbortSignal): Promise<boolean> {
     this.#lose()
     this.#engaged = this.#retires = true
-    await this.#step((now) => left(retiredByAll(now), this.#me))
-    while (!signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
+    const now = await this.#step((ledger) => left(retiredByAll(ledger), this.#me))
+    const used = !isFree(now, this.#me)
+    // From now on they can only become fewer.
+    while (used && !signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
+    return used
   }
 
   async free(stopped: readonly string[] = []): Promise<void> {
