@@ -65,7 +65,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       if (replicas > 0) return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
       return downs.add(async () => {
         if (closed) throw activatorClosed()
-        await driver.scale(key, 0, { signal })
+        return driver.scale(key, 0, { signal })
       })
     },
     stake: (key, events) => member?.stake(key, events) ?? new SoleStake(),

@@ -12,6 +12,9 @@ export interface Slot {
   resting: boolean
 }
 
+/** Ids are never used again: news are not so late that more would matter. */
+const MAX_STOPPED = 100
+
 /** The ready endpoints of one target and how many leases each has out. */
 export class EndpointSet {
   readonly #slots = new Map<string, Slot>()
@@ -19,6 +22,8 @@ export class EndpointSet {
   readonly #gone = new Map<string, Slot>()
   /** Never handed out again, though the driver may still report them for a moment. */
   readonly #dead = new Set<string>()
+  /** The last that were stopped: of these there may be news to come that were on their way then. */
+  #stopped: readonly string[] = []
   /** As long as the target drains. */
   #draining = false
   #reported: readonly Endpoint[] = []
@@ -54,6 +59,7 @@ export class EndpointSet {
     for (const id of this.#dead) if (!ids.has(id)) this.#dead.delete(id)
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
     for (const endpoint of ready) {
+      if (this.#stopped.includes(endpoint.id)) this.#dead.add(endpoint.id)
       if (this.#dead.has(endpoint.id) || this.#slots.has(endpoint.id)) continue
       this.#slots.set(endpoint.id, this.#gone.get(endpoint.id) ?? newSlot(endpoint))
       this.#gone.delete(endpoint.id)
@@ -73,10 +79,11 @@ export class EndpointSet {
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
-  /** It has been scaled down: what the driver still reports of it is never handed out. */
-  drained(): void {
+  /** It has been scaled down: these are never handed out, though late news may still call them ready. */
+  drained(stopped: readonly string[]): void {
     this.#draining = false
     for (const { id } of this.#reported) this.#dead.add(id)
+    this.#stopped = [...this.#stopped, ...stopped].slice(-MAX_STOPPED)
   }
 
   /**

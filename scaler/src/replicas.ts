@@ -22,7 +22,7 @@ export interface ReplicasHost {
   /** Other endpoints rest than before: the capacity has changed. */
   rested(): void
   /** The driver's scale call itself. */
-  scale(replicas: number, remove: readonly string[]): Promise<void>
+  scale(replicas: number, remove: readonly string[]): Promise<unknown>
   /** Runs a scale call behind those before it. */
   enqueue(scale: () => Promise<void>): Promise<void>
   scaled(change: { from: number; to: number }): void
@@ -173,7 +173,7 @@ export class Replicas {
     this.#wanted = to
     this.#host.scaled({ from, to })
     this.#host
-      .enqueue(() => this.#host.scale(to, remove))
+      .enqueue(async () => void (await this.#host.scale(to, remove)))
       .then(
         () => {
           this.#toStop = this.#toStop.filter((id) => !remove.includes(id))

@@ -10,6 +10,7 @@ import { ScaleQueue } from './scale-queue.ts'
 import type { Stake, StakeEvents } from './stake.ts'
 import type {
   AcquireOptions,
+  Driver,
   EndpointFault,
   Failure,
   Lease,
@@ -29,7 +30,7 @@ export interface TargetContext {
   policy(key: TargetKey): TargetPolicy
   keepAwake(key: TargetKey): boolean | Promise<boolean>
   /** Bounded when it is to none: many targets that fall idle at once do not stampede the driver. */
-  scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void>
+  scale(key: TargetKey, replicas: number, remove?: readonly string[]): ReturnType<Driver['scale']>
   stake(key: TargetKey, events: StakeEvents): Stake
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
@@ -364,8 +365,8 @@ export class Target {
     try {
       await this.#scaling.run(async () => {
         if (!(await this.#stake.seize()) && !force) return
-        await this.#context.scale(this.key, 0)
-        stopped = [...ids, ...this.#endpoints.reported]
+        const told = (await this.#context.scale(this.key, 0)) ?? []
+        stopped = [...ids, ...this.#endpoints.reported, ...told]
       })
     } catch (error) {
       if (this.#generation === generation) this.#undrain(true)
@@ -378,7 +379,7 @@ export class Target {
       this.#undrain(false)
       return false
     }
-    this.#endpoints.drained()
+    this.#endpoints.drained(stopped)
     this.#readiness.stop()
     this.#phase = 'asleep'
     if (!this.#failure) this.#context.observer.asleep?.(this.key)

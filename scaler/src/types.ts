@@ -95,9 +95,10 @@ export interface Driver {
   readonly name: string
   /**
    * Idempotent. Resolves once accepted, not once ready. After `scale(key, 0)` and `scale(key, 1)` no endpoint of before
-   * is ready. Rejects when it cannot be done.
+   * is ready. A driver whose news may be late resolves to the ids that it stops, whether they have been reported or not:
+   * what is still said of them is void then. Rejects when it cannot be done.
    */
-  scale(key: TargetKey, replicas: number, options: ScaleOptions): Promise<void>
+  scale(key: TargetKey, replicas: number, options: ScaleOptions): Promise<void | readonly string[]>
   /** Calls back with the full ready set of every known target now, then on every change. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
 }

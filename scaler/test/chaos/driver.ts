@@ -42,7 +42,7 @@ export class ChaosDriver implements Driver {
     return this.#watchers.size
   }
 
-  async scale(key: TargetKey, replicas: number, { signal, remove = [] }: ScaleOptions): Promise<void> {
+  async scale(key: TargetKey, replicas: number, { signal, remove = [] }: ScaleOptions): Promise<string[]> {
     signal.throwIfAborted()
     if (this.acceptance > 0) {
       await new Promise<void>((resolve, reject) => {
@@ -54,8 +54,9 @@ export class ChaosDriver implements Driver {
     }
     if (this.refusing) throw new Error('refused by the driver')
     this.#wanted.set(key, replicas)
-    this.#stopSome(key, replicas, remove)
+    const stopped = this.#stopSome(key, replicas, remove)
     this.#startSome(key)
+    return stopped.map(({ id }) => id)
   }
 
   watch(onChange: OnChange): Promise<AsyncDisposable> {
@@ -86,16 +87,17 @@ export class ChaosDriver implements Driver {
     return [...this.replicas.values()].filter((replica) => replica.key === key && !replica.ended)
   }
 
-  #stopSome(key: TargetKey, replicas: number, remove: readonly string[]): void {
+  #stopSome(key: TargetKey, replicas: number, remove: readonly string[]): Replica[] {
     const alive = this.alive(key)
     const surplus = Math.max(0, alive.length - replicas)
     const first = alive.filter(({ ready }) => !ready)
     const named = alive.filter(({ ready, id }) => ready && remove.includes(id))
     const stopped = replicas === 0 ? alive : [...first, ...named].slice(0, surplus)
-    if (stopped.length === 0) return
+    if (stopped.length === 0) return []
     this.onStop(stopped)
     for (const replica of stopped) replica.ended = 'stopped'
     this.#tell(key)
+    return stopped
   }
 
   #startSome(key: TargetKey): void {

@@ -53,9 +53,9 @@ export function describeDriverContract(name: string, options: DriverContractOpti
       await under[Symbol.asyncDispose]()
     })
 
-    function scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void> {
+    async function scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void> {
       const { signal } = new AbortController()
-      return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
+      await driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
     }
 
     async function wake(key: TargetKey, replicas = 1): Promise<readonly Endpoint[]> {

@@ -63,10 +63,10 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
 
   return {
     name: 'process',
-    async scale(key: TargetKey, replicas: number, { signal, remove }: ScaleOptions): Promise<void> {
+    async scale(key: TargetKey, replicas: number, { signal, remove }: ScaleOptions) {
       signal.throwIfAborted()
       if (disposal) throw new Error('The process driver has been disposed.')
-      if (replicas > 0 || sets.has(key)) setOf(key).scale(replicas, remove)
+      return replicas > 0 || sets.has(key) ? setOf(key).scale(replicas, remove) : []
     },
     watch(onChange) {
       for (const [key, set] of sets) onChange(key, set.state)

@@ -59,8 +59,8 @@ export class ReplicaSet<R extends StartedReplica> {
     return { ready, ...(oldest ? { phases: [...oldest.phases] } : {}) }
   }
 
-  /** Of too many, stops those that are not ready yet, the newest first, then those named; ready ones that are not stay. */
-  scale(wanted: number, remove: readonly string[] = []): void {
+  /** Of too many, stops those that are not ready yet, the newest first, then those named; ready ones that are not stay. Returns the ids of the stopped. */
+  scale(wanted: number, remove: readonly string[] = []): string[] {
     this.#wanted = wanted
     if (wanted === 0) this.#restart.stop()
     const excess = Math.max(0, this.#replicas.length - wanted)
@@ -70,6 +70,7 @@ export class ReplicaSet<R extends StartedReplica> {
     this.#stop(stopped)
     if (stopped.length > 0) this.#deps.say(this.state)
     this.#fill()
+    return stopped.map(({ id }) => id)
   }
 
   #fill(): void {
