@@ -51,6 +51,8 @@ export class Membership {
   #hearsSince: number
   #heard: number
   #trusted = false
+  /** The sign of life by which it came back from its last silence. */
+  #trustedFrom: Beat = 0
   #fence = new AbortController()
   #count = 0
   readonly #nextBeat: Alarm
@@ -76,11 +78,6 @@ export class Membership {
     this.#trustEnds = new Alarm(clock)
   }
 
-  /** Whether the others still respect what this one has. */
-  get trusted(): boolean {
-    return this.#trusted
-  }
-
   /** Fires when trust is lost: what is being done to targets may be no longer this one's to do. */
   get fence(): AbortSignal {
     return this.#fence.signal
@@ -102,6 +99,11 @@ export class Membership {
   /** How many signs of life it has given. */
   get beats(): Beat {
     return this.#count
+  }
+
+  /** Whether the others respect what this one took when it had given so many signs of life. */
+  isGood(beat: Beat | undefined): boolean {
+    return this.#trusted && beat !== undefined && beat >= this.#trustedFrom
   }
 
   stake(key: TargetKey, events: StakeEvents): SharedStake {
@@ -184,7 +186,10 @@ export class Membership {
   }
 
   #gainTrust(until: number): void {
-    if (!this.#trusted) this.#fence = new AbortController()
+    if (!this.#trusted) {
+      this.#fence = new AbortController()
+      this.#trustedFrom = this.#count
+    }
     this.#trusted = true
     this.#trustEnds.set(until - this.clock.now(), () => this.#loseTrust())
   }

@@ -88,7 +88,11 @@ export class SharedStake implements Stake {
       const mine = seized(now, this.#me, this.#member.beats)
       return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
     })
-    return ledger.seizedBy?.id === this.#me
+    if (ledger.seizedBy?.id !== this.#me) return false
+    if (this.#member.isGood(ledger.seizedBy.beat)) return true
+    // Another may not have respected it.
+    void this.free()
+    return false
   }
 
   async retire(signal?: AbortSignal): Promise<boolean> {
@@ -267,7 +271,7 @@ export class SharedStake implements Stake {
       pending.reject(retired())
       this.#pending = undefined
       this.#events.retired()
-    } else if (ledger.shares[this.#me] && this.#member.trusted) {
+    } else if (this.#member.isGood(ledger.shares[this.#me]?.beat)) {
       this.#granted = true
       this.#pending = undefined
       pending.resolve()
