@@ -220,7 +220,6 @@ export class SharedStake implements Stake {
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
     if (this.#granted && !mine) this.#lose()
-    if (this.#ledger.retired && !before.retired) this.#events.retired()
     if (this.#pending && this.#ledger.seizedBy === null) void this.#join()
     this.#events.changed()
   }
@@ -322,7 +321,10 @@ export class SharedStake implements Stake {
 
   #accept(ledger: Ledger): void {
     const older = ledger.born === this.#ledger.born && ledger.revision < this.#ledger.revision
-    if (!older) this.#ledger = ledger
+    if (older) return
+    const news = ledger.retired && !this.#ledger.retired
+    this.#ledger = ledger
+    if (news) this.#events.retired()
   }
 
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
