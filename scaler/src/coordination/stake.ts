@@ -41,6 +41,8 @@ export class SharedStake implements Stake {
   #joining: number | undefined
   /** A step has failed: it may have been taken, or be taken yet. The next one writes in any case, which voids it. */
   #unsure = false
+  /** It has the target for itself, or is about to: until it gives that up or has a share again. */
+  #seizing = false
   /** Whether it may have anything to give up. */
   #engaged = false
   #disposed = false
@@ -83,13 +85,19 @@ export class SharedStake implements Stake {
 
   async seize(): Promise<boolean> {
     this.#lose()
-    this.#engaged = true
-    const ledger = await this.#step((now) => {
-      const mine = seized(now, this.#me, this.#member.beats)
-      return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
-    })
-    if (ledger.seizedBy?.id !== this.#me) return false
-    if (this.#member.isGood(ledger.seizedBy.beat)) return true
+    this.#engaged = this.#seizing = true
+    try {
+      const ledger = await this.#step((now) => {
+        const mine = seized(now, this.#me, this.#member.beats)
+        return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
+      })
+      this.#seizing = ledger.seizedBy?.id === this.#me
+      if (!this.#seizing) return false
+      if (this.#member.isGood(ledger.seizedBy?.beat)) return true
+    } catch (error) {
+      this.#seizing = false
+      throw error
+    }
     // Another may not have respected it.
     void this.free()
     return false
@@ -108,6 +116,7 @@ export class SharedStake implements Stake {
   async free(stopped: readonly string[] = []): Promise<void> {
     this.drop()
     this.#lose()
+    this.#seizing = false
     this.#stopped.push(...stopped)
     if (this.#engaged) {
       this.#engaged = false
@@ -233,8 +242,13 @@ export class SharedStake implements Stake {
   recheck(): void {
     for (const waiter of [...this.#waiters]) waiter()
     const { load, waiting } = this.#events.demand()
-    const idle = !this.#granted && !this.#pending && waiting === 0 && sum(load) === 0
-    if (this.#unsure && idle) void this.free()
+    const idle = !this.#granted && !this.#pending && !this.#seizing && waiting === 0 && sum(load) === 0
+    // A step that was given up may have been taken later all the same.
+    const has = this.#ledger.shares[this.#me] !== undefined || this.#ledger.seizedBy?.id === this.#me
+    if (idle && (this.#unsure || has)) {
+      this.#engaged = true
+      void this.free()
+    }
     if (this.#pending) void this.#join()
     this.#events.changed()
   }
@@ -272,6 +286,7 @@ export class SharedStake implements Stake {
       this.#events.retired()
     } else if (this.#member.isGood(ledger.shares[this.#me]?.beat)) {
       this.#granted = true
+      this.#seizing = false
       this.#pending = undefined
       pending.resolve()
       this.#events.changed()
