@@ -110,9 +110,14 @@ export function emptied(ledger: Ledger, endpoints: readonly string[]): Ledger {
   return { ...rested(ledger, []), condemned: withMore(ledger.condemned, endpoints), replicas: 1 }
 }
 
+/** Whether `me` has a share or the whole. */
+export function hasPart(ledger: Ledger, me: MemberId): boolean {
+  return ledger.shares[me] !== undefined || ledger.seizedBy?.id === me
+}
+
 export function left(ledger: Ledger, me: MemberId): Ledger {
+  if (!hasPart(ledger, me)) return ledger
   const seizes = ledger.seizedBy?.id === me
-  if (!ledger.shares[me] && !seizes) return ledger
   const { [me]: _mine, ...shares } = ledger.shares
   return led({ ...ledger, shares, seizedBy: seizes ? null : ledger.seizedBy })
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { StakeEvents } from '../stake.ts'
 import type { TargetKey } from '../types.ts'
-import type { Alive, Beat, Ledger, MemberId } from './ledger.ts'
+import { hasPart, left, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
 import { SharedStake } from './stake.ts'
 import type { Coordination, Shared } from './types.ts'
 
@@ -204,6 +204,17 @@ export class Membership {
 
   #recheckAll(): void {
     for (const stake of [...this.#stakes.values()]) stake.recheck()
+    for (const [key, ledger] of this.#ledgers)
+      if (!this.#stakes.has(key) && hasPart(ledger, this.id)) this.#leave(key)
+  }
+
+  /** A target that is forgotten here, but of which the last step was taken late or not at all. */
+  #leave(key: TargetKey): void {
+    const leave = (ledger: Ledger | undefined): Ledger | undefined =>
+      ledger && hasPart(ledger, this.id)
+        ? { ...left(ledger, this.id), revision: ledger.revision + 1 }
+        : ledger
+    this.update(key, leave).catch((error: Error) => this.failed(error))
   }
 
   async #update<T extends Shared>(

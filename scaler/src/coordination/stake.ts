@@ -6,6 +6,7 @@ import {
   emptied,
   EMPTY,
   fairPart,
+  hasPart,
   isFree,
   joined,
   left,
@@ -244,8 +245,7 @@ export class SharedStake implements Stake {
     const { load, waiting } = this.#events.demand()
     const idle = !this.#granted && !this.#pending && !this.#seizing && waiting === 0 && sum(load) === 0
     // A step that was given up may have been taken later all the same.
-    const has = this.#ledger.shares[this.#me] !== undefined || this.#ledger.seizedBy?.id === this.#me
-    if (idle && (this.#unsure || has)) {
+    if (idle && (this.#unsure || hasPart(this.#ledger, this.#me))) {
       this.#engaged = true
       void this.free()
     }
