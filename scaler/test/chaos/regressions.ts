@@ -72,4 +72,17 @@ export const REGRESSIONS: Readonly<Record<string, readonly Step[]>> = {
     { do: 'ask', member: 1, app: 2, bytes: 0 },
     { do: 'release', nth: 7 },
   ],
+  'a share was left behind by a target that was forgotten while its last step failed': [
+    { do: 'scale', app: 0, max: 1, min: 1 },
+    { do: 'ask', member: 1, app: 1, bytes: 145 },
+    { do: 'ask', member: 2, app: 2, bytes: 68 },
+    { do: 'cut', member: 0 },
+    { do: 'sleep', member: 2, app: 1 },
+    { do: 'cut', member: 1 },
+    { do: 'advance', ms: 551 },
+    { do: 'crash', app: 0 },
+    { do: 'deploy', member: 1, app: 0 },
+    { do: 'failing', on: true },
+    { do: 'advance', ms: 39957 },
+  ],
 }
