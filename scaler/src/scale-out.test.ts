@@ -154,6 +154,22 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')?.endpoints).toBe(1)
   })
 
+  test('one that the driver would not stop goes when it is the only one left', async () => {
+    const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
+    const asked = Array.from({ length: 20 }, () => it.ask('app'))
+    await it.clock.advance(4_000)
+    const used = asked[0]!.lease!.endpoint.id
+    for (const { lease } of asked.slice(1)) lease?.release()
+    it.driver.scale = () => Promise.reject(new Error('not now'))
+    await it.clock.advance(30_000)
+    const other = asked.map(({ lease }) => lease!.endpoint).find(({ id }) => id !== used)!
+    const calls: number[] = []
+    it.driver.scale = async (_key, replicas) => void calls.push(replicas)
+    it.driver.emit('app', { ready: [other] })
+    await settle()
+    expect(calls).toEqual([0])
+  })
+
   test('idle in the end, all of them sleep', async () => {
     const it = await scene({ idleTimeout: MINUTE })
     const asked = Array.from({ length: 50 }, () => it.ask('app'))

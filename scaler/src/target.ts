@@ -139,7 +139,9 @@ export class Target {
     else if (this.#phase === 'awake') {
       // A running target that ended may well start again: its failure is told, not held against the next request.
       if (state.failure) this.#context.observer.failed?.(this.key, state.failure)
-      this.#lostAll()
+      // What the driver still calls ready is not to be used, and would keep it from starting another.
+      if (state.ready.length > 0) this.#drainAlone()
+      else this.#lostAll()
     } else if (this.#phase === 'asleep') this.#forgetIfUnused()
   }
 
