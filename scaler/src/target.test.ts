@@ -72,6 +72,21 @@ describe('a failed wake', () => {
   })
 })
 
+test('a failed wake that the driver would not scale down is scaled down again until it is', async () => {
+  const { ask, driver, clock, scaled, told, activator } = await rig()
+  let refusals = 2
+  driver.onScale = ({ replicas }) =>
+    replicas === 0 && refusals-- > 0 ? Promise.reject(new Error('API server not available')) : undefined
+  ask('app')
+  await settle()
+  driver.fail('app', failure)
+  await clock.advance(10_000)
+  expect(scaled()).toEqual(['app 1', 'app 0', 'app 0', 'app 0'])
+  expect(told.filter((line) => line.startsWith('error'))).toHaveLength(2)
+  expect(clock.pending).toBe(0)
+  expect(activator.stats('app')).toMatchObject({ phase: 'asleep', failure })
+})
+
 describe('a crash of an awake target', () => {
   test('gives those who wait a new wake', async () => {
     const { ask, wake, driver, scaled } = await rig({ concurrency: 1 })

@@ -39,6 +39,9 @@ export interface TargetContext {
 /** After a failed wake the same failure is answered at once for this long: a crashing app is not started per request. */
 const FAILURE_BACKOFF = 1_000
 
+/** Until a target that sleeps, but that the driver would not scale down, is scaled down again; ms. */
+const DRAIN_RETRY = 3_000
+
 /**
  * The state machine of one target: asleep → waking → awake → draining → asleep. A generation is one life from a wake
  * to the scale-down that ends it; whatever was decided for an older generation is void.
@@ -52,6 +55,8 @@ export class Target {
   readonly #upkeep: Upkeep
   readonly #idle: IdleClock
   readonly #readiness: Alarm
+  /** For what still runs though the target sleeps. */
+  readonly #again: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   #phase: TargetPhase = 'asleep'
   #generation = 0
@@ -68,6 +73,7 @@ export class Target {
     this.#context = context
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
+    this.#again = new Alarm(clock)
     this.#gate = new Gate({
       policy: () => this.#policy(),
       stake: () => this.#stake,
@@ -218,6 +224,7 @@ export class Target {
   #refuseAll(reason: Error): void {
     this.#ending = true
     this.#idle.stop()
+    this.#again.stop()
     this.#refuse(reason)
   }
 
@@ -270,6 +277,7 @@ export class Target {
   }
 
   #wake(): void {
+    this.#again.stop()
     const generation = ++this.#generation
     this.#phase = 'waking'
     this.#failure = undefined
@@ -301,6 +309,7 @@ export class Target {
     this.#phase = 'awake'
     this.#failure = undefined
     this.#readiness.stop()
+    this.#again.stop()
     this.#upkeep.settled()
     if (wasWaking) {
       const waited = this.#context.clock.now() - this.#wakeBegan
@@ -356,6 +365,7 @@ export class Target {
   async #drain(force?: 'whoever uses it'): Promise<boolean> {
     this.#idle.stop()
     this.#readiness.stop()
+    this.#again.stop()
     this.#replicas.end()
     this.#stake.drop()
     const generation = ++this.#generation
@@ -395,8 +405,10 @@ export class Target {
     this.#phase = 'asleep'
     this.#endpoints.revive(faulty)
     this.#gate.adjust()
-    if (this.#endpoints.size > 0) this.#becomeAwake()
-    else this.#wakeOrForget()
+    if (this.#endpoints.size > 0) return this.#becomeAwake()
+    // Told to stop it the driver could not: what may still start or linger is nobody's.
+    if (faulty && !this.#ending) this.#again.set(DRAIN_RETRY, () => this.#drainAlone())
+    this.#wakeOrForget()
   }
 
   /** Asks for a share in a target that runs already. When it is retired, those who wait are told. */
@@ -474,7 +486,8 @@ export class Target {
    * driver still reports endpoints of the last generation: its successor would know nothing of either.
    */
   #forgetIfUnused(): void {
-    const owed = this.#scaling.open > 0 || this.#endpoints.lingering || this.#upkeep.armed
+    const owed =
+      this.#scaling.open > 0 || this.#endpoints.lingering || this.#upkeep.armed || this.#again.armed
     if (!this.#failure && this.#gate.unused && !owed) this.#forget()
   }
 
@@ -482,6 +495,7 @@ export class Target {
     this.#replicas.end()
     this.#idle.stop()
     this.#readiness.stop()
+    this.#again.stop()
     this.#stake.dispose()
     this.#context.forget(this)
   }
