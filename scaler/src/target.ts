@@ -406,8 +406,9 @@ export class Target {
     this.#endpoints.revive(faulty)
     this.#gate.adjust()
     if (this.#endpoints.size > 0) return this.#becomeAwake()
-    // Told to stop it the driver could not: what may still start or linger is nobody's.
-    if (faulty && !this.#ending) this.#again.set(DRAIN_RETRY, () => this.#drainAlone())
+    // The driver could not stop it, or it was not this one's to stop just then: what still runs may be nobody's.
+    if ((faulty || this.#endpoints.lingering) && !this.#ending)
+      this.#again.set(DRAIN_RETRY, () => this.#drainAlone())
     this.#wakeOrForget()
   }
 
