@@ -178,7 +178,8 @@ export class Target {
     if (seized !== true) {
       if (!(await seized)) return false
       if (inUse()) {
-        this.#hold()
+        // While another sleep drains it, what was seized is that one's.
+        if (this.#phase === 'awake') this.#hold()
         return false
       }
     }
