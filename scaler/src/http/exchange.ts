@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ScalerError } from '../errors.ts'
 import { clientHeaders, serverTiming, upstreamHeaders, type TrustProxy } from './headers.ts'
+import { linger } from './linger.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, hiddenType, isUnread } from './request-body.ts'
 import { targetOf } from './request-target.ts'
@@ -67,7 +68,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Leaves the answer to the instance's own error handler. */
   fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
     if (this.#response.destroyed) return
-    if (isUnread(this.session.request)) this.#reply.header('connection', 'close')
+    if (isUnread(this.session.request)) {
+      this.#reply.header('connection', 'close')
+      linger(this.#response)
+    }
     if (error instanceof ScalerError) this.#reply.headers(error.headers)
     this.#reply.header(this.#context.wakeHeader, mark).send(error)
   }
@@ -91,7 +95,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     own[wakeHeader] = markOf(lease)
     const timing = serverTiming(lease!)
     if (timing) own['server-timing'] = timing
-    if (isUnread(request)) own['connection'] = 'close'
+    if (isUnread(request)) {
+      own['connection'] = 'close'
+      linger(this.#response)
+    }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
     this.#response.writeHead(statusCode, clientHeaders(headers, own, wakeHeader))
     this.#reply.hijack()

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
+import { linger } from './linger.ts'
 import type { LoadingPage } from './options.ts'
 import { isUnread } from './request-body.ts'
 import type { ProxySession } from './session.ts'
@@ -103,7 +104,10 @@ function mark(
   reply: FastifyReply,
   value: WakeMark,
 ): FastifyReply {
-  if (isUnread(request)) reply.header('connection', 'close')
+  if (isUnread(request)) {
+    reply.header('connection', 'close')
+    linger(reply.raw)
+  }
   return reply.header(wakeHeader, value)
 }
 
