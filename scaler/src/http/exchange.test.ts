@@ -125,6 +125,7 @@ test('an answer that comes before the end of the upload arrives whole, and ends 
   const [response] = (await once(upload, 'response')) as [IncomingMessage]
   expect([response.statusCode, response.headers.connection]).toEqual([413, 'close'])
   expect((await text(response)).length).toBe(answer.length)
+  upload.destroy()
   await idle()
 })
 
