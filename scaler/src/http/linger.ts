@@ -18,10 +18,13 @@ export function linger(response: ServerResponse): void {
   // What Node's server calls after the last byte of such an answer.
   socket.destroySoon = () => {
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
-    socket.once('close', () => clearTimeout(timer))
+    socket.once('close', () => clearTimeout(timer)).once('end', () => socket.destroy())
     socket.end()
     // A listener of one's own takes the socket back from the parser.
-    socket.removeAllListeners('data').on('data', () => undefined)
+    socket
+      .removeAllListeners('data')
+      .on('data', () => undefined)
+      .resume()
     socket._handle?.readStart()
   }
 }
