@@ -19,10 +19,6 @@ export class ConcurrencyMeter {
     this.#began = this.#at = clock.now()
   }
 
-  get count(): number {
-    return this.#count
-  }
-
   /** From now on there are this many. */
   set(count: number): void {
     this.#advance()

@@ -122,6 +122,11 @@ export function left(ledger: Ledger, me: MemberId): Ledger {
   return led({ ...ledger, shares, seizedBy: seizes ? null : ledger.seizedBy })
 }
 
+/** The ledger as it is to be written: the next revision, and of a new document the first. */
+export function written(ledger: Ledger): Ledger {
+  return { ...ledger, born: ledger.born || crypto.randomUUID(), revision: ledger.revision + 1 }
+}
+
 export function retiredByAll(ledger: Ledger): Ledger {
   return ledger.retired ? ledger : { ...ledger, retired: true }
 }

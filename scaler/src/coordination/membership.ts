@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { StakeEvents } from '../stake.ts'
 import type { TargetKey } from '../types.ts'
-import { hasPart, left, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
+import { hasPart, left, written, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
 import { SharedStake } from './stake.ts'
 import type { Coordination, Shared } from './types.ts'
 
@@ -117,12 +117,17 @@ export class Membership {
     if (this.#stakes.get(key) === stake) this.#stakes.delete(key)
   }
 
+  /** Writes what `change` makes of the target's ledger, unless that is the very one that it was given. */
   update(
     key: TargetKey,
     change: (ledger: Ledger | undefined) => Ledger | undefined,
   ): Promise<Ledger | undefined> {
     const before = this.#updates.get(key) ?? Promise.resolve()
-    const result = before.then(() => this.#update(TARGET + key, change))
+    const step = (now: Ledger | undefined): Ledger | undefined => {
+      const next = change(now)
+      return next === now ? now : next && written(next)
+    }
+    const result = before.then(() => this.#update(TARGET + key, step))
     const settled = result.then(
       () => undefined,
       () => undefined,
@@ -199,7 +204,7 @@ export class Membership {
     this.#trustEnds.stop()
     const message = 'This server cannot reach the others. Try again shortly.'
     this.#fence.abort(new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 }))
-    for (const stake of [...this.#stakes.values()]) stake.lost()
+    for (const stake of [...this.#stakes.values()]) stake.lose()
   }
 
   #recheckAll(): void {
@@ -210,11 +215,7 @@ export class Membership {
 
   /** A target that is forgotten here, but of which the last step was taken late or not at all. */
   #leave(key: TargetKey): void {
-    const leave = (ledger: Ledger | undefined): Ledger | undefined =>
-      ledger && hasPart(ledger, this.id)
-        ? { ...left(ledger, this.id), revision: ledger.revision + 1 }
-        : ledger
-    this.update(key, leave).catch((error: Error) => this.failed(error))
+    this.update(key, (ledger) => ledger && left(ledger, this.id)).catch((error: Error) => this.failed(error))
   }
 
   async #update<T extends Shared>(

@@ -85,7 +85,7 @@ export class SharedStake implements Stake {
   }
 
   async seize(): Promise<boolean> {
-    this.#lose()
+    this.lose()
     this.#engaged = this.#seizing = true
     try {
       const ledger = await this.#step((now) => {
@@ -105,7 +105,7 @@ export class SharedStake implements Stake {
   }
 
   async retire(signal?: AbortSignal): Promise<boolean> {
-    this.#lose()
+    this.lose()
     this.#engaged = this.#retires = true
     const now = await this.#step((ledger) => left(retiredByAll(ledger), this.#me))
     const used = !isFree(now, this.#me)
@@ -116,7 +116,7 @@ export class SharedStake implements Stake {
 
   async free(stopped: readonly string[] = []): Promise<void> {
     this.drop()
-    this.#lose()
+    this.lose()
     this.#seizing = false
     this.#stopped.push(...stopped)
     if (this.#engaged) {
@@ -186,8 +186,10 @@ export class SharedStake implements Stake {
   }
 
   yields(endpointId: string): boolean {
+    // Asked after every request: what costs most comes last.
+    if (this.#places.size === 0 || !othersWait(this.#living, this.#me)) return false
     const { concurrency, endpoints } = this.#events.demand()
-    if (concurrency === Infinity || !othersWait(this.#living, this.#me)) return false
+    if (concurrency === Infinity) return false
     const mine = sum(Object.fromEntries(this.#places))
     if (mine <= fairPart(this.#living, { endpoints, concurrency })) return false
     const left = (this.#places.get(endpointId) ?? 0) - 1
@@ -229,14 +231,17 @@ export class SharedStake implements Stake {
     }
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
-    if (this.#granted && !mine) this.#lose()
+    if (this.#granted && !mine) this.lose()
     if (this.#pending && this.#ledger.seizedBy === null) void this.#join()
     this.#events.changed()
   }
 
-  /** The others do not respect what this one has any more. */
-  lost(): void {
-    this.#lose()
+  /** From this instant on nothing more is sent: the others may not respect what this one has any more. */
+  lose(): void {
+    this.#losses++
+    this.#granted = false
+    this.#places.clear()
+    this.#events.changed()
   }
 
   /** Time has passed: somebody may have died, or the coordination be there again. */
@@ -293,14 +298,6 @@ export class SharedStake implements Stake {
     }
   }
 
-  /** From this instant on nothing more is sent. */
-  #lose(): void {
-    this.#losses++
-    this.#granted = false
-    this.#places.clear()
-    this.#events.changed()
-  }
-
   #take(places: Places): void {
     const ids = Object.keys(places)
     const same = this.#places.size === ids.length && ids.every((id) => this.#places.get(id) === places[id])
@@ -347,9 +344,9 @@ export class SharedStake implements Stake {
       const ledger = await this.#member.update(this.#key, (now) => {
         const living = ofTheLiving(now, this.#member.alive)
         const next = change(living)
+        if (next !== living || living !== (now ?? EMPTY)) return next
         // A step that failed may still be under way: one that follows it has to write, which voids it.
-        if (next === living && living === (now ?? EMPTY) && !this.#unsure) return now
-        return next && { ...next, born: next.born || crypto.randomUUID(), revision: next.revision + 1 }
+        return this.#unsure ? { ...living } : now
       })
       this.#unsure = false
       // News that are newer may have come before the answer, even that of the document's end.

@@ -1,10 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import { errors } from 'undici'
 import type { Endpoint } from '../types.ts'
-import { socketPathOf } from './pools.ts'
+import { CONNECT_TIMEOUT, socketPathOf } from './pools.ts'
 
-/** ms until an endpoint that does not even refuse is given up. */
-const CONNECT_TIMEOUT = 2_000
 /** ms of silence after which the machine at the other end is asked whether it is still there: a lease hangs on it. */
 export const KEEP_ALIVE = 30_000
 

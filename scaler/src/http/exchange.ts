@@ -4,11 +4,11 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ScalerError } from '../errors.ts'
 import { clientHeaders, serverTiming, upstreamHeaders, type TrustProxy } from './headers.ts'
-import { linger } from './linger.ts'
+import { closeIfUnread } from './linger.ts'
 import type { EndpointPools } from './pools.ts'
-import { hasBody, hiddenType, isUnread } from './request-body.ts'
+import { hasBody, hiddenType } from './request-body.ts'
 import { targetOf } from './request-target.ts'
-import { neverConnected, ProxySession, type SessionDeps } from './session.ts'
+import { gone, neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
 import { markOf, type WakeMark } from './wake.ts'
 
@@ -68,10 +68,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Leaves the answer to the instance's own error handler. */
   fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
     if (this.#response.destroyed) return
-    if (isUnread(this.session.request)) {
-      this.#reply.header('connection', 'close')
-      linger(this.#response)
-    }
+    closeIfUnread(this.#reply)
     if (error instanceof ScalerError) this.#reply.headers(error.headers)
     this.#reply.header(this.#context.wakeHeader, mark).send(error)
   }
@@ -91,14 +88,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (statusCode === 204) delete headers['content-length']
     const { request, lease } = this.session
     const { wakeHeader } = this.#context
+    closeIfUnread(this.#reply)
     const own = this.#reply.getHeaders() as OutgoingHttpHeaders
     own[wakeHeader] = markOf(lease)
     const timing = serverTiming(lease!)
     if (timing) own['server-timing'] = timing
-    if (isUnread(request)) {
-      own['connection'] = 'close'
-      linger(this.#response)
-    }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
     this.#response.writeHead(statusCode, clientHeaders(headers, own, wakeHeader))
     this.#reply.hijack()
@@ -177,8 +171,4 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
 function flush(exchange: Exchange): void {
   exchange.flush()
-}
-
-function gone(): Error {
-  return new Error('The client has gone away.')
 }

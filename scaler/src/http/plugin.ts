@@ -12,7 +12,6 @@ import { passBodies } from './request-body.ts'
 import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
 import { wake } from './wake.ts'
 
-const CONNECT_TIMEOUT = 2_000
 const RESPONSE_TIMEOUT = 300_000
 const WAKE_HEADER = 'x-scaler-wake'
 const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
@@ -35,7 +34,7 @@ declare module 'fastify' {
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
   const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
   const { trustProxy = () => false, responseTimeout = RESPONSE_TIMEOUT } = options
-  const pools = new EndpointPools({ connect: CONNECT_TIMEOUT, headers: responseTimeout })
+  const pools = new EndpointPools(responseTimeout)
   const context: ExchangeContext & UpgradeContext = {
     activator,
     resolve,

@@ -5,26 +5,19 @@ import type { Endpoint } from '../types.ts'
 const SWEEP_INTERVAL = 10_000
 /** Below the 5 s after which uvicorn closes a silent connection, so that no request meets a closing socket. */
 const KEEP_ALIVE = 4_000
-
-export interface PoolTimeouts {
-  /** Until the response head; ms. */
-  readonly headers: number
-  readonly connect: number
-}
+/** ms until an endpoint that does not even refuse is given up. */
+export const CONNECT_TIMEOUT = 2_000
 
 /** Keep-alive connections to endpoints, one pool an endpoint. */
 export class EndpointPools {
   readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
-  readonly #timeouts: PoolTimeouts
+  readonly #responseTimeout: number
   readonly #sweeper: NodeJS.Timeout
 
-  constructor(timeouts: PoolTimeouts) {
-    this.#timeouts = timeouts
+  /** `responseTimeout` is how long an endpoint may take for the head of its answer; ms. */
+  constructor(responseTimeout: number) {
+    this.#responseTimeout = responseTimeout
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
-  }
-
-  get size(): number {
-    return this.#pools.size
   }
 
   of(endpoint: Endpoint): Pool {
@@ -43,8 +36,8 @@ export class EndpointPools {
   #open(endpoint: Endpoint): Pool {
     const socketPath = socketPathOf(endpoint.url)
     return new Pool(socketPath ? 'http://app' : endpoint.url.origin, {
-      connect: { timeout: this.#timeouts.connect, ...(socketPath ? { socketPath } : {}) },
-      headersTimeout: this.#timeouts.headers,
+      connect: { timeout: CONNECT_TIMEOUT, ...(socketPath ? { socketPath } : {}) },
+      headersTimeout: this.#responseTimeout,
       // A stream may be silent for as long as it likes; the client's end of it is what ends it.
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE,

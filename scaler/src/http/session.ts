@@ -105,7 +105,8 @@ export class ProxySession {
   }
 }
 
-function gone(): Error {
+/** Why what was done for a client is given up. */
+export function gone(): Error {
   return new Error('The client has gone away.')
 }
 

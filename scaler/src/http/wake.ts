@@ -3,9 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
-import { linger } from './linger.ts'
+import { closeIfUnread } from './linger.ts'
 import type { LoadingPage } from './options.ts'
-import { isUnread } from './request-body.ts'
 import type { ProxySession } from './session.ts'
 
 /** What is done with a request whose target is not awake. */
@@ -74,7 +73,7 @@ export async function wake(
   if (decision.action === 'page') return page(context, session, reply)
   if (decision.action === 'reject') throw asleep(decision.retryAfter)
   const { statusCode, headers = {}, body } = decision
-  mark(context, session, reply, 'answered').code(statusCode).headers(headers).send(body)
+  mark(context, reply, 'answered').code(statusCode).headers(headers).send(body)
   return undefined
 }
 
@@ -94,20 +93,12 @@ async function page(
   if (lease) return lease
   // Its client no longer waits for the lease; the wake goes on without it.
   session.end()
-  await loadingPage.send(reply.request, mark(context, session, reply, 'loading-page'), session.key!)
+  await loadingPage.send(reply.request, mark(context, reply, 'loading-page'), session.key!)
   return undefined
 }
 
-function mark(
-  { wakeHeader }: WakeContext,
-  { request }: ProxySession,
-  reply: FastifyReply,
-  value: WakeMark,
-): FastifyReply {
-  if (isUnread(request)) {
-    reply.header('connection', 'close')
-    linger(reply.raw)
-  }
+function mark({ wakeHeader }: WakeContext, reply: FastifyReply, value: WakeMark): FastifyReply {
+  closeIfUnread(reply)
   return reply.header(wakeHeader, value)
 }
 
