@@ -5,7 +5,7 @@ const ssr = { resolve: { conditions: ['@fp/source'], externalConditions: ['@fp/s
 
 /**
  * unit: no process, no network. process: real processes, nothing else. integration: real MongoDB, real Python.
- * e2e: the whole product, real browser.
+ * e2e: the whole product, real browser. cluster: a real Kubernetes.
  */
 export default defineConfig({
   test: {
@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{scaler,sdk,platform,console}/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/*.{integration,process}.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.{integration,process,cluster}.test.ts'],
         },
       },
       {
@@ -46,9 +46,22 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.cluster.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 240_000,
           fileParallelism: false,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          name: 'cluster',
+          include: ['{scaler,platform,e2e}/**/*.cluster.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+          globalSetup: ['e2e/harness/cluster.global.ts'],
         },
       },
     ],

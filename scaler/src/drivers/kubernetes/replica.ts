@@ -1,0 +1,201 @@
+import type { V1Pod } from '@kubernetes/client-node'
+import type { Clock } from '../../clock.ts'
+import { untilReady } from '../../readiness.ts'
+import type { Endpoint, Failure, Phase } from '../../types.ts'
+import { podFailure } from './failures.ts'
+import type { TakenPod } from './options.ts'
+import type { Probe } from './probe.ts'
+
+export interface ReplicaDeps {
+  readonly clock: Clock
+  readonly probe: Probe
+  readonly port: number
+  /** Something about it is different now. */
+  changed(): void
+}
+
+/** Of the conditions that kubelet and others set: what is never ready at first is no news, what was ready and is not any more is. */
+type Word = 'none yet' | 'ready' | 'withdrawn'
+
+/** One pod of a target, by the cluster's latest word and by its own. */
+export class PodReplica {
+  readonly uid: string
+  readonly name: string
+  /** A ReplicaSet's, which would replace it; others were taken for the target one by one. */
+  readonly controlled: boolean
+  pod: V1Pod
+  /** Told to end, by whomever. Nothing is sent to it any more. */
+  condemned = false
+  readonly #deps: ReplicaDeps
+  readonly #began: number
+  readonly #phases = new Map<string, number>()
+  /** One life of its container: after a restart it is another endpoint. */
+  #run = ''
+  #asking: AbortController | undefined
+  #ready = false
+  #failure: Failure | undefined
+  #kubelet: Word = 'none yet'
+  #slice: Word = 'none yet'
+
+  /** `began`: when the wake did that it is for, on the clock. */
+  constructor(pod: V1Pod, began: number, deps: ReplicaDeps) {
+    this.uid = pod.metadata!.uid!
+    this.name = pod.metadata!.name!
+    this.controlled = (pod.metadata?.ownerReferences ?? []).some(
+      ({ kind, controller }) => controller === true && kind === 'ReplicaSet',
+    )
+    this.pod = pod
+    this.#deps = deps
+    this.#began = began
+  }
+
+  /** Of its present life. */
+  get id(): string {
+    return `${this.uid}/${restartsOf(this.pod)}`
+  }
+
+  get terminating(): boolean {
+    return this.pod.metadata?.deletionTimestamp !== undefined
+  }
+
+  /** Whether it counts as a replica: it may be starting, crashing or ready. */
+  get counts(): boolean {
+    return !this.condemned && !this.terminating && !isOver(this.pod)
+  }
+
+  get endpoint(): Endpoint | undefined {
+    const withdrawn = this.#kubelet === 'withdrawn' || this.#slice === 'withdrawn'
+    if (!this.#ready || !this.counts || withdrawn || podFailure(this.pod)) return undefined
+    return { id: this.id, url: addressOf(this.pod, this.#deps.port)! }
+  }
+
+  /** Why it is not going to be ready. */
+  get failure(): Failure | undefined {
+    if (this.condemned || this.terminating) return undefined
+    return this.#failure ?? podFailure(this.pod)
+  }
+
+  /** What kubelet itself says: what a ReplicaSet looks at when it chooses which to end. */
+  get kubeletReady(): boolean {
+    return this.#kubelet === 'ready'
+  }
+
+  get phases(): readonly Phase[] {
+    return [...this.#phases].map(([name, at]) => ({ name, at })).sort((a, b) => a.at - b.at)
+  }
+
+  /** The cluster's latest word of the pod. */
+  update(pod: V1Pod): void {
+    this.pod = pod
+    this.#kubelet = next(this.#kubelet, conditionOf(pod, 'Ready'))
+    this.#reach('created')
+    if (pod.spec?.nodeName) this.#reach('scheduled')
+    if (conditionOf(pod, 'PodReadyToStartContainers') || pod.status?.podIP) this.#reach('sandbox')
+    if (!this.counts) this.#stopAsking()
+    else this.#ask()
+    this.#deps.changed()
+  }
+
+  /** What an EndpointSlice says of it. */
+  slice(ready: boolean): void {
+    const before = this.#slice
+    this.#slice = next(before, ready)
+    if (this.#slice !== before) this.#deps.changed()
+  }
+
+  /** Nothing more is asked of it or sent to it. */
+  condemn(): void {
+    this.condemned = true
+    this.#stopAsking()
+  }
+
+  /** It was told by who took it, so that it need not be asked. */
+  async taken(ready: TakenPod['ready'], began: number): Promise<void> {
+    this.#stopAsking()
+    const run = (this.#run = this.id)
+    const result = await ready
+    if (this.#run !== run) return
+    if ('failure' in result) this.#failure = result.failure
+    else this.#becomeReady(result.phases, began - this.#began)
+    this.#deps.changed()
+  }
+
+  #ask(): void {
+    const { id } = this
+    const address = addressOf(this.pod, this.#deps.port)
+    if (!address || this.#run === id) return
+    this.#stopAsking()
+    this.#run = id
+    this.#asking = new AbortController()
+    void this.#askUntilReady(address, this.#asking.signal)
+  }
+
+  async #askUntilReady(address: URL, signal: AbortSignal): Promise<void> {
+    const { probe, clock } = this.#deps
+    let phases: readonly Phase[] | undefined
+    const asked = async (stop: AbortSignal): Promise<boolean> => {
+      const result = await probe(address, stop)
+      this.#failure = result.failure
+      phases = result.phases
+      return result.ready || result.failure !== undefined
+    }
+    try {
+      await untilReady(asked, { signal, clock })
+    } catch {
+      // Another life, or none.
+      return
+    }
+    if (!this.#failure) {
+      // The container's own times end now.
+      const now = clock.now() - this.#began
+      this.#becomeReady(phases ?? [], now - (phases?.at(-1)?.at ?? 0))
+    }
+    this.#deps.changed()
+  }
+
+  /** `offset`: ms from the wake's begin to the zero of these phases. */
+  #becomeReady(phases: readonly Phase[], offset: number): void {
+    this.#ready = true
+    if (phases.length > 0) this.#reach('container', offset)
+    for (const { name, at } of phases) this.#reach(name, offset + at)
+    this.#reach('ready')
+  }
+
+  #reach(name: string, at = this.#deps.clock.now() - this.#began): void {
+    if (!this.#phases.has(name)) this.#phases.set(name, Math.max(0, at))
+  }
+
+  #stopAsking(): void {
+    this.#asking?.abort(new Error('The pod is not waited for any more.'))
+    this.#asking = undefined
+    this.#run = ''
+    this.#ready = false
+    this.#failure = undefined
+  }
+}
+
+function next(before: Word, ready: boolean): Word {
+  if (ready) return 'ready'
+  return before === 'none yet' ? before : 'withdrawn'
+}
+
+function conditionOf(pod: V1Pod, type: string): boolean {
+  return (
+    pod.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ??
+    false
+  )
+}
+
+function isOver(pod: V1Pod): boolean {
+  return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
+}
+
+function restartsOf(pod: V1Pod): number {
+  return pod.status?.containerStatuses?.[0]?.restartCount ?? 0
+}
+
+function addressOf(pod: V1Pod, port: number): URL | undefined {
+  const ip = pod.status?.podIP
+  if (!ip) return undefined
+  return new URL(ip.includes(':') ? `http://[${ip}]:${port}` : `http://${ip}:${port}`)
+}

@@ -1,0 +1,135 @@
+import type { V1Deployment, V1EndpointSlice, V1Pod } from '@kubernetes/client-node'
+import type { TargetState } from '../../types.ts'
+import { deploymentFailure } from './failures.ts'
+import type { TakenPod } from './options.ts'
+import { PodReplica, type ReplicaDeps } from './replica.ts'
+
+/** One target as the cluster's news and this driver's own deeds have it. */
+export class KubernetesTarget {
+  /** By uid, oldest first. */
+  readonly pods = new Map<string, PodReplica>()
+  readonly #deps: Omit<ReplicaDeps, 'changed'>
+  readonly #say: (state: TargetState) => void
+  #deployment: V1Deployment | undefined
+  /** What the Deployment was last told to have, and the version it had then: older news of it is void. */
+  #told: { readonly replicas: number; readonly version: bigint } | undefined
+  #began: number
+  #said = ''
+
+  constructor(deps: Omit<ReplicaDeps, 'changed'>, say: (state: TargetState) => void) {
+    this.#deps = deps
+    this.#say = say
+    this.#began = deps.clock.now()
+  }
+
+  /** Whether nothing of it is left in the cluster but, maybe, a Deployment that is to have no pods. */
+  get empty(): boolean {
+    return this.pods.size === 0 && this.replicas === 0
+  }
+
+  /** What its Deployment is to have. */
+  get replicas(): number {
+    return this.#told?.replicas ?? this.#deployment?.spec?.replicas ?? 0
+  }
+
+  /** Those that count: not ended and not told to. */
+  get living(): PodReplica[] {
+    return [...this.pods.values()].filter(({ counts }) => counts)
+  }
+
+  get state(): TargetState {
+    // Pods that a Deployment is not to have any more are being ended, whether that is known of each or not.
+    const wanted = this.living.filter(({ controlled }) => !controlled || this.replicas > 0)
+    const ready = wanted.flatMap(({ endpoint }) => endpoint ?? [])
+    const first = wanted.find(({ endpoint }) => endpoint) ?? wanted[0]
+    const failure = ready.length === 0 ? this.#failure() : undefined
+    return {
+      ready,
+      ...(failure ? { failure } : {}),
+      ...(first && !failure ? { phases: first.phases } : {}),
+    }
+  }
+
+  /** The wake begins, from which phases count. */
+  begin(): void {
+    this.#began = this.#deps.clock.now()
+  }
+
+  /** The Deployment has been told. `version` as the API server gave it. */
+  told(replicas: number, version: string | undefined): void {
+    this.#told = { replicas, version: versionOf(version) }
+  }
+
+  deploymentChanged(deployment: V1Deployment | undefined): void {
+    this.#deployment = deployment
+    const version = versionOf(deployment?.metadata?.resourceVersion)
+    if (!deployment || !this.#told || version > this.#told.version) this.#told = undefined
+    this.say()
+  }
+
+  podChanged(pod: V1Pod): void {
+    this.#replicaOf(pod).update(pod)
+  }
+
+  /** One that was running already. */
+  async podTaken({ pod, ready }: TakenPod, began: number): Promise<void> {
+    await this.#replicaOf(pod).taken(ready, began)
+  }
+
+  podDeleted(pod: V1Pod): void {
+    const replica = this.pods.get(pod.metadata!.uid!)
+    if (!replica) return
+    replica.condemn()
+    this.pods.delete(replica.uid)
+    this.say()
+  }
+
+  sliceChanged(slice: V1EndpointSlice): void {
+    for (const { targetRef, conditions } of slice.endpoints ?? []) {
+      const replica = targetRef?.uid ? this.pods.get(targetRef.uid) : undefined
+      replica?.slice(conditions?.ready !== false)
+    }
+  }
+
+  /** Returns the ids of their endpoints, whether they have been ready or not. */
+  condemn(replicas: readonly PodReplica[]): string[] {
+    const ids = replicas.map(({ id }) => id)
+    for (const replica of replicas) replica.condemn()
+    if (replicas.length > 0) this.say()
+    return ids
+  }
+
+  /** Tells if there is anything new. */
+  say(): void {
+    const { state } = this
+    const said = JSON.stringify([state.ready.map(({ id }) => id), state.failure, state.phases?.length])
+    if (said === this.#said) return
+    this.#said = said
+    this.#say(state)
+  }
+
+  /** Stops all that goes on for it here. */
+  close(): void {
+    for (const replica of this.pods.values()) replica.condemn()
+  }
+
+  #replicaOf(pod: V1Pod): PodReplica {
+    const uid = pod.metadata!.uid!
+    const known = this.pods.get(uid)
+    if (known) return known
+    const replica = new PodReplica(pod, this.#began, { ...this.#deps, changed: () => this.say() })
+    this.pods.set(uid, replica)
+    return replica
+  }
+
+  #failure(): TargetState['failure'] {
+    const ofPod = [...this.pods.values()].flatMap(({ failure }) => failure ?? [])[0]
+    if (ofPod) return ofPod
+    return this.replicas > 0 && this.#deployment ? deploymentFailure(this.#deployment) : undefined
+  }
+}
+
+/** Versions of one API server's objects grow as numbers do; where they are none, news is believed as it comes. */
+function versionOf(version: string | undefined): bigint {
+  return version && /^\d+$/.test(version) ? BigInt(version) : 0n
+}
