@@ -1,11 +1,11 @@
-import { createActivator } from '@fp/scaler'
+import { createActivator, type TargetKey } from '@fp/scaler'
 import type { MongoClient } from 'mongodb'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import path from 'node:path'
 import type { Config } from './config.ts'
-import { createEvents } from './events.ts'
+import { createEvents, type Events } from './events.ts'
 import { behindFront } from './front.ts'
 import { callApp } from './ingress/call.ts'
 import { createIngress } from './ingress/ingress.ts'
@@ -16,7 +16,9 @@ import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
-import { createLocalRuntime, type LocalRuntime } from './runtime/local/index.ts'
+import { createKubernetesRuntime } from './runtime/kubernetes/index.ts'
+import { createLocalRuntime } from './runtime/local/index.ts'
+import type { AppSpec, Runtime } from './runtime/runtime.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 /** What leases get at shutdown, after the front has let requests end. */
@@ -36,7 +38,7 @@ export interface AppPlaneDeps {
 export interface AppPlane {
   readonly services: Services
   readonly ingress: FastifyInstance
-  readonly runtime: LocalRuntime
+  readonly runtime: Runtime
   close(): Promise<void>
 }
 
@@ -46,17 +48,8 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   // Stopped in reverse order: the modules first, the processes of apps last.
   await using started = new AsyncDisposableStack()
 
-  const runtime = started.adopt(
-    await createLocalRuntime({
-      dataDir: config.dataDir,
-      python: config.python,
-      runnerPath: path.join(ROOT, 'runner/src'),
-      allowUnsandboxed: config.allowUnsandboxed,
-      specOf: (key) => services.specOf(key),
-      crashed: (key, failure) => void events.emit('app.failed', { ...parseTargetKey(key), failure }),
-      log: logger,
-    }),
-    (it) => it.close(),
+  const runtime = started.adopt(await createRuntime(deps, events, (key) => services.specOf(key)), (it) =>
+    it.close(),
   )
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
@@ -82,7 +75,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       client: mongo.client,
       events,
       validate: deps.validate,
-      targets: createTargets(activator),
+      targets: createTargets(activator, runtime),
       runtime,
       call: (target, request) => callApp(activator, target, request),
       config: {
@@ -113,6 +106,23 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
 
   const stack = started.move()
   return { services, ingress, runtime, close: () => stack.disposeAsync() }
+}
+
+function createRuntime(
+  { config, logger }: AppPlaneDeps,
+  events: Events,
+  specOf: (key: TargetKey) => Promise<AppSpec>,
+): Promise<Runtime> {
+  if (config.kubernetes) return createKubernetesRuntime({ settings: config.kubernetes, specOf, log: logger })
+  return createLocalRuntime({
+    dataDir: config.dataDir,
+    python: config.python,
+    runnerPath: path.join(ROOT, 'runner/src'),
+    allowUnsandboxed: config.allowUnsandboxed,
+    specOf,
+    crashed: (key, failure) => void events.emit('app.failed', { ...parseTargetKey(key), failure }),
+    log: logger,
+  })
 }
 
 /** Where apps reach the platform's MongoDB: the same hosts, each user with a name and a password of its own. */

@@ -1,5 +1,7 @@
+import os from 'node:os'
 import path from 'node:path'
 import { closest } from './closest.ts'
+import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
 import { SETTINGS, type Setting } from './settings.ts'
 
 /** Everything that can be set from outside. `loadConfig` is the only place that reads the environment. */
@@ -37,6 +39,10 @@ export interface Config {
   readonly signupsPerHour: number
   /** Proxies in front whose X-Forwarded-* headers are believed: `false`, or addresses and CIDR ranges. */
   readonly trustProxy: false | readonly string[]
+  /** Where apps live: undefined = on this machine. */
+  readonly kubernetes: KubernetesSettings | undefined
+  /** What requests under way get at shutdown, ms. */
+  readonly shutdownGrace: number
   /** Things worth telling the person who starts the platform. */
   readonly warnings: readonly string[]
 }
@@ -76,6 +82,28 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     return text ? path.resolve(cwd, text) : path.join(root, fallback)
   }
 
+  const inCluster = read('FP_RUNTIME', SETTINGS.runtime) === 'kubernetes'
+  function kubernetes(): KubernetesSettings {
+    const runnerImage = read('FP_RUNNER_IMAGE', SETTINGS.image)
+    for (const name of ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']) {
+      if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
+    }
+    return {
+      namespace: read('FP_KUBE_NAMESPACE', SETTINGS.label) ?? 'fp-apps',
+      ownNamespace: read('FP_POD_NAMESPACE', SETTINGS.label) ?? 'fp-system',
+      podName: read('FP_POD_NAME', SETTINGS.label) ?? os.hostname(),
+      runnerImage: runnerImage ?? '',
+      poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
+      runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.label),
+      resources: {
+        cpuRequest: read('FP_APP_CPU_REQUEST', SETTINGS.quantity) ?? '50m',
+        cpuLimit: read('FP_APP_CPU_LIMIT', SETTINGS.quantity),
+        memoryRequest: read('FP_APP_MEMORY_REQUEST', SETTINGS.quantity) ?? '64Mi',
+        memoryLimit: read('FP_APP_MEMORY', SETTINGS.quantity) ?? '512Mi',
+      },
+    }
+  }
+
   const port = read('FP_PORT', SETTINGS.port) ?? 8080
   const publicUrl = read('PUBLIC_URL', SETTINGS.origin) ?? `http://localhost:${port}`
   const mongod = env['FP_MONGOD']?.trim()
@@ -108,6 +136,8 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
+    kubernetes: inCluster ? kubernetes() : undefined,
+    shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
     warnings: unknownNames(env),
   }
   if (problems.length > 0) throw new ConfigError(problems)
@@ -133,6 +163,18 @@ const NAMES = [
   'FP_SIGNUP',
   'FP_SIGNUPS_PER_HOUR',
   'FP_TRUST_PROXY',
+  'FP_RUNTIME',
+  'FP_KUBE_NAMESPACE',
+  'FP_POD_NAMESPACE',
+  'FP_POD_NAME',
+  'FP_RUNNER_IMAGE',
+  'FP_POOL_SIZE',
+  'FP_RUNTIME_CLASS',
+  'FP_APP_CPU_REQUEST',
+  'FP_APP_CPU_LIMIT',
+  'FP_APP_MEMORY',
+  'FP_APP_MEMORY_REQUEST',
+  'FP_SHUTDOWN_GRACE_S',
 ]
 
 function unknownNames(env: Environment): string[] {

@@ -21,7 +21,6 @@ import { createOffload } from './offload/offload.ts'
 import { watchEventLoop } from './plugins/event-loop.ts'
 import { createRegistry } from './plugins/metrics.ts'
 import { connectMongo, isPrimary } from './plugins/mongo.ts'
-import type { SandboxReport } from './runtime/local/protocol.ts'
 import { secretFile } from './secret-file.ts'
 
 export interface Platform {
@@ -38,9 +37,6 @@ export interface StartOptions {
   /** Told of each step, for the person who waits. */
   readonly onStep?: (step: string) => void
 }
-
-/** What requests under way get at shutdown; apps and mongod take their part of the 5 s after it. */
-const REQUEST_GRACE = 2_200
 
 /** Starts every part in order; when one fails, those before it are stopped and the error says what to do. */
 export async function startPlatform(settings: Config, options: StartOptions = {}): Promise<Platform> {
@@ -93,7 +89,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     logger,
   })
   started.adopt(apps, (it) => it.close())
-  for (const line of sandboxNotes(apps.runtime.report, config)) logger.warn(line)
+  for (const line of apps.runtime.notes) logger.warn(line)
 
   // 5. The API and the console.
   const lag = started.use(watchEventLoop())
@@ -118,7 +114,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     ingress: apps.ingress,
     isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
   })
-  started.adopt(front, (it) => it.close({ grace: REQUEST_GRACE }))
+  started.adopt(front, (it) => it.close({ grace: config.shutdownGrace }))
   await front.listen(config)
   void offload.warmUp()
 
@@ -142,16 +138,4 @@ async function readSecretKey(config: Config): Promise<Buffer> {
   throw new Error(
     `${path.join(config.dataDir, 'secret.key')} does not hold 32 bytes in base64. Restore it from a backup.`,
   )
-}
-
-/** What the sandbox cannot do here, for the person who starts the platform. */
-function sandboxNotes(report: SandboxReport, config: Config): string[] {
-  const notes = report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`)
-  if (report.minimum) return notes
-  return [
-    ...notes,
-    config.allowUnsandboxed
-      ? 'sandbox: the minimum is not to be had here; FP_ALLOW_UNSANDBOXED=1 lets apps run without it'
-      : 'sandbox: the minimum is not to be had here, so no app will run. Start fp as root, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.',
-  ]
 }

@@ -2,8 +2,8 @@ import { loadConfig, type Config } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startPlatform } from './platform.ts'
 
-/** Past this the process ends with whatever still hangs. */
-const STOP_TIMEOUT = 5_000
+/** Past the grace of requests under way, the apps and mongod get this long, ms; then the process ends with whatever still hangs. */
+const STOP_RESERVE = 2_800
 /** One Ctrl-C comes more than once: the terminal sends it to every process of its group, and npm passes it on. */
 const SAME_SIGNAL = 500
 
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
       if (stoppingSince === undefined) {
         stoppingSince = performance.now()
         say('\n  Stopping: requests under way are answered first. Ctrl-C again stops at once.')
-        setTimeout(() => process.exit(1), STOP_TIMEOUT).unref()
+        setTimeout(() => process.exit(1), config.shutdownGrace + STOP_RESERVE).unref()
         // One that still starts is let come up: half a start cannot be stopped in order.
         void starting.then((platform) => platform.close()).then(() => process.exit(0))
       } else if (performance.now() - stoppingSince > SAME_SIGNAL) {

@@ -48,6 +48,9 @@ export const SETTINGS = {
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   logFormat: oneOf('auto', 'pretty', 'json'),
   signup: oneOf('open', 'closed'),
+  runtime: oneOf('local', 'kubernetes'),
+  poolSize: integer(0, 1_000, 'a number of pods'),
+  shutdownGrace: integer(1, 3_600, 'seconds'),
   flag: {
     parse: (text) => ({ '1': true, true: true, '0': false, false: false })[text.toLowerCase()],
     expects: 'set 1 or 0',
@@ -64,6 +67,18 @@ export const SETTINGS = {
     (text) => /^[A-Za-z_]\w*$/.test(text),
     'set top-level Python modules, comma separated, such as numpy,pandas',
   ),
+  label: {
+    parse: (text) => (HOST_NAME.test(text) && text.length <= 253 ? text : undefined),
+    expects: 'set a name as Kubernetes takes it: lower-case letters, digits, "-" and "."',
+  } satisfies Setting<string>,
+  image: {
+    parse: (text) => (/^[a-z0-9][\w.:/@-]{0,254}$/.test(text) ? text : undefined),
+    expects: 'set the name of the image that runs apps, such as fp/runner:1.0',
+  } satisfies Setting<string>,
+  quantity: {
+    parse: (text) => (/^\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(text) ? text : undefined),
+    expects: 'set a quantity as Kubernetes takes it, such as 100m (a tenth of a core) or 512Mi',
+  } satisfies Setting<string>,
   domain: {
     parse: (text) => {
       const port = DOMAIN.exec(text)?.[2]

@@ -1,13 +1,13 @@
 import { ScalerError, type Activator, type Observer } from '@fp/scaler'
 import type { Events } from '../events.ts'
-import { plainFailure, type AppFailureReport } from './runtime.ts'
+import { plainFailure, type AppFailureReport, type Runtime } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 
 /** How long a replaced target may go on answering what it has before it is put down. */
 const RETIRE_LIMIT = 60_000
 
 /** The modules' view of the activator. */
-export function createTargets(activator: Activator): Targets {
+export function createTargets(activator: Activator, runtime: Pick<Runtime, 'retired'>): Targets {
   return {
     async wake(key, options = {}) {
       try {
@@ -18,7 +18,10 @@ export function createTargets(activator: Activator): Targets {
       }
     },
     sleep: (key) => activator.sleep(key),
-    retire: (key) => activator.retire(key, { signal: AbortSignal.timeout(RETIRE_LIMIT) }),
+    async retire(key) {
+      await activator.retire(key, { signal: AbortSignal.timeout(RETIRE_LIMIT) })
+      await runtime.retired(key)
+    },
     phase: (key) => activator.stats(key)?.phase ?? 'asleep',
   }
 }

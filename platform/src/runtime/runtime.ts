@@ -36,10 +36,16 @@ export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly
  */
 export interface Runtime {
   readonly driver: Driver
+  /** What the person who starts the platform should know of it. */
+  readonly notes: readonly string[]
+  /** Why no app can be started at the moment, if so. */
+  problem(): string | undefined
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
   /** The newest lines an app wrote to stdout and stderr, oldest first. */
   logs(appId: string, options: { lines: number }): Promise<string[]>
+  /** The target was put to sleep for good: what is kept for its next start is not needed any more. */
+  retired(key: TargetKey): Promise<void>
   /** Forgets everything kept of an app (files, logs). The app must be asleep. */
   remove(appId: string): Promise<void>
   close(): Promise<void>

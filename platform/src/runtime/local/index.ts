@@ -33,8 +33,6 @@ export interface LocalRuntimeOptions {
 
 export interface LocalRuntime extends Runtime {
   readonly report: SandboxReport
-  /** Why no app can be started at the moment, if so. */
-  problem(): string | undefined
   /** The zygote's; another one after it was replaced. */
   pid(): number
 }
@@ -147,10 +145,13 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   return {
     driver,
     report: zygote.report,
+    notes: sandboxNotes(zygote.report, options.allowUnsandboxed),
     pid: () => zygote.pid,
     problem: () => (zygote.up ? undefined : 'the runner is being restarted'),
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
+    // Its files are its version's: the next target of the version has them at hand.
+    retired: () => Promise.resolve(),
     async remove(appId) {
       await rm(join(appsDir, appId), { recursive: true, force: true })
       await logs.remove(appId)
@@ -164,6 +165,18 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       await rm(socketDir, { recursive: true, force: true })
     },
   }
+}
+
+/** What the sandbox cannot do here, for the person who starts the platform. */
+function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[] {
+  const notes = report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`)
+  if (report.minimum) return notes
+  return [
+    ...notes,
+    allowUnsandboxed
+      ? 'sandbox: the minimum is not to be had here; FP_ALLOW_UNSANDBOXED=1 lets apps run without it'
+      : 'sandbox: the minimum is not to be had here, so no app will run. Start fp as root, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.',
+  ]
 }
 
 /** The zygote takes what is left with it, so this only gives the polite ones their time. */

@@ -1,4 +1,4 @@
-import { HttpMethod, RequestContext, type KubeConfig } from '@kubernetes/client-node'
+import { RequestContext, type HttpMethod, type KubeConfig } from '@kubernetes/client-node'
 import type { Dispatcher } from 'undici'
 
 /** What the API server answered, or why it could not be asked. */

@@ -89,7 +89,7 @@ class Follower<T extends KubernetesObject> {
     const { api, path, labelSelector } = this.#options
     const found = new Map<string, T>()
     let next: string | undefined
-    let version = ''
+    let version: string | undefined
     do {
       const page: Listed<T> = await api.request<Listed<T>>('GET', path, {
         query: { labelSelector, limit: PAGE, continue: next },
@@ -97,9 +97,9 @@ class Follower<T extends KubernetesObject> {
       })
       for (const object of page.items) found.set(nameOf(object), object)
       next = page.metadata?.continue || undefined
-      version = page.metadata?.resourceVersion ?? ''
+      version = page.metadata?.resourceVersion
     } while (next)
-    this.#version = version
+    this.#version = version ?? ''
     for (const name of [...this.known.keys()]) if (!found.has(name)) this.#remove(name)
     for (const object of found.values()) this.#put(object)
   }

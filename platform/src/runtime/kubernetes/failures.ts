@@ -1,0 +1,96 @@
+import type { Failure, TargetState } from '@fp/scaler'
+import {
+  askPod,
+  phasesOf,
+  type KubernetesFailureCode,
+  type KubernetesFailureDetails,
+  type Probe,
+} from '@fp/scaler/kubernetes'
+import { plainFailure, type AppFailureReport } from '../runtime.ts'
+
+/** What the runner says at `/_fp/ready` when the app could not start. */
+export const askRunner: Probe = async (address, signal) => {
+  const { status, timing, text } = await askPod(address, '/_fp/ready', signal)
+  if (status === 204) return { ready: true, ...(timing ? { phases: phasesOf(timing) } : {}) }
+  const report = status === 500 ? parseReport(text) : undefined
+  return { ready: false, ...(report ? { failure: asFailure(report) } : {}) }
+}
+
+/** The driver's failure in the words of an app's owner. */
+export function inOwnersWords(state: TargetState): TargetState {
+  const { failure } = state
+  return failure ? { ...state, failure: asFailure(reportOf(failure)) } : state
+}
+
+/** What becomes of the driver's codes, and what the owner is told where the cluster's own words are not for them. */
+const REPORTS: Record<KubernetesFailureCode, (failure: Failure) => AppFailureReport> = {
+  KUBERNETES_CRASHED: ({ details }) => {
+    const { exitCode } = details as KubernetesFailureDetails
+    return plainFailure('FP_APP_CRASHED', `The app ended itself with exit code ${exitCode}.`)
+  },
+  KUBERNETES_OUT_OF_MEMORY: () =>
+    plainFailure('FP_APP_OUT_OF_MEMORY', 'The app used more than its memory and was ended.'),
+  KUBERNETES_IMAGE_NOT_PULLED: ({ message }) =>
+    plainFailure(
+      'FP_CLUSTER_IMAGE',
+      `The cluster cannot get the image that runs apps; tell its admin. ${message}`,
+    ),
+  KUBERNETES_NOT_CONFIGURED: ({ message }) =>
+    plainFailure('FP_CLUSTER_POD', `The cluster cannot start the app's pod; tell its admin. ${message}`),
+  KUBERNETES_UNSCHEDULABLE: ({ message }) =>
+    plainFailure(
+      'FP_CLUSTER_FULL',
+      `The cluster has no room for the app. Try again later, or tell its admin. ${message}`,
+    ),
+  KUBERNETES_QUOTA_EXCEEDED: ({ message }) =>
+    plainFailure(
+      'FP_CLUSTER_FULL',
+      `The cluster has no room for the app. Put others to sleep, or tell its admin. ${message}`,
+    ),
+  KUBERNETES_NOT_CREATED: ({ message }) =>
+    plainFailure(
+      'FP_CLUSTER_POD',
+      `The cluster does not let the app's pod be made; tell its admin. ${message}`,
+    ),
+  KUBERNETES_EVICTED: ({ message }) =>
+    plainFailure(
+      'FP_APP_EVICTED',
+      `The app's machine ran short and ended it; the next request starts it again. ${message}`,
+    ),
+  KUBERNETES_NOT_READY: ({ message }) => plainFailure('FP_APP_CRASHED', message),
+}
+
+function reportOf(failure: Failure): AppFailureReport {
+  const details = failure.details as (KubernetesFailureDetails & AppFailureReport) | undefined
+  // The runner's own report, heard from it directly or as the container's last words.
+  if (details?.traceback !== undefined) return details
+  const lastWords = details?.terminationMessage && parseReport(details.terminationMessage)
+  return (
+    lastWords ||
+    (REPORTS[failure.code as KubernetesFailureCode]?.(failure) ?? plainFailure(failure.code, failure.message))
+  )
+}
+
+function asFailure(report: AppFailureReport): Failure {
+  return { code: report.code, message: report.message, details: report }
+}
+
+/** Undefined where it is none: what an app's container writes is not to be trusted. */
+export function parseReport(text: string): AppFailureReport | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { code, message, traceback, file, line } = value as Record<string, unknown>
+  if (typeof code !== 'string' || typeof message !== 'string') return undefined
+  return {
+    code,
+    message,
+    traceback: typeof traceback === 'string' && traceback ? traceback : null,
+    file: typeof file === 'string' ? file : null,
+    line: typeof line === 'number' ? line : null,
+  }
+}

@@ -1,0 +1,160 @@
+import type {
+  V1Deployment,
+  V1ObjectMeta,
+  V1OwnerReference,
+  V1Pod,
+  V1Secret,
+  V1Service,
+} from '@kubernetes/client-node'
+import type { TargetKey } from '@fp/scaler'
+import { createHash } from 'node:crypto'
+import type { AppSpec } from '../runtime.ts'
+import {
+  checkLabels,
+  objectName,
+  poolLabels,
+  POD_PORT,
+  SOURCE_LABEL,
+  TARGET_LABEL,
+  targetLabels,
+} from './names.ts'
+import { podSpec } from './pod-spec.ts'
+import type { KubernetesSettings } from './settings.ts'
+
+/** As in the embedded home: the uids from here on, one for each app. */
+const FIRST_APP_UID = 200_000
+/** Pods of the pool do not know their app yet: a uid by their name, from a range of its own. */
+const FIRST_POOL_UID = 1_000_000
+const POOL_UIDS = 1_000_000_000
+
+export const ORDER_KEY = 'order.json.gz'
+
+/** No replicas: it is scaled once all that its pods need is there. */
+export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Deployment {
+  const { key } = spec
+  const labels = targetLabels(key)
+  const own = { [TARGET_LABEL]: key, [SOURCE_LABEL]: 'deployment' }
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: objectName(key), labels },
+    spec: {
+      replicas: 0,
+      revisionHistoryLimit: 0,
+      selector: { matchLabels: own },
+      template: {
+        metadata: { labels: { ...labels, ...own } },
+        spec: {
+          ...podSpec(settings, {
+            args: [],
+            uid: FIRST_APP_UID + spec.sequence,
+            orderSecret: objectName(key),
+            restart: 'Always',
+            readyPath: '/_fp/ready',
+          }),
+          topologySpreadConstraints: [
+            {
+              maxSkew: 1,
+              topologyKey: 'kubernetes.io/hostname',
+              whenUnsatisfiable: 'ScheduleAnyway',
+              labelSelector: { matchLabels: { [TARGET_LABEL]: key } },
+            },
+          ],
+        },
+      },
+    },
+  }
+}
+
+export function secretOf(key: TargetKey, order: Buffer, owner: V1OwnerReference): V1Secret {
+  return orderSecret({ name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] }, order)
+}
+
+function orderSecret(metadata: V1ObjectMeta, order: Buffer): V1Secret {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata,
+    type: 'fp.dev/order',
+    immutable: true,
+    data: { [ORDER_KEY]: order.toString('base64') },
+  }
+}
+
+/** Headless: the front door asks pods themselves; it is there for EndpointSlices and for people. */
+export function serviceOf(key: TargetKey, owner: V1OwnerReference): V1Service {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] },
+    spec: {
+      clusterIP: 'None',
+      selector: { [TARGET_LABEL]: key },
+      ports: [{ name: 'http', port: POD_PORT, targetPort: 'http' }],
+    },
+  }
+}
+
+export function poolPodOf(name: string, owner: V1OwnerReference, settings: KubernetesSettings): V1Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: poolLabels(), ownerReferences: [owner] },
+    spec: podSpec(settings, {
+      args: ['--wait'],
+      uid: FIRST_POOL_UID + (createHash('sha256').update(name).digest().readUInt32BE(0) % POOL_UIDS),
+      keySecret: name,
+      restart: 'Never',
+      readyPath: '/_fp/alive',
+    }),
+  }
+}
+
+export function poolSecretOf(name: string, key: string, owner: V1OwnerReference): V1Secret {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, labels: poolLabels(), ownerReferences: [owner] },
+    type: 'fp.dev/pod-key',
+    immutable: true,
+    stringData: { key },
+  }
+}
+
+/** A pod that loads an app and ends: what it found is its termination message. */
+export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSettings): V1Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: checkLabels(spec.appId) },
+    spec: podSpec(settings, {
+      args: [],
+      uid: FIRST_APP_UID + spec.sequence,
+      orderSecret: name,
+      restart: 'Never',
+    }),
+  }
+}
+
+export function checkSecretOf(name: string, spec: AppSpec, order: Buffer, owner: V1OwnerReference): V1Secret {
+  return orderSecret({ name, labels: checkLabels(spec.appId), ownerReferences: [owner] }, order)
+}
+
+/** `controller`: it is this one's to keep; `kubectl drain` leaves alone what nobody keeps. */
+export function ownerOf(
+  object: { readonly kind?: string; readonly apiVersion?: string; readonly metadata?: V1ObjectMeta },
+  kind: { readonly apiVersion: string; readonly kind: string },
+  controller: boolean,
+): V1OwnerReference {
+  return {
+    ...kind,
+    name: object.metadata!.name!,
+    uid: object.metadata!.uid!,
+    controller,
+    blockOwnerDeletion: false,
+  }
+}
+
+export const DEPLOYMENT_KIND = { apiVersion: 'apps/v1', kind: 'Deployment' }
+export const CONFIG_MAP_KIND = { apiVersion: 'v1', kind: 'ConfigMap' }
+export const POD_KIND = { apiVersion: 'v1', kind: 'Pod' }

@@ -1,0 +1,47 @@
+import type { TargetKey } from '@fp/scaler'
+import { parseTargetKey } from '../targets.ts'
+
+export const TARGET_LABEL = 'fp.dev/target'
+export const APP_LABEL = 'fp.dev/app'
+export const ROLE_LABEL = 'fp.dev/role'
+export const SOURCE_LABEL = 'fp.dev/source'
+/** On what must be made anew when the way it is made changes. */
+export const TEMPLATE_ANNOTATION = 'fp.dev/template'
+
+/** The port of every app pod; see docs/decisions/0020. */
+export const POD_PORT = 8000
+
+const COMMON = {
+  'app.kubernetes.io/name': 'fp-app',
+  'app.kubernetes.io/part-of': 'fp',
+  'app.kubernetes.io/managed-by': 'fp-platform',
+}
+
+/** Whatever the platform makes, of all apps. */
+export const MANAGED_SELECTOR = 'app.kubernetes.io/managed-by=fp-platform'
+
+/** Of the Deployment, the Secret and the Service of a target. */
+export function objectName(key: TargetKey): string {
+  return `app-${key.replaceAll('.', '-')}`
+}
+
+export function targetLabels(key: TargetKey): Record<string, string> {
+  const { appId, version } = parseTargetKey(key)
+  return {
+    ...COMMON,
+    'app.kubernetes.io/instance': `app-${appId}`,
+    'app.kubernetes.io/version': String(version),
+    'app.kubernetes.io/component': 'app',
+    [ROLE_LABEL]: 'app',
+    [APP_LABEL]: appId,
+    [TARGET_LABEL]: key,
+  }
+}
+
+export function poolLabels(): Record<string, string> {
+  return { ...COMMON, 'app.kubernetes.io/component': 'pool', [ROLE_LABEL]: 'pool' }
+}
+
+export function checkLabels(appId: string): Record<string, string> {
+  return { ...COMMON, 'app.kubernetes.io/component': 'check', [ROLE_LABEL]: 'check', [APP_LABEL]: appId }
+}

@@ -1,0 +1,75 @@
+import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
+import type { TargetKey } from '@fp/scaler'
+import type { AppSpec } from '../runtime.ts'
+import { DEPLOYMENT_KIND, deploymentOf, ownerOf, secretOf, serviceOf } from './manifests.ts'
+import { APP_LABEL, objectName } from './names.ts'
+import { sealOrder } from './order.ts'
+import type { KubernetesSettings } from './settings.ts'
+import type { ObjectStore } from './store.ts'
+
+export interface TargetObjectsDeps {
+  readonly store: ObjectStore
+  readonly settings: KubernetesSettings
+  specOf(key: TargetKey): Promise<AppSpec>
+}
+
+/** What a target has in the cluster besides its pods. */
+export interface TargetObjects {
+  /** Makes whatever is missing, and resolves to the owner of the target's pods. Cheap where that was done before. */
+  ensure(key: TargetKey): Promise<V1OwnerReference>
+  /** Something of it was changed by somebody else: it is looked at anew. */
+  forget(key: TargetKey): void
+  /** With everything that it owns. */
+  remove(key: TargetKey): Promise<void>
+  removeApp(appId: string): Promise<void>
+}
+
+export function createTargetObjects({ store, settings, specOf }: TargetObjectsDeps): TargetObjects {
+  const made = new Map<TargetKey, Promise<V1OwnerReference>>()
+
+  async function make(key: TargetKey): Promise<V1OwnerReference> {
+    const spec = await specOf(key)
+    const name = objectName(key)
+    const manifest = deploymentOf(spec, settings)
+    const [order, deployment] = await Promise.all([
+      sealOrder(spec, 'serve'),
+      store
+        .create<V1Deployment>('deployments', manifest)
+        .then((created) => created ?? store.get<V1Deployment>('deployments', name)),
+    ])
+    if (!deployment) throw new Error(`The Deployment ${name} was deleted while it was being made.`)
+    const owner = ownerOf(deployment, DEPLOYMENT_KIND, false)
+    await Promise.all([
+      store.create('secrets', secretOf(key, order, owner)),
+      store.create('services', serviceOf(key, owner)),
+    ])
+    return owner
+  }
+
+  function forget(key: TargetKey): void {
+    made.delete(key)
+  }
+
+  return {
+    ensure(key) {
+      const known = made.get(key)
+      if (known) return known
+      const making = make(key)
+      made.set(key, making)
+      // What failed is tried again the next time.
+      making.catch(() => made.get(key) === making && made.delete(key))
+      return making
+    },
+    forget,
+    async remove(key) {
+      forget(key)
+      await store.remove('deployments', objectName(key))
+    },
+    async removeApp(appId) {
+      const label = `${APP_LABEL}=${appId}`
+      const deployments = await store.list<V1Deployment>('deployments', label)
+      for (const key of [...made.keys()]) if (key.startsWith(`${appId}.`)) forget(key)
+      await Promise.all(deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)))
+    },
+  }
+}

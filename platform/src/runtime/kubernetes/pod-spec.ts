@@ -1,0 +1,100 @@
+import type { V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import { POD_PORT } from './names.ts'
+import type { KubernetesSettings } from './settings.ts'
+
+/** What a stopping pod may take to answer what it has; kubelet waits a little longer before it kills. */
+const STOP_GRACE_S = 30
+const KILL_AFTER_S = STOP_GRACE_S + 5
+/** Before a pod is told to stop: whoever still knows it as ready has time to hear that it is not. */
+const PRE_STOP_S = 1
+/** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
+const START_SECONDS = 60
+
+const TMP_LIMIT = '64Mi'
+const APP_LIMIT = '16Mi'
+
+export interface PodKind {
+  readonly args: readonly string[]
+  readonly uid: number
+  /** A Secret that holds the order. */
+  readonly orderSecret?: string
+  /** A Secret that holds the pod's key. */
+  readonly keySecret?: string
+  readonly restart: 'Always' | 'Never'
+  /** What kubelet asks until it calls the pod ready. */
+  readonly readyPath?: string
+}
+
+/**
+ * The walls of an app: no root, no rights, nothing to write to but two folders that end with the pod, no token of the
+ * cluster's, limited memory. Kubernetes' own "restricted" standard and more.
+ */
+export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec {
+  const { resources, runtimeClass } = settings
+  const volumes: V1Volume[] = [
+    { name: 'tmp', emptyDir: { sizeLimit: TMP_LIMIT } },
+    { name: 'app', emptyDir: { sizeLimit: APP_LIMIT } },
+  ]
+  const mounts: V1VolumeMount[] = [
+    { name: 'tmp', mountPath: '/tmp' },
+    { name: 'app', mountPath: '/app' },
+  ]
+  if (kind.orderSecret) {
+    volumes.push({ name: 'order', secret: { secretName: kind.orderSecret, defaultMode: 0o444 } })
+    mounts.push({ name: 'order', mountPath: '/fp/order', readOnly: true })
+  }
+  return {
+    restartPolicy: kind.restart,
+    serviceAccountName: 'fp-app',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: KILL_AFTER_S,
+    ...(runtimeClass ? { runtimeClassName: runtimeClass } : {}),
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: kind.uid,
+      runAsGroup: kind.uid,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    containers: [
+      {
+        name: 'app',
+        image: settings.runnerImage,
+        imagePullPolicy: 'IfNotPresent',
+        args: [...kind.args],
+        ports: [{ name: 'http', containerPort: POD_PORT }],
+        env: [
+          { name: 'FP_STOP_GRACE_S', value: String(STOP_GRACE_S) },
+          ...(kind.keySecret
+            ? [{ name: 'FP_POD_KEY', valueFrom: { secretKeyRef: { name: kind.keySecret, key: 'key' } } }]
+            : []),
+        ],
+        resources: {
+          requests: { cpu: resources.cpuRequest, memory: resources.memoryRequest },
+          limits: {
+            memory: resources.memoryLimit,
+            ...(resources.cpuLimit ? { cpu: resources.cpuLimit } : {}),
+          },
+        },
+        securityContext: {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        },
+        volumeMounts: mounts,
+        lifecycle: { preStop: { sleep: { seconds: PRE_STOP_S } } },
+        // Started once, ready for good: an app that is busy for a while is not to be taken out of service.
+        ...(kind.readyPath
+          ? {
+              startupProbe: {
+                httpGet: { path: kind.readyPath, port: POD_PORT },
+                periodSeconds: 1,
+                failureThreshold: START_SECONDS,
+              },
+            }
+          : {}),
+      },
+    ],
+    volumes,
+  }
+}

@@ -1,0 +1,22 @@
+/** What an admin sets of the cluster home; `config.ts` reads it. */
+export interface KubernetesSettings {
+  /** Of the apps. */
+  readonly namespace: string
+  /** Of the platform itself, and its pod's name: under which it leads. */
+  readonly ownNamespace: string
+  readonly podName: string
+  readonly runnerImage: string
+  /** Pods that wait for an app with the frameworks imported; 0 = none. */
+  readonly poolSize: number
+  /** Such as gVisor's; undefined = the cluster's default. */
+  readonly runtimeClass: string | undefined
+  readonly resources: AppResources
+}
+
+/** Kubernetes quantities. */
+export interface AppResources {
+  readonly cpuRequest: string
+  readonly cpuLimit: string | undefined
+  readonly memoryRequest: string
+  readonly memoryLimit: string
+}
