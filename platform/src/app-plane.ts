@@ -48,9 +48,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   // Stopped in reverse order: the modules first, the processes of apps last.
   await using started = new AsyncDisposableStack()
 
-  const runtime = started.adopt(await createRuntime(deps, events, (key) => services.specOf(key)), (it) =>
-    it.close(),
-  )
+  const runtime = started.adopt(await createRuntime(deps, events, () => services), (it) => it.close())
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
     events,
@@ -90,6 +88,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     (it) => it.close(),
   )
   await services.recover()
+  runtime.start()
   const ingress = started.adopt(
     await createIngress({
       activator,
@@ -108,12 +107,19 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   return { services, ingress, runtime, close: () => stack.disposeAsync() }
 }
 
-function createRuntime(
-  { config, logger }: AppPlaneDeps,
-  events: Events,
-  specOf: (key: TargetKey) => Promise<AppSpec>,
-): Promise<Runtime> {
-  if (config.kubernetes) return createKubernetesRuntime({ settings: config.kubernetes, specOf, log: logger })
+function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Services): Promise<Runtime> {
+  const { config, logger } = deps
+  const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
+  if (config.kubernetes) {
+    return createKubernetesRuntime({
+      settings: config.kubernetes,
+      db: deps.mongo.db,
+      secretKey: deps.secretKey,
+      specOf,
+      liveTargets: () => services().liveTargets(),
+      log: logger,
+    })
+  }
   return createLocalRuntime({
     dataDir: config.dataDir,
     python: config.python,

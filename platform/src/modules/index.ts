@@ -79,6 +79,8 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   readonly now: () => Date
   /** Undefined: no such app. `key` null: nothing is deployed. `idleTimeout` in ms. */
   route(appId: string): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined>
+  /** What serves the apps, of those that have something live. */
+  liveTargets(): Promise<TargetKey[]>
   /** Everything that starting a target takes, secrets included. */
   specOf(key: TargetKey): Promise<AppSpec>
   /** Once, before requests are taken: ends what a killed platform left unfinished. */
@@ -187,6 +189,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     appUrl: config.appUrl,
     now,
     route: live.route,
+    liveTargets: live.targets,
     specOf: specs.specOf,
     async recover() {
       await live.recover()

@@ -40,6 +40,8 @@ export interface Runtime {
   readonly notes: readonly string[]
   /** Why no app can be started at the moment, if so. */
   problem(): string | undefined
+  /** Begins what it does of its own accord. Once, when the modules above can be asked. */
+  start(): void
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
   /** The newest lines an app wrote to stdout and stderr, oldest first. */

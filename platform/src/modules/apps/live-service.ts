@@ -53,6 +53,12 @@ export function createLiveService(deps: LiveServiceDeps) {
       return found && { appId, key: liveKey(appId, found.live), idleTimeout: found.idleTimeoutS * 1000 }
     },
 
+    /** Of every app that has one. */
+    async targets(): Promise<TargetKey[]> {
+      const routes = await store.liveRoutes()
+      return routes.flatMap(({ appId, live }) => liveKey(appId, live) ?? [])
+    },
+
     take,
 
     /** Switches if it may (see LiveStore.goLive) and tells the front door before it returns. */

@@ -83,6 +83,14 @@ export class AppStore {
     return doc ? { appId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
   }
 
+  /** Of every app that has something live. */
+  async liveRoutes(): Promise<LiveRoute[]> {
+    const docs = await this.#apps
+      .find({ deletedAt: null, live: { $ne: null } }, { projection: { live: 1, idleTimeoutS: 1 } })
+      .toArray()
+    return docs.map(({ _id, live, idleTimeoutS }) => ({ appId: _id, live, idleTimeoutS }))
+  }
+
   /** Newest first, one more than the page's limit when there are more. */
   async list(ownerId: string, page: PageRequest): Promise<AppRecord[]> {
     const docs = await this.#apps

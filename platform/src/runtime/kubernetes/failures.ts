@@ -1,4 +1,5 @@
 import type { Failure, TargetState } from '@fp/scaler'
+import type { V1Pod } from '@kubernetes/client-node'
 import {
   askPod,
   phasesOf,
@@ -8,12 +9,18 @@ import {
 } from '@fp/scaler/kubernetes'
 import { plainFailure, type AppFailureReport } from '../runtime.ts'
 
-/** What the runner says at `/_fp/ready` when the app could not start. */
-export const askRunner: Probe = async (address, signal) => {
-  const { status, timing, text } = await askPod(address, '/_fp/ready', signal)
-  if (status === 204) return { ready: true, ...(timing ? { phases: phasesOf(timing) } : {}) }
-  const report = status === 500 ? parseReport(text) : undefined
-  return { ready: false, ...(report ? { failure: asFailure(report) } : {}) }
+/**
+ * What the runner says at `/_fp/ready`: 204, or 500 with why the app could not start. A pod of the pool that has not been
+ * told its app yet says 409; `waiting` hears of it.
+ */
+export function createRunnerProbe(waiting: (pod: V1Pod) => void): Probe {
+  return async (address, signal, pod) => {
+    const { status, timing, text } = await askPod(address, '/_fp/ready', signal)
+    if (status === 204) return { ready: true, ...(timing ? { phases: phasesOf(timing) } : {}) }
+    if (status === 409) waiting(pod)
+    const report = status === 500 ? parseReport(text) : undefined
+    return { ready: false, ...(report ? { failure: asFailure(report) } : {}) }
+  }
 }
 
 /** The driver's failure in the words of an app's owner. */
@@ -71,7 +78,7 @@ function reportOf(failure: Failure): AppFailureReport {
   )
 }
 
-function asFailure(report: AppFailureReport): Failure {
+export function asFailure(report: AppFailureReport): Failure {
   return { code: report.code, message: report.message, details: report }
 }
 

@@ -1,31 +1,68 @@
 import type { Driver, TargetKey } from '@fp/scaler'
-import { createKubernetesDriver, KubernetesApi } from '@fp/scaler/kubernetes'
-import { KubeConfig } from '@kubernetes/client-node'
+import { systemClock } from '@fp/scaler'
+import { createInformer, createKubernetesDriver, KubernetesApi } from '@fp/scaler/kubernetes'
+import { KubeConfig, type V1Pod } from '@kubernetes/client-node'
+import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
 import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkInPod } from './check.ts'
-import { askRunner, inOwnersWords } from './failures.ts'
-import { objectName, POD_PORT, TARGET_LABEL } from './names.ts'
+import { createRunnerProbe, inOwnersWords } from './failures.ts'
+import { createLogCollector } from './log-collector.ts'
+import { LogStore } from './log-store.ts'
+import { objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
 import { createTargetObjects } from './objects.ts'
+import { createPool } from './pool.ts'
+import { reconcile } from './reconcile.ts'
+import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore } from './store.ts'
 
 export interface KubernetesRuntimeOptions {
   readonly settings: KubernetesSettings
+  /** The platform's own database: logs of pods are kept there. */
+  readonly db: Db
+  /** From which the keys of pods are made. */
+  readonly secretKey: Buffer
   specOf(key: TargetKey): Promise<AppSpec>
+  /** What serves the apps. */
+  liveTargets(): Promise<readonly TargetKey[]>
   readonly log: Logger
 }
 
 /** Apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster cannot be asked. */
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<Runtime> {
-  const { settings, log } = options
+  const { settings, secretKey, specOf, log } = options
   await using started = new AsyncDisposableStack()
   // In a pod: its service account. Elsewhere: KUBECONFIG, as kubectl has it.
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromDefault()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
-  const objects = createTargetObjects({ store, settings, specOf: options.specOf })
+  const objects = createTargetObjects({ store, settings, specOf })
+  const logs = new LogStore(options.db)
+  await logs.createIndexes()
+  const failed = (error: Error): void => log.warn({ err: error }, 'lost sight of the cluster; trying again')
+
+  const waiting = started.use(
+    await createInformer<V1Pod>({
+      api,
+      path: store.path('pods'),
+      labelSelector: `${ROLE_LABEL}=${poolLabels()[ROLE_LABEL]}`,
+      clock: systemClock,
+      changed: () => undefined,
+      deleted: () => undefined,
+      failed,
+    }),
+  )
+  const pool = createPool({
+    store,
+    waiting: () => waiting.objects(),
+    secretKey,
+    specOf,
+    ownerOf: (key) => objects.ensure(key),
+    log,
+  })
+  const collector = started.use(createLogCollector({ api, store, logs, log }))
   const cluster = started.use(
     await createKubernetesDriver({
       kubeConfig,
@@ -34,8 +71,10 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       port: POD_PORT,
       deploymentName: objectName,
       prepare: async (key) => void (await objects.ensure(key)),
-      readiness: askRunner,
-      onError: (error) => log.warn({ err: error }, 'lost sight of the cluster; trying again'),
+      readiness: createRunnerProbe((pod) => pool.seenWaiting(pod)),
+      spares: pool,
+      onPod: (pod, gone) => gone || collector.seen(pod),
+      onError: failed,
     }),
   )
   const driver: Driver = {
@@ -44,15 +83,35 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
 
+  const leading = new AbortController()
+  let led: Promise<unknown> | undefined
+  started.defer(async () => {
+    leading.abort()
+    await led
+  })
+
   const stack = started.move()
   return {
     driver,
     notes: [],
     problem: () => undefined,
-    check: (spec, { signal }) => checkInPod(spec, { store, settings, signal }),
-    logs: async () => [],
+    start() {
+      led ??= Promise.all([
+        keepPoolFilled({ store, settings, secretKey, pods: waiting, log }, leading.signal),
+        reconcile(
+          { api, store, settings, objects, liveTargets: options.liveTargets, specOf, log },
+          leading.signal,
+        ),
+      ])
+    },
+    check: async (spec, { signal }) =>
+      (await pool.check(spec, { signal })) ?? checkInPod(spec, { store, settings, signal }),
+    logs: (appId, { lines }) => logs.tail(appId, lines),
     retired: (key) => objects.remove(key),
-    remove: (appId) => objects.removeApp(appId),
+    async remove(appId) {
+      await objects.removeApp(appId)
+      await logs.remove(appId)
+    },
     close: () => stack.disposeAsync(),
   }
 }

@@ -3,6 +3,7 @@ import type {
   V1ObjectMeta,
   V1OwnerReference,
   V1Pod,
+  V1PodTemplateSpec,
   V1Secret,
   V1Service,
 } from '@kubernetes/client-node'
@@ -17,6 +18,7 @@ import {
   SOURCE_LABEL,
   TARGET_LABEL,
   targetLabels,
+  TEMPLATE_ANNOTATION,
 } from './names.ts'
 import { podSpec } from './pod-spec.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -32,38 +34,59 @@ export const ORDER_KEY = 'order.json.gz'
 /** No replicas: it is scaled once all that its pods need is there. */
 export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Deployment {
   const { key } = spec
-  const labels = targetLabels(key)
-  const own = { [TARGET_LABEL]: key, [SOURCE_LABEL]: 'deployment' }
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: { name: objectName(key), labels },
+    metadata: {
+      name: objectName(key),
+      labels: targetLabels(key),
+      annotations: { [TEMPLATE_ANNOTATION]: settingsHash(settings) },
+    },
     spec: {
       replicas: 0,
       revisionHistoryLimit: 0,
-      selector: { matchLabels: own },
-      template: {
-        metadata: { labels: { ...labels, ...own } },
-        spec: {
-          ...podSpec(settings, {
-            args: [],
-            uid: FIRST_APP_UID + spec.sequence,
-            orderSecret: objectName(key),
-            restart: 'Always',
-            readyPath: '/_fp/ready',
-          }),
-          topologySpreadConstraints: [
-            {
-              maxSkew: 1,
-              topologyKey: 'kubernetes.io/hostname',
-              whenUnsatisfiable: 'ScheduleAnyway',
-              labelSelector: { matchLabels: { [TARGET_LABEL]: key } },
-            },
-          ],
-        },
-      },
+      selector: { matchLabels: ownLabels(key) },
+      template: podTemplateOf(spec, settings),
     },
   }
+}
+
+/** What becomes of the pods of a Deployment that was made with other settings. */
+export function podTemplateOf({ key, sequence }: AppSpec, settings: KubernetesSettings): V1PodTemplateSpec {
+  return {
+    metadata: { labels: { ...targetLabels(key), ...ownLabels(key) } },
+    spec: {
+      ...podSpec(settings, {
+        args: [],
+        uid: FIRST_APP_UID + sequence,
+        orderSecret: objectName(key),
+        restart: 'Always',
+        readyPath: '/_fp/ready',
+      }),
+      topologySpreadConstraints: [
+        {
+          maxSkew: 1,
+          topologyKey: 'kubernetes.io/hostname',
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: { matchLabels: { [TARGET_LABEL]: key } },
+        },
+      ],
+    },
+  }
+}
+
+/** Pods that were claimed from the pool are the target's too, but no ReplicaSet's. */
+function ownLabels(key: TargetKey): Record<string, string> {
+  return { [TARGET_LABEL]: key, [SOURCE_LABEL]: 'deployment' }
+}
+
+/** Changes with whatever the settings make of a pod. */
+export function settingsHash(settings: KubernetesSettings): string {
+  const pods = [
+    podSpec(settings, { args: [], uid: 1, orderSecret: 'order', restart: 'Always', readyPath: '/' }),
+    podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Never', readyPath: '/' }),
+  ]
+  return createHash('sha256').update(JSON.stringify(pods)).digest('hex').slice(0, 16)
 }
 
 export function secretOf(key: TargetKey, order: Buffer, owner: V1OwnerReference): V1Secret {
@@ -99,7 +122,12 @@ export function poolPodOf(name: string, owner: V1OwnerReference, settings: Kuber
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, labels: poolLabels(), ownerReferences: [owner] },
+    metadata: {
+      name,
+      labels: poolLabels(),
+      ownerReferences: [owner],
+      annotations: { [TEMPLATE_ANNOTATION]: settingsHash(settings) },
+    },
     spec: podSpec(settings, {
       args: ['--wait'],
       uid: FIRST_POOL_UID + (createHash('sha256').update(name).digest().readUInt32BE(0) % POOL_UIDS),

@@ -148,6 +148,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     notes: sandboxNotes(zygote.report, options.allowUnsandboxed),
     pid: () => zygote.pid,
     problem: () => (zygote.up ? undefined : 'the runner is being restarted'),
+    start: () => undefined,
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
     // Its files are its version's: the next target of the version has them at hand.

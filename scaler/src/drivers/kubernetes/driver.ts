@@ -51,7 +51,7 @@ class Driver {
   }
 
   async begin(stack: AsyncDisposableStack): Promise<void> {
-    const { namespace, targetLabel, clock = systemClock, onError } = this.#options
+    const { namespace, targetLabel, clock = systemClock, onError, onPod } = this.#options
     const follow = {
       api: this.#api,
       labelSelector: targetLabel,
@@ -76,8 +76,12 @@ class Driver {
       await createInformer<V1Pod>({
         ...follow,
         path: `/api/v1/namespaces/${namespace}/pods`,
-        changed: (pod) => void this.#targetOf(keyOf(pod)).podChanged(pod),
+        changed: (pod) => {
+          this.#targetOf(keyOf(pod)).podChanged(pod)
+          onPod?.(pod, false)
+        },
         deleted: (pod) => {
+          onPod?.(pod, true)
           this.#targets.get(keyOf(pod))?.podDeleted(pod)
           this.#forgetIfEmpty(keyOf(pod))
         },

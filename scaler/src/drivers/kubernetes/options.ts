@@ -35,6 +35,8 @@ export interface KubernetesDriverOptions {
   /** How a pod is asked whether it is ready: a GET, or whatever else. */
   readonly readiness?: ReadinessOptions | Probe
   readonly spares?: SparePods
+  /** Hears of every pod of every target: as it is now, at each change, and `gone` at its end. Must not throw. */
+  readonly onPod?: (pod: V1Pod, gone: boolean) => void
   /** Something in the background failed and is tried again: a watch that broke off. Must not throw. */
   readonly onError?: (error: Error) => void
   readonly clock?: Clock

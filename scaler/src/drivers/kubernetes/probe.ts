@@ -1,3 +1,4 @@
+import type { V1Pod } from '@kubernetes/client-node'
 import { request } from 'node:http'
 import type { Failure, Phase } from '../../types.ts'
 
@@ -11,7 +12,7 @@ export interface ProbeResult {
 }
 
 /** Asks a pod once. Rejects where nobody answers: it is asked again. */
-export type Probe = (address: URL, signal: AbortSignal) => Promise<ProbeResult>
+export type Probe = (address: URL, signal: AbortSignal, pod: V1Pod) => Promise<ProbeResult>
 
 export interface ReadinessOptions {
   /** Default `/`. */

@@ -134,7 +134,7 @@ export class PodReplica {
     const { probe, clock } = this.#deps
     let phases: readonly Phase[] | undefined
     const asked = async (stop: AbortSignal): Promise<boolean> => {
-      const result = await probe(address, stop)
+      const result = await probe(address, stop, this.pod)
       this.#failure = result.failure
       phases = result.phases
       return result.ready || result.failure !== undefined

@@ -1,0 +1,124 @@
+import type { Phase } from '@fp/scaler'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { Agent, request, type IncomingMessage } from 'node:http'
+import type { AppFailureReport } from '../runtime.ts'
+import { parseReport } from './failures.ts'
+
+/** Of the pod's pool: what both sides prove to know. Nobody else can: it is derived from the platform's own key. */
+export function podKey(secretKey: Buffer, podName: string): string {
+  return createHmac('sha256', secretKey).update(`pool ${podName}`).digest('hex')
+}
+
+export type OrderAnswer =
+  | { readonly ready: true; readonly phases: readonly Phase[] }
+  | { readonly ready: false; readonly failure: AppFailureReport }
+
+/** A pod that has proved to be the one, and waits for its order on the connection that it proved it on. */
+export interface ProvenPod {
+  /** Resolves once the app is ready or has failed; rejects when the pod is gone, or has an order already. */
+  order(body: Buffer, signal: AbortSignal): Promise<OrderAnswer>
+  close(): void
+}
+
+/** ms for the pod's proof: one that waits answers at once. */
+const PROOF_TIMEOUT = 2_000
+
+/**
+ * Makes a pod prove that it is the one that the platform made. Rejects where nobody answers, or somebody else does: an
+ * address may have come to belong to another pod since it was read.
+ */
+export async function provePod(address: URL, key: string, signal: AbortSignal): Promise<ProvenPod> {
+  // One connection: whoever proved it on this one is whom the order goes to.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  try {
+    const nonce = randomBytes(16).toString('hex')
+    const answer = await send(address, agent, {
+      method: 'GET',
+      headers: { 'fp-nonce': nonce },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(PROOF_TIMEOUT)]),
+    })
+    if (answer.status !== 200)
+      throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
+    const { nonce: theirs, proof } = JSON.parse(answer.text) as Record<string, unknown>
+    if (
+      typeof theirs !== 'string' ||
+      typeof proof !== 'string' ||
+      !same(proof, hmac(key, `pod:${nonce}:${theirs}`))
+    ) {
+      throw new Error('whoever answers at the address of the pod is not the pod')
+    }
+    return {
+      order: (body, stop) =>
+        order(address, agent, { key, theirs, body, signal: stop }).finally(() => agent.destroy()),
+      close: () => agent.destroy(),
+    }
+  } catch (error) {
+    agent.destroy()
+    throw error
+  }
+}
+
+async function order(
+  address: URL,
+  agent: Agent,
+  { key, theirs, body, signal }: { key: string; theirs: string; body: Buffer; signal: AbortSignal },
+): Promise<OrderAnswer> {
+  const digest = createHash('sha256').update(body).digest('hex')
+  const answer = await send(address, agent, {
+    method: 'POST',
+    headers: { 'fp-proof': hmac(key, `platform:${theirs}:${digest}`), 'content-type': 'application/gzip' },
+    body,
+    signal,
+  })
+  const value = JSON.parse(answer.text) as { phases?: Phase[]; failure?: unknown }
+  if (answer.status === 200) return { ready: true, phases: value.phases ?? [] }
+  const failure = parseReport(JSON.stringify(value.failure ?? null))
+  if (answer.status === 422 && failure) return { ready: false, failure }
+  throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
+}
+
+/** An answer of a pod is small; whatever its app could make of it is not read without end. */
+const MAX_ANSWER = 64 * 1024
+
+function send(
+  address: URL,
+  agent: Agent,
+  options: { method: string; headers: Record<string, string>; body?: Buffer; signal: AbortSignal },
+): Promise<{ status: number; text: string }> {
+  const { method, headers, body, signal } = options
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      new URL('/_fp/claim', address),
+      {
+        method,
+        agent,
+        signal,
+        headers: { ...headers, ...(body ? { 'content-length': body.length } : {}) },
+      },
+      (response: IncomingMessage) => {
+        const chunks: Buffer[] = []
+        let size = 0
+        response
+          .on('data', (chunk: Buffer) => {
+            size += chunk.length
+            if (size > MAX_ANSWER) sent.destroy(new Error('the pod answers without end'))
+            else chunks.push(chunk)
+          })
+          .once('error', reject)
+          .once('end', () =>
+            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+          )
+      },
+    )
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+function hmac(key: string, text: string): string {
+  return createHmac('sha256', key).update(text).digest('hex')
+}
+
+function same(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+}

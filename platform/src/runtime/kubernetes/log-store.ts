@@ -1,0 +1,83 @@
+import type { Collection, Db } from 'mongodb'
+
+export interface LogLine {
+  readonly appId: string
+  readonly pod: string
+  /** As kubelet stamped it, to the nanosecond, padded so that texts compare as times do. */
+  readonly stamp: string
+  readonly text: string
+}
+
+interface LogDoc extends LogLine {
+  readonly at: Date
+}
+
+/** Lines kept of an app, and for how long. */
+const KEPT_LINES = 5_000
+const KEPT_SECONDS = 14 * 24 * 3600
+/** Lines written between two looks at whether there are too many. */
+const PRUNE_EVERY = 500
+
+/** What apps wrote to stdout and stderr, which their pods do not outlive. */
+export class LogStore {
+  readonly #lines: Collection<LogDoc>
+  readonly #written = new Map<string, number>()
+
+  constructor(db: Db) {
+    this.#lines = db.collection('app_logs')
+  }
+
+  async createIndexes(): Promise<void> {
+    await this.#lines.createIndex({ appId: 1, stamp: -1 })
+    // Of a pod each line once, whoever writes it.
+    await this.#lines.createIndex({ pod: 1, stamp: 1 }, { unique: true })
+    await this.#lines.createIndex({ at: 1 }, { expireAfterSeconds: KEPT_SECONDS })
+  }
+
+  async append(lines: readonly LogLine[]): Promise<void> {
+    if (lines.length === 0) return
+    const at = new Date()
+    await this.#lines
+      .insertMany(
+        lines.map((line) => ({ ...line, at })),
+        { ordered: false },
+      )
+      .catch((error: unknown) => {
+        if ((error as { code?: number }).code !== DUPLICATE) throw error
+      })
+    const { appId } = lines[0]!
+    const written = (this.#written.get(appId) ?? 0) + lines.length
+    this.#written.set(appId, written % PRUNE_EVERY)
+    if (written >= PRUNE_EVERY) await this.#prune(appId)
+  }
+
+  /** The newest, oldest first. */
+  async tail(appId: string, lines: number): Promise<string[]> {
+    const docs = await this.#lines.find({ appId }).sort({ stamp: -1 }).limit(lines).toArray()
+    return docs.reverse().map(({ text }) => text)
+  }
+
+  /** The stamp of a pod's last line that was kept. */
+  async last(pod: string): Promise<string | undefined> {
+    const doc = await this.#lines.findOne({ pod }, { sort: { stamp: -1 } })
+    return doc?.stamp
+  }
+
+  async remove(appId: string): Promise<void> {
+    this.#written.delete(appId)
+    await this.#lines.deleteMany({ appId })
+  }
+
+  async #prune(appId: string): Promise<void> {
+    const [oldest] = await this.#lines
+      .find({ appId }, { projection: { stamp: 1 } })
+      .sort({ stamp: -1 })
+      .skip(KEPT_LINES)
+      .limit(1)
+      .toArray()
+    if (oldest) await this.#lines.deleteMany({ appId, stamp: { $lte: oldest.stamp } })
+  }
+}
+
+/** MongoDB's number for a key that is there already. */
+const DUPLICATE = 11000

@@ -1,0 +1,175 @@
+import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
+import type { Failure, TargetKey } from '@fp/scaler'
+import type { SparePods, TakenPod } from '@fp/scaler/kubernetes'
+import type { Logger } from 'pino'
+import type { AppSpec, CheckResult } from '../runtime.ts'
+import { podKey, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
+import { asFailure } from './failures.ts'
+import { checkLabels, POD_PORT, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
+import { sealOrder } from './order.ts'
+import type { ObjectStore } from './store.ts'
+
+export interface PoolDeps {
+  readonly store: ObjectStore
+  /** Pods that wait, by the latest word. */
+  waiting(): Iterable<V1Pod>
+  readonly secretKey: Buffer
+  specOf(key: TargetKey): Promise<AppSpec>
+  /** Of the target's pods. */
+  ownerOf(key: TargetKey): Promise<V1OwnerReference>
+  readonly log: Logger
+}
+
+/** Pods that have imported the frameworks and wait to be told which app they are. */
+export interface Pool extends SparePods {
+  /** Loads an app in a pod of the pool; undefined where none waits. */
+  check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult | undefined>
+  /**
+   * Tells a pod that was claimed for a target what it is to be, if whoever claimed it has not within a while: that one
+   * may be dead. To be called as often as the pod is seen waiting.
+   */
+  seenWaiting(pod: V1Pod): void
+}
+
+/** ms that a pod may be seen waiting by others than its claimer, who tells it at once. */
+const CLAIMER_TIME = 2_000
+/** Between two attempts of the same replica. */
+const RETELL = 5_000
+
+export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: PoolDeps): Pool {
+  /** When a pod that was claimed by somebody else was first seen waiting. */
+  const seen = new Map<string, number>()
+  /** Claimed by this replica and being told. */
+  const telling = new Set<string>()
+
+  /** Makes one of the waiting pods ours: of those who try the same one, one gets a conflict. */
+  async function claim(
+    labels: Record<string, string>,
+    owner: V1OwnerReference | undefined,
+    signal: AbortSignal,
+  ): Promise<{ pod: V1Pod; proven: ProvenPod } | undefined> {
+    const candidates = [...waiting()].filter(isReady)
+    // Replicas that wake at the same time need not meet at the same pod.
+    while (candidates.length > 0) {
+      signal.throwIfAborted()
+      const [candidate] = candidates.splice(Math.floor(Math.random() * candidates.length), 1)
+      const { name, resourceVersion } = candidate!.metadata!
+      const pod = await store.patch<V1Pod>('pods', name!, {
+        metadata: {
+          resourceVersion,
+          labels: { ...without(poolLabels()), ...labels },
+          ...(owner ? { ownerReferences: [{ ...owner, controller: true }] } : {}),
+        },
+      })
+      if (!pod) continue
+      telling.add(pod.metadata!.uid!)
+      try {
+        return { pod, proven: await provePod(addressOf(pod), podKey(secretKey, name!), signal) }
+      } catch (error) {
+        telling.delete(pod.metadata!.uid!)
+        log.warn({ err: error, pod: name }, 'a pod of the pool did not answer; another one is taken')
+        await store.remove('pods', name!)
+      }
+    }
+    return undefined
+  }
+
+  async function tell(pod: V1Pod, proven: ProvenPod, order: Buffer): Promise<OrderAnswer> {
+    try {
+      return await proven.order(order, AbortSignal.timeout(ORDER_TIMEOUT))
+    } finally {
+      telling.delete(pod.metadata!.uid!)
+    }
+  }
+
+  async function takenBy(key: TargetKey, signal: AbortSignal): Promise<TakenPod | undefined> {
+    const sealing = specOf(key).then((spec) => sealOrder(spec, 'serve'))
+    sealing.catch(() => undefined)
+    const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
+    const claimed = await claim(labels, await ownerOf(key), signal)
+    if (!claimed) return undefined
+    const { pod, proven } = claimed
+    const ready = sealing
+      .then((order) => tell(pod, proven, order))
+      .then(
+        (answer): Awaited<TakenPod['ready']> =>
+          answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) },
+        (error: Error): { failure: Failure } => {
+          proven.close()
+          log.warn(
+            { err: error, pod: pod.metadata!.name, target: key },
+            'a claimed pod did not start its app',
+          )
+          return {
+            failure: {
+              code: 'FP_CLUSTER_POD',
+              message: `The app's pod ended while it started: ${error.message}.`,
+            },
+          }
+        },
+      )
+    return { pod, ready }
+  }
+
+  async function retell(pod: V1Pod): Promise<void> {
+    const key = pod.metadata!.labels![TARGET_LABEL]!
+    const order = await sealOrder(await specOf(key), 'serve')
+    const name = pod.metadata!.name!
+    const proven = await provePod(addressOf(pod), podKey(secretKey, name), AbortSignal.timeout(ORDER_TIMEOUT))
+    await tell(pod, proven, order)
+    log.info({ pod: name, target: key }, 'told a pod what it is, whose claimer had not')
+  }
+
+  return {
+    take: (key, { signal }) => takenBy(key, signal),
+
+    async check(spec, { signal }) {
+      const order = await sealOrder(spec, 'check')
+      const claimed = await claim(checkLabels(spec.appId), undefined, signal)
+      if (!claimed) return undefined
+      const { pod, proven } = claimed
+      try {
+        const answer = await tell(pod, proven, order)
+        signal.throwIfAborted()
+        return answer.ready ? { ok: true } : { ok: false, failure: answer.failure }
+      } finally {
+        await store.remove('pods', pod.metadata!.name!, { graceS: 0 })
+      }
+    },
+
+    seenWaiting(pod) {
+      const uid = pod.metadata!.uid!
+      if (telling.has(uid)) return
+      const now = performance.now()
+      const since = seen.get(uid)
+      if (since === undefined) {
+        // Few are seen waiting for long; those that were are forgotten with the rest.
+        if (seen.size > 1_000) seen.clear()
+        seen.set(uid, now)
+      } else if (now - since > CLAIMER_TIME) {
+        seen.set(uid, now - CLAIMER_TIME + RETELL)
+        retell(pod).catch((error: unknown) =>
+          log.warn({ err: error, pod: pod.metadata!.name }, 'a claimed pod that waits could not be told'),
+        )
+      }
+    },
+  }
+}
+
+/** ms for an app of the pool to be ready; the runner gives up earlier, and says why. */
+const ORDER_TIMEOUT = 60_000
+
+function isReady({ metadata, status }: V1Pod): boolean {
+  const ready = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+  return ready === true && !metadata?.deletionTimestamp && status?.podIP !== undefined
+}
+
+/** As a merge patch takes labels away. */
+function without(labels: Record<string, string>): Record<string, null> {
+  return Object.fromEntries(Object.keys(labels).map((name) => [name, null]))
+}
+
+function addressOf({ status }: V1Pod): URL {
+  const ip = status!.podIP!
+  return new URL(`http://${ip.includes(':') ? `[${ip}]` : ip}:${POD_PORT}`)
+}
