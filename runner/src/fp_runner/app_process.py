@@ -8,17 +8,31 @@ import signal
 import socket
 import sys
 import types
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Protocol
 
 import uvloop
 
 from fp_runner import channel, failure, loader, log, preload, sandbox, serve
-from fp_runner.asgi import RunnerApp
+from fp_runner.asgi import AsgiApp, RunnerApp
 from fp_runner.failure import Code, Failure
 from fp_runner.limits import Limits
 from fp_runner.protocol import Message
 
+OnReady = Callable[..., None]
 _FAILED: Final = 1
+
+
+class Home(Protocol):
+    """Where the app lives: beside others in a sandbox of ours, or alone in a pod."""
+
+    def enter(self, order: Message, limits: Limits, listen_fd: int | None) -> str:
+        """Gives up all rights, for good. User code runs afterwards. Returns the app's folder as the app sees it."""
+        ...
+
+    def server(self, app: AsgiApp, order: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
+        """The server for an app that has just been imported."""
+        ...
 
 
 class _StopError(Exception):
@@ -34,8 +48,8 @@ class _Reporter:
     def event(self, name: str, **more: Any) -> None:
         channel.send(self._control, {"event": name, **more})
 
-    def phase(self, name: str) -> None:
-        self.event("phase", phase=name)
+    def phase(self, name: str, **more: Any) -> None:
+        self.event("phase", phase=name, **more)
 
     def fail(self, failed: Failure) -> _StopError:
         self.event("failed", failure=failed.wire())
@@ -44,7 +58,7 @@ class _Reporter:
         return _StopError()
 
 
-def run(blueprint: sandbox.Blueprint, control: socket.socket, spare: bool) -> NoReturn:
+def run(home: Home, control: socket.socket, spare: bool) -> NoReturn:
     """Never returns: the process ends with the app. A spare has time to warm up first; a start under way has not."""
     code = _FAILED
     try:
@@ -55,9 +69,9 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, spare: bool) -> No
         reporter.event("waiting")
         if spare:
             preload.touch(loop)
-        received = channel.receive(control)
+        received = channel.receive_order(control)
         if received is not None:
-            code = _run(blueprint, control, reporter, loop, received)
+            code = _run(home, control, reporter, loop, received)
     except _StopError:
         code = _FAILED
     except SystemExit as error:
@@ -79,25 +93,18 @@ def _exit_code(error: SystemExit) -> int:
 
 
 def _run(
-    blueprint: sandbox.Blueprint,
+    home: Home,
     control: socket.socket,
     reporter: _Reporter,
     loop: asyncio.AbstractEventLoop,
     received: channel.Received,
 ) -> int:
     order = received.message
-    log.redirect(received.fds[0])
-    listener = socket.socket(fileno=received.fds[1]) if order["mode"] == "serve" else None
+    log.redirect(received.fds[0], received.fds[1])
+    listener = socket.socket(fileno=received.fds[2]) if order["mode"] == "serve" else None
     limits = Limits(**order["limits"])
     try:
-        app_dir = sandbox.enter(
-            blueprint,
-            order["app_dir"],
-            order["uid"],
-            order["gid"],
-            limits,
-            listener.fileno() if listener else None,
-        )
+        app_dir = home.enter(order, limits, listener.fileno() if listener else None)
     except BaseException as error:
         text = f"The sandbox could not be made: {type(error).__name__}: {error}"
         raise reporter.fail(Failure("FP_SANDBOX_FAILED", text)) from error
@@ -108,7 +115,13 @@ def _run(
         reporter.event("checked", kind=found.kind, variable=found.variable)
         return 0
     reporter.phase("imported")
-    return _serve(found, app_dir, control, reporter, loop, listener)
+
+    def ready(**more: Any) -> None:
+        reporter.phase("started")
+        reporter.phase("ready", **more)
+
+    server = home.server(found.app, order, control, ready)
+    return _serve(server, app_dir, reporter, loop, listener)
 
 
 def _become_fresh(order: Message, app_dir: str) -> None:
@@ -148,22 +161,16 @@ def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> 
 
 
 def _serve(
-    found: loader.LoadedApp,
+    server: serve.AppServer,
     app_dir: str,
-    control: socket.socket,
     reporter: _Reporter,
     loop: asyncio.AbstractEventLoop,
     listener: socket.socket,
 ) -> int:
-    def ready() -> None:
-        reporter.phase("started")
-        reporter.phase("ready")
-
-    app = RunnerApp(found.app)
-    server = serve.AppServer(serve.make_config(app), control, ready)
     error = serve.run(server, loop, listener)
     if error is None:
         return 0
-    if isinstance(error, SystemExit) and app.startup_message:
+    app = server.config.app
+    if isinstance(error, SystemExit) and isinstance(app, RunnerApp) and app.startup_message:
         raise reporter.fail(Failure("FP_APP_STARTUP_FAILED", app.startup_message[:2000]))
     raise reporter.fail(failure.from_exception("FP_APP_STARTUP_FAILED", error, app_dir, "while it started"))

@@ -1,6 +1,7 @@
-"""The outermost ASGI app: answers the platform's readiness probe, passes all else on untouched."""
+"""The outermost ASGI app: answers the platform's own questions, passes all else on untouched."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
@@ -9,23 +10,41 @@ Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_OURS: Final = "/_fp/"
 READY_PATH: Final = "/_fp/ready"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the runner itself answers."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+# By method and path. No request arrives before lifespan startup is complete, so answering at all is the answer.
+Answers = Mapping[tuple[str, str], Answer]
+READY: Final[Answers] = {("GET", READY_PATH): Answer(204)}
 
 
 class RunnerApp:
     """Wraps a user's app. `startup_error` is what its lifespan startup raised, if it did."""
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: AsgiApp, answers: Answers = READY) -> None:
         self._app = app
+        self._answers = answers
         self.startup_error: BaseException | None = None
         self.startup_message = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, WebSocket or lifespan."""
-        if scope["type"] == "http" and scope["path"] == READY_PATH and scope["method"] == "GET":
-            # No request arrives before lifespan startup is complete, so answering at all is the answer.
-            await send({"type": "http.response.start", "status": 204, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+        answer = None
+        if scope["type"] == "http" and scope["path"].startswith(_OURS):
+            answer = self._answers.get((scope["method"], scope["path"]))
+        if answer:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         else:

@@ -63,13 +63,7 @@ class Cgroups:
         folder = self.folders.get("memory")
         if folder is None:
             return 0
-        file = "memory.events" if self.version["memory"] == 2 else "memory.oom_control"
-        try:
-            with open(f"{folder}/{name}/{file}", encoding="ascii") as lines:
-                pairs = dict(line.split() for line in lines)
-        except OSError:
-            return 0
-        return int(pairs.get("oom_kill", "0"))
+        return _read_oom_kills(f"{folder}/{name}", self.version["memory"])
 
     def remove(self, name: str) -> bool:
         """Removes an app's groups. False while the kernel still holds processes in them."""
@@ -112,6 +106,26 @@ def detect(pid: int) -> Cgroups:
                 groups.folders[controller], groups.version[controller] = folder, mount.version
                 break
     return groups
+
+
+def own_oom_kills() -> int:
+    """How many processes the kernel killed, for want of memory, in the group that this process is in: a container's."""
+    own = _own_groups()
+    for mount in _mounts():
+        if "memory" in mount.controllers or mount.version == 2:
+            for folder in _bases(mount, own.get("memory" if mount.version == 1 else "", "/"))[:1]:
+                # Within a container its own group is the mount's top, whatever /proc calls it.
+                return max(_read_oom_kills(path, mount.version) for path in (folder, mount.point))
+    return 0
+
+
+def _read_oom_kills(folder: str, version: int) -> int:
+    try:
+        with open(f"{folder}/{'memory.events' if version == 2 else 'memory.oom_control'}", encoding="ascii") as lines:
+            pairs = dict(line.split() for line in lines)
+    except OSError:
+        return 0
+    return int(pairs.get("oom_kill", "0"))
 
 
 def _make_folder(base: str, pid: int, version: int) -> str:

@@ -6,6 +6,7 @@ as the zygote knows it (SCM_CREDENTIALS).
 
 import array
 import json
+import os
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from fp_runner.protocol import Message
 
 # A failure's traceback is cut to stay far below this.
 _MAX_MESSAGE: Final = 128 * 1024
+# Larger ones (an environment) go through a file in memory. Only to a child: what a child sends is never followed.
+_IN_FILE: Final = b"{}"
 _MAX_FDS: Final = 4
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -39,7 +42,12 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:
     """Sends one message. Raises OSError when the peer is gone or (not blocking) does not read."""
     data = json.dumps(message).encode()
-    socket.send_fds(channel, [data], list(fds)) if fds else channel.send(data)
+    if len(data) <= _MAX_MESSAGE:
+        socket.send_fds(channel, [data], list(fds)) if fds else channel.send(data)
+        return
+    with open(os.memfd_create("fp-message"), "w+b", buffering=0) as file:
+        file.write(data)
+        socket.send_fds(channel, [_IN_FILE], [*fds, file.fileno()])
 
 
 def receive(channel: socket.socket) -> Received | None:
@@ -65,4 +73,15 @@ def receive(channel: socket.socket) -> Received | None:
     if not isinstance(message, dict):
         raise ValueError("not a message")
     received.message = message
+    return received
+
+
+def receive_order(channel: socket.socket) -> Received | None:
+    """As `receive`, in a child: also takes a message that did not fit."""
+    received = receive(channel)
+    if received and not received.message and received.fds:
+        fd = received.fds.pop()
+        with open(fd, "rb") as file:
+            file.seek(0)
+            received.message = json.load(file)
     return received

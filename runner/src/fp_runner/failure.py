@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, get_args
 
-Code = Literal[
+StartCode = Literal[
     "FP_APP_IMPORT_FAILED",
     "FP_APP_NOT_FOUND_IN_CODE",
     "FP_APP_STARTUP_FAILED",
     "FP_APP_START_TIMEOUT",
     "FP_SANDBOX_FAILED",
 ]
+# In a pod an end is told as a failure as well; a zygote tells it as "exited".
+EndCode = Literal["FP_APP_CRASHED", "FP_APP_OUT_OF_MEMORY"]
+Code = StartCode | EndCode
 
 _RUNNER: Final = os.path.dirname(os.path.abspath(__file__)) + "/"
 _LIBRARIES: Final = tuple(
@@ -31,7 +34,7 @@ _MAX_MESSAGE: Final = 2_000
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an app did not start."""
+    """Why an app did not start, or ended."""
 
     code: Code
     message: str
@@ -43,7 +46,7 @@ class Failure:
     def from_wire(cls, given: dict[str, Any]) -> "Failure | None":
         """Checks what came from a child, where user code may have written it. None for nonsense."""
         line, file = given.get("line"), given.get("file")
-        code = next((known for known in get_args(Code) if known == given.get("code")), None)
+        code = next((known for known in get_args(StartCode) if known == given.get("code")), None)
         if code is None:
             return None
         text = {key: str(given.get(key, "")) for key in ("message", "traceback")}

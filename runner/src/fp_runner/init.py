@@ -8,7 +8,27 @@ import os
 import socket
 from typing import NoReturn
 
-from fp_runner import app_process, channel, libc, privileges, sandbox
+from fp_runner import app_process, channel, libc, privileges, sandbox, serve
+from fp_runner.asgi import AsgiApp, RunnerApp
+from fp_runner.limits import Limits
+from fp_runner.protocol import Message
+
+
+class Walls:
+    """The home of an app beside others (app_process.Home)."""
+
+    def __init__(self, blueprint: sandbox.Blueprint) -> None:
+        self._blueprint = blueprint
+
+    def enter(self, order: Message, limits: Limits, listen_fd: int | None) -> str:
+        """The sandbox."""
+        return sandbox.enter(self._blueprint, order["app_dir"], order["uid"], order["gid"], limits, listen_fd)
+
+    def server(
+        self, app: AsgiApp, _order: Message, control: socket.socket, on_ready: app_process.OnReady
+    ) -> serve.AppServer:
+        """On the unix socket that the zygote bound."""
+        return serve.AppServer(serve.make_config(RunnerApp(app)), control, on_ready)
 
 
 def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) -> NoReturn:
@@ -29,7 +49,7 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
         os._exit(1)
     if app == 0:
         os.close(status_fd)
-        app_process.run(blueprint, control, bool(go.message.get("spare")))
+        app_process.run(Walls(blueprint), control, bool(go.message.get("spare")))
     control.close()
     privileges.no_new_privs()
     privileges.drop_capabilities()

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
+from fp_runner import ending
 from fp_runner.failure import Failure
 from fp_runner.protocol import Message, StartOp
 from fp_runner.reactor import Reactor, Timer
 from fp_runner.spawn import Child
 
-Reason = Literal["stopped", "exited", "crashed", "out_of_memory", "killed"]
+Reason = ending.End | Literal["stopped"]
 
 # The app itself says where it hangs, if it can, before it is killed from outside.
 _SOFT_TIMEOUT_HEADSTART: Final = 0.25
@@ -74,7 +75,7 @@ class Instance:
     def assign(self, child: Child, limit: Callable[[], None]) -> None:
         """Tells a waiting child that it is this app."""
         op = self.op
-        fds = [self._log, self._listener.fileno() if self._listener else None]
+        fds = [self._log, self._log, self._listener.fileno() if self._listener else None]
         try:
             limit()
         except OSError as error:
@@ -174,7 +175,7 @@ class Instance:
         self._cancel_timer()
         self._close_files()
         self._unlink_socket()
-        code, number = _decode(status)
+        code, number = ending.decode(status)
         reason, text = self._explain(code, number)
         name = signal.Signals(number).name if number else None
         self._event("exited", code=code, signal=name, reason=reason, message=text)
@@ -185,19 +186,14 @@ class Instance:
             return "killed", "The app was killed."
         if self._stop == "timeout":
             return "killed", "The app did not start in time and was killed."
+        out_of_memory = None
         if number == signal.SIGKILL and self.oom_kills() > 0:
             mib = self.op.limits.memory_bytes // (1024 * 1024)
-            return "out_of_memory", f"The app used more than its {mib} MiB of memory and was ended."
+            out_of_memory = f"The app used more than its {mib} MiB of memory and was ended."
         # It may have crashed on its own just as it was told to stop; that is worth telling.
-        if self._stop and number in (None, signal.SIGTERM, signal.SIGKILL):
+        if self._stop and not out_of_memory and number in (None, signal.SIGTERM, signal.SIGKILL):
             return "stopped", "The app was stopped."
-        if number == signal.SIGKILL:
-            return "killed", "The app was killed by the machine."
-        if number:
-            return "crashed", f"The app crashed with {signal.Signals(number).name}."
-        if code:
-            return "crashed", f"The app ended itself with exit code {code}."
-        return "exited", "The app ended by itself."
+        return ending.explain(code, number, out_of_memory)
 
     def _event(self, name: str, **more: Any) -> None:
         self._emit({"event": name, "id": self.op.id, **more})
@@ -226,12 +222,3 @@ class Instance:
         except OSError:
             pass
         self._socket_inode = None
-
-
-def _decode(status: int | None) -> tuple[int | None, int | None]:
-    """(exit code, signal) of a wait status; without one the whole namespace was killed."""
-    if status is None:
-        return None, signal.SIGKILL
-    if os.WIFSIGNALED(status):
-        return None, os.WTERMSIG(status)
-    return os.WEXITSTATUS(status), None

@@ -30,6 +30,14 @@ def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: b
         _set(resource.RLIMIT_AS, virtual + 4 * memory)
     if own_user:
         _set(resource.RLIMIT_NPROC, limits.pids * 2 if pids_cgroup else limits.pids)
+    apply_per_process(limits)
+
+
+def apply_per_process(limits: Limits) -> None:
+    """Those that count this process alone: all there is to set in a pod.
+
+    Memory is the container's to count there, and RLIMIT_NPROC would count other pods that have the same user.
+    """
     _set(resource.RLIMIT_FSIZE, limits.file_bytes)
     _set(resource.RLIMIT_NOFILE, limits.open_files)
     _set(resource.RLIMIT_CORE, 0)

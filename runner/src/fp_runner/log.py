@@ -1,4 +1,4 @@
-"""The app's log: stdout, stderr and the server's errors, in one file that the zygote opened."""
+"""The app's log: stdout, stderr and the server's errors, in the files that it was handed."""
 
 import io
 import logging
@@ -40,20 +40,20 @@ class _Formatter(logging.Formatter):
 _STREAMS: Final = ((1, "stdout"), (2, "stderr"))
 
 
-def redirect(log_fd: int) -> None:
-    """Makes the log this process's stdout and stderr, line by line, and /dev/null its stdin."""
+def redirect(stdout_fd: int, stderr_fd: int) -> None:
+    """Makes the log (and closes what it was given) this process's stdout and stderr, and /dev/null its stdin."""
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for fd, name in _STREAMS:
+    for (fd, name), log_fd in zip(_STREAMS, (stdout_fd, stderr_fd), strict=True):
         os.dup2(log_fd, fd)
+        os.close(log_fd)
         raw = _LogFile(fd, "w", closefd=False)
         stream = io.TextIOWrapper(
             io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    os.close(log_fd)
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
-from fp_runner import serve
+from fp_runner import serve, session_key
 from fp_runner.asgi import RunnerApp
 
 _MODULES: Final = (
@@ -81,7 +81,7 @@ def preload() -> None:
             importlib.import_module(name)
         except ImportError as error:
             os.write(2, f"fp_runner: not preloaded: {error}\n".encode())
-    _use_platform_session_key()
+    session_key.install()
     _warm_up()
     threads = threading.enumerate()
     if len(threads) != 1:
@@ -97,27 +97,6 @@ def freeze() -> None:
     """Last before the first fork: keeps the collector of a child from touching, and so copying, shared pages."""
     gc.collect()
     gc.freeze()
-
-
-def _use_platform_session_key() -> None:
-    """FastHTML writes its session key to a file in the app's folder, which is read-only here.
-
-    Its key comes from FP_SESSION_KEY, so that sessions outlive a sleep; without one each start has its own.
-    """
-    try:
-        core = importlib.import_module("fasthtml.core")
-    except ImportError:
-        return
-
-    def get_key(key: str | None = None, fname: str = ".sesskey") -> str:
-        if key:
-            return key
-        if os.path.isfile(fname):
-            with open(fname, encoding="utf-8") as file:
-                return file.read()
-        return os.environ.get("FP_SESSION_KEY") or os.urandom(32).hex()
-
-    core.get_key = get_key  # type: ignore[attr-defined]
 
 
 def _dummy_app() -> Any:

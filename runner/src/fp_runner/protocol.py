@@ -59,7 +59,7 @@ def parse_start(message: Message) -> StartOp:
     if mode not in ("serve", "check"):
         raise ProtocolError("mode must be serve or check", instance_id)
     env = message.get("env", {})
-    if not isinstance(env, dict) or not all(_is_variable(k, v) for k, v in env.items()):
+    if not isinstance(env, dict) or not all(is_variable(k, v) for k, v in env.items()):
         raise ProtocolError("env must map names to texts", instance_id)
     return StartOp(
         id=instance_id,
@@ -71,17 +71,19 @@ def parse_start(message: Message) -> StartOp:
         log=text("log", absolute=True),
         uid=number("uid"),
         gid=number("gid"),
-        limits=_parse_limits(message.get("limits", {}), instance_id),
+        limits=parse_limits(message.get("limits", {}), instance_id),
     )
 
 
-def _is_variable(name: object, value: object) -> bool:
+def is_variable(name: object, value: object) -> bool:
+    """Whether the two can be an environment variable."""
     if not isinstance(name, str) or not isinstance(value, str):
         return False
     return bool(name) and "=" not in name and "\0" not in name + value
 
 
-def _parse_limits(given: object, instance_id: str) -> Limits:
+def parse_limits(given: object, instance_id: str | None = None) -> Limits:
+    """Checks limits; what is not given has its default, what is unknown is left out. Raises ProtocolError."""
     if not isinstance(given, dict):
         raise ProtocolError("limits must be an object", instance_id)
     known = {field.name for field in fields(Limits)}

@@ -1,11 +1,12 @@
 """Serves a loaded app on the socket that the zygote bound, with uvicorn."""
 
 import asyncio
+import importlib
 import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
@@ -20,20 +21,28 @@ _SHUTDOWN_RESERVE_SECONDS: Final = 0.5
 _LAST_TURNS: Final = 8
 
 
+def _web_socket(**arguments: Any) -> asyncio.Protocol:
+    """The protocol of one WebSocket: imported with the first one, which most apps never see."""
+    implementation = importlib.import_module("uvicorn.protocols.websockets.websockets_sansio_impl")
+    protocol: asyncio.Protocol = implementation.WebSocketsSansIOProtocol(**arguments)
+    return protocol
+
+
 def make_config(app: RunnerApp) -> uvicorn.Config:
     """The server's settings; also used to warm it up in the zygote."""
     return uvicorn.Config(
         app,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        # uvicorn's type says class; all it does is call it.
+        ws=_web_socket,  # type: ignore[arg-type]
         interface="asgi3",
         lifespan="auto",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        # Only the platform can reach the socket, and it overwrites the X-Forwarded headers.
+        # Only the platform reaches the socket (in a pod: by NetworkPolicy), and it overwrites the X-Forwarded headers.
         forwarded_allow_ips="*",
         backlog=1024,
         # Longer than the platform keeps its connections, so that it never writes into one that closes.
@@ -68,10 +77,14 @@ class AppServer(uvicorn.Server):
                 continue
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes what is already in the backlog (the socket's file is gone, so no more comes), then finishes."""
+        """Takes what is already in the backlog, then finishes."""
+        await self.take_backlog(sockets or [])
+        await super().shutdown(sockets)
+
+    async def take_backlog(self, _sockets: list[socket.socket]) -> None:
+        """Accepts what waits and reads its requests. The socket's file is gone, so no more comes."""
         for _ in range(_LAST_TURNS):
             await asyncio.sleep(0)
-        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. How much time there is stands in the message that the zygote sent before it."""

@@ -1,0 +1,79 @@
+"""The supervisor's side of the one app in a pod: a process forked ahead, told what it is, watched to its end."""
+
+import gc
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+from fp_runner import channel
+from fp_runner.protocol import Message
+from fp_runner.reactor import Reactor
+
+# More than an app sends from its start to its end.
+_LAST_MESSAGES = 16
+
+
+class AppChild:
+    """Forked by the constructor, which raises OSError where there is no room for a process."""
+
+    def __init__(self, reactor: Reactor, *, warm: bool) -> None:
+        self._reactor = reactor
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self._control, theirs = channel.pair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_app(theirs.fileno(), warm=warm)
+        theirs.close()
+        reactor.watch(self._control.fileno(), self.read)
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """A child that is gone is told of by its end."""
+        # Blocking for once: an order may be larger than what fits at the moment.
+        self._control.setblocking(True)
+        try:
+            channel.send(self._control, message, fds)
+        except OSError:
+            return
+        finally:
+            self._control.setblocking(False)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Until it has been reaped the pid is its own."""
+        os.kill(self.pid, number)
+
+    def read(self) -> None:
+        """Passes on what it has said by now."""
+        for _ in range(_LAST_MESSAGES):
+            try:
+                received = channel.receive(self._control)
+            except (OSError, ValueError):
+                # Nothing there; or nonsense, for user code can write to this socket too.
+                return
+            if received is None:
+                self._reactor.unwatch(self._control.fileno())
+                return
+            for fd in received.fds:
+                os.close(fd)
+            self.on_message(received.message)
+
+
+def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
+    """In the child, which keeps its line to the supervisor and its output, and nothing else."""
+    try:
+        signal.set_wakeup_fd(-1)
+        os.setsid()
+        os.dup2(control_fd, 3, inheritable=False)
+        os.closerange(4, 2**31 - 1)
+        # A cold child has all its imports before it; the supervisor does not need them and stays small.
+        gc.disable()
+        import socket
+
+        from fp_runner import app_process
+        from fp_runner.pod_home import PodHome
+
+        app_process.run(PodHome(), socket.socket(fileno=3), warm)
+    except BaseException as error:
+        os.write(2, f"fp_runner: the app's process ended early: {error!r}\n".encode())
+    finally:
+        os._exit(1)

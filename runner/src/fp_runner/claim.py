@@ -1,0 +1,31 @@
+"""The claim of a waiting pod: both sides prove that they know the pod's key before an order changes hands."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from typing import Final
+
+_NONCE: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class ClaimKey:
+    """The pod's key, as the text that FP_POD_KEY holds (not what its hex digits stand for)."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def challenge(self, nonce: str) -> tuple[str, str] | None:
+        """(a nonce of ours, the proof that this pod knows the key); None if the platform's nonce is none."""
+        if not _NONCE.fullmatch(nonce):
+            return None
+        own = secrets.token_hex(16)
+        return own, self._mac(f"pod:{nonce}:{own}")
+
+    def accepts(self, own_nonce: str, body: bytes, proof: str) -> bool:
+        """Whether the sender of `body` knows the key, and was asked with `own_nonce`."""
+        expected = self._mac(f"platform:{own_nonce}:{hashlib.sha256(body).hexdigest()}")
+        return hmac.compare_digest(expected.encode(), proof.encode("utf-8", "replace"))
+
+    def _mac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,248 @@
+"""A small HTTP/1.1 server on the reactor: what a pod answers while no app does. No client can keep it from others."""
+
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from fp_runner.reactor import Reactor, Timer
+
+_MAX_HEAD: Final = 16 * 1024
+_MAX_CONNECTIONS: Final = 128
+# For a whole request, from its connection (or the answer before it) on.
+_REQUEST_SECONDS: Final = 10.0
+# How long what a client still sends is thrown away after the last answer: closing at once would destroy the answer.
+_LINGER_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One whole request. Header names are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class _BadRequestError(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Connection:
+    """One client. A request is answered once, now or later; the next one is read after that."""
+
+    def __init__(self, server: "HttpServer", sock: socket.socket, reactor: Reactor) -> None:
+        sock.setblocking(False)
+        self._server = server
+        self._sock = sock
+        self._reactor = reactor
+        self._unread = b""
+        self._unsent = b""
+        self._busy = False
+        self._continued = False
+        self._lingers = False
+        self._timer: Timer | None = None
+        # The nonce that the other side of this connection was last asked with; the claim's to keep.
+        self.challenge: str | None = None
+        self._expect()
+        self._watch()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still somebody to answer."""
+        return self._sock.fileno() >= 0
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a part of an answer is still here."""
+        return self.is_open and bool(self._unsent)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        return self._busy
+
+    def answer(
+        self,
+        status: int,
+        body: dict[str, Any] | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        keep: bool = False,
+    ) -> None:
+        """Sends an answer, and hangs up unless there is more to come on this connection."""
+        if not self.is_open:
+            return
+        self._busy = self._continued = False
+        self._lingers = not keep
+        content = b"" if body is None else json.dumps(body).encode()
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+        if body is not None:
+            lines.append("content-type: application/json")
+        if status != HTTPStatus.NO_CONTENT:
+            lines.append(f"content-length: {len(content)}")
+        if not keep:
+            lines.append("connection: close")
+        self._unsent += ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + content
+        self._write()
+        if self.is_open and keep:
+            self._expect()
+            self._next()
+
+    def close(self) -> None:
+        """Hangs up. Idempotent."""
+        if not self.is_open:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._reactor.unwatch(self._sock.fileno())
+        self._sock.close()
+        self._server.forget(self)
+
+    def _expect(self, seconds: float = _REQUEST_SECONDS) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._reactor.call_later(seconds, self.close)
+
+    def _watch(self) -> None:
+        self._reactor.watch(self._sock.fileno(), self._read, self._write if self._unsent else None)
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._sock.send(self._unsent, socket.MSG_NOSIGNAL) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        if self._lingers and not self._unsent:
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.close()
+                return
+            self._expect(_LINGER_SECONDS)
+        self._watch()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        elif not self._lingers:
+            self._unread += data
+            if len(self._unread) > _MAX_HEAD + self._server.max_body:
+                # More than one request can be, while one is being answered.
+                self.close()
+            elif not self._busy:
+                self._next()
+
+    def _next(self) -> None:
+        try:
+            request = self._parse()
+        except _BadRequestError as error:
+            self.answer(error.status, {"code": "FP_POD_BAD_REQUEST", "message": f"{error}"})
+            return
+        if request:
+            if self._timer:
+                self._timer.cancel()
+            self._busy = True
+            self._server.handle(request, self)
+
+    def _parse(self) -> Request | None:
+        """The next request, if it has arrived whole."""
+        head, end, rest = self._unread.partition(b"\r\n\r\n")
+        if len(head) > _MAX_HEAD:
+            raise _BadRequestError(431, f"The head of a request has at most {_MAX_HEAD} bytes.")
+        if not end:
+            return None
+        method, path, headers = _parse_head(head)
+        if "transfer-encoding" in headers:
+            raise _BadRequestError(411, "Send the body with a content-length.")
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise _BadRequestError(400, "The content-length is no number.")
+        if int(length[:20]) > self._server.max_body:
+            raise _BadRequestError(413, f"The body of a request has at most {self._server.max_body} bytes.")
+        if len(rest) < int(length):
+            if headers.get("expect", "").lower() == "100-continue" and not self._continued:
+                self._continued = True
+                self._unsent += b"HTTP/1.1 100 Continue\r\n\r\n"
+                self._write()
+            return None
+        self._unread = rest[int(length) :]
+        return Request(method, path, headers, rest[: int(length)])
+
+
+def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    parts = first.split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise _BadRequestError(400, "This is not HTTP/1.1.")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = name.lower()
+        if not colon or not name or name != name.strip():
+            raise _BadRequestError(400, "A header has no name.")
+        if key == "content-length" and key in headers:
+            raise _BadRequestError(400, "There is more than one content-length.")
+        headers[key] = value.strip()
+    return parts[0], parts[1].partition("?")[0], headers
+
+
+class HttpServer:
+    """Accepts connections while it is open, and calls `handle` for each request."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        listener: socket.socket,
+        max_body: int,
+        handle: Callable[[Request, Connection], None],
+    ) -> None:
+        self.max_body = max_body
+        self.handle = handle
+        self._reactor = reactor
+        self._listener = listener
+        self._connections: dict[Connection, None] = {}
+
+    def open(self) -> None:
+        """Accepts connections."""
+        self._reactor.watch(self._listener.fileno(), self._accept)
+
+    def pause(self) -> None:
+        """Leaves new connections in the backlog. Those it has are still answered."""
+        self._reactor.unwatch(self._listener.fileno())
+
+    def forget(self, connection: Connection) -> None:
+        """By the connection, at its end."""
+        self._connections.pop(connection, None)
+
+    def has_unsent(self) -> bool:
+        """Whether answers are still on their way out."""
+        return any(connection.has_unsent for connection in self._connections)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            # The one that has had the most time; one that waits for its answer stays.
+            oldest = next((held for held in self._connections if not held.is_busy), None)
+            if oldest is None:
+                sock.close()
+                return
+            oldest.close()
+        self._connections[Connection(self, sock, self._reactor)] = None

@@ -1,0 +1,155 @@
+"""The first process of a pod's container: `python -m fp_runner.pod [--wait]`.
+
+Reads its order from a mounted file, or imports the frameworks and waits to be sent one. Never runs user code. The
+contract is docs/decisions/0020-the-kubernetes-home.md. What not every pod needs is imported late: a cold start waits.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Final, NoReturn
+
+from fp_runner import libc, privileges, seccomp, tcp
+from fp_runner.app_child import AppChild
+from fp_runner.reactor import Reactor
+
+_KEY: Final = "FP_POD_KEY"
+_GRACE: Final = "FP_STOP_GRACE_S"
+_DEFAULT_GRACE: Final = 30.0
+# Each followed by its value. --key-fd is for this program itself.
+_OPTIONS: Final = {
+    "--order": "/fp/order/order.json.gz",
+    "--app-dir": "/app",
+    "--port": "8000",
+    "--termination-log": "/dev/termination-log",
+    "--key-fd": "",
+}
+
+
+def main() -> None:
+    """Runs the pod until its end."""
+    begun = time.monotonic()
+    options, wait = _arguments(sys.argv[1:])
+    if _KEY in os.environ:
+        _start_again_without_key()
+    if os.getuid() == 0:
+        sys.exit("fp_runner: a pod must not run as root; set runAsUser")
+    gc.disable()
+    wakeups = _signals()
+    listener = tcp.listen(int(options["--port"]))
+    _protect()
+    if wait:
+        from fp_runner import preload
+
+        preload.preload()
+        preload.freeze()
+    reactor = Reactor()
+    # Before the key is read and anybody can connect: the app's process has never seen either.
+    child = AppChild(reactor, warm=wait)
+    _supervise(reactor, listener, child, wakeups, options, begun, wait=wait)
+
+
+def _supervise(
+    reactor: Reactor,
+    listener: socket.socket,
+    child: AppChild,
+    wakeups: int,
+    options: dict[str, str],
+    begun: float,
+    *,
+    wait: bool,
+) -> NoReturn:
+    from fp_runner import order
+    from fp_runner.supervisor import Settings, Supervisor
+
+    settings = Settings(options["--app-dir"], options["--termination-log"], _grace())
+    supervisor = Supervisor(reactor, listener, child, settings)
+
+    def on_signal() -> None:
+        numbers = os.read(wakeups, 512)
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            supervisor.stop()
+        supervisor.reap()
+
+    reactor.watch(wakeups, on_signal)
+    if wait:
+        from fp_runner.claim import ClaimKey
+
+        with open(int(options["--key-fd"]), encoding="ascii") as file:
+            supervisor.wait(ClaimKey(file.read()))
+    else:
+        try:
+            with open(options["--order"], "rb") as packed:
+                given = order.unpack(packed.read(order.MAX_PACKED + 1))
+        except (OSError, order.OrderError) as error:
+            supervisor.fail("FP_SANDBOX_FAILED", f"The order cannot be read: {error}")
+        else:
+            since = begun - _age()
+            supervisor.start(given, since, (begun - since) * 1000)
+    while supervisor.exit_code is None:
+        reactor.run_once()
+    # Whatever still runs ends with this process, the first of its namespace.
+    os._exit(supervisor.exit_code)
+
+
+def _arguments(given: list[str]) -> tuple[dict[str, str], bool]:
+    """(options, whether to wait). Not argparse, which takes longer to import than all of the supervisor."""
+    options, rest, wait = dict(_OPTIONS), iter(given), False
+    for name in rest:
+        if name == "--wait":
+            wait = True
+        elif name in options:
+            options[name] = next(rest, "")
+        else:
+            sys.exit(f"fp_runner: unknown option {name}; known are --wait {' '.join(_OPTIONS)}")
+    if wait and not options["--key-fd"] and _KEY not in os.environ:
+        sys.exit(f"fp_runner: a pod that waits needs its key in {_KEY}")
+    return options, wait
+
+
+def _start_again_without_key() -> NoReturn:
+    """The key moves from the environment, which a fork could read in its own memory, into a pipe."""
+    read, write = os.pipe()
+    os.write(write, os.environ.pop(_KEY).encode())
+    os.set_inheritable(read, True)
+    os.execv(sys.executable, [*sys.orig_argv, "--key-fd", str(read)])
+
+
+def _signals() -> int:
+    """The end of a pipe on which the numbers of signals arrive. The kernel ignores, for a first process, all others."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda _number, _frame: None)
+    return read
+
+
+def _protect() -> None:
+    # The app has the same user: keep it out of this process's memory and files.
+    libc.prctl(libc.PR_SET_DUMPABLE, 0)
+    # Orphans come here even where a pod shares its processes and this is not the first.
+    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+    privileges.no_new_privs()
+    # uvloop makes a ring in every loop, and aborts when the app's own filter takes it away.
+    seccomp.install(seccomp.io_uring_filter())
+
+
+def _grace() -> float:
+    try:
+        return max(0.0, float(os.environ.get(_GRACE, "")))
+    except ValueError:
+        return _DEFAULT_GRACE
+
+
+def _age() -> float:
+    """Seconds since this process, and so the container, was started; the kernel counts them in hundredths."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as stat:
+        started = int(stat.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+
+
+if __name__ == "__main__":
+    main()

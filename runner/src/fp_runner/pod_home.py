@@ -1,0 +1,92 @@
+"""The app's side of a pod: alone in a container, which is its sandbox, on a TCP port of its own."""
+
+import asyncio
+import os
+import socket
+import time
+from typing import Final
+
+from fp_runner import libc, limits, privileges, seccomp, serve, tcp
+from fp_runner.app_process import OnReady
+from fp_runner.asgi import READY_PATH, Answer, AsgiApp, RunnerApp
+from fp_runner.protocol import Message
+
+ALIVE_PATH: Final = "/_fp/alive"
+CLAIM_PATH: Final = "/_fp/claim"
+_CLAIMED: Final = Answer(
+    409,
+    b'{"code":"FP_POD_CLAIMED","message":"This pod has an order already."}',
+    ((b"content-type", b"application/json"),),
+)
+# For the first bytes on connections that were just accepted.
+_FIRST_BYTES_SECONDS: Final = 0.25
+
+
+class PodHome:
+    """app_process.Home in a pod. Orders have `since`, the time.monotonic() that times count from, and `interpreter`."""
+
+    def enter(self, order: Message, limit: limits.Limits, listen_fd: int | None) -> str:
+        """What the runner adds to the container's own walls."""
+        os.chdir(order["app_dir"])
+        os.umask(0o022)
+        limits.apply_per_process(limit)
+        privileges.no_new_privs()
+        privileges.die_with_parent()
+        # The supervisor is not, to keep the app out of its memory; the app reads its own /proc/self.
+        libc.prctl(libc.PR_SET_DUMPABLE, 1)
+        seccomp.install(seccomp.app_filter(listen_fd))
+        return str(order["app_dir"])
+
+    def server(self, app: AsgiApp, order: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
+        """On the port that the supervisor bound."""
+        imported = time.monotonic()
+        answers = {
+            ("GET", ALIVE_PATH): Answer(204),
+            ("GET", CLAIM_PATH): _CLAIMED,
+            ("POST", CLAIM_PATH): _CLAIMED,
+        }
+
+        def ready() -> None:
+            at = {
+                "interpreter": order["interpreter"],
+                "imported": (imported - order["since"]) * 1000,
+                "ready": (time.monotonic() - order["since"]) * 1000,
+            }
+            timing = ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
+            answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", timing.encode()),))
+            on_ready(timing=timing)
+
+        return PodServer(serve.make_config(RunnerApp(app, answers)), control, ready)
+
+
+class PodServer(serve.AppServer):
+    """Has a port, which no removed file keeps others from: it must be closed before they come, and lose nobody."""
+
+    async def take_backlog(self, sockets: list[socket.socket]) -> None:
+        """Accepts what waits, closes the port, and waits a moment for what those connections were made to ask."""
+        await super().take_backlog(sockets)
+        # Nothing may come between the two, for closing resets what waits.
+        late = [connection for listener in sockets for connection in tcp.accept_all(listener)]
+        for server in self.servers:
+            server.close()
+        for listener in sockets:
+            listener.close()
+        loop = asyncio.get_running_loop()
+        for connection in late:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        try:
+            async with asyncio.timeout(_FIRST_BYTES_SECONDS):
+                while self._has_unasked():
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            return
+
+    def _protocol(self) -> asyncio.Protocol:
+        # As uvicorn's startup has it.
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    def _has_unasked(self) -> bool:
+        # The HTTP protocol's cycle is its request, the first of which may still be on its way.
+        return any(getattr(connection, "cycle", self) is None for connection in self.server_state.connections)

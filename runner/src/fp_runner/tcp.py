@@ -1,0 +1,40 @@
+"""The pod's port: one socket for IPv4 and IPv6."""
+
+import socket
+from typing import Final
+
+_BACKLOG: Final = 1024
+
+
+def listen(port: int) -> socket.socket:
+    """Listens on all addresses. Raises OSError."""
+    try:
+        listener = socket.socket(socket.AF_INET6)
+    except OSError:
+        return _bind(socket.socket(), ("0.0.0.0", port))  # noqa: S104 (the pod's network is its own)
+    try:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return _bind(listener, ("::", port))
+    except OSError:
+        # IPv6 is known but switched off.
+        listener.close()
+        return _bind(socket.socket(), ("0.0.0.0", port))  # noqa: S104
+
+
+def _bind(listener: socket.socket, address: tuple[str, int]) -> socket.socket:
+    # An earlier container of this pod may have left connections in TIME_WAIT.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def accept_all(listener: socket.socket) -> list[socket.socket]:
+    """What waits in the backlog."""
+    accepted: list[socket.socket] = []
+    while True:
+        try:
+            accepted.append(listener.accept()[0])
+        except OSError:
+            return accepted
