@@ -174,7 +174,7 @@ class Driver {
   }
 
   async #grow(key: TargetKey, target: KubernetesTarget, missing: number, signal: AbortSignal): Promise<void> {
-    if (target.empty) target.begin()
+    if (target.living.length === 0) target.begin()
     await this.#options.prepare?.(key, { signal })
     let left = missing
     while (left > 0 && (await this.#take(key, target, signal))) left--

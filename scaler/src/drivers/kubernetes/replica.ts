@@ -32,6 +32,8 @@ export class PodReplica {
   /** One life of its container: after a restart it is another endpoint. */
   #run = ''
   #asking: AbortController | undefined
+  /** It ran before the wake: what the cluster says of its start is no news. */
+  #taken = false
   #ready = false
   #failure: Failure | undefined
   #kubelet: Word = 'none yet'
@@ -88,9 +90,7 @@ export class PodReplica {
   update(pod: V1Pod): void {
     this.pod = pod
     this.#kubelet = next(this.#kubelet, conditionOf(pod, 'Ready'))
-    this.#reach('created')
-    if (pod.spec?.nodeName) this.#reach('scheduled')
-    if (conditionOf(pod, 'PodReadyToStartContainers') || pod.status?.podIP) this.#reach('sandbox')
+    if (!this.#taken) this.#reachByStatus(pod)
     if (!this.counts) this.#stopAsking()
     else this.#ask()
     this.#deps.changed()
@@ -112,11 +112,13 @@ export class PodReplica {
   /** It was told by who took it, so that it need not be asked. */
   async taken(ready: TakenPod['ready'], began: number): Promise<void> {
     this.#stopAsking()
+    this.#taken = true
+    this.#phases.clear()
     const run = (this.#run = this.id)
     const result = await ready
     if (this.#run !== run) return
     if ('failure' in result) this.#failure = result.failure
-    else this.#becomeReady(result.phases, began - this.#began)
+    else this.#becomeReady('claimed', result.phases, began - this.#began)
     this.#deps.changed()
   }
 
@@ -148,17 +150,23 @@ export class PodReplica {
     if (!this.#failure) {
       // The container's own times end now.
       const now = clock.now() - this.#began
-      this.#becomeReady(phases ?? [], now - (phases?.at(-1)?.at ?? 0))
+      this.#becomeReady('container', phases ?? [], now - (phases?.at(-1)?.at ?? 0))
     }
     this.#deps.changed()
   }
 
-  /** `offset`: ms from the wake's begin to the zero of these phases. */
-  #becomeReady(phases: readonly Phase[], offset: number): void {
+  /** `offset`: ms from the wake's begin to the zero of these phases, which is a phase of this name. */
+  #becomeReady(zero: string, phases: readonly Phase[], offset: number): void {
     this.#ready = true
-    if (phases.length > 0) this.#reach('container', offset)
+    if (phases.length > 0) this.#reach(zero, offset)
     for (const { name, at } of phases) this.#reach(name, offset + at)
     this.#reach('ready')
+  }
+
+  #reachByStatus(pod: V1Pod): void {
+    this.#reach('created')
+    if (pod.spec?.nodeName) this.#reach('scheduled')
+    if (conditionOf(pod, 'PodReadyToStartContainers') || pod.status?.podIP) this.#reach('sandbox')
   }
 
   #reach(name: string, at = this.#deps.clock.now() - this.#began): void {
