@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import driver
+import pods
 
 UIDS = iter(range(200_100, 290_000))
 
@@ -97,3 +98,27 @@ def make_app(shared_zygote: driver.Zygote, tmp_path: Path) -> Iterator[MakeApp]:
             app.kill()
     # What no test asked for would be found by a later one.
     shared_zygote.seen.clear()
+
+
+MakePod = Callable[..., pods.Pod]
+
+
+@pytest.fixture
+def make_pod(tmp_path: Path) -> Iterator[MakePod]:
+    """make_pod(order) reads it from a file; make_pod(wait=True) is to be claimed. Killed at the end."""
+    if not pods.usable():
+        pytest.skip("no Python and libraries that an ordinary user can read")
+    made: list[pods.Pod] = []
+
+    def make(packed: bytes | None = None, *, wait: bool = False, start: bool = True, **more: Any) -> pods.Pod:
+        folder = tmp_path / f"pod{len(made)}"
+        folder.mkdir()
+        if wait:
+            more["env"] = {"FP_POD_KEY": pods.KEY} | more.get("env", {})
+        pod = pods.Pod(folder, packed, *(["--wait"] if wait else []), **more)
+        made.append(pod)
+        return pod.start() if start else pod
+
+    yield make
+    for pod in made:
+        pod.close()

@@ -29,14 +29,10 @@ class AppChild:
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """A child that is gone is told of by its end."""
-        # Blocking for once: an order may be larger than what fits at the moment.
-        self._control.setblocking(True)
         try:
             channel.send(self._control, message, fds)
         except OSError:
             return
-        finally:
-            self._control.setblocking(False)
 
     def signal(self, number: signal.Signals) -> None:
         """Until it has been reaped the pid is its own."""
@@ -69,9 +65,10 @@ def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
         gc.disable()
         import socket
 
-        from fp_runner import app_process
+        from fp_runner import app_process, session_key
         from fp_runner.pod_home import PodHome
 
+        session_key.install()
         app_process.run(PodHome(), socket.socket(fileno=3), warm)
     except BaseException as error:
         os.write(2, f"fp_runner: the app's process ended early: {error!r}\n".encode())

@@ -129,6 +129,8 @@ def _become_fresh(order: Message, app_dir: str) -> None:
     os.environ.clear()
     os.environ.update(sandbox.environment(order["env"], os.path.join(sys.prefix, "bin")))
     random.seed()
+    # As the environment tells the app's own children: its folder is no place to write.
+    sys.dont_write_bytecode = True
     sys.argv = [order["entrypoint"]]
     # Else __main__ would be the zygote: multiprocessing's spawn would run it again.
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -63,7 +63,7 @@ class Cgroups:
         folder = self.folders.get("memory")
         if folder is None:
             return 0
-        return _read_oom_kills(f"{folder}/{name}", self.version["memory"])
+        return read_oom_kills(f"{folder}/{name}", self.version["memory"])
 
     def remove(self, name: str) -> bool:
         """Removes an app's groups. False while the kernel still holds processes in them."""
@@ -115,11 +115,12 @@ def own_oom_kills() -> int:
         if "memory" in mount.controllers or mount.version == 2:
             for folder in _bases(mount, own.get("memory" if mount.version == 1 else "", "/"))[:1]:
                 # Within a container its own group is the mount's top, whatever /proc calls it.
-                return max(_read_oom_kills(path, mount.version) for path in (folder, mount.point))
+                return max(read_oom_kills(path, mount.version) for path in (folder, mount.point))
     return 0
 
 
-def _read_oom_kills(folder: str, version: int) -> int:
+def read_oom_kills(folder: str, version: int) -> int:
+    """The same, of the group that this folder is."""
     try:
         with open(f"{folder}/{'memory.events' if version == 2 else 'memory.oom_control'}", encoding="ascii") as lines:
             pairs = dict(line.split() for line in lines)

@@ -19,6 +19,7 @@ from fp_runner.reactor import Reactor
 _KEY: Final = "FP_POD_KEY"
 _GRACE: Final = "FP_STOP_GRACE_S"
 _DEFAULT_GRACE: Final = 30.0
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 # Each followed by its value. --key-fd is for this program itself.
 _OPTIONS: Final = {
     "--order": "/fp/order/order.json.gz",
@@ -32,6 +33,8 @@ _OPTIONS: Final = {
 def main() -> None:
     """Runs the pod until its end."""
     begun = time.monotonic()
+    # The kernel throws away what a first process has no handler for, unless it is blocked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     options, wait = _arguments(sys.argv[1:])
     if _KEY in os.environ:
         _start_again_without_key()
@@ -79,7 +82,7 @@ def _supervise(
         from fp_runner.claim import ClaimKey
 
         with open(int(options["--key-fd"]), encoding="ascii") as file:
-            supervisor.wait(ClaimKey(file.read()))
+            supervisor.wait(ClaimKey(file.read().strip()))
     else:
         try:
             with open(options["--order"], "rb") as packed:
@@ -119,11 +122,12 @@ def _start_again_without_key() -> NoReturn:
 
 
 def _signals() -> int:
-    """The end of a pipe on which the numbers of signals arrive. The kernel ignores, for a first process, all others."""
+    """The end of a pipe on which the numbers of signals arrive."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in _SIGNALS:
         signal.signal(number, lambda _number, _frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     return read
 
 

@@ -18,8 +18,9 @@ _CLAIMED: Final = Answer(
     b'{"code":"FP_POD_CLAIMED","message":"This pod has an order already."}',
     ((b"content-type", b"application/json"),),
 )
-# For the first bytes on connections that were just accepted.
-_FIRST_BYTES_SECONDS: Final = 0.25
+# For the first request on connections that have asked for nothing yet; at most this part of the grace.
+_FIRST_REQUEST_SECONDS: Final = 1.0
+_FIRST_REQUEST_PART: Final = 0.25
 
 
 class PodHome:
@@ -74,12 +75,15 @@ class PodServer(serve.AppServer):
         loop = asyncio.get_running_loop()
         for connection in late:
             await loop.connect_accepted_socket(self._protocol, connection)
-        try:
-            async with asyncio.timeout(_FIRST_BYTES_SECONDS):
-                while self._has_unasked():
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            return
+        grace = self.config.timeout_graceful_shutdown
+        begun, left = loop.time(), _FIRST_REQUEST_SECONDS
+        if grace is not None:
+            left = min(left, grace * _FIRST_REQUEST_PART)
+        while self._has_unasked() and loop.time() < begun + left:
+            await asyncio.sleep(0.005)
+        if grace is not None:
+            # uvicorn counts from the end of this.
+            self.config.timeout_graceful_shutdown = max(0, grace - (loop.time() - begun))  # type: ignore[assignment]
 
     def _protocol(self) -> asyncio.Protocol:
         # As uvicorn's startup has it.

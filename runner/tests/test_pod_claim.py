@@ -1,0 +1,394 @@
+"""A pod of the pool: it waits, and becomes the app of whoever proves to know its key."""
+
+import gzip
+import json
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pods
+from conftest import MakePod
+from pods import HELLO, KEY, order, prove
+
+BAD = "d = {}\nd['x']\n"
+# Tells that it is being imported, and goes on when it is told to: the test decides how long a start takes.
+HELD = """
+    import os, socket
+    print("importing", flush=True)
+    with socket.socket(socket.AF_UNIX) as gate:
+        gate.connect(os.environ["GATE"])
+        gate.recv(1)
+    from fastapi import FastAPI
+    app = FastAPI()
+"""
+
+
+@pytest.fixture
+def waiting(make_pod: MakePod) -> pods.Pod:
+    return make_pod(wait=True)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Pod]:
+    """One that waits through all that these tests send it, and still takes an order after that."""
+    if not pods.usable():
+        pytest.skip("no Python and libraries that an ordinary user can read")
+    pod = pods.Pod(tmp_path_factory.mktemp("patient"), None, "--wait", env={"FP_POD_KEY": KEY}).start()
+    yield pod
+    assert pod.claim(order())[0] == 200
+    pod.close()
+
+
+def test_a_claim_is_answered_once_the_app_is_ready(waiting: pods.Pod) -> None:
+    status, body = waiting.claim(order())
+    assert (status, body["ready"]) == (200, True)
+    assert [phase["name"] for phase in body["phases"]] == ["written", "sandboxed", "imported", "started", "ready"]
+    times = [phase["at"] for phase in body["phases"]]
+    assert times == sorted(times)
+    assert times[0] > 0
+    assert waiting.get("/") == {"ok": True}
+    status, headers, _ = waiting.ask("/_fp/ready")
+    assert status == 204
+    assert re.fullmatch(r"interpreter;dur=0\.0, imported;dur=[\d.]+, ready;dur=[\d.]+", headers["server-timing"])
+    assert waiting.ask("/_fp/alive")[0] == 204
+    assert waiting.ask("/_fp/claim", "POST", body=order())[0] == 409
+    assert waiting.ask("/_fp/claim", headers={"fp-nonce": "0" * 32})[2]["code"] == "FP_POD_CLAIMED"
+
+
+def test_until_then_it_is_alive_and_nothing_else(patient: pods.Pod) -> None:
+    assert patient.ask("/_fp/alive")[0] == 204
+    for method, path in (("GET", "/_fp/ready"), ("GET", "/"), ("POST", "/x?y=z"), ("DELETE", "/_fp/claim")):
+        status, _, body = patient.ask(path, method)
+        assert (status, body["code"]) == (409, "FP_POD_WAITING")
+
+
+def _post(pod: pods.Pod, client: Any, proof: str, body: bytes) -> Any:
+    status, _, answer = pod.ask("/_fp/claim", "POST", client, body=body, headers={"fp-proof": proof})
+    return status, answer["code"]
+
+
+def test_only_who_knows_the_key_is_heard(patient: pods.Pod) -> None:
+    body = order()
+    wrong = (401, "FP_POD_WRONG_PROOF")
+    client = patient.client()
+    assert _post(patient, client, prove(patient.challenge(client), b"another body"), body) == wrong
+    client = patient.client()
+    assert _post(patient, client, "", body) == wrong
+    client = patient.client()
+    patient.challenge(client)
+    assert _post(patient, client, "ä" * 64, body) == wrong
+    # A nonce holds for the connection that it was asked on, and the last one only.
+    nonce = patient.challenge(patient.client())
+    assert _post(patient, patient.client(), prove(nonce, body), body) == wrong
+    client = patient.client()
+    old = patient.challenge(client)
+    assert patient.challenge(client) != old
+    assert _post(patient, client, prove(old, body), body) == wrong
+
+
+def test_a_nonce_is_used_once(patient: pods.Pod) -> None:
+    body = order()
+    with patient.connect() as raw:
+        file = raw.makefile("rb")
+
+        def answer() -> tuple[int, Any]:
+            status = int(file.readline().split()[1])
+            length = 0
+            while line := file.readline().strip():
+                name, _, value = line.lower().partition(b":")
+                length = int(value) if name == b"content-length" else length
+            return status, json.loads(file.read(length))
+
+        raw.sendall(b"GET /_fp/claim HTTP/1.1\r\nfp-nonce: " + b"a" * 32 + b"\r\n\r\n")
+        nonce = answer()[1]["nonce"]
+        # Both at once, so that the second is there before the connection could be closed.
+        head = b"POST /_fp/claim HTTP/1.1\r\nfp-proof: %s\r\ncontent-length: %d\r\n\r\n"
+        right, junk = prove(nonce, body).encode(), b"junk"
+        raw.sendall(head % (b"0" * 64, len(junk)) + junk + head % (right, len(body)) + body)
+        assert answer()[0] == 401
+        assert file.read() == b""
+    assert patient.ask("/_fp/ready")[0] == 409
+
+
+@pytest.mark.parametrize("nonce", ["", "a" * 31, "A" * 32, "g" * 32, "a" * 33])
+def test_a_nonce_of_the_platforms_must_be_one(patient: pods.Pod, nonce: str) -> None:
+    status, _, body = patient.ask("/_fp/claim", headers={"fp-nonce": nonce})
+    assert (status, body["code"]) == (400, "FP_POD_BAD_REQUEST")
+
+
+def _packed(value: Any) -> bytes:
+    return gzip.compress(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not one whole gzip stream"),
+        (b"{}", "not gzip"),
+        (gzip.compress(b"{"), "not JSON"),
+        (gzip.compress(b"\xff"), "not JSON"),
+        (gzip.compress(b"[" * 200_000), "not JSON"),
+        (order()[:-1], "not one whole gzip stream"),
+        (order() + b"x", "not one whole gzip stream"),
+        (gzip.compress(b" " * (8 * 1024 * 1024 + 1)), "larger than 8388608 bytes"),
+        (_packed([]), "not an object"),
+        (_packed({}), "mode must be"),
+        (order(mode="what"), "mode must be"),
+        (order(files={"../x.py": ""}), "'../x.py' is not within"),
+        (order(files={"/etc/x": ""}), "'/etc/x' is not within"),
+        (order(files={"a//b": ""}), "'a//b' is not within"),
+        (order(files={"a/./b": ""}), "'a/./b' is not within"),
+        (order(files={"": ""}), "'' is not within"),
+        (order(files={"a\0b": ""}), "is not within"),
+        (order(files={"x.py": "\ud800"}), "cannot be written as UTF-8"),
+        (_packed({"mode": "serve", "files": {"app.py": 1}, "entrypoint": "app.py", "env": {}}), "is no text"),
+        (_packed({"mode": "serve", "files": [], "entrypoint": "app.py", "env": {}}), "files must map"),
+        (order(entrypoint=None), "entrypoint must be"),
+        (order(env={"A=B": "c"}), "env must map"),
+        (order(env={"A": 1}), "env must map"),
+        (order(limits={"open_files": 0}), "limits.open_files must be a positive number"),
+    ],
+)
+def test_what_is_no_order_changes_nothing(patient: pods.Pod, body: bytes, words: str) -> None:
+    status, answer = patient.claim(body)
+    assert (status, answer["code"]) == (400, "FP_POD_BAD_ORDER")
+    assert words in answer["message"]
+    assert patient.ask("/_fp/ready")[2]["code"] == "FP_POD_WAITING"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"what\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nname : x\r\n\r\n", 400),
+        (b"POST /_fp/claim HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400),
+        (b"POST /_fp/claim HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400),
+        (b"POST /_fp/claim HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", 411),
+        (b"POST /_fp/claim HTTP/1.1\r\ncontent-length: 2097153\r\n\r\n", 413),
+        (b"POST /_fp/claim HTTP/1.1\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000, 431),
+    ],
+)
+def test_bad_http_is_answered_and_hung_up(patient: pods.Pod, sent: bytes, status: int) -> None:
+    with patient.connect() as raw:
+        raw.sendall(sent)
+        answer = raw.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "FP_POD_BAD_REQUEST"
+
+
+def test_an_answer_survives_what_the_client_still_sends(patient: pods.Pod) -> None:
+    with patient.connect() as raw:
+        raw.sendall(b"POST /_fp/claim HTTP/1.1\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 3_000_000)
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.makefile("rb").read().startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_may_be_held_back_until_it_is_asked_for(patient: pods.Pod) -> None:
+    with patient.connect() as raw:
+        raw.sendall(b"POST /_fp/claim HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        file = raw.makefile("rb")
+        assert [file.readline(), file.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
+        raw.sendall(b"{}")
+        assert file.readline().startswith(b"HTTP/1.1 401 ")
+
+
+def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
+    held = [waiting.connect() for _ in range(300)]
+    for number, raw in enumerate(held):
+        try:
+            raw.sendall((b"", b"G", b"POST /_fp/claim HTTP/1.1\r\ncontent-length: 9\r\n\r\n")[number % 3])
+        except ConnectionError:
+            continue
+    client = waiting.client()
+    nonce = waiting.challenge(client)
+    body = order()
+    head = f"POST /_fp/claim HTTP/1.1\r\nfp-proof: {prove(nonce, body)}\r\ncontent-length: {len(body)}\r\n\r\n"
+    # Byte by byte, with others being answered in between.
+    for byte in head.encode() + body[:50]:
+        client.sock.sendall(bytes([byte]))
+    assert waiting.ask("/_fp/alive")[0] == 204
+    client.sock.sendall(body[50:])
+    assert client.sock.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+    assert waiting.get("/") == {"ok": True}
+    for raw in held:
+        raw.close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Any:
+    """A place where HELD waits: accept() to know that it is there, close() what that gave to let it go on."""
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        (folder / "s").chmod(0o777)
+        listener.listen()
+        listener.settimeout(20)
+        yield listener
+
+
+def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.socket) -> None:
+    # All connected while it still waited; later ones are left to the app.
+    early = [waiting.client() for _ in range(4)]
+    nonce = waiting.challenge(early[0])
+    answers: list[Any] = []
+    claim = threading.Thread(
+        target=lambda: answers.append(waiting.claim(order(HELD, env={"GATE": str(gate.getsockname())})))
+    )
+    claim.start()
+    held, _ = gate.accept()
+    assert _post(waiting, early[0], prove(nonce, order()), order()) == (409, "FP_POD_CLAIMED")
+    assert waiting.ask("/", client=early[1])[2]["code"] == "FP_POD_WAITING"
+    assert waiting.ask("/_fp/alive", client=early[2])[0] == 204
+    early[3].request("GET", "/_fp/ready")
+    late = waiting.client()
+    late.request("GET", "/_fp/ready")
+    held.close()
+    claim.join()
+    assert answers[0][0] == 200
+    for probe in (early[3], late):
+        answer = probe.getresponse()
+        assert answer.status == 204
+        assert "ready;dur=" in answer.headers["server-timing"]
+
+
+def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> None:
+    client = waiting.client()
+    body = order(HELD, env={"GATE": str(gate.getsockname())})
+    proof = prove(waiting.challenge(client), body)
+    client.request("POST", "/_fp/claim", body=body, headers={"fp-proof": proof})
+    held, _ = gate.accept()
+    client.close()
+    held.close()
+    waiting.ready()
+
+
+def test_a_failed_start_is_told_to_who_claimed_and_who_asks(waiting: pods.Pod) -> None:
+    status, body = waiting.claim(order(BAD))
+    assert status == 422
+    assert body["failure"]["code"] == "FP_APP_IMPORT_FAILED"
+    assert waiting.ask("/_fp/ready")[::2] == (500, body["failure"])
+    assert waiting.ask("/_fp/claim", "POST", body=order())[0] == 409
+    assert waiting.wait() == 1
+    assert waiting.last_words() == body["failure"]
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "expected"),
+    [
+        ("import os\nos._exit(3)\n", {}, "FP_APP_CRASHED"),
+        ("while True: pass\n", {"start_seconds": 0.5}, "FP_APP_START_TIMEOUT"),
+        ("app = 5\n", {}, "FP_APP_NOT_FOUND_IN_CODE"),
+    ],
+)
+def test_every_kind_of_failed_start(waiting: pods.Pod, code: str, limits: dict[str, float], expected: str) -> None:
+    status, body = waiting.claim(order(code, limits=limits))
+    assert (status, body["failure"]["code"]) == (422, expected)
+
+
+def test_files_that_cannot_be_written_are_a_failed_start(waiting: pods.Pod) -> None:
+    status, body = waiting.claim(order(files={"a": "", "a/b": ""}))
+    assert (status, body["failure"]["code"]) == (422, "FP_SANDBOX_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "key", "ended", "words"),
+    [
+        (HELLO, 200, "kind", 0, {"ok": True, "kind": "fastapi"}),
+        ("from starlette.applications import Starlette\nweb = Starlette()\n", 200, "kind", 0, None),
+        (BAD, 422, "failure", 1, None),
+    ],
+)
+def test_check_answers_and_ends(
+    waiting: pods.Pod, code: str, status: int, key: str, ended: int, words: dict[str, Any] | None
+) -> None:
+    answered, body = waiting.claim(order(code, mode="check"))
+    assert (answered, key in body) == (status, True)
+    assert waiting.wait() == ended
+    assert waiting.last_words() == words if words else waiting.last_words()
+
+
+def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) -> None:
+    others = [waiting.client() for _ in range(3)]
+    waiting.ask("/_fp/alive", client=others[0])
+    assert waiting.claim(order(env={"OWN": "a value of its own"}))[0] == 200
+    app = waiting.app_pid()
+    assert KEY not in Path(f"/proc/{waiting.pid}/environ").read_text()
+    assert KEY not in Path(f"/proc/{app}/environ").read_text()
+    if os.geteuid() == 0:
+        # The same search finds what the app does have, and the key where it is.
+        assert _in_memory(app, b"a value of its own")
+        assert _in_memory(waiting.pid, KEY.encode())
+        assert not _in_memory(app, KEY.encode())
+    connections = {f"socket:[{number}]" for number in _established(waiting.port)}
+    held = {os.readlink(path) for path in Path(f"/proc/{app}/fd").iterdir()}
+    assert connections
+    assert not connections & held
+
+
+def _in_memory(pid: int, text: bytes) -> bool:
+    found = False
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if "rw" not in line.split()[1] or end - start > 1 << 30:
+                continue
+            memory.seek(start)
+            try:
+                found = found or text in memory.read(end - start)
+            except OSError:
+                continue
+    return found
+
+
+def _established(port: int) -> set[str]:
+    """The inodes of the pod's ends of its connections."""
+    lines = Path("/proc/net/tcp6").read_text().splitlines() + Path("/proc/net/tcp").read_text().splitlines()
+    rows = [line.split() for line in lines if line.split()[3] == "01"]
+    return {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+
+
+def test_it_does_not_wait_without_a_waiting_process(waiting: pods.Pod) -> None:
+    waiting.ask("/_fp/alive")
+    os.kill(waiting.app_pid(), 9)
+    assert waiting.wait() == 1
+    assert waiting.last_words()["code"] == "FP_SANDBOX_FAILED"
+
+
+def test_a_claimed_app_begins_as_a_fresh_process_does(make_pod: MakePod) -> None:
+    code = """
+        import multiprocessing, os, random, sys
+        from fastapi import FastAPI
+        app = FastAPI()
+
+        @app.get("/")
+        def read():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                return [dict(os.environ), random.random(), pool.apply(os.getcwd)]
+    """
+    first, second = make_pod(wait=True), make_pod(wait=True)
+    answers = []
+    for pod in (first, second):
+        assert pod.claim(order(code, env={"BIG": "x" * 100_000}))[0] == 200
+        answers.append(pod.get("/"))
+    assert set(answers[0][0]) == {
+        "BIG",
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUNBUFFERED",
+    }
+    assert answers[0][1] != answers[1][1]
+    assert answers[0][2] == str(first.app_dir)
