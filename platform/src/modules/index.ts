@@ -9,6 +9,7 @@ import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService } from './apps/live-service.ts'
 import { LiveStore } from './apps/live-store.ts'
 import { registerPowerRoutes } from './apps/power-routes.ts'
+import { followApps } from './apps/news-store.ts'
 import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
 import { createAppService } from './apps/service.ts'
 import { AppStore } from './apps/store.ts'
@@ -108,6 +109,9 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     stores.deployments.createIndexes(),
   ])
   const templates = createTemplateService(loaded)
+  const news = await followApps(db, events, (error) =>
+    log.warn({ err: error }, 'news of what other replicas do to apps broke off; they are asked for again'),
+  )
 
   const databases = createDatabaseService({
     store: stores.databases,
@@ -197,6 +201,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
       live.close()
+      await news[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { TargetKey } from '@fp/scaler'
+import { ScalerError, type TargetKey } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
@@ -19,6 +19,9 @@ export interface PowerDeps {
   readonly call: CallApp
   readonly appUrl: (appId: string) => string
 }
+
+/** A switch may come between an app's lookup and its call; more than a few of them is a bug. */
+const MAX_RETIRED = 5
 
 /** What an owner does with an app that is deployed. */
 export function createPower(deps: PowerDeps): AppPower {
@@ -58,9 +61,17 @@ export function createPower(deps: PowerDeps): AppPower {
     },
 
     async call(ownerId, appId, request) {
-      const target = await deployed(ownerId, appId)
       const { host } = new URL(deps.appUrl(appId))
-      return cleanAnswer(await deps.call({ key: targetKey(target), host }, cleanRequest(request)))
+      const cleaned = cleanRequest(request)
+      for (let attempt = 1; ; attempt++) {
+        const key = targetKey(await deployed(ownerId, appId))
+        try {
+          return cleanAnswer(await deps.call({ key, host }, cleaned))
+        } catch (error) {
+          // Replaced between the look and the call, of which then nothing was sent.
+          if (!isRetired(error) || attempt === MAX_RETIRED) throw error
+        }
+      }
     },
 
     async logs(ownerId, appId, lines) {
@@ -68,4 +79,8 @@ export function createPower(deps: PowerDeps): AppPower {
       return deps.runtime.logs(appId, { lines })
     },
   }
+}
+
+function isRetired(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof ScalerError && error.cause.code === 'SCALER_RETIRED'
 }
