@@ -5,6 +5,8 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import path from 'node:path'
 import type { Config } from './config.ts'
+import { createMongoCoordination } from './coordination/register.ts'
+import { joinReplicas, soleReplica } from './coordination/replicas.ts'
 import { createEvents } from './events.ts'
 import { behindFront } from './front.ts'
 import { callApp } from './ingress/call.ts'
@@ -15,6 +17,7 @@ import { createServices, type ModuleDeps, type Services } from './modules/index.
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
+import type { Runtime } from './runtime/runtime.ts'
 import { parseTargetKey } from './runtime/targets.ts'
 import { createLocalRuntime, type LocalRuntime } from './runtime/local/index.ts'
 
@@ -64,9 +67,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     defaultIdleTimeout: config.idleTimeout,
   })
   started.defer(() => routes.close())
+  const shared = (runtime as Runtime).shared === true
+  const brokeOff = (error: Error): void => logger.warn({ err: error }, 'other replicas cannot be reached')
+  const replicas = started.use(shared ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
   const activator = started.adopt(
     await createActivator({
       driver: runtime.driver,
+      instance: replicas.id,
+      ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
       observer: tellAll(createObserver(events), createMetricsObserver(deps.registry), {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
@@ -84,6 +92,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       validate: deps.validate,
       targets: createTargets(activator),
       runtime,
+      replicas,
       call: (target, request) => callApp(activator, target, request),
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,

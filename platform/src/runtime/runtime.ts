@@ -36,6 +36,8 @@ export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly
  */
 export interface Runtime {
   readonly driver: Driver
+  /** Whether all replicas of the platform see the same apps, which outlive them. Default: each has its own, which end with it. */
+  readonly shared?: boolean
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
   /** The newest lines an app wrote to stdout and stderr, oldest first. */

@@ -36,6 +36,10 @@ export class AppStore {
   async createIndexes(): Promise<void> {
     await this.#apps.createIndex({ ownerId: 1, sequence: -1 })
     await this.#apps.createIndex({ sequence: 1 }, { unique: true })
+    await this.#apps.createIndex(
+      { deletedAt: 1 },
+      { partialFilterExpression: { deletedAt: { $gt: new Date(0) } } },
+    )
   }
 
   async nextSequence(): Promise<number> {
@@ -139,9 +143,9 @@ export class AppStore {
     return doc ? toRecord(doc) : undefined
   }
 
-  /** Apps whose deletion has begun and not ended. */
-  async deleted(): Promise<AppRecord[]> {
-    const docs = await this.#apps.find({ deletedAt: { $ne: null } }).toArray()
+  /** Apps whose deletion began by then and has not ended. */
+  async deleted(by: Date): Promise<AppRecord[]> {
+    const docs = await this.#apps.find({ deletedAt: { $lte: by } }).toArray()
     return docs.map(toRecord)
   }
 
