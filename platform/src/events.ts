@@ -10,6 +10,8 @@ export interface PlatformEvents {
   /** The app answers with another version or another environment from now on, or is gone: routes are looked up anew. */
   'app.routed': [{ appId: string }]
   'app.deleted': [{ appId: string }]
+  /** Its owner wants it asleep: each replica gives up what it has of it, and the last one puts it to sleep. */
+  'app.sleepAsked': [{ appId: string }]
   /** News of other replicas may have been missed: what is remembered of apps' routes no longer counts. */
   'apps.missed': []
   /** A target of the app could not start, or ended without being told to. */

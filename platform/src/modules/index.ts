@@ -186,7 +186,16 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     runtime,
     background,
   })
-  const power = createPower({ apps, live, targets, runtime, call: deps.call, appUrl: config.appUrl })
+  const power = createPower({
+    apps,
+    live,
+    targets,
+    runtime,
+    events,
+    background,
+    call: deps.call,
+    appUrl: config.appUrl,
+  })
   const trial = createTrial({ validate, specs, runtime, background, newId })
 
   /** What dead replicas have left; at boot everything, later what nobody can be busy with any more. */
@@ -226,6 +235,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       clearInterval(mending)
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
+      power.close()
       live.close()
       await listening.disposeAsync()
     },

@@ -25,6 +25,7 @@ export async function followApps(
     const { _id: appId } = change.documentKey
     const { updatedFields = {} } = change.updateDescription
     if (updatedFields.deletedAt) events.emit('app.deleted', { appId })
+    if (updatedFields.sleepAskedAt) events.emit('app.sleepAsked', { appId })
     if (Object.keys(updatedFields).some((name) => ROUTING.test(name))) events.emit('app.routed', { appId })
   }
 

@@ -8,8 +8,14 @@ let two: ModulesBench
 let ann: Requests
 
 beforeAll(async () => {
-  one = await modulesBench()
-  two = await modulesBench({ db: one.mongo.db, client: one.mongo.client })
+  const runtime = {
+    check: async () => ({ ok: true }) as const,
+    logs: async () => [],
+    remove: async () => undefined,
+    shared: true,
+  }
+  one = await modulesBench({ runtime })
+  two = await modulesBench({ runtime, db: one.mongo.db, client: one.mongo.client })
   ann = one.as('u_ann')
 })
 afterAll(async () => {
@@ -51,4 +57,18 @@ test('a target that was replaced is started by nobody, though its retirement may
   await ann('PATCH', `/api/apps/${app}`, { env_vars: { A: '1' } })
   await expect(two.services.specOf(old)).rejects.toMatchObject({ code: 'SCALER_RETIRED' })
   await two.services.specOf((await two.services.route(app))!.key!)
+})
+
+test('an app that its owner puts to sleep is let go of by every replica', async () => {
+  const app = await liveApp()
+  const key = (await one.services.route(app))!.key!
+  // The one that is asked has given up its part, and the other one has the last.
+  one.targets.busy.add(key)
+  two.targets.awake.add(key)
+  const slept = once(two.events, 'app.slept')
+  const asked = ann('POST', `/api/apps/${app}/sleep`)
+  await slept
+  one.targets.awake.delete(key)
+  expect(await asked).toMatchObject({ status: 200, body: { status: 'sleeping' } })
+  expect(two.targets.awake).not.toContain(key)
 })

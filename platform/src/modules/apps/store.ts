@@ -10,6 +10,8 @@ export type AppDoc = Omit<AppRecord, 'appId'> & {
   /** Last numbers taken; never given again. */
   readonly lastVersion: number
   readonly lastOrder: number
+  /** When its owner last wanted it asleep while other replicas had a part in it; how they hear of that. */
+  readonly sleepAskedAt?: Date
 }
 
 export const APPS = 'apps'
@@ -155,6 +157,13 @@ export class AppStore {
 }
 
 export function toRecord(doc: AppDoc): AppRecord {
-  const { _id, deletedAt: _deleted, lastVersion: _version, lastOrder: _order, ...rest } = doc
+  const {
+    _id,
+    deletedAt: _deleted,
+    lastVersion: _version,
+    lastOrder: _order,
+    sleepAskedAt: _asked,
+    ...rest
+  } = doc
   return { appId: _id, ...rest }
 }
