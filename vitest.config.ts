@@ -61,7 +61,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 600_000,
           fileParallelism: false,
-          globalSetup: ['e2e/harness/cluster.global.ts'],
+          globalSetup: ['platform/test/mongod.global.ts', 'e2e/harness/cluster.global.ts'],
         },
       },
     ],

@@ -16,7 +16,7 @@ import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
-import { createKubernetesRuntime } from './runtime/kubernetes/index.ts'
+import { createKubernetesRuntime, defaultKubeConfig } from './runtime/kubernetes/index.ts'
 import { createLocalRuntime } from './runtime/local/index.ts'
 import type { AppSpec, Runtime } from './runtime/runtime.ts'
 
@@ -112,6 +112,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
   const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
   if (config.kubernetes) {
     return createKubernetesRuntime({
+      kubeConfig: defaultKubeConfig(),
       settings: config.kubernetes,
       db: deps.mongo.db,
       secretKey: deps.secretKey,

@@ -2,6 +2,7 @@ import type { Failure, TargetState } from '@fp/scaler'
 import type { V1Pod } from '@kubernetes/client-node'
 import {
   askPod,
+  KubernetesApiError,
   phasesOf,
   type KubernetesFailureCode,
   type KubernetesFailureDetails,
@@ -27,6 +28,15 @@ export function createRunnerProbe(waiting: (pod: V1Pod) => void): Probe {
 export function inOwnersWords(state: TargetState): TargetState {
   const { failure } = state
   return failure ? { ...state, failure: asFailure(reportOf(failure)) } : state
+}
+
+/** For owners, who are not to read the cluster's addresses and names; the cause is for the log. */
+export function inPlainWords(error: Error): never {
+  if (!(error instanceof KubernetesApiError)) throw error
+  const why = error.status === 0 ? 'does not answer' : 'refuses it'
+  throw new Error(`The cluster ${why}, so the app cannot be started or stopped now. Tell its admin.`, {
+    cause: error,
+  })
 }
 
 /** What becomes of the driver's codes, and what the owner is told where the cluster's own words are not for them. */

@@ -6,7 +6,7 @@ import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
 import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkInPod } from './check.ts'
-import { createRunnerProbe, inOwnersWords } from './failures.ts'
+import { createRunnerProbe, inOwnersWords, inPlainWords } from './failures.ts'
 import { createLogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
 import { objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
@@ -18,6 +18,7 @@ import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore } from './store.ts'
 
 export interface KubernetesRuntimeOptions {
+  readonly kubeConfig: KubeConfig
   readonly settings: KubernetesSettings
   /** The platform's own database: logs of pods are kept there. */
   readonly db: Db
@@ -29,13 +30,17 @@ export interface KubernetesRuntimeOptions {
   readonly log: Logger
 }
 
+/** In a pod: its service account. Elsewhere: KUBECONFIG, as kubectl has it. */
+export function defaultKubeConfig(): KubeConfig {
+  const config = new KubeConfig()
+  config.loadFromDefault()
+  return config
+}
+
 /** Apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster cannot be asked. */
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<Runtime> {
-  const { settings, secretKey, specOf, log } = options
+  const { kubeConfig, settings, secretKey, specOf, log } = options
   await using started = new AsyncDisposableStack()
-  // In a pod: its service account. Elsewhere: KUBECONFIG, as kubectl has it.
-  const kubeConfig = new KubeConfig()
-  kubeConfig.loadFromDefault()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
   const objects = createTargetObjects({ store, settings, specOf })
@@ -79,7 +84,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   )
   const driver: Driver = {
     name: 'kubernetes',
-    scale: (key, replicas, scaling) => cluster.scale(key, replicas, scaling),
+    scale: (key, replicas, scaling) => cluster.scale(key, replicas, scaling).catch(inPlainWords),
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
 

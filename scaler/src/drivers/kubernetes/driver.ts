@@ -184,10 +184,9 @@ class Driver {
   /** Whether a spare pod has become the target's. */
   async #take(key: TargetKey, target: KubernetesTarget, signal: AbortSignal): Promise<boolean> {
     const { spares, clock = systemClock } = this.#options
-    const began = clock.now()
     const taken = await spares?.take(key, { signal })
     if (!taken) return false
-    void target.podTaken(taken, began)
+    void target.podTaken(taken, clock.now())
     return true
   }
 

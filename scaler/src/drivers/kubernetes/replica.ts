@@ -166,7 +166,8 @@ export class PodReplica {
   #reachByStatus(pod: V1Pod): void {
     this.#reach('created')
     if (pod.spec?.nodeName) this.#reach('scheduled')
-    if (conditionOf(pod, 'PodReadyToStartContainers') || pod.status?.podIP) this.#reach('sandbox')
+    // kubelet tells of it late: often when the container runs already.
+    if (pod.status?.podIP) this.#reach('address')
   }
 
   #reach(name: string, at = this.#deps.clock.now() - this.#began): void {
