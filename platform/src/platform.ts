@@ -38,6 +38,9 @@ export interface StartOptions {
   readonly onStep?: (step: string) => void
 }
 
+/** In a cluster the database may start together with the platform, on a node that still pulls its image; ms. */
+const MONGODB_PATIENCE = 100_000
+
 /** Starts every part in order; when one fails, those before it are stopped and the error says what to do. */
 export async function startPlatform(settings: Config, options: StartOptions = {}): Promise<Platform> {
   const step = options.onStep ?? (() => undefined)
@@ -62,7 +65,10 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     started.adopt(mongod, (it) => it.stop())
     return mongod.uri('fp')
   }
-  const mongo = await connectMongo(mongoUri)
+  const mongo = await connectMongo(mongoUri, {
+    patience: config.kubernetes ? MONGODB_PATIENCE : 0,
+    onWait: (error) => logger.warn({ err: error }, 'MongoDB does not answer yet; trying again'),
+  })
   started.adopt(mongo.client, (it) => it.close())
 
   // 3. Accounts.

@@ -15,6 +15,8 @@ const AUTHENTICATION_FAILED = 18
 
 interface Options {
   readonly port: number
+  /** `host:port` by which all who use the database know it; without one it is for this machine alone. */
+  readonly host?: string
   readonly password: string
   readonly signal: AbortSignal
 }
@@ -36,8 +38,9 @@ export async function becomePrimary(options: Options): Promise<void> {
   }
 }
 
-async function tryBecomePrimary({ port, password, signal }: Options): Promise<void> {
+async function tryBecomePrimary({ port, host, password, signal }: Options): Promise<void> {
   const address = `127.0.0.1:${port}`
+  const member = host ?? address
   await using anonymous = new MongoClient(`mongodb://${address}/?directConnection=true`, {
     serverSelectionTimeoutMS: START_TIMEOUT,
     heartbeatFrequencyMS: 500,
@@ -48,7 +51,7 @@ async function tryBecomePrimary({ port, password, signal }: Options): Promise<vo
   const known = await canLogIn(root)
   // Without a user the localhost exception applies: mongod lets this machine initiate the set and make the first user.
   const admin = (known ? root : anonymous).db('admin')
-  const config = { _id: REPLICA_SET, members: [{ _id: 0, host: address }] }
+  const config = { _id: REPLICA_SET, members: [{ _id: 0, host: member }] }
   const status = await admin.command({ replSetGetConfig: 1 }).catch((error: unknown) => error)
   if (isCode(status, NOT_YET_INITIALIZED) || isCode(status, UNAUTHORIZED)) {
     await admin.command({ replSetInitiate: config }).catch((error: unknown) => {
@@ -59,7 +62,7 @@ async function tryBecomePrimary({ port, password, signal }: Options): Promise<vo
     throw status
   } else {
     const current = status as unknown as { config: { version: number; members: { host: string }[] } }
-    if (current.config.members[0]?.host !== address) {
+    if (current.config.members[0]?.host !== member) {
       await admin.command({
         replSetReconfig: { ...config, version: current.config.version + 1 },
         force: true,

@@ -1,4 +1,5 @@
 import { MongoClient, type Db } from 'mongodb'
+import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Mongo {
   readonly client: MongoClient
@@ -9,8 +10,34 @@ export interface Mongo {
 /** A MongoDB that does not answer for this long counts as gone: requests then fail instead of hanging. */
 const SELECTION_TIMEOUT = 5_000
 
+/** Between attempts to reach one that is not there yet. */
+const RETRY = 500
+
+export interface ConnectOptions {
+  /** ms to go on trying: a database that starts together with the platform may come after it, and its users later still. */
+  readonly patience?: number
+  /** Told of the first attempt that failed. */
+  readonly onWait?: (error: Error) => void
+}
+
 /** Connects and makes sure that a primary answers. */
-export async function connectMongo(uri: string): Promise<Mongo> {
+export async function connectMongo(
+  uri: string,
+  { patience = 0, onWait }: ConnectOptions = {},
+): Promise<Mongo> {
+  const end = performance.now() + patience
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await tryConnect(uri)
+    } catch (error) {
+      if (performance.now() >= end) throw error
+      if (attempt === 0) onWait?.(error as Error)
+      await delay(RETRY)
+    }
+  }
+}
+
+async function tryConnect(uri: string): Promise<Mongo> {
   const client = new MongoClient(uri, {
     appName: 'fp-platform',
     serverSelectionTimeoutMS: SELECTION_TIMEOUT,

@@ -11,6 +11,7 @@ import {
   type CheckResult,
   type Runtime,
 } from '../runtime.ts'
+import { containerFacts, containerFlags } from './container.ts'
 import { LocalDriver } from './driver.ts'
 import { materialize } from './files.ts'
 import { fullReport } from './instance.ts'
@@ -172,11 +173,16 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[] {
   const notes = report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`)
   if (report.minimum) return notes
+  if (allowUnsandboxed) {
+    const lack = 'sandbox: the minimum is not to be had here'
+    return [...notes, `${lack}; FP_ALLOW_UNSANDBOXED=1 lets apps run without it`]
+  }
+  const facts = containerFacts()
+  const flags = facts ? containerFlags(report, facts) : []
   return [
     ...notes,
-    allowUnsandboxed
-      ? 'sandbox: the minimum is not to be had here; FP_ALLOW_UNSANDBOXED=1 lets apps run without it'
-      : 'sandbox: the minimum is not to be had here, so no app will run. Start fp as root, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.',
+    ...flags.map((flag) => `sandbox: add to docker run: ${flag}`),
+    `sandbox: the minimum is not to be had here, so no app will run. ${flags.length > 0 ? 'Add the flags above' : 'Start fp as root'}, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.`,
   ]
 }
 

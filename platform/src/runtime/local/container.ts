@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from 'node:fs'
+import type { SandboxReport } from './protocol.ts'
+
+/** What a container is seen to hold back, as far as the sandbox needs it. */
+export interface ContainerFacts {
+  readonly root: boolean
+  /** Parts of /proc are covered: no user namespace may then mount one of its own. */
+  readonly procMasked: boolean
+  /** AppArmor's profile of this process; undefined where there is none. */
+  readonly appArmor: string | undefined
+}
+
+/** In the image as well: `docker run --rm --entrypoint cat IMAGE deploy/docker/seccomp.json`. */
+export const SECCOMP_PROFILE = 'deploy/docker/seccomp.json'
+
+/** Undefined outside of a container that Docker or Podman made. */
+export function containerFacts(): ContainerFacts | undefined {
+  if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined
+  const profile = read('/proc/self/attr/apparmor/current') ?? read('/proc/self/attr/current')
+  return {
+    root: process.geteuid?.() === 0,
+    procMasked: / \/proc\/\S+ /.test(read('/proc/self/mountinfo') ?? ''),
+    appArmor: profile && !profile.startsWith('unconfined') ? profile : undefined,
+  }
+}
+
+/** The flags of `docker run` that make up for what the report lacks, all at once, and what each of them buys. */
+export function containerFlags(report: SandboxReport, facts: ContainerFacts): string[] {
+  if (report.minimum) return []
+  const why = (mean: string): string => report.missing.find((one) => one.mean === mean)?.why ?? ''
+  const noNamespaces = /unshare/.test(why('pid_namespace'))
+  const flags: string[] = []
+  if (facts.root && noNamespaces) flags.push('--cap-add SYS_ADMIN: root may make namespaces')
+  if (noNamespaces || /pivot_root|unshare/.test(why('mount_namespace'))) {
+    flags.push(
+      `--security-opt seccomp=${SECCOMP_PROFILE}: unshare, mount and pivot_root, which Docker's own profile blocks`,
+    )
+  }
+  if (!facts.root && facts.procMasked) {
+    flags.push('--security-opt systempaths=unconfined: each app a /proc of its own')
+  }
+  if (facts.appArmor) {
+    flags.push(`--security-opt apparmor=unconfined: mount, which the profile ${facts.appArmor} blocks`)
+  }
+  return flags
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').replaceAll('\0', '').trim() || undefined
+  } catch {
+    return undefined
+  }
+}
