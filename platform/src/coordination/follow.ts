@@ -30,7 +30,7 @@ export async function follow<T extends Document>(following: Following<T>): Promi
         stream ??= await following.open()
         retry = FIRST_RETRY
         // Ends by an error, and without one when the collection has been dropped.
-        for await (const change of stream) {
+        for await (const change of ended.signal.aborted ? [] : stream) {
           if (ended.signal.aborted) break
           following.onChange(change)
         }

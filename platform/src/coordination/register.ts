@@ -29,7 +29,10 @@ const DURABLE = { writeConcern: { w: 'majority' }, maxTimeMS: SERVER_LIMIT } as 
 
 /** The register of the scaler's activators in MongoDB: every replica of the platform makes one on the same database. */
 export function createMongoCoordination(db: Db, options: MongoCoordinationOptions = {}): Coordination {
-  const register = db.collection<RegisterDoc>(options.collection ?? 'coordination')
+  // Whatever the address of the database prefers: what another server says may be old.
+  const register = db.collection<RegisterDoc>(options.collection ?? 'coordination', {
+    readPreference: 'primary',
+  })
   /**
    * The newest state that this replica has heard of, by its own updates and by the news: an update tries with it first, so
    * that one nobody disputes takes one round trip. What is missing here is taken for not being there; MongoDB knows better.
