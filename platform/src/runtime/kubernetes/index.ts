@@ -91,6 +91,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       readiness: createRunnerProbe((pod) => pool.seenWaiting(pod)),
       spares: pool,
       onPod: podSeen,
+      onDeploymentGone: (key) => objects.forget(key),
       onError: failed,
     }),
   )
