@@ -12,7 +12,7 @@ import pytest
 
 import pods
 from conftest import MakePod
-from fp_runner import cgroups
+from fp_runner import cgroups, tcp
 from fp_runner.limits import Limits
 from pods import HELLO, order, until, wait_gone
 
@@ -200,23 +200,15 @@ def test_told_to_stop_it_answers_what_waits_in_the_backlog(make_pod: MakePod, ga
     assert pod.wait() == 0
 
 
-def test_many_clients_while_it_stops_are_answered_or_refused(make_pod: MakePod, gate: socket.socket) -> None:
-    pod = make_pod(_slow(gate)).ready()
-    answered = refused = 0
-    for round_ in range(10_000):
-        try:
-            with socket.create_connection(("127.0.0.1", pod.port), timeout=20) as client:
-                client.sendall(b"GET /quick HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-                if round_ == 50:
-                    pod.signal(signal.SIGTERM)
-                assert client.makefile("rb").read().endswith(b'"quick done"')
-                answered += 1
-        except ConnectionRefusedError:
-            refused += 1
-            break
-    assert answered > 50
-    assert refused == 1
-    assert pod.wait() == 0
+def test_a_port_is_closed_with_nobody_left_behind() -> None:
+    listener = tcp.listen(0)
+    address = ("127.0.0.1", listener.getsockname()[1])
+    waiting = [socket.create_connection(address) for _ in range(20)]
+    accepted = tcp.close_port(listener)
+    assert [connection.getpeername()[1] for connection in accepted] == [client.getsockname()[1] for client in waiting]
+    assert _is_refused(address[1])
+    for connection in (listener, *waiting, *accepted):
+        connection.close()
 
 
 def test_out_of_grace_it_is_killed(make_pod: MakePod, gate: socket.socket) -> None:
