@@ -10,7 +10,8 @@ from typing import Any, Final
 from fp_runner.reactor import Reactor, Timer
 
 _MAX_HEAD: Final = 16 * 1024
-_MAX_CONNECTIONS: Final = 128
+# Each may hold a whole body in memory.
+_MAX_CONNECTIONS: Final = 32
 # For a whole request, from its connection (or the answer before it) on.
 _REQUEST_SECONDS: Final = 10.0
 # How long what a client still sends is thrown away after the last answer: closing at once would destroy the answer.

@@ -55,7 +55,7 @@ class PodHome:
             }
             timing = ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
             answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", timing.encode()),))
-            on_ready(timing=timing)
+            on_ready()
 
         return PodServer(serve.make_config(RunnerApp(app, answers)), control, ready)
 
