@@ -195,10 +195,11 @@ def test_told_to_stop_it_answers_what_waits_in_the_backlog(make_pod: MakePod, ga
     held.close()
     pod.signal(signal.SIGTERM)
     assert block.getresponse().status == 200
-    # These were connected, but had asked for nothing.
+    # These were connected, but have asked for nothing when the port is closed already.
+    until(lambda: _is_refused(pod.port))
     for client in waiting[15:]:
-        client.request("GET", "/quick")
-    for client in waiting:
+        assert pod.ask("/quick", client=client)[0] == 200
+    for client in waiting[:15]:
         assert client.getresponse().status == 200
     assert pod.wait() == 0
 
@@ -295,7 +296,7 @@ def test_the_app_ends_with_its_supervisor(make_pod: MakePod) -> None:
         wait_gone(app)
 
 
-ORPHANS = """
+ORPHANS = '''
     import os, subprocess, sys
     from fastapi import FastAPI
     app = FastAPI()
@@ -305,16 +306,29 @@ ORPHANS = """
         # Grandchildren that outlive their parents, and a child whose exit code matters.
         for _ in range(20):
             subprocess.run([sys.executable, "-S", "-c", "import os; os.fork() or os._exit(0)"], check=True)
-        return subprocess.run([sys.executable, "-S", "-c", "raise SystemExit(7)"]).returncode
-"""
+        code = subprocess.run([sys.executable, "-S", "-c", "raise SystemExit(7)"]).returncode
+        # The last of them tells whose it has become.
+        told = subprocess.run([sys.executable, "-S", "-c", ORPHAN], capture_output=True, check=True)
+        return [code, int(told.stdout)]
+
+    ORPHAN = """if 1:
+        import os, time
+        parent = os.getpid()
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == parent:
+            time.sleep(0.001)
+        print(os.getppid(), flush=True)
+    """
+'''
 
 
 def test_orphans_are_reaped(make_pod: MakePod) -> None:
     pod = make_pod(order(ORPHANS)).ready()
-    assert pod.get("/") == 7
+    assert pod.get("/") == [7, pod.pid]
     children = Path(f"/proc/{pod.pid}/task/{pod.pid}/children")
     until(lambda: len(children.read_text().split()) == 1)
-    assert pod.get("/") == 7
+    assert pod.get("/") == [7, pod.pid]
 
 
 @pytest.fixture
@@ -334,7 +348,7 @@ def first(make_pod: MakePod) -> Any:
 
 def test_as_pid_1_of_a_container(first: Any) -> None:
     pod, pid = first(order(ORPHANS))
-    assert pod.ready().get("/") == 7
+    assert pod.ready().get("/") == [7, 1]
     os.kill(pid, signal.SIGTERM)
     # unshare ends as what it started does.
     assert pod.wait() == 0
