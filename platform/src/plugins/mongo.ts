@@ -41,6 +41,9 @@ async function tryConnect(uri: string): Promise<Mongo> {
   const client = new MongoClient(uri, {
     appName: 'fp-platform',
     serverSelectionTimeoutMS: SELECTION_TIMEOUT,
+    // An address that nobody has any more, such as of a pod that was replaced, answers nothing at all: the driver's own 30 s
+    // would pass before it asks for the name again.
+    connectTimeoutMS: SELECTION_TIMEOUT,
     ignoreUndefined: true,
     maxPoolSize: 50,
   })
