@@ -1,0 +1,191 @@
+import { describe, expect, test } from 'vitest'
+import type { V1Pod } from '@kubernetes/client-node'
+import { PATIENCE, saying, useInstallation } from './world.ts'
+
+const world = useInstallation()
+
+/** An app that tries what it is told to, from inside. */
+const PROBE = `import os
+import pathlib
+import socket
+
+from fastapi import FastAPI
+from pymongo import MongoClient
+
+app = FastAPI()
+
+
+@app.get("/connect")
+def connect(host: str, port: int) -> str:
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+        return "reached"
+    except OSError as error:
+        return f"not reached: {type(error).__name__}"
+
+
+@app.get("/resolve")
+def resolve(host: str) -> str:
+    return socket.gethostbyname(host)
+
+
+@app.get("/mongo")
+def mongo() -> list[str]:
+    client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
+    client.get_default_database().things.insert_one({"a": 1})
+    return client.list_database_names()
+
+
+@app.get("/me")
+def me() -> dict[str, object]:
+    status = dict(line.split(":\\t", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines() if ":\\t" in line)
+    def can_write(path: str) -> bool:
+        try:
+            pathlib.Path(path).write_text("x")
+            return True
+        except OSError:
+            return False
+    return {
+        "uid": os.getuid(),
+        "capabilities": [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd")],
+        "no_new_privs": status["NoNewPrivs"].strip(),
+        "seccomp": status["Seccomp"].strip(),
+        "token": pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists(),
+        "writes": [path for path in ("/x", "/usr/x", "/opt/fp/x", "/app/app.py", "/tmp/x") if can_write(path)],
+        "names": sorted(name for name in os.environ if "KEY" in name or "TOKEN" in name or "SERVICE" in name),
+    }
+`
+
+describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
+  async function prober(): Promise<string> {
+    const { app_id: appId } = await world.user.liveApp({ code: PROBE })
+    for (;;) {
+      await world.user.call(appId, '/me')
+      const [pod] = await world.running(appId)
+      if (pod?.metadata?.labels?.['fp.dev/source'] === source) return appId
+      await world.asleep(appId)
+      await world.reallyAsleep(appId)
+      if (source === 'deployment')
+        await world.fp.kubectl(
+          '-n',
+          'fp-apps',
+          'delete',
+          'pods',
+          '-l',
+          'fp.dev/role=pool',
+          '--grace-period=0',
+          '--force',
+        )
+      else
+        await expect
+          .poll(() => world.fp.kubectl('-n', 'fp-apps', 'get', 'pods', '-l', 'fp.dev/role=pool'), PATIENCE)
+          .toContain('1/1')
+    }
+  }
+
+  test('reaches MongoDB and names, and nothing else', async () => {
+    const appId = await prober()
+    const { app_id: other } = await (await world.someone()).liveApp({ code: saying('other') })
+    const ask = async (path: string): Promise<unknown> => (await world.user.call(appId, path)).json()
+    const addressOf = async (
+      kind: string,
+      namespace: 'fp-apps' | 'fp-system',
+      selector: string,
+    ): Promise<string> =>
+      (await world.fp.objects<V1Pod>(kind, namespace, selector)).find(({ status }) => status?.podIP)!.status!
+        .podIP!
+
+    expect(await ask('/resolve?host=fp-mongodb-0.fp-mongodb.fp-system.svc')).toMatch(/^10\./)
+    expect(await ask('/connect?host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27017')).toBe('reached')
+    // Its own database alone is what it sees there.
+    expect(await ask('/mongo')).toEqual([expect.stringMatching(/^fp_/)])
+
+    const platform = await addressOf('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform')
+    const neighbour = await addressOf('pods', 'fp-apps', `fp.dev/app=${other}`)
+    const closed: Record<string, string> = {
+      'the API server': 'host=kubernetes.default.svc&port=443',
+      'the API server on the node': `host=${world.fp.address}&port=6443`,
+      kubelet: `host=${world.fp.address}&port=10250`,
+      'the metadata address': 'host=169.254.169.254&port=80',
+      'another app': `host=${neighbour}&port=8000`,
+      'the platform': `host=${platform}&port=8080`,
+      'the platform by its Service': 'host=fp-platform.fp-system.svc&port=80',
+      'the platform by the node': `host=${world.fp.address}&port=${world.fp.port}`,
+    }
+    for (const [what, where] of Object.entries(closed))
+      expect(await ask(`/connect?${where}`), what).toMatch(/^not reached/)
+    console.log(
+      `from a pod of the ${source}: MongoDB and DNS reached, not reached: ${Object.keys(closed).join(', ')}`,
+    )
+  })
+
+  test('has no rights, and nothing to write to but its own two folders', async () => {
+    const appId = await prober()
+    const me = (await world.user.call(appId, '/me')).json() as Record<string, unknown>
+    expect(me).toMatchObject({
+      capabilities: ['0000000000000000', '0000000000000000', '0000000000000000'],
+      no_new_privs: '1',
+      seccomp: '2',
+      token: false,
+      names: ['FP_SESSION_KEY'],
+    })
+    expect(me['uid']).toBeGreaterThan(100_000)
+    expect(me['writes']).toEqual(['/tmp/x'])
+  })
+})
+
+test('two users cannot reach each other', async () => {
+  const [ann, bob] = [await world.someone(), await world.someone()]
+  const { app_id: anns } = await ann.liveApp({
+    code: saying('ann'),
+    env_vars: { SECRET: { value: 's', secret: true } },
+  })
+  for (const [method, path] of [
+    ['GET', `/apps/${anns}`],
+    ['GET', `/apps/${anns}/logs`],
+    ['POST', `/apps/${anns}/deploy`],
+    ['POST', `/apps/${anns}/sleep`],
+    ['DELETE', `/apps/${anns}`],
+    ['POST', `/apps/${anns}/proxy`],
+  ] as const) {
+    const body = path.endsWith('/proxy') ? { method: 'GET', path: '/' } : undefined
+    expect((await bob.api(method, path, body)).status, `${method} ${path}`).toBe(404)
+  }
+  expect((await ann.call(anns, '/')).status).toBe(200)
+})
+
+test('the platform may do what it does, and no more', async () => {
+  const can = async (verb: string, what: string, namespace: string): Promise<string> =>
+    (
+      await world.fp
+        .kubectl(
+          'auth',
+          'can-i',
+          verb,
+          what,
+          '-n',
+          namespace,
+          '--as=system:serviceaccount:fp-system:fp-platform',
+        )
+        .catch(({ stdout }: { stdout: string }) => stdout)
+    ).trim()
+  for (const [verb, what, namespace] of [
+    ['create', 'deployments', 'fp-apps'],
+    ['patch', 'deployments/scale', 'fp-apps'],
+    ['delete', 'pods', 'fp-apps'],
+    ['get', 'pods/log', 'fp-apps'],
+    ['update', 'leases/fp-leader', 'fp-system'],
+  ] as const)
+    expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('yes')
+  for (const [verb, what, namespace] of [
+    ['update', 'leases/another', 'fp-system'],
+    ['get', 'secrets', 'fp-system'],
+    ['list', 'secrets', 'kube-system'],
+    ['create', 'pods', 'fp-system'],
+    ['create', 'pods/exec', 'fp-apps'],
+    ['list', 'nodes', 'default'],
+    ['create', 'rolebindings', 'fp-apps'],
+    ['patch', 'networkpolicies', 'fp-apps'],
+  ] as const)
+    expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('no')
+})
