@@ -171,9 +171,9 @@ test('the platform may do what it does, and no more', async () => {
     ).trim()
   for (const [verb, what, namespace] of [
     ['create', 'deployments', 'fp-apps'],
-    ['patch', 'deployments/scale', 'fp-apps'],
+    ['patch', 'deployments --subresource=scale', 'fp-apps'],
     ['delete', 'pods', 'fp-apps'],
-    ['get', 'pods/log', 'fp-apps'],
+    ['get', 'pods --subresource=log', 'fp-apps'],
     ['update', 'leases/fp-leader', 'fp-system'],
   ] as const)
     expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('yes')
@@ -182,7 +182,7 @@ test('the platform may do what it does, and no more', async () => {
     ['get', 'secrets', 'fp-system'],
     ['list', 'secrets', 'kube-system'],
     ['create', 'pods', 'fp-system'],
-    ['create', 'pods/exec', 'fp-apps'],
+    ['create', 'pods --subresource=exec', 'fp-apps'],
     ['list', 'nodes', 'default'],
     ['create', 'rolebindings', 'fp-apps'],
     ['patch', 'networkpolicies', 'fp-apps'],
