@@ -126,6 +126,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
       secretKey: deps.secretKey,
       specOf,
       liveTargets: () => services().liveTargets(),
+      progress: (key, message) => void events.emit('app.progress', { ...parseTargetKey(key), message }),
       log: logger,
     })
   }

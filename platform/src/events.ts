@@ -16,6 +16,8 @@ export interface PlatformEvents {
   'apps.missed': []
   /** A target of the app could not start, or ended without being told to. */
   'app.failed': [TargetNews & { failure: AppFailureReport }]
+  /** What happens to a target that starts, in its owner's words. */
+  'app.progress': [TargetNews & { message: string }]
   'app.woke': [TargetNews]
   'app.slept': [TargetNews]
   'deployment.live': [{ appId: string; version: number; deploymentId: string }]

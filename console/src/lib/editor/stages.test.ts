@@ -29,6 +29,17 @@ test('walks through the stages and times them', () => {
   expect(total(progress)).toBe(360)
 })
 
+test('a stage that is told of again goes on, with the newer words', () => {
+  const progress = play(
+    event('validating', 0),
+    event('starting', 60),
+    event('starting', 500, { message: 'The node has the image.' }),
+    event('ready', 860),
+  )
+  expect(elapsed(progress.steps[2]!)).toBe(800)
+  expect(progress.steps[2]!.message).toBe('The node has the image.')
+})
+
 test('a failure marks the stage under way and stays', () => {
   const failure = { message: 'KeyError' } as AppFailure
   const progress = play(event('validating', 0), event('starting', 60), event('failed', 90, { failure }))

@@ -38,7 +38,8 @@ export function advance(progress: Progress, event: DeploymentEvent): Progress {
     if (index > reached) return step
     const message = event.message === undefined ? {} : { message: event.message }
     const ended = ready ? { ended: at } : {}
-    return { ...step, state: ready ? 'done' : 'active', started: at, ...ended, ...message }
+    // Told more than once of a step, it began when it was first told.
+    return { ...step, state: ready ? 'done' : 'active', started: step.started ?? at, ...ended, ...message }
   })
   return { ...progress, steps, outcome: ready ? 'ready' : 'running' }
 }

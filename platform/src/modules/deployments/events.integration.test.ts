@@ -59,6 +59,35 @@ test('Last-Event-ID goes on after that event; a finished deployment is replayed 
   expect(await (await open(at)).text()).toContain('"traceback":"t"')
 })
 
+test('what happens while the app starts is told in words, each once, of this start alone', async () => {
+  const { at, wake } = await deploying()
+  const [appId, version, revision] = wake.key.split('.')
+  const target = { appId: appId!, version: Number(version), revision: Number(revision) }
+  const tell = (message: string, other: object = {}): void =>
+    void bench.events.emit('app.progress', { ...target, ...other, message })
+  tell('The node fetches the image.')
+  tell('The node fetches the image.')
+  tell('of another version', { version: 99 })
+  tell('of another app', { appId: 'other' })
+  tell('The node has the image.')
+  await expect.poll(async () => (await ann('GET', at.replace('/events', ''))).body.events).toHaveLength(5)
+  wake.succeed()
+  const { events } = await open(at)
+    .then((response) => response.text())
+    .then(async () => (await ann('GET', at.replace('/events', ''))).body)
+  const told = events.map(({ stage, message }: { stage: string; message?: string }) => message ?? stage)
+  expect(told).toEqual([
+    'validating',
+    'creating',
+    'starting',
+    'The node fetches the image.',
+    'The node has the image.',
+    'ready',
+  ])
+  tell('too late')
+  expect((await ann('GET', at.replace('/events', ''))).body.events).toHaveLength(6)
+})
+
 test('a watcher that goes away leaves no listener behind', async () => {
   const { at, wake } = await deploying()
   const gone = new AbortController()

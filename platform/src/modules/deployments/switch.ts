@@ -1,4 +1,4 @@
-import type { Events } from '../../events.ts'
+import type { Events, TargetNews } from '../../events.ts'
 import type { AppFailureReport } from '../../runtime/runtime.ts'
 import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
 import { liveKey, type LiveService } from '../apps/live-service.ts'
@@ -25,6 +25,9 @@ export interface SwitchDeps {
   readonly log: Log
   readonly now: () => Date
 }
+
+/** Things that are told of one start. */
+const MAX_PROGRESS = 20
 
 /** Carries one deployment from `validating` to its end. The deployments of one app must run one after the other. */
 export function createSwitch(deps: SwitchDeps) {
@@ -83,6 +86,15 @@ export function createSwitch(deps: SwitchDeps) {
       await say({ stage: 'failed', message: report.message, failure: { ...report, at: deps.now() } })
     }
 
+    /** What the owner hears while the target starts, each thing once. */
+    const heard = new Set<string>()
+    const progress = ({ message, ...target }: TargetNews & { message: string }): void => {
+      const ours = target.appId === appId && target.version === version
+      if (!ours || heard.has(message) || heard.size >= MAX_PROGRESS) return
+      heard.add(message)
+      background.run(appId, 'tell how a deployment goes', () => say({ stage: 'starting', message }))
+    }
+
     let before: Live | null
     try {
       stop.throwIfAborted()
@@ -94,7 +106,8 @@ export function createSwitch(deps: SwitchDeps) {
       await databases.uriFor(app.ownerId)
       await say({ stage: 'starting' })
       const signal = AbortSignal.any([stop, AbortSignal.timeout(START_LIMIT)])
-      before = await bringUp(deployment, hash, signal)
+      events.on('app.progress', progress)
+      before = await bringUp(deployment, hash, signal).finally(() => events.off('app.progress', progress))
     } catch (error) {
       const report = failureOf(error)
       if (!report) log.error({ err: error, ...ids }, 'a deployment failed for a reason of the platform')

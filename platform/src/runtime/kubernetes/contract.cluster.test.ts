@@ -90,6 +90,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       sequence: 7,
     }),
     liveTargets: () => Promise.resolve([]),
+    progress: () => undefined,
     log: pino({ level: 'silent' }),
   })
   runtime.start()

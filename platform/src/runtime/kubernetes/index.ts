@@ -6,6 +6,7 @@ import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
 import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkInPod } from './check.ts'
+import { followClusterEvents } from './cluster-events.ts'
 import { createRunnerProbe, inOwnersWords, inPlainWords } from './failures.ts'
 import { createElector } from './leader.ts'
 import { createClusterLease } from './lease.ts'
@@ -32,6 +33,8 @@ export interface KubernetesRuntimeOptions {
   specOf(key: TargetKey): Promise<AppSpec>
   /** What serves the apps. */
   liveTargets(): Promise<readonly TargetKey[]>
+  /** What happens to a target that is starting, in its owner's words. */
+  progress(key: TargetKey, message: string): void
   readonly log: Logger
 }
 
@@ -100,6 +103,15 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     scale: (key, replicas, scaling) => cluster.scale(key, replicas, scaling).catch(inPlainWords),
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
+
+  started.use(
+    await followClusterEvents({
+      api,
+      store,
+      failed,
+      progress: (key, message) => options.progress(key, message),
+    }),
+  )
 
   /** What must run once, for as long as this replica leads. */
   async function lead(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,60 @@
+import type { CoreV1Event } from '@kubernetes/client-node'
+import { systemClock, type TargetKey } from '@fp/scaler'
+import { createInformer, type Informer, type KubernetesApi } from '@fp/scaler/kubernetes'
+import type { ObjectStore } from './store.ts'
+
+export interface ClusterEventsDeps {
+  readonly api: KubernetesApi
+  readonly store: ObjectStore
+  /** Something is happening to a target that its owner may wait for. */
+  progress(key: TargetKey, message: string): void
+  failed(error: Error): void
+}
+
+/** What the cluster's events say to an app's owner; those that are not here say nothing to them. */
+const WORDS: Readonly<Record<string, (message: string) => string | undefined>> = {
+  Scheduled: () => 'A node has room for the app.',
+  Pulling: () => 'The node fetches the image that runs apps.',
+  Pulled: (message) => (message.startsWith('Successfully pulled') ? 'The node has the image.' : undefined),
+  Started: () => 'The container has started; your code is being loaded.',
+  FailedScheduling: (message) => `No node has room for the app: ${message}`,
+  FailedMount: (message) => `The node cannot give the app its files yet: ${message}`,
+  FailedCreatePodSandBox: (message) => `The node cannot make the pod yet: ${message}`,
+  FailedCreate: (message) => `The cluster does not let the pod be made: ${message}`,
+  Failed: (message) => `The node cannot start the container: ${message}`,
+  BackOff: () => 'It has ended and is started again, later each time.',
+  Evicted: (message) => `The node ran short and ended the pod: ${message}`,
+  Preempting: () => 'Something more important takes the pod’s place.',
+}
+
+const MAX_MESSAGE = 300
+
+/** Tells what the cluster says about the pods and Deployments of targets, from now on, in plain words. */
+export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Informer<CoreV1Event>> {
+  let begun = false
+  const informer = await createInformer<CoreV1Event>({
+    api: deps.api,
+    path: deps.store.path('events'),
+    clock: systemClock,
+    changed(event) {
+      // What is there at the beginning is of before.
+      if (begun) tell(event)
+    },
+    deleted: () => undefined,
+    failed: (error) => deps.failed(error),
+  })
+  begun = true
+  return informer
+
+  function tell({ involvedObject, reason = '', message = '' }: CoreV1Event): void {
+    const key = targetOf(involvedObject.name ?? '')
+    const words = key && WORDS[reason]?.(message)
+    if (words) deps.progress(key, words.slice(0, MAX_MESSAGE))
+  }
+}
+
+/** By the name of its Deployment, or of what that made: ReplicaSets and pods have it with more behind it. */
+export function targetOf(name: string): TargetKey | undefined {
+  const [, appId, version, revision] = /^app-([a-z0-9]+)-(\d+)-(\d+)(?:-|$)/.exec(name) ?? []
+  return appId && `${appId}.${version}.${revision}`
+}
