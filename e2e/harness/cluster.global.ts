@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node'
-import { buildImage } from './images.ts'
+import { buildImage, provideImage } from './images.ts'
 import { startCluster } from './cluster.ts'
 
 declare module 'vitest' {
@@ -15,20 +15,21 @@ declare module 'vitest' {
   }
 }
 
-const NODE_IMAGE = process.env.FP_BASE_NODE ?? 'node:24-slim'
-
 /** One cluster for all suites. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const nodeImage = await provideImage('node:24-slim', process.env.FP_BASE_NODE)
+  const mongoImage = await provideImage('mongo:7.0', process.env.FP_BASE_MONGO)
   const runnerImage = await buildImage('runner')
+  const platformImage = await buildImage('platform')
   const cluster = await startCluster()
   try {
-    await cluster.load(NODE_IMAGE, runnerImage)
+    await cluster.load(nodeImage, mongoImage, runnerImage, platformImage)
   } catch (error) {
     await cluster[Symbol.asyncDispose]()
     throw error
   }
   const { kubeconfig, hostAddress, nodeAddress } = cluster
-  project.provide('cluster', { kubeconfig, hostAddress, nodeAddress, nodeImage: NODE_IMAGE, runnerImage })
+  project.provide('cluster', { kubeconfig, hostAddress, nodeAddress, nodeImage, runnerImage })
   return async () => {
     await cluster[Symbol.asyncDispose]()
   }

@@ -40,3 +40,9 @@ export async function buildImage(name: keyof typeof IMAGES): Promise<string> {
   })
   return image
 }
+
+/** Gives the image that stands in for one that cannot be pulled its name; else pulls it. */
+export async function provideImage(name: string, standIn: string | undefined): Promise<string> {
+  await run('docker', standIn ? ['tag', standIn, name] : ['pull', '-q', name])
+  return name
+}

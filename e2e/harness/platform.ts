@@ -4,11 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Front } from './user.ts'
 
 /** The whole product as its user runs it: the platform's own process with its MongoDB, zygote and apps. */
-export interface PlatformUnderTest {
-  readonly url: string
-  readonly port: number
+export interface PlatformUnderTest extends Front {
   readonly dataDir: string
   readonly child: ChildProcess
   /** Everything the process has printed. */
@@ -54,7 +53,9 @@ export async function startPlatform(
   }
   return {
     url,
+    address: '127.0.0.1',
     port,
+    appDomain: `localhost:${port}`,
     dataDir,
     child,
     output: () => text,

@@ -1,6 +1,15 @@
 import type { AppDetail, Deployment, DeployAccepted, SessionCreated } from '@fp/sdk/wire'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
-import type { PlatformUnderTest } from './platform.ts'
+
+/** A platform as a client finds it. */
+export interface Front {
+  /** Of the API and the console. */
+  readonly url: string
+  readonly address: string
+  readonly port: number
+  /** `host:port`; apps answer on `app-<id>.<appDomain>`. */
+  readonly appDomain: string
+}
 
 export interface ApiAnswer<T = unknown> {
   readonly status: number
@@ -19,17 +28,17 @@ export interface AppAnswer {
 
 /** Someone with an account, who uses the API with a bearer token. */
 export class TestUser {
-  readonly #platform: PlatformUnderTest
+  readonly #platform: Front
   readonly token: string
   readonly username: string
 
-  private constructor(platform: PlatformUnderTest, username: string, token: string) {
+  private constructor(platform: Front, username: string, token: string) {
     this.#platform = platform
     this.username = username
     this.token = token
   }
 
-  static async signUp(platform: PlatformUnderTest, username: string): Promise<TestUser> {
+  static async signUp(platform: Front, username: string): Promise<TestUser> {
     const response = await fetch(`${platform.url}/api/auth/signup`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -102,7 +111,7 @@ export class TestUser {
   }
 
   call(appId: string, path: string, options: CallOptions = {}): Promise<AppAnswer> {
-    return callApp(this.#platform.port, appId, path, options)
+    return callApp(this.#platform, appId, path, options)
   }
 }
 
@@ -114,7 +123,7 @@ export interface CallOptions {
 
 /** A request to an app through the front door, as its host name would bring it. Redirects are not followed. */
 export function callApp(
-  port: number,
+  { address, port, appDomain }: Front,
   appId: string,
   path: string,
   options: CallOptions = {},
@@ -124,11 +133,11 @@ export function callApp(
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
-        host: '127.0.0.1',
+        host: address,
         port,
         path,
         method,
-        headers: { host: `app-${appId}.localhost:${port}`, ...headers },
+        headers: { host: `app-${appId}.${appDomain}`, ...headers },
       },
       (response) => {
         const chunks: Buffer[] = []

@@ -5,6 +5,8 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import path from 'node:path'
 import type { Config } from './config.ts'
+import { createMongoCoordination } from './coordination/register.ts'
+import { joinReplicas, soleReplica } from './coordination/replicas.ts'
 import { createEvents, type Events } from './events.ts'
 import { behindFront } from './front.ts'
 import { callApp } from './ingress/call.ts'
@@ -55,9 +57,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     defaultIdleTimeout: config.idleTimeout,
   })
   started.defer(() => routes.close())
+  const shared = runtime.shared === true
+  const brokeOff = (error: Error): void => logger.warn({ err: error }, 'other replicas cannot be reached')
+  const replicas = started.use(shared ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
   const activator = started.adopt(
     await createActivator({
       driver: runtime.driver,
+      instance: replicas.id,
+      ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
       observer: tellAll(createObserver(events), createMetricsObserver(deps.registry), {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
@@ -75,6 +82,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       validate: deps.validate,
       targets: createTargets(activator, runtime),
       runtime,
+      replicas,
       call: (target, request) => callApp(activator, target, request),
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import type { Api } from '../src/api.ts'
 import { buildApi } from '../src/app.ts'
+import { soleReplica } from '../src/coordination/replicas.ts'
 import { createEvents, type Events } from '../src/events.ts'
 import { createServices, registerRoutes, type ModuleDeps, type Services } from '../src/modules/index.ts'
 import type { Mongo } from '../src/plugins/mongo.ts'
@@ -65,6 +66,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
       logs: async () => ['a line'],
       remove: async (appId) => void removed.push(appId),
     },
+    replicas: soleReplica(),
     call: async () => {
       throw new Error('not expected')
     },
@@ -116,7 +118,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
       state.findings = value
     },
     async restart() {
-      const next = await createServices(deps)
+      const next = await createServices({ ...deps, replicas: soleReplica() })
       all.push(next)
       return next
     },

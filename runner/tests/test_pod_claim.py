@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 import pods
 from conftest import MakePod
+from fp_runner import httpd, tcp
+from fp_runner.reactor import Reactor
 from pods import HELLO, KEY, order, prove
 
 BAD = "d = {}\nd['x']\n"
@@ -224,6 +227,37 @@ def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
         raw.close()
 
 
+def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpd, "_REQUEST_SECONDS", 0.05)
+    reactor, listener = Reactor(), tcp.listen(0)
+    server = httpd.HttpServer(reactor, listener, 100, lambda _request, connection: connection.answer(204, keep=True))
+    server.open()
+    silent, half, asks = (socket.create_connection(("127.0.0.1", listener.getsockname()[1])) for _ in range(3))
+    half.sendall(b"GET / HTTP")
+    asks.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    left = {silent: b"", half: b"", asks: b"HTTP/1.1 204 No Content\r\n\r\n"}
+    for client in left:
+        client.setblocking(False)
+    end = time.monotonic() + 20
+    # So that the reactor always has something to wake for.
+    reactor.call_later(20, lambda: None)
+    while left:
+        assert time.monotonic() < end
+        reactor.run_once()
+        for client, expected in list(left.items()):
+            try:
+                data = client.recv(100)
+            except BlockingIOError:
+                continue
+            assert data == expected[: len(data)]
+            left[client] = expected[len(data) :]
+            if not data:
+                assert left.pop(client) == b""
+                client.close()
+    server.pause()
+    listener.close()
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Any:
     """A place where HELD waits: accept() to know that it is there, close() what that gave to let it go on."""
@@ -251,8 +285,9 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
     assert waiting.ask("/", client=early[1])[2]["code"] == "FP_POD_WAITING"
     assert waiting.ask("/_fp/alive", client=early[2])[0] == 204
     early[3].request("GET", "/_fp/ready")
-    late = waiting.client()
+    late, others = waiting.client(), waiting.client()
     late.request("GET", "/_fp/ready")
+    others.request("GET", "/openapi.json")
     held.close()
     claim.join()
     assert answers[0][0] == 200
@@ -260,6 +295,7 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
         answer = probe.getresponse()
         assert answer.status == 204
         assert "ready;dur=" in answer.headers["server-timing"]
+    assert others.getresponse().status == 200
 
 
 def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> None:
@@ -321,6 +357,9 @@ def test_check_answers_and_ends(
 def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) -> None:
     others = [waiting.client() for _ in range(3)]
     waiting.ask("/_fp/alive", client=others[0])
+    # Its log, and nothing else that the supervisor has open: the key's pipe, the port, the clients.
+    shared = _open(waiting.app_pid()) & _open(waiting.pid)
+    assert shared == {"/dev/null", str(waiting.log)}
     assert waiting.claim(order(env={"OWN": "a value of its own"}))[0] == 200
     app = waiting.app_pid()
     assert KEY not in Path(f"/proc/{waiting.pid}/environ").read_text()
@@ -331,9 +370,13 @@ def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) 
         assert _in_memory(waiting.pid, KEY.encode())
         assert not _in_memory(app, KEY.encode())
     connections = {f"socket:[{number}]" for number in _established(waiting.port)}
-    held = {os.readlink(path) for path in Path(f"/proc/{app}/fd").iterdir()}
     assert connections
-    assert not connections & held
+    assert not connections & _open(app)
+
+
+def _open(pid: int) -> set[str]:
+    links = (os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir())
+    return {link for link in links if not link.startswith("anon_inode:")}
 
 
 def _in_memory(pid: int, text: bytes) -> bool:

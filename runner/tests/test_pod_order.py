@@ -352,3 +352,12 @@ def test_a_wrong_command_says_so(make_pod: MakePod, argument: str, words: str) -
     pod.start()
     assert pod.wait() == 1
     assert words in pod.output()
+    words_left = pod.last_words()
+    assert words_left["code"] == "FP_SANDBOX_FAILED"
+    assert words in words_left["message"]
+
+
+def test_an_empty_key_is_none(make_pod: MakePod) -> None:
+    pod = make_pod(wait=True, env={"FP_POD_KEY": "\n"})
+    assert pod.wait() == 1
+    assert "FP_POD_KEY is empty" in pod.last_words()["message"]

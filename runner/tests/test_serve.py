@@ -107,6 +107,11 @@ def test_environment_is_clean_and_complete(make_app: MakeApp) -> None:
     assert first["fds"] < 20
 
 
+def test_the_largest_environment(make_app: MakeApp) -> None:
+    code = "import os\nfrom fastapi import FastAPI\napp = FastAPI()\napp.get('/')(lambda: len(os.environ['BIG']))\n"
+    assert make_app(code).start(env={"BIG": "x" * 262_144}).ready().get("/").json() == 262_144
+
+
 def test_streams_and_server_sent_events(make_app: MakeApp) -> None:
     code = """
         import asyncio

@@ -31,6 +31,8 @@ export async function runSuites(tally, vitestArguments = []) {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${json}`,
+    // What needs a cluster has a command of its own.
+    '--project=!cluster',
   ]
   const vitestOk = await shown(NODE, [...vitest, ...vitestArguments], ROOT)
   tally.add(countVitest(json, vitestOk))

@@ -23,9 +23,7 @@ export async function callApp(
   const began = performance.now()
   try {
     using lease = await activator.acquire(target.key, { signal })
-    const client = new Client('http://app', {
-      connect: { socketPath: decodeURIComponent(lease.endpoint.url.pathname) },
-    })
+    const client = clientOf(lease.endpoint.url)
     try {
       const response = await client.request({
         path: call.path,
@@ -49,6 +47,12 @@ export async function callApp(
   } catch (error) {
     throw publicError(error as Error)
   }
+}
+
+/** Of an endpoint: a unix socket here, an address in a cluster. */
+function clientOf(url: URL): Client {
+  if (url.protocol !== 'unix:') return new Client(url.origin)
+  return new Client('http://app', { connect: { socketPath: decodeURIComponent(url.pathname) } })
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

@@ -1,7 +1,15 @@
-import { createActivator, DEFAULT_POLICY, ScalerError } from '@fp/scaler'
+import {
+  createActivator,
+  createMemoryCoordination,
+  DEFAULT_POLICY,
+  ScalerError,
+  type Activator,
+} from '@fp/scaler'
 import { FakeDriver } from '@fp/scaler/fake'
-import type { LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { once } from 'node:events'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, test, vi } from 'vitest'
@@ -73,6 +81,92 @@ describe('the route table', () => {
   })
 })
 
+describe('the route table of one of several replicas', () => {
+  test('looks again for whom a known target was retired, once for all who ask', async () => {
+    let answer = (_: Route): void => undefined
+    const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
+    const table = createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 })
+    const first = table.keyOf('a')
+    answer({ appId: 'a', key: 'a.1.1', idleTimeout: 5 })
+    await first
+    expect(table.keyOf('a')).toBe('a.1.1')
+    const again = [table.keyOf('a', 'a.1.1'), table.keyOf('a', 'a.1.1'), table.keyOf('a')]
+    answer({ appId: 'a', key: 'a.2.2', idleTimeout: 5 })
+    expect(await Promise.all(again)).toEqual(['a.2.2', 'a.2.2', 'a.2.2'])
+    expect(lookup).toHaveBeenCalledTimes(2)
+    // Late: of a target that is known no more.
+    expect(table.keyOf('a', 'a.1.1')).toBe('a.2.2')
+  })
+
+  test('remembers nothing when news may have been missed', async () => {
+    const events = createEvents()
+    const lookup = vi.fn(async (): Promise<Route> => ({ appId: 'a', key: 'a.1.1', idleTimeout: 5 }))
+    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    await table.keyOf('a')
+    events.emit('apps.missed')
+    await table.keyOf('a')
+    expect(lookup).toHaveBeenCalledTimes(2)
+  })
+
+  test('loses no request when another replica retires the target that it routes to', async () => {
+    const app = createServer((_request, response) => void response.end('the new one')).listen(0, '127.0.0.1')
+    await once(app, 'listening')
+    const url = new URL(`http://127.0.0.1:${(app.address() as AddressInfo).port}`)
+    const driver = new FakeDriver()
+    driver.onScale = ({ key, replicas }) => {
+      if (replicas > 0) driver.emit(key, { ready: [{ id: `${key}-1`, url }] })
+    }
+    const coordination = createMemoryCoordination()
+    const [there, here] = await Promise.all([
+      createActivator({ driver, coordination }),
+      createActivator({ driver, coordination }),
+    ])
+    let live = 'a.1.1'
+    const { fastify: ingress } = await front(here, async () => ({ appId: 'a', key: live, idleTimeout: 1000 }))
+    const get = (): Promise<LightMyRequestResponse> =>
+      ingress.inject({ url: '/', headers: { host: 'app-a.localhost' } })
+    expect((await get()).statusCode).toBe(200)
+
+    live = 'a.2.2'
+    const busy = await here.acquire('a.1.1')
+    const retired = there.retire('a.1.1')
+    await vi.waitFor(() => {
+      using lease = here.tryAcquire('a.1.1')
+      expect(lease).toBeUndefined()
+    })
+    const answer = await get()
+    expect([answer.statusCode, answer.body]).toEqual([200, 'the new one'])
+    expect(driver.calls.filter(({ replicas }) => replicas > 0).map(({ key }) => key)).toEqual([
+      'a.1.1',
+      'a.2.2',
+    ])
+    busy.release()
+    await retired
+    await ingress.close()
+    await Promise.all([here.close(), there.close()])
+    app.close()
+  })
+})
+
+/** The front door over an activator. */
+async function front(
+  activator: Activator,
+  lookup: (appId: string) => Promise<Route>,
+): Promise<{ fastify: FastifyInstance }> {
+  const fastify = await createIngress({
+    activator,
+    routes: createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 }),
+    appDomain: 'localhost',
+    trustProxy: () => false,
+    responseTimeout: 1000,
+    serverFactory: (handler) => createServer((request, response) => void handler(request, response)),
+    registry: new Registry(),
+    log: pino({ level: 'silent' }),
+  })
+  // In an object: an instance is a promise of itself.
+  return { fastify }
+}
+
 describe('a sleeping app', () => {
   test('is not woken by a monitor or for a favicon, and is for a program', async () => {
     const driver = new FakeDriver()
@@ -80,20 +174,11 @@ describe('a sleeping app', () => {
       if (replicas > 0) driver.fail(key, { code: 'FP_APP_CRASHED', message: 'no' })
     }
     const activator = await createActivator({ driver })
-    const ingress = await createIngress({
-      activator,
-      routes: createRouteTable({
-        lookup: async () => ({ appId: 'a', key: 'a.1.0', idleTimeout: 1000 }),
-        events: createEvents(),
-        defaultIdleTimeout: 5,
-      }),
-      appDomain: 'localhost',
-      trustProxy: () => false,
-      responseTimeout: 1000,
-      serverFactory: (handler) => createServer((request, response) => void handler(request, response)),
-      registry: new Registry(),
-      log: pino({ level: 'silent' }),
-    })
+    const { fastify: ingress } = await front(activator, async () => ({
+      appId: 'a',
+      key: 'a.1.0',
+      idleTimeout: 1000,
+    }))
     const get = (url: string, agent: string): Promise<LightMyRequestResponse> =>
       ingress.inject({ url, headers: { host: 'app-a.localhost', 'user-agent': agent } })
 

@@ -42,10 +42,10 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     loggerInstance: log,
   }) as unknown as FastifyInstance
 
-  const resolve: ResolveTarget = (request) => {
+  const resolve: ResolveTarget = (request, retired) => {
     const appId = appIdOf(request.headers.host, appDomain)
     if (!appId) throw new FpError('FP_APP_NOT_FOUND', 'There is no app at this address.')
-    return routes.keyOf(appId)
+    return routes.keyOf(appId, retired)
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {

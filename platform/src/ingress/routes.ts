@@ -14,8 +14,11 @@ export interface Route {
 }
 
 export interface RouteTable {
-  /** The target that serves an app now; at once when it is known. Rejects with FP_APP_NOT_FOUND. */
-  keyOf(appId: string): TargetKey | Promise<TargetKey>
+  /**
+   * The target that serves an app now; at once when it is known, and is not the one that has turned out to be `retired`.
+   * Rejects with FP_APP_NOT_FOUND.
+   */
+  keyOf(appId: string, retired?: TargetKey): TargetKey | Promise<TargetKey>
   policyOf(key: TargetKey): TargetPolicy
   close(): void
 }
@@ -30,7 +33,10 @@ export interface RouteTableDeps {
 /** Apps that do not exist are asked for by scanners, in any number; this many are remembered at most. */
 const MAX_ROUTES = 10_000
 
-/** Caches where each app's requests go. News of a switch empties the app's entry before anything is retired. */
+/**
+ * Caches where each app's requests go. News of a switch empties the app's entry before anything is retired here; those of
+ * another replica may come later than that, and then the activator tells that the target is retired.
+ */
 export function createRouteTable(deps: RouteTableDeps): RouteTable {
   const routes = new Map<string, Promise<Route | undefined>>()
   /** What those promises have come to: most requests need not wait for one. */
@@ -46,6 +52,11 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     forget({ appId })
     policies.delete(appId)
   }
+  const forgetRoutes = (): void => {
+    routes.clear()
+    keys.clear()
+  }
+  deps.events.on('apps.missed', forgetRoutes)
   deps.events.on('app.routed', forget)
   deps.events.on('app.deleted', forgetAll)
 
@@ -53,12 +64,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     for (;;) {
       let pending = routes.get(appId)
       if (!pending) {
-        if (routes.size >= MAX_ROUTES) {
-          routes.clear()
-          keys.clear()
-        }
-        routes.set(appId, (pending = deps.lookup(appId)))
-        pending.catch(() => routes.delete(appId))
+        if (routes.size >= MAX_ROUTES) forgetRoutes()
+        const asked = deps.lookup(appId)
+        routes.set(appId, (pending = asked))
+        asked.catch(() => routes.get(appId) === asked && routes.delete(appId))
       }
       const route = await pending
       // A lookup that was overtaken by a switch may have read the old target: look again.
@@ -81,9 +90,16 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   }
 
   return {
-    keyOf: (appId) => keys.get(appId) ?? look(appId),
+    keyOf(appId, retired) {
+      const known = keys.get(appId)
+      if (known === undefined) return look(appId)
+      if (known !== retired) return known
+      forget({ appId })
+      return look(appId)
+    },
     policyOf: (key) => policies.get(parseTargetKey(key).appId) ?? defaultPolicy,
     close() {
+      deps.events.off('apps.missed', forgetRoutes)
       deps.events.off('app.routed', forget)
       deps.events.off('app.deleted', forgetAll)
     },

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { TargetKey } from '@fp/scaler'
 import type { Db, MongoClient } from 'mongodb'
 import type { Api } from '../api.ts'
+import type { Replicas } from '../coordination/replicas.ts'
 import type { Events } from '../events.ts'
 import { newId } from '../ids.ts'
 import type { AppSpec, Runtime } from '../runtime/runtime.ts'
@@ -9,6 +10,7 @@ import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService } from './apps/live-service.ts'
 import { LiveStore } from './apps/live-store.ts'
 import { registerPowerRoutes } from './apps/power-routes.ts'
+import { followApps } from './apps/news-store.ts'
 import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
 import { createAppService } from './apps/service.ts'
 import { AppStore } from './apps/store.ts'
@@ -16,6 +18,7 @@ import { Background, type Log } from './background.ts'
 import { createDatabaseService, type DatabaseService } from './databases/service.ts'
 import { DatabaseStore } from './databases/store.ts'
 import { createDeploymentFeed } from './deployments/feed.ts'
+import { followDeployments } from './deployments/news-store.ts'
 import { createLifecycle } from './deployments/lifecycle.ts'
 import { createPower, type CallApp } from './deployments/power.ts'
 import { registerDeploymentRoutes } from './deployments/routes.ts'
@@ -41,6 +44,11 @@ import { VersionStore } from './versions/store.ts'
 /** What goes on in the background at the end (a retired target that still answers) is not waited for longer. ms */
 const CLOSE_PATIENCE = 1_000
 
+/** How often it is looked for what dead replicas have left. ms */
+const MEND_INTERVAL = 15_000
+/** A deletion that has not ended by then was cut off: longer than a retired target may go on answering. ms */
+const MEND_DELETIONS_AFTER = 5 * 60_000
+
 export interface ModuleDeps {
   /** The platform's database. */
   readonly db: Db
@@ -49,7 +57,9 @@ export interface ModuleDeps {
   readonly events: Events
   readonly validate: Validate
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'remove'>
+  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'remove' | 'shared'>
+  /** This process among those that share the database. */
+  readonly replicas: Replicas
   readonly call: CallApp
   readonly config: {
     /** Where an app answers. */
@@ -83,7 +93,7 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   liveTargets(): Promise<TargetKey[]>
   /** Everything that starting a target takes, secrets included. */
   specOf(key: TargetKey): Promise<AppSpec>
-  /** Once, before requests are taken: ends what a killed platform left unfinished. */
+  /** Once, before requests are taken: ends what killed replicas left unfinished, and goes on looking for such. */
   recover(): Promise<void>
   /** Takes no more deployments; those under way fail with a plain reason. Call it while `targets` still answers. */
   close(): Promise<void>
@@ -110,6 +120,12 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     stores.deployments.createIndexes(),
   ])
   const templates = createTemplateService(loaded)
+  const feed = createDeploymentFeed()
+  const brokeOff = (error: Error): void =>
+    log.warn({ err: error }, 'news of what other replicas do broke off; they are asked for again')
+  await using news = new AsyncDisposableStack()
+  news.use(await followApps(db, events, brokeOff))
+  news.use(await followDeployments(db, feed, brokeOff))
 
   const databases = createDatabaseService({
     store: stores.databases,
@@ -133,7 +149,6 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   const drafts = createDraftService({ store: stores.drafts, apps, now })
   const versions = createVersionService({ store: stores.versions, apps, now })
 
-  const feed = createDeploymentFeed()
   const run = createSwitch({
     store: stores.deployments,
     feed,
@@ -156,6 +171,8 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     versions,
     validate,
     run,
+    replicas: deps.replicas,
+    events,
     newId: () => newId('d'),
     log,
     now,
@@ -171,8 +188,25 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     runtime,
     background,
   })
-  const power = createPower({ apps, live, targets, runtime, call: deps.call, appUrl: config.appUrl })
+  const power = createPower({
+    apps,
+    live,
+    targets,
+    runtime,
+    events,
+    background,
+    call: deps.call,
+    appUrl: config.appUrl,
+  })
   const trial = createTrial({ validate, specs, runtime, background, newId })
+
+  /** What dead replicas have left; at boot everything, later what nobody can be busy with any more. */
+  async function mend(): Promise<void> {
+    await deployments.recover()
+    await lifecycle.recover({ idleFor: MEND_DELETIONS_AFTER })
+  }
+  let mending: NodeJS.Timeout | undefined
+  const listening = news.move()
 
   return {
     apps,
@@ -192,14 +226,21 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     liveTargets: live.targets,
     specOf: specs.specOf,
     async recover() {
-      await live.recover()
+      // Where apps outlive the platform, they may be awake.
+      if (!runtime.shared) await live.recover()
       await deployments.recover()
       await lifecycle.recover()
+      mending = setInterval(() => {
+        mend().catch((error: unknown) => log.warn({ err: error }, 'could not mend what a replica left'))
+      }, MEND_INTERVAL).unref()
     },
     async close() {
+      clearInterval(mending)
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
+      power.close()
       live.close()
+      await listening.disposeAsync()
     },
   }
 }

@@ -42,6 +42,8 @@ export interface Runtime {
   problem(): string | undefined
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */
   start(): void
+  /** Whether all replicas of the platform see the same apps, which outlive them. Default: each has its own, which end with it. */
+  readonly shared?: boolean
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
   /** The newest lines an app wrote to stdout and stderr, oldest first. */

@@ -19,7 +19,7 @@ from fp_runner.failure import Code, Failure
 from fp_runner.limits import Limits
 from fp_runner.protocol import Message
 
-OnReady = Callable[..., None]
+OnReady = Callable[[], None]
 _FAILED: Final = 1
 
 
@@ -48,8 +48,8 @@ class _Reporter:
     def event(self, name: str, **more: Any) -> None:
         channel.send(self._control, {"event": name, **more})
 
-    def phase(self, name: str, **more: Any) -> None:
-        self.event("phase", phase=name, **more)
+    def phase(self, name: str) -> None:
+        self.event("phase", phase=name)
 
     def fail(self, failed: Failure) -> _StopError:
         self.event("failed", failure=failed.wire())
@@ -116,9 +116,9 @@ def _run(
         return 0
     reporter.phase("imported")
 
-    def ready(**more: Any) -> None:
+    def ready() -> None:
         reporter.phase("started")
-        reporter.phase("ready", **more)
+        reporter.phase("ready")
 
     server = home.server(found.app, order, control, ready)
     return _serve(server, app_dir, reporter, loop, listener)

@@ -10,7 +10,8 @@ from typing import Any, Final
 from fp_runner.reactor import Reactor, Timer
 
 _MAX_HEAD: Final = 16 * 1024
-_MAX_CONNECTIONS: Final = 128
+# Each may hold a whole body in memory.
+_MAX_CONNECTIONS: Final = 32
 # For a whole request, from its connection (or the answer before it) on.
 _REQUEST_SECONDS: Final = 10.0
 # How long what a client still sends is thrown away after the last answer: closing at once would destroy the answer.
@@ -49,7 +50,7 @@ class Connection:
         self._timer: Timer | None = None
         # The nonce that the other side of this connection was last asked with; the claim's to keep.
         self.challenge: str | None = None
-        self._expect()
+        self._expect(_REQUEST_SECONDS)
         self._watch()
 
     @property
@@ -91,7 +92,7 @@ class Connection:
         self._unsent += ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + content
         self._write()
         if self.is_open and keep:
-            self._expect()
+            self._expect(_REQUEST_SECONDS)
             self._next()
 
     def close(self) -> None:
@@ -104,7 +105,7 @@ class Connection:
         self._sock.close()
         self._server.forget(self)
 
-    def _expect(self, seconds: float = _REQUEST_SECONDS) -> None:
+    def _expect(self, seconds: float) -> None:
         if self._timer:
             self._timer.cancel()
         self._timer = self._reactor.call_later(seconds, self.close)

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from typing import Final, NoReturn
 
 from fp_runner import libc, privileges, seccomp, tcp
@@ -30,16 +31,37 @@ _OPTIONS: Final = {
 }
 
 
+class _SetupError(Exception):
+    """The pod is not set up as it must be."""
+
+
 def main() -> None:
     """Runs the pod until its end."""
     begun = time.monotonic()
     # The kernel throws away what a first process has no handler for, unless it is blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    options, wait = _arguments(sys.argv[1:])
+    options, wait = dict(_OPTIONS), False
+    try:
+        wait = _read_arguments(sys.argv[1:], options)
+        _run(options, begun, wait=wait)
+    except Exception as error:
+        from fp_runner import termination
+        from fp_runner.failure import Failure
+
+        text = f"The pod could not be set up: {error}"
+        if not isinstance(error, _SetupError):
+            traceback.print_exc()
+        termination.write(options["--termination-log"], Failure("FP_SANDBOX_FAILED", text).wire())
+        sys.exit(f"fp_runner: {text}")
+
+
+def _run(options: dict[str, str], begun: float, *, wait: bool) -> NoReturn:
     if _KEY in os.environ:
         _start_again_without_key()
     if os.getuid() == 0:
-        sys.exit("fp_runner: a pod must not run as root; set runAsUser")
+        raise _SetupError("it must not run as root; set runAsUser")
+    if wait and not options["--key-fd"]:
+        raise _SetupError(f"a pod that waits needs its key in {_KEY}")
     gc.disable()
     wakeups = _signals()
     listener = tcp.listen(int(options["--port"]))
@@ -82,7 +104,10 @@ def _supervise(
         from fp_runner.claim import ClaimKey
 
         with open(int(options["--key-fd"]), encoding="ascii") as file:
-            supervisor.wait(ClaimKey(file.read().strip()))
+            key = file.read().strip()
+        if not key:
+            raise _SetupError(f"{_KEY} is empty")
+        supervisor.door.wait(ClaimKey(key))
     else:
         try:
             with open(options["--order"], "rb") as packed:
@@ -98,19 +123,17 @@ def _supervise(
     os._exit(supervisor.exit_code)
 
 
-def _arguments(given: list[str]) -> tuple[dict[str, str], bool]:
-    """(options, whether to wait). Not argparse, which takes longer to import than all of the supervisor."""
-    options, rest, wait = dict(_OPTIONS), iter(given), False
+def _read_arguments(given: list[str], options: dict[str, str]) -> bool:
+    """Whether to wait. Not argparse: importing that takes as long as starting Python does."""
+    rest, wait = iter(given), False
     for name in rest:
         if name == "--wait":
             wait = True
         elif name in options:
             options[name] = next(rest, "")
         else:
-            sys.exit(f"fp_runner: unknown option {name}; known are --wait {' '.join(_OPTIONS)}")
-    if wait and not options["--key-fd"] and _KEY not in os.environ:
-        sys.exit(f"fp_runner: a pod that waits needs its key in {_KEY}")
-    return options, wait
+            raise _SetupError(f"unknown option {name}; known are --wait {' '.join(_OPTIONS)}")
+    return wait
 
 
 def _start_again_without_key() -> NoReturn:

@@ -55,7 +55,7 @@ class PodHome:
             }
             timing = ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
             answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", timing.encode()),))
-            on_ready(timing=timing)
+            on_ready()
 
         return PodServer(serve.make_config(RunnerApp(app, answers)), control, ready)
 
@@ -66,12 +66,9 @@ class PodServer(serve.AppServer):
     async def take_backlog(self, sockets: list[socket.socket]) -> None:
         """Accepts what waits, closes the port, and waits a moment for what those connections were made to ask."""
         await super().take_backlog(sockets)
-        # Nothing may come between the two, for closing resets what waits.
-        late = [connection for listener in sockets for connection in tcp.accept_all(listener)]
+        late = [connection for listener in sockets for connection in tcp.close_port(listener)]
         for server in self.servers:
             server.close()
-        for listener in sockets:
-            listener.close()
         loop = asyncio.get_running_loop()
         for connection in late:
             await loop.connect_accepted_socket(self._protocol, connection)

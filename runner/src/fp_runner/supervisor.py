@@ -3,22 +3,17 @@
 import os
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Final, Literal
 
 from fp_runner import cgroups, ending, order, termination
 from fp_runner.app_child import AppChild
+from fp_runner.door import Door
 from fp_runner.failure import Code, Failure
-from fp_runner.httpd import Connection, HttpServer, Request
-from fp_runner.order import Order, OrderError
+from fp_runner.order import Order
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
-
-if TYPE_CHECKING:
-    from fp_runner.claim import ClaimKey
 
 State = Literal["waiting", "starting", "serving", "stopping", "failed", "checked"]
 
@@ -27,10 +22,10 @@ _SOFT_TIMEOUT_HEADSTART: Final = 0.25
 # How long a failed start is still answered, for whoever polls.
 _FAILED_SECONDS: Final = 3.0
 # For the last answer to leave.
-_FLUSH_SECONDS: Final = 1.0
+_FLUSH_TRIES: Final = 100
+_FLUSH_SECONDS: Final = 0.01
 _PHASES: Final = ("sandboxed", "imported", "started", "ready")
-_CLAIMED: Final = {"code": "FP_POD_CLAIMED", "message": "This pod has an order already."}
-_WAITING: Final = {"code": "FP_POD_WAITING", "message": "This pod waits to be told which app it is."}
+_OUT_OF_MEMORY: Final = "The app used more than its memory and was ended."
 
 
 @dataclass(frozen=True)
@@ -47,40 +42,32 @@ class Supervisor:
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
+        self.door = Door(reactor, listener, lambda given, arrived: self.start(given, arrived, 0.0))
         self._reactor = reactor
         self._listener = listener
         self._child = child
-        self._key: ClaimKey | None = None
         self._settings = settings
-        self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer)
         self._state: State = "waiting"
-        self._order: Order | None = None
+        self._mode: Literal["serve", "check"] = "serve"
         self._since = 0.0
-        self._phases: list[dict[str, Any]] = []
-        self._failure: Failure | None = None
-        # What waits for the outcome of the start.
-        self._claim: Connection | None = None
-        self._probes: list[Connection] = []
+        # By name, when it was reached, in ms.
+        self._phases: dict[str, float] = {}
+        self._interpreter = 0.0
         self._timer: Timer | None = None
         self._oom_kills = cgroups.own_oom_kills()
         child.on_message = self._on_message
 
-    def wait(self, key: "ClaimKey") -> None:
-        """Answers, until somebody who knows the key sends an order."""
-        self._key = key
-        self._server.open()
-
     def start(self, given: Order, since: float, interpreter: float) -> None:
         """Carries out the order. Times are counted from `since`, a time.monotonic(); `interpreter` is in ms."""
-        self._state, self._order, self._since = "starting", given, since
-        self._server.pause()
-        self._timer = self._reactor.call_later(given.limits.start_seconds + _SOFT_TIMEOUT_HEADSTART, self._too_late)
+        self._state, self._mode, self._since, self._interpreter = "starting", given.mode, since, interpreter
+        seconds = given.limits.start_seconds
+        self._timer = self._reactor.call_later(seconds + _SOFT_TIMEOUT_HEADSTART, lambda: self._too_late(seconds))
         try:
             order.write_files(given.files, self._settings.app_dir)
         except OSError as error:
             self.fail("FP_SANDBOX_FAILED", f"The app's files could not be written: {error}")
             return
-        self._phase("written")
+        self._reach("written")
         message = {
             "mode": given.mode,
             "app_dir": self._settings.app_dir,
@@ -90,12 +77,11 @@ class Supervisor:
             "since": since,
             "interpreter": interpreter,
         }
-        fds = (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2)
-        self._child.send(message, fds)
+        self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 
     def fail(self, code: Code, text: str) -> None:
         """The start failed, for a reason that the app itself did not tell."""
-        print(f"fp_runner: {text}", file=sys.stderr, flush=True)
+        _log(text)
         self._fail(Failure(code, text))
 
     def stop(self) -> None:
@@ -106,12 +92,13 @@ class Supervisor:
             self._state = "stopping"
             self._child.send({"op": "stop", "grace_ms": self._settings.grace * 1000})
             self._child.signal(signal.SIGTERM)
-            self._timer = self._reactor.call_later(self._settings.grace, self._out_of_grace)
+            self._reactor.call_later(self._settings.grace, self._out_of_grace)
         elif self._state == "failed":
             self.exit_code = 1
         elif self._state in ("waiting", "starting"):
+            # There is nothing to finish.
+            self._state, self.exit_code = "stopping", 0
             self._child.signal(signal.SIGKILL)
-            self.exit_code = 0
 
     def reap(self) -> None:
         """SIGCHLD: the app's end, or that of an orphan, which comes to this process as the container's first."""
@@ -127,80 +114,74 @@ class Supervisor:
                 self._on_end(*ending.decode(status))
 
     def _on_end(self, code: int | None, number: int | None) -> None:
-        oom = "The app used more than its memory and was ended." if cgroups.own_oom_kills() > self._oom_kills else None
-        reason, text = ending.explain(code, number, oom)
-        end: Code = "FP_APP_OUT_OF_MEMORY" if reason == "out_of_memory" else "FP_APP_CRASHED"
-        if self._state == "stopping" and not oom and number in (None, signal.SIGTERM, signal.SIGKILL) and not code:
+        out_of_memory = _OUT_OF_MEMORY if cgroups.own_oom_kills() > self._oom_kills else None
+        end, text = ending.explain(code, number, out_of_memory)
+        reason: Code = "FP_APP_OUT_OF_MEMORY" if end == "out_of_memory" else "FP_APP_CRASHED"
+        # It may have crashed on its own just as it was told to stop; that is worth telling.
+        if self._state == "stopping" and (end in ("exited", "killed") or number == signal.SIGTERM):
             self.exit_code = self.exit_code or 0
         elif self._state in ("serving", "stopping"):
-            print(f"fp_runner: {text}", file=sys.stderr, flush=True)
-            termination.write(self._settings.termination_log, termination.fit(Failure(end, text)))
+            _log(text)
+            termination.write(self._settings.termination_log, termination.fit(Failure(reason, text)))
             self.exit_code = 1
         elif self._state == "starting":
-            self.fail(end, text)
+            self.fail(reason, text)
         elif self._state == "waiting":
             self.fail("FP_SANDBOX_FAILED", "The process that was to become the app ended.")
 
     def _on_message(self, message: Message) -> None:
-        # The app's own code can write here too, so nothing is believed that its state does not allow.
-        if self._state != "starting" or self._order is None:
+        # The app's own code can write here too, so nothing is believed that does not fit.
+        if self._state != "starting":
             return
-        event = message.get("event")
-        if event == "phase" and message.get("phase") in _PHASES:
-            self._phase(message["phase"])
-            if message["phase"] == "ready" and self._order.mode == "serve":
-                self._ready(str(message.get("timing", "")))
-        elif event == "checked" and self._order.mode == "check":
+        event, phase, failed = (message.get(key) for key in ("event", "phase", "failure"))
+        if event == "phase" and phase in _PHASES and phase not in self._phases:
+            self._reach(phase)
+            if phase == "ready" and self._mode == "serve":
+                self._ready()
+        elif event == "checked" and self._mode == "check":
             self._checked(str(message.get("kind")), str(message.get("variable")))
-        elif event == "failed" and isinstance(message.get("failure"), dict):
-            failure = Failure.from_wire(message["failure"])
-            if failure:
-                self._fail(failure)
+        elif event == "failed" and isinstance(failed, dict) and (failure := Failure.from_wire(failed)):
+            self._fail(failure)
 
-    def _phase(self, name: str) -> None:
-        self._phases.append({"name": name, "at": round((time.monotonic() - self._since) * 1000, 3)})
+    def _reach(self, phase: str) -> None:
+        self._phases[phase] = round((time.monotonic() - self._since) * 1000, 3)
 
-    def _ready(self, timing: str) -> None:
+    def _ready(self) -> None:
         self._state = "serving"
         self._cancel_timer()
         # The app has its own hold of the port, and lets go of it when it stops.
         self._listener.close()
-        if self._claim:
-            self._claim.answer(200, {"ready": True, "phases": self._phases})
-        for probe in self._probes:
-            probe.answer(204, headers=(("server-timing", timing),))
+        self._started()
 
     def _checked(self, kind: str, variable: str) -> None:
         self._state = "checked"
         self._cancel_timer()
         termination.write(self._settings.termination_log, {"ok": True, "kind": kind})
-        if self._claim:
-            self._claim.answer(200, {"ready": True, "kind": kind, "variable": variable, "phases": self._phases})
-        self._end_when_flushed(0)
+        self._started(kind=kind, variable=variable)
+        self._end_when_told(0)
+
+    def _started(self, **more: str) -> None:
+        at = {"interpreter": self._interpreter} | self._phases
+        timing = ", ".join(f"{name};dur={at[name]:.1f}" for name in ("interpreter", "imported", "ready") if name in at)
+        phases = [{"name": name, "at": reached} for name, reached in self._phases.items()]
+        self.door.started(timing, {"phases": phases, **more})
 
     def _fail(self, failure: Failure) -> None:
-        self._state, self._failure = "failed", failure
+        self._state = "failed"
         self._cancel_timer()
-        self._server.open()
         termination.write(self._settings.termination_log, termination.fit(failure))
-        if self._claim:
-            self._claim.answer(422, {"failure": failure.wire()})
-        for probe in self._probes:
-            probe.answer(500, failure.wire())
-        if self._order and self._order.mode == "check":
-            self._end_when_flushed(1)
+        self.door.failed(failure)
+        if self._mode == "check":
+            self._end_when_told(1)
         else:
             self._reactor.call_later(_FAILED_SECONDS, lambda: self._end(1))
 
-    def _too_late(self) -> None:
-        assert self._order
+    def _too_late(self, seconds: float) -> None:
         self._child.signal(signal.SIGKILL)
-        seconds = self._order.limits.start_seconds
         self.fail("FP_APP_START_TIMEOUT", f"Your app was not ready after {seconds:g} seconds.")
 
     def _out_of_grace(self) -> None:
-        seconds = self._settings.grace
-        print(f"fp_runner: the app had not ended after {seconds:g} seconds and was killed", file=sys.stderr, flush=True)
+        _log(f"The app had not ended after {self._settings.grace:g} seconds and was killed.")
         self._child.signal(signal.SIGKILL)
         self.exit_code = 1
 
@@ -211,54 +192,16 @@ class Supervisor:
     def _end(self, code: int) -> None:
         self.exit_code = code
 
-    def _end_when_flushed(self, code: int, tries: int = 100) -> None:
-        if tries and self._server.has_unsent():
-            self._reactor.call_later(_FLUSH_SECONDS / 100, lambda: self._end_when_flushed(code, tries - 1))
+    def _end_when_told(self, code: int, tries: int = _FLUSH_TRIES) -> None:
+        if tries and self.door.has_unsent():
+            self._reactor.call_later(_FLUSH_SECONDS, lambda: self._end_when_told(code, tries - 1))
         else:
             self._end(code)
 
-    def _answer(self, request: Request, connection: Connection) -> None:
-        """While no app serves: before there is one, and after its start has failed."""
-        route = request.method, request.path
-        claims: dict[tuple[str, str], Callable[[Request, Connection], None]] = {
-            ("GET", "/_fp/claim"): self._challenge,
-            ("POST", "/_fp/claim"): self._take_order,
-        }
-        if route == ("GET", "/_fp/alive"):
-            connection.answer(204)
-        elif request.path == "/_fp/claim" and self._state != "waiting":
-            connection.answer(409, _CLAIMED)
-        elif route in claims:
-            claims[route](request, connection)
-        elif self._failure:
-            connection.answer(500, self._failure.wire())
-        elif route == ("GET", "/_fp/ready") and self._state == "starting":
-            self._probes.append(connection)
-        else:
-            connection.answer(409, _WAITING)
 
-    def _challenge(self, request: Request, connection: Connection) -> None:
-        assert self._key
-        challenge = self._key.challenge(request.headers.get("fp-nonce", ""))
-        if not challenge:
-            text = "fp-nonce must be 32 hexadecimal digits, in lower case."
-            connection.answer(400, {"code": "FP_POD_BAD_REQUEST", "message": text})
-            return
-        connection.challenge, proof = challenge
-        connection.answer(200, {"nonce": connection.challenge, "proof": proof}, keep=True)
-
-    def _take_order(self, request: Request, connection: Connection) -> None:
-        assert self._key
-        received = time.monotonic()
-        nonce, connection.challenge = connection.challenge, None
-        if not nonce or not self._key.accepts(nonce, request.body, request.headers.get("fp-proof", "")):
-            text = "Prove that you know this pod's key: GET /_fp/claim on this connection, then fp-proof."
-            connection.answer(401, {"code": "FP_POD_WRONG_PROOF", "message": text})
-            return
-        try:
-            given = order.unpack(request.body)
-        except OrderError as error:
-            connection.answer(400, {"code": "FP_POD_BAD_ORDER", "message": f"{error}"})
-            return
-        self._claim = connection
-        self.start(given, received, 0.0)
+def _log(text: str) -> None:
+    """In the app's log, where its owner looks."""
+    try:
+        os.write(2, f"fp_runner: {text}\n".encode())
+    except OSError:
+        return

@@ -30,11 +30,16 @@ def _bind(listener: socket.socket, address: tuple[str, int]) -> socket.socket:
     return listener
 
 
-def accept_all(listener: socket.socket) -> list[socket.socket]:
-    """What waits in the backlog."""
+def close_port(listener: socket.socket) -> list[socket.socket]:
+    """Lets nobody in any more. Returns the connections that were waiting: ending a port resets those it still has.
+
+    It also resets those whose handshake is under way at that moment. To refuse just the new ones first would take a
+    socket filter, which kernels may keep from a process without capabilities.
+    """
     accepted: list[socket.socket] = []
     while True:
         try:
             accepted.append(listener.accept()[0])
         except OSError:
+            listener.shutdown(socket.SHUT_RD)
             return accepted

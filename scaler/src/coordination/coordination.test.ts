@@ -320,6 +320,26 @@ describe('replicas', () => {
   })
 })
 
+test('of one that died no sign of life is left in the end, and it may come back', async () => {
+  const { one, two, clock, wake, scaled, close } = await pair()
+  const { signal } = new AbortController()
+  const sign = (): Promise<unknown> => two.connection.update('member/member-0', (now) => now, { signal })
+  one.connection.partition()
+  await clock.advance(5 * MINUTE)
+  expect(await sign()).toBeDefined()
+  await clock.advance(6 * MINUTE)
+  expect(await sign()).toBeUndefined()
+  one.connection.heal()
+  await clock.advance(10_000)
+  expect(await sign()).toBeDefined()
+  const lease = await wake(one, 'app')
+  await clock.advance(10 * MINUTE)
+  expect(await two.activator.sleep('app')).toBe(false)
+  expect(scaled()).toEqual(['app 1'])
+  lease.release()
+  await close()
+})
+
 test('a fleet that is closed leaves no timer and no watcher', async () => {
   const { one, two, clock, driver, wake, close } = await pair()
   ;(await wake(one, 'app')).release()

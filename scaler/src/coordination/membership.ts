@@ -15,6 +15,8 @@ const DEAD_AFTER = 20_000
 const TRUSTED_FOR = 12_000
 /** Without news of its own signs of life for this long, a member knows nothing of the others'. */
 const DEAF_AFTER = 10_000
+/** The sign of life of one that has been silent for this long is removed: the store is not to fill with the dead. */
+const BURIED_AFTER = 10 * 60_000
 /** An update that takes longer has failed; it is tried again. */
 const UPDATE_TIMEOUT = 5_000
 
@@ -167,8 +169,12 @@ export class Membership {
     }
     // Gone for good, whatever it had taken.
     if (value) this.#seen.set(id, { beat: (value as SignOfLife).count, at: now })
-    else this.#seen.set(id, { beat: Infinity, at: LEFT })
+    else this.#gone(id)
     if (!value) this.#recheckAll()
+  }
+
+  #gone(id: MemberId): void {
+    this.#seen.set(id, { beat: Infinity, at: LEFT })
   }
 
   #targetNews(key: TargetKey, ledger: Ledger | undefined): void {
@@ -187,6 +193,7 @@ export class Membership {
     }
     if (this.#closed) return
     this.#recheckAll()
+    this.#bury()
     this.#nextBeat.set(BEAT, () => void this.#beat())
   }
 
@@ -205,6 +212,19 @@ export class Membership {
     const message = 'This server cannot reach the others. Try again shortly.'
     this.#fence.abort(new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 }))
     for (const stake of [...this.#stakes.values()]) stake.lose()
+  }
+
+  #bury(): void {
+    const now = this.clock.now()
+    if (now - this.#heard > DEAF_AFTER) return
+    for (const [id, { beat, at }] of this.#seen) {
+      if (at === LEFT || now - Math.max(at, this.#hearsSince) < BURIED_AFTER) continue
+      this.#gone(id)
+      // Compared with what is stored: should it live all the same, its sign of life stays and is heard of.
+      const last = (sign: SignOfLife | undefined): SignOfLife | undefined =>
+        sign && sign.count > beat ? sign : undefined
+      this.#update<SignOfLife>(MEMBER + id, last).catch((error: Error) => this.failed(error))
+    }
   }
 
   #recheckAll(): void {

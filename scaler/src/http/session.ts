@@ -3,10 +3,11 @@ import { ScalerError } from '../errors.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
 /**
- * Which target a request is for; throws or rejects when there is none. Asked again when a target was retired meanwhile.
- * The answer itself, where it is at hand, is quicker than a promise of it.
+ * Which target a request is for; throws or rejects when there is none. Asked again when that has been `retired`, here or by
+ * another activator of which nothing has been heard yet: what is remembered is to be looked up anew then. The answer
+ * itself, where it is at hand, is quicker than a promise of it.
  */
-export type ResolveTarget = (request: IncomingMessage) => TargetKey | Promise<TargetKey>
+export type ResolveTarget = (request: IncomingMessage, retired?: TargetKey) => TargetKey | Promise<TargetKey>
 
 /** A deploy may retire the target between its lookup and the lease; more than a few in one request is a bug. */
 const MAX_RETIRED = 5
@@ -53,8 +54,8 @@ export class ProxySession {
   }
 
   /** Looks up the target, which is `key` from then on. */
-  locate(): TargetKey | Promise<TargetKey> {
-    const found = this.#deps.resolve(this.request)
+  locate(retired?: TargetKey): TargetKey | Promise<TargetKey> {
+    const found = this.#deps.resolve(this.request, retired)
     if (typeof found === 'string') return (this.#key = found)
     return found.then((key) => (this.#key = key))
   }
@@ -67,16 +68,18 @@ export class ProxySession {
 
   async acquire(): Promise<Lease> {
     const bytes = Number(this.request.headers['content-length'] ?? 0)
+    let retired: TargetKey | undefined
     for (let attempt = 1; ; attempt++) {
-      const key = this.#key ?? (await this.locate())
+      const key = this.#key ?? (await this.locate(retired))
       try {
         const lease = await this.#deps.activator.acquire(key, { signal: this.signal, bytes })
         if (this.#ended) lease.release()
         this.#lease = lease
         return lease
       } catch (error) {
-        const retired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
-        if (!retired || attempt === MAX_RETIRED) throw error
+        const isRetired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
+        if (!isRetired || attempt === MAX_RETIRED) throw error
+        retired = key
         this.#key = undefined
       }
     }

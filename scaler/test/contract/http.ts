@@ -1,15 +1,22 @@
 import { request } from 'node:http'
 import type { Endpoint } from '../../src/types.ts'
 
+/** ms until nobody is believed to answer: packets to an address that is gone may vanish without a word. */
+const PATIENCE = 5_000
+
 /** GET at an endpoint itself; rejects where nobody listens. */
-export function get(endpoint: Endpoint, path = '/'): Promise<{ status: number; text: string }> {
+export function get(
+  endpoint: Endpoint,
+  path = '/',
+  signal?: AbortSignal,
+): Promise<{ status: number; text: string }> {
   const { url } = endpoint
   const address =
     url.protocol === 'unix:'
       ? { socketPath: decodeURIComponent(url.pathname) }
       : { host: url.hostname, port: url.port }
   return new Promise((resolve, reject) => {
-    const sent = request({ ...address, path, agent: false }, (response) => {
+    const sent = request({ ...address, path, agent: false, ...(signal ? { signal } : {}) }, (response) => {
       let text = ''
       response
         .setEncoding('utf8')
@@ -23,7 +30,7 @@ export function get(endpoint: Endpoint, path = '/'): Promise<{ status: number; t
 
 /** Whether the endpoint answers HTTP at all. */
 export function answers(endpoint: Endpoint): Promise<boolean> {
-  return get(endpoint).then(
+  return get(endpoint, '/', AbortSignal.timeout(PATIENCE)).then(
     ({ status }) => status < 500,
     () => false,
   )

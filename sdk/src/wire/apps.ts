@@ -25,7 +25,7 @@ export const EnvVarInput = Type.Object(
   { value: Type.String({ maxLength: 16_384 }), secret: Type.Optional(Type.Boolean({ default: false })) },
   { additionalProperties: false },
 )
-/** Name → value, or `{value, secret}`. */
+/** Name → value, or `{value, secret}`. At most 100, names and values together at most 256 KiB. */
 export const EnvVarsInput = Type.Record(
   Type.String(),
   Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput]),

@@ -72,6 +72,8 @@ export function createLiveService(deps: LiveServiceDeps) {
       liveStore.note(target, { lastFailure: { ...failure, at: now() } }),
     noteStarted: (target: TargetId): Promise<void> => liveStore.note(target, { startedAt: now() }),
     noteSlept: (target: TargetId): Promise<void> => liveStore.note(target, { sleptAt: now() }),
+    /** Asks all replicas to put the app to sleep. */
+    askSleep: (appId: string): Promise<void> => liveStore.askSleep(appId, now()),
     noteFirstFailure: (appId: string, failure: AppFailureReport): Promise<void> =>
       liveStore.noteFirstFailure(appId, { ...failure, at: now() }),
 

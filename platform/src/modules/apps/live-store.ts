@@ -60,6 +60,11 @@ export class LiveStore {
     )
   }
 
+  /** For all replicas to hear: the live target is to sleep. */
+  async askSleep(appId: string, now: Date): Promise<void> {
+    await this.#apps.updateOne(present(appId), { $set: { sleepAskedAt: now } })
+  }
+
   /** A deployment's failure, while nothing is live. */
   async noteFirstFailure(appId: string, failure: Failure): Promise<void> {
     await this.#apps.updateOne({ ...present(appId), live: null }, { $set: { lastFailure: failure } })

@@ -87,7 +87,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
         operationId: 'changeApp',
         summary: 'Change name, idle timeout or environment',
         description:
-          'A changed environment needs no deploy: the app is restarted with it, at once if it is awake. A text keeps the secret mark a variable has.',
+          'A changed environment needs no deploy: the app is restarted with it, at once if it is awake. A text keeps the secret mark a variable has. At most 100 variables, names and values together at most 256 KiB.',
         params: AppParams,
         body: PatchAppBody,
         response: { 200: AppDetail },

@@ -130,7 +130,8 @@ export function createAppService(deps: AppServiceDeps) {
       events.emit('app.deleted', { appId })
       return app
     },
-    deleted: (): Promise<AppRecord[]> => store.deleted(),
+    /** Those of which the deletion began so many ms ago, or more, and has not ended. */
+    deleted: (ago: number): Promise<AppRecord[]> => store.deleted(new Date(deps.now().getTime() - ago)),
     remove: (appId: string): Promise<void> => store.remove(appId),
   }
 }

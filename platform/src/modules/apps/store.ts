@@ -10,6 +10,8 @@ export type AppDoc = Omit<AppRecord, 'appId'> & {
   /** Last numbers taken; never given again. */
   readonly lastVersion: number
   readonly lastOrder: number
+  /** When its owner last wanted it asleep while other replicas had a part in it; how they hear of that. */
+  readonly sleepAskedAt?: Date
 }
 
 export const APPS = 'apps'
@@ -36,6 +38,10 @@ export class AppStore {
   async createIndexes(): Promise<void> {
     await this.#apps.createIndex({ ownerId: 1, sequence: -1 })
     await this.#apps.createIndex({ sequence: 1 }, { unique: true })
+    await this.#apps.createIndex(
+      { deletedAt: 1 },
+      { partialFilterExpression: { deletedAt: { $gt: new Date(0) } } },
+    )
   }
 
   async nextSequence(): Promise<number> {
@@ -147,9 +153,9 @@ export class AppStore {
     return doc ? toRecord(doc) : undefined
   }
 
-  /** Apps whose deletion has begun and not ended. */
-  async deleted(): Promise<AppRecord[]> {
-    const docs = await this.#apps.find({ deletedAt: { $ne: null } }).toArray()
+  /** Apps whose deletion began by then and has not ended. */
+  async deleted(by: Date): Promise<AppRecord[]> {
+    const docs = await this.#apps.find({ deletedAt: { $lte: by } }).toArray()
     return docs.map(toRecord)
   }
 
@@ -159,6 +165,13 @@ export class AppStore {
 }
 
 export function toRecord(doc: AppDoc): AppRecord {
-  const { _id, deletedAt: _deleted, lastVersion: _version, lastOrder: _order, ...rest } = doc
+  const {
+    _id,
+    deletedAt: _deleted,
+    lastVersion: _version,
+    lastOrder: _order,
+    sleepAskedAt: _asked,
+    ...rest
+  } = doc
   return { appId: _id, ...rest }
 }

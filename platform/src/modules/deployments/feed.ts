@@ -1,34 +1,69 @@
-import { EventEmitter, on } from 'node:events'
-import type { StageEvent } from './types.ts'
+import { EventEmitter } from 'node:events'
 
-/** An event and its number within its deployment, from 1. */
-export interface Numbered {
-  readonly number: number
-  readonly event: StageEvent
-}
-
-/** Tells watchers of a deployment its events as they happen. In one process an emitter does; replicas would read a change stream. */
+/** Tells that something of an app's deployments has changed, here or at another replica. What it is, the store knows. */
 export interface DeploymentFeed {
-  publish(deploymentId: string, item: Numbered): void
-  /** Everything published from the call on, kept until it is read. Ends with an AbortError when the signal fires. */
-  listen(deploymentId: string, signal: AbortSignal): AsyncIterable<Numbered>
-  /** How many listen now. */
-  listeners(): number
+  changed(deployment: { deploymentId: string; appId?: string }): void
+  /** Changes may have been missed: everybody looks again. */
+  missed(): void
+  /** Changes from this call on, until it is disposed of. */
+  watchDeployment(deploymentId: string): Changes
+  watchApp(appId: string): Changes
+  /** How many watch a deployment now. */
+  watchers(): number
 }
+
+export interface Changes extends Disposable {
+  /** Resolves when anything has changed since the last time, several changes being one; rejects when the signal fires. */
+  next(signal: AbortSignal): Promise<void>
+}
+
+const DEPLOYMENT = 'deployment '
+const APP = 'app '
 
 export function createDeploymentFeed(): DeploymentFeed {
   const emitter = new EventEmitter().setMaxListeners(0)
+
+  function watch(name: string): Changes {
+    let changed = false
+    let wake = (): void => undefined
+    const listener = (): void => {
+      changed = true
+      wake()
+    }
+    emitter.on(name, listener)
+    return {
+      async next(signal) {
+        signal.throwIfAborted()
+        if (!changed) {
+          await new Promise<void>((resolve, reject) => {
+            const give = (): void => reject(signal.reason as Error)
+            signal.addEventListener('abort', give, { once: true })
+            wake = () => {
+              signal.removeEventListener('abort', give)
+              resolve()
+            }
+          })
+        }
+        changed = false
+      },
+      [Symbol.dispose]: () => void emitter.off(name, listener),
+    }
+  }
+
   return {
-    publish: (deploymentId, item) => void emitter.emit(deploymentId, item),
-    listen(deploymentId, signal) {
-      const events = on(emitter, deploymentId, { signal }) as AsyncIterableIterator<[Numbered]>
-      return (async function* () {
-        for await (const [item] of events) yield item
-      })()
+    changed({ deploymentId, appId }) {
+      emitter.emit(DEPLOYMENT + deploymentId)
+      if (appId !== undefined) emitter.emit(APP + appId)
     },
-    listeners: () =>
+    missed() {
+      for (const name of emitter.eventNames()) emitter.emit(name)
+    },
+    watchDeployment: (deploymentId) => watch(DEPLOYMENT + deploymentId),
+    watchApp: (appId) => watch(APP + appId),
+    watchers: () =>
       emitter
         .eventNames()
-        .reduce((sum, name) => sum + (name === 'error' ? 0 : emitter.listenerCount(name)), 0),
+        .filter((name) => String(name).startsWith(DEPLOYMENT))
+        .reduce((sum, name) => sum + emitter.listenerCount(name), 0),
   }
 }

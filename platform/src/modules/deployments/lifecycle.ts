@@ -34,12 +34,14 @@ const REMOVE_PATIENCE = 3_000
 const MAX_NAME = 80
 
 export interface Lifecycle extends AppLifecycle {
-  /** At boot: completes deletions that were cut off. */
-  recover(): Promise<void>
+  /** Completes deletions that were cut off: at boot all of them, else those that began so many ms ago. Of several that do, none is harmed. */
+  recover(options?: { idleFor: number }): Promise<void>
 }
 
 export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   const { apps, drafts, deployments, background } = deps
+  /** Apps that this replica clears away now. */
+  const clearing = new Set<string>()
 
   /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
   async function make(
@@ -76,9 +78,10 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
 
   /** Not `background.run`: `clear` waits for the app's background work and would wait for itself. */
   function clearInBackground(app: AppRecord): Promise<void> {
-    const clearing = clear(app)
-    background.run('', `remove the app ${app.appId}; the next start tries again`, () => clearing)
-    return clearing
+    clearing.add(app.appId)
+    const done = clear(app).finally(() => clearing.delete(app.appId))
+    background.run('', `remove the app ${app.appId}; it is tried again`, () => done)
+    return done
   }
 
   return {
@@ -115,8 +118,10 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       patience.abort()
     },
 
-    async recover() {
-      for (const app of await apps.deleted()) void clearInBackground(app).catch(() => undefined)
+    async recover({ idleFor } = { idleFor: 0 }) {
+      for (const app of await apps.deleted(idleFor)) {
+        if (!clearing.has(app.appId)) void clearInBackground(app).catch(() => undefined)
+      }
     },
   }
 }

@@ -1,5 +1,7 @@
 import type { Files, Finding } from '@fp/sdk/wire'
+import type { Replicas } from '../../coordination/replicas.ts'
 import { FpError } from '../../errors.ts'
+import type { Events } from '../../events.ts'
 import type { LiveService } from '../apps/live-service.ts'
 import type { AppService } from '../apps/service.ts'
 import type { Log } from '../background.ts'
@@ -7,16 +9,23 @@ import { toRecord } from '../drafts/files.ts'
 import type { DraftService } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
 import type { VersionService } from '../versions/service.ts'
-import { appDeleted, failureOf, interrupted, internalFailure, stopping } from './failure.ts'
-import type { DeploymentFeed, Numbered } from './feed.ts'
+import { appDeleted, stopping } from './failure.ts'
+import type { DeploymentFeed } from './feed.ts'
 import { Lanes } from './lanes.ts'
 import type { DeploymentStore } from './store.ts'
+import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
 export type Validate = (files: Files, options: { signal: AbortSignal }) => Promise<Finding[]>
 
 /** Deployments of an app that are kept for its owner to read. */
 const KEPT_DEPLOYMENTS = 100
+
+/** An event and its number within its deployment, from 1. */
+interface Numbered {
+  readonly number: number
+  readonly event: StageEvent
+}
 
 export interface DeploymentServiceDeps {
   readonly store: DeploymentStore
@@ -27,6 +36,8 @@ export interface DeploymentServiceDeps {
   readonly versions: VersionService
   readonly validate: Validate
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
+  readonly replicas: Replicas
+  readonly events: Events
   readonly newId: () => string
   readonly log: Log
   readonly now: () => Date
@@ -40,13 +51,18 @@ export interface Accepted {
 export type DeploymentService = ReturnType<typeof createDeploymentService>
 
 export function createDeploymentService(deps: DeploymentServiceDeps) {
-  const { store, feed, apps, live, drafts, versions, log } = deps
+  const { store, feed, apps, live, drafts, versions, replicas, events, log } = deps
   /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
   const accepting = new Lanes()
-  /** The deployments themselves. */
+  /** The deployments themselves, as far as this replica carries them. */
   const running = new Lanes()
   const stops = new Map<string, AbortController>()
   const stopped = new AbortController()
+  const carried = new Set<string>()
+  const turns = createTurns({ store, feed, apps, live, replicas, carried, log, now: deps.now })
+  /** Whichever replica deletes it. */
+  const stopDeleted = ({ appId }: { appId: string }): void => stops.get(appId)?.abort(appDeleted())
+  events.on('app.deleted', stopDeleted)
 
   async function start(
     appId: string,
@@ -60,12 +76,19 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       stage: first.stage,
       events: [first],
       failure: null,
+      replica: replicas.id,
       createdAt: first.at,
       finishedAt: null,
     }
-    await store.insert(deployment)
+    const { deploymentId } = deployment
+    carried.add(deploymentId)
+    await store.insert(deployment).catch((error: unknown) => {
+      carried.delete(deploymentId)
+      throw error
+    })
     running
       .run(appId, () => run(deployment))
+      .finally(() => carried.delete(deploymentId))
       // Not within the running lane: `removeAll` waits for that lane while it holds the accepting one.
       .then(() => accepting.run(appId, () => prune(appId)))
       .catch((error: unknown) => log.error({ err: error, app_id: appId }, 'could not complete a deployment'))
@@ -76,8 +99,9 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     const { appId } = deployment
     const stop = new AbortController()
     stops.set(appId, stop)
+    const signal = AbortSignal.any([stop.signal, stopped.signal, replicas.lost])
     try {
-      await deps.run(deployment, AbortSignal.any([stop.signal, stopped.signal]))
+      if (await turns.begin(deployment, signal)) await deps.run(deployment, signal)
     } finally {
       stops.delete(appId)
     }
@@ -85,7 +109,11 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
 
   async function prune(appId: string): Promise<void> {
     const [app, open] = await Promise.all([apps.findAny(appId), store.open([appId])])
-    if (!app) return
+    if (!app) {
+      // It was accepted while another replica deleted the app, which may have cleared up before.
+      await versions.removeAll(appId)
+      return store.removeAll(appId)
+    }
     const inUse = open.map((deployment) => deployment.version)
     await versions.prune(appId, app.live ? [app.live.version, ...inUse] : inUse)
     await store.prune(appId, KEPT_DEPLOYMENTS)
@@ -107,22 +135,16 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     deploymentId: string,
     options: { after: number; signal: AbortSignal },
   ): AsyncGenerator<Numbered> {
-    const over = new AbortController()
-    // Listening starts before the read, so that nothing falls between the two.
-    const coming = feed.listen(deploymentId, AbortSignal.any([options.signal, over.signal]))
-    try {
+    // Watching starts before the read, so that nothing falls between the two.
+    using changes = feed.watchDeployment(deploymentId)
+    for (let { after } = options; ;) {
       const deployment = await store.find(appId, deploymentId)
-      let last = 0
-      for (const event of deployment?.events ?? []) {
-        if (++last > options.after) yield { number: last, event }
+      if (!deployment) return
+      for (const [index, event] of deployment.events.entries()) {
+        if (index >= after) yield { number: (after = index + 1), event }
       }
-      if (!deployment || isFinal(deployment.stage)) return
-      for await (const item of coming) {
-        if (item.number > last && item.number > options.after) yield item
-        if (isFinal(item.event.stage)) return
-      }
-    } finally {
-      over.abort()
+      if (isFinal(deployment.stage)) return
+      await changes.next(options.signal)
     }
   }
 
@@ -188,12 +210,13 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
 
     follow,
     /** How many follow a deployment now. */
-    watchers: (): number => feed.listeners(),
+    watchers: (): number => feed.watchers(),
 
-    /** Ends what runs of a deleted app, then removes its deployments and versions. */
+    /** Ends what runs of a deleted app, at whichever replica, then removes its deployments and versions. */
     async removeAll(appId: string): Promise<void> {
-      stops.get(appId)?.abort(appDeleted())
+      stopDeleted({ appId })
       await running.idle(appId)
+      await turns.othersDone(appId, stopped.signal)
       // Behind every acceptance that was under way; there are no new ones, for the app is gone.
       await accepting.run(appId, async () => {
         await running.idle(appId)
@@ -202,27 +225,9 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       })
     },
 
-    /** At boot: no deployment of a platform that was killed stays unfinished. */
+    /** At boot and now and then: no deployment of a replica that was killed stays unfinished. */
     async recover(): Promise<void> {
-      for (const deployment of await store.open()) {
-        const { appId, deploymentId } = deployment
-        const app = await apps.findAny(appId)
-        const isLive = app?.live?.deploymentId === deploymentId
-        const report = failureOf(interrupted()) ?? internalFailure()
-        const at = deps.now()
-        if (!isLive) await live.noteFirstFailure(appId, report)
-        await store.append(
-          deploymentId,
-          isLive
-            ? { stage: 'ready', at }
-            : { stage: 'failed', at, message: report.message, failure: { ...report, at } },
-        )
-        log.info(
-          { app_id: appId, deployment_id: deploymentId },
-          'ended a deployment that was left unfinished',
-        )
-        if (app) await prune(appId)
-      }
+      for (const { appId } of await turns.endAbandoned()) await prune(appId)
     },
 
     /** Takes no more; those under way and queued fail with a plain reason. */
@@ -231,6 +236,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       await accepting.allIdle()
       await running.allIdle()
       await accepting.allIdle()
+      events.off('app.deleted', stopDeleted)
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { TargetKey } from '@fp/scaler'
+import { ScalerError, type TargetKey } from '@fp/scaler'
 import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
 import type { AppSpec } from '../../runtime/runtime.ts'
 import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.ts'
@@ -19,7 +19,10 @@ export interface SpecDeps {
 }
 
 export interface Specs {
-  /** Everything that starting the target takes. Read anew each time: keep it nowhere, it holds secrets. */
+  /**
+   * Everything that starting the target takes. Read anew each time: keep it nowhere, it holds secrets. Rejects with
+   * SCALER_RETIRED for a target that another has replaced.
+   */
   specOf(key: TargetKey): Promise<AppSpec>
   /** For loading files that belong to no app, as their author: with the author's database and no environment variables. */
   trial(userId: string, id: string, files: Files): Promise<AppSpec>
@@ -58,6 +61,8 @@ export function createSpecs(deps: SpecDeps): Specs {
       version.catch(() => undefined)
       const app = await deps.apps.findAny(target.appId)
       if (!app) throw noSuchApp(target.appId)
+      // Whoever wakes it has not heard of the switch yet: its retirement may be over and forgotten. The front door looks again.
+      if (app.live && target.revision < app.live.revision) throw replaced()
       const { sequence, ownerId } = app
       const { files } = await version
       return spec(target, ownerId, { files: toRecord(files), env: deps.apps.openEnv(app), sequence })
@@ -66,4 +71,10 @@ export function createSpecs(deps: SpecDeps): Specs {
       // Sequences of apps count from 1.
       spec({ appId: id, version: 0, revision: 0 }, userId, { files, env: {}, sequence: 0 }),
   }
+}
+
+function replaced(): ScalerError {
+  return new ScalerError('SCALER_RETIRED', 'This version of the app has been replaced by another one.', {
+    retryAfter: 0,
+  })
 }

@@ -1,23 +1,32 @@
-import type { Collection, Db } from 'mongodb'
+import { MongoServerError, type Collection, type Db } from 'mongodb'
 import type { PageRequest } from '../paging.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
-type DeploymentDoc = Omit<DeploymentRecord, 'deploymentId'> & {
+export type DeploymentDoc = Omit<DeploymentRecord, 'deploymentId'> & {
   readonly _id: string
   /** Only while it is unfinished, so that the index holds nothing else. */
   readonly open?: true
+  /** Only while it is its app's turn: a unique index lets there be one of an app. */
+  readonly running?: true
 }
+
+export const DEPLOYMENTS = 'deployments'
+const DUPLICATE_KEY = 11_000
 
 export class DeploymentStore {
   readonly #deployments: Collection<DeploymentDoc>
 
   constructor(db: Db) {
-    this.#deployments = db.collection('deployments')
+    this.#deployments = db.collection(DEPLOYMENTS)
   }
 
   async createIndexes(): Promise<void> {
     await this.#deployments.createIndex({ appId: 1, order: -1 })
     await this.#deployments.createIndex({ open: 1, appId: 1 }, { partialFilterExpression: { open: true } })
+    await this.#deployments.createIndex(
+      { running: 1, appId: 1 },
+      { unique: true, partialFilterExpression: { running: true } },
+    )
   }
 
   async insert(deployment: DeploymentRecord): Promise<void> {
@@ -39,17 +48,41 @@ export class DeploymentStore {
     return docs.map(toRecord)
   }
 
-  /** A finished deployment takes no more events. */
-  async append(deploymentId: string, event: StageEvent): Promise<void> {
+  /**
+   * Whether it is the deployment's turn now: of an app's, whichever replica carries them, one runs at a time, the older
+   * first. `over`: it has been ended meanwhile, or is gone.
+   */
+  async begin({ appId, order, deploymentId }: DeploymentRecord): Promise<'begun' | 'not yet' | 'over'> {
+    const older = await this.#deployments.findOne(
+      { open: true, appId, order: { $lt: order } },
+      { projection: { _id: 1 } },
+    )
+    if (older) return 'not yet'
+    try {
+      const { matchedCount } = await this.#deployments.updateOne(
+        { _id: deploymentId, open: true },
+        { $set: { running: true } },
+      )
+      return matchedCount === 1 ? 'begun' : 'over'
+    } catch (error) {
+      // A newer one was faster: this one had its number already, but was not stored yet.
+      if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return 'not yet'
+      throw error
+    }
+  }
+
+  /** A finished deployment takes no more events: false then. */
+  async append(deploymentId: string, event: StageEvent): Promise<boolean> {
     const { stage, failure = null, at } = event
-    await this.#deployments.updateOne(
+    const { matchedCount } = await this.#deployments.updateOne(
       { _id: deploymentId, open: true },
       {
         $push: { events: event },
         $set: { stage, failure, ...(isFinal(stage) ? { finishedAt: at } : {}) },
-        ...(isFinal(stage) ? { $unset: { open: true } } : {}),
+        ...(isFinal(stage) ? { $unset: { open: true, running: true } } : {}),
       },
     )
+    return matchedCount === 1
   }
 
   /** Unfinished ones, oldest first; of all apps when none are given. */
@@ -80,6 +113,6 @@ export class DeploymentStore {
 }
 
 function toRecord(doc: DeploymentDoc): DeploymentRecord {
-  const { _id, open: _open, ...rest } = doc
+  const { _id, open: _open, running: _running, ...rest } = doc
   return { deploymentId: _id, ...rest }
 }

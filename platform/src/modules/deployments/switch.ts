@@ -74,11 +74,9 @@ export function createSwitch(deps: SwitchDeps) {
   return async function run(deployment: DeploymentRecord, stop: AbortSignal): Promise<void> {
     const { deploymentId, appId, version } = deployment
     const ids = { deployment_id: deploymentId, app_id: appId, version }
-    let number = deployment.events.length
     const say = async (event: Omit<StageEvent, 'at'>): Promise<void> => {
-      const stamped = { ...event, at: deps.now() }
-      await store.append(deploymentId, stamped)
-      feed.publish(deploymentId, { number: ++number, event: stamped })
+      await store.append(deploymentId, { ...event, at: deps.now() })
+      feed.changed({ deploymentId, appId })
     }
     const fail = async (report: AppFailureReport): Promise<void> => {
       await live.noteFirstFailure(appId, report)
@@ -91,6 +89,7 @@ export function createSwitch(deps: SwitchDeps) {
       await say({ stage: 'creating' })
       const app = await apps.findAny(appId)
       if (!app) throw noSuchApp(appId)
+      if (app.live && app.live.order > deployment.order) throw superseded()
       const { hash } = await versions.summary(appId, version)
       await databases.uriFor(app.ownerId)
       await say({ stage: 'starting' })

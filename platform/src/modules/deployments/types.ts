@@ -18,6 +18,8 @@ export interface DeploymentRecord {
   readonly stage: DeploymentStage
   readonly events: readonly StageEvent[]
   readonly failure: Failure | null
+  /** That carries it. */
+  readonly replica: string
   readonly createdAt: Date
   readonly finishedAt: Date | null
 }

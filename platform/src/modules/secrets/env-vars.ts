@@ -3,6 +3,8 @@ import { FpError } from '../../errors.ts'
 import { BoxError, type SecretBox } from './box.ts'
 
 export const MAX_ENV_VARS = 100
+/** Names and values together, in bytes of UTF-8: with its files, an app has to fit into one Kubernetes object of 1 MiB. */
+export const MAX_ENV_BYTES = 256 * 1024
 const MAX_NAME_LENGTH = 128
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 /** Set by the platform, or able to change what the runner itself loads. */
@@ -21,7 +23,7 @@ export type EnvVarChanges = Readonly<
 >
 
 export interface EnvVars {
-  /** The variables after the changes, sorted by name; the same array when nothing changed. Throws FP_ENV_VAR_NAME, FP_TOO_MANY_ENV_VARS. */
+  /** The variables after the changes, sorted by name; the same array when nothing changed. Throws FP_ENV_VAR_NAME, FP_TOO_MANY_ENV_VARS, FP_ENV_VARS_TOO_LARGE. */
   apply(appId: string, current: readonly SealedEnvVar[], changes: EnvVarChanges): readonly SealedEnvVar[]
   /** For the app's `os.environ`. */
   open(appId: string, vars: readonly SealedEnvVar[]): Record<string, string>
@@ -51,6 +53,21 @@ export function createEnvVars(box: SecretBox): EnvVars {
     }
   }
 
+  /** In bytes of UTF-8. A value that can no longer be opened counts as much as it takes sealed. */
+  function sizeOf(appId: string, vars: readonly SealedEnvVar[]): number {
+    const value = (entry: SealedEnvVar): string => {
+      try {
+        return open(appId, entry)
+      } catch {
+        return entry.sealed
+      }
+    }
+    return vars.reduce(
+      (sum, entry) => sum + Buffer.byteLength(entry.name) + Buffer.byteLength(value(entry)),
+      0,
+    )
+  }
+
   return {
     apply(appId, current, changes) {
       const next = new Map(current.map((entry) => [entry.name, entry]))
@@ -75,6 +92,14 @@ export function createEnvVars(box: SecretBox): EnvVars {
           'FP_TOO_MANY_ENV_VARS',
           `The app would have ${next.size} environment variables; at most ${MAX_ENV_VARS} are allowed. Remove some.`,
           { details: { count: next.size, limit: MAX_ENV_VARS } },
+        )
+      }
+      const bytes = sizeOf(appId, [...next.values()])
+      if (bytes > MAX_ENV_BYTES) {
+        throw new FpError(
+          'FP_ENV_VARS_TOO_LARGE',
+          `The app's environment variables would take ${bytes} bytes, names and values together; at most ${MAX_ENV_BYTES} (256 KiB) are allowed. Shorten or remove some, or keep large texts in a file or the database.`,
+          { details: { bytes, limit: MAX_ENV_BYTES } },
         )
       }
       return [...next.values()].sort((a, b) => (a.name < b.name ? -1 : 1))

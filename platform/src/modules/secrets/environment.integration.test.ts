@@ -148,3 +148,16 @@ test('a secret is in no answer, no log and no document', async () => {
   expect(bench.logged()).not.toContain(SECRET)
   expect(bench.logged()).not.toMatch(/mongodb:\/\/fp_u/)
 })
+
+test('an environment that is too large as a whole is refused, at the making and at a change', async () => {
+  const large = (names: string[]): object =>
+    Object.fromEntries(names.map((name) => [name, 'x'.repeat(16_000)]))
+  const names = Array.from({ length: 17 }, (_, n) => `V${n}`)
+  const refused = { status: 422, body: { code: 'FP_ENV_VARS_TOO_LARGE', details: { limit: 262_144 } } }
+  expect(await ann('POST', '/api/apps', { name: 'a', env_vars: large(names) })).toMatchObject(refused)
+  const made = await ann('POST', '/api/apps', { name: 'a', env_vars: large(names.slice(1)) })
+  expect(made.status).toBe(201)
+  const at = `/api/apps/${made.body.app_id}`
+  expect(await ann('PATCH', at, { env_vars: large(names.slice(0, 1)) })).toMatchObject(refused)
+  expect(await ann('PATCH', at, { env_vars: { ...large(['V0']), V1: null } })).toMatchObject({ status: 200 })
+})

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createSecretBox } from './box.ts'
-import { createEnvVars, MAX_ENV_VARS } from './env-vars.ts'
+import { createEnvVars, MAX_ENV_BYTES, MAX_ENV_VARS } from './env-vars.ts'
 
 const box = createSecretBox(randomBytes(32))
 const env = createEnvVars(box)
@@ -93,6 +93,18 @@ test('there are limits to count and content', () => {
     expect.objectContaining({ code: 'FP_TOO_MANY_ENV_VARS' }),
   )
   expect(env.apply('a', full, { ONE_MORE: '', V0: null })).toHaveLength(MAX_ENV_VARS)
+  const name = 'FULL'
+  const most = env.apply('a', [], { [name]: 'ü'.repeat((MAX_ENV_BYTES - name.length) / 2) })
+  expect(most).toHaveLength(1)
+  expect(() => env.apply('a', most, { B: '' })).toThrow(
+    expect.objectContaining({
+      code: 'FP_ENV_VARS_TOO_LARGE',
+      statusCode: 422,
+      details: { bytes: MAX_ENV_BYTES + 1, limit: MAX_ENV_BYTES },
+      message: expect.stringMatching(/would take 262145 bytes.*256 KiB.*Shorten or remove/),
+    }),
+  )
+  expect(env.apply('a', most, { B: '', [name]: 'x' })).toHaveLength(2)
   expect(() => env.apply('a', [], { A: 'a\0b' })).toThrow(
     expect.objectContaining({ code: 'FP_INVALID_FIELDS' }),
   )

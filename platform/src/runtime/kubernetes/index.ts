@@ -7,7 +7,9 @@ import type { Logger } from 'pino'
 import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkInPod } from './check.ts'
 import { createRunnerProbe, inOwnersWords, inPlainWords } from './failures.ts'
-import { createLogCollector } from './log-collector.ts'
+import { createElector } from './leader.ts'
+import { createClusterLease } from './lease.ts'
+import { createLogCollector, type LogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
 import { objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
 import { createTargetObjects } from './objects.ts'
@@ -16,6 +18,9 @@ import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore } from './store.ts'
+
+/** The Lease, in the platform's own namespace. */
+const LEASE = 'fp-leader'
 
 export interface KubernetesRuntimeOptions {
   readonly kubeConfig: KubeConfig
@@ -67,7 +72,14 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     ownerOf: (key) => objects.ensure(key),
     log,
   })
-  const collector = started.use(createLogCollector({ api, store, logs, log }))
+  /** The pods of apps, by uid: whoever comes to lead reads the logs of them all. */
+  const appPods = new Map<string, V1Pod>()
+  let collector: LogCollector | undefined
+  function podSeen(pod: V1Pod, gone: boolean): void {
+    if (gone) appPods.delete(pod.metadata!.uid!)
+    else appPods.set(pod.metadata!.uid!, pod)
+    collector?.seen(pod)
+  }
   const cluster = started.use(
     await createKubernetesDriver({
       kubeConfig,
@@ -78,7 +90,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       prepare: async (key) => void (await objects.ensure(key)),
       readiness: createRunnerProbe((pod) => pool.seenWaiting(pod)),
       spares: pool,
-      onPod: (pod, gone) => gone || collector.seen(pod),
+      onPod: podSeen,
+      onDeploymentGone: (key) => objects.forget(key),
       onError: failed,
     }),
   )
@@ -88,27 +101,34 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
 
-  const leading = new AbortController()
-  let led: Promise<unknown> | undefined
-  started.defer(async () => {
-    leading.abort()
-    await led
+  /** What must run once, for as long as this replica leads. */
+  async function lead(signal: AbortSignal): Promise<void> {
+    await using collecting = createLogCollector({ api, store, logs, log })
+    collector = collecting
+    for (const pod of appPods.values()) collecting.seen(pod)
+    try {
+      await Promise.all([
+        keepPoolFilled({ store, settings, secretKey, pods: waiting, log }, signal),
+        reconcile({ api, store, settings, objects, liveTargets: options.liveTargets, specOf, log }, signal),
+      ])
+    } finally {
+      collector = undefined
+    }
+  }
+  const elector = createElector({
+    lease: createClusterLease(api, settings.ownNamespace, LEASE),
+    identity: settings.podName,
+    onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be had; trying again'),
   })
+  const leading = started.use(new AsyncDisposableStack())
 
   const stack = started.move()
   return {
     driver,
+    shared: true,
     notes: [],
     problem: () => undefined,
-    start() {
-      led ??= Promise.all([
-        keepPoolFilled({ store, settings, secretKey, pods: waiting, log }, leading.signal),
-        reconcile(
-          { api, store, settings, objects, liveTargets: options.liveTargets, specOf, log },
-          leading.signal,
-        ),
-      ])
-    },
+    start: () => void leading.use(elector.run(lead)),
     check: async (spec, { signal }) =>
       (await pool.check(spec, { signal })) ?? checkInPod(spec, { store, settings, signal }),
     logs: (appId, { lines }) => logs.tail(appId, lines),

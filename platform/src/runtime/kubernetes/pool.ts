@@ -83,31 +83,26 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
   }
 
   async function takenBy(key: TargetKey, signal: AbortSignal): Promise<TakenPod | undefined> {
-    const sealing = specOf(key).then((spec) => sealOrder(spec, 'serve'))
-    sealing.catch(() => undefined)
+    // Before a pod is taken: a target that was replaced meanwhile is refused here.
+    const order = await sealOrder(await specOf(key), 'serve')
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined
     const { pod, proven } = claimed
-    const ready = sealing
-      .then((order) => tell(pod, proven, order))
-      .then(
-        (answer): Awaited<TakenPod['ready']> =>
-          answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) },
-        (error: Error): { failure: Failure } => {
-          proven.close()
-          log.warn(
-            { err: error, pod: pod.metadata!.name, target: key },
-            'a claimed pod did not start its app',
-          )
-          return {
-            failure: {
-              code: 'FP_CLUSTER_POD',
-              message: `The app's pod ended while it started: ${error.message}.`,
-            },
-          }
-        },
-      )
+    const ready = tell(pod, proven, order).then(
+      (answer): Awaited<TakenPod['ready']> =>
+        answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) },
+      (error: Error): { failure: Failure } => {
+        proven.close()
+        log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
+        return {
+          failure: {
+            code: 'FP_CLUSTER_POD',
+            message: `The app's pod ended while it started: ${error.message}.`,
+          },
+        }
+      },
+    )
     return { pod, ready }
   }
 

@@ -1,5 +1,5 @@
 import { RequestContext, type HttpMethod, type KubeConfig } from '@kubernetes/client-node'
-import type { Dispatcher } from 'undici'
+import { Agent, type Dispatcher } from 'undici'
 
 /** What the API server answered, or why it could not be asked. */
 export class KubernetesApiError extends Error {
@@ -98,7 +98,8 @@ export class KubernetesApi implements AsyncDisposable {
     const context = new RequestContext(new URL(path, this.#server).href, method)
     await this.#config.applySecurityAuthentication(context)
     // It makes another one for each request; the first is kept, and its connections with it.
-    this.#dispatcher ??= context.getDispatcher() as unknown as Dispatcher
+    // None where nothing is set of TLS.
+    this.#dispatcher ??= (context.getDispatcher() as unknown as Dispatcher | undefined) ?? new Agent()
     const body = request.body === undefined ? null : JSON.stringify(request.body)
     return this.#dispatcher.request({
       origin: this.#server.origin,

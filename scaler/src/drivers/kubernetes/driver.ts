@@ -51,7 +51,7 @@ class Driver {
   }
 
   async begin(stack: AsyncDisposableStack): Promise<void> {
-    const { namespace, targetLabel, clock = systemClock, onError, onPod } = this.#options
+    const { namespace, targetLabel, clock = systemClock, onError, onPod, onDeploymentGone } = this.#options
     const follow = {
       api: this.#api,
       labelSelector: targetLabel,
@@ -67,6 +67,7 @@ class Driver {
         path: `/apis/apps/v1/namespaces/${namespace}/deployments`,
         changed: (deployment) => this.#targetOf(keyOf(deployment)).deploymentChanged(deployment),
         deleted: (deployment) => {
+          onDeploymentGone?.(keyOf(deployment))
           this.#targets.get(keyOf(deployment))?.deploymentChanged(undefined)
           this.#forgetIfEmpty(keyOf(deployment))
         },

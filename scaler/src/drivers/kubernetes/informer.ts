@@ -110,7 +110,8 @@ class Follower<T extends KubernetesObject> {
     while (!signal.aborted) {
       try {
         if (this.#version === '') await this.list()
-        await this.#watch()
+        // One that ends without a word may do so for ever.
+        if (!(await this.#watch())) await this.#pause()
       } catch (error) {
         if (signal.aborted) return
         if (isExpired(error)) {
@@ -126,14 +127,15 @@ class Follower<T extends KubernetesObject> {
     }
   }
 
-  /** One connection, from the version that is known until it ends. */
-  async #watch(): Promise<void> {
+  /** One connection, from the version that is known until it ends. Resolves to whether it brought anything. */
+  async #watch(): Promise<boolean> {
     const { api, path, labelSelector, clock } = this.#options
     const silent = new AbortController()
     const alarm = new Alarm(clock)
     const heard = (): void =>
       alarm.set(SILENCE, () => silent.abort(new Error(`The watch of ${path} has fallen silent.`)))
     heard()
+    let news = false
     try {
       const body = await api.stream(path, {
         query: {
@@ -147,9 +149,12 @@ class Follower<T extends KubernetesObject> {
       })
       for await (const line of linesOf(body)) {
         heard()
-        if (line) this.#hear(JSON.parse(line) as WatchEvent)
+        if (!line) continue
+        this.#hear(JSON.parse(line) as WatchEvent)
+        news = true
       }
       silent.signal.throwIfAborted()
+      return news
     } finally {
       alarm.stop()
     }

@@ -37,6 +37,8 @@ export interface KubernetesDriverOptions {
   readonly spares?: SparePods
   /** Hears of every pod of every target: as it is now, at each change, and `gone` at its end. Must not throw. */
   readonly onPod?: (pod: V1Pod, gone: boolean) => void
+  /** Hears that a target's Deployment is gone, whoever deleted it: what `prepare` remembers of it is void. Must not throw. */
+  readonly onDeploymentGone?: (key: TargetKey) => void
   /** Something in the background failed and is tried again: a watch that broke off. Must not throw. */
   readonly onError?: (error: Error) => void
   readonly clock?: Clock

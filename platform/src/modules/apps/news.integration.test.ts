@@ -1,0 +1,74 @@
+import { once } from 'node:events'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
+
+/** Two replicas on one database: what is done at one, the other hears of. */
+let one: ModulesBench
+let two: ModulesBench
+let ann: Requests
+
+beforeAll(async () => {
+  const runtime = {
+    check: async () => ({ ok: true }) as const,
+    logs: async () => [],
+    remove: async () => undefined,
+    shared: true,
+  }
+  one = await modulesBench({ runtime })
+  two = await modulesBench({ runtime, db: one.mongo.db, client: one.mongo.client })
+  ann = one.as('u_ann')
+})
+afterAll(async () => {
+  await two[Symbol.asyncDispose]()
+  await one[Symbol.asyncDispose]()
+})
+
+async function liveApp(): Promise<string> {
+  const app = (await ann('POST', '/api/apps', { name: 'app', files: HELLO })).body.app_id
+  const routed = once(two.events, 'app.routed')
+  await ann('POST', `/api/apps/${app}/deploy`, {})
+  expect(await routed).toEqual([{ appId: app }])
+  return app
+}
+
+test('a deploy, another environment and another idle timeout are heard of by the other replica', async () => {
+  const app = await liveApp()
+  const route = await two.services.route(app)
+  expect(route?.key).toMatch(new RegExp(`^${app}\\.1\\.`))
+  for (const change of [{ env_vars: { A: '1' } }, { idle_timeout_s: 120 }]) {
+    const routed = once(two.events, 'app.routed')
+    await ann('PATCH', `/api/apps/${app}`, change)
+    expect(await routed).toEqual([{ appId: app }])
+  }
+  expect(await two.services.route(app)).toMatchObject({ idleTimeout: 120_000 })
+})
+
+test('a deletion is', async () => {
+  const app = await liveApp()
+  const deleted = once(two.events, 'app.deleted')
+  await ann('DELETE', `/api/apps/${app}`)
+  expect(await deleted).toEqual([{ appId: app }])
+})
+
+test('a target that was replaced is started by nobody, though its retirement may be forgotten', async () => {
+  const app = await liveApp()
+  const old = (await one.services.route(app))!.key!
+  await one.services.specOf(old)
+  await ann('PATCH', `/api/apps/${app}`, { env_vars: { A: '1' } })
+  await expect(two.services.specOf(old)).rejects.toMatchObject({ code: 'SCALER_RETIRED' })
+  await two.services.specOf((await two.services.route(app))!.key!)
+})
+
+test('an app that its owner puts to sleep is let go of by every replica', async () => {
+  const app = await liveApp()
+  const key = (await one.services.route(app))!.key!
+  // The one that is asked has given up its part, and the other one has the last.
+  one.targets.busy.add(key)
+  two.targets.awake.add(key)
+  const slept = once(two.events, 'app.slept')
+  const asked = ann('POST', `/api/apps/${app}/sleep`)
+  await slept
+  one.targets.awake.delete(key)
+  expect(await asked).toMatchObject({ status: 200, body: { status: 'sleeping' } })
+  expect(two.targets.awake).not.toContain(key)
+})

@@ -1,0 +1,193 @@
+import { systemClock, type Clock } from '@fp/scaler'
+
+/** What a Kubernetes Lease says, in ms. */
+export interface LeaseState {
+  /** Empty: it was given up. */
+  readonly holder: string
+  /** By the clock of whoever wrote it: for people to read, never to be compared. */
+  readonly renewTime: number
+  /** How long the holder may keep it without renewing it. */
+  readonly duration: number
+  /** How often it has passed from one holder to another. */
+  readonly transitions: number
+}
+
+/** One Lease. Both may reject at any time: it is tried again. The signal fires when nobody waits for them any more. */
+export interface Lease {
+  read(signal: AbortSignal): Promise<(LeaseState & { readonly resourceVersion: string }) | undefined>
+  /** Replaces that very state, or makes the Lease where there was none. Rejects on a conflict: of two, one. */
+  write(next: LeaseState, resourceVersion: string | undefined, signal: AbortSignal): Promise<void>
+}
+
+export interface ElectorOptions {
+  readonly lease: Lease
+  /** This process's alone. */
+  readonly identity: string
+  readonly clock?: Clock
+  /** ms. Who leads gives up after `renewDeadline` without a renewal; others may take over `duration` after the last one they saw. */
+  readonly duration?: number
+  readonly renewDeadline?: number
+  readonly retry?: number
+  readonly random?: () => number
+  readonly onError?: (error: Error) => void
+}
+
+export interface Elector {
+  /**
+   * Calls `lead` each time that this process has come to lead, never twice at once. Its signal fires before another could
+   * lead: it is to end then. When it ends by itself the lease is given up. Disposing of it ends it, and gives the lease up.
+   */
+  run(lead: (signal: AbortSignal) => Promise<void>): AsyncDisposable
+}
+
+const DURATION = 15_000
+const RENEW_DEADLINE = 10_000
+const RETRY = 2_000
+/** Those who wait do not all ask at once: up to so much later, as a part of `retry`. */
+const JITTER = 1.2
+
+/**
+ * Leader election over a Lease, after client-go's tools/leaderelection. No clock is compared with another machine's: a
+ * lease is free when it has not changed for its duration on one's own clock since one saw its last change. The holder
+ * counts from before it sent its last renewal, which is earlier; so it has given up by then.
+ */
+export function createElector(options: ElectorOptions): Elector {
+  const { lease, identity, clock = systemClock, random = Math.random, onError = () => undefined } = options
+  const { duration = DURATION, renewDeadline = RENEW_DEADLINE, retry = RETRY } = options
+  if (!(retry < renewDeadline && renewDeadline < duration))
+    throw new RangeError('A lease needs retry < renewDeadline < duration.')
+
+  return {
+    run(lead) {
+      const stop = new AbortController()
+      let seen: { readonly state: string; readonly at: number } | undefined
+
+      /** Whether whoever has the lease may still be leading. */
+      function isTaken(state: LeaseState | undefined): boolean {
+        const text = JSON.stringify([state?.holder, state?.renewTime, state?.duration, state?.transitions])
+        if (seen?.state !== text) seen = { state: text, at: clock.now() }
+        if (!state || state.holder === '' || state.holder === identity) return false
+        return clock.now() < seen.at + state.duration
+      }
+
+      /** Takes or renews the lease: when that was begun, or undefined while it is another's. */
+      async function take(): Promise<number | undefined> {
+        const began = clock.now()
+        return limited(async (signal) => {
+          const found = await lease.read(signal)
+          if (isTaken(found)) return undefined
+          signal.throwIfAborted()
+          const transitions = found ? found.transitions + (found.holder === identity ? 0 : 1) : 0
+          const next = { holder: identity, renewTime: clock.wall(), duration, transitions }
+          await lease.write(next, found?.resourceVersion, signal)
+          return began
+        })
+      }
+
+      async function giveUp(): Promise<void> {
+        await limited(async (signal) => {
+          const found = await lease.read(signal)
+          if (found?.holder !== identity) return
+          signal.throwIfAborted()
+          const { transitions, resourceVersion } = found
+          await lease.write(
+            { holder: '', renewTime: clock.wall(), duration, transitions },
+            resourceVersion,
+            signal,
+          )
+        }).catch(onError)
+      }
+
+      /** Leads from `began` on until the lease may be lost. */
+      async function term(began: number): Promise<void> {
+        const over = new AbortController()
+        const end = (why: string): void => over.abort(new Error(why))
+        let cancel = (): void => undefined
+        const lasting = (from: number): void => {
+          cancel()
+          const left = from + renewDeadline - clock.now()
+          cancel = clock.schedule(left, () => end('The lease could not be renewed in time.'))
+        }
+        const stopped = (): void => end('This process is stopping.')
+        lasting(began)
+        stop.signal.addEventListener('abort', stopped)
+        if (stop.signal.aborted) stopped()
+        const work = over.signal.aborted ? undefined : lead(over.signal)
+        const done = work?.then(
+          () => end('There is no more to do.'),
+          (error: Error) => {
+            if (!over.signal.aborted) onError(error)
+            end('The work has failed.')
+          },
+        )
+        await pause(retry, over.signal)
+        while (!over.signal.aborted) {
+          try {
+            const renewed = await take()
+            // One that comes too late renews nothing: the work has been told to end.
+            if (over.signal.aborted) break
+            if (renewed === undefined) end('Another process has the lease.')
+            else lasting(renewed)
+          } catch (error) {
+            onError(error as Error)
+          }
+          await pause(retry, over.signal)
+        }
+        cancel()
+        stop.signal.removeEventListener('abort', stopped)
+        await done
+        await giveUp()
+      }
+
+      async function campaign(): Promise<void> {
+        while (!stop.signal.aborted) {
+          try {
+            const began = await take()
+            // It came so late that it may be another's again.
+            if (began !== undefined && clock.now() < began + renewDeadline) await term(began)
+          } catch (error) {
+            onError(error as Error)
+          }
+          await pause(retry * (1 + JITTER * random()), stop.signal)
+        }
+      }
+
+      const campaigning = campaign()
+      return {
+        async [Symbol.asyncDispose]() {
+          stop.abort()
+          await campaigning
+        },
+      }
+    },
+  }
+
+  /** An API that does not answer must not keep anybody from noticing that time is up. */
+  async function limited<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = new AbortController()
+    const late = new Error(`The lease's API did not answer within ${renewDeadline / 1000} s.`)
+    const cancel = clock.schedule(renewDeadline, () => limit.abort(late))
+    try {
+      return await Promise.race([
+        work(limit.signal),
+        new Promise<never>((_, reject) => limit.signal.addEventListener('abort', () => reject(late))),
+      ])
+    } finally {
+      cancel()
+    }
+  }
+
+  /** Resolves after `ms`, or when the signal fires. */
+  function pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel()
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const cancel = clock.schedule(ms, done)
+      signal.addEventListener('abort', done)
+    })
+  }
+}

@@ -1,0 +1,114 @@
+"""What a pod answers while no app does: before it has an order, while the app starts, and after that has failed."""
+
+import socket
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from fp_runner import order
+from fp_runner.failure import Failure
+from fp_runner.httpd import Connection, HttpServer, Request
+from fp_runner.order import Order, OrderError
+from fp_runner.reactor import Reactor
+
+if TYPE_CHECKING:
+    from fp_runner.claim import ClaimKey
+
+_READY: Final = ("GET", "/_fp/ready")
+_ALIVE: Final = ("GET", "/_fp/alive")
+_CLAIM_PATH: Final = "/_fp/claim"
+# code, and what it means
+_WAITING: Final = ("FP_POD_WAITING", "This pod waits to be told which app it is.")
+_CLAIMED: Final = ("FP_POD_CLAIMED", "This pod has an order already.")
+_BAD_NONCE: Final = ("FP_POD_BAD_REQUEST", "fp-nonce must be 32 hexadecimal digits, in lower case.")
+_WRONG_PROOF: Final = (
+    "FP_POD_WRONG_PROOF",
+    "Prove that you know this pod's key: GET /_fp/claim on this connection, then fp-proof.",
+)
+
+
+class Door:
+    """`on_order` is called at most once, with a checked order and when (time.monotonic()) it had arrived."""
+
+    def __init__(self, reactor: Reactor, listener: socket.socket, on_order: Callable[[Order, float], None]) -> None:
+        self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer)
+        self._on_order = on_order
+        self._key: ClaimKey | None = None
+        self._state: Literal["waiting", "starting", "failed"] = "starting"
+        self._failure: Failure | None = None
+        # Who waits for the outcome of the start.
+        self._claim: Connection | None = None
+        self._probes: list[Connection] = []
+
+    def wait(self, key: "ClaimKey") -> None:
+        """Opens, until somebody who knows the key has sent an order."""
+        self._key, self._state = key, "waiting"
+        self._server.open()
+
+    def started(self, timing: str, outcome: dict[str, Any]) -> None:
+        """Answers those who came before the app was there. All later ones are the app's."""
+        if self._claim:
+            self._claim.answer(HTTPStatus.OK, {"ready": True, **outcome})
+        for probe in self._probes:
+            probe.answer(HTTPStatus.NO_CONTENT, headers=(("server-timing", timing),))
+
+    def failed(self, failure: Failure) -> None:
+        """Answers everybody with the failure from now on."""
+        self._state, self._failure = "failed", failure
+        if self._claim:
+            self._claim.answer(HTTPStatus.UNPROCESSABLE_ENTITY, {"failure": failure.wire()})
+        for probe in self._probes:
+            probe.answer(HTTPStatus.INTERNAL_SERVER_ERROR, failure.wire())
+        self._server.open()
+
+    def has_unsent(self) -> bool:
+        """Whether answers are still on their way out."""
+        return self._server.has_unsent()
+
+    def _answer(self, request: Request, connection: Connection) -> None:
+        route = request.method, request.path
+        if route == _ALIVE:
+            connection.answer(HTTPStatus.NO_CONTENT)
+        elif request.path == _CLAIM_PATH and self._state != "waiting":
+            _refuse(connection, HTTPStatus.CONFLICT, _CLAIMED)
+        elif self._failure:
+            connection.answer(HTTPStatus.INTERNAL_SERVER_ERROR, self._failure.wire())
+        elif route == _READY and self._state == "starting":
+            self._probes.append(connection)
+        elif route == ("GET", _CLAIM_PATH):
+            self._challenge(request, connection)
+        elif route == ("POST", _CLAIM_PATH):
+            self._take_order(request, connection)
+        else:
+            _refuse(connection, HTTPStatus.CONFLICT, _WAITING)
+
+    def _challenge(self, request: Request, connection: Connection) -> None:
+        assert self._key
+        challenge = self._key.challenge(request.headers.get("fp-nonce", ""))
+        if not challenge:
+            _refuse(connection, HTTPStatus.BAD_REQUEST, _BAD_NONCE)
+            return
+        connection.challenge, proof = challenge
+        connection.answer(HTTPStatus.OK, {"nonce": connection.challenge, "proof": proof}, keep=True)
+
+    def _take_order(self, request: Request, connection: Connection) -> None:
+        assert self._key
+        arrived = time.monotonic()
+        nonce, connection.challenge = connection.challenge, None
+        if not nonce or not self._key.accepts(nonce, request.body, request.headers.get("fp-proof", "")):
+            _refuse(connection, HTTPStatus.UNAUTHORIZED, _WRONG_PROOF)
+            return
+        try:
+            given = order.unpack(request.body)
+        except OrderError as error:
+            _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_ORDER", f"{error}"))
+            return
+        # Whoever connects from here on is the app's to answer.
+        self._server.pause()
+        self._state, self._claim = "starting", connection
+        self._on_order(given, arrived)
+
+
+def _refuse(connection: Connection, status: int, why: tuple[str, str]) -> None:
+    connection.answer(status, {"code": why[0], "message": why[1]})
