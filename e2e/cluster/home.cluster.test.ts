@@ -1,71 +1,24 @@
 import type { AppDetail } from '@fp/sdk/wire'
-import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { get as httpGet, type IncomingMessage } from 'node:http'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { examples, run } from '../harness/examples.ts'
-import { install, type Installation } from '../harness/installation.ts'
 import { TestUser } from '../harness/user.ts'
+import { PATIENCE, saying, useInstallation } from './world.ts'
 
-/** Wakes, evictions and rollouts on a small machine, ms. */
-const PATIENCE = { timeout: 90_000, interval: 250 }
-
-let fp: Installation
-let user: TestUser
-let users = 0
-const someone = (): Promise<TestUser> => TestUser.signUp(fp, `user${++users}`)
-
-beforeAll(async () => {
-  fp = await install()
-  user = await someone()
-})
-
-afterEach(async ({ task }) => {
-  if (task.result?.state === 'fail') console.log(`${task.name} failed:\n${await fp.dump()}`)
-})
-
-const podsOf = (appId: string): Promise<V1Pod[]> =>
-  fp.objects<V1Pod>('pods', 'fp-apps', `fp.dev/app=${appId}`)
-const running = async (appId: string): Promise<V1Pod[]> =>
-  (await podsOf(appId)).filter(({ metadata }) => !metadata?.deletionTimestamp)
-
-/** Nothing of the app runs, and nothing is to. */
-async function reallyAsleep(appId: string): Promise<void> {
-  await expect.poll(() => podsOf(appId), PATIENCE).toHaveLength(0)
-  const deployments = await fp.objects<V1Deployment>('deployments', 'fp-apps', `fp.dev/app=${appId}`)
-  expect(deployments.map(({ spec }) => spec?.replicas)).toEqual([0])
-}
-
-async function asleep(appId: string): Promise<void> {
-  await expect
-    .poll(async () => (await user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status, PATIENCE)
-    .toBe('sleeping')
-}
-
-const counter = (text: string): string => `import os
-
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.get("/")
-def root() -> dict[str, str]:
-    print("called")
-    return {"text": "${text}", "pod": os.uname().nodename}
-`
+const world = useInstallation()
 
 describe.each(examples)('the example $example', ({ example, calls, after_wake: afterWake = [] }) => {
   test('deploys, answers, sleeps with no replica left, wakes and answers again', async () => {
     // An account each: all apps of a user share one database.
-    const owner = await TestUser.signUp(fp, example.replaceAll('-', ''))
+    const owner = await TestUser.signUp(world.fp, example.replaceAll('-', ''))
     const { app_id: appId } = await owner.liveApp({ template_id: example })
     const saved = new Map<string, string>()
     for (const call of calls) await run(owner, appId, call, saved)
     // By itself: the overlay's idle timeout is short.
-    await reallyAsleep(appId)
+    await world.reallyAsleep(appId)
     const woken = await owner.call(appId, calls[0]!.path)
     expect(woken.headers['server-timing']).toMatch(/^wake;dur=/)
     for (const call of afterWake) await run(owner, appId, call, saved)
@@ -74,27 +27,29 @@ describe.each(examples)('the example $example', ({ example, calls, after_wake: a
 
 describe('an app', () => {
   test('keeps the lines of its log across sleep, and those of its end', async () => {
-    const { app_id: appId } = await user.liveApp({
-      code: `${counter('logs')}
+    const { app_id: appId } = await world.user.liveApp({
+      code: `${saying('logs')}
 
 @app.on_event("shutdown")
 def over() -> None:
     print("the last words")
 `,
     })
-    await user.call(appId, '/')
-    await asleep(appId)
-    await reallyAsleep(appId)
+    await world.user.call(appId, '/')
+    await world.asleep(appId)
+    await world.reallyAsleep(appId)
     const lines = async (): Promise<string[]> =>
-      (await user.must<{ lines: string[] }>('GET', `/apps/${appId}/logs?lines=50`)).lines
+      (await world.user.must<{ lines: string[] }>('GET', `/apps/${appId}/logs?lines=50`)).lines
     await expect.poll(lines, PATIENCE).toEqual(['called', 'the last words'])
-    await user.call(appId, '/')
+    await world.user.call(appId, '/')
     await expect.poll(lines, PATIENCE).toEqual(['called', 'the last words', 'called'])
   })
 
   test('that fails to start says why, in its own words', async () => {
-    const app = await user.createApp({ code: `import os\n\nkey = os.environ["MISSING"]\n${counter('')}` })
-    const deployment = await user.deploy(app.app_id)
+    const app = await world.user.createApp({
+      code: `import os\n\nkey = os.environ["MISSING"]\n${saying('')}`,
+    })
+    const deployment = await world.user.deploy(app.app_id)
     expect(deployment).toMatchObject({
       stage: 'failed',
       failure: {
@@ -107,20 +62,24 @@ def over() -> None:
   })
 
   test('answers through the console’s try-it panel', async () => {
-    const { app_id: appId } = await user.liveApp({ code: counter('panel') })
-    await asleep(appId)
-    const answer = await user.must<{ status_code: number; body: string }>('POST', `/apps/${appId}/proxy`, {
-      method: 'GET',
-      path: '/',
-    })
+    const { app_id: appId } = await world.user.liveApp({ code: saying('panel') })
+    await world.asleep(appId)
+    const answer = await world.user.must<{ status_code: number; body: string }>(
+      'POST',
+      `/apps/${appId}/proxy`,
+      {
+        method: 'GET',
+        path: '/',
+      },
+    )
     expect(answer).toMatchObject({ status_code: 200, body: expect.stringContaining('panel') as string })
   })
 
   test('wakes for a WebSocket, which keeps it awake', async () => {
-    const { app_id: appId } = await user.liveApp({ template_id: 'websocket-chat' })
-    await asleep(appId)
-    const host = `app-${appId}.${fp.appDomain}`
-    const socket = new WebSocket(`ws://${fp.address}:${fp.port}/ws/lobby?name=ada`, {
+    const { app_id: appId } = await world.user.liveApp({ template_id: 'websocket-chat' })
+    await world.asleep(appId)
+    const host = `app-${appId}.${world.fp.appDomain}`
+    const socket = new WebSocket(`ws://${world.fp.address}:${world.fp.port}/ws/lobby?name=ada`, {
       headers: { host, origin: `http://${host}` },
     })
     let heard = ''
@@ -128,14 +87,14 @@ def over() -> None:
     await once(socket, 'open')
     socket.send(JSON.stringify({ text: 'hello there' }))
     await expect.poll(() => heard, PATIENCE).toContain('hello there')
-    expect((await user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status).toBe('running')
+    expect((await world.user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status).toBe('running')
     socket.close()
     await once(socket, 'close')
-    await asleep(appId)
+    await world.asleep(appId)
   })
 
   test('streams events as they are sent, and takes a large upload whole, after a wake each', async () => {
-    const { app_id: appId } = await user.liveApp({
+    const { app_id: appId } = await world.user.liveApp({
       code: `import asyncio
 import hashlib
 from collections.abc import AsyncIterator
@@ -171,33 +130,36 @@ async def digest(request: Request) -> str:
     return sha.hexdigest()
 `,
     })
-    await asleep(appId)
-    const headers = { host: `app-${appId}.${fp.appDomain}`, accept: 'text/event-stream' }
+    await world.asleep(appId)
+    const headers = { host: `app-${appId}.${world.fp.appDomain}`, accept: 'text/event-stream' }
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      httpGet({ host: fp.address, port: fp.port, path: '/events', headers }, resolve).once('error', reject)
+      httpGet({ host: world.fp.address, port: world.fp.port, path: '/events', headers }, resolve).once(
+        'error',
+        reject,
+      )
     })
     let heard = ''
     response.setEncoding('utf8').on('data', (text: string) => (heard += text))
     const ended = once(response, 'end')
     await expect.poll(() => heard, PATIENCE).toBe('data: first\n\n')
-    await user.call(appId, '/open', { method: 'POST' })
+    await world.user.call(appId, '/open', { method: 'POST' })
     await ended
     expect(heard).toBe('data: first\n\ndata: second\n\n')
 
-    await asleep(appId)
+    await world.asleep(appId)
     const body = Buffer.alloc(32 * 1024 * 1024, 'fp upload ')
-    const answer = await user.call(appId, '/digest', { method: 'POST', body })
+    const answer = await world.user.call(appId, '/digest', { method: 'POST', body })
     expect(answer.json()).toBe(createHash('sha256').update(body).digest('hex'))
   })
 
   test('that is deleted leaves nothing in the cluster', async () => {
-    const { app_id: appId } = await user.liveApp({ code: counter('gone') })
-    await user.call(appId, '/')
-    await user.must('DELETE', `/apps/${appId}`)
+    const { app_id: appId } = await world.user.liveApp({ code: saying('gone') })
+    await world.user.call(appId, '/')
+    await world.user.must('DELETE', `/apps/${appId}`)
     await expect
       .poll(
         () =>
-          fp.objects(
+          world.fp.objects(
             'deployments,replicasets,pods,secrets,services,endpointslices',
             'fp-apps',
             `fp.dev/app=${appId}`,
@@ -205,44 +167,44 @@ async def digest(request: Request) -> str:
         PATIENCE,
       )
       .toEqual([])
-    expect((await user.call(appId, '/')).status).toBe(404)
+    expect((await world.user.call(appId, '/')).status).toBe(404)
   })
 
   test('gets back what somebody else deletes of it', async () => {
-    const { app_id: appId } = await user.liveApp({ code: counter('drift') })
-    await asleep(appId)
+    const { app_id: appId } = await world.user.liveApp({ code: saying('drift') })
+    await world.asleep(appId)
     const selector = `fp.dev/app=${appId}`
-    await fp.kubectl('-n', 'fp-apps', 'delete', 'services,secrets,deployments', '-l', selector)
+    await world.fp.kubectl('-n', 'fp-apps', 'delete', 'services,secrets,deployments', '-l', selector)
     for (const kind of ['services', 'secrets', 'deployments'])
-      await expect.poll(() => fp.objects(kind, 'fp-apps', selector), PATIENCE).toHaveLength(1)
-    await expect.poll(async () => (await user.call(appId, '/')).status, PATIENCE).toBe(200)
+      await expect.poll(() => world.fp.objects(kind, 'fp-apps', selector), PATIENCE).toHaveLength(1)
+    await expect.poll(async () => (await world.user.call(appId, '/')).status, PATIENCE).toBe(200)
   })
 })
 
 describe('a switch of versions', () => {
   test('loses no request, and neither does the way back', async () => {
-    const { app_id: appId } = await user.liveApp({ code: counter('one') })
+    const { app_id: appId } = await world.user.liveApp({ code: saying('one') })
     const seen: string[] = []
     const bad: string[] = []
     let stop = false
     const callers = Array.from({ length: 4 }, async () => {
       while (!stop) {
-        const answer = await user.call(appId, '/')
+        const answer = await world.user.call(appId, '/')
         if (answer.status === 200) seen.push((answer.json() as { text: string }).text)
         else bad.push(`${answer.status} ${answer.text}`)
       }
     })
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(20)
-    expect((await user.deploy(appId, { 'app.py': counter('two') })).stage).toBe('ready')
+    expect((await world.user.deploy(appId, { 'app.py': saying('two') })).stage).toBe('ready')
     await expect.poll(() => seen.at(-1), PATIENCE).toBe('two')
-    const { deployment_id: back } = await user.must<{ deployment_id: string }>(
+    const { deployment_id: back } = await world.user.must<{ deployment_id: string }>(
       'POST',
       `/apps/${appId}/rollback`,
       {
         version: 1,
       },
     )
-    expect((await user.finished(appId, back)).stage).toBe('ready')
+    expect((await world.user.finished(appId, back)).stage).toBe('ready')
     const count = seen.length
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(count + 50)
     stop = true
@@ -254,25 +216,7 @@ describe('a switch of versions', () => {
     expect([...new Set(seen)].sort()).toEqual(['one', 'two'])
     // The version that is not live has gone.
     await expect
-      .poll(() => fp.objects('deployments', 'fp-apps', `fp.dev/app=${appId}`), PATIENCE)
+      .poll(() => world.fp.objects('deployments', 'fp-apps', `fp.dev/app=${appId}`), PATIENCE)
       .toHaveLength(1)
-  })
-})
-
-describe('when things end', () => {
-  test('a pod that is evicted is replaced, and the app answers', async () => {
-    const { app_id: appId } = await user.liveApp({ code: counter('evicted') })
-    await user.call(appId, '/')
-    const [pod] = await running(appId)
-    // As a node under pressure, or one that is drained, does it.
-    await fp.kubectl(
-      'create',
-      '--raw',
-      `/api/v1/namespaces/fp-apps/pods/${pod!.metadata!.name}/eviction`,
-      '-f',
-      '-',
-    )
-    await expect.poll(async () => (await user.call(appId, '/')).status, PATIENCE).toBe(200)
-    expect((await running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(pod!.metadata!.uid)
   })
 })

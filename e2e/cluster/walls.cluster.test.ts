@@ -1,188 +1,209 @@
-import type { V1Pod, V1Service } from '@kubernetes/client-node'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { install, type Installation } from '../harness/installation.ts'
-import { TestUser } from '../harness/user.ts'
+import { describe, expect, test } from 'vitest'
+import type { V1Pod } from '@kubernetes/client-node'
+import { PATIENCE, saying, useInstallation } from './world.ts'
 
-const MONGODB = 'fp-mongodb-0.fp-mongodb.fp-system.svc'
-/** A pod's policies may come into force a moment after it. */
-const PATIENCE = { timeout: 20_000, interval: 500 }
+const world = useInstallation()
 
-let fp: Installation
-let user: TestUser
-beforeAll(async () => {
-  fp = await install()
-  user = await TestUser.signUp(fp, `walls${Date.now().toString(36)}`)
-})
+/** An app that tries what it is told to, from inside. */
+const PROBE = `import os
+import pathlib
+import socket
 
-type Place = readonly [host: string, port: number]
+from fastapi import FastAPI
+from pymongo import MongoClient
 
-/** Which of the places a pod's Python connects to, by name. */
-async function reached(pod: string, places: Record<string, Place>): Promise<string[]> {
-  const script = `import json, socket, sys
-reached = []
-for name, (host, port) in json.loads(sys.argv[1]).items():
+app = FastAPI()
+
+
+@app.get("/connect")
+def connect(host: str, port: int) -> str:
     try:
-        socket.create_connection((host, port), timeout=2).close()
-        reached.append(name)
-    except OSError:
-        pass
-print(json.dumps(reached))`
-  const text = await fp.kubectl(
-    '-n',
-    'fp-apps',
-    'exec',
-    pod,
-    '--',
-    'python',
-    '-c',
-    script,
-    JSON.stringify(places),
-  )
-  return JSON.parse(text) as string[]
-}
+        socket.create_connection((host, port), timeout=3).close()
+        return "reached"
+    except OSError as error:
+        return f"not reached: {type(error).__name__}"
 
-/** The same of the platform's pod. */
-async function reachedByPlatform(places: Record<string, Place>): Promise<string[]> {
-  const script = `Promise.all(Object.entries(JSON.parse(process.argv[1])).map(([name, [host, port]]) => new Promise((done) => {
-    const socket = require('node:net').connect(port, host, () => done([name]) ?? socket.destroy())
-    socket.setTimeout(2000, () => socket.destroy()).on('error', () => undefined).on('close', () => done([]))
-  }))).then((all) => console.log(JSON.stringify(all.flat())))`
-  const text = await fp.kubectl(
-    '-n',
-    'fp-system',
-    'exec',
-    'deployment/fp-platform',
-    '--',
-    'node',
-    '-e',
-    script,
-    JSON.stringify(places),
-  )
-  return JSON.parse(text) as string[]
-}
 
-describe('the network of apps', () => {
-  let pod: string
-  let forbidden: Record<string, Place>
-  beforeAll(async () => {
-    const { app_id: appId } = await user.liveApp({ template_id: 'hello-api' })
-    expect((await user.call(appId, '/')).status).toBe(200)
-    const [mine] = await fp.objects<V1Pod>('pods', 'fp-apps', `fp.dev/app=${appId}`)
-    const others = await fp.objects<V1Pod>('pods', 'fp-apps', 'fp.dev/role=pool')
-    const [platform] = await fp.objects<V1Pod>('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform')
-    const services = await fp.objects<V1Service>('services', 'fp-system')
-    const api = JSON.parse(await fp.kubectl('get', 'service', 'kubernetes', '-o', 'json')) as V1Service
-    pod = mine!.metadata!.name!
-    const other = others.find(({ status }) => status?.containerStatuses?.[0]?.ready)
-    const node = mine!.status!.hostIP!
-    forbidden = {
-      'API server': [api.spec!.clusterIP!, 443],
-      'API server, by its node': [node, 6443],
-      kubelet: [node, 10_250],
-      'platform, by its pod': [platform!.status!.podIP!, 8080],
-      'platform, by its Service': [
-        services.find(({ metadata }) => metadata!.name === 'fp-platform')!.spec!.clusterIP!,
-        80,
-      ],
-      'platform, by its NodePort': [node, 30_080],
-      "another app's pod": [other!.status!.podIP!, 8000],
+@app.get("/resolve")
+def resolve(host: str) -> str:
+    return socket.gethostbyname(host)
+
+
+@app.get("/mongo")
+def mongo() -> list[str]:
+    client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
+    client.get_default_database().things.insert_one({"a": 1})
+    return client.list_database_names()
+
+
+@app.get("/me")
+def me() -> dict[str, object]:
+    status = dict(line.split(":\\t", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines() if ":\\t" in line)
+    def can_write(path: str) -> bool:
+        try:
+            pathlib.Path(path).write_text("x")
+            return True
+        except OSError:
+            return False
+    return {
+        "uid": os.getuid(),
+        "capabilities": [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd")],
+        "no_new_privs": status["NoNewPrivs"].strip(),
+        "seccomp": status["Seccomp"].strip(),
+        "token": pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists(),
+        "writes": [path for path in ("/x", "/usr/x", "/opt/fp/x", "/app/app.py", "/tmp/x") if can_write(path)],
+        "names": sorted(name for name in os.environ if "KEY" in name or "TOKEN" in name or "SERVICE" in name),
     }
-  })
+`
 
-  test('lets them reach DNS and MongoDB', async () => {
-    await expect.poll(() => reached(pod, { mongodb: [MONGODB, 27_017] }), PATIENCE).toEqual(['mongodb'])
-  })
-
-  test('lets them reach nothing else', async () => {
-    // These answer: it is the policies that keep apps away.
-    expect((await reachedByPlatform(forbidden)).sort()).toEqual(Object.keys(forbidden).sort())
-    await expect
-      .poll(() => reached(pod, { ...forbidden, metadata: ['169.254.169.254', 80] }), PATIENCE)
-      .toEqual([])
-  })
-
-  test('gives their pods no token', async () => {
-    const list = await fp.kubectl('-n', 'fp-apps', 'exec', pod, '--', 'ls', '/var/run').catch(() => '')
-    expect(list).not.toContain('secrets')
-  })
-})
-
-describe('in the cluster', () => {
-  const may = (account: string, verb: string, what: string, namespace = 'fp-apps'): Promise<string> =>
-    fp
-      .kubectl(
-        'auth',
-        'can-i',
-        verb,
-        ...what.split(' '),
-        '-n',
-        namespace,
-        `--as=system:serviceaccount:${account}`,
-      )
-      .catch((error: { stdout?: string }) => error.stdout ?? '')
-      .then((text) => text.trim())
-
-  test.each([
-    ['create', 'deployments.apps', 'fp-apps', 'yes'],
-    ['patch', 'deployments.apps --subresource=scale', 'fp-apps', 'yes'],
-    ['get', 'pods --subresource=log', 'fp-apps', 'yes'],
-    ['update', 'leases/fp-leader', 'fp-system', 'yes'],
-    ['update', 'leases/other', 'fp-system', 'no'],
-    ['create', 'pods --subresource=exec', 'fp-apps', 'no'],
-    ['delete', 'networkpolicies', 'fp-apps', 'no'],
-    ['create', 'rolebindings', 'fp-apps', 'no'],
-    ['get', 'secrets/fp-secrets', 'fp-system', 'no'],
-    ['create', 'pods', 'fp-system', 'no'],
-    ['list', 'secrets', 'kube-system', 'no'],
-  ])('the platform may %s %s in %s: %s', async (verb, what, namespace, answer) => {
-    expect(await may('fp-system:fp-platform', verb, what, namespace)).toBe(answer)
-  })
-
-  test('an app may nothing, and MongoDB only make the Secret', async () => {
-    expect(await may('fp-apps:fp-app', 'list', 'pods')).toBe('no')
-    expect(await may('fp-apps:fp-app', 'get', 'secrets')).toBe('no')
-    expect(await may('fp-system:fp-mongodb', 'get', 'secrets/fp-secrets', 'fp-system')).toBe('yes')
-    expect(await may('fp-system:fp-mongodb', 'get', 'secrets/other', 'fp-system')).toBe('no')
-    expect(await may('fp-system:fp-mongodb', 'patch', 'secrets/fp-secrets', 'fp-system')).toBe('no')
-    expect(await may('fp-system:fp-mongodb', 'create', 'secrets')).toBe('no')
-  })
-
-  test('a pod with rights is not let into the namespace of apps', async () => {
-    const pod = {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'privileged', namespace: 'fp-apps' },
-      spec: {
-        containers: [{ name: 'a', image: 'fp/runner:e2e', securityContext: { privileged: true } }],
-      },
+describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
+  async function prober(): Promise<string> {
+    const { app_id: appId } = await world.user.liveApp({ code: PROBE })
+    for (;;) {
+      await world.user.call(appId, '/me')
+      const [pod] = await world.running(appId)
+      if (pod?.metadata?.labels?.['fp.dev/source'] === source) return appId
+      await world.asleep(appId)
+      await world.reallyAsleep(appId)
+      if (source === 'deployment')
+        await world.fp.kubectl(
+          '-n',
+          'fp-apps',
+          'delete',
+          'pods',
+          '-l',
+          'fp.dev/role=pool',
+          '--grace-period=0',
+          '--force',
+        )
+      else
+        await expect
+          .poll(() => world.fp.kubectl('-n', 'fp-apps', 'get', 'pods', '-l', 'fp.dev/role=pool'), PATIENCE)
+          .toContain('1/1')
     }
-    const overrides = JSON.stringify(pod)
-    const run = fp.kubectl(
-      '-n',
-      'fp-apps',
-      'run',
-      'privileged',
-      '--image=fp/runner:e2e',
-      '--overrides',
-      overrides,
-    )
-    await expect(run).rejects.toThrow(/violates PodSecurity/)
-  })
-})
-
-test('what is in MongoDB outlives its pod, and the platform finds it again', async () => {
-  const { app_id: appId } = await user.liveApp({ template_id: 'crud-mongodb' })
-  const item = { name: 'tea', price: 3 }
-  const headers = { 'content-type': 'application/json' }
-  const made = await user.call(appId, '/items', { method: 'POST', headers, body: JSON.stringify(item) })
-  expect(made.status).toBe(201)
-  await fp.kubectl('-n', 'fp-system', 'delete', 'pod', 'fp-mongodb-0', '--wait=true')
-  const items = async (): Promise<unknown> => {
-    const answer = await user.call(appId, '/items').catch(() => undefined)
-    return answer?.status === 200 ? answer.json() : undefined
   }
-  await expect
-    .poll(items, { timeout: 90_000, interval: 500 })
-    .toMatchObject({ total: 1, items: [{ name: 'tea' }] })
-  expect((await fetch(`${fp.url}/readyz`)).status).toBe(200)
+
+  test('reaches MongoDB and names, and nothing else', async () => {
+    const appId = await prober()
+    const { app_id: other } = await (await world.someone()).liveApp({ code: saying('other') })
+    const ask = async (path: string): Promise<unknown> => (await world.user.call(appId, path)).json()
+    const addressOf = async (
+      kind: string,
+      namespace: 'fp-apps' | 'fp-system',
+      selector: string,
+    ): Promise<string> =>
+      (await world.fp.objects<V1Pod>(kind, namespace, selector)).find(({ status }) => status?.podIP)!.status!
+        .podIP!
+
+    expect(await ask('/resolve?host=fp-mongodb-0.fp-mongodb.fp-system.svc')).toMatch(/^10\./)
+    expect(await ask('/connect?host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27017')).toBe('reached')
+    // Its own database alone is what it sees there.
+    expect(await ask('/mongo')).toEqual([expect.stringMatching(/^fp_/)])
+
+    const platform = await addressOf('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform')
+    const neighbour = await addressOf('pods', 'fp-apps', `fp.dev/app=${other}`)
+    const closed: Record<string, string> = {
+      'the API server': 'host=kubernetes.default.svc&port=443',
+      'the API server on the node': `host=${world.fp.address}&port=6443`,
+      kubelet: `host=${world.fp.address}&port=10250`,
+      'the metadata address': 'host=169.254.169.254&port=80',
+      'another app': `host=${neighbour}&port=8000`,
+      'the platform': `host=${platform}&port=8080`,
+      'the platform by its Service': 'host=fp-platform.fp-system.svc&port=80',
+      'the platform by the node': `host=${world.fp.address}&port=${world.fp.port}`,
+    }
+    for (const [what, where] of Object.entries(closed))
+      expect(await ask(`/connect?${where}`), what).toMatch(/^not reached/)
+    console.log(
+      `from a pod of the ${source}: MongoDB and DNS reached, not reached: ${Object.keys(closed).join(', ')}`,
+    )
+  })
+
+  test('has no rights, and nothing to write to but its own two folders', async () => {
+    const appId = await prober()
+    const me = (await world.user.call(appId, '/me')).json() as Record<string, unknown>
+    expect(me).toMatchObject({
+      capabilities: ['0000000000000000', '0000000000000000', '0000000000000000'],
+      no_new_privs: '1',
+      seccomp: '2',
+      token: false,
+      names: ['FP_SESSION_KEY'],
+    })
+    expect(me['uid']).toBeGreaterThan(100_000)
+    expect(me['writes']).toEqual(['/tmp/x'])
+  })
+})
+
+test('two users cannot reach each other', async () => {
+  const [ann, bob] = [await world.someone(), await world.someone()]
+  const { app_id: anns } = await ann.liveApp({
+    code: saying('ann'),
+    env_vars: { SECRET: { value: 's', secret: true } },
+  })
+  for (const [method, path] of [
+    ['GET', `/apps/${anns}`],
+    ['GET', `/apps/${anns}/logs`],
+    ['POST', `/apps/${anns}/deploy`],
+    ['POST', `/apps/${anns}/sleep`],
+    ['DELETE', `/apps/${anns}`],
+    ['POST', `/apps/${anns}/proxy`],
+  ] as const) {
+    const body = path.endsWith('/proxy') ? { method: 'GET', path: '/' } : undefined
+    expect((await bob.api(method, path, body)).status, `${method} ${path}`).toBe(404)
+  }
+  expect((await ann.call(anns, '/')).status).toBe(200)
+})
+
+/** Kubernetes' word on what a service account may do; a subresource is named as kubectl has it. */
+const may =
+  (account: string) =>
+  async (verb: string, what: string, namespace: string): Promise<string> => {
+    const as = `--as=system:serviceaccount:${account}`
+    const text = await world.fp
+      .kubectl('auth', 'can-i', verb, ...what.split(' '), '-n', namespace, as)
+      .catch(({ stdout }: { stdout: string }) => stdout)
+    return text.trim()
+  }
+
+test('the platform may do what it does, and no more', async () => {
+  const can = may('fp-system:fp-platform')
+  for (const [verb, what, namespace] of [
+    ['create', 'deployments', 'fp-apps'],
+    ['patch', 'deployments --subresource=scale', 'fp-apps'],
+    ['delete', 'pods', 'fp-apps'],
+    ['get', 'pods --subresource=log', 'fp-apps'],
+    ['update', 'leases/fp-leader', 'fp-system'],
+  ] as const)
+    expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('yes')
+  for (const [verb, what, namespace] of [
+    ['update', 'leases/another', 'fp-system'],
+    ['get', 'secrets', 'fp-system'],
+    ['list', 'secrets', 'kube-system'],
+    ['create', 'pods', 'fp-system'],
+    ['create', 'pods --subresource=exec', 'fp-apps'],
+    ['list', 'nodes', 'default'],
+    ['create', 'rolebindings', 'fp-apps'],
+    ['patch', 'networkpolicies', 'fp-apps'],
+  ] as const)
+    expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('no')
+})
+
+test('an app may nothing, and MongoDB only make the Secret', async () => {
+  const app = may('fp-apps:fp-app')
+  expect(await app('list', 'pods', 'fp-apps')).toBe('no')
+  expect(await app('get', 'secrets', 'fp-apps')).toBe('no')
+  const mongodb = may('fp-system:fp-mongodb')
+  expect(await mongodb('get', 'secrets/fp-secrets', 'fp-system')).toBe('yes')
+  expect(await mongodb('get', 'secrets/another', 'fp-system')).toBe('no')
+  expect(await mongodb('patch', 'secrets/fp-secrets', 'fp-system')).toBe('no')
+  expect(await mongodb('create', 'secrets', 'fp-apps')).toBe('no')
+})
+
+test.each(['fp-apps', 'fp-system'])('%s admits no pod with rights', async (namespace) => {
+  const container = { name: 'a', image: 'fp/runner:e2e', securityContext: { privileged: true } }
+  const overrides = JSON.stringify({ apiVersion: 'v1', spec: { containers: [container] } })
+  const run = world.fp.kubectl(
+    ...['-n', namespace, 'run', 'a', '--image=fp/runner:e2e', '--overrides', overrides],
+  )
+  await expect(run).rejects.toThrow(/violates PodSecurity/)
 })

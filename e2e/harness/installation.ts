@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { inject } from 'vitest'
@@ -13,6 +15,8 @@ const NODE_PORT = 30080
 /** fp as its admin has it: applied to a cluster, and reached by its public face. */
 export interface Installation extends Front {
   kubectl(...args: string[]): Promise<string>
+  /** POST to the API server. */
+  create(path: string, object: object): Promise<void>
   /** The items of a kind, as JSON. */
   objects<T>(kind: string, namespace: 'fp-apps' | 'fp-system', selector?: string): Promise<T[]>
   /** What there is to know after a failure: pods, events and logs. */
@@ -60,6 +64,15 @@ export async function install(): Promise<Installation> {
     port: NODE_PORT,
     appDomain: `apps.fp.test:${NODE_PORT}`,
     kubectl,
+    async create(path, object) {
+      const folder = await mkdtemp(join(tmpdir(), 'fp-object-'))
+      try {
+        await writeFile(join(folder, 'object.json'), JSON.stringify(object))
+        await kubectl('create', '--raw', path, '-f', join(folder, 'object.json'))
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    },
     async objects<T>(kind: string, namespace: string, selector?: string) {
       const labels = selector ? ['-l', selector] : []
       const text = await kubectl('-n', namespace, 'get', kind, ...labels, '-o', 'json')

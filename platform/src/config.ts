@@ -41,6 +41,8 @@ export interface Config {
   readonly trustProxy: false | readonly string[]
   /** Where apps live: undefined = on this machine. */
   readonly kubernetes: KubernetesSettings | undefined
+  /** How long it goes on serving after it was told to stop, ms: until nobody sends it requests any more. */
+  readonly shutdownDelay: number
   /** What requests under way get at shutdown, ms. */
   readonly shutdownGrace: number
   /** Things worth telling the person who starts the platform. */
@@ -137,6 +139,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
     kubernetes: inCluster ? kubernetes() : undefined,
+    shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
     shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
     warnings: unknownNames(env),
   }
@@ -174,6 +177,7 @@ const NAMES = [
   'FP_APP_CPU_LIMIT',
   'FP_APP_MEMORY',
   'FP_APP_MEMORY_REQUEST',
+  'FP_SHUTDOWN_DELAY_S',
   'FP_SHUTDOWN_GRACE_S',
 ]
 

@@ -125,6 +125,19 @@ describe('the front', () => {
     await closed
   })
 
+  it('serves on until it is quiet, and sends each client to another connection', async () => {
+    const { front, port } = await start()
+    const quiet = Promise.withResolvers<void>()
+    const kept = await get(port, 'x', { headers: { connection: 'keep-alive' } })
+    expect(kept.response.headers.connection).toBe('keep-alive')
+    const closed = front.close({ quiet: quiet.promise, grace: 10_000 })
+    const late = await get(port, 'x', { headers: { connection: 'keep-alive' } })
+    expect([late.status, late.response.headers.connection]).toEqual([200, 'close'])
+    quiet.resolve()
+    await closed
+    await expect(get(port, 'x')).rejects.toThrow('ECONNREFUSED')
+  })
+
   it('leaves it to the service which upgrades it takes', async () => {
     const { port } = await start(({ ingress }) => {
       Object.assign(ingress.server, { shouldUpgradeCallback: () => false })

@@ -37,8 +37,12 @@ export interface FrontDeps {
 export interface Front {
   /** Listens on all hosts with one port; resolves to it. `::1` and `::` are passed over on machines without IPv6. */
   listen(options: { port: number; hosts: readonly string[] }): Promise<number>
-  /** Accepts nothing new, lets what is under way be answered for `grace` ms, then cuts it off. */
-  close(options: { grace: number }): Promise<void>
+  /**
+   * Until `quiet` settles goes on as before, but for telling each client to take another connection for its next request: so
+   * that whoever sends requests hears that this one goes, and none is lost on a connection that was just being closed.
+   * Then accepts nothing new, lets what is under way be answered for `grace` ms, and cuts it off.
+   */
+  close(options: { quiet?: Promise<unknown>; grace: number }): Promise<void>
 }
 
 /** Node's, which its types leave out: true by default where there is a listener. */
@@ -115,8 +119,9 @@ export function createFront(deps: FrontDeps): Front {
       return chosen
     },
 
-    async close({ grace }) {
+    async close({ quiet, grace }) {
       closing = true
+      await quiet
       const closed = Promise.all(
         servers.map((server) => new Promise<void>((done) => server.close(() => done()))),
       )

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { DEFAULT_ALLOWED_IMPORTS } from '@fp/sdk/python'
 import { buildApi } from './app.ts'
@@ -120,7 +121,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     ingress: apps.ingress,
     isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
   })
-  started.adopt(front, (it) => it.close({ grace: config.shutdownGrace }))
+  started.adopt(front, (it) => it.close({ quiet: delay(config.shutdownDelay), grace: config.shutdownGrace }))
   await front.listen(config)
   void offload.warmUp()
 

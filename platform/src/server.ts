@@ -29,7 +29,8 @@ async function main(): Promise<void> {
       if (stoppingSince === undefined) {
         stoppingSince = performance.now()
         say('\n  Stopping: requests under way are answered first. Ctrl-C again stops at once.')
-        setTimeout(() => process.exit(1), config.shutdownGrace + STOP_RESERVE).unref()
+        const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
+        setTimeout(() => process.exit(1), limit).unref()
         // One that still starts is let come up: half a start cannot be stopped in order.
         void starting.then((platform) => platform.close()).then(() => process.exit(0))
       } else if (performance.now() - stoppingSince > SAME_SIGNAL) {

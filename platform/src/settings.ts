@@ -50,6 +50,7 @@ export const SETTINGS = {
   signup: oneOf('open', 'closed'),
   runtime: oneOf('local', 'kubernetes'),
   poolSize: integer(0, 1_000, 'a number of pods'),
+  shutdownDelay: integer(0, 600, 'seconds'),
   shutdownGrace: integer(1, 3_600, 'seconds'),
   flag: {
     parse: (text) => ({ '1': true, true: true, '0': false, false: false })[text.toLowerCase()],

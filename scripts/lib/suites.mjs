@@ -24,23 +24,22 @@ export async function runSuites(tally, vitestArguments = []) {
   mkdirSync(reports, { recursive: true })
 
   console.log('\n== TypeScript: unit, integration, browser ==\n')
-  const json = inState('reports/vitest.json')
-  const vitest = [
-    inRoot('node_modules/vitest/vitest.mjs'),
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${json}`,
-    // What needs a cluster has a command of its own.
-    '--project=!cluster',
-  ]
-  const vitestOk = await shown(NODE, [...vitest, ...vitestArguments], ROOT)
-  tally.add(countVitest(json, vitestOk))
+  // What needs a cluster has a command of its own.
+  await runVitest(tally, 'vitest', ['--project=!cluster', ...vitestArguments])
 
   console.log('\n== Python ==\n')
   const xml = inState('reports/pytest.xml')
   const pytestOk = await shown(DEV_PYTHON, ['-m', 'pytest', '-q', `--junitxml=${xml}`], inRoot('runner'))
   tally.add(countPytest(xml, pytestOk))
+}
+
+/** Runs vitest, shows its output, and adds what passed and failed to the tally. */
+export async function runVitest(tally, report, args) {
+  const json = inState(`reports/${report}.json`)
+  mkdirSync(inState('reports'), { recursive: true })
+  const vitest = [inRoot('node_modules/vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json']
+  const ok = await shown(NODE, [...vitest, `--outputFile.json=${json}`, ...args], ROOT)
+  tally.add(countVitest(json, ok))
 }
 
 function shown(command, args, cwd) {

@@ -1,0 +1,174 @@
+import type { V1Pod } from '@kubernetes/client-node'
+import { expect, test } from 'vitest'
+import { PATIENCE, saying, useInstallation } from './world.ts'
+
+const world = useInstallation()
+
+const PLATFORM = 'app.kubernetes.io/name=fp-platform'
+const isReady = ({ metadata, status }: V1Pod): boolean =>
+  !metadata?.deletionTimestamp &&
+  (status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false)
+
+/** Calls the app without a pause until it is told to stop; resolves to what went wrong. */
+function callers(
+  appId: string,
+  number: number,
+): { done(): Promise<{ good: number; bad: string[] }>; good(): number } {
+  const bad: string[] = []
+  let good = 0
+  let stop = false
+  const calling = Array.from({ length: number }, async () => {
+    while (!stop) {
+      const answer = await world.user
+        .call(appId, '/')
+        .catch((error: Error) => ({ status: 0, text: error.message }))
+      if (answer.status === 200) good++
+      else bad.push(`${answer.status} ${answer.text}`)
+    }
+  })
+  return {
+    good: () => good,
+    async done() {
+      stop = true
+      await Promise.all(calling)
+      return { good, bad }
+    },
+  }
+}
+
+async function platformUp(replicas: number): Promise<void> {
+  await expect
+    .poll(
+      async () => (await world.fp.objects<V1Pod>('pods', 'fp-system', PLATFORM)).filter(isReady).length,
+      PATIENCE,
+    )
+    .toBe(replicas)
+}
+
+test('a pod that is evicted is replaced, and the app answers', async () => {
+  const { app_id: appId } = await world.user.liveApp({ code: saying('evicted') })
+  await world.user.call(appId, '/')
+  const [pod] = await world.running(appId)
+  const { name, namespace, uid } = pod!.metadata!
+  // As a node does that is drained.
+  await world.fp.create(`/api/v1/namespaces/${namespace}/pods/${name}/eviction`, {
+    apiVersion: 'policy/v1',
+    kind: 'Eviction',
+    metadata: { name, namespace },
+  })
+  await expect.poll(async () => (await world.user.call(appId, '/')).status, PATIENCE).toBe(200)
+  expect((await world.running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(uid)
+})
+
+test('a pod that its node ends for want of room is replaced, and the owner reads why', async () => {
+  const { app_id: appId } = await world.user.liveApp({
+    code: `${saying('pressed')}
+
+@app.get("/fill")
+def fill() -> None:
+    with open("/tmp/big", "wb") as file:
+        for _ in range(200):
+            file.write(b"x" * 1_000_000)
+`,
+  })
+  await world.user.call(appId, '/')
+  const [pod] = await world.running(appId)
+  // More than its share of the node's disk: kubelet evicts it as under pressure. A file has its own, lower limit.
+  await world.fp.kubectl(
+    '-n',
+    'fp-apps',
+    'exec',
+    pod!.metadata!.name!,
+    '--',
+    'sh',
+    '-c',
+    'for i in 1 2 3; do head -c 40000000 /dev/zero > /tmp/$i; done',
+  )
+  await expect
+    .poll(
+      async () => (await world.running(appId)).some(({ metadata }) => metadata!.uid === pod!.metadata!.uid),
+      PATIENCE,
+    )
+    .toBe(false)
+  await expect.poll(async () => (await world.user.call(appId, '/')).status, PATIENCE).toBe(200)
+})
+
+test('the platform is rolled out under load, and loses no request', async () => {
+  await platformUp(2)
+  const { app_id: appId } = await world.user.liveApp({ code: saying('rolled') })
+  const load = callers(appId, 3)
+  await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(20)
+  await world.fp.kubectl('-n', 'fp-system', 'rollout', 'restart', 'deployment/fp-platform')
+  await world.fp.kubectl('-n', 'fp-system', 'rollout', 'status', 'deployment/fp-platform', '--timeout=240s')
+  const reached = load.good()
+  await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(reached + 20)
+  const { good, bad } = await load.done()
+  console.log(`${good} requests during a rollout of the platform, ${bad.length} lost`)
+  expect(bad).toEqual([])
+})
+
+test('a platform pod that is killed in the middle of wakes leaves none of them hanging', async () => {
+  await platformUp(2)
+  const apps = await Promise.all(
+    ['a', 'b', 'c', 'd'].map(async (word) => (await world.user.liveApp({ code: saying(word) })).app_id),
+  )
+  for (const appId of apps) await world.reallyAsleep(appId)
+  const [victim] = await world.fp.objects<V1Pod>('pods', 'fp-system', PLATFORM)
+  const calls = apps.map((appId) =>
+    // A client of a killed server tries again, as browsers do.
+    expect
+      .poll(async () => (await world.user.call(appId, '/').catch(() => undefined))?.status, PATIENCE)
+      .toBe(200),
+  )
+  await world.fp.kubectl(
+    '-n',
+    'fp-system',
+    'delete',
+    'pod',
+    victim!.metadata!.name!,
+    '--grace-period=0',
+    '--force',
+  )
+  await Promise.all(calls)
+  await platformUp(2)
+  for (const appId of apps) await world.reallyAsleep(appId)
+})
+
+test('MongoDB is restarted: awake apps go on answering, and everything works afterwards', async () => {
+  const { app_id: appId } = await world.user.liveApp({ code: saying('kept') })
+  const { app_id: crud } = await world.user.liveApp({ template_id: 'crud-mongodb' })
+  await world.fp.kubectl('-n', 'fp-system', 'delete', 'pod', 'fp-mongodb-0')
+  await world.fp.kubectl('-n', 'fp-system', 'rollout', 'status', 'statefulset/fp-mongodb', '--timeout=120s')
+  await expect
+    .poll(
+      async () => (await world.user.api('GET', `/apps/${appId}`).catch(() => undefined))?.status,
+      PATIENCE,
+    )
+    .toBe(200)
+  await expect.poll(async () => (await world.user.call(appId, '/')).status, PATIENCE).toBe(200)
+  await expect.poll(async () => (await world.user.call(crud, '/')).status, PATIENCE).toBeLessThan(500)
+  expect((await world.user.deploy(appId, { 'app.py': saying('after') })).stage).toBe('ready')
+  expect((await world.user.call(appId, '/')).json()).toMatchObject({ text: 'after' })
+})
+
+test('without a pod in the pool apps wake by their Deployments, several pods of one spread its load', async () => {
+  // What waits is deleted faster than it is made anew.
+  const { app_id: appId } = await world.user.liveApp({ code: saying('cold') })
+  await world.asleep(appId)
+  await world.reallyAsleep(appId)
+  await world.fp.kubectl(
+    '-n',
+    'fp-apps',
+    'delete',
+    'pods',
+    '-l',
+    'fp.dev/role=pool',
+    '--grace-period=0',
+    '--force',
+  )
+  const answer = await world.user.call(appId, '/')
+  expect(answer.status).toBe(200)
+  const [pod] = await world.running(appId)
+  expect(pod!.metadata!.labels!['fp.dev/source']).toBe('deployment')
+  expect(answer.headers['server-timing']).toMatch(/interpreter;dur=.*imported;dur=/)
+})

@@ -1,0 +1,74 @@
+import type { AppDetail } from '@fp/sdk/wire'
+import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
+import { afterEach, beforeAll, expect } from 'vitest'
+import { install, type Installation } from '../harness/installation.ts'
+import { TestUser } from '../harness/user.ts'
+
+/** Wakes, evictions and rollouts on a small machine, ms. */
+export const PATIENCE = { timeout: 90_000, interval: 250 }
+
+/** One suite's view of the installation. */
+export interface World {
+  readonly fp: Installation
+  readonly user: TestUser
+  someone(): Promise<TestUser>
+  podsOf(appId: string): Promise<V1Pod[]>
+  /** Those that nobody has told to end. */
+  running(appId: string): Promise<V1Pod[]>
+  asleep(appId: string): Promise<void>
+  /** Nothing of the app runs, and nothing is to. */
+  reallyAsleep(appId: string): Promise<void>
+}
+
+/** For a suite's beginning: installs fp, if that is not done yet, and shows the cluster's state when a test fails. */
+export function useInstallation(): World {
+  let fp: Installation
+  let user: TestUser
+  beforeAll(async () => {
+    fp = await install()
+    user = await someone()
+  })
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.log(`${task.name} failed:\n${await fp.dump()}`)
+  })
+  const someone = (): Promise<TestUser> =>
+    TestUser.signUp(fp, `user${Math.random().toString(36).slice(2, 10)}`)
+  const podsOf = (appId: string): Promise<V1Pod[]> =>
+    fp.objects<V1Pod>('pods', 'fp-apps', `fp.dev/app=${appId}`)
+
+  return {
+    get fp() {
+      return fp
+    },
+    get user() {
+      return user
+    },
+    someone,
+    podsOf,
+    running: async (appId) => (await podsOf(appId)).filter(({ metadata }) => !metadata?.deletionTimestamp),
+    async asleep(appId) {
+      await expect
+        .poll(async () => (await user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status, PATIENCE)
+        .toBe('sleeping')
+    },
+    async reallyAsleep(appId) {
+      await expect.poll(() => podsOf(appId), PATIENCE).toHaveLength(0)
+      const deployments = await fp.objects<V1Deployment>('deployments', 'fp-apps', `fp.dev/app=${appId}`)
+      expect(deployments.map(({ spec }) => spec?.replicas)).toEqual([0])
+    },
+  }
+}
+
+/** An app that says a word and where it runs. */
+export const saying = (word: string): string => `import os
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def root() -> dict[str, str]:
+    print("called")
+    return {"text": "${word}", "pod": os.uname().nodename}
+`

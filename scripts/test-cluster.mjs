@@ -1,0 +1,12 @@
+import { main } from './lib/steps.mjs'
+import { runVitest, setUpForTests } from './lib/suites.mjs'
+import { Tally } from './lib/tally.mjs'
+
+// npm run test:cluster [-- arguments of vitest]: needs Docker and kubectl, or FP_E2E_KUBECONFIG (see CONTRIBUTING.md).
+await main(async () => {
+  await setUpForTests({ browser: false })
+  const tally = new Tally()
+  await runVitest(tally, 'cluster', ['--project=cluster', ...process.argv.slice(2)])
+  console.log(`\n${tally.line}`)
+  process.exitCode = tally.failed > 0 ? 1 : 0
+})
