@@ -154,21 +154,19 @@ test('two users cannot reach each other', async () => {
   expect((await ann.call(anns, '/')).status).toBe(200)
 })
 
+/** Kubernetes' word on what a service account may do; a subresource is named as kubectl has it. */
+const may =
+  (account: string) =>
+  async (verb: string, what: string, namespace: string): Promise<string> => {
+    const as = `--as=system:serviceaccount:${account}`
+    const text = await world.fp
+      .kubectl('auth', 'can-i', verb, ...what.split(' '), '-n', namespace, as)
+      .catch(({ stdout }: { stdout: string }) => stdout)
+    return text.trim()
+  }
+
 test('the platform may do what it does, and no more', async () => {
-  const can = async (verb: string, what: string, namespace: string): Promise<string> =>
-    (
-      await world.fp
-        .kubectl(
-          'auth',
-          'can-i',
-          verb,
-          what,
-          '-n',
-          namespace,
-          '--as=system:serviceaccount:fp-system:fp-platform',
-        )
-        .catch(({ stdout }: { stdout: string }) => stdout)
-    ).trim()
+  const can = may('fp-system:fp-platform')
   for (const [verb, what, namespace] of [
     ['create', 'deployments', 'fp-apps'],
     ['patch', 'deployments --subresource=scale', 'fp-apps'],
@@ -188,4 +186,24 @@ test('the platform may do what it does, and no more', async () => {
     ['patch', 'networkpolicies', 'fp-apps'],
   ] as const)
     expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('no')
+})
+
+test('an app may nothing, and MongoDB only make the Secret', async () => {
+  const app = may('fp-apps:fp-app')
+  expect(await app('list', 'pods', 'fp-apps')).toBe('no')
+  expect(await app('get', 'secrets', 'fp-apps')).toBe('no')
+  const mongodb = may('fp-system:fp-mongodb')
+  expect(await mongodb('get', 'secrets/fp-secrets', 'fp-system')).toBe('yes')
+  expect(await mongodb('get', 'secrets/another', 'fp-system')).toBe('no')
+  expect(await mongodb('patch', 'secrets/fp-secrets', 'fp-system')).toBe('no')
+  expect(await mongodb('create', 'secrets', 'fp-apps')).toBe('no')
+})
+
+test.each(['fp-apps', 'fp-system'])('%s admits no pod with rights', async (namespace) => {
+  const container = { name: 'a', image: 'fp/runner:e2e', securityContext: { privileged: true } }
+  const overrides = JSON.stringify({ apiVersion: 'v1', spec: { containers: [container] } })
+  const run = world.fp.kubectl(
+    ...['-n', namespace, 'run', 'a', '--image=fp/runner:e2e', '--overrides', overrides],
+  )
+  await expect(run).rejects.toThrow(/violates PodSecurity/)
 })
