@@ -1,25 +1,45 @@
 import type { V1Pod } from '@kubernetes/client-node'
+import type { Clock } from '@fp/scaler'
 import { podFailure } from '@fp/scaler/kubernetes'
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
 import { newId } from '../../ids.ts'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
-import { inOwnersWords, parseReport } from './failures.ts'
+import { inOwnersWords, parseReport, refusalOf } from './failures.ts'
 import { checkPodOf, checkSecretOf, ownerOf, POD_KIND } from './manifests.ts'
 import { sealOrder } from './order.ts'
+import { pause } from './pause.ts'
+import type { Pool } from './pool.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 
 /** Between looks at a pod that is to end by itself, ms. */
 const LOOK = 200
 
-/** Loads an app in a pod of its own, which ends once it has. Rejects with the signal's reason. */
-export async function checkInPod(
-  spec: AppSpec,
-  deps: { store: ObjectStore; settings: KubernetesSettings; signal: AbortSignal },
-): Promise<CheckResult> {
-  const { store, settings, signal } = deps
+export interface CheckDeps {
+  readonly store: ObjectStore
+  readonly settings: KubernetesSettings
+  readonly pool: Pick<Pool, 'check'>
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Loads an app in a pod of the pool, or one of its own. Rejects with the signal's reason only. */
+export async function checkApp(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): Promise<CheckResult> {
+  try {
+    return (await deps.pool.check(spec, { signal })) ?? (await checkInPod(spec, signal, deps))
+  } catch (error) {
+    signal.throwIfAborted()
+    deps.log.warn({ err: error, app: spec.appId }, 'an app could not be loaded to be checked')
+    return { ok: false, failure: refusalOf(error as Error) }
+  }
+}
+
+/** In a pod of its own, which ends once it has loaded it. */
+async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): Promise<CheckResult> {
+  const { store, settings, clock, log } = deps
   const name = `check-${newId()}`
   const order = await sealOrder(spec, 'check')
+  signal.throwIfAborted()
   const pod = await store.create<V1Pod>('pods', checkPodOf(name, spec, settings))
   if (!pod) throw new Error(`There is a pod ${name} already.`)
   try {
@@ -27,13 +47,14 @@ export async function checkInPod(
     for (;;) {
       const result = resultOf(await store.get<V1Pod>('pods', name))
       if (result) return result
-      await delay(LOOK, undefined, { signal })
+      await pause(clock, LOOK, signal)
+      signal.throwIfAborted()
     }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
   } finally {
-    await store.remove('pods', name, { graceS: 0 })
+    // What it has said is known whether it can be deleted or not; the leader sweeps up.
+    await store
+      .remove('pods', name, { graceS: 0 })
+      .catch((error: unknown) => log.warn({ err: error, pod: name }, 'a pod was not deleted'))
   }
 }
 

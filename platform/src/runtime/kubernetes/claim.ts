@@ -1,6 +1,7 @@
 import type { Phase } from '@fp/scaler'
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { Agent, request, type IncomingMessage } from 'node:http'
+import { Agent, request, type ClientRequestArgs, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { AppFailureReport } from '../runtime.ts'
 import { parseReport } from './failures.ts'
 
@@ -28,8 +29,7 @@ const PROOF_TIMEOUT = 2_000
  * address may have come to belong to another pod since it was read.
  */
 export async function provePod(address: URL, key: string, signal: AbortSignal): Promise<ProvenPod> {
-  // One connection: whoever proved it on this one is whom the order goes to.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const agent = new OneConnection({ keepAlive: true, maxSockets: 1 })
   try {
     const nonce = randomBytes(16).toString('hex')
     const answer = await send(address, agent, {
@@ -39,7 +39,7 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
     })
     if (answer.status !== 200)
       throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
-    const { nonce: theirs, proof } = JSON.parse(answer.text) as Record<string, unknown>
+    const { nonce: theirs, proof } = parsed(answer)
     if (
       typeof theirs !== 'string' ||
       typeof proof !== 'string' ||
@@ -70,11 +70,45 @@ async function order(
     body,
     signal,
   })
-  const value = JSON.parse(answer.text) as { phases?: Phase[]; failure?: unknown }
-  if (answer.status === 200) return { ready: true, phases: value.phases ?? [] }
-  const failure = parseReport(JSON.stringify(value.failure ?? null))
+  const value = parsed(answer)
+  if (answer.status === 200) return { ready: true, phases: (value['phases'] as Phase[] | undefined) ?? [] }
+  const failure = parseReport(JSON.stringify(value['failure'] ?? null))
   if (answer.status === 422 && failure) return { ready: false, failure }
   throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
+}
+
+/**
+ * Makes no second connection. A pod that ends after its proof closes the first one, and its address may be another's by
+ * the time that the order is sent.
+ */
+class OneConnection extends Agent {
+  #made = false
+
+  override createConnection(
+    options: ClientRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | null | undefined {
+    if (!this.#made) {
+      this.#made = true
+      return super.createConnection(options, callback)
+    }
+    callback?.(new Error('the pod has hung up after its proof'), undefined as never)
+    return undefined
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/** Of an answer that is no JSON object: nothing. */
+function parsed({ text }: Answer): Record<string, unknown> {
+  try {
+    return { ...(JSON.parse(text) as object) }
+  } catch {
+    return {}
+  }
 }
 
 /** An answer of a pod is small; whatever its app could make of it is not read without end. */
@@ -84,7 +118,7 @@ function send(
   address: URL,
   agent: Agent,
   options: { method: string; headers: Record<string, string>; body?: Buffer; signal: AbortSignal },
-): Promise<{ status: number; text: string }> {
+): Promise<Answer> {
   const { method, headers, body, signal } = options
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -120,5 +154,6 @@ function hmac(key: string, text: string): string {
 }
 
 function same(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
 }

@@ -33,10 +33,23 @@ export function inOwnersWords(state: TargetState): TargetState {
 /** For owners, who are not to read the cluster's addresses and names; the cause is for the log. */
 export function inPlainWords(error: Error): never {
   if (!(error instanceof KubernetesApiError)) throw error
+  throw new Error(refusalOf(error).message, { cause: error })
+}
+
+/** Why the cluster could not even be told. */
+export function refusalOf(error: Error): AppFailureReport {
+  if (!(error instanceof KubernetesApiError)) return plainFailure('FP_CLUSTER_POD', error.message)
+  if (error.status === 403 && error.message.includes('exceeded quota')) {
+    return plainFailure(
+      'FP_CLUSTER_FULL',
+      'The cluster has no room for the app. Put others to sleep, or tell its admin.',
+    )
+  }
   const why = error.status === 0 ? 'does not answer' : 'refuses it'
-  throw new Error(`The cluster ${why}, so the app cannot be started or stopped now. Tell its admin.`, {
-    cause: error,
-  })
+  return plainFailure(
+    'FP_CLUSTER_POD',
+    `The cluster ${why}, so the app cannot be started or stopped now. Tell its admin.`,
+  )
 }
 
 /** What becomes of the driver's codes, and what the owner is told where the cluster's own words are not for them. */

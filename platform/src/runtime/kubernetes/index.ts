@@ -1,11 +1,11 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 import { systemClock } from '@fp/scaler'
-import { createInformer, createKubernetesDriver, KubernetesApi } from '@fp/scaler/kubernetes'
-import { KubeConfig, type V1Pod } from '@kubernetes/client-node'
+import { createInformer, createKubernetesDriver, KubernetesApi, type Informer } from '@fp/scaler/kubernetes'
+import { KubeConfig, type KubernetesObject, type V1Pod } from '@kubernetes/client-node'
 import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
 import type { AppSpec, Runtime } from '../runtime.ts'
-import { checkInPod } from './check.ts'
+import { checkApp } from './check.ts'
 import { followClusterEvents } from './cluster-events.ts'
 import { createRunnerProbe, inOwnersWords, inPlainWords } from './failures.ts'
 import { createElector } from './leader.ts'
@@ -18,7 +18,7 @@ import { createPool } from './pool.ts'
 import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
-import { createObjectStore } from './store.ts'
+import { createObjectStore, type Kind } from './store.ts'
 
 /** The Lease, in the platform's own namespace. */
 const LEASE = 'fp-leader'
@@ -47,7 +47,7 @@ export function defaultKubeConfig(): KubeConfig {
 
 /** Apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster cannot be asked. */
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<Runtime> {
-  const { kubeConfig, settings, secretKey, specOf, log } = options
+  const { kubeConfig, settings, secretKey, specOf, liveTargets, log } = options
   await using started = new AsyncDisposableStack()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
@@ -70,7 +70,9 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   const pool = createPool({
     store,
     waiting: () => waiting.objects(),
+    port: POD_PORT,
     secretKey,
+    clock: systemClock,
     specOf,
     ownerOf: (key) => objects.ensure(key),
     log,
@@ -113,6 +115,17 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     }),
   )
 
+  const follow = (kind: Kind, deleted: () => void): Promise<Informer<KubernetesObject>> =>
+    createInformer<KubernetesObject>({
+      api,
+      path: store.path(kind),
+      labelSelector: TARGET_LABEL,
+      clock: systemClock,
+      changed: () => undefined,
+      deleted,
+      failed,
+    })
+
   /** What must run once, for as long as this replica leads. */
   async function lead(signal: AbortSignal): Promise<void> {
     await using collecting = createLogCollector({ api, store, logs, log })
@@ -120,8 +133,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     for (const pod of appPods.values()) collecting.seen(pod)
     try {
       await Promise.all([
-        keepPoolFilled({ store, settings, secretKey, pods: waiting, log }, signal),
-        reconcile({ api, store, settings, objects, liveTargets: options.liveTargets, specOf, log }, signal),
+        keepPoolFilled({ store, settings, secretKey, pods: waiting, clock: systemClock, log }, signal),
+        reconcile({ store, settings, objects, clock: systemClock, follow, liveTargets, specOf, log }, signal),
       ])
     } finally {
       collector = undefined
@@ -141,8 +154,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     notes: [],
     problem: () => undefined,
     start: () => void leading.use(elector.run(lead)),
-    check: async (spec, { signal }) =>
-      (await pool.check(spec, { signal })) ?? checkInPod(spec, { store, settings, signal }),
+    check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
     logs: (appId, { lines }) => logs.tail(appId, lines),
     retired: (key) => objects.remove(key),
     async remove(appId) {

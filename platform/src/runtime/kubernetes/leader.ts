@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from '@fp/scaler'
+import { pause } from './pause.ts'
 
 /** What a Kubernetes Lease says, in ms. */
 export interface LeaseState {
@@ -120,7 +121,7 @@ export function createElector(options: ElectorOptions): Elector {
             end('The work has failed.')
           },
         )
-        await pause(retry, over.signal)
+        await pause(clock, retry, over.signal)
         while (!over.signal.aborted) {
           try {
             const renewed = await take()
@@ -131,7 +132,7 @@ export function createElector(options: ElectorOptions): Elector {
           } catch (error) {
             onError(error as Error)
           }
-          await pause(retry, over.signal)
+          await pause(clock, retry, over.signal)
         }
         cancel()
         stop.signal.removeEventListener('abort', stopped)
@@ -148,7 +149,7 @@ export function createElector(options: ElectorOptions): Elector {
           } catch (error) {
             onError(error as Error)
           }
-          await pause(retry * (1 + JITTER * random()), stop.signal)
+          await pause(clock, retry * (1 + JITTER * random()), stop.signal)
         }
       }
 
@@ -175,19 +176,5 @@ export function createElector(options: ElectorOptions): Elector {
     } finally {
       cancel()
     }
-  }
-
-  /** Resolves after `ms`, or when the signal fires. */
-  function pause(ms: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel()
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      const cancel = clock.schedule(ms, done)
-      signal.addEventListener('abort', done)
-    })
   }
 }

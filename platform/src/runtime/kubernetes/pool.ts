@@ -1,11 +1,11 @@
 import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
-import type { Failure, TargetKey } from '@fp/scaler'
+import type { Clock, Failure, TargetKey } from '@fp/scaler'
 import type { SparePods, TakenPod } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
-import type { AppSpec, CheckResult } from '../runtime.ts'
+import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
 import { podKey, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
 import { asFailure } from './failures.ts'
-import { checkLabels, POD_PORT, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
+import { checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
 import { sealOrder } from './order.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -13,7 +13,10 @@ export interface PoolDeps {
   readonly store: ObjectStore
   /** Pods that wait, by the latest word. */
   waiting(): Iterable<V1Pod>
+  /** At which pods answer. */
+  readonly port: number
   readonly secretKey: Buffer
+  readonly clock: Clock
   specOf(key: TargetKey): Promise<AppSpec>
   /** Of the target's pods. */
   ownerOf(key: TargetKey): Promise<V1OwnerReference>
@@ -36,7 +39,8 @@ const CLAIMER_TIME = 2_000
 /** Between two attempts of the same replica. */
 const RETELL = 5_000
 
-export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: PoolDeps): Pool {
+export function createPool(deps: PoolDeps): Pool {
+  const { store, secretKey, clock, specOf, ownerOf, log } = deps
   /** When a pod that was claimed by somebody else was first seen waiting. */
   const seen = new Map<string, number>()
   /** Claimed by this replica and being told. */
@@ -48,7 +52,7 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
     owner: V1OwnerReference | undefined,
     signal: AbortSignal,
   ): Promise<{ pod: V1Pod; proven: ProvenPod } | undefined> {
-    const candidates = [...waiting()].filter(isReady)
+    const candidates = [...deps.waiting()].filter(isReady)
     // Replicas that wake at the same time need not meet at the same pod.
     while (candidates.length > 0) {
       signal.throwIfAborted()
@@ -64,19 +68,35 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
       if (!pod) continue
       telling.add(pod.metadata!.uid!)
       try {
-        return { pod, proven: await provePod(addressOf(pod), podKey(secretKey, name!), signal) }
+        return { pod, proven: await provePod(addressOf(pod, deps.port), podKey(secretKey, name!), signal) }
       } catch (error) {
         telling.delete(pod.metadata!.uid!)
+        await discard(name!)
+        signal.throwIfAborted()
         log.warn({ err: error, pod: name }, 'a pod of the pool did not answer; another one is taken')
-        await store.remove('pods', name!)
       }
     }
     return undefined
   }
 
-  async function tell(pod: V1Pod, proven: ProvenPod, order: Buffer): Promise<OrderAnswer> {
+  /** Nobody waits for its end, and whoever has its answer already is not to lose it over that. */
+  async function discard(name: string): Promise<void> {
+    await store
+      .remove('pods', name, { graceS: 0 })
+      .catch((error: unknown) =>
+        log.warn({ err: error, pod: name }, 'a pod that is not needed any more was not deleted'),
+      )
+  }
+
+  async function tell(
+    pod: V1Pod,
+    proven: ProvenPod,
+    order: Buffer,
+    signal?: AbortSignal,
+  ): Promise<OrderAnswer> {
+    const late = AbortSignal.timeout(ORDER_TIMEOUT)
     try {
-      return await proven.order(order, AbortSignal.timeout(ORDER_TIMEOUT))
+      return await proven.order(order, signal ? AbortSignal.any([signal, late]) : late)
     } finally {
       telling.delete(pod.metadata!.uid!)
     }
@@ -93,14 +113,8 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
       (answer): Awaited<TakenPod['ready']> =>
         answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) },
       (error: Error): { failure: Failure } => {
-        proven.close()
         log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
-        return {
-          failure: {
-            code: 'FP_CLUSTER_POD',
-            message: `The app's pod ended while it started: ${error.message}.`,
-          },
-        }
+        return { failure: asFailure(brokeOff(error)) }
       },
     )
     return { pod, ready }
@@ -109,8 +123,12 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
   async function retell(pod: V1Pod): Promise<void> {
     const key = pod.metadata!.labels![TARGET_LABEL]!
     const order = await sealOrder(await specOf(key), 'serve')
-    const name = pod.metadata!.name!
-    const proven = await provePod(addressOf(pod), podKey(secretKey, name), AbortSignal.timeout(ORDER_TIMEOUT))
+    const { name = '' } = pod.metadata!
+    const proven = await provePod(
+      addressOf(pod, deps.port),
+      podKey(secretKey, name),
+      AbortSignal.timeout(ORDER_TIMEOUT),
+    )
     await tell(pod, proven, order)
     log.info({ pod: name, target: key }, 'told a pod what it is, whose claimer had not')
   }
@@ -124,18 +142,21 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
       if (!claimed) return undefined
       const { pod, proven } = claimed
       try {
-        const answer = await tell(pod, proven, order)
-        signal.throwIfAborted()
+        const answer = await tell(pod, proven, order, signal)
         return answer.ready ? { ok: true } : { ok: false, failure: answer.failure }
+      } catch (error) {
+        signal.throwIfAborted()
+        log.warn({ err: error, pod: pod.metadata!.name }, 'a claimed pod did not load its app')
+        return { ok: false, failure: brokeOff(error as Error) }
       } finally {
-        await store.remove('pods', pod.metadata!.name!, { graceS: 0 })
+        await discard(pod.metadata!.name!)
       }
     },
 
     seenWaiting(pod) {
       const uid = pod.metadata!.uid!
       if (telling.has(uid)) return
-      const now = performance.now()
+      const now = clock.now()
       const since = seen.get(uid)
       if (since === undefined) {
         // Few are seen waiting for long; those that were are forgotten with the rest.
@@ -143,9 +164,12 @@ export function createPool({ store, waiting, secretKey, specOf, ownerOf, log }: 
         seen.set(uid, now)
       } else if (now - since > CLAIMER_TIME) {
         seen.set(uid, now - CLAIMER_TIME + RETELL)
-        retell(pod).catch((error: unknown) =>
-          log.warn({ err: error, pod: pod.metadata!.name }, 'a claimed pod that waits could not be told'),
-        )
+        telling.add(uid)
+        retell(pod)
+          .catch((error: unknown) =>
+            log.warn({ err: error, pod: pod.metadata!.name }, 'a claimed pod that waits could not be told'),
+          )
+          .finally(() => telling.delete(uid))
       }
     },
   }
@@ -164,7 +188,11 @@ function without(labels: Record<string, string>): Record<string, null> {
   return Object.fromEntries(Object.keys(labels).map((name) => [name, null]))
 }
 
-function addressOf({ status }: V1Pod): URL {
+function brokeOff({ message }: Error): ReturnType<typeof plainFailure> {
+  return plainFailure('FP_CLUSTER_POD', `The app's pod ended while it started: ${message}.`)
+}
+
+function addressOf({ status }: V1Pod, port: number): URL {
   const ip = status!.podIP!
-  return new URL(`http://${ip.includes(':') ? `[${ip}]` : ip}:${POD_PORT}`)
+  return new URL(`http://${ip.includes(':') ? `[${ip}]` : ip}:${port}`)
 }

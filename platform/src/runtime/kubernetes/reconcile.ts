@@ -1,21 +1,22 @@
-import type { TargetKey } from '@fp/scaler'
-import { createInformer, type Informer, type KubernetesApi } from '@fp/scaler/kubernetes'
-import { systemClock } from '@fp/scaler'
-import type { KubernetesObject, V1Deployment } from '@kubernetes/client-node'
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock, TargetKey } from '@fp/scaler'
+import type { Informer } from '@fp/scaler/kubernetes'
+import type { KubernetesObject, V1Deployment, V1Pod } from '@kubernetes/client-node'
 import type { Logger } from 'pino'
 import type { AppSpec } from '../runtime.ts'
 import { podTemplateOf, settingsHash } from './manifests.ts'
-import { objectName, TARGET_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
+import { checkLabels, objectName, ROLE_LABEL, TARGET_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
 import type { TargetObjects } from './objects.ts'
+import { pause } from './pause.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { Kind, ObjectStore } from './store.ts'
 
 export interface ReconcileDeps {
-  readonly api: KubernetesApi
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
   readonly objects: TargetObjects
+  readonly clock: Clock
+  /** Follows all of a kind that belong to targets. Rejects when they cannot be had. */
+  follow(kind: Kind, deleted: () => void): Promise<Informer<KubernetesObject>>
   /** What serves the apps by the database's word. */
   liveTargets(): Promise<readonly TargetKey[]>
   specOf(key: TargetKey): Promise<AppSpec>
@@ -26,77 +27,111 @@ export interface ReconcileDeps {
 const KINDS: readonly Kind[] = ['deployments', 'secrets', 'services']
 /** Everything is looked at anew after this long without news, ms. */
 const SWEEP = 60_000
+/** And after this long when something went wrong. */
+const RETRY = 5_000
 /** News comes in bursts; ms. */
 const SETTLE = 200
-/** ms for which a Deployment that is not live may be one that is about to be. */
+/** ms for which a Deployment that is not live may be one that is about to be, or one that has requests to finish. */
 const ABANDONED = 10 * 60_000
 
 /**
  * Makes the cluster what the database says, until the signal fires: what is missing is made again, what was made with
  * other settings is changed, what belongs to nothing is removed. It looks at what is, not at what happened: news only says
- * when to look. For the leader alone.
+ * when to look. For the leader alone. Never rejects.
  */
 export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promise<void> {
-  const { api, store, log } = deps
+  const { clock, log } = deps
   await using watches = new AsyncDisposableStack()
-  let news = Promise.withResolvers<void>()
+  let news = new AbortController()
   const there = new Map<Kind, Informer<KubernetesObject>>()
-  for (const kind of KINDS) {
-    const informer = await createInformer<KubernetesObject>({
-      api,
-      path: store.path(kind),
-      labelSelector: TARGET_LABEL,
-      clock: systemClock,
-      changed: () => undefined,
-      deleted: () => news.resolve(),
-      failed: (error) =>
-        log.warn({ err: error }, 'lost sight of what the apps have in the cluster; trying again'),
-    })
-    there.set(kind, watches.use(informer))
-  }
+  const since = { strays: new Since(clock), checks: new Since(clock) }
   while (!signal.aborted) {
-    news = Promise.withResolvers()
-    await sweep(deps, there).catch((error: unknown) =>
-      log.warn({ err: error }, 'the cluster could not be reconciled; trying again'),
-    )
-    const stop = new AbortController()
-    const over = AbortSignal.any([signal, stop.signal])
-    await Promise.race([news.promise, delay(SWEEP, undefined, { signal: over }).catch(() => undefined)])
-    stop.abort()
-    await delay(SETTLE, undefined, { signal }).catch(() => undefined)
+    news = new AbortController()
+    let next = SWEEP
+    try {
+      for (const kind of KINDS) {
+        if (!there.has(kind)) there.set(kind, watches.use(await deps.follow(kind, () => news.abort())))
+      }
+      if (!(await sweep(deps, there, since))) next = RETRY
+    } catch (error) {
+      log.warn({ err: error }, 'the cluster could not be reconciled; trying again')
+      next = RETRY
+    }
+    await pause(clock, next, AbortSignal.any([signal, news.signal]))
+    await pause(clock, SETTLE, signal)
   }
 }
 
+/** Resolves to whether all of it went well. */
 async function sweep(
   deps: ReconcileDeps,
   there: ReadonlyMap<Kind, Informer<KubernetesObject>>,
-): Promise<void> {
-  const { objects, log } = deps
+  { strays, checks }: { readonly strays: Since; readonly checks: Since },
+): Promise<boolean> {
+  const { store, objects, log } = deps
+  let well = true
+  /** One app's trouble is not to be the others'. */
+  const attempt = async (of: object, work: () => Promise<void>): Promise<void> => {
+    await work().catch((error: unknown) => {
+      well = false
+      log.warn({ err: error, ...of }, 'something of the cluster could not be reconciled; trying again')
+    })
+  }
   const live = new Set(await deps.liveTargets())
-  const has = (kind: Kind, key: TargetKey): boolean => there.get(kind)!.get(objectName(key)) !== undefined
   for (const key of live) {
-    const missing = KINDS.filter((kind) => !has(kind, key))
-    if (missing.length > 0) {
+    await attempt({ target: key }, async () => {
+      const missing = KINDS.filter((kind) => !there.get(kind)!.get(objectName(key)))
+      if (missing.length === 0) return renew(deps, there.get('deployments')!.get(objectName(key))!)
       log.warn({ target: key, missing }, 'an app has lost something in the cluster; it is made again')
       objects.forget(key)
       await objects.ensure(key)
-    } else await renew(deps, there.get('deployments')!.get(objectName(key))!)
+    })
   }
-  for (const deployment of there.get('deployments')!.objects()) {
-    const { labels, creationTimestamp } = deployment.metadata!
-    const key = labels![TARGET_LABEL]!
-    const age = Date.now() - new Date(creationTimestamp!).getTime()
-    if (!live.has(key) && age > ABANDONED) await objects.remove(key)
+  const stray = [...there.get('deployments')!.objects()].filter(({ metadata }) => !live.has(keyOf(metadata!)))
+  for (const { metadata } of strays.longer(ABANDONED, stray)) {
+    await attempt({ target: keyOf(metadata!) }, () => objects.remove(keyOf(metadata!)))
   }
+  // Whoever waited for their word may have died. Their age says nothing: they may have waited in the pool before.
+  const loads = await store.list<V1Pod>('pods', `${ROLE_LABEL}=${checkLabels('')[ROLE_LABEL]}`)
+  for (const { metadata } of checks.longer(ABANDONED, loads)) {
+    await attempt({ pod: metadata!.name }, () => store.remove('pods', metadata!.name!))
+  }
+  return well
+}
+
+/** Since when something has been so, as far as this process has seen: clocks of machines are not compared. */
+class Since {
+  readonly #clock: Clock
+  #since = new Map<string, number>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Those that have been among the objects each time for at least `ms`. */
+  longer<T extends KubernetesObject>(ms: number, objects: readonly T[]): T[] {
+    const now = this.#clock.now()
+    const before = this.#since
+    const uidOf = ({ metadata }: T): string => metadata!.uid!
+    this.#since = new Map(objects.map((one) => [uidOf(one), before.get(uidOf(one)) ?? now]))
+    return objects.filter((one) => now - this.#since.get(uidOf(one))! >= ms)
+  }
+}
+
+function keyOf({ labels }: NonNullable<KubernetesObject['metadata']>): TargetKey {
+  return labels![TARGET_LABEL]!
 }
 
 /** Another image or other limits since it was made. Pods that run are replaced one by one; those asleep start with the new. */
 async function renew({ store, settings, specOf }: ReconcileDeps, deployment: V1Deployment): Promise<void> {
-  const { name, labels, annotations } = deployment.metadata!
+  const { name, annotations } = deployment.metadata!
   const hash = settingsHash(settings)
   if (annotations?.[TEMPLATE_ANNOTATION] === hash) return
+  const { metadata, spec } = podTemplateOf(await specOf(keyOf(deployment.metadata!)), settings)
+  // A merge patch keeps what it does not name; lists it replaces.
+  const whole = { ...spec, runtimeClassName: settings.runtimeClass ?? null }
   await store.patch('deployments', name!, {
     metadata: { annotations: { [TEMPLATE_ANNOTATION]: hash } },
-    spec: { template: podTemplateOf(await specOf(labels![TARGET_LABEL]!), settings) },
+    spec: { template: { metadata, spec: whole } },
   })
 }

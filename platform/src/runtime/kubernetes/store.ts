@@ -21,8 +21,8 @@ export interface ObjectStore {
   create<T extends KubernetesObject>(kind: Kind, object: T): Promise<T | undefined>
   /** Undefined when it has changed since, or is gone. `body` names the resourceVersion it is meant for. */
   patch<T extends KubernetesObject>(kind: Kind, name: string, body: object): Promise<T | undefined>
-  /** What is gone already is no error. */
-  remove(kind: Kind, name: string, options?: { graceS?: number }): Promise<void>
+  /** What is gone already is no error; nor, where a `resourceVersion` is named, what has changed since: it is left alone. */
+  remove(kind: Kind, name: string, options?: { graceS?: number; resourceVersion?: string }): Promise<void>
 }
 
 export function createObjectStore(api: KubernetesApi, namespace: string): ObjectStore {
@@ -34,23 +34,46 @@ export function createObjectStore(api: KubernetesApi, namespace: string): Object
       const { items } = await api.request<{ items: T[] }>('GET', path(kind), { query: { labelSelector } })
       return items
     },
-    get: (kind, name) => unless([404], api.request('GET', path(kind, name))),
-    create: (kind, object) => unless([409], api.request('POST', path(kind), { body: object })),
+    get: (kind, name) => unless([404], () => api.request('GET', path(kind, name))),
+    create: (kind, object) =>
+      unless(['AlreadyExists'], async () => {
+        for (let tries = 1; ; tries++) {
+          try {
+            return await api.request('POST', path(kind), { body: object })
+          } catch (error) {
+            if (!isQuotaConflict(error) || tries === QUOTA_TRIES) throw error
+          }
+        }
+      }),
     patch: (kind, name, body) =>
-      unless([404, 409], api.request('PATCH', path(kind, name), { patch: 'merge', body })),
-    async remove(kind, name, { graceS } = {}) {
+      unless([404, 409], () => api.request('PATCH', path(kind, name), { patch: 'merge', body })),
+    async remove(kind, name, { graceS, resourceVersion } = {}) {
       const query = { propagationPolicy: 'Background', gracePeriodSeconds: graceS }
-      await unless([404], api.request('DELETE', path(kind, name), { query }))
+      const body = resourceVersion === undefined ? {} : { body: { preconditions: { resourceVersion } } }
+      await unless([404, ...(resourceVersion === undefined ? [] : [409])], () =>
+        api.request('DELETE', path(kind, name), { query, ...body }),
+      )
     },
   }
 }
 
-/** Undefined where the API server answered one of these. */
-async function unless<T>(statuses: readonly number[], answer: Promise<T>): Promise<T | undefined> {
+/** A quota's book-keeping was in somebody else's hands: the API server says so with the status of "there is one already". */
+const isQuotaConflict = (error: unknown): boolean =>
+  error instanceof KubernetesApiError && error.status === 409 && error.reason !== 'AlreadyExists'
+const QUOTA_TRIES = 5
+
+/** Undefined where the API server answered one of these: statuses, or its word for it. */
+async function unless<T>(
+  answers: readonly (number | string)[],
+  ask: () => Promise<T>,
+): Promise<T | undefined> {
   try {
-    return await answer
+    return await ask()
   } catch (error) {
-    if (error instanceof KubernetesApiError && statuses.includes(error.status)) return undefined
+    const known =
+      error instanceof KubernetesApiError &&
+      (answers.includes(error.status) || answers.includes(error.reason))
+    if (known) return undefined
     throw error
   }
 }

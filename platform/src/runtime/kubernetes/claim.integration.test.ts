@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, describe, expect, test } from 'vitest'
+import { podKey, provePod, type OrderAnswer } from './claim.ts'
+import { sealOrder } from './order.ts'
+import { answer, LocalPod } from './test/local-pod.ts'
+import { RunnerPod } from './test/runner-pod.ts'
+import { HELLO, specOf } from './test/specs.ts'
+
+const KEY = podKey(randomBytes(32), 'pool-1')
+const stack: AsyncDisposable[] = []
+afterEach(async () => {
+  for (const one of stack.splice(0)) await one[Symbol.asyncDispose]()
+})
+
+async function runner(): Promise<RunnerPod> {
+  const pod = await RunnerPod.start(KEY)
+  stack.push(pod)
+  return pod
+}
+async function local(key = KEY): Promise<LocalPod> {
+  const pod = await LocalPod.start(key)
+  stack.push(pod)
+  return pod
+}
+const signal = (): AbortSignal => AbortSignal.timeout(30_000)
+async function claim(
+  { address }: { address: URL },
+  source = HELLO,
+  mode: 'serve' | 'check' = 'serve',
+): Promise<OrderAnswer> {
+  const proven = await provePod(address, KEY, signal())
+  return proven.order(await sealOrder(specOf('a.1.0', source), mode), signal())
+}
+
+describe('the runner', () => {
+  test('serves the order that it is sent, and takes no other', async () => {
+    const pod = await runner()
+    const early = await provePod(pod.address, KEY, signal())
+    const told = await claim(pod)
+    expect(told).toMatchObject({ ready: true })
+    expect(told.ready && told.phases.map(({ name }) => name)).toEqual([
+      'written',
+      'sandboxed',
+      'imported',
+      'started',
+      'ready',
+    ])
+    expect(await (await fetch(pod.address)).json()).toBe('hello')
+    await expect(early.order(await sealOrder(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
+    await expect(provePod(pod.address, KEY, signal())).rejects.toThrow('409')
+  })
+
+  test('tells why an app does not start', async () => {
+    const pod = await runner()
+    const told = await claim(pod, 'ready = {}\nready["never"]\n')
+    expect(told).toMatchObject({
+      ready: false,
+      failure: { code: 'FP_APP_IMPORT_FAILED', file: 'app.py', line: 2 },
+    })
+    expect(!told.ready && told.failure.traceback).toContain('KeyError')
+    expect(await pod.ended).toBe(1)
+    expect(await pod.lastWords()).toMatchObject({ code: 'FP_APP_IMPORT_FAILED' })
+  })
+
+  test('loads an app that is only to be checked, and ends', async () => {
+    const pod = await runner()
+    expect(await claim(pod, HELLO, 'check')).toMatchObject({ ready: true })
+    expect(await pod.ended).toBe(0)
+    expect(await pod.lastWords()).toMatchObject({ ok: true, kind: 'fastapi' })
+  })
+
+  test('hears nobody who does not know its key', async () => {
+    const pod = await runner()
+    await expect(provePod(pod.address, podKey(randomBytes(32), 'pool-1'), signal())).rejects.toThrow(
+      'is not the pod',
+    )
+    const body = await sealOrder(specOf('a.1.0'), 'serve')
+    const headers = { 'fp-proof': '0'.repeat(64) }
+    const url = new URL('/_fp/claim', pod.address)
+    expect((await fetch(url, { method: 'POST', body, headers })).status).toBe(401)
+    expect(await claim(pod)).toMatchObject({ ready: true })
+  })
+
+  test('waits on after what is no order', async () => {
+    const pod = await runner()
+    const proven = await provePod(pod.address, KEY, signal())
+    await expect(proven.order(Buffer.from('no order'), signal())).rejects.toThrow('FP_POD_BAD_ORDER')
+    expect(await claim(pod)).toMatchObject({ ready: true })
+  })
+
+  test('that dies while its app starts is not waited for', async () => {
+    const pod = await runner()
+    const told = claim(pod, 'print("importing", flush=True)\nwhile True: pass\n')
+    await expect.poll(() => pod.output, { timeout: 20_000 }).toContain('importing')
+    pod.kill()
+    await expect(told).rejects.toThrow()
+  })
+})
+
+describe('an order never reaches', () => {
+  test('who does not know the key', async () => {
+    const impostor = await local(podKey(randomBytes(32), 'pool-1'))
+    await expect(claim(impostor)).rejects.toThrow('whoever answers at the address of the pod is not the pod')
+    expect(impostor.bodies).toEqual([])
+  })
+
+  test.each([
+    ['an app that answers everything', '<h1>Welcome</h1>'],
+    ['one that says null', 'null'],
+    ['one that proves nothing', '{"nonce":"00","proof":5}'],
+    ['one whose proof has as many letters', JSON.stringify({ nonce: '00', proof: 'ä'.repeat(64) })],
+  ])('%s', async (_who, text) => {
+    const impostor = await local()
+    impostor.onProof = (response) => void response.end(text)
+    await expect(claim(impostor)).rejects.toThrow('is not the pod')
+    expect(impostor.bodies).toEqual([])
+  })
+
+  test('one that sends the question back as its answer', async () => {
+    const impostor = await local()
+    impostor.onProof = (response) => {
+      const nonce = String(response.req.headers['fp-nonce'])
+      answer(response, 200, { nonce, proof: nonce })
+    }
+    await expect(claim(impostor)).rejects.toThrow('is not the pod')
+  })
+
+  test('whoever has the address after the pod has hung up', async () => {
+    const pod = await local()
+    pod.hangsUp = true
+    const proven = await provePod(pod.address, KEY, signal())
+    await expect(proven.order(await sealOrder(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
+    expect([pod.connections, pod.bodies]).toEqual([1, []])
+  })
+
+  test('anybody once it was closed, or was sent', async () => {
+    const pod = await local()
+    const body = await sealOrder(specOf('a.1.0'), 'serve')
+    const closed = await provePod(pod.address, KEY, signal())
+    closed.close()
+    await expect(closed.order(body, signal())).rejects.toThrow('hung up')
+    const proven = await provePod(pod.address, KEY, signal())
+    expect(await proven.order(body, signal())).toMatchObject({ ready: true })
+    await expect(proven.order(body, signal())).rejects.toThrow('hung up')
+    expect(pod.connections).toBe(2)
+  })
+})
+
+test('the order goes over the connection that the proof came on', async () => {
+  const pod = await local()
+  expect(await claim(pod)).toEqual({ ready: true, phases: [{ name: 'ready', at: 12 }] })
+  expect(pod.connections).toBe(1)
+  expect(pod.orders).toMatchObject([{ mode: 'serve', env: { NAME: 'a secret value' } }])
+})
+
+test('an answer that breaks off, is too large or says nothing rejects', async () => {
+  const broken = await local()
+  broken.onOrder = (response) => {
+    response.writeHead(200, { 'content-length': 100 }).write('{"ready":', () => response.destroy())
+  }
+  await expect(claim(broken)).rejects.toThrow()
+  const large = await local()
+  large.onOrder = (response) => void response.writeHead(200).end('x'.repeat(100_000))
+  await expect(claim(large)).rejects.toThrow('without end')
+  const largeProof = await local()
+  largeProof.onProof = (response) => void response.writeHead(200).end('x'.repeat(100_000))
+  await expect(claim(largeProof)).rejects.toThrow('without end')
+  const nonsense = await local()
+  nonsense.onOrder = (response) => answer(response, 422, { failure: { code: 5 } })
+  await expect(claim(nonsense)).rejects.toThrow('the pod answered 422')
+  const proxy = await local()
+  proxy.onOrder = (response) => void response.writeHead(502).end('<h1>Bad gateway</h1>')
+  await expect(claim(proxy)).rejects.toThrow('the pod answered 502: <h1>Bad gateway</h1>')
+})
+
+test('who has lost interest is not kept waiting', async () => {
+  const pod = await local()
+  pod.onOrder = () => undefined
+  const proven = await provePod(pod.address, KEY, signal())
+  const stop = new AbortController()
+  const told = proven.order(await sealOrder(specOf('a.1.0'), 'serve'), stop.signal)
+  await expect.poll(() => pod.orders.length).toBe(1)
+  stop.abort()
+  await expect(told).rejects.toThrow('abort')
+})
+
+test('each pod has a key of its own, which only the platform can make', () => {
+  const secret = randomBytes(32)
+  expect(podKey(secret, 'pool-1')).toMatch(/^[0-9a-f]{64}$/)
+  expect(podKey(secret, 'pool-1')).toBe(podKey(Buffer.from(secret), 'pool-1'))
+  expect(podKey(secret, 'pool-1')).not.toBe(podKey(secret, 'pool-2'))
+  expect(podKey(secret, 'pool-1')).not.toBe(podKey(randomBytes(32), 'pool-1'))
+})

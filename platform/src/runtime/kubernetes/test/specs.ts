@@ -1,0 +1,37 @@
+import type { TargetKey } from '@fp/scaler'
+import type { AppSpec } from '../../runtime.ts'
+import { parseTargetKey } from '../../targets.ts'
+import type { KubernetesSettings } from '../settings.ts'
+
+export const SETTINGS: KubernetesSettings = {
+  namespace: 'fp-apps',
+  ownNamespace: 'fp-system',
+  podName: 'fp-platform-1',
+  runnerImage: 'fp/runner:1.0',
+  poolSize: 3,
+  runtimeClass: undefined,
+  resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
+}
+
+export const HELLO = `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def answer() -> str:
+    return "hello"
+`
+
+export function specOf(key: TargetKey, source = HELLO): AppSpec {
+  const { appId, version } = parseTargetKey(key)
+  return {
+    key,
+    appId,
+    version,
+    files: { 'app.py': source },
+    entrypoint: 'app.py',
+    env: { NAME: 'a secret value' },
+    sequence: 7,
+  }
+}
