@@ -28,6 +28,11 @@ Answers = Mapping[tuple[str, str], Answer]
 READY: Final[Answers] = {("GET", READY_PATH): Answer(204)}
 
 
+def server_timing(at: Mapping[str, float]) -> str:
+    """The header of that name: when each phase was reached, in ms."""
+    return ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
+
+
 class RunnerApp:
     """Wraps a user's app. `startup_error` is what its lifespan startup raised, if it did."""
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from fp_runner import libc, limits, privileges, seccomp, serve, tcp
 from fp_runner.app_process import OnReady
-from fp_runner.asgi import READY_PATH, Answer, AsgiApp, RunnerApp
+from fp_runner.asgi import READY_PATH, Answer, AsgiApp, RunnerApp, server_timing
 from fp_runner.protocol import Message
 
 ALIVE_PATH: Final = "/_fp/alive"
@@ -24,7 +24,7 @@ _FIRST_REQUEST_PART: Final = 0.25
 
 
 class PodHome:
-    """app_process.Home in a pod. Orders have `since`, the time.monotonic() that times count from, and `interpreter`."""
+    """app_process.Home in a pod. Orders have `since`, the time.monotonic() that times count from, and `before`."""
 
     def enter(self, order: Message, limit: limits.Limits, listen_fd: int | None) -> str:
         """What the runner adds to the container's own walls."""
@@ -48,13 +48,11 @@ class PodHome:
         }
 
         def ready() -> None:
-            at = {
-                "interpreter": order["interpreter"],
+            at = order["before"] | {
                 "imported": (imported - order["since"]) * 1000,
                 "ready": (time.monotonic() - order["since"]) * 1000,
             }
-            timing = ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
-            answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", timing.encode()),))
+            answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", server_timing(at).encode()),))
             on_ready()
 
         return PodServer(serve.make_config(RunnerApp(app, answers)), control, ready)

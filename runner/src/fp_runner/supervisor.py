@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from fp_runner import cgroups, ending, order, termination
 from fp_runner.app_child import AppChild
+from fp_runner.asgi import server_timing
 from fp_runner.door import Door
 from fp_runner.failure import Code, Failure
 from fp_runner.order import Order
@@ -42,7 +43,7 @@ class Supervisor:
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
-        self.door = Door(reactor, listener, lambda given, arrived: self.start(given, arrived, 0.0))
+        self.door = Door(reactor, listener, lambda given, arrived: self.start(given, arrived, {}))
         self._reactor = reactor
         self._listener = listener
         self._child = child
@@ -52,14 +53,14 @@ class Supervisor:
         self._since = 0.0
         # By name, when it was reached, in ms.
         self._phases: dict[str, float] = {}
-        self._interpreter = 0.0
+        self._before: dict[str, float] = {}
         self._timer: Timer | None = None
         self._oom_kills = cgroups.own_oom_kills()
         child.on_message = self._on_message
 
-    def start(self, given: Order, since: float, interpreter: float) -> None:
-        """Carries out the order. Times are counted from `since`, a time.monotonic(); `interpreter` is in ms."""
-        self._state, self._mode, self._since, self._interpreter = "starting", given.mode, since, interpreter
+    def start(self, given: Order, since: float, before: dict[str, float]) -> None:
+        """Carries out the order. Times count from `since`, a time.monotonic(); `before` is what was reached till now."""
+        self._state, self._mode, self._since, self._before = "starting", given.mode, since, before
         seconds = given.limits.start_seconds
         self._timer = self._reactor.call_later(seconds + _SOFT_TIMEOUT_HEADSTART, lambda: self._too_late(seconds))
         try:
@@ -75,7 +76,7 @@ class Supervisor:
             "env": given.env,
             "limits": asdict(given.limits),
             "since": since,
-            "interpreter": interpreter,
+            "before": before,
         }
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 
@@ -161,8 +162,8 @@ class Supervisor:
         self._end_when_told(0)
 
     def _started(self, **more: str) -> None:
-        at = {"interpreter": self._interpreter} | self._phases
-        timing = ", ".join(f"{name};dur={at[name]:.1f}" for name in ("interpreter", "imported", "ready") if name in at)
+        named = {name: self._phases[name] for name in ("imported", "ready") if name in self._phases}
+        timing = server_timing(self._before | named)
         phases = [{"name": name, "at": reached} for name, reached in self._phases.items()]
         self.door.started(timing, {"phases": phases, **more})
 
