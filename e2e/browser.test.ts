@@ -2,10 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CHROMIUM } from './harness/chromium.ts'
 import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 
-/** Where Debian's package puts it; no browser is downloaded. */
-const CHROMIUM = process.env.FP_CHROMIUM ?? '/usr/bin/chromium'
 const SHOTS = join(ROOT, '.fp/screenshots')
 
 let platform: PlatformUnderTest
@@ -13,17 +12,7 @@ let browser: Browser
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true })
   platform = await startPlatform()
-  browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await chromium.launch(CHROMIUM)
 })
 afterAll(async () => {
   await browser?.close()

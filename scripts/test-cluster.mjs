@@ -4,9 +4,10 @@ import { Tally } from './lib/tally.mjs'
 
 // npm run test:cluster [-- arguments of vitest]: needs Docker and kubectl, or FP_E2E_KUBECONFIG (see CONTRIBUTING.md).
 await main(async () => {
-  await setUpForTests({ browser: false })
+  await setUpForTests()
   const tally = new Tally()
-  await runVitest(tally, 'cluster', ['--project=cluster', ...process.argv.slice(2)])
+  // Each test by its name: what was tried is to be seen.
+  await runVitest(tally, 'cluster', ['--project=cluster', ...process.argv.slice(2)], 'verbose')
   console.log(`\n${tally.line}`)
   process.exitCode = tally.failed > 0 ? 1 : 0
 })

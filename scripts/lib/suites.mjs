@@ -34,10 +34,15 @@ export async function runSuites(tally, vitestArguments = []) {
 }
 
 /** Runs vitest, shows its output, and adds what passed and failed to the tally. */
-export async function runVitest(tally, report, args) {
+export async function runVitest(tally, report, args, reporter = 'default') {
   const json = inState(`reports/${report}.json`)
   mkdirSync(inState('reports'), { recursive: true })
-  const vitest = [inRoot('node_modules/vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json']
+  const vitest = [
+    inRoot('node_modules/vitest/vitest.mjs'),
+    'run',
+    `--reporter=${reporter}`,
+    '--reporter=json',
+  ]
   const ok = await shown(NODE, [...vitest, `--outputFile.json=${json}`, ...args], ROOT)
   tally.add(countVitest(json, ok))
 }

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest'
+import { PATIENCE, useInstallation } from './world.ts'
+
+const world = useInstallation()
+
+const WAKES = 50
+
+const APP = `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def root() -> dict[str, bool]:
+    return {"awake": True}
+`
+
+/** One wake, in ms: what the client waited, and the steps that the answer's Server-Timing tells of, each its own length. */
+interface Wake {
+  readonly total: number
+  readonly phases: ReadonlyMap<string, number>
+}
+
+const at = (sorted: readonly number[], part: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
+
+function report(name: string, wakes: readonly Wake[]): string {
+  const line = (label: string, values: readonly number[]): string => {
+    const sorted = [...values].sort((a, b) => a - b)
+    const [p50, p95, max] = [at(sorted, 0.5), at(sorted, 0.95), sorted.at(-1)!]
+    return `  ${label.padEnd(14)} p50 ${p50.toFixed(1).padStart(7)}   p95 ${p95.toFixed(1).padStart(7)}   max ${max.toFixed(1).padStart(7)}`
+  }
+  const names = [...new Set(wakes.flatMap(({ phases }) => [...phases.keys()]))]
+  return [
+    `${wakes.length} wakes through the front door, ${name} (ms)`,
+    line(
+      'whole request',
+      wakes.map(({ total }) => total),
+    ),
+    ...names.map((phase) =>
+      line(
+        phase,
+        wakes.map(({ phases }) => phases.get(phase) ?? 0),
+      ),
+    ),
+  ].join('\n')
+}
+
+function phasesOf(timing: string): Map<string, number> {
+  const metrics = timing.split(',').map((metric) => /^\s*([\w-]+);dur=([\d.]+)/.exec(metric)!)
+  return new Map(metrics.map(([, name, ms]) => [name!, Number(ms)]))
+}
+
+async function wakes(appId: string, before: () => Promise<void>): Promise<Wake[]> {
+  const all: Wake[] = []
+  for (let wake = 0; wake < WAKES; wake++) {
+    await world.asleep(appId)
+    await expect.poll(() => world.podsOf(appId), PATIENCE).toHaveLength(0)
+    await before()
+    const answer = await world.user.call(appId, '/')
+    expect(answer.status).toBe(200)
+    all.push({ total: answer.took, phases: phasesOf(answer.headers['server-timing'] as string) })
+  }
+  return all
+}
+
+const poolSize = async (size: number): Promise<void> => {
+  await world.fp.kubectl('-n', 'fp-system', 'set', 'env', 'deployment/fp-platform', `FP_POOL_SIZE=${size}`)
+  await world.fp.kubectl('-n', 'fp-system', 'rollout', 'status', 'deployment/fp-platform', '--timeout=240s')
+}
+const waiting = async (): Promise<number> =>
+  (await world.fp.kubectl('-n', 'fp-apps', 'get', 'pods', '-l', 'fp.dev/role=pool', '--no-headers'))
+    .split('\n')
+    .filter((line) => line.includes('1/1')).length
+
+test('wakes from the warm pool', { timeout: 900_000 }, async () => {
+  const { app_id: appId } = await world.user.liveApp({ code: APP })
+  // As it is when apps wake now and then: the pool is full again.
+  const all = await wakes(appId, async () => {
+    await expect.poll(waiting, PATIENCE).toBe(3)
+  })
+  console.log(report('warm pool', all))
+  expect(all.every(({ phases }) => phases.has('claimed'))).toBe(true)
+})
+
+test('wakes by the Deployment alone', { timeout: 900_000 }, async () => {
+  await poolSize(0)
+  try {
+    await expect.poll(waiting, PATIENCE).toBe(0)
+    const { app_id: appId } = await world.user.liveApp({ code: APP })
+    const all = await wakes(appId, async () => undefined)
+    console.log(report('Deployment', all))
+    expect(all.every(({ phases }) => phases.has('interpreter'))).toBe(true)
+  } finally {
+    await poolSize(3)
+  }
+})
