@@ -32,7 +32,7 @@ interface Target {
 
 /** The Secret's content, which is made when there is none. One that is there is never changed: of two at once, one makes it. */
 export async function ensureSecrets(
-  api: KubernetesApi,
+  api: Pick<KubernetesApi, 'request'>,
   { namespace, name, host }: Target,
 ): Promise<ClusterSecrets> {
   const path = `/api/v1/namespaces/${namespace}/secrets`
