@@ -15,7 +15,7 @@ export type Fate = number | 'lost' | undefined
 export type Kind = 'deployments' | 'pods' | 'endpointslices'
 
 /** The label of targets. */
-export const TARGET = 'test/target'
+export const TARGET = 'example.org/target'
 
 interface Collection {
   readonly objects: Map<string, KubernetesObject>
@@ -40,6 +40,8 @@ export class TestCluster implements AsyncDisposable {
   endsAtOnce = true
   /** Whether ReplicaSets do anything just now. */
   sets = true
+  /** Of all pods, where it is given. */
+  address: string | undefined
   /** Names of pods that answer. */
   readonly answering = new Set<string>()
   readonly #collections: Record<Kind, Collection> = {
@@ -219,7 +221,7 @@ export class TestCluster implements AsyncDisposable {
     const pod: V1Pod = {
       metadata: { name, uid: `${name}-uid`, labels: { [TARGET]: target }, ownerReferences: ownerReferences! },
       spec: { nodeName: 'node', containers: [] },
-      status: { phase: 'Running', podIP: `10.0.0.${this.#made}` },
+      status: { phase: 'Running', podIP: this.address ?? `10.0.0.${this.#made}` },
     }
     return this.#put('pods', pod) as V1Pod
   }
