@@ -1,7 +1,7 @@
 import { RequestContext, type HttpMethod, type KubeConfig } from '@kubernetes/client-node'
 import { Agent, type Dispatcher } from 'undici'
 
-/** What the API server answered, or why it could not be asked. */
+/** The API server refused, answered what cannot be understood, or could not be asked. */
 export class KubernetesApiError extends Error {
   override readonly name = 'KubernetesApiError'
   /** The HTTP status; 0 when there was no answer. */
@@ -16,8 +16,10 @@ export class KubernetesApiError extends Error {
   }
 }
 
+/** How a body changes what is there: a JSON merge patch, a JSON patch, or server-side apply. */
 export type PatchType = 'merge' | 'json' | 'apply'
 
+/** One request to the API server, but for its method and path. */
 export interface ApiRequest {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   /** Sent as JSON; a patch of the type that `patch` names. */
@@ -33,9 +35,13 @@ const PATCH_TYPES: Readonly<Record<PatchType, string>> = {
   apply: 'application/apply-patch+yaml',
 }
 
+/** ms for an answer to begin, and between its pieces. The API server itself gives up sooner, or works in vain. */
+const PATIENCE = 30_000
+
 /**
- * The API server, spoken to in JSON over kept-alive connections. The typed clients of @kubernetes/client-node open a
- * connection for each request, TLS handshake included; a wake waits for that. Its configuration, credentials and types are used.
+ * The API server, spoken to in JSON over connections that are kept. The typed clients of @kubernetes/client-node open a
+ * connection for each request, TLS handshake included; a wake waits for that. Its configuration, credentials and types are
+ * used. Paths are the API's own, such as `/api/v1/namespaces/apps/pods`. Dispose of it: what is under way fails then.
  */
 export class KubernetesApi implements AsyncDisposable {
   readonly #config: KubeConfig
@@ -52,37 +58,38 @@ export class KubernetesApi implements AsyncDisposable {
 
   /** Resolves to the parsed answer; rejects with a KubernetesApiError, or the signal's reason. */
   async request<T>(method: HttpMethod, path: string, request: ApiRequest = {}): Promise<T> {
-    const answer = await this.#send(method, path, request)
-    const text = await answer.body.text()
-    return (text ? JSON.parse(text) : undefined) as T
+    return this.#unlessBroken(request.signal, async () => {
+      const { body, statusCode } = await this.#send(method, path, request, PATIENCE)
+      const text = await body.text()
+      try {
+        return (text ? JSON.parse(text) : undefined) as T
+      } catch {
+        // A proxy's page, not the API server's word.
+        throw refusal(method, path, statusCode, text)
+      }
+    })
   }
 
-  /** The answer's body as it comes: a watch, or a log that is followed. */
+  /** The answer's body as it comes: a watch, or a log that is followed. It may be silent for as long as it likes. */
   async stream(
     path: string,
-    request: Omit<ApiRequest, 'body' | 'patch'>,
-  ): Promise<Dispatcher.ResponseData['body']> {
-    return (await this.#send('GET', path, request)).body
+    request: Omit<ApiRequest, 'body' | 'patch'> = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    return this.#unlessBroken(request.signal, async () => (await this.#send('GET', path, request, 0)).body)
   }
 
+  /** Ends what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dispatcher?.destroy()
   }
 
-  async #send(method: HttpMethod, path: string, request: ApiRequest): Promise<Dispatcher.ResponseData> {
-    const { signal } = request
+  async #unlessBroken<T>(signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> {
     signal?.throwIfAborted()
-    let answer: Dispatcher.ResponseData
     try {
-      answer = await this.#once(method, path, request)
-      if (answer.statusCode === 401) {
-        // Credentials that are files or programs change: those in the connections of before may be the old ones.
-        await answer.body.dump()
-        this.#dispatcher = undefined
-        answer = await this.#once(method, path, request)
-      }
+      return await ask()
     } catch (error) {
       signal?.throwIfAborted()
+      if (error instanceof KubernetesApiError) throw error
       throw new KubernetesApiError(
         `The Kubernetes API at ${this.#server.host} could not be asked: ${(error as Error).message}`,
         0,
@@ -90,11 +97,33 @@ export class KubernetesApi implements AsyncDisposable {
         { cause: error },
       )
     }
-    if (answer.statusCode < 300) return answer
-    throw await refusal(answer, method, path)
   }
 
-  async #once(method: HttpMethod, path: string, request: ApiRequest): Promise<Dispatcher.ResponseData> {
+  async #send(
+    method: HttpMethod,
+    path: string,
+    request: ApiRequest,
+    bodyTimeout: number,
+  ): Promise<Dispatcher.ResponseData> {
+    let answer = await this.#once(method, path, request, bodyTimeout)
+    if (answer.statusCode === 401) {
+      await answer.body.dump()
+      // Credentials that are files or programs change: those in the connections of before may be the old ones.
+      // What is under way on them goes on.
+      void this.#dispatcher?.close()
+      this.#dispatcher = undefined
+      answer = await this.#once(method, path, request, bodyTimeout)
+    }
+    if (answer.statusCode < 300) return answer
+    throw refusal(method, path, answer.statusCode, await answer.body.text())
+  }
+
+  async #once(
+    method: HttpMethod,
+    path: string,
+    request: ApiRequest,
+    bodyTimeout: number,
+  ): Promise<Dispatcher.ResponseData> {
     const context = new RequestContext(new URL(path, this.#server).href, method)
     await this.#config.applySecurityAuthentication(context)
     // It makes another one for each request; the first is kept, and its connections with it.
@@ -116,8 +145,8 @@ export class KubernetesApi implements AsyncDisposable {
       },
       body,
       ...(request.signal ? { signal: request.signal } : {}),
-      // A watch may be silent for as long as it likes; whoever watches has its own limit.
-      bodyTimeout: 0,
+      headersTimeout: PATIENCE,
+      bodyTimeout,
     })
   }
 }
@@ -128,22 +157,17 @@ function defined(query: NonNullable<ApiRequest['query']>): Record<string, string
   )
 }
 
-async function refusal(
-  answer: Dispatcher.ResponseData,
-  method: string,
-  path: string,
-): Promise<KubernetesApiError> {
-  const text = await answer.body.text()
-  let status: { reason?: string; message?: string } = {}
+function refusal(method: string, path: string, statusCode: number, text: string): KubernetesApiError {
+  let status = {} as { reason?: string; message?: string } | null
   try {
     status = JSON.parse(text) as typeof status
   } catch {
-    // A proxy's page, not the API server's word.
+    // Not the API server's word.
   }
-  const message = status.message ?? text.slice(0, 200)
+  const message = status?.message ?? text.slice(0, 200)
   return new KubernetesApiError(
-    `${method} ${path}: ${answer.statusCode} ${message}`,
-    answer.statusCode,
-    status.reason ?? 'Unknown',
+    `${method} ${path}: ${statusCode} ${message}`,
+    statusCode,
+    status?.reason ?? 'Unknown',
   )
 }

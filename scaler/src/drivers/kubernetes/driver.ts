@@ -1,8 +1,8 @@
 import type { V1Deployment, V1EndpointSlice, V1Pod, V1Scale } from '@kubernetes/client-node'
 import { systemClock } from '../../clock.ts'
-import { untilReady } from '../../readiness.ts'
+import { pause, untilReady } from '../../readiness.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
-import { KubernetesApi, KubernetesApiError } from './api.ts'
+import { KubernetesApi, KubernetesApiError, type ApiRequest } from './api.ts'
 import { createInformer } from './informer.ts'
 import type { KubernetesDriver, KubernetesDriverOptions } from './options.ts'
 import { httpProbe } from './probe.ts'
@@ -16,6 +16,11 @@ const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
 /** ms for kubelet to call ready what answers already; then whoever the ReplicaSet ends answers what it has. */
 const KUBELET_PATIENCE = 5_000
+
+/** ms for which an API server that does not answer or is busy is asked again. All that is asked here may be asked twice. */
+const INSISTENCE = 2_000
+/** Until it is asked again, ms; doubled each time. */
+const FIRST_RETRY = 50
 
 /**
  * Targets as Deployments of a cluster. One informer each for the pods, Deployments and EndpointSlices of all targets. A
@@ -65,7 +70,10 @@ class Driver {
       await createInformer<V1Deployment>({
         ...follow,
         path: `/apis/apps/v1/namespaces/${namespace}/deployments`,
-        changed: (deployment) => this.#targetOf(keyOf(deployment)).deploymentChanged(deployment),
+        changed: (deployment) => {
+          this.#targetOf(keyOf(deployment)).deploymentChanged(deployment)
+          this.#forgetIfEmpty(keyOf(deployment))
+        },
         deleted: (deployment) => {
           onDeploymentGone?.(keyOf(deployment))
           this.#targets.get(keyOf(deployment))?.deploymentChanged(undefined)
@@ -119,7 +127,7 @@ class Driver {
     const before = this.#queues.get(key) ?? Promise.resolve()
     const scaled = before.then(() => {
       options.signal.throwIfAborted()
-      return replicas === 0 ? this.#stop(key) : this.#scale(key, replicas, options)
+      return replicas === 0 ? this.#stop(key, options.signal) : this.#scale(key, replicas, options)
     })
     const settled = scaled.catch(() => undefined)
     this.#queues.set(key, settled)
@@ -151,16 +159,16 @@ class Driver {
     if (this.#targets.get(key)?.empty && !this.#queues.has(key)) this.#targets.delete(key)
   }
 
-  async #stop(key: TargetKey): Promise<string[]> {
+  async #stop(key: TargetKey, signal: AbortSignal): Promise<string[]> {
     const target = this.#targetOf(key)
-    const stopped = target.living
-    await this.#patchScale(key, 0).catch((error: unknown) => {
-      // One that was never scaled up has no Deployment yet.
-      if (!(error instanceof KubernetesApiError && error.status === 404)) throw error
-    })
+    // One that was never scaled up has no Deployment yet.
+    await this.#patchScale(key, 0, signal).catch(unless(404))
+    // What there is now, not before it was told: a pod that became ready meanwhile is not to be used any more either.
+    const stopped = [...target.pods.values()].filter(({ terminating }) => !terminating)
     const ids = target.condemn(stopped)
-    // Also what the ReplicaSet would end: scaled up again at once it might keep one, which is not to be used any more.
-    await Promise.all(stopped.map((replica) => this.#delete(replica)))
+    // Also what the ReplicaSet would end: scaled up again at once it might keep one. And what it would not: pods that
+    // failed, and those that could not be deleted the last time.
+    await this.#delete(stopped, signal)
     return ids
   }
 
@@ -170,6 +178,8 @@ class Driver {
     const loose = living.filter(({ controlled }) => !controlled).length
     const excess = loose + target.replicas - wanted
     if (excess > 0) return this.#shrink(key, target, excess, options)
+    // What an attempt to have fewer has left behind is in the place of others.
+    await this.#delete(target.doomed, options.signal)
     if (excess < 0) await this.#grow(key, target, -excess, options.signal)
     return []
   }
@@ -179,19 +189,19 @@ class Driver {
     await this.#options.prepare?.(key, { signal })
     let left = missing
     while (left > 0 && (await this.#take(key, target, signal))) left--
-    if (left > 0) await this.#patchScale(key, target.replicas + left)
+    if (left > 0) await this.#patchScale(key, target.replicas + left, signal)
   }
 
   /** Whether a spare pod has become the target's. */
   async #take(key: TargetKey, target: KubernetesTarget, signal: AbortSignal): Promise<boolean> {
-    const { spares, clock = systemClock } = this.#options
-    const taken = await spares?.take(key, { signal })
-    if (!taken) return false
-    void target.podTaken(taken, clock.now())
-    return true
+    const { spares } = this.#options
+    return spares !== undefined && target.take(spares.take(key, { signal }))
   }
 
-  /** Those that are not ready yet go first, the newest before the others, then those that are named. Others are in use. */
+  /**
+   * Those that are not ready yet go first, the newest before the others, then those that are named. Others are in use.
+   * None of them is ready any more from the begin on, so that nobody comes to use one that is about to end.
+   */
   async #shrink(
     key: TargetKey,
     target: KubernetesTarget,
@@ -205,59 +215,93 @@ class Driver {
     const controlled = living.filter((replica) => replica.controlled).length
     const unmade = Math.min(excess, Math.max(0, target.replicas - controlled))
     const victims = [...starting, ...named].slice(0, excess - unmade)
-    const ofSet = victims.filter((replica) => replica.controlled)
-    const loose = victims.filter((replica) => !replica.controlled)
-    if (ofSet.length > 0) await this.#mark(ofSet, living, signal)
-    if (ofSet.length + unmade > 0) await this.#patchScale(key, target.replicas - ofSet.length - unmade)
+    const fewer = unmade + victims.filter((replica) => replica.controlled).length
     const ids = target.condemn(victims)
-    await Promise.all(loose.map((replica) => this.#delete(replica)))
+    if (fewer > 0) {
+      await this.#mark(target, signal)
+      await this.#patchScale(key, target.replicas - fewer, signal)
+    }
+    // Also what the ReplicaSet ends: should it choose another, it makes one in the place of this one, which nobody uses.
+    await this.#delete(target.doomed, signal)
     return ids
   }
 
   /**
-   * Makes these the ones that their ReplicaSet ends first. It looks at what kubelet calls ready before it looks at the
-   * cost, so what stays must be ready by kubelet's word too: that comes within a second or so of this driver's.
+   * Makes the doomed the ones that their ReplicaSet ends first. It looks at what kubelet calls ready before it looks at
+   * the cost, so what stays must be ready by kubelet's word too: that comes within a second or so of this driver's.
    */
-  async #mark(
-    victims: readonly PodReplica[],
-    living: readonly PodReplica[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { namespace, clock = systemClock } = this.#options
+  async #mark(target: KubernetesTarget, signal: AbortSignal): Promise<void> {
+    const { clock = systemClock } = this.#options
+    const body = { metadata: { annotations: { [DELETION_COST]: '-1000' } } }
     await Promise.all(
-      victims.map(({ name }) =>
-        this.#api.request('PATCH', `/api/v1/namespaces/${namespace}/pods/${name}`, {
-          patch: 'merge',
-          body: { metadata: { annotations: { [DELETION_COST]: '-1000' } } },
-        }),
-      ),
+      target.doomed
+        .filter(({ controlled }) => controlled)
+        .map(({ name }) =>
+          this.#ask('PATCH', this.#pod(name), { patch: 'merge', body, signal }).catch(unless(404)),
+        ),
     )
-    const staying = living.filter((replica) => replica.controlled && !victims.includes(replica))
-    await untilReady(async () => staying.every((replica) => replica.kubeletReady || !replica.endpoint), {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(KUBELET_PATIENCE)]),
-      clock,
-    }).catch(() => undefined)
-    signal.throwIfAborted()
+    const began = clock.now()
+    const staying = target.living.filter(({ controlled }) => controlled)
+    await untilReady(
+      async () =>
+        clock.now() - began >= KUBELET_PATIENCE ||
+        staying.every(({ kubeletReady, endpoint }) => kubeletReady || !endpoint),
+      { signal, clock },
+    )
   }
 
-  async #patchScale(key: TargetKey, replicas: number): Promise<void> {
+  async #patchScale(key: TargetKey, replicas: number, signal: AbortSignal): Promise<void> {
     const { namespace, deploymentName = (same) => same } = this.#options
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${deploymentName(key)}/scale`
-    const scale = await this.#api.request<V1Scale>('PATCH', path, {
-      patch: 'merge',
-      body: { spec: { replicas } },
-    })
+    const body = { spec: { replicas } }
+    const scale = await this.#ask<V1Scale>('PATCH', path, { patch: 'merge', body, signal })
     this.#targetOf(key).told(replicas, scale.metadata?.resourceVersion)
   }
 
-  async #delete({ name, uid }: PodReplica): Promise<void> {
-    const { namespace } = this.#options
-    await this.#api
-      .request('DELETE', `/api/v1/namespaces/${namespace}/pods/${name}`, { body: { preconditions: { uid } } })
-      .catch((error: unknown) => {
-        // Gone already, or another one of that name.
-        const gone = error instanceof KubernetesApiError && [404, 409].includes(error.status)
-        if (!gone) throw error
-      })
+  async #delete(replicas: readonly PodReplica[], signal: AbortSignal): Promise<void> {
+    await Promise.all(
+      replicas.map(({ name, uid }) =>
+        // Conflict: another one of that name.
+        this.#ask('DELETE', this.#pod(name), { body: { preconditions: { uid } }, signal }).catch(
+          unless(404, 409),
+        ),
+      ),
+    )
+  }
+
+  #pod(name: string): string {
+    return `/api/v1/namespaces/${this.#options.namespace}/pods/${name}`
+  }
+
+  /** Again where the API server could not be asked or had no time: requests wait for what is asked. */
+  async #ask<T>(
+    method: 'PATCH' | 'DELETE',
+    path: string,
+    request: ApiRequest & { signal: AbortSignal },
+  ): Promise<T> {
+    const { clock = systemClock } = this.#options
+    const until = clock.now() + INSISTENCE
+    for (let wait = FIRST_RETRY; ; wait *= 2) {
+      try {
+        return await this.#api.request<T>(method, path, request)
+      } catch (error) {
+        if (!isPassing(error) || clock.now() + wait > until) throw error
+      }
+      await pause(wait, clock, request.signal)
+    }
+  }
+}
+
+/** It could not be asked, is asked too much, or is not well. */
+function isPassing(error: unknown): boolean {
+  return (
+    error instanceof KubernetesApiError && (error.status === 0 || error.status === 429 || error.status >= 500)
+  )
+}
+
+/** Takes what the API server says of something that is not there for an answer. */
+function unless(...statuses: number[]): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof KubernetesApiError && statuses.includes(error.status))) throw error
   }
 }

@@ -31,15 +31,19 @@ const IMAGE_REASONS = [
   'ErrImageNeverPull',
   'ImageInspectError',
   'RegistryUnavailable',
+  'SignatureValidationFailed',
 ]
 /** And for a container that cannot be made of what the pod says. */
 const CONFIG_REASONS = [
   'CreateContainerConfigError',
   'CreateContainerError',
+  'PreCreateHookError',
+  'PreStartHookError',
+  'PostStartHookError',
   'RunContainerError',
-  'StartError',
-  'ContainerCannotRun',
 ]
+/** The runtime's words, with an exit code that is none of the container's: there is nothing of that name to run. */
+const START_REASONS = ['StartError', 'ContainerCannotRun']
 
 /** Why a pod is not going to be ready, if so. Judges what kubelet and the scheduler say, not how long it takes. */
 export function podFailure(pod: V1Pod): Failure | undefined {
@@ -104,6 +108,16 @@ function containerFailure(pod: string, { state, lastState }: V1ContainerStatus):
       'KUBERNETES_OUT_OF_MEMORY',
       'The container used more than its memory and was ended.',
       details,
+    )
+  }
+  if (START_REASONS.includes(ended.reason ?? '')) {
+    return failure(
+      'KUBERNETES_NOT_CONFIGURED',
+      `The container cannot be started: ${ended.message ?? ended.reason}`,
+      {
+        pod,
+        reason: ended.reason!,
+      },
     )
   }
   const words = ended.message ? `: ${ended.message.trim().split('\n').at(-1)}` : '.'

@@ -5,7 +5,7 @@ export { createInformer, type Informer, type InformerOptions } from './informer.
 export { linesOf } from './lines.ts'
 export type { KubernetesDriver, KubernetesDriverOptions, SparePods, TakenPod } from './options.ts'
 export {
-  get as askPod,
+  askPod,
   httpProbe,
   phasesOf,
   type Probe,

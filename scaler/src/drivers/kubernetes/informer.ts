@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts'
 import { KubernetesApiError, type KubernetesApi } from './api.ts'
 import { linesOf } from './lines.ts'
 
+/** What an informer follows, and whom it tells. None of the three must throw. */
 export interface InformerOptions<T extends KubernetesObject> {
   readonly api: KubernetesApi
   /** Of the collection, such as `/api/v1/namespaces/apps/pods`. */
@@ -18,9 +19,11 @@ export interface InformerOptions<T extends KubernetesObject> {
   failed?(error: Error): void
 }
 
+/** Disposing it ends its watch; nothing is told after that. */
 export interface Informer<T> extends AsyncDisposable {
   /** Everything there is by the latest word. */
   objects(): Iterable<T>
+  /** One of them by its name. */
   get(name: string): T | undefined
 }
 

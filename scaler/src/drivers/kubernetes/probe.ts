@@ -14,6 +14,7 @@ export interface ProbeResult {
 /** Asks a pod once. Rejects where nobody answers: it is asked again. */
 export type Probe = (address: URL, signal: AbortSignal, pod: V1Pod) => Promise<ProbeResult>
 
+/** How a GET tells whether a pod is ready. */
 export interface ReadinessOptions {
   /** Default `/`. */
   readonly path?: string
@@ -27,15 +28,19 @@ export interface ReadinessOptions {
  */
 const CONNECT_TIMEOUT = 200
 
-/** One GET. Once connected it has no time limit of its own: an app that takes long for its first answer is starting, not dead. */
-export function httpProbe({ path = '/', status }: ReadinessOptions): Probe {
+/**
+ * One GET; ready by its status, with the phases of its Server-Timing. Once connected it has no time limit of its own: an app
+ * that takes long for its first answer is starting, not dead.
+ */
+export function httpProbe({ path = '/', status }: ReadinessOptions = {}): Probe {
   return async (address, signal) => {
-    const answer = await get(address, path, signal)
+    const answer = await askPod(address, path, signal, { maxText: 0 })
     const ready = status === undefined ? answer.status < 500 : answer.status === status
     return { ready, ...(ready && answer.timing ? { phases: phasesOf(answer.timing) } : {}) }
   }
 }
 
+/** What a pod answered. */
 export interface ProbeAnswer {
   readonly status: number
   /** The header Server-Timing. */
@@ -43,26 +48,41 @@ export interface ProbeAnswer {
   readonly text: string
 }
 
-/** Of an answer's text this much is read. */
+/** Of an answer's text this many characters are read: it is an app that answers, with what it likes. */
 const MAX_TEXT = 64 * 1024
 
-export function get(address: URL, path: string, signal: AbortSignal): Promise<ProbeAnswer> {
+/**
+ * One GET on a connection of its own, for probes that look at more than the status. Of the text at most `maxText` characters
+ * are read; where the answer has more it is cut off there. Rejects where nobody answers, or with the signal's reason.
+ */
+export function askPod(
+  address: URL,
+  path: string,
+  signal: AbortSignal,
+  { maxText = MAX_TEXT }: { maxText?: number } = {},
+): Promise<ProbeAnswer> {
   return new Promise((resolve, reject) => {
     const asked = request(new URL(path, address), { signal, agent: false }, (response) => {
       let text = ''
+      const answered = (): void =>
+        resolve({
+          status: response.statusCode ?? 0,
+          timing: response.headers['server-timing'] as string | undefined,
+          text: text.slice(0, maxText),
+        })
+      const enough = (): void => {
+        answered()
+        asked.destroy()
+      }
       response
         .setEncoding('utf8')
+        .on('error', reject)
+        .once('end', answered)
         .on('data', (part: string) => {
-          if (text.length < MAX_TEXT) text += part
+          text += part
+          if (text.length >= maxText) enough()
         })
-        .once('error', reject)
-        .once('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            timing: response.headers['server-timing'] as string | undefined,
-            text,
-          }),
-        )
+      if (maxText === 0) enough()
     })
     const timer = setTimeout(() => asked.destroy(new Error('no connection in time')), CONNECT_TIMEOUT).unref()
     asked.once('socket', (socket) => socket.once('connect', () => clearTimeout(timer)))
@@ -75,7 +95,7 @@ export function get(address: URL, path: string, signal: AbortSignal): Promise<Pr
   })
 }
 
-/** `interpreter;dur=12.5, ready;dur=240` as phases. */
+/** The phases of a start that a Server-Timing tells: `interpreter;dur=12.5, ready;dur=240`. */
 export function phasesOf(timing: string): Phase[] {
   return timing.split(',').flatMap((metric) => {
     const [name = '', ...rest] = metric.split(';').map((part) => part.trim())

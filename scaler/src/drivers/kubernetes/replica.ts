@@ -2,7 +2,7 @@ import type { V1Pod } from '@kubernetes/client-node'
 import type { Clock } from '../../clock.ts'
 import { untilReady } from '../../readiness.ts'
 import type { Endpoint, Failure, Phase } from '../../types.ts'
-import { podFailure } from './failures.ts'
+import { failure, podFailure } from './failures.ts'
 import type { TakenPod } from './options.ts'
 import type { Probe } from './probe.ts'
 
@@ -115,11 +115,18 @@ export class PodReplica {
     this.#taken = true
     this.#phases.clear()
     const run = (this.#run = this.id)
-    const result = await ready
+    const result = await ready.catch((error: Error) => ({ failure: this.#notReady(error) }))
     if (this.#run !== run) return
     if ('failure' in result) this.#failure = result.failure
     else this.#becomeReady('claimed', result.phases, began - this.#began)
     this.#deps.changed()
+  }
+
+  #notReady(error: Error): Failure {
+    return failure('KUBERNETES_NOT_READY', `The pod that was taken did not become ready: ${error.message}`, {
+      pod: this.name,
+      reason: 'NotReady',
+    })
   }
 
   #ask(): void {
@@ -199,8 +206,9 @@ function isOver(pod: V1Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
 }
 
+/** Of all its containers: which one answers is not known. */
 function restartsOf(pod: V1Pod): number {
-  return pod.status?.containerStatuses?.[0]?.restartCount ?? 0
+  return (pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)
 }
 
 function addressOf(pod: V1Pod, port: number): URL | undefined {

@@ -14,7 +14,9 @@ export class KubernetesTarget {
   /** What the Deployment was last told to have, and the version it had then: older news of it is void. */
   #told: { readonly replicas: number; readonly version: bigint } | undefined
   #began: number
-  #said = ''
+  /** The uids of those that end while one is being taken: it may be among them. */
+  #ended: Set<string> | undefined
+  #said = wordsOf({ ready: [] })
 
   constructor(deps: Omit<ReplicaDeps, 'changed'>, say: (state: TargetState) => void) {
     this.#deps = deps
@@ -24,7 +26,8 @@ export class KubernetesTarget {
 
   /** Whether nothing of it is left in the cluster but, maybe, a Deployment that is to have no pods. */
   get empty(): boolean {
-    return this.pods.size === 0 && this.replicas === 0
+    // What it was told is remembered until it is heard of: older news is still to come.
+    return this.pods.size === 0 && this.replicas === 0 && !this.#told
   }
 
   /** What its Deployment is to have. */
@@ -37,12 +40,16 @@ export class KubernetesTarget {
     return [...this.pods.values()].filter(({ counts }) => counts)
   }
 
+  /** Those that are to end and are not known to be ending. */
+  get doomed(): PodReplica[] {
+    return [...this.pods.values()].filter(({ condemned, terminating }) => condemned && !terminating)
+  }
+
   get state(): TargetState {
-    // Pods that a Deployment is not to have any more are being ended, whether that is known of each or not.
-    const wanted = this.living.filter(({ controlled }) => !controlled || this.replicas > 0)
+    const wanted = this.#wanted(this.living)
     const ready = wanted.flatMap(({ endpoint }) => endpoint ?? [])
     const first = wanted.find(({ endpoint }) => endpoint) ?? wanted[0]
-    const failure = ready.length === 0 ? this.#failure() : undefined
+    const failure = ready.length === 0 ? this.#failure(wanted) : undefined
     return {
       ready,
       ...(failure ? { failure } : {}),
@@ -58,12 +65,15 @@ export class KubernetesTarget {
   /** The Deployment has been told. `version` as the API server gave it. */
   told(replicas: number, version: string | undefined): void {
     this.#told = { replicas, version: versionOf(version) }
+    // The news may be faster than the answer, and there may be more since.
+    if (this.#told.version > 0n) this.#forgetTold()
+    this.say()
   }
 
   deploymentChanged(deployment: V1Deployment | undefined): void {
     this.#deployment = deployment
-    const version = versionOf(deployment?.metadata?.resourceVersion)
-    if (!deployment || !this.#told || version > this.#told.version) this.#told = undefined
+    if (deployment) this.#forgetTold()
+    else this.#told = undefined
     this.say()
   }
 
@@ -71,12 +81,22 @@ export class KubernetesTarget {
     this.#replicaOf(pod).update(pod)
   }
 
-  /** One that was running already. */
-  async podTaken({ pod, ready }: TakenPod, began: number): Promise<void> {
-    await this.#replicaOf(pod).taken(ready, began)
+  /** Whether a pod that was running already has become one of its. */
+  async take(taking: Promise<TakenPod | undefined>): Promise<boolean> {
+    const ended = (this.#ended = new Set())
+    try {
+      const taken = await taking
+      // Its end has been told; it would not be told again.
+      if (!taken || ended.has(taken.pod.metadata!.uid!)) return false
+      void this.#replicaOf(taken.pod).taken(taken.ready, this.#deps.clock.now())
+      return true
+    } finally {
+      this.#ended = undefined
+    }
   }
 
   podDeleted(pod: V1Pod): void {
+    this.#ended?.add(pod.metadata!.uid!)
     const replica = this.pods.get(pod.metadata!.uid!)
     if (!replica) return
     replica.condemn()
@@ -102,7 +122,7 @@ export class KubernetesTarget {
   /** Tells if there is anything new. */
   say(): void {
     const { state } = this
-    const said = JSON.stringify([state.ready.map(({ id }) => id), state.failure, state.phases?.length])
+    const said = wordsOf(state)
     if (said === this.#said) return
     this.#said = said
     this.#say(state)
@@ -122,11 +142,30 @@ export class KubernetesTarget {
     return replica
   }
 
-  #failure(): TargetState['failure'] {
-    const ofPod = [...this.pods.values()].flatMap(({ failure }) => failure ?? [])[0]
-    if (ofPod) return ofPod
-    return this.replicas > 0 && this.#deployment ? deploymentFailure(this.#deployment) : undefined
+  #forgetTold(): void {
+    const heard = versionOf(this.#deployment?.metadata?.resourceVersion)
+    if (this.#told && heard >= this.#told.version) this.#told = undefined
   }
+
+  /** Pods that a Deployment is not to have any more are being ended, whether that is known of each or not. */
+  #wanted(pods: readonly PodReplica[]): PodReplica[] {
+    return pods.filter(({ controlled }) => !controlled || this.replicas > 0)
+  }
+
+  #failure(living: readonly PodReplica[]): TargetState['failure'] {
+    // One that is over is the reason until there is another in its place.
+    const judged = living.length > 0 ? living : this.#wanted([...this.pods.values()])
+    const ofPod = judged.flatMap(({ failure }) => failure ?? [])[0]
+    if (ofPod) return ofPod
+    // What is known of the Deployment is of before it was told.
+    if (this.#told || !this.#deployment || this.replicas === 0) return undefined
+    return deploymentFailure(this.#deployment)
+  }
+}
+
+/** By which it is known whether there is anything new. */
+function wordsOf({ ready, failure, phases }: TargetState): string {
+  return JSON.stringify([ready.map(({ id }) => id), failure, phases?.length])
 }
 
 /** Versions of one API server's objects grow as numbers do; where they are none, news is believed as it comes. */

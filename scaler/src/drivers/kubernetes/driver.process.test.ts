@@ -1,0 +1,368 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { News } from '../../../test/contract/news.ts'
+import { TARGET, TestCluster } from '../../../test/test-cluster.ts'
+import type { ScaleOptions, TargetState } from '../../types.ts'
+import { systemClock, type Clock } from '../../clock.ts'
+import { createKubernetesDriver } from './driver.ts'
+import type { KubernetesDriver, KubernetesDriverOptions, SparePods, TakenPod } from './options.ts'
+
+const { signal } = new AbortController()
+/** Twenty times as fast as the day. */
+const FAST: Clock = {
+  now: () => systemClock.now() * 20,
+  wall: () => systemClock.wall(),
+  schedule: (ms, fn) => systemClock.schedule(ms / 20, fn),
+}
+const SCALE = 'PATCH deployments/app/scale'
+
+let cluster: TestCluster
+let driver: KubernetesDriver
+let gone: string[]
+let news: News
+const others: KubernetesDriver[] = []
+
+beforeEach(async () => {
+  cluster = await TestCluster.start()
+  cluster.deployment('app')
+  gone = []
+  driver = await connect({ onDeploymentGone: (key) => void gone.push(key) })
+  news = await News.of(driver)
+})
+afterEach(async () => {
+  for (const key of ['deployments', 'pods'] as const) cluster.release(key)
+  await news[Symbol.asyncDispose]()
+  for (const one of [driver, ...others.splice(0)]) await one[Symbol.asyncDispose]()
+  await cluster[Symbol.asyncDispose]()
+})
+
+const connect = (options: Partial<KubernetesDriverOptions> = {}): Promise<KubernetesDriver> =>
+  createKubernetesDriver({
+    kubeConfig: cluster.config,
+    namespace: 'apps',
+    targetLabel: TARGET,
+    port: 80,
+    readiness: async (_address, _signal, pod) => ({ ready: cluster.answering.has(pod.metadata!.name!) }),
+    ...options,
+  })
+const scale = (replicas: number, options: Partial<ScaleOptions> = {}): Promise<void | readonly string[]> =>
+  driver.scale('app', replicas, { signal, ...options })
+/** The names of the pods that are ready by the latest word. */
+const ready = (): string[] => news.ready('app').map(nameOf)
+const nameOf = (id: string): string => id.replace(/-uid\/\d+$/, '')
+const idOf = (name: string): string => `${name}-uid/0`
+const isReady =
+  (...names: string[]) =>
+  ({ ready }: TargetState): boolean =>
+    ready.length === names.length && ready.every(({ id }) => names.includes(nameOf(id)))
+
+/** They answer, and kubelet says so too. */
+function answer(...names: string[]): void {
+  for (const name of names) {
+    cluster.answering.add(name)
+    cluster.kubelet(name, true)
+  }
+}
+
+async function wake(replicas: number): Promise<string[]> {
+  await scale(replicas)
+  const names = cluster.alive('app')
+  answer(...names)
+  await news.until('app', isReady(...names))
+  return names
+}
+
+/** Settles once the driver has heard of all that has happened so far. */
+async function heard(): Promise<void> {
+  cluster.deployment('other', 1)
+  const [name] = cluster.alive('other').slice(-1)
+  answer(name!)
+  await news.until('other', isReady(...cluster.alive('other')))
+  cluster.deployment('other', 0)
+  await news.until('other', isReady())
+}
+
+async function replaceDriver(options: Partial<KubernetesDriverOptions>): Promise<void> {
+  await news[Symbol.asyncDispose]()
+  await driver[Symbol.asyncDispose]()
+  driver = await connect(options)
+  news = await News.of(driver)
+}
+
+describe('scaled to zero', () => {
+  test('a pod that became ready while that was under way is not used again', async () => {
+    await scale(1)
+    const [first] = cluster.alive('app')
+    cluster.fate = async (asked) => {
+      if (asked !== SCALE) return undefined
+      cluster.fate = () => undefined
+      answer(first!)
+      await news.until('app', isReady(first!))
+      // The ReplicaSet is slow: what it comes to see is that there is to be one, as there is.
+      cluster.sets = false
+      return undefined
+    }
+    const [stopped] = await Promise.all([scale(0), scale(1)])
+    cluster.sets = true
+    cluster.deployment('app', cluster.replicas('app'))
+    expect(stopped).toEqual([idOf(first!)])
+    await heard()
+    expect(cluster.alive('app')).toHaveLength(1)
+    expect(cluster.alive('app')).not.toEqual([first])
+    expect(ready()).toEqual([])
+  })
+
+  test('and to one again is scaled up, though news of the first time comes in between', async () => {
+    cluster.deployment('other')
+    cluster.sets = false
+    cluster.hold('deployments')
+    await scale(1)
+    cluster.removeDeployment('other')
+    await scale(0)
+    cluster.release('deployments', 2)
+    await expect.poll(() => gone).toEqual(['other'])
+    await scale(1)
+    expect(cluster.replicas('app')).toBe(1)
+  })
+
+  test('what could not be deleted is deleted the next time', async () => {
+    const loose = cluster.loosePod('app').metadata!.name!
+    await heard()
+    cluster.fate = (asked) => (asked.startsWith('DELETE') ? 403 : undefined)
+    await expect(scale(0)).rejects.toThrow('403')
+    cluster.fate = () => undefined
+    expect(await scale(0)).toEqual([idOf(loose)])
+    expect(cluster.pods('app')).toEqual([])
+  })
+
+  test('pods that failed go too', async () => {
+    const [name] = await wake(1)
+    cluster.change(name!, (pod) => (pod.status = { phase: 'Failed', reason: 'Evicted', message: 'memory' }))
+    await news.until('app', ({ failure }) => failure?.code === 'KUBERNETES_EVICTED')
+    await scale(0)
+    expect(cluster.pods('app')).toEqual([])
+  })
+
+  test('is forgotten once the cluster says so too', async () => {
+    await wake(1)
+    await scale(0)
+    await heard()
+    await using late = await News.of(driver)
+    expect(late.of('app')).toEqual([])
+  })
+})
+
+describe('the number of replicas', () => {
+  test('is the latest, where news comes before the answer', async () => {
+    cluster.done = async (asked) => {
+      if (asked !== SCALE) return
+      cluster.done = () => undefined
+      // By somebody else.
+      cluster.deployment('app', 3)
+      await heard()
+    }
+    await scale(1)
+    const names = cluster.alive('app')
+    expect(names).toHaveLength(3)
+    answer(...names)
+    await news.until('app', isReady(...names))
+    await scale(1, { remove: names.slice(1).map(idOf) })
+    expect(cluster.alive('app')).toEqual([names[0]])
+  })
+
+  test.each(['lost', 429, 503] as const)('is asked for again where that was %s', async (fate) => {
+    const fates = [fate, fate]
+    cluster.fate = () => fates.shift()
+    await scale(2)
+    expect(cluster.asked).toEqual([SCALE, SCALE, SCALE])
+    expect(cluster.alive('app')).toHaveLength(2)
+  })
+
+  test('is not asked for again where it is refused, or not wanted any more', async () => {
+    cluster.fate = () => 403
+    await expect(scale(1)).rejects.toMatchObject({ status: 403 })
+    expect(cluster.asked).toEqual([SCALE])
+    const stop = new AbortController()
+    cluster.fate = () => {
+      stop.abort(new Error('not wanted'))
+      return 503
+    }
+    await expect(scale(1, { signal: stop.signal })).rejects.toThrow('not wanted')
+    expect(cluster.asked).toEqual([SCALE, SCALE])
+  })
+
+  test('is rejected in the end', async () => {
+    await replaceDriver({ clock: FAST })
+    cluster.fate = () => 503
+    await expect(scale(1)).rejects.toMatchObject({ status: 503 })
+    expect(cluster.asked.length).toBeGreaterThan(2)
+  })
+
+  test('is none when the Deployment has been deleted', async () => {
+    const prepared: string[] = []
+    await replaceDriver({
+      prepare: async (key) => {
+        prepared.push(key)
+        if (prepared.length === 2) cluster.deployment(key)
+      },
+    })
+    await wake(1)
+    cluster.removeDeployment('app')
+    await news.until('app', isReady())
+    await wake(1)
+    expect(prepared).toEqual(['app', 'app'])
+  })
+
+  test('is kept by two drivers together', async () => {
+    const other = await connect()
+    others.push(other)
+    await wake(1)
+    await expect.poll(() => cluster.alive('app')).toHaveLength(1)
+    await heard()
+    await other.scale('app', 3, { signal })
+    const names = cluster.alive('app')
+    expect(names).toHaveLength(3)
+    answer(...names)
+    await news.until('app', isReady(...names))
+    await scale(2, { remove: [idOf(names[0]!)] })
+    expect(cluster.alive('app')).toEqual(names.slice(1))
+    await using late = await News.of(other)
+    await late.until('app', isReady(...names.slice(1)))
+    await other.scale('app', 0, { signal })
+    await news.until('app', isReady())
+    expect(cluster.pods('app')).toEqual([])
+  })
+})
+
+describe('fewer replicas', () => {
+  test('are reached though one that is to end has ended already', async () => {
+    const [first, second] = await wake(2)
+    cluster.sets = false
+    cluster.hold('pods')
+    cluster.vanish(second!)
+    await scale(1, { remove: [idOf(second!)] })
+    expect(cluster.replicas('app')).toBe(1)
+    expect(cluster.alive('app')).toEqual([first])
+  })
+
+  test('wait until what stays is ready by the word of kubelet too', async () => {
+    await scale(2)
+    const [first, second] = cluster.alive('app')
+    cluster.answering.add(first!)
+    answer(second!)
+    await news.until('app', isReady(first!, second!))
+    const shrunk = scale(1, { remove: [idOf(second!)] })
+    await expect.poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
+    await heard()
+    expect(cluster.replicas('app')).toBe(2)
+    cluster.kubelet(first!, true)
+    await shrunk
+    expect(cluster.alive('app')).toEqual([first])
+  })
+
+  test('leave none in its place that is not used, where the ReplicaSet ends another', async () => {
+    await replaceDriver({ clock: FAST })
+    await scale(2)
+    const [first, second] = cluster.alive('app')
+    cluster.answering.add(first!)
+    answer(second!)
+    await news.until('app', isReady(first!, second!))
+    // kubelet never calls the first one ready: it is the first to go.
+    await scale(1, { remove: [idOf(second!)] })
+    const alive = cluster.alive('app')
+    expect(alive).toHaveLength(1)
+    expect([first, second]).not.toContain(alive[0])
+    answer(...alive)
+    await news.until('app', isReady(...alive))
+  })
+
+  test('are never ready while they are about to end', async () => {
+    await scale(1)
+    const [first] = cluster.alive('app')
+    cluster.answering.add(first!)
+    await news.until('app', isReady(first!))
+    await scale(2)
+    const second = cluster.alive('app')[1]!
+    await heard()
+    const shrunk = scale(1)
+    await expect.poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
+    answer(second)
+    await heard()
+    cluster.kubelet(first!, true)
+    expect(await shrunk).toEqual([idOf(second)])
+    expect(cluster.alive('app')).toEqual([first])
+    expect(news.of('app').some(({ ready }) => ready.some(({ id }) => id === idOf(second)))).toBe(false)
+  })
+
+  test('that could not be had leave nothing unused behind', async () => {
+    const [first, second] = await wake(2)
+    cluster.fate = (asked) => (asked === SCALE ? 403 : undefined)
+    await expect(scale(1, { remove: [idOf(second!)] })).rejects.toThrow('403')
+    cluster.fate = () => undefined
+    await scale(2)
+    const [kept, third] = cluster.alive('app')
+    expect(kept).toBe(first)
+    expect(third).not.toBe(second)
+    answer(third!)
+    await news.until('app', isReady(first!, third!))
+  })
+
+  test('that could not be had are had the next time', async () => {
+    const [first, second] = await wake(2)
+    cluster.fate = (asked) => (asked === SCALE ? 403 : undefined)
+    await expect(scale(1, { remove: [idOf(second!)] })).rejects.toThrow('403')
+    cluster.fate = () => undefined
+    await scale(1, { remove: [idOf(second!)] })
+    expect(cluster.alive('app')).toEqual([first])
+    expect(ready()).toEqual([first])
+  })
+})
+
+describe('a spare pod', () => {
+  const spare = (take: () => TakenPod | undefined | Promise<TakenPod>): SparePods => ({
+    take: () => Promise.resolve(take()),
+  })
+
+  test('is a replica in the place of one of the Deployment', async () => {
+    const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
+    await replaceDriver({ spares: spare(() => ({ pod: cluster.loosePod('app'), ready: told.promise })) })
+    await scale(1)
+    expect(cluster.asked).toEqual([])
+    told.resolve({ phases: [{ name: 'import', at: 5 }] })
+    const [name] = cluster.alive('app')
+    const { phases } = await news.until('app', isReady(name!))
+    expect(phases!.map(({ name }) => name)).toEqual(expect.arrayContaining(['claimed', 'import', 'ready']))
+    await scale(1)
+    expect(cluster.pods('app')).toHaveLength(1)
+    await scale(0)
+    expect(cluster.pods('app')).toEqual([])
+  })
+
+  test('that cannot be told what it is fails the wake', async () => {
+    await replaceDriver({
+      spares: spare(() => ({ pod: cluster.loosePod('app'), ready: Promise.reject(new Error('no answer')) })),
+    })
+    await scale(1)
+    const { failure } = await news.until('app', ({ failure }) => failure !== undefined)
+    expect(failure).toMatchObject({ code: 'KUBERNETES_NOT_READY' })
+    expect(failure!.message).toMatch('no answer')
+  })
+
+  test('that ends while it is taken is none', async () => {
+    let ended = 0
+    await replaceDriver({
+      onPod: (_pod, gone) => void (ended += Number(gone)),
+      spares: spare(async () => {
+        const pod = cluster.loosePod('app')
+        cluster.vanish(pod.metadata!.name!)
+        await expect.poll(() => ended).toBe(1)
+        return { pod, ready: Promise.resolve({ phases: [] }) }
+      }),
+    })
+    await scale(1)
+    expect(cluster.asked).toEqual([SCALE])
+    const names = cluster.alive('app')
+    answer(...names)
+    await news.until('app', isReady(...names))
+    expect(news.of('app').flatMap(({ ready }) => ready)).toHaveLength(1)
+  })
+})
