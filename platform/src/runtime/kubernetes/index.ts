@@ -83,7 +83,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   function podSeen(pod: V1Pod, gone: boolean): void {
     if (gone) appPods.delete(pod.metadata!.uid!)
     else appPods.set(pod.metadata!.uid!, pod)
-    collector?.seen(pod)
+    if (gone) collector?.gone(pod)
+    else collector?.seen(pod)
   }
   const cluster = started.use(
     await createKubernetesDriver({
@@ -128,7 +129,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
 
   /** What must run once, for as long as this replica leads. */
   async function lead(signal: AbortSignal): Promise<void> {
-    await using collecting = createLogCollector({ api, store, logs, log })
+    await using collecting = createLogCollector({ api, store, logs, clock: systemClock, log })
     collector = collecting
     for (const pod of appPods.values()) collecting.seen(pod)
     try {

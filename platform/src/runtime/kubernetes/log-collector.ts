@@ -1,15 +1,19 @@
-import type { V1Pod } from '@kubernetes/client-node'
-import { KubernetesApiError, linesOf, type KubernetesApi } from '@fp/scaler/kubernetes'
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from '@fp/scaler'
+import { KubernetesApiError, type KubernetesApi } from '@fp/scaler/kubernetes'
+import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
 import type { Logger } from 'pino'
-import type { LogLine, LogStore } from './log-store.ts'
+import { cutLines, stamped } from './log-lines.ts'
+import type { LogStore } from './log-store.ts'
+import { LogWriter } from './log-writer.ts'
 import { APP_LABEL } from './names.ts'
+import { pause } from './pause.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface LogCollectorDeps {
   readonly api: KubernetesApi
   readonly store: ObjectStore
   readonly logs: LogStore
+  readonly clock: Clock
   readonly log: Logger
 }
 
@@ -17,14 +21,13 @@ export interface LogCollectorDeps {
 export interface LogCollector extends AsyncDisposable {
   /** At each change of a pod of an app. */
   seen(pod: V1Pod): void
+  /** At its end. */
+  gone(pod: V1Pod): void
 }
 
-/** Lines are kept in batches: as many as came meanwhile, at most so many, at most so late (ms). */
-const BATCH = 200
-const BATCH_TIME = 200
-/** A longer line is cut: in characters. */
+/** A longer line is cut: in characters, its stamp included. */
 const MAX_LINE = 16_384
-/** Until a log that broke off is asked for again, ms. */
+/** Until a log that has ended or broken off is looked at again, ms. */
 const RETRY = 1_000
 
 /**
@@ -33,100 +36,122 @@ const RETRY = 1_000
  */
 export function createLogCollector(deps: LogCollectorDeps): LogCollector {
   const stopped = new AbortController()
-  /** By pod and life of its container. */
-  const following = new Map<string, Promise<void>>()
+  /** By a pod's uid: the last life of its container that is or was followed. */
+  const followed = new Map<string, number>()
+  const running = new Set<Promise<void>>()
 
   function seen(pod: V1Pod): void {
     const container = pod.status?.containerStatuses?.[0]
     if (!container || stopped.signal.aborted) return
     // Before it has run there is nothing to read.
     if (!container.state?.running && !container.state?.terminated && !container.lastState?.terminated) return
-    const id = `${pod.metadata!.uid}/${container.restartCount}`
-    if (following.has(id)) return
-    const followed = follow(deps, pod, stopped.signal).finally(() => {
-      // It is told of again while it ends; what was read to its end is not read again.
-      setTimeout(() => following.delete(id), FORGET).unref()
+    const { uid = '' } = pod.metadata!
+    const before = followed.get(uid) ?? -1
+    if (before >= container.restartCount) return
+    followed.set(uid, container.restartCount)
+    const following = follow(deps, pod, container, stopped.signal).then((read) => {
+      running.delete(following)
+      // Tried again at its next change, not before: it may stay like that for ever.
+      if (!read && followed.get(uid) === container.restartCount) followed.set(uid, before)
     })
-    following.set(id, followed)
+    running.add(following)
   }
 
   return {
     seen,
+    gone: (pod) => void followed.delete(pod.metadata!.uid!),
     async [Symbol.asyncDispose]() {
       stopped.abort(new Error('The collector has been stopped.'))
-      await Promise.all(following.values())
+      await Promise.all(running)
     },
   }
 }
 
-/** ms: longer than a pod takes to go once its container has ended. */
-const FORGET = 120_000
-
+/** One life of a container. Resolves to false where it has no log that could be read. Never rejects. */
 async function follow(
-  { api, store, logs, log }: LogCollectorDeps,
+  deps: LogCollectorDeps,
   pod: V1Pod,
+  container: V1ContainerStatus,
   signal: AbortSignal,
-): Promise<void> {
-  const { name, labels } = pod.metadata!
-  const appId = labels![APP_LABEL]!
+): Promise<boolean> {
+  const { store, clock, log } = deps
+  const { uid, name = '' } = pod.metadata!
+  const life = container.restartCount
+  let from: From | undefined
+  let over = !container.state?.running
   for (;;) {
     try {
-      const last = await logs.last(name!)
-      const body = await api.stream(`${store.path('pods', name)}/log`, {
-        query: { container: 'app', follow: true, timestamps: true, ...(last ? { sinceTime: last } : {}) },
-        signal,
-      })
-      await keep(linesOf(body), last ?? '', { appId, pod: name! }, logs)
-      return
+      // Asked for once: later the last that is kept may be of the container's next life.
+      from ??= { last: await deps.logs.last(name), previous: false }
+      const read = await keepFrom(deps, pod, from, signal)
+      from = { ...from, last: read.last }
+      if (read.failed) throw read.failed
+      if (over) return true
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return true
+      const { status = 0 } = error instanceof KubernetesApiError ? error : {}
       // The pod is gone, and its log with it.
-      if (error instanceof KubernetesApiError && error.status === 404) return
+      if (status === 404) return true
+      // It has not been started yet, or nothing of it was left.
+      if (status === 400) return false
       log.debug({ err: error, pod: name }, 'the log of a pod broke off; trying again')
-      await delay(RETRY, undefined, { signal }).catch(() => undefined)
-      if (signal.aborted) return
     }
+    await pause(clock, RETRY, signal)
+    if (signal.aborted) return true
+    // A log ends with its container, but also where a connection on the way is closed politely.
+    const now = await store.get<V1Pod>('pods', name).catch(() => pod)
+    const latest = now?.status?.containerStatuses?.[0]
+    if (now?.metadata?.uid !== uid || !latest) return true
+    const previous = latest.restartCount > life
+    over = previous || !latest.state?.running
+    if (from) from = { ...from, previous }
   }
 }
 
-async function keep(
-  lines: AsyncIterable<string>,
-  after: string,
-  of: Pick<LogLine, 'appId' | 'pod'>,
-  logs: LogStore,
-): Promise<void> {
-  let batch: LogLine[] = []
-  let writing = Promise.resolve()
-  let timer: NodeJS.Timeout | undefined
-  let failed: unknown
-  const flush = (): Promise<void> => {
-    clearTimeout(timer)
-    timer = undefined
-    const full = batch
-    batch = []
-    writing = writing.then(() => logs.append(full)).catch((error: unknown) => void (failed = error))
-    return writing
-  }
+interface From {
+  /** The stamp of the last line that is kept. */
+  readonly last: string | undefined
+  /** The container has been started again since. */
+  readonly previous: boolean
+}
+
+/** Reads a log until it ends or breaks off. Rejects when it cannot be had. */
+async function keepFrom(
+  { api, store, logs, clock }: LogCollectorDeps,
+  { metadata }: V1Pod,
+  { last, previous }: From,
+  signal: AbortSignal,
+): Promise<{ last: string | undefined; failed?: Error }> {
+  const { name = '', labels } = metadata!
+  const body = await api.stream(`${store.path('pods', name)}/log`, {
+    query: {
+      container: 'app',
+      timestamps: true,
+      ...(previous ? { previous } : { follow: true }),
+      ...(last ? { sinceTime: last } : {}),
+    },
+    signal,
+  })
+  let failed: Error | undefined
+  const writer = new LogWriter({
+    logs,
+    clock,
+    last,
+    onFailure(error) {
+      failed = error
+      body.destroy(error)
+    },
+  })
   try {
-    for await (const line of lines) {
-      if (failed) throw failed
-      const space = line.indexOf(' ')
-      const stamp = padded(line.slice(0, space))
+    for await (const line of cutLines(body, MAX_LINE)) {
+      const read = stamped(line)
       // Asked for from a whole second on: what came before the last that is kept is kept too.
-      if (space < 0 || stamp <= after) continue
-      batch.push({ ...of, stamp, text: line.slice(space + 1, space + 1 + MAX_LINE) })
-      // Reading waits for writing: an app that prints without end is slowed by its own log's limits, not by memory.
-      if (batch.length >= BATCH) await flush()
-      else timer ??= setTimeout(() => void flush(), BATCH_TIME)
+      if (!read || (last !== undefined && read.stamp <= last)) continue
+      await writer.add({ appId: labels![APP_LABEL]!, pod: name, ...read })
     }
-  } finally {
-    await flush()
+  } catch (error) {
+    failed ??= error as Error
   }
-  if (failed) throw failed
-}
-
-/** `2026-01-02T03:04:05.6Z` with all nine digits, as texts are compared. */
-export function padded(stamp: string): string {
-  const [, seconds, fraction = ''] = /^(.*?)(?:\.(\d+))?Z$/.exec(stamp) ?? [undefined, stamp]
-  return `${seconds}.${fraction.padEnd(9, '0')}Z`
+  await writer.flush()
+  return { last: writer.last, ...(failed ? { failed } : {}) }
 }

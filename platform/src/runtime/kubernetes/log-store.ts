@@ -1,4 +1,4 @@
-import type { Collection, Db } from 'mongodb'
+import { MongoBulkWriteError, type Collection, type Db } from 'mongodb'
 
 export interface LogLine {
   readonly appId: string
@@ -43,7 +43,7 @@ export class LogStore {
         { ordered: false },
       )
       .catch((error: unknown) => {
-        if ((error as { code?: number }).code !== DUPLICATE) throw error
+        if (!onlyDuplicates(error)) throw error
       })
     const { appId } = lines[0]!
     const written = (this.#written.get(appId) ?? 0) + lines.length
@@ -81,3 +81,8 @@ export class LogStore {
 
 /** MongoDB's number for a key that is there already. */
 const DUPLICATE = 11000
+
+function onlyDuplicates(error: unknown): boolean {
+  if (!(error instanceof MongoBulkWriteError)) return false
+  return [error.writeErrors].flat().every(({ code }) => code === DUPLICATE) && error.result.ok === 1
+}

@@ -42,18 +42,20 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   const { store, settings, pods, clock, log } = deps
   const template = settingsHash(settings)
   /** The last one that was made: maybe not heard of yet. */
-  let made = { name: '', at: -Infinity }
-  /** Pods that have failed since one became ready. */
+  let made = { name: '', at: -Infinity, heard: true }
+  /** Pods that have failed, or could not be made, since one became ready. */
   let failures = 0
   let swept = -Infinity
   /** What was deleted in the state that is known of it: news may be late. */
   let deleted = new Set<string>()
 
   async function look(): Promise<void> {
-    const known = [...pods.objects()].filter(({ metadata }) => !metadata?.deletionTimestamp)
+    const latest = [...pods.objects()]
+    const last = latest.find(({ metadata }) => metadata!.name === made.name)
+    if (last) made.heard = true
+    const known = latest.filter(({ metadata }) => !metadata?.deletionTimestamp)
     deleted = new Set(known.map(stateOf).filter((state) => deleted.has(state)))
     const all = known.filter((pod) => !deleted.has(stateOf(pod)))
-    const last = known.find(({ metadata }) => metadata!.name === made.name)
     if (last && isReady(last)) failures = 0
     failures += all.filter(isOver).length
     const good = all.filter(isGood).sort((a, b) => Number(isReady(b)) - Number(isReady(a)))
@@ -61,11 +63,10 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     await Promise.all(good.slice(settings.poolSize).map(remove))
     const starting = good.filter((pod) => !isReady(pod)).length
     const since = clock.now() - made.at
-    const unheard = !last && since < NEWS_TIME
+    const unheard = !made.heard && since < NEWS_TIME
     if (good.length < settings.poolSize && starting < STARTING && !unheard && since >= waitAfter(failures)) {
-      const name = `pool-${newId()}`
-      made = { name, at: clock.now() }
-      await makeOne(name)
+      made = { name: `pool-${newId()}`, at: clock.now(), heard: false }
+      await makeOne(made.name)
     }
     if (clock.now() - swept >= SWEEP_TIME) {
       swept = clock.now()
@@ -85,12 +86,13 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   }
 
   async function makeOne(name: string): Promise<void> {
-    const owner = await poolOwner(store)
-    await store.create('secrets', poolSecretOf(name, podKey(deps.secretKey, name), owner))
     try {
+      const owner = await poolOwner(store)
+      await store.create('secrets', poolSecretOf(name, podKey(deps.secretKey, name), owner))
       await store.create('pods', poolPodOf(name, owner, settings))
     } catch (error) {
-      made = { name: '', at: clock.now() }
+      failures++
+      made.heard = true
       await store.remove('secrets', name).catch(() => undefined)
       throw error
     }

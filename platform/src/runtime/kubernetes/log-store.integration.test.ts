@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { testMongo } from '../../../test/database.ts'
+import { LogStore, type LogLine } from './log-store.ts'
+import { padded } from './log-lines.ts'
+
+let mongo: Awaited<ReturnType<typeof testMongo>>
+let logs: LogStore
+beforeEach(async () => {
+  mongo = await testMongo()
+  logs = new LogStore(mongo.db)
+  await logs.createIndexes()
+})
+afterEach(() => mongo[Symbol.asyncDispose]())
+
+function line(number: number, { appId = 'a', pod = 'a-1' } = {}): LogLine {
+  const stamp = padded(new Date(Date.UTC(2026, 0, 1) + number).toISOString())!
+  return { appId, pod, stamp, text: `line ${number}` }
+}
+const count = (appId = 'a'): Promise<number> => mongo.db.collection('app_logs').countDocuments({ appId })
+
+test('an app has the lines of all of its pods, in the order in which they were written', async () => {
+  await logs.append([line(1), line(4)])
+  await logs.append([line(3, { pod: 'a-2' }), line(2, { pod: 'a-2' })])
+  await logs.append([line(5, { appId: 'b', pod: 'b-1' })])
+  expect(await logs.tail('a', 10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+  expect(await logs.tail('a', 2)).toEqual(['line 3', 'line 4'])
+  expect(await logs.last('a-1')).toBe(line(4).stamp)
+  expect(await logs.last('a-3')).toBeUndefined()
+})
+
+test('a line is kept once, and those around it all the same', async () => {
+  await logs.append([line(1), line(3)])
+  await logs.append([line(1), line(2), line(3), line(4)])
+  await logs.append([])
+  expect(await logs.tail('a', 10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+})
+
+test('what fails for another reason is told, also beside lines that were there', async () => {
+  await logs.append([line(1)])
+  const forbidden = { validator: { text: { $ne: 'line 2' } } }
+  await mongo.db.command({ collMod: 'app_logs', ...forbidden })
+  await expect(logs.append([line(1), line(2)])).rejects.toThrow()
+})
+
+test('of an app the newest 5000 are kept, whoever else prints', async () => {
+  await logs.append([line(0, { appId: 'b', pod: 'b-1' })])
+  for (let from = 0; from < 6_000; from += 200) {
+    await logs.append(Array.from({ length: 200 }, (_, index) => line(from + index)))
+  }
+  expect(await count()).toBe(5_000)
+  const [oldest] = await logs.tail('a', 10_000)
+  expect(oldest).toBe('line 1000')
+  expect(await count('b')).toBe(1)
+})
+
+test('nothing is kept of an app that is removed, nor of any after two weeks', async () => {
+  await logs.append([line(1), line(2)])
+  await logs.append([line(3, { appId: 'b', pod: 'b-1' })])
+  await logs.remove('a')
+  expect([await count('a'), await count('b')]).toEqual([0, 1])
+  const indexes = await mongo.db.collection('app_logs').indexes()
+  expect(indexes).toContainEqual(expect.objectContaining({ key: { at: 1 }, expireAfterSeconds: 1_209_600 }))
+})

@@ -1,0 +1,355 @@
+import type { TakenPod } from '@fp/scaler/kubernetes'
+import { FakeClock } from '@fp/scaler/fake'
+import type { V1Pod } from '@kubernetes/client-node'
+import { randomInt } from 'node:crypto'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { podKey } from './claim.ts'
+import { DEPLOYMENT_KIND, ownerOf } from './manifests.ts'
+import { APP_LABEL, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
+import { createPool, type Pool } from './pool.ts'
+import { answer, LocalPod } from './test/local-pod.ts'
+import { MemoryStore, refusal } from './test/memory-store.ts'
+import { specOf } from './test/specs.ts'
+
+const SECRET_KEY = Buffer.alloc(32, 7)
+const PATIENT = { timeout: 20_000 }
+/** A network of this test's own: each pod has an address, all have the same port. */
+const NETWORK = `127.${randomInt(1, 255)}.${randomInt(0, 255)}`
+let clock: FakeClock
+let store: MemoryStore
+let pods: LocalPod[]
+let port: number
+let owners: Set<string>
+let asSpec: typeof specOf
+
+beforeEach(() => {
+  clock = new FakeClock()
+  store = new MemoryStore()
+  pods = []
+  port = 0
+  owners = new Set()
+  asSpec = specOf
+})
+afterEach(async () => {
+  for (const pod of pods) await pod[Symbol.asyncDispose]()
+})
+
+/** One that waits, in the cluster and on the network. */
+async function spare({ key = podKey(SECRET_KEY, `pool-${pods.length + 1}`) } = {}): Promise<LocalPod> {
+  const number = pods.length + 1
+  const host = `${NETWORK}.${number}`
+  const pod = await LocalPod.start(key, host, port)
+  port = pod.port
+  pods.push(pod)
+  store.put<V1Pod>('pods', {
+    metadata: { name: `pool-${number}`, labels: poolLabels() },
+    status: { podIP: host, conditions: [{ type: 'Ready', status: 'True' }] },
+  })
+  return pod
+}
+const stored = (number = 1): V1Pod =>
+  store.all<V1Pod>('pods').find(({ metadata }) => metadata!.name === `pool-${number}`)!
+const waiting = (): V1Pod[] =>
+  store.all<V1Pod>('pods').filter(({ metadata }) => metadata!.labels![ROLE_LABEL] === 'pool')
+
+/** `known`: what a replica has heard of, which may be old. */
+function replica(known: () => Iterable<V1Pod> = waiting): Pool {
+  return createPool({
+    store,
+    waiting: known,
+    port,
+    secretKey: SECRET_KEY,
+    clock,
+    specOf: async (key) => asSpec(key),
+    async ownerOf(key) {
+      owners.add(key)
+      return ownerOf({ metadata: { name: `app-${key}`, uid: `uid of ${key}` } }, DEPLOYMENT_KIND, false)
+    },
+    log: pino({ level: 'silent' }),
+  })
+}
+const signal = (): AbortSignal => AbortSignal.timeout(30_000)
+const take = (pool: Pool, key: string): Promise<TakenPod | undefined> => pool.take(key, { signal: signal() })
+const told = (): string[][] => pods.map(({ orders }) => orders.map(({ env }) => env['TARGET'] ?? 'nobody'))
+const bodies = (): number => pods.reduce((sum, pod) => sum + pod.bodies.length, 0)
+const namedSpec: typeof specOf = (key) => ({ ...specOf(key), env: { TARGET: key } })
+
+describe('a taken pod', () => {
+  test("is the target's, in the cluster and by the order that it is sent", async () => {
+    const pod = await spare()
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toEqual({ phases: [{ name: 'ready', at: 12 }] })
+    expect(pod.orders).toMatchObject([{ mode: 'serve', files: specOf('a.1.0').files }])
+    const { labels, ownerReferences } = stored().metadata!
+    expect(labels).toMatchObject({
+      [ROLE_LABEL]: 'app',
+      [APP_LABEL]: 'a',
+      [TARGET_LABEL]: 'a.1.0',
+      [SOURCE_LABEL]: 'pool',
+      'app.kubernetes.io/component': 'app',
+    })
+    expect(ownerReferences).toMatchObject([{ kind: 'Deployment', uid: 'uid of a.1.0', controller: true }])
+    expect(taken!.pod).toEqual(stored())
+  })
+
+  test('is never the same for two replicas that take at once, whatever they have heard', async () => {
+    asSpec = namedSpec
+    for (let number = 0; number < 6; number++) await spare()
+    const before = waiting()
+    const replicas = [replica(() => before), replica(() => before)]
+    const keys = Array.from({ length: 6 }, (_, index) => `app${index}.1.0`)
+    const taken = await Promise.all(keys.map((key, index) => take(replicas[index % 2]!, key)))
+    await Promise.all(taken.map((one) => one!.ready))
+    expect(new Set(taken.map((one) => one!.pod.metadata!.name)).size).toBe(6)
+    expect(told().flat().sort()).toEqual(keys)
+    expect(told().every((orders) => orders.length === 1)).toBe(true)
+    expect(await take(replicas[0]!, 'late.1.0')).toBeUndefined()
+  })
+
+  test('is not one that has not started, is going, or has no address', async () => {
+    await spare()
+    const pool = replica()
+    const { status, metadata } = stored()
+    const others: Partial<V1Pod>[] = [
+      { status: { ...status, conditions: [{ type: 'Ready', status: 'False' }] } },
+      { metadata: { ...metadata, deletionTimestamp: new Date() } },
+      { status: { conditions: status!.conditions! } },
+    ]
+    for (const other of others) {
+      store.put('pods', { metadata: metadata!, status: status!, ...other })
+      expect(await take(pool, 'a.1.0')).toBeUndefined()
+    }
+    expect(stored().metadata!.labels![ROLE_LABEL]).toBe('pool')
+  })
+
+  test('tells why the app did not start, in the words of the runner', async () => {
+    const pod = await spare()
+    const failure = {
+      code: 'FP_APP_IMPORT_FAILED',
+      message: 'No',
+      traceback: 'Trace',
+      file: 'app.py',
+      line: 3,
+    }
+    pod.onOrder = (response) => answer(response, 422, { failure })
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toEqual({
+      failure: { code: 'FP_APP_IMPORT_FAILED', message: 'No', details: failure },
+    })
+  })
+
+  test('that ends while the app starts is a failure, not an endless wait', async () => {
+    const pod = await spare()
+    pod.onOrder = (response) => void response.destroy()
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toMatchObject({
+      failure: {
+        code: 'FP_CLUSTER_POD',
+        message: expect.stringContaining('ended while it started') as string,
+      },
+    })
+  })
+})
+
+describe('a pod that does not answer', () => {
+  test('is deleted, and another one taken', async () => {
+    asSpec = namedSpec
+    await spare()
+    await spare()
+    await pods[0]![Symbol.asyncDispose]()
+    // Whichever it begins with.
+    const pool = replica()
+    await (await take(pool, 'a.1.0'))!.ready
+    await take(pool, 'b.1.0')
+    expect(told()).toEqual([[], ['a.1.0']])
+    expect(store.names('pods')).toEqual(['pool-2'])
+    pods.shift()
+  })
+
+  test('and one that is somebody else see no order, and the Deployment has to do', async () => {
+    const impostor = await spare({ key: podKey(Buffer.alloc(32, 8), 'pool-1') })
+    expect(await take(replica(), 'a.1.0')).toBeUndefined()
+    expect([impostor.bodies.length, store.names('pods')]).toEqual([0, []])
+  })
+
+  test('and cannot be deleted does not keep the app from another one', async () => {
+    await spare({ key: 'another' })
+    store.before = (call) => {
+      if (call === 'remove') throw refusal(500)
+    }
+    expect(await take(replica(), 'a.1.0')).toBeUndefined()
+  })
+})
+
+test('a target that was replaced takes no pod', async () => {
+  await spare()
+  asSpec = () => {
+    throw new Error('a.1.0 is older than what is live')
+  }
+  await expect(take(replica(), 'a.1.0')).rejects.toThrow('older than what is live')
+  expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
+})
+
+test('who has lost interest takes no pod, and leaves none behind that nobody tells', async () => {
+  const pod = await spare()
+  const stop = new AbortController()
+  stop.abort(new Error('not wanted any more'))
+  await expect(replica().take('a.1.0', { signal: stop.signal })).rejects.toThrow('not wanted any more')
+  expect(waiting()).toHaveLength(1)
+  const later = new AbortController()
+  pod.onProof = () => later.abort(new Error('not wanted any more'))
+  await expect(replica().take('a.1.0', { signal: later.signal })).rejects.toThrow('not wanted any more')
+  expect([store.names('pods'), bodies()]).toEqual([[], 0])
+})
+
+describe('a claimer that dies after its claim', () => {
+  /** Claimed, and never told: as one that died leaves it. */
+  async function claimed(): Promise<V1Pod> {
+    const pod = await spare()
+    const taken = await take(replica(), 'a.1.0')
+    await taken!.ready
+    pod.orders.length = 0
+    pod.bodies.length = 0
+    return stored()
+  }
+
+  test('is stood in for after two seconds, and not earlier', async () => {
+    const pod = await claimed()
+    let asked = 0
+    asSpec = (key) => {
+      asked++
+      return namedSpec(key)
+    }
+    const other = replica()
+    other.seenWaiting(pod)
+    await clock.advance(2_000)
+    other.seenWaiting(pod)
+    await clock.advance(1)
+    expect(asked).toBe(0)
+    other.seenWaiting(pod)
+    expect(asked).toBe(1)
+    await expect.poll(told, PATIENT).toEqual([['a.1.0']])
+  })
+
+  test('is not stood in for while it tells the pod itself', async () => {
+    const pod = await spare()
+    const answered = Promise.withResolvers<void>()
+    pod.onOrder = (response) => void answered.promise.then(() => answer(response, 200, { ready: true }))
+    const pool = replica()
+    const taken = await take(pool, 'a.1.0')
+    await expect.poll(() => pod.orders.length, PATIENT).toBe(1)
+    for (let second = 0; second < 30; second++) {
+      pool.seenWaiting(stored())
+      await clock.advance(1_000)
+    }
+    answered.resolve()
+    await taken!.ready
+    expect(pod.connections).toBe(1)
+  })
+
+  test('is stood in for by one attempt at a time, and another five seconds later', async () => {
+    const pod = await claimed()
+    let proofs = 0
+    pods[0]!.onProof = (response) => {
+      proofs++
+      answer(response, 503, {})
+    }
+    const other = replica()
+    async function seenFor(seconds: number): Promise<void> {
+      for (let tenth = 0; tenth < seconds * 10; tenth++) {
+        other.seenWaiting(pod)
+        await clock.advance(100)
+      }
+    }
+    await seenFor(3)
+    await expect.poll(() => proofs, PATIENT).toBe(1)
+    // Of what has failed nothing is under way any more.
+    await expect
+      .poll(async () => {
+        await seenFor(1)
+        return proofs
+      }, PATIENT)
+      .toBe(2)
+    expect(clock.now()).toBeGreaterThan(7_000)
+    pods[0]!.onProof = undefined
+    await expect
+      .poll(async () => {
+        await seenFor(1)
+        return pods[0]!.orders.length
+      }, PATIENT)
+      .toBe(1)
+  })
+
+  test('whose target was replaced leaves a pod that is told nothing', async () => {
+    const pod = await claimed()
+    let asked = 0
+    asSpec = () => {
+      asked++
+      throw new Error('a.1.0 is older than what is live')
+    }
+    const other = replica()
+    other.seenWaiting(pod)
+    await clock.advance(3_000)
+    other.seenWaiting(pod)
+    await expect.poll(() => asked, PATIENT).toBe(1)
+    expect(bodies()).toBe(0)
+  })
+})
+
+describe('a check', () => {
+  const check = (pool: Pool, stop = signal()): ReturnType<Pool['check']> =>
+    pool.check(specOf('trial1.1.0'), { signal: stop })
+
+  test('loads the app in a pod that is nobody else’s, and deletes it', async () => {
+    const pod = await spare()
+    let labels: V1Pod['metadata']
+    pod.onOrder = (response) => {
+      labels = stored().metadata!
+      answer(response, 200, { ready: true, kind: 'fastapi', phases: [] })
+    }
+    expect(await check(replica())).toEqual({ ok: true })
+    expect(pod.orders).toMatchObject([{ mode: 'check' }])
+    expect(labels!.labels).toMatchObject({ [ROLE_LABEL]: 'check', [APP_LABEL]: 'trial1' })
+    expect(labels!.labels).not.toHaveProperty(TARGET_LABEL)
+    expect(store.names('pods')).toEqual([])
+  })
+
+  test('says why the app does not load', async () => {
+    const pod = await spare()
+    const failure = { code: 'FP_APP_IMPORT_FAILED', message: 'No', traceback: null, file: null, line: null }
+    pod.onOrder = (response) => answer(response, 422, { failure })
+    expect(await check(replica())).toEqual({ ok: false, failure })
+    expect(store.names('pods')).toEqual([])
+  })
+
+  test('whose pod the app takes down with it is a failure', async () => {
+    const pod = await spare()
+    pod.onOrder = (response) => void response.destroy()
+    expect(await check(replica())).toMatchObject({ ok: false, failure: { code: 'FP_CLUSTER_POD' } })
+    expect(store.names('pods')).toEqual([])
+  })
+
+  test('that nobody waits for any more ends at once, and deletes its pod', async () => {
+    const pod = await spare()
+    pod.onOrder = () => undefined
+    const stop = new AbortController()
+    const checked = check(replica(), stop.signal)
+    await expect.poll(() => pod.orders.length, PATIENT).toBe(1)
+    stop.abort(new Error('not wanted any more'))
+    await expect(checked).rejects.toThrow('not wanted any more')
+    expect(store.names('pods')).toEqual([])
+  })
+
+  test('has its answer though the pod cannot be deleted', async () => {
+    await spare()
+    store.before = (call) => {
+      if (call === 'remove') throw refusal(500)
+    }
+    expect(await check(replica())).toEqual({ ok: true })
+  })
+
+  test('has no pod where none waits', async () => {
+    expect(await check(replica())).toBeUndefined()
+  })
+})
