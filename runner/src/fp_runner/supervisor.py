@@ -59,7 +59,7 @@ class Supervisor:
         child.on_message = self._on_message
 
     def start(self, given: Order, since: float, before: dict[str, float]) -> None:
-        """Carries out the order. Times count from `since`, a time.monotonic(); `before` is what was reached till now."""
+        """Carries out the order. Times count from `since`, a time.monotonic(); `before` was reached by then."""
         self._state, self._mode, self._since, self._before = "starting", given.mode, since, before
         seconds = given.limits.start_seconds
         self._timer = self._reactor.call_later(seconds + _SOFT_TIMEOUT_HEADSTART, lambda: self._too_late(seconds))
