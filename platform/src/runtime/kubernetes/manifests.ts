@@ -29,7 +29,7 @@ const FIRST_APP_UID = 200_000
 const FIRST_POOL_UID = 1_000_000
 const POOL_UIDS = 1_000_000_000
 
-const ORDER_KEY = 'order.json.gz'
+export const ORDER_KEY = 'order.json.gz'
 
 /** No replicas: it is scaled once all that its pods need is there. */
 export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Deployment {

@@ -1,4 +1,5 @@
 import { RequestContext, type HttpMethod, type KubeConfig } from '@kubernetes/client-node'
+import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 
 /** The API server refused, answered what cannot be understood, or could not be asked. */
@@ -71,10 +72,7 @@ export class KubernetesApi implements AsyncDisposable {
   }
 
   /** The answer's body as it comes: a watch, or a log that is followed. It may be silent for as long as it likes. */
-  async stream(
-    path: string,
-    request: Omit<ApiRequest, 'body' | 'patch'> = {},
-  ): Promise<AsyncIterable<Uint8Array>> {
+  async stream(path: string, request: Omit<ApiRequest, 'body' | 'patch'> = {}): Promise<Readable> {
     return this.#unlessBroken(request.signal, async () => (await this.#send('GET', path, request, 0)).body)
   }
 
