@@ -40,6 +40,10 @@ export class TestCluster implements AsyncDisposable {
   endsAtOnce = true
   /** Whether ReplicaSets do anything just now. */
   sets = true
+  /** ms until a ReplicaSet hears how many its Deployment is to have. */
+  lag = 0
+  /** Pods that there have been. */
+  made = 0
   /** Of all pods, where it is given. */
   address: string | undefined
   /** Names of pods that answer. */
@@ -50,7 +54,8 @@ export class TestCluster implements AsyncDisposable {
     endpointslices: newCollection(),
   }
   #version = 100
-  #made = 0
+  /** What ReplicaSets have heard, by Deployment. */
+  readonly #heard = new Map<string, number>()
   readonly #server = createServer((request, response) => void this.#answer(request, response))
 
   static async start(): Promise<TestCluster> {
@@ -75,13 +80,14 @@ export class TestCluster implements AsyncDisposable {
   deployment(name: string, replicas = 0): void {
     const metadata = { name, uid: `${name}-uid`, labels: { [TARGET]: name } }
     this.#put('deployments', { metadata, spec: { replicas } } as KubernetesObject)
-    this.#reconcile(name)
+    this.#rollOut(name, replicas)
   }
 
   removeDeployment(name: string): void {
     const { objects } = this.#collections.deployments
     this.#tell('deployments', 'DELETED', objects.get(name)!)
     objects.delete(name)
+    this.#heard.delete(name)
     for (const pod of this.alive(name)) this.end(pod)
   }
 
@@ -108,9 +114,10 @@ export class TestCluster implements AsyncDisposable {
 
   change(name: string, change: (pod: V1Pod) => void): void {
     const pod = structuredClone(this.#collections.pods.objects.get(name) as V1Pod)
+    const before = pod.metadata!.labels![TARGET]!
     change(pod)
     this.#put('pods', pod)
-    this.#reconcile(pod.metadata!.labels![TARGET]!)
+    this.#reconcile(before)
   }
 
   /** kubelet's word. */
@@ -196,17 +203,26 @@ export class TestCluster implements AsyncDisposable {
     const before = (known as V1Deployment).spec!.replicas
     if (before !== replicas) this.#put('deployments', { ...known, spec: { replicas } } as V1Deployment)
     const scaled = this.#collections.deployments.objects.get(name)
-    this.#reconcile(name)
+    this.#rollOut(name, replicas)
     return scaled
   }
 
+  #rollOut(name: string, replicas: number): void {
+    const hear = (): void => {
+      this.#heard.set(name, replicas)
+      this.#reconcile(name)
+    }
+    if (this.lag > 0) setTimeout(hear, this.lag)
+    else hear()
+  }
+
   #reconcile(target: string): void {
-    const deployment = this.#collections.deployments.objects.get(target) as V1Deployment | undefined
-    if (!this.sets || !deployment) return
+    const wanted = this.#heard.get(target)
+    if (!this.sets || wanted === undefined) return
     const active = this.pods(target).filter(
       (pod) => isActive(pod) && pod.metadata!.ownerReferences!.length > 0,
     )
-    const excess = active.length - deployment.spec!.replicas!
+    const excess = active.length - wanted
     // Whoever ends a pod calls this again.
     if (excess > 0) this.end(nameOf(active.sort(endedFirst)[0]!))
     if (excess >= 0) return
@@ -217,11 +233,11 @@ export class TestCluster implements AsyncDisposable {
   }
 
   #makePod(target: string, ownerReferences: NonNullable<V1Pod['metadata']>['ownerReferences']): V1Pod {
-    const name = `${target}-${++this.#made}`
+    const name = `${target}-${++this.made}`
     const pod: V1Pod = {
       metadata: { name, uid: `${name}-uid`, labels: { [TARGET]: target }, ownerReferences: ownerReferences! },
       spec: { nodeName: 'node', containers: [] },
-      status: { phase: 'Running', podIP: this.address ?? `10.0.0.${this.#made}` },
+      status: { phase: 'Running', podIP: this.address ?? `10.0.0.${this.made}` },
     }
     return this.#put('pods', pod) as V1Pod
   }

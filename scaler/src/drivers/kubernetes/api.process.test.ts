@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KubernetesApi } from './api.ts'
 
+/** A machine may be busy. */
+const poll = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 })
 let server: Server
 let api: KubernetesApi
 /** What came, and from where. */
@@ -181,7 +183,7 @@ describe('a request', () => {
     for (const path of ['/silent', '/head']) {
       const stop = new AbortController()
       const answer = api.request('GET', path, { signal: stop.signal })
-      await expect.poll(() => asked.at(-1)?.request.url).toBe(path)
+      await poll(() => asked.at(-1)?.request.url).toBe(path)
       stop.abort(reason)
       await expect(answer).rejects.toBe(reason)
     }
@@ -195,7 +197,7 @@ test('a stream comes as it is sent, and ends when it is not wanted any more', as
   expect(Buffer.from((await pieces.next()).value as Uint8Array).toString()).toBe('one')
   stop.abort(new Error('not wanted'))
   await expect(pieces.next()).rejects.toThrow('not wanted')
-  await expect.poll(() => asked[0]!.request.socket.destroyed).toBe(true)
+  await poll(() => asked[0]!.request.socket.destroyed).toBe(true)
 })
 
 test('a configuration without a cluster is refused', () => {

@@ -6,6 +6,8 @@ import { systemClock, type Clock } from '../../clock.ts'
 import { createKubernetesDriver } from './driver.ts'
 import type { KubernetesDriver, KubernetesDriverOptions, SparePods, TakenPod } from './options.ts'
 
+/** A machine may be busy. */
+const poll = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 })
 const { signal } = new AbortController()
 /** Twenty times as fast as the day. */
 const FAST: Clock = {
@@ -119,7 +121,7 @@ describe('scaled to zero', () => {
     cluster.removeDeployment('other')
     await scale(0)
     cluster.release('deployments', 2)
-    await expect.poll(() => gone).toEqual(['other'])
+    await poll(() => gone).toEqual(['other'])
     await scale(1)
     expect(cluster.replicas('app')).toBe(1)
   })
@@ -131,6 +133,30 @@ describe('scaled to zero', () => {
     await expect(scale(0)).rejects.toThrow('403')
     cluster.fate = () => undefined
     expect(await scale(0)).toEqual([idOf(loose)])
+    expect(cluster.pods('app')).toEqual([])
+  })
+
+  test('no pod is made in the place of one that ends', async () => {
+    cluster.lag = 50
+    await scale(2)
+    await poll(() => cluster.alive('app')).toHaveLength(2)
+    const names = cluster.alive('app')
+    answer(...names)
+    await news.until('app', isReady(...names))
+    await scale(1, { remove: [idOf(names[1]!)] })
+    await scale(0)
+    expect(cluster.pods('app')).toEqual([])
+    expect(cluster.asked.filter((asked) => asked.startsWith('DELETE'))).toEqual([])
+    cluster.lag = 0
+    await heard()
+    expect(cluster.made).toBe(3)
+  })
+
+  test('a ReplicaSet that does nothing is not waited for', async () => {
+    await replaceDriver({ clock: FAST })
+    await wake(1)
+    cluster.sets = false
+    await scale(0)
     expect(cluster.pods('app')).toEqual([])
   })
 
@@ -212,11 +238,22 @@ describe('the number of replicas', () => {
     expect(prepared).toEqual(['app', 'app'])
   })
 
+  test('is what was asked for, though somebody else asks for as many meanwhile', async () => {
+    await replaceDriver({
+      prepare: async () => {
+        cluster.deployment('app', 2)
+        await heard()
+      },
+    })
+    await scale(2)
+    expect(cluster.replicas('app')).toBe(2)
+  })
+
   test('is kept by two drivers together', async () => {
     const other = await connect()
     others.push(other)
     await wake(1)
-    await expect.poll(() => cluster.alive('app')).toHaveLength(1)
+    await poll(() => cluster.alive('app')).toHaveLength(1)
     await heard()
     await other.scale('app', 3, { signal })
     const names = cluster.alive('app')
@@ -251,7 +288,7 @@ describe('fewer replicas', () => {
     answer(second!)
     await news.until('app', isReady(first!, second!))
     const shrunk = scale(1, { remove: [idOf(second!)] })
-    await expect.poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
+    await poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
     await heard()
     expect(cluster.replicas('app')).toBe(2)
     cluster.kubelet(first!, true)
@@ -284,7 +321,7 @@ describe('fewer replicas', () => {
     const second = cluster.alive('app')[1]!
     await heard()
     const shrunk = scale(1)
-    await expect.poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
+    await poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
     answer(second)
     await heard()
     cluster.kubelet(first!, true)
@@ -315,6 +352,18 @@ describe('fewer replicas', () => {
     expect(cluster.alive('app')).toEqual([first])
     expect(ready()).toEqual([first])
   })
+})
+
+test('a pod that is taken out of service by its label gets nothing more, and is left alone', async () => {
+  const [name] = await wake(1)
+  cluster.change(name!, ({ metadata }) => (metadata!.labels![TARGET] = 'quarantine'))
+  await news.until('app', isReady())
+  await poll(() => cluster.alive('app')).toHaveLength(1)
+  const others = cluster.alive('app')
+  answer(...others)
+  await news.until('app', isReady(...others))
+  await scale(0)
+  expect(cluster.alive('quarantine')).toEqual([name])
 })
 
 describe('a spare pod', () => {
@@ -354,7 +403,7 @@ describe('a spare pod', () => {
       spares: spare(async () => {
         const pod = cluster.loosePod('app')
         cluster.vanish(pod.metadata!.name!)
-        await expect.poll(() => ended).toBe(1)
+        await poll(() => ended).toBe(1)
         return { pod, ready: Promise.resolve({ phases: [] }) }
       }),
     })

@@ -16,6 +16,8 @@ const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
 /** ms for kubelet to call ready what answers already; then whoever the ReplicaSet ends answers what it has. */
 const KUBELET_PATIENCE = 5_000
+/** ms for a ReplicaSet to end what it has too many. Of what is deleted before it knows, it makes another one, and ends that. */
+const SET_PATIENCE = 1_000
 
 /** ms for which an API server that does not answer or is busy is asked again. All that is asked here may be asked twice. */
 const INSISTENCE = 2_000
@@ -85,7 +87,9 @@ class Driver {
       await createInformer<V1Pod>({
         ...follow,
         path: `/api/v1/namespaces/${namespace}/pods`,
-        changed: (pod) => {
+        changed: (pod, before) => {
+          // Given to another target, or taken out of service by hand.
+          if (before && keyOf(before) !== keyOf(pod)) this.#targets.get(keyOf(before))?.podDeleted(before)
           this.#targetOf(keyOf(pod)).podChanged(pod)
           onPod?.(pod, false)
         },
@@ -166,9 +170,8 @@ class Driver {
     // What there is now, not before it was told: a pod that became ready meanwhile is not to be used any more either.
     const stopped = [...target.pods.values()].filter(({ terminating }) => !terminating)
     const ids = target.condemn(stopped)
-    // Also what the ReplicaSet would end: scaled up again at once it might keep one. And what it would not: pods that
-    // failed, and those that could not be deleted the last time.
-    await this.#delete(stopped, signal)
+    // Not only what the ReplicaSet ends: it leaves pods that failed, and scaled up again at once it might keep one.
+    await this.#end(target, signal)
     return ids
   }
 
@@ -180,16 +183,21 @@ class Driver {
     if (excess > 0) return this.#shrink(key, target, excess, options)
     // What an attempt to have fewer has left behind is in the place of others.
     await this.#delete(target.doomed, options.signal)
-    if (excess < 0) await this.#grow(key, target, -excess, options.signal)
+    if (excess < 0) await this.#grow(key, target, wanted - loose, options.signal)
     return []
   }
 
-  async #grow(key: TargetKey, target: KubernetesTarget, missing: number, signal: AbortSignal): Promise<void> {
+  /** Until the Deployment's pods and what is taken in their place are this many. */
+  async #grow(key: TargetKey, target: KubernetesTarget, wanted: number, signal: AbortSignal): Promise<void> {
     if (target.living.length === 0) target.begin()
+    let missing = wanted - target.replicas
+    let left = wanted
     await this.#options.prepare?.(key, { signal })
-    let left = missing
-    while (left > 0 && (await this.#take(key, target, signal))) left--
-    if (left > 0) await this.#patchScale(key, target.replicas + left, signal)
+    while (missing > 0 && (await this.#take(key, target, signal))) {
+      missing--
+      left--
+    }
+    if (missing > 0) await this.#patchScale(key, left, signal)
   }
 
   /** Whether a spare pod has become the target's. */
@@ -216,13 +224,14 @@ class Driver {
     const unmade = Math.min(excess, Math.max(0, target.replicas - controlled))
     const victims = [...starting, ...named].slice(0, excess - unmade)
     const fewer = unmade + victims.filter((replica) => replica.controlled).length
+    const left = target.replicas - fewer
     const ids = target.condemn(victims)
     if (fewer > 0) {
       await this.#mark(target, signal)
-      await this.#patchScale(key, target.replicas - fewer, signal)
+      await this.#patchScale(key, left, signal)
     }
-    // Also what the ReplicaSet ends: should it choose another, it makes one in the place of this one, which nobody uses.
-    await this.#delete(target.doomed, signal)
+    // Should the ReplicaSet have chosen another one, it makes one in the place of what nobody uses.
+    await this.#end(target, signal)
     return ids
   }
 
@@ -256,6 +265,21 @@ class Driver {
     const body = { spec: { replicas } }
     const scale = await this.#ask<V1Scale>('PATCH', path, { patch: 'merge', body, signal })
     this.#targetOf(key).told(replicas, scale.metadata?.resourceVersion)
+  }
+
+  /** The doomed are gone or about to, when this resolves: by their ReplicaSet if it does so soon. */
+  async #end(target: KubernetesTarget, signal: AbortSignal): Promise<void> {
+    const { clock = systemClock } = this.#options
+    await this.#delete(
+      target.doomed.filter(({ ofSet }) => !ofSet),
+      signal,
+    )
+    const began = clock.now()
+    await untilReady(
+      async () => clock.now() - began >= SET_PATIENCE || !target.doomed.some(({ ofSet }) => ofSet),
+      { signal, clock },
+    )
+    await this.#delete(target.doomed, signal)
   }
 
   async #delete(replicas: readonly PodReplica[], signal: AbortSignal): Promise<void> {

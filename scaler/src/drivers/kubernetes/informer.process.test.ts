@@ -45,10 +45,13 @@ async function resumes(how: 'end' | 'destroy'): Promise<void> {
   const before = watches()
   server.breakOff(how)
   await expect
-    .poll(async () => {
-      await clock.advance(100)
-      return watches() > before && server.watches.size === 1
-    })
+    .poll(
+      async () => {
+        await clock.advance(100)
+        return watches() > before && server.watches.size === 1
+      },
+      { timeout: 10_000 },
+    )
     .toBe(true)
 }
 const hears = (...news: string[]): Promise<void> => expect.poll(() => told).toEqual(news)

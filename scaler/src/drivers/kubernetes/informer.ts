@@ -11,8 +11,8 @@ export interface InformerOptions<T extends KubernetesObject> {
   readonly path: string
   readonly labelSelector?: string
   readonly clock: Clock
-  /** The object as it is now: for each at the beginning, and at each change. */
-  changed(object: T): void
+  /** The object as it is now, and as it was known before: for each at the beginning, and at each change. */
+  changed(object: T, before?: T): void
   /** The last that was known of one that is gone. */
   deleted(object: T): void
   /** Something went wrong, and is tried again. */
@@ -179,9 +179,10 @@ class Follower<T extends KubernetesObject> {
     const before = this.known.get(name)
     if (before?.metadata?.resourceVersion === object.metadata?.resourceVersion && before) return
     // Deleted and made anew between two lists: the end of the first is not to be missed.
-    if (before && before.metadata?.uid !== object.metadata?.uid) this.#remove(name)
+    const another = before && before.metadata?.uid !== object.metadata?.uid
+    if (another) this.#remove(name)
     this.known.set(name, object)
-    this.#options.changed(object)
+    this.#options.changed(object, another ? undefined : before)
   }
 
   #remove(name: string, last?: T): void {

@@ -3,11 +3,11 @@ import type { Clock } from '../../clock.ts'
 import type { Driver, Failure, Phase, TargetKey } from '../../types.ts'
 import type { Probe, ReadinessOptions } from './probe.ts'
 
-/** A pod that was running already and is the target's from now on. */
+/** A pod that was running already and is the target's from now on. No ReplicaSet may control it. */
 export interface TakenPod {
   /** As it is stored, with the target's label. */
   readonly pod: V1Pod
-  /** Settles once it has answered ready, or is known not to. Phases in ms since it was taken. */
+  /** Settles once it has answered ready, or is known not to; where it rejects, that is a failure too. Phases in ms since it was taken. */
   readonly ready: Promise<{ readonly phases: readonly Phase[] } | { readonly failure: Failure }>
 }
 
@@ -41,6 +41,7 @@ export interface KubernetesDriverOptions {
   readonly onDeploymentGone?: (key: TargetKey) => void
   /** Something in the background failed and is tried again: a watch that broke off. Must not throw. */
   readonly onError?: (error: Error) => void
+  /** Default: the system's. */
   readonly clock?: Clock
 }
 

@@ -21,8 +21,6 @@ type Word = 'none yet' | 'ready' | 'withdrawn'
 export class PodReplica {
   readonly uid: string
   readonly name: string
-  /** A ReplicaSet's, which would replace it; others were taken for the target one by one. */
-  readonly controlled: boolean
   pod: V1Pod
   /** Told to end, by whomever. Nothing is sent to it any more. */
   condemned = false
@@ -43,9 +41,6 @@ export class PodReplica {
   constructor(pod: V1Pod, began: number, deps: ReplicaDeps) {
     this.uid = pod.metadata!.uid!
     this.name = pod.metadata!.name!
-    this.controlled = (pod.metadata?.ownerReferences ?? []).some(
-      ({ kind, controller }) => controller === true && kind === 'ReplicaSet',
-    )
     this.pod = pod
     this.#deps = deps
     this.#began = began
@@ -54,6 +49,18 @@ export class PodReplica {
   /** Of its present life. */
   get id(): string {
     return `${this.uid}/${restartsOf(this.pod)}`
+  }
+
+  /** A ReplicaSet's, which would replace it; others were taken for the target one by one. */
+  get controlled(): boolean {
+    return (this.pod.metadata?.ownerReferences ?? []).some(
+      ({ kind, controller }) => controller === true && kind === 'ReplicaSet',
+    )
+  }
+
+  /** Its ReplicaSet counts it, and ends it when it has too many. */
+  get ofSet(): boolean {
+    return this.controlled && !this.terminating && !isOver(this.pod)
   }
 
   get terminating(): boolean {
