@@ -17,9 +17,6 @@ const COMMON = {
   'app.kubernetes.io/managed-by': 'fp-platform',
 }
 
-/** Whatever the platform makes, of all apps. */
-export const MANAGED_SELECTOR = 'app.kubernetes.io/managed-by=fp-platform'
-
 /** Of the Deployment, the Secret and the Service of a target. */
 export function objectName(key: TargetKey): string {
   return `app-${key.replaceAll('.', '-')}`
