@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { appUrl, ConfigError, loadConfig, withPort } from './config.ts'
 
@@ -117,6 +118,123 @@ describe('loadConfig', () => {
       'FP_PROT is not a setting and is ignored. Did you mean FP_PORT?',
     ])
     expect(load({ FP_XYZZYXYZZY: '1' }).warnings).toEqual(['FP_XYZZYXYZZY is not a setting and is ignored.'])
+  })
+})
+
+describe('the cluster home', () => {
+  const CLUSTER = {
+    FP_RUNTIME: 'kubernetes',
+    FP_RUNNER_IMAGE: 'registry.example.com:5000/fp/runner:1.0',
+    MONGODB_URI: 'mongodb://db/fp',
+    FP_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+  }
+  const kubernetes = (env: Record<string, string> = {}) => load({ ...CLUSTER, ...env }).kubernetes!
+
+  it('needs three settings, and no other', () => {
+    expect(kubernetes()).toEqual({
+      namespace: 'fp-apps',
+      ownNamespace: 'fp-system',
+      podName: hostname(),
+      runnerImage: 'registry.example.com:5000/fp/runner:1.0',
+      poolSize: 3,
+      runtimeClass: undefined,
+      allowUnsandboxed: false,
+      resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
+    })
+  })
+
+  it.each(['MONGODB_URI', 'FP_SECRET_KEY', 'FP_RUNNER_IMAGE'])('is refused without %s', (name) => {
+    const line = `${name} is not set: FP_RUNTIME=kubernetes needs it`
+    expect(problemsOf({ ...CLUSTER, [name]: '' })).toEqual([line])
+    expect(problemsOf({ ...CLUSTER, [name]: ' ' })).toEqual([line])
+    const { [name as keyof typeof CLUSTER]: _, ...rest } = CLUSTER
+    expect(problemsOf(rest)).toEqual([line])
+  })
+
+  it('says of a setting that it is wrong, not that it is missing too', () => {
+    expect(problemsOf({ ...CLUSTER, FP_RUNNER_IMAGE: 'No Image' })).toEqual([
+      'FP_RUNNER_IMAGE is "No Image": set the name of the image that runs apps, such as fp/runner:1.0',
+    ])
+    expect(problemsOf({ FP_RUNTIME: 'kubernetes' })).toHaveLength(3)
+  })
+
+  it.each(['local', 'LOCAL', ''])('demands nothing with FP_RUNTIME=%s', (runtime) => {
+    const others = { FP_POOL_SIZE: 'many', FP_APP_MEMORY: 'much' }
+    expect(load({ FP_RUNTIME: runtime }).kubernetes).toBeUndefined()
+    expect(load({ FP_RUNTIME: runtime, ...others })).toMatchObject({ kubernetes: undefined, warnings: [] })
+  })
+
+  it.each([
+    ['FP_RUNTIME', 'Kubernetes', {}],
+    ['FP_KUBE_NAMESPACE', 'apps-2', { namespace: 'apps-2' }],
+    ['FP_POD_NAMESPACE', 'fp', { ownNamespace: 'fp' }],
+    ['FP_POD_NAME', 'fp-platform-7d9f.example', { podName: 'fp-platform-7d9f.example' }],
+    [
+      'FP_RUNNER_IMAGE',
+      `fp/runner@sha256:${'0'.repeat(64)}`,
+      { runnerImage: `fp/runner@sha256:${'0'.repeat(64)}` },
+    ],
+    ['FP_RUNNER_IMAGE', 'localhost:5000/fp_1:V2', undefined],
+    ['FP_RUNNER_IMAGE', 'runner', undefined],
+    ['FP_POOL_SIZE', '0', { poolSize: 0 }],
+    ['FP_POOL_SIZE', '1000', { poolSize: 1_000 }],
+    ['FP_RUNTIME_CLASS', 'gvisor', { runtimeClass: 'gvisor' }],
+    ['FP_APP_CPU_REQUEST', '100m', { resources: { cpuRequest: '100m' } }],
+    ['FP_APP_CPU_REQUEST', '0.25', { resources: { cpuRequest: '0.25' } }],
+    ['FP_APP_CPU_LIMIT', '2', { resources: { cpuLimit: '2', cpuRequest: '50m' } }],
+    ['FP_APP_CPU_LIMIT', '20m', { resources: { cpuLimit: '20m', cpuRequest: '20m' } }],
+    ['FP_APP_MEMORY', '1Gi', { resources: { memoryLimit: '1Gi', memoryRequest: '64Mi' } }],
+    ['FP_APP_MEMORY', '32Mi', { resources: { memoryLimit: '32Mi', memoryRequest: '32Mi' } }],
+    ['FP_APP_MEMORY', '536870912', { resources: { memoryLimit: '536870912' } }],
+    ['FP_APP_MEMORY_REQUEST', '128M', { resources: { memoryRequest: '128M' } }],
+    ['FP_APP_MEMORY_REQUEST', '0.5Gi', { resources: { memoryRequest: '0.5Gi' } }],
+  ])('takes %s=%s', (name, value, expected) => {
+    expect(kubernetes({ [name]: value })).toMatchObject(expected ?? { runnerImage: value })
+  })
+
+  it.each([
+    ['FP_RUNTIME', 'docker'],
+    ['FP_KUBE_NAMESPACE', 'Apps'],
+    ['FP_KUBE_NAMESPACE', 'fp.apps'],
+    ['FP_KUBE_NAMESPACE', 'a'.repeat(64)],
+    ['FP_POD_NAMESPACE', 'fp_system'],
+    ['FP_POD_NAME', '-x'],
+    ['FP_POD_NAME', 'Fp'],
+    ['FP_RUNNER_IMAGE', 'https://example.com/image'],
+    ['FP_RUNNER_IMAGE', 'an image'],
+    ['FP_RUNNER_IMAGE', 'fp/Runner'],
+    ['FP_RUNNER_IMAGE', 'fp/runner@sha256:12'],
+    ['FP_POOL_SIZE', '-1'],
+    ['FP_POOL_SIZE', '1001'],
+    ['FP_POOL_SIZE', '2.5'],
+    ['FP_RUNTIME_CLASS', 'g visor'],
+    ['FP_APP_CPU_REQUEST', '0'],
+    ['FP_APP_CPU_REQUEST', '512Mi'],
+    ['FP_APP_CPU_REQUEST', '0.5m'],
+    ['FP_APP_CPU_LIMIT', 'all'],
+    ['FP_APP_CPU_LIMIT', '-1'],
+    ['FP_APP_MEMORY', '512'],
+    ['FP_APP_MEMORY', '512m'],
+    ['FP_APP_MEMORY', '512MB'],
+    ['FP_APP_MEMORY', '1gi'],
+    ['FP_APP_MEMORY', '8Mi'],
+    ['FP_APP_MEMORY_REQUEST', 'much'],
+    ['FP_APP_MEMORY_REQUEST', '1 Gi'],
+  ])('refuses %s=%s and says what would be right', (name, value) => {
+    expect(problemsOf({ ...CLUSTER, [name]: value })).toEqual([
+      expect.stringMatching(new RegExp(`^${name} is .*: set `)),
+    ])
+  })
+
+  it('refuses what no pod could be made of', () => {
+    expect(problemsOf({ ...CLUSTER, FP_APP_MEMORY: '1G', FP_APP_MEMORY_REQUEST: '1Gi' })).toEqual([
+      'FP_APP_MEMORY_REQUEST is "1Gi": set no more than FP_APP_MEMORY, which is "1G"',
+    ])
+    expect(problemsOf({ ...CLUSTER, FP_APP_MEMORY_REQUEST: '513Mi' })).toHaveLength(1)
+    expect(problemsOf({ ...CLUSTER, FP_APP_CPU_LIMIT: '0.5', FP_APP_CPU_REQUEST: '501m' })).toEqual([
+      'FP_APP_CPU_REQUEST is "501m": set no more than FP_APP_CPU_LIMIT, which is "0.5"',
+    ])
+    expect(problemsOf({ ...CLUSTER, FP_APP_CPU_LIMIT: '0.5', FP_APP_CPU_REQUEST: '500m' })).toEqual([])
   })
 })
 

@@ -1,6 +1,6 @@
-import os from 'node:os'
 import path from 'node:path'
 import { closest } from './closest.ts'
+import { readKubernetes } from './config-kubernetes.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
 import { SETTINGS, type Setting } from './settings.ts'
 
@@ -85,27 +85,6 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
   }
 
   const inCluster = read('FP_RUNTIME', SETTINGS.runtime) === 'kubernetes'
-  function kubernetes(): KubernetesSettings {
-    const runnerImage = read('FP_RUNNER_IMAGE', SETTINGS.image)
-    for (const name of ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']) {
-      if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
-    }
-    return {
-      namespace: read('FP_KUBE_NAMESPACE', SETTINGS.label) ?? 'fp-apps',
-      ownNamespace: read('FP_POD_NAMESPACE', SETTINGS.label) ?? 'fp-system',
-      podName: read('FP_POD_NAME', SETTINGS.label) ?? os.hostname(),
-      runnerImage: runnerImage ?? '',
-      poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
-      runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.label),
-      resources: {
-        cpuRequest: read('FP_APP_CPU_REQUEST', SETTINGS.quantity) ?? '50m',
-        cpuLimit: read('FP_APP_CPU_LIMIT', SETTINGS.quantity),
-        memoryRequest: read('FP_APP_MEMORY_REQUEST', SETTINGS.quantity) ?? '64Mi',
-        memoryLimit: read('FP_APP_MEMORY', SETTINGS.quantity) ?? '512Mi',
-      },
-    }
-  }
-
   const port = read('FP_PORT', SETTINGS.port) ?? 8080
   const publicUrl = read('PUBLIC_URL', SETTINGS.origin) ?? `http://localhost:${port}`
   const mongod = env['FP_MONGOD']?.trim()
@@ -138,7 +117,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
-    kubernetes: inCluster ? kubernetes() : undefined,
+    kubernetes: inCluster ? readKubernetes(env, read, problems) : undefined,
     shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
     shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
     warnings: unknownNames(env),

@@ -40,6 +40,34 @@ const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
 const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'i')
 const DOMAIN = new RegExp(`^(${LABEL}(?:\\.${LABEL})*)(?::(\\d{1,5}))?$`, 'i')
 
+const KUBERNETES_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`)
+
+/** `[registry[:port]/]path[:tag][@digest]`, of which all but the tag is lower case. */
+const IMAGE =
+  /^[a-z0-9][a-z0-9._-]*(?::\d+(?=\/))?(?:\/[a-z0-9._-]+)*(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/
+
+/** Of Kubernetes' quantities, those that are of use for an app's processor and memory. */
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+}
+/** Bytes: less is a slip of the pen, for no Python starts in it. */
+const LEAST_MEMORY = 16 * 2 ** 20
+
+/** What a quantity comes to, in cores or bytes. */
+export function amountOf(quantity: string): number {
+  const [, number, unit = ''] = /^([\d.]+)(\w*)$/.exec(quantity) ?? []
+  return Number(number) * (UNITS[unit] ?? Number.NaN)
+}
+
 export const SETTINGS = {
   port: integer(0, 65_535, 'a port'),
   count: integer(1, 1_000_000, 'a whole number'),
@@ -68,17 +96,26 @@ export const SETTINGS = {
     (text) => /^[A-Za-z_]\w*$/.test(text),
     'set top-level Python modules, comma separated, such as numpy,pandas',
   ),
-  label: {
-    parse: (text) => (HOST_NAME.test(text) && text.length <= 253 ? text : undefined),
+  namespace: {
+    parse: (text) => (KUBERNETES_NAME.test(text) && /^[^.]{1,63}$/.test(text) ? text : undefined),
+    expects: 'set the name of a namespace: at most 63 lower-case letters, digits and "-"',
+  } satisfies Setting<string>,
+  kubernetesName: {
+    parse: (text) => (KUBERNETES_NAME.test(text) && text.length <= 253 ? text : undefined),
     expects: 'set a name as Kubernetes takes it: lower-case letters, digits, "-" and "."',
   } satisfies Setting<string>,
   image: {
-    parse: (text) => (/^[a-z0-9][\w.:/@-]{0,254}$/.test(text) ? text : undefined),
+    parse: (text) => (IMAGE.test(text) && text.length <= 512 ? text : undefined),
     expects: 'set the name of the image that runs apps, such as fp/runner:1.0',
   } satisfies Setting<string>,
-  quantity: {
-    parse: (text) => (/^\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?$/.test(text) ? text : undefined),
-    expects: 'set a quantity as Kubernetes takes it, such as 100m (a tenth of a core) or 512Mi',
+  cpu: {
+    parse: (text) => (/^(?:\d+(?:\.\d{1,3})?|\d+m)$/.test(text) && amountOf(text) > 0 ? text : undefined),
+    expects: 'set a number of cores as Kubernetes takes it, such as 2 or 100m (a tenth of one)',
+  } satisfies Setting<string>,
+  memory: {
+    parse: (text) =>
+      /^\d+(?:\.\d+)?(?:[kMGT]|[KMGT]i)?$/.test(text) && amountOf(text) >= LEAST_MEMORY ? text : undefined,
+    expects: 'set an amount of memory as Kubernetes takes it, at least 16Mi, such as 512Mi or 1Gi',
   } satisfies Setting<string>,
   domain: {
     parse: (text) => {

@@ -19,6 +19,7 @@ from fp_runner.reactor import Reactor
 
 _KEY: Final = "FP_POD_KEY"
 _GRACE: Final = "FP_STOP_GRACE_S"
+_WALLS: Final = "FP_AWAIT_WALLS_S"
 _DEFAULT_GRACE: Final = 30.0
 _MADE_WITH_SANDBOX: Final = "/etc/resolv.conf"
 _SANDBOX_MS: Final = 60_000
@@ -92,7 +93,9 @@ def _supervise(
     from fp_runner import order
     from fp_runner.supervisor import Settings, Supervisor
 
-    settings = Settings(options["--app-dir"], options["--termination-log"], _grace())
+    grace, closing = _seconds(_GRACE, _DEFAULT_GRACE), _seconds(_WALLS, 0.0)
+    # One that waits looks before it is claimed, and no wake has to.
+    settings = Settings(options["--app-dir"], options["--termination-log"], grace, 0.0 if wait else closing)
     supervisor = Supervisor(reactor, listener, child, settings)
 
     def on_signal() -> None:
@@ -103,13 +106,19 @@ def _supervise(
 
     reactor.watch(wakeups, on_signal)
     if wait:
+        from fp_runner import walls
         from fp_runner.claim import ClaimKey
 
         with open(int(options["--key-fd"]), encoding="ascii") as file:
             key = file.read().strip()
         if not key:
             raise _SetupError(f"{_KEY} is empty")
-        supervisor.door.wait(ClaimKey(key))
+        try:
+            walls.wait(closing)
+        except walls.OpenWallError as error:
+            supervisor.fail("FP_SANDBOX_FAILED", f"No app may run here: {error}.")
+        else:
+            supervisor.door.wait(ClaimKey(key))
     else:
         try:
             with open(options["--order"], "rb") as packed:
@@ -166,11 +175,11 @@ def _protect() -> None:
     seccomp.install(seccomp.io_uring_filter())
 
 
-def _grace() -> float:
+def _seconds(name: str, default: float) -> float:
     try:
-        return max(0.0, float(os.environ.get(_GRACE, "")))
+        return max(0.0, float(os.environ.get(name, "")))
     except ValueError:
-        return _DEFAULT_GRACE
+        return default
 
 
 def _sandboxed(since: float) -> dict[str, float]:

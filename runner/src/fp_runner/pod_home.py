@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Final
 
-from fp_runner import libc, limits, privileges, seccomp, serve, tcp
+from fp_runner import libc, limits, privileges, seccomp, serve, tcp, walls
 from fp_runner.app_process import OnReady
 from fp_runner.asgi import READY_PATH, Answer, AsgiApp, RunnerApp, server_timing
 from fp_runner.protocol import Message
@@ -24,7 +24,7 @@ _FIRST_REQUEST_PART: Final = 0.25
 
 
 class PodHome:
-    """app_process.Home in a pod. Orders have `since`, the time.monotonic() that times count from, and `before`."""
+    """app_process.Home in a pod. Orders have `since`, a time.monotonic() that times count from, `before`, `walls`."""
 
     def enter(self, order: Message, limit: limits.Limits, listen_fd: int | None) -> str:
         """What the runner adds to the container's own walls."""
@@ -36,6 +36,7 @@ class PodHome:
         # The supervisor is not, to keep the app out of its memory; the app reads its own /proc/self.
         libc.prctl(libc.PR_SET_DUMPABLE, 1)
         seccomp.install(seccomp.app_filter(listen_fd))
+        walls.wait(order["walls"])
         return str(order["app_dir"])
 
     def server(self, app: AsgiApp, order: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:

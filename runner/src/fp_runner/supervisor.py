@@ -31,11 +31,12 @@ _OUT_OF_MEMORY: Final = "The app used more than its memory and was ended."
 
 @dataclass(frozen=True)
 class Settings:
-    """`grace` in seconds."""
+    """`grace` in seconds, and `walls`: for network policies to hold, before an app's code may run; 0 = no matter."""
 
     app_dir: str
     termination_log: str
     grace: float
+    walls: float = 0.0
 
 
 class Supervisor:
@@ -77,6 +78,7 @@ class Supervisor:
             "limits": asdict(given.limits),
             "since": since,
             "before": before,
+            "walls": self._settings.walls,
         }
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 

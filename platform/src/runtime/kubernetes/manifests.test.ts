@@ -92,6 +92,13 @@ describe.each(Object.entries(kinds))('the walls of a pod %s', (_name, make) => {
     expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(Number(env['FP_STOP_GRACE_S']) + preStop)
   })
 
+  test('no code of an app runs before the network policies hold, unless the admin trusts all code', () => {
+    const waits = (made: V1PodSpec): unknown =>
+      made.containers[0]!.env!.find(({ name }) => name === 'FP_AWAIT_WALLS_S')?.value
+    expect(Number(waits(spec))).toBeGreaterThan(1)
+    expect(waits(make({ ...SETTINGS, allowUnsandboxed: true }))).toBeUndefined()
+  })
+
   test('the runtime is the one that the admin names', () => {
     expect(spec).not.toHaveProperty('runtimeClassName')
     expect(make({ ...SETTINGS, runtimeClass: 'gvisor' }).runtimeClassName).toBe('gvisor')

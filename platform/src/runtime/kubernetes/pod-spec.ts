@@ -10,6 +10,9 @@ const PRE_STOP_S = 1
 /** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
 const START_SECONDS = 60
 
+/** For the NetworkPolicies to hold for a new pod: well below a second was seen. */
+const WALLS_S = 10
+
 const TMP_LIMIT = '64Mi'
 const APP_LIMIT = '16Mi'
 
@@ -65,6 +68,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
         ports: [{ name: 'http', containerPort: POD_PORT }],
         env: [
           { name: 'FP_STOP_GRACE_S', value: String(STOP_GRACE_S) },
+          // Some network plugins let a pod start before its policies hold: no code of an app runs until they do.
+          ...(settings.allowUnsandboxed ? [] : [{ name: 'FP_AWAIT_WALLS_S', value: String(WALLS_S) }]),
           ...(kind.keySecret
             ? [{ name: 'FP_POD_KEY', valueFrom: { secretKeyRef: { name: kind.keySecret, key: 'key' } } }]
             : []),

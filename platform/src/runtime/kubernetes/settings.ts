@@ -10,6 +10,8 @@ export interface KubernetesSettings {
   readonly poolSize: number
   /** Such as gVisor's; undefined = the cluster's default. */
   readonly runtimeClass: string | undefined
+  /** Run apps even where the cluster enforces no NetworkPolicies. */
+  readonly allowUnsandboxed: boolean
   readonly resources: AppResources
 }
 

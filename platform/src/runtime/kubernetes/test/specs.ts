@@ -10,6 +10,7 @@ export const SETTINGS: KubernetesSettings = {
   runnerImage: 'fp/runner:1.0',
   poolSize: 3,
   runtimeClass: undefined,
+  allowUnsandboxed: false,
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
 }
 

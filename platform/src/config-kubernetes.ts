@@ -1,0 +1,58 @@
+import os from 'node:os'
+import type { Environment } from './config.ts'
+import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
+import { amountOf, SETTINGS, type Setting } from './settings.ts'
+
+/** Without these several replicas could not be one platform, or no app could be run. */
+const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']
+
+/** What a pod asks for where the admin sets nothing: its share of a node, while it is one of many that sleep. */
+const CPU_REQUEST = '50m'
+const MEMORY_REQUEST = '64Mi'
+const MEMORY_LIMIT = '512Mi'
+
+/** The settings of the cluster home. `read` takes one of them, and adds to `problems` if it is wrong. */
+export function readKubernetes(
+  env: Environment,
+  read: <T>(name: string, setting: Setting<T>) => T | undefined,
+  problems: string[],
+): KubernetesSettings {
+  for (const name of NEEDED) {
+    if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
+  }
+  /** Kubernetes refuses every pod that asks for more than it may have. */
+  const request = (name: string, setting: Setting<string>, fallback: string, of: Limit): string => {
+    const asked = read(name, setting)
+    const limit = of.value
+    if (asked === undefined) {
+      return limit !== undefined && amountOf(limit) < amountOf(fallback) ? limit : fallback
+    }
+    if (limit !== undefined && amountOf(asked) > amountOf(limit))
+      problems.push(`${name} is "${asked}": set no more than ${of.name}, which is "${limit}"`)
+    return asked
+  }
+  const cpuLimit = read('FP_APP_CPU_LIMIT', SETTINGS.cpu)
+  const memoryLimit = read('FP_APP_MEMORY', SETTINGS.memory) ?? MEMORY_LIMIT
+  const cpu = { name: 'FP_APP_CPU_LIMIT', value: cpuLimit }
+  const memory = { name: 'FP_APP_MEMORY', value: memoryLimit }
+  return {
+    namespace: read('FP_KUBE_NAMESPACE', SETTINGS.namespace) ?? 'fp-apps',
+    ownNamespace: read('FP_POD_NAMESPACE', SETTINGS.namespace) ?? 'fp-system',
+    podName: read('FP_POD_NAME', SETTINGS.kubernetesName) ?? os.hostname(),
+    runnerImage: read('FP_RUNNER_IMAGE', SETTINGS.image) ?? '',
+    poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
+    runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.kubernetesName),
+    allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    resources: {
+      cpuRequest: request('FP_APP_CPU_REQUEST', SETTINGS.cpu, CPU_REQUEST, cpu),
+      cpuLimit,
+      memoryRequest: request('FP_APP_MEMORY_REQUEST', SETTINGS.memory, MEMORY_REQUEST, memory),
+      memoryLimit,
+    },
+  }
+}
+
+interface Limit {
+  readonly name: string
+  readonly value: string | undefined
+}

@@ -1,0 +1,88 @@
+"""No code of an app runs before the cluster's network policies hold: a listener of the test's is the API server."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pods
+from pods import KEY, Pod, order, usable
+
+pytestmark = pytest.mark.skipif(not usable(), reason="another user cannot read this Python's libraries")
+
+# Tells that it runs by what only running code does.
+TELLS = """
+    import pathlib
+    pathlib.Path("{mark}").write_text("ran")
+    from fastapi import FastAPI
+    app = FastAPI()
+"""
+
+
+@pytest.fixture
+def api_server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def in_cluster(server: socket.socket, seconds: str) -> dict[str, str]:
+    host, port = server.getsockname()
+    return {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port), "FP_AWAIT_WALLS_S": seconds}
+
+
+def mark_in(folder: Path) -> Path:
+    marks = folder / "marks"
+    marks.mkdir()
+    marks.chmod(0o777)
+    return marks / "mark"
+
+
+def test_waits_until_the_api_server_is_out_of_reach(tmp_path: Path, api_server: socket.socket) -> None:
+    mark = mark_in(tmp_path)
+    pod = Pod(tmp_path, order(TELLS.format(mark=mark)), env=in_cluster(api_server, "20")).start()
+    try:
+        # It has looked, more than once.
+        for _ in range(3):
+            api_server.accept()[0].close()
+        assert not mark.exists()
+        api_server.close()
+        assert pod.ask("/_fp/ready")[0] == 204
+        assert mark.exists()
+    finally:
+        pod.close()
+
+
+def test_runs_nothing_where_no_policy_comes(tmp_path: Path, api_server: socket.socket) -> None:
+    mark = mark_in(tmp_path)
+    pod = Pod(tmp_path, order(TELLS.format(mark=mark)), env=in_cluster(api_server, "0.1")).start()
+    try:
+        status, _, body = pod.ask("/_fp/ready")
+        failure = json.loads(body) if isinstance(body, str) else body
+        assert (status, failure["code"]) == (500, "FP_SANDBOX_FAILED")
+        assert "enforces no network policies" in failure["message"]
+        assert not mark.exists()
+        assert pod.process
+        assert pod.process.wait(20) == 1
+        assert "FP_SANDBOX_FAILED" in pod.termination_log.read_text()
+    finally:
+        pod.close()
+
+
+def test_a_pod_that_waits_takes_no_order_before(tmp_path: Path, api_server: socket.socket) -> None:
+    pod = Pod(tmp_path, None, "--wait", env={"FP_POD_KEY": KEY} | in_cluster(api_server, "0.1")).start()
+    try:
+        assert pod.ask("/_fp/ready")[0] == 500
+        assert pod.process
+        assert pod.process.wait(20) == 1
+    finally:
+        pod.close()
+
+
+def test_looks_at_nothing_where_it_is_not_told_to(tmp_path: Path, api_server: socket.socket) -> None:
+    pod = Pod(tmp_path, order(pods.HELLO), env=in_cluster(api_server, "0")).start()
+    try:
+        assert pod.ask("/_fp/ready")[0] == 204
+    finally:
+        pod.close()
