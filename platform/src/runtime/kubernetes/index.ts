@@ -12,8 +12,9 @@ import { createElector } from './leader.ts'
 import { createClusterLease } from './lease.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
-import { objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
+import { objectName, POD_PORT, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
 import { createTargetObjects } from './objects.ts'
+import { isOver } from './pods.ts'
 import { createPool } from './pool.ts'
 import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
@@ -127,9 +128,28 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       failed,
     })
 
+  /**
+   * One that came from the pool never runs again. It would be there, and its failure be told in the place of any later
+   * one's, until its app's next version.
+   */
+  function removeIfOver(pod: V1Pod): void {
+    if (!isOver(pod) || pod.metadata!.labels?.[SOURCE_LABEL] !== 'pool') return
+    const { name = '' } = pod.metadata!
+    store
+      .remove('pods', name)
+      .catch((error: unknown) => log.warn({ err: error, pod: name }, 'a pod that is over was not deleted'))
+  }
+
   /** What must run once, for as long as this replica leads. */
   async function lead(signal: AbortSignal): Promise<void> {
-    await using collecting = createLogCollector({ api, store, logs, clock: systemClock, log })
+    await using collecting = createLogCollector({
+      api,
+      store,
+      logs,
+      clock: systemClock,
+      onRead: removeIfOver,
+      log,
+    })
     collector = collecting
     for (const pod of appPods.values()) collecting.seen(pod)
     try {

@@ -14,6 +14,8 @@ let api: LocalApi
 let kubelet: LocalKubelet
 let clock: FakeClock
 let collector: LogCollector
+/** Names of the pods that were read to their end. */
+let read: string[]
 
 class FragileLogs extends LogStore {
   /** So many times nothing is kept. */
@@ -35,6 +37,7 @@ beforeEach(async () => {
   kubelet = new LocalKubelet()
   api.onAsked = (asked, response) => kubelet.answer(asked, response)
   clock = new FakeClock()
+  read = []
   collector = collect()
 })
 afterEach(async () => {
@@ -49,6 +52,7 @@ function collect(): LogCollector {
     store: createObjectStore(api.api, 'fp-apps'),
     logs,
     clock,
+    onRead: ({ metadata, status }) => void read.push(`${metadata!.name} ${status!.phase}`),
     log: pino({ level: 'silent' }),
   })
 }
@@ -146,9 +150,12 @@ test('the log of a container that has ended is read to its end, and no further',
   await followed()
   kubelet.print('one')
   kubelet.printUnheard('last words')
+  expect(read).toEqual([])
   kubelet.end()
   await kept('one', 'last words')
   await quiet()
+  // By its latest word.
+  expect(read).toEqual(['app-a-1-0-x Failed'])
   see()
   see()
   await quiet()

@@ -14,6 +14,8 @@ export interface LogCollectorDeps {
   readonly store: ObjectStore
   readonly logs: LogStore
   readonly clock: Clock
+  /** Hears of a pod whose container has ended and whose log was read to its end. Must not throw. */
+  readonly onRead?: (pod: V1Pod) => void
   readonly log: Logger
 }
 
@@ -78,6 +80,7 @@ async function follow(
   const { uid, name = '' } = pod.metadata!
   const life = container.restartCount
   let from: From | undefined
+  let latest = pod
   let over = !container.state?.running
   for (;;) {
     try {
@@ -86,7 +89,10 @@ async function follow(
       const read = await keepFrom(deps, pod, from, signal)
       from = { ...from, last: read.last }
       if (read.failed) throw read.failed
-      if (over) return true
+      if (over) {
+        deps.onRead?.(latest)
+        return true
+      }
     } catch (error) {
       if (signal.aborted) return true
       const { status = 0 } = error instanceof KubernetesApiError ? error : {}
@@ -100,10 +106,11 @@ async function follow(
     if (signal.aborted) return true
     // A log ends with its container, but also where a connection on the way is closed politely.
     const now = await store.get<V1Pod>('pods', name).catch(() => pod)
-    const latest = now?.status?.containerStatuses?.[0]
-    if (now?.metadata?.uid !== uid || !latest) return true
-    const previous = latest.restartCount > life
-    over = previous || !latest.state?.running
+    const state = now?.status?.containerStatuses?.[0]
+    if (now?.metadata?.uid !== uid || !state) return true
+    latest = now
+    const previous = state.restartCount > life
+    over = previous || !state.state?.running
     if (from) from = { ...from, previous }
   }
 }

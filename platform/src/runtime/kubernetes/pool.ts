@@ -7,6 +7,7 @@ import { podKey, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
 import { asFailure } from './failures.ts'
 import { checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
 import { sealOrder } from './order.ts'
+import { isReady } from './pods.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface PoolDeps {
@@ -52,7 +53,7 @@ export function createPool(deps: PoolDeps): Pool {
     owner: V1OwnerReference | undefined,
     signal: AbortSignal,
   ): Promise<{ pod: V1Pod; proven: ProvenPod } | undefined> {
-    const candidates = [...deps.waiting()].filter(isReady)
+    const candidates = [...deps.waiting()].filter(canBeTaken)
     // Replicas that wake at the same time need not meet at the same pod.
     while (candidates.length > 0) {
       signal.throwIfAborted()
@@ -178,9 +179,8 @@ export function createPool(deps: PoolDeps): Pool {
 /** ms for an app of the pool to be ready; the runner gives up earlier, and says why. */
 const ORDER_TIMEOUT = 60_000
 
-function isReady({ metadata, status }: V1Pod): boolean {
-  const ready = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
-  return ready === true && !metadata?.deletionTimestamp && status?.podIP !== undefined
+function canBeTaken(pod: V1Pod): boolean {
+  return isReady(pod) && !pod.metadata?.deletionTimestamp && pod.status?.podIP !== undefined
 }
 
 /** As a merge patch takes labels away. */

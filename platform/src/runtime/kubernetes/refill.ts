@@ -7,6 +7,7 @@ import { podKey } from './claim.ts'
 import { CONFIG_MAP_KIND, ownerOf, poolPodOf, poolSecretOf, settingsHash } from './manifests.ts'
 import { poolLabels, ROLE_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
 import { pause } from './pause.ts'
+import { isOver, isReady } from './pods.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -138,12 +139,4 @@ async function poolOwner(store: ObjectStore): Promise<V1OwnerReference> {
 
 function stateOf({ metadata }: V1Pod): string {
   return `${metadata!.name}/${metadata!.resourceVersion}`
-}
-
-function isOver({ status }: V1Pod): boolean {
-  return status?.phase === 'Failed' || status?.phase === 'Succeeded'
-}
-
-function isReady({ status }: V1Pod): boolean {
-  return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 }

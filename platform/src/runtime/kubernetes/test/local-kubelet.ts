@@ -31,6 +31,7 @@ export class LocalKubelet {
     return {
       metadata: { name: this.name, uid: `uid of ${this.name}`, labels: targetLabels('a.1.0') },
       status: {
+        phase: this.#state === 'terminated' ? 'Failed' : 'Running',
         containerStatuses: [
           {
             name: 'app',

@@ -1,0 +1,88 @@
+import type { V1Secret } from '@kubernetes/client-node'
+import { beforeEach, expect, test } from 'vitest'
+import { createTargetObjects, type TargetObjects } from './objects.ts'
+import { MemoryStore, refusal } from './test/memory-store.ts'
+import { SETTINGS, specOf } from './test/specs.ts'
+
+const KINDS = ['deployments', 'secrets', 'services'] as const
+let store: MemoryStore
+let objects: TargetObjects
+let asSpec: typeof specOf
+
+beforeEach(() => {
+  store = new MemoryStore()
+  asSpec = specOf
+  objects = replica()
+})
+const replica = (): TargetObjects =>
+  createTargetObjects({ store, settings: SETTINGS, specOf: async (key) => asSpec(key) })
+
+test('makes all that a target needs, owned by its Deployment', async () => {
+  const owner = await objects.ensure('a.1.0')
+  const [deployment] = store.all('deployments')
+  expect(owner).toMatchObject({ kind: 'Deployment', name: 'app-a-1-0', uid: deployment!.metadata!.uid })
+  for (const kind of ['secrets', 'services'] as const) {
+    expect(store.all(kind)).toMatchObject([{ metadata: { name: 'app-a-1-0', ownerReferences: [owner] } }])
+  }
+})
+
+test('is cheap where that was done, and looks again where it is told to', async () => {
+  const owner = await objects.ensure('a.1.0')
+  const asked = store.asked.length
+  expect(await objects.ensure('a.1.0')).toBe(owner)
+  expect(store.asked).toHaveLength(asked)
+  for (const kind of KINDS) store.drop(kind, 'app-a-1-0')
+  objects.forget('a.1.0')
+  expect((await objects.ensure('a.1.0')).uid).not.toBe(owner.uid)
+  for (const kind of KINDS) expect(store.names(kind)).toEqual(['app-a-1-0'])
+})
+
+test('two who make it at once, here or elsewhere, make one', async () => {
+  const owners = await Promise.all([
+    objects.ensure('a.1.0'),
+    objects.ensure('a.1.0'),
+    replica().ensure('a.1.0'),
+  ])
+  expect(new Set(owners.map(({ uid }) => uid)).size).toBe(1)
+  expect(store.asked.filter((what) => what === 'create deployments app-a-1-0')).toHaveLength(2)
+})
+
+test('what failed is tried again, and what was there is left alone', async () => {
+  store.before = (call, kind) => {
+    if (call === 'create' && kind === 'secrets') throw refusal(500)
+  }
+  await expect(objects.ensure('a.1.0')).rejects.toMatchObject({ status: 500 })
+  const before = store.all('deployments')[0]
+  store.before = () => undefined
+  await objects.ensure('a.1.0')
+  expect(store.all('deployments')[0]).toBe(before)
+  expect(store.all<V1Secret>('secrets')).toHaveLength(1)
+})
+
+test('makes nothing for a target that was replaced', async () => {
+  asSpec = () => {
+    throw new Error('older than what is live')
+  }
+  await expect(objects.ensure('a.1.0')).rejects.toThrow('older than what is live')
+  expect(store.asked).toEqual([])
+})
+
+test('a Deployment that vanishes while it is made is told of', async () => {
+  store.put('deployments', { metadata: { name: 'app-a-1-0' } })
+  store.before = (call) => {
+    if (call === 'get') store.drop('deployments', 'app-a-1-0')
+  }
+  await expect(objects.ensure('a.1.0')).rejects.toThrow('was deleted while it was being made')
+})
+
+test('removes a target by its Deployment, and an app by all of them', async () => {
+  for (const key of ['a.1.0', 'a.2.0', 'b.1.0', 'ab.1.0']) await objects.ensure(key)
+  await objects.remove('a.2.0')
+  expect(store.names('deployments')).toEqual(['app-a-1-0', 'app-ab-1-0', 'app-b-1-0'])
+  await objects.removeApp('a')
+  expect(store.names('deployments')).toEqual(['app-ab-1-0', 'app-b-1-0'])
+  // Not what is remembered of them.
+  await objects.ensure('a.1.0')
+  await objects.remove('nobody.1.0')
+  expect(store.names('deployments')).toEqual(['app-a-1-0', 'app-ab-1-0', 'app-b-1-0'])
+})
