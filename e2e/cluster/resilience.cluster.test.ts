@@ -151,7 +151,7 @@ test('MongoDB is restarted: awake apps go on answering, and everything works aft
   expect((await world.user.call(appId, '/')).json()).toMatchObject({ text: 'after' })
 })
 
-test('without a pod in the pool apps wake by their Deployments, several pods of one spread its load', async () => {
+test('without a pod in the pool apps wake by their Deployments, without a request lost', async () => {
   // What waits is deleted faster than it is made anew.
   const { app_id: appId } = await world.user.liveApp({ code: saying('cold') })
   await world.asleep(appId)
@@ -171,4 +171,39 @@ test('without a pod in the pool apps wake by their Deployments, several pods of 
   const [pod] = await world.running(appId)
   expect(pod!.metadata!.labels!['fp.dev/source']).toBe('deployment')
   expect(answer.headers['server-timing']).toMatch(/interpreter;dur=.*imported;dur=/)
+})
+
+test('an app with many requests gets more pods, and loses none when it has fewer again', async () => {
+  const { app_id: appId } = await world.user.liveApp({
+    code: `import asyncio
+import os
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+async def slow() -> str:
+    await asyncio.sleep(0.5)
+    return os.uname().nodename
+`,
+  })
+  const pods = new Set<string>()
+  const bad: string[] = []
+  let stop = false
+  const calling = Array.from({ length: 180 }, async () => {
+    while (!stop) {
+      const answer = await world.user
+        .call(appId, '/')
+        .catch((error: Error) => ({ status: 0, text: error.message }))
+      if (answer.status === 200) pods.add(answer.text)
+      else bad.push(`${answer.status} ${answer.text}`)
+    }
+  })
+  await expect.poll(() => pods.size, PATIENCE).toBe(3)
+  stop = true
+  await Promise.all(calling)
+  expect(bad).toEqual([])
+  await world.reallyAsleep(appId)
 })

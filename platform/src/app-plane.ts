@@ -55,6 +55,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     lookup: (appId) => services.route(appId),
     events,
     defaultIdleTimeout: config.idleTimeout,
+    ...(config.kubernetes && { maxReplicas: config.kubernetes.maxReplicas }),
   })
   started.defer(() => routes.close())
   const shared = runtime.shared === true

@@ -40,6 +40,7 @@ export function readKubernetes(
     ownNamespace: read('FP_POD_NAMESPACE', SETTINGS.namespace) ?? 'fp-system',
     podName: read('FP_POD_NAME', SETTINGS.kubernetesName) ?? os.hostname(),
     runnerImage: read('FP_RUNNER_IMAGE', SETTINGS.image) ?? '',
+    maxReplicas: read('FP_APP_MAX_REPLICAS', SETTINGS.replicas) ?? 1,
     poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
     runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.kubernetesName),
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,

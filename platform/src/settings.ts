@@ -77,6 +77,7 @@ export const SETTINGS = {
   logFormat: oneOf('auto', 'pretty', 'json'),
   signup: oneOf('open', 'closed'),
   runtime: oneOf('local', 'kubernetes'),
+  replicas: integer(1, 1_000, 'a number of pods'),
   poolSize: integer(0, 1_000, 'a number of pods'),
   shutdownDelay: integer(0, 600, 'seconds'),
   shutdownGrace: integer(1, 3_600, 'seconds'),

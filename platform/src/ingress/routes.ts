@@ -28,6 +28,8 @@ export interface RouteTableDeps {
   readonly events: Events
   /** ms, for apps that have not been looked up yet. */
   readonly defaultIdleTimeout: number
+  /** Of any app; the machine's own home has one of each. */
+  readonly maxReplicas?: number
 }
 
 /** Apps that do not exist are asked for by scanners, in any number; this many are remembered at most. */
@@ -42,7 +44,8 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   /** What those promises have come to: most requests need not wait for one. */
   const keys = new Map<string, TargetKey>()
   const policies = new Map<string, TargetPolicy>()
-  const defaultPolicy: TargetPolicy = { ...DEFAULT_POLICY, idleTimeout: deps.defaultIdleTimeout }
+  const common = { ...DEFAULT_POLICY, maxReplicas: deps.maxReplicas ?? 1 }
+  const defaultPolicy: TargetPolicy = { ...common, idleTimeout: deps.defaultIdleTimeout }
 
   const forget = ({ appId }: { appId: string }): void => {
     routes.delete(appId)
@@ -76,7 +79,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       else {
         // In the turn of that look: a switch that comes now takes them away again.
         keys.set(appId, route.key)
-        policies.set(appId, { ...DEFAULT_POLICY, idleTimeout: route.idleTimeout })
+        policies.set(appId, { ...common, idleTimeout: route.idleTimeout })
       }
       return route
     }

@@ -75,6 +75,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       podName: 'test',
       runnerImage,
       poolSize,
+      maxReplicas: 3,
       runtimeClass: undefined,
       // No policies in its namespaces.
       allowUnsandboxed: true,

@@ -6,6 +6,8 @@ export interface KubernetesSettings {
   readonly ownNamespace: string
   readonly podName: string
   readonly runnerImage: string
+  /** Pods of one app at most; more than one where its requests are many. */
+  readonly maxReplicas: number
   /** Pods that wait for an app with the frameworks imported; 0 = none. */
   readonly poolSize: number
   /** Such as gVisor's; undefined = the cluster's default. */

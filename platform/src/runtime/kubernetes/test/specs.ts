@@ -9,6 +9,7 @@ export const SETTINGS: KubernetesSettings = {
   podName: 'fp-platform-1',
   runnerImage: 'fp/runner:1.0',
   poolSize: 3,
+  maxReplicas: 1,
   runtimeClass: undefined,
   allowUnsandboxed: false,
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
