@@ -142,7 +142,7 @@ describe('a Deployment', () => {
       secret: { secretName: objectName(SPEC.key), defaultMode: 0o444 },
     })
     expect(spec!.containers[0]!.startupProbe!.httpGet).toEqual({ path: '/_fp/ready', port: 8000 })
-    expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S'])
+    expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S', 'FP_AWAIT_WALLS_S'])
   })
 
   test('runs each app as a user of its own', () => {
