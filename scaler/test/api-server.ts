@@ -1,7 +1,7 @@
-import { KubeConfig, type KubernetesObject } from '@kubernetes/client-node'
+import type { KubeConfig, KubernetesObject } from '@kubernetes/client-node'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { configOf } from './kube-config.ts'
 
 /** What an API server is to an informer: one collection that can be listed and watched, over real HTTP. */
 export class TestApiServer implements AsyncDisposable {
@@ -24,15 +24,7 @@ export class TestApiServer implements AsyncDisposable {
   }
 
   get config(): KubeConfig {
-    const { port } = this.#server.address() as AddressInfo
-    const config = new KubeConfig()
-    config.loadFromOptions({
-      clusters: [{ name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true }],
-      users: [{ name: 'test', token: 'secret' }],
-      contexts: [{ name: 'test', cluster: 'test', user: 'test' }],
-      currentContext: 'test',
-    })
-    return config
+    return configOf(this.#server)
   }
 
   put(name: string, uid = name): void {

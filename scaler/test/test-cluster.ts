@@ -1,13 +1,13 @@
-import {
+import type {
   KubeConfig,
-  type KubernetesObject,
-  type V1Deployment,
-  type V1Pod,
-  type V1PodCondition,
+  KubernetesObject,
+  V1Deployment,
+  V1Pod,
+  V1PodCondition,
 } from '@kubernetes/client-node'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { configOf } from './kube-config.ts'
 
 /** What becomes of a request: it is refused with this status, its answer is lost, or it is carried out and answered. */
 export type Fate = number | 'lost' | undefined
@@ -66,15 +66,7 @@ export class TestCluster implements AsyncDisposable {
   }
 
   get config(): KubeConfig {
-    const { port } = this.#server.address() as AddressInfo
-    const config = new KubeConfig()
-    config.loadFromOptions({
-      clusters: [{ name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true }],
-      users: [{ name: 'test', token: 'secret' }],
-      contexts: [{ name: 'test', cluster: 'test', user: 'test' }],
-      currentContext: 'test',
-    })
-    return config
+    return configOf(this.#server)
   }
 
   deployment(name: string, replicas = 0): void {

@@ -1,10 +1,6 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { TargetKey } from '../../src/types.ts'
 import { clusterWorld, PORT } from '../cluster.ts'
+import { startDoorman } from './doorman.ts'
 import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
-import { answers, get } from './http.ts'
 import { until } from './processes.ts'
 
 /** Asks the doorman whether it may start, waits for the word, and ends when it is told to. */
@@ -21,53 +17,21 @@ const SCRIPT = `
 `
 
 async function start(): Promise<DriverUnderTest> {
-  const held = new Map<TargetKey, { asked: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>()
-  const broken = new Set<TargetKey>()
-  const doorman = createServer((request, response) => {
-    const key = request.url!.slice(1)
-    const gate = held.get(key)
-    gate?.asked.resolve()
-    void (gate?.opened.promise ?? Promise.resolve()).then(() =>
-      response.writeHead(broken.has(key) ? 500 : 200).end(),
-    )
-  }).listen(0)
-  await once(doorman, 'listening')
-  const { port } = doorman.address() as AddressInfo
-
+  const doorman = await startDoorman({ newKey: (count) => `app-${count}`, failureCode: 'KUBERNETES_CRASHED' })
   const world = await clusterWorld({
     namespace: 'scaler-contract',
     container: (key) => ({
       command: ['node', '-e', SCRIPT],
-      env: [{ name: 'DOORMAN', value: `http://${world.hostAddress}:${port}/${key}` }],
+      env: [{ name: 'DOORMAN', value: `http://${world.hostAddress}:${doorman.port}/${key}` }],
     }),
   })
-  let keys = 0
-  const newKey = (): TargetKey => `app-${++keys}`
   return {
+    ...doorman.targets,
     driver: world.driver,
-    target: newKey,
-    failing() {
-      const key = newKey()
-      broken.add(key)
-      return { key, code: 'KUBERNETES_CRASHED', mend: () => void broken.delete(key) }
-    },
-    slow() {
-      const key = newKey()
-      const gate = { asked: Promise.withResolvers<void>(), opened: Promise.withResolvers<void>() }
-      held.set(key, gate)
-      return { key, asked: gate.asked.promise, open: () => gate.opened.resolve() }
-    },
-    crash: (endpoint) =>
-      get(endpoint, '/crash').then(
-        () => undefined,
-        () => undefined,
-      ),
-    answers,
     gone: (key) => until(async () => (await world.pods(key)).length === 0),
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]()
-      doorman.closeAllConnections()
-      doorman.close()
+      await doorman[Symbol.asyncDispose]()
     },
   }
 }

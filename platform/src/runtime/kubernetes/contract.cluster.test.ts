@@ -1,41 +1,17 @@
 import { KubeConfig, type V1Pod } from '@kubernetes/client-node'
-import type { TargetKey } from '@fp/scaler'
 import { KubernetesApi } from '@fp/scaler/kubernetes'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { inject } from 'vitest'
+import { askingApp, startDoorman } from '../../../../scaler/test/contract/doorman.ts'
 import {
   describeDriverContract,
   type DriverUnderTest,
 } from '../../../../scaler/test/contract/driver-contract.ts'
-import { answers, get } from '../../../../scaler/test/contract/http.ts'
 import { until } from '../../../../scaler/test/contract/processes.ts'
 import { testMongo } from '../../../test/database.ts'
 import { createKubernetesRuntime } from './index.ts'
 import { TARGET_LABEL } from './names.ts'
-
-/** Asks the test's server whether it may start, waits for the word, and ends when it is told to. */
-const APP = (ask: string): string => `import os
-import urllib.request
-
-from fastapi import FastAPI
-
-urllib.request.urlopen("${ask}")
-app = FastAPI()
-
-
-@app.get("/")
-def answer() -> str:
-    return "hello"
-
-
-@app.get("/crash")
-def crash() -> None:
-    os._exit(1)
-`
 
 async function start(namespace: string, poolSize: number): Promise<DriverUnderTest> {
   const { kubeconfig, hostAddress, runnerImage } = inject('cluster')
@@ -51,22 +27,11 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     return (await api.request<{ items: V1Pod[] }>('GET', path, { query: { labelSelector } })).items
   }
 
-  const held = new Map<TargetKey, { asked: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>()
-  const broken = new Set<TargetKey>()
-  const doorman = createServer((request, response) => {
-    const key = request.url!.slice(1)
-    const gate = held.get(key)
-    gate?.asked.resolve()
-    void (gate?.opened.promise ?? Promise.resolve()).then(() =>
-      response.writeHead(broken.has(key) ? 500 : 200).end(),
-    )
-  }).listen(0)
-  await once(doorman, 'listening')
-  const { port } = doorman.address() as AddressInfo
-
+  const doorman = await startDoorman({
+    newKey: (count) => `app${count}.1.0`,
+    failureCode: 'FP_APP_IMPORT_FAILED',
+  })
   const mongo = await testMongo()
-  let keys = 0
-  const newKey = (): TargetKey => `app${++keys}.1.0`
   const runtime = await createKubernetesRuntime({
     kubeConfig,
     settings: {
@@ -87,7 +52,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       key,
       appId: key.split('.')[0]!,
       version: 1,
-      files: { 'app.py': APP(`http://${hostAddress}:${port}/${key}`) },
+      files: { 'app.py': askingApp(`http://${hostAddress}:${doorman.port}/${key}`) },
       entrypoint: 'app.py',
       env: {},
       sequence: 7,
@@ -100,33 +65,15 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
   await until(async () => (await podsOf('fp.dev/role=pool')).filter(isReady).length === poolSize)
 
   return {
+    ...doorman.targets,
     driver: runtime.driver,
-    target: newKey,
-    failing() {
-      const key = newKey()
-      broken.add(key)
-      return { key, code: 'FP_APP_IMPORT_FAILED', mend: () => void broken.delete(key) }
-    },
-    slow() {
-      const key = newKey()
-      const gate = { asked: Promise.withResolvers<void>(), opened: Promise.withResolvers<void>() }
-      held.set(key, gate)
-      return { key, asked: gate.asked.promise, open: () => gate.opened.resolve() }
-    },
-    crash: (endpoint) =>
-      get(endpoint, '/crash').then(
-        () => undefined,
-        () => undefined,
-      ),
-    answers,
     gone: (key) => until(async () => (await podsOf(`${TARGET_LABEL}=${key}`)).length === 0),
     async [Symbol.asyncDispose]() {
       await runtime.close()
       await mongo[Symbol.asyncDispose]()
       await api.request('DELETE', `/api/v1/namespaces/${namespace}`)
       await api[Symbol.asyncDispose]()
-      doorman.closeAllConnections()
-      doorman.close()
+      await doorman[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,0 +1,92 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TargetKey } from '../../src/types.ts'
+import type { DriverUnderTest } from './driver-contract.ts'
+import { answers, get } from './http.ts'
+
+/**
+ * Decides which targets may start: each asks `http://<this machine>:<port>/<key>` before it does, waits for the answer, and
+ * ends when that is no. Where the file system and signals of a target are out of a test's reach.
+ */
+export interface Doorman extends AsyncDisposable {
+  readonly port: number
+  /** What a driver under test has of it. `GET /crash` is to end a target's process. */
+  readonly targets: Pick<DriverUnderTest, 'target' | 'failing' | 'slow' | 'crash' | 'answers'>
+}
+
+interface Gate {
+  readonly asked: PromiseWithResolvers<void>
+  readonly opened: PromiseWithResolvers<void>
+}
+
+/** `host`: the address to listen at; default all. */
+export async function startDoorman(options: {
+  newKey(count: number): TargetKey
+  /** The code that a target's failure has. */
+  readonly failureCode: string
+  readonly host?: string
+}): Promise<Doorman> {
+  const held = new Map<TargetKey, Gate>()
+  const broken = new Set<TargetKey>()
+  let keys = 0
+  const newKey = (): TargetKey => options.newKey(++keys)
+  const server = createServer((request, response) => {
+    const key = request.url!.slice(1)
+    const gate = held.get(key)
+    gate?.asked.resolve()
+    void (gate?.opened.promise ?? Promise.resolve()).then(() =>
+      response.writeHead(broken.has(key) ? 500 : 200).end(),
+    )
+  }).listen(0, options.host)
+  await once(server, 'listening')
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    targets: {
+      target: newKey,
+      failing() {
+        const key = newKey()
+        broken.add(key)
+        return { key, code: options.failureCode, mend: () => void broken.delete(key) }
+      },
+      slow() {
+        const key = newKey()
+        const gate = { asked: Promise.withResolvers<void>(), opened: Promise.withResolvers<void>() }
+        held.set(key, gate)
+        return { key, asked: gate.asked.promise, open: () => gate.opened.resolve() }
+      },
+      crash: (endpoint) =>
+        get(endpoint, '/crash').then(
+          () => undefined,
+          () => undefined,
+        ),
+      answers,
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** A FastAPI app that asks. */
+export const askingApp = (ask: string): string => `import os
+import urllib.request
+
+from fastapi import FastAPI
+
+urllib.request.urlopen("${ask}")
+app = FastAPI()
+
+
+@app.get("/")
+def answer() -> str:
+    return "hello"
+
+
+@app.get("/crash")
+def crash() -> None:
+    os._exit(1)
+`
