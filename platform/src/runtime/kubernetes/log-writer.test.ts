@@ -1,0 +1,81 @@
+import { FakeClock } from '@fp/scaler/fake'
+import { beforeEach, expect, test } from 'vitest'
+import type { LogLine } from './log-store.ts'
+import { LogWriter } from './log-writer.ts'
+
+let clock: FakeClock
+let kept: string[]
+/** What each write is to wait for; those after them wait for nothing. */
+let writes: Promise<void>[]
+let failures: string[]
+let writer: LogWriter
+
+beforeEach(() => {
+  clock = new FakeClock()
+  kept = []
+  writes = []
+  failures = []
+  const append = async (lines: readonly LogLine[]): Promise<void> => {
+    await writes.shift()
+    kept.push(lines.map(({ stamp }) => stamp).join(' '))
+  }
+  writer = new LogWriter({
+    logs: { append },
+    clock,
+    last: undefined,
+    onFailure: ({ message }) => void failures.push(message),
+  })
+})
+
+const add = (stamp: string): Promise<void> => writer.add({ appId: 'a', pod: 'a-1', stamp, text: '' })
+
+test('a line is kept a little later, with those that came meanwhile', async () => {
+  await add('1')
+  await clock.advance(150)
+  await add('2')
+  expect(kept).toEqual([])
+  await clock.advance(50)
+  expect([kept, writer.last, clock.pending]).toEqual([['1 2'], '2', 0])
+})
+
+test('many are kept at once, and reading waits for it', async () => {
+  const held = Promise.withResolvers<void>()
+  writes.push(held.promise)
+  for (let number = 1; number < 200; number++) await add(String(number))
+  let read = false
+  const last = add('200').then(() => (read = true))
+  await clock.advance(1_000)
+  expect([read, kept]).toEqual([false, []])
+  held.resolve()
+  await last
+  expect(kept).toHaveLength(1)
+  expect(clock.pending).toBe(0)
+})
+
+test('writes go one after the other', async () => {
+  const held = Promise.withResolvers<void>()
+  writes.push(held.promise)
+  await add('1')
+  await clock.advance(200)
+  await add('2')
+  await clock.advance(200)
+  expect(kept).toEqual([])
+  held.resolve()
+  await writer.flush()
+  expect(kept).toEqual(['1', '2'])
+})
+
+test('after a line that could not be kept none is, so that it is the next to be read', async () => {
+  const held = Promise.withResolvers<void>()
+  await add('1')
+  await writer.flush()
+  writes.push(held.promise)
+  await add('2')
+  await clock.advance(200)
+  await add('3')
+  await clock.advance(200)
+  held.reject(new Error('the database is away'))
+  await add('4')
+  await writer.flush()
+  expect([kept, writer.last, failures]).toEqual([['1'], '1', ['the database is away']])
+})
