@@ -171,6 +171,20 @@ test('without a pod in the pool apps wake by their Deployments, without a reques
   const [pod] = await world.running(appId)
   expect(pod!.metadata!.labels!['fp.dev/source']).toBe('deployment')
   expect(answer.headers['server-timing']).toMatch(/interpreter;dur=.*imported;dur=/)
+
+  // A deployment without a waiting pod says what the cluster does for it.
+  await world.fp.kubectl(
+    '-n',
+    'fp-apps',
+    'delete',
+    'pods',
+    '-l',
+    'fp.dev/role=pool',
+    '--grace-period=0',
+    '--force',
+  )
+  const { events } = await world.user.deploy(appId, { 'app.py': saying('colder') })
+  expect(events.map(({ message }) => message)).toContain('A node has room for the app.')
 })
 
 test('an app with many requests gets more pods, and loses none when it has fewer again', async () => {

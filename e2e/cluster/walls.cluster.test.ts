@@ -1,5 +1,7 @@
-import { describe, expect, test } from 'vitest'
 import type { V1Pod } from '@kubernetes/client-node'
+import { once } from 'node:events'
+import { createServer, type Server, type AddressInfo } from 'node:net'
+import { describe, expect, inject, test } from 'vitest'
 import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
@@ -132,6 +134,32 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
     expect(me['uid']).toBeGreaterThan(100_000)
     expect(me['writes']).toEqual(['/tmp/x'])
   })
+})
+
+test('an app reaches what the admin allows it, and only that', async () => {
+  const { hostAddress } = inject('cluster')
+  const [allowed, other] = [createServer().listen(0), createServer().listen(0)]
+  await Promise.all([once(allowed, 'listening'), once(other, 'listening')])
+  const portOf = (server: Server): number => (server.address() as AddressInfo).port
+  const { app_id: appId } = await world.user.liveApp({ code: PROBE })
+  const ask = async (server: Server): Promise<unknown> =>
+    (await world.user.call(appId, `/connect?host=${hostAddress}&port=${portOf(server)}`)).json()
+  const allow = (egress: unknown[]): Promise<string> =>
+    world.fp.kubectl(
+      ...['-n', 'fp-apps', 'patch', 'networkpolicy', 'egress-allowed', '--type=merge'],
+      ...['-p', JSON.stringify({ spec: { egress } })],
+    )
+  try {
+    expect(await ask(allowed)).toMatch(/^not reached/)
+    const to = [{ ipBlock: { cidr: `${hostAddress}/32` } }]
+    await allow([{ to, ports: [{ port: portOf(allowed) }] }])
+    await expect.poll(() => ask(allowed), PATIENCE).toBe('reached')
+    expect(await ask(other)).toMatch(/^not reached/)
+  } finally {
+    await allow([])
+    allowed.close()
+    other.close()
+  }
 })
 
 test('two users cannot reach each other', async () => {

@@ -11,6 +11,7 @@ declare module 'vitest' {
       /** For pods that run a script. */
       nodeImage: string
       runnerImage: string
+      platformImage: string
     }
   }
 }
@@ -29,7 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw error
   }
   const { kubeconfig, hostAddress, nodeAddress } = cluster
-  project.provide('cluster', { kubeconfig, hostAddress, nodeAddress, nodeImage, runnerImage })
+  project.provide('cluster', { kubeconfig, hostAddress, nodeAddress, nodeImage, runnerImage, platformImage })
   return async () => {
     await cluster[Symbol.asyncDispose]()
   }

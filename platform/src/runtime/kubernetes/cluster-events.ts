@@ -12,7 +12,9 @@ export interface ClusterEventsDeps {
 }
 
 /** What the cluster's events say to an app's owner; those that are not here say nothing to them. */
-const WORDS: Readonly<Record<string, (message: string) => string | undefined>> = {
+const WORDS: Readonly<Partial<Record<string, (message: string) => string | undefined>>> = {
+  // Nothing inherited: reasons come from outside.
+  __proto__: null as never,
   Scheduled: () => 'A node has room for the app.',
   Pulling: () => 'The node fetches the image that runs apps.',
   Pulled: (message) => (message.startsWith('Successfully pulled') ? 'The node has the image.' : undefined),
@@ -38,23 +40,26 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
     clock: systemClock,
     changed(event) {
       // What is there at the beginning is of before.
-      if (begun) tell(event)
+      const news = begun ? newsOf(event) : undefined
+      if (news) deps.progress(news.key, news.message)
     },
     deleted: () => undefined,
     failed: (error) => deps.failed(error),
   })
   begun = true
   return informer
+}
 
-  function tell({ involvedObject, reason = '', message = '' }: CoreV1Event): void {
-    const key = targetOf(involvedObject.name ?? '')
-    const words = key && WORDS[reason]?.(message)
-    if (words) deps.progress(key, words.slice(0, MAX_MESSAGE))
-  }
+/** Undefined where it is about no target, or says nothing to an owner. */
+export function newsOf(event: CoreV1Event): { key: TargetKey; message: string } | undefined {
+  const { involvedObject, reason = '', message = '' } = event
+  const key = targetOf(involvedObject.name ?? '')
+  const words = key && WORDS[reason]?.(message)
+  return words ? { key, message: words.slice(0, MAX_MESSAGE) } : undefined
 }
 
 /** By the name of its Deployment, or of what that made: ReplicaSets and pods have it with more behind it. */
-export function targetOf(name: string): TargetKey | undefined {
+function targetOf(name: string): TargetKey | undefined {
   const [, appId, version, revision] = /^app-([a-z0-9]+)-(\d+)-(\d+)(?:-|$)/.exec(name) ?? []
   return appId && `${appId}.${version}.${revision}`
 }
