@@ -20,7 +20,7 @@ import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.
 import { parseTargetKey } from './runtime/targets.ts'
 import { createKubernetesRuntime, defaultKubeConfig } from './runtime/kubernetes/index.ts'
 import { createLocalRuntime } from './runtime/local/index.ts'
-import type { AppSpec, Runtime } from './runtime/runtime.ts'
+import type { AppFailureReport, AppSpec, Runtime } from './runtime/runtime.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 /** What leases get at shutdown, after the front has let requests end. */
@@ -119,6 +119,8 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
 function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Services): Promise<Runtime> {
   const { config, logger } = deps
   const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
+  const crashed = (key: TargetKey, failure: AppFailureReport): void =>
+    void events.emit('app.failed', { ...parseTargetKey(key), failure })
   if (config.kubernetes) {
     return createKubernetesRuntime({
       kubeConfig: defaultKubeConfig(),
@@ -127,6 +129,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
       secretKey: deps.secretKey,
       specOf,
       liveTargets: () => services().liveTargets(),
+      crashed,
       progress: (key, message) => void events.emit('app.progress', { ...parseTargetKey(key), message }),
       log: logger,
     })
@@ -137,7 +140,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
     runnerPath: path.join(ROOT, 'runner/src'),
     allowUnsandboxed: config.allowUnsandboxed,
     specOf,
-    crashed: (key, failure) => void events.emit('app.failed', { ...parseTargetKey(key), failure }),
+    crashed,
     log: logger,
   })
 }

@@ -58,6 +58,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       sequence: 7,
     }),
     liveTargets: () => Promise.resolve([]),
+    crashed: () => undefined,
     progress: () => undefined,
     log: pino({ level: 'silent' }),
   })

@@ -2,7 +2,7 @@ import type { Failure } from '@fp/scaler'
 import { KubernetesApiError, podFailure, type KubernetesFailureCode } from '@fp/scaler/kubernetes'
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
 import { describe, expect, test } from 'vitest'
-import { asFailure, inOwnersWords, inPlainWords, parseReport, refusalOf } from './failures.ts'
+import { asFailure, inOwnersWords, inPlainWords, parseReport, refusalOf, unaskedEnd } from './failures.ts'
 
 const REPORT = {
   code: 'FP_APP_IMPORT_FAILED',
@@ -143,5 +143,28 @@ describe('what the cluster refuses', () => {
     const error = new Error('The files are too large.')
     expect(() => inPlainWords(error)).toThrow(error)
     expect(refusalOf(error)).toMatchObject({ code: 'FP_CLUSTER_POD', message: 'The files are too large.' })
+  })
+})
+
+describe('the end of a pod that nobody asked for', () => {
+  const container = { name: 'app', image: '', imageID: '', ready: false, restartCount: 0 }
+  const ended = (exitCode: number, reason: string, message?: string): V1Pod => ({
+    metadata: { name: 'app-a-1-0-x' },
+    status: {
+      containerStatuses: [
+        { ...container, state: { terminated: { exitCode, reason, ...(message ? { message } : {}) } } },
+      ],
+    },
+  })
+  test.each<[string, V1Pod, string | undefined]>([
+    ['with the runner’s report', ended(1, 'Error', JSON.stringify(REPORT)), 'FP_APP_IMPORT_FAILED'],
+    ['for want of memory', ended(137, 'OOMKilled'), 'FP_APP_OUT_OF_MEMORY'],
+    ['by its node', { status: { phase: 'Failed', reason: 'Evicted', message: 'full' } }, 'FP_APP_EVICTED'],
+    ['after it was told to stop', ended(0, 'Completed'), undefined],
+    ['when its grace was over', ended(1, 'Error'), undefined],
+    ['with words of the app’s own', ended(1, 'Error', 'not a report'), undefined],
+    ['not at all', { status: { phase: 'Running' } }, undefined],
+  ])('%s', (_how, pod, code) => {
+    expect(unaskedEnd(pod)?.code).toBe(code)
   })
 })

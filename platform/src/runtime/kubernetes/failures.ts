@@ -4,6 +4,7 @@ import {
   askPod,
   KubernetesApiError,
   phasesOf,
+  podFailure,
   type KubernetesFailureCode,
   type KubernetesFailureDetails,
   type Probe,
@@ -99,6 +100,22 @@ function reportOf(failure: Failure): AppFailureReport {
     lastWords ||
     (REPORTS[failure.code as KubernetesFailureCode]?.(failure) ?? plainFailure(failure.code, failure.message))
   )
+}
+
+/**
+ * Why a pod has ended, or its container, though nobody asked it to: undefined where it has not, or was told to. Of one that
+ * requests found dead, nobody else tells: it was given up before the cluster had heard of its end.
+ */
+export function unaskedEnd(pod: V1Pod): AppFailureReport | undefined {
+  const failure = podFailure(pod)
+  if (!failure) return undefined
+  const { terminationMessage } = (failure.details ?? {}) as Partial<KubernetesFailureDetails>
+  // The runner leaves its report only where the end was not asked for.
+  const unasked =
+    failure.code === 'KUBERNETES_EVICTED' ||
+    failure.code === 'KUBERNETES_OUT_OF_MEMORY' ||
+    (terminationMessage !== undefined && parseReport(terminationMessage) !== undefined)
+  return unasked ? reportOf(failure) : undefined
 }
 
 export function asFailure(report: AppFailureReport): Failure {

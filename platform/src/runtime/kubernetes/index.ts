@@ -4,10 +4,10 @@ import { createInformer, createKubernetesDriver, KubernetesApi, type Informer } 
 import { KubeConfig, type KubernetesObject, type V1Pod } from '@kubernetes/client-node'
 import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
-import type { AppSpec, Runtime } from '../runtime.ts'
+import type { AppFailureReport, AppSpec, Runtime } from '../runtime.ts'
 import { checkApp } from './check.ts'
 import { followClusterEvents } from './cluster-events.ts'
-import { createRunnerProbe, inOwnersWords, inPlainWords } from './failures.ts'
+import { createRunnerProbe, inOwnersWords, inPlainWords, unaskedEnd } from './failures.ts'
 import { createElector } from './leader.ts'
 import { createClusterLease } from './lease.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
@@ -34,6 +34,8 @@ export interface KubernetesRuntimeOptions {
   specOf(key: TargetKey): Promise<AppSpec>
   /** What serves the apps. */
   liveTargets(): Promise<readonly TargetKey[]>
+  /** A pod that served has ended by itself. */
+  crashed(key: TargetKey, failure: AppFailureReport): void
   /** What happens to a target that is starting, in its owner's words. */
   progress(key: TargetKey, message: string): void
   readonly log: Logger
@@ -82,6 +84,10 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   const appPods = new Map<string, V1Pod>()
   let collector: LogCollector | undefined
   function podSeen(pod: V1Pod, gone: boolean): void {
+    const before = appPods.get(pod.metadata!.uid!)
+    // Its end is news where it was seen without: not at the start, of what ended long ago.
+    const end = before && !unaskedEnd(before) ? unaskedEnd(pod) : undefined
+    if (end) options.crashed(pod.metadata!.labels![TARGET_LABEL]!, end)
     if (gone) appPods.delete(pod.metadata!.uid!)
     else appPods.set(pod.metadata!.uid!, pod)
     if (gone) collector?.gone(pod)
