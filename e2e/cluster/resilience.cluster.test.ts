@@ -1,3 +1,4 @@
+import type { AppDetail } from '@fp/sdk/wire'
 import type { V1Pod } from '@kubernetes/client-node'
 import { expect, test } from 'vitest'
 import { PATIENCE, saying, useInstallation } from './world.ts'
@@ -60,24 +61,24 @@ test('a pod that is evicted is replaced, and the app answers', async () => {
   expect((await world.running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(uid)
 })
 
-test('a pod that its node ends for want of room is replaced, and the app answers', async () => {
+test('a pod that its node ends for want of room is replaced, and the owner reads why', async () => {
   const { app_id: appId } = await world.user.liveApp({ code: saying('pressed') })
   // Else it would be asleep before kubelet looks.
   const load = callers(appId, 1)
   const [pod] = await world.running(appId)
-  const { name, uid } = pod!.metadata!
   // More than its share of the node's disk: kubelet evicts it as under pressure. A file has its own, lower limit.
   const fill = 'for i in 1 2 3; do head -c 40000000 /dev/zero > /tmp/$i; done'
-  await world.fp.kubectl('-n', 'fp-apps', 'exec', name!, '--', 'sh', '-c', fill)
-  const uids = async (): Promise<(string | undefined)[]> =>
-    (await world.running(appId)).map(({ metadata }) => metadata!.uid)
-  await expect
-    .poll(async () => (await uids()).length > 0 && !(await uids()).includes(uid), PATIENCE)
-    .toBe(true)
+  await world.fp.kubectl('-n', 'fp-apps', 'exec', pod!.metadata!.name!, '--', 'sh', '-c', fill)
+  const lastFailure = async (): Promise<string | undefined> =>
+    (await world.user.must<AppDetail>('GET', `/apps/${appId}`)).last_failure?.code
+  await expect.poll(lastFailure, PATIENCE).toBe('FP_APP_EVICTED')
   const before = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(before + 10)
   const { bad } = await load.done()
-  console.log(`requests that a pod took with it that its node ended: ${bad.length}`)
+  console.log(
+    `${bad.length} requests lost to a pod that its node ended: ${[...new Set(bad)].join('; ').slice(0, 300)}`,
+  )
+  expect((await world.running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(pod!.metadata!.uid)
 })
 
 test('the platform is rolled out under load, and loses no request', async () => {

@@ -16,6 +16,15 @@ test.each([
   })
 })
 
+test('a pod that came from the pool is known by whose it has become', () => {
+  const targetOfPod = (name: string): string | undefined => (name === 'pool-k2j4h5' ? 'a.1.1' : undefined)
+  expect(newsOf(event('pool-k2j4h5', 'Evicted', 'Usage of EmptyDir …'), targetOfPod)).toEqual({
+    key: 'a.1.1',
+    message: 'The node ran short and ended the pod: Usage of EmptyDir …',
+  })
+  expect(newsOf(event('pool-other', 'Evicted'), targetOfPod)).toBeUndefined()
+})
+
 test.each(['pool-k2j4h5', 'check-k2j4h5', 'app-3k9x', 'app-3k9x-2-7b', ''])('%s is no target', (name) => {
   expect(newsOf(event(name, 'Pulling'))).toBeUndefined()
 })

@@ -1,13 +1,21 @@
 import type { CoreV1Event } from '@kubernetes/client-node'
 import { systemClock, type TargetKey } from '@fp/scaler'
 import { createInformer, type Informer, type KubernetesApi } from '@fp/scaler/kubernetes'
+import { plainFailure, type AppFailureReport } from '../runtime.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface ClusterEventsDeps {
   readonly api: KubernetesApi
   readonly store: ObjectStore
+  /** Whose pod it is, by its name: one of the pool has its name from before it was anybody's. */
+  targetOfPod(name: string): TargetKey | undefined
   /** Something is happening to a target that its owner may wait for. */
   progress(key: TargetKey, message: string): void
+  /**
+   * Its node has ended a pod. kubelet lets it answer what it has and says only then, by the pod, why; it may be given up
+   * and deleted by that time.
+   */
+  evicted(key: TargetKey, failure: AppFailureReport): void
   failed(error: Error): void
 }
 
@@ -40,8 +48,10 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
     clock: systemClock,
     changed(event) {
       // What is there at the beginning is of before.
-      const news = begun ? newsOf(event) : undefined
-      if (news) deps.progress(news.key, news.message)
+      const news = begun ? newsOf(event, deps.targetOfPod) : undefined
+      if (!news) return
+      if (event.reason === 'Evicted') deps.evicted(news.key, plainFailure('FP_APP_EVICTED', news.message))
+      deps.progress(news.key, news.message)
     },
     deleted: () => undefined,
     failed: (error) => deps.failed(error),
@@ -51,9 +61,13 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
 }
 
 /** Undefined where it is about no target, or says nothing to an owner. */
-export function newsOf(event: CoreV1Event): { key: TargetKey; message: string } | undefined {
+export function newsOf(
+  event: CoreV1Event,
+  targetOfPod: ClusterEventsDeps['targetOfPod'] = () => undefined,
+): { key: TargetKey; message: string } | undefined {
   const { involvedObject, reason = '', message = '' } = event
-  const key = targetOf(involvedObject.name ?? '')
+  const { name = '' } = involvedObject
+  const key = targetOf(name) ?? targetOfPod(name)
   const words = key && WORDS[reason]?.(message)
   return words ? { key, message: words.slice(0, MAX_MESSAGE) } : undefined
 }

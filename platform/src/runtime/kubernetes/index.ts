@@ -119,7 +119,12 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       api,
       store,
       failed,
+      targetOfPod: (name) =>
+        [...appPods.values()].find(({ metadata }) => metadata!.name === name)?.metadata!.labels![
+          TARGET_LABEL
+        ],
       progress: (key, message) => options.progress(key, message),
+      evicted: (key, failure) => options.crashed(key, failure),
     }),
   )
 
