@@ -88,11 +88,15 @@ export function createSwitch(deps: SwitchDeps) {
 
     /** What the owner hears while the target starts, each thing once. */
     const heard = new Set<string>()
+    /** One after the other, so that they are read in the order in which they were said. */
+    let telling: Promise<void> = Promise.resolve()
     const progress = ({ message, ...target }: TargetNews & { message: string }): void => {
       const ours = target.appId === appId && target.version === version
       if (!ours || heard.has(message) || heard.size >= MAX_PROGRESS) return
       heard.add(message)
-      background.run(appId, 'tell how a deployment goes', () => say({ stage: 'starting', message }))
+      const told = telling.then(() => say({ stage: 'starting', message }))
+      telling = told.catch(() => undefined)
+      background.run(appId, 'tell how a deployment goes', () => told)
     }
 
     let before: Live | null
@@ -107,7 +111,10 @@ export function createSwitch(deps: SwitchDeps) {
       await say({ stage: 'starting' })
       const signal = AbortSignal.any([stop, AbortSignal.timeout(START_LIMIT)])
       events.on('app.progress', progress)
-      before = await bringUp(deployment, hash, signal).finally(() => events.off('app.progress', progress))
+      before = await bringUp(deployment, hash, signal).finally(() => {
+        events.off('app.progress', progress)
+        return telling
+      })
     } catch (error) {
       const report = failureOf(error)
       if (!report) log.error({ err: error, ...ids }, 'a deployment failed for a reason of the platform')
