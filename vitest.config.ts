@@ -58,7 +58,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['{scaler,platform,e2e}/**/*.cluster.test.ts'],
-          testTimeout: 180_000,
+          testTimeout: 240_000,
           hookTimeout: 600_000,
           fileParallelism: false,
           globalSetup: ['platform/test/mongod.global.ts', 'e2e/harness/cluster.global.ts'],

@@ -71,7 +71,8 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
   await world.fp.kubectl('-n', 'fp-apps', 'exec', pod!.metadata!.name!, '--', 'sh', '-c', fill)
   const lastFailure = async (): Promise<string | undefined> =>
     (await world.user.must<AppDetail>('GET', `/apps/${appId}`)).last_failure?.code
-  await expect.poll(lastFailure, PATIENCE).toBe('FP_APP_EVICTED')
+  // It looks once a minute.
+  await expect.poll(lastFailure, { timeout: 150_000, interval: 500 }).toBe('FP_APP_EVICTED')
   const before = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(before + 10)
   const { bad } = await load.done()
