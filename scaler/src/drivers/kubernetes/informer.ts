@@ -1,6 +1,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node'
 import { Alarm } from '../../alarm.ts'
 import type { Clock } from '../../clock.ts'
+import { pause } from '../../readiness.ts'
 import { KubernetesApiError, type KubernetesApi } from './api.ts'
 import { linesOf } from './lines.ts'
 
@@ -193,16 +194,7 @@ class Follower<T extends KubernetesObject> {
   #pause(): Promise<void> {
     const ms = this.#retry * (1 + Math.random() / 2)
     this.#retry = Math.min(this.#retry * 2, MAX_RETRY)
-    const { signal } = this.#stopped
-    return new Promise((resolve) => {
-      const over = (): void => {
-        cancel()
-        signal.removeEventListener('abort', over)
-        resolve()
-      }
-      const cancel = this.#options.clock.schedule(ms, over)
-      signal.addEventListener('abort', over)
-    })
+    return pause(ms, this.#options.clock, this.#stopped.signal).catch(() => undefined)
   }
 }
 
