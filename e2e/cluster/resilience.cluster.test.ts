@@ -145,16 +145,7 @@ test('without a pod in the pool apps wake by their Deployments, without a reques
   const { app_id: appId } = await world.user.liveApp({ code: saying('cold') })
   await world.asleep(appId)
   await world.reallyAsleep(appId)
-  await world.fp.kubectl(
-    '-n',
-    'fp-apps',
-    'delete',
-    'pods',
-    '-l',
-    'fp.dev/role=pool',
-    '--grace-period=0',
-    '--force',
-  )
+  await world.emptyPool()
   const answer = await world.user.call(appId, '/')
   expect(answer.status).toBe(200)
   const [pod] = await world.running(appId)
@@ -162,16 +153,7 @@ test('without a pod in the pool apps wake by their Deployments, without a reques
   expect(answer.headers['server-timing']).toMatch(/interpreter;dur=.*imported;dur=/)
 
   // A deployment without a waiting pod says what the cluster does for it.
-  await world.fp.kubectl(
-    '-n',
-    'fp-apps',
-    'delete',
-    'pods',
-    '-l',
-    'fp.dev/role=pool',
-    '--grace-period=0',
-    '--force',
-  )
+  await world.emptyPool()
   const { events } = await world.user.deploy(appId, { 'app.py': saying('colder') })
   expect(events.map(({ message }) => message)).toContain('A node has room for the app.')
 })

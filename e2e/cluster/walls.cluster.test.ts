@@ -67,17 +67,7 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
       if (pod?.metadata?.labels?.['fp.dev/source'] === source) return appId
       await world.asleep(appId)
       await world.reallyAsleep(appId)
-      if (source === 'deployment')
-        await world.fp.kubectl(
-          '-n',
-          'fp-apps',
-          'delete',
-          'pods',
-          '-l',
-          'fp.dev/role=pool',
-          '--grace-period=0',
-          '--force',
-        )
+      if (source === 'deployment') await world.emptyPool()
       else
         await expect
           .poll(() => world.fp.kubectl('-n', 'fp-apps', 'get', 'pods', '-l', 'fp.dev/role=pool'), PATIENCE)
