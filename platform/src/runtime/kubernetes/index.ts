@@ -1,6 +1,12 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 import { systemClock } from '@fp/scaler'
-import { createInformer, createKubernetesDriver, KubernetesApi, type Informer } from '@fp/scaler/kubernetes'
+import {
+  createInformer,
+  createKubernetesDriver,
+  isPodOver,
+  KubernetesApi,
+  type Informer,
+} from '@fp/scaler/kubernetes'
 import { KubeConfig, type KubernetesObject, type V1Pod } from '@kubernetes/client-node'
 import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
@@ -14,7 +20,6 @@ import { createLogCollector, type LogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
 import { objectName, POD_PORT, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
 import { createTargetObjects } from './objects.ts'
-import { isOver } from './pods.ts'
 import { createPool } from './pool.ts'
 import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
@@ -144,7 +149,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
    * one's, until its app's next version.
    */
   function removeIfOver(pod: V1Pod): void {
-    if (!isOver(pod) || pod.metadata!.labels?.[SOURCE_LABEL] !== 'pool') return
+    if (!isPodOver(pod) || pod.metadata!.labels?.[SOURCE_LABEL] !== 'pool') return
     const { name = '' } = pod.metadata!
     store
       .remove('pods', name)

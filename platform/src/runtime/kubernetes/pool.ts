@@ -1,13 +1,12 @@
 import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
 import type { Clock, Failure, TargetKey } from '@fp/scaler'
-import type { SparePods, TakenPod } from '@fp/scaler/kubernetes'
+import { isPodReady, podAddress, type SparePods, type TakenPod } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
 import { podKey, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
 import { asFailure } from './failures.ts'
 import { checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
 import { sealOrder } from './order.ts'
-import { isReady } from './pods.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface PoolDeps {
@@ -69,7 +68,7 @@ export function createPool(deps: PoolDeps): Pool {
       if (!pod) continue
       telling.add(pod.metadata!.uid!)
       try {
-        return { pod, proven: await provePod(addressOf(pod, deps.port), podKey(secretKey, name!), signal) }
+        return { pod, proven: await provePod(podAddress(pod, deps.port)!, podKey(secretKey, name!), signal) }
       } catch (error) {
         telling.delete(pod.metadata!.uid!)
         await discard(name!)
@@ -126,7 +125,7 @@ export function createPool(deps: PoolDeps): Pool {
     const order = await sealOrder(await specOf(key), 'serve')
     const { name = '' } = pod.metadata!
     const proven = await provePod(
-      addressOf(pod, deps.port),
+      podAddress(pod, deps.port)!,
       podKey(secretKey, name),
       AbortSignal.timeout(ORDER_TIMEOUT),
     )
@@ -180,7 +179,7 @@ export function createPool(deps: PoolDeps): Pool {
 const ORDER_TIMEOUT = 60_000
 
 function canBeTaken(pod: V1Pod): boolean {
-  return isReady(pod) && !pod.metadata?.deletionTimestamp && pod.status?.podIP !== undefined
+  return isPodReady(pod) && !pod.metadata?.deletionTimestamp && pod.status?.podIP !== undefined
 }
 
 /** As a merge patch takes labels away. */
@@ -190,9 +189,4 @@ function without(labels: Record<string, string>): Record<string, null> {
 
 function brokeOff({ message }: Error): ReturnType<typeof plainFailure> {
   return plainFailure('FP_CLUSTER_POD', `The app's pod ended while it started: ${message}.`)
-}
-
-function addressOf({ status }: V1Pod, port: number): URL {
-  const ip = status!.podIP!
-  return new URL(`http://${ip.includes(':') ? `[${ip}]` : ip}:${port}`)
 }

@@ -1,13 +1,12 @@
 import type { V1ConfigMap, V1OwnerReference, V1Pod, V1Secret } from '@kubernetes/client-node'
 import type { Clock } from '@fp/scaler'
-import type { Informer } from '@fp/scaler/kubernetes'
+import { isPodOver, isPodReady, type Informer } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { newId } from '../../ids.ts'
 import { podKey } from './claim.ts'
 import { CONFIG_MAP_KIND, ownerOf, poolPodOf, poolSecretOf, settingsHash } from './manifests.ts'
 import { poolLabels, ROLE_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
 import { pause } from './pause.ts'
-import { isOver, isReady } from './pods.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -57,12 +56,12 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     const known = latest.filter(({ metadata }) => !metadata?.deletionTimestamp)
     deleted = new Set(known.map(stateOf).filter((state) => deleted.has(state)))
     const all = known.filter((pod) => !deleted.has(stateOf(pod)))
-    if (last && isReady(last)) failures = 0
-    failures += all.filter(isOver).length
-    const good = all.filter(isGood).sort((a, b) => Number(isReady(b)) - Number(isReady(a)))
+    if (last && isPodReady(last)) failures = 0
+    failures += all.filter(isPodOver).length
+    const good = all.filter(isGood).sort((a, b) => Number(isPodReady(b)) - Number(isPodReady(a)))
     await Promise.all(all.filter((pod) => !isGood(pod)).map(remove))
     await Promise.all(good.slice(settings.poolSize).map(remove))
-    const starting = good.filter((pod) => !isReady(pod)).length
+    const starting = good.filter((pod) => !isPodReady(pod)).length
     const since = clock.now() - made.at
     const unheard = !made.heard && since < NEWS_TIME
     if (good.length < settings.poolSize && starting < STARTING && !unheard && since >= waitAfter(failures)) {
@@ -76,7 +75,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   }
 
   function isGood(pod: V1Pod): boolean {
-    return !isOver(pod) && pod.metadata?.annotations?.[TEMPLATE_ANNOTATION] === template
+    return !isPodOver(pod) && pod.metadata?.annotations?.[TEMPLATE_ANNOTATION] === template
   }
 
   /** In the state that is known of it: one that was claimed meanwhile is somebody's. */
@@ -105,7 +104,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     for (const { metadata } of secrets) {
       const pod = all.find((one) => one.metadata!.name === metadata!.name)
       const age = clock.wall() - new Date(metadata!.creationTimestamp!).getTime()
-      if (pod ? isReady(pod) : age > ORPHAN_AGE) await store.remove('secrets', metadata!.name!)
+      if (pod ? isPodReady(pod) : age > ORPHAN_AGE) await store.remove('secrets', metadata!.name!)
     }
   }
 

@@ -4,6 +4,7 @@ export { podFailure, type KubernetesFailureCode, type KubernetesFailureDetails }
 export { createInformer, type Informer, type InformerOptions } from './informer.ts'
 export { linesOf } from './lines.ts'
 export type { KubernetesDriver, KubernetesDriverOptions, SparePods, TakenPod } from './options.ts'
+export { isPodOver, isPodReady, podAddress } from './pods.ts'
 export {
   askPod,
   httpProbe,

@@ -4,6 +4,7 @@ import { untilReady } from '../../readiness.ts'
 import type { Endpoint, Failure, Phase } from '../../types.ts'
 import { failure, podFailure } from './failures.ts'
 import type { TakenPod } from './options.ts'
+import { isPodOver, isPodReady, podAddress } from './pods.ts'
 import type { Probe } from './probe.ts'
 
 export interface ReplicaDeps {
@@ -60,7 +61,7 @@ export class PodReplica {
 
   /** Its ReplicaSet counts it, and ends it when it has too many. */
   get ofSet(): boolean {
-    return this.controlled && !this.terminating && !isOver(this.pod)
+    return this.controlled && !this.terminating && !isPodOver(this.pod)
   }
 
   get terminating(): boolean {
@@ -69,13 +70,13 @@ export class PodReplica {
 
   /** Whether it counts as a replica: it may be starting, crashing or ready. */
   get counts(): boolean {
-    return !this.condemned && !this.terminating && !isOver(this.pod)
+    return !this.condemned && !this.terminating && !isPodOver(this.pod)
   }
 
   get endpoint(): Endpoint | undefined {
     const withdrawn = this.#kubelet === 'withdrawn' || this.#slice === 'withdrawn'
     if (!this.#ready || !this.counts || withdrawn || podFailure(this.pod)) return undefined
-    return { id: this.id, url: addressOf(this.pod, this.#deps.port)! }
+    return { id: this.id, url: podAddress(this.pod, this.#deps.port)! }
   }
 
   /** Why it is not going to be ready. */
@@ -96,7 +97,7 @@ export class PodReplica {
   /** The cluster's latest word of the pod. */
   update(pod: V1Pod): void {
     this.pod = pod
-    this.#kubelet = next(this.#kubelet, conditionOf(pod, 'Ready'))
+    this.#kubelet = next(this.#kubelet, isPodReady(pod))
     if (!this.#taken) this.#reachByStatus(pod)
     if (!this.counts) this.#stopAsking()
     else this.#ask()
@@ -138,7 +139,7 @@ export class PodReplica {
 
   #ask(): void {
     const { id } = this
-    const address = addressOf(this.pod, this.#deps.port)
+    const address = podAddress(this.pod, this.#deps.port)
     if (!address || this.#run === id) return
     this.#stopAsking()
     this.#run = id
@@ -202,24 +203,7 @@ function next(before: Word, ready: boolean): Word {
   return before === 'none yet' ? before : 'withdrawn'
 }
 
-function conditionOf(pod: V1Pod, type: string): boolean {
-  return (
-    pod.status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ??
-    false
-  )
-}
-
-function isOver(pod: V1Pod): boolean {
-  return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
-}
-
 /** Of all its containers: which one answers is not known. */
 function restartsOf(pod: V1Pod): number {
   return (pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)
-}
-
-function addressOf(pod: V1Pod, port: number): URL | undefined {
-  const ip = pod.status?.podIP
-  if (!ip) return undefined
-  return new URL(ip.includes(':') ? `http://[${ip}]:${port}` : `http://${ip}:${port}`)
 }
