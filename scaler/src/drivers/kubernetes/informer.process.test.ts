@@ -152,13 +152,34 @@ test('asks an ailing server less and less often, and at once again when it is we
   }
 })
 
+test('resumes at once, as often as it takes, where a watch stood for a while and nothing happened', async () => {
+  server.put('a')
+  await follow()
+  for (let minute = 1; minute <= 10; minute++) {
+    await clock.advance(60_000)
+    server.breakOff('end')
+    // Without a tick of the clock.
+    await expect
+      .poll(() => server.asked.filter((what) => what.startsWith('watch')))
+      .toHaveLength(minute + 1)
+    await watching()
+  }
+  expect(errors).toEqual([])
+  // What is too old after a quiet time is listed anew as quickly.
+  server.refusals.push(410)
+  await clock.advance(60_000)
+  server.breakOff('end')
+  await expect.poll(() => server.asked.slice(-3)).toEqual(['watch 101', 'list', 'watch 101'])
+  expect(errors).toEqual([])
+})
+
 test('takes a connection that has fallen silent for broken', async () => {
   server.put('a')
   await follow()
-  await clock.advance(99_000)
+  await clock.advance(79_000)
   server.put('b')
   await hears('a a', 'b b')
-  await clock.advance(99_000)
+  await clock.advance(79_000)
   expect(server.asked.filter((what) => what.startsWith('watch'))).toHaveLength(1)
   await clock.advance(2_000)
   await expect

@@ -40,10 +40,12 @@ interface WatchEvent {
 
 /** Objects of one page of a list. */
 const PAGE = 500
-/** Seconds until the server ends a watch, from which it is resumed: no connection is believed in for ever. */
-const WATCH_SECONDS = 290
-/** ms of silence after which a connection counts as broken: bookmarks come every minute. */
-const SILENCE = 100_000
+/** Seconds until the server ends a watch, which is then resumed: a connection proves itself by that where nothing happens. */
+const WATCH_SECONDS = 60
+/** ms of silence after which a connection counts as broken. Bookmarks are no sign of life: events have none. */
+const SILENCE = 80_000
+/** ms after which a server that ended a watch is taken to be well. */
+const STEADY = 30_000
 /** Between attempts, ms: doubled each time up to the maximum, by up to a half at random so that many do not come at once. */
 const FIRST_RETRY = 250
 const MAX_RETRY = 30_000
@@ -114,7 +116,7 @@ class Follower<T extends KubernetesObject> {
     while (!signal.aborted) {
       try {
         if (this.#version === '') await this.list()
-        // One that ends without a word may do so for ever.
+        // One that ends at once, without a word, may do so for ever.
         if (!(await this.#watch())) await this.#pause()
       } catch (error) {
         if (signal.aborted) return
@@ -131,7 +133,7 @@ class Follower<T extends KubernetesObject> {
     }
   }
 
-  /** One connection, from the version that is known until it ends. Resolves to whether it brought anything. */
+  /** One connection, from the version that is known until it ends. Resolves to whether it stood or brought anything. */
   async #watch(): Promise<boolean> {
     const { api, path, labelSelector, clock } = this.#options
     const silent = new AbortController()
@@ -139,6 +141,7 @@ class Follower<T extends KubernetesObject> {
     const heard = (): void =>
       alarm.set(SILENCE, () => silent.abort(new Error(`The watch of ${path} has fallen silent.`)))
     heard()
+    const began = clock.now()
     let news = false
     try {
       const body = await api.stream(path, {
@@ -158,7 +161,9 @@ class Follower<T extends KubernetesObject> {
         news = true
       }
       silent.signal.throwIfAborted()
-      return news
+      const stood = clock.now() - began >= STEADY
+      if (stood) this.#retry = FIRST_RETRY
+      return news || stood
     } finally {
       alarm.stop()
     }
