@@ -69,17 +69,20 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
   // More than its share of the node's disk: kubelet evicts it as under pressure. A file has its own, lower limit.
   const fill = 'for i in 1 2 3; do head -c 40000000 /dev/zero > /tmp/$i; done'
   await world.fp.kubectl('-n', 'fp-apps', 'exec', pod!.metadata!.name!, '--', 'sh', '-c', fill)
+  const uids = async (): Promise<(string | undefined)[]> =>
+    (await world.running(appId)).map(({ metadata }) => metadata!.uid)
   const lastFailure = async (): Promise<string | undefined> =>
     (await world.user.must<AppDetail>('GET', `/apps/${appId}`)).last_failure?.code
   // It looks once a minute.
   await expect.poll(lastFailure, { timeout: 150_000, interval: 500 }).toBe('FP_APP_EVICTED')
+  // The event comes first; the pod may answer until kubelet has ended it.
+  await expect.poll(uids, PATIENCE).not.toContain(pod!.metadata!.uid)
   const before = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(before + 10)
   const { bad } = await load.done()
   console.log(
     `${bad.length} requests lost to a pod that its node ended: ${[...new Set(bad)].join('; ').slice(0, 300)}`,
   )
-  expect((await world.running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(pod!.metadata!.uid)
 })
 
 test('the platform is rolled out under load, and loses no request', async () => {

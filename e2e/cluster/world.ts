@@ -13,7 +13,7 @@ export interface World {
   readonly user: TestUser
   someone(): Promise<TestUser>
   podsOf(appId: string): Promise<V1Pod[]>
-  /** Those that nobody has told to end. */
+  /** Those that neither have ended nor are told to. */
   running(appId: string): Promise<V1Pod[]>
   asleep(appId: string): Promise<void>
   /** Nothing of the app runs, and nothing is to. */
@@ -47,7 +47,11 @@ export function useInstallation(): World {
     },
     someone,
     podsOf,
-    running: async (appId) => (await podsOf(appId)).filter(({ metadata }) => !metadata?.deletionTimestamp),
+    running: async (appId) =>
+      (await podsOf(appId)).filter(
+        ({ metadata, status }) =>
+          !metadata?.deletionTimestamp && !['Failed', 'Succeeded'].includes(status?.phase ?? ''),
+      ),
     async asleep(appId) {
       await expect
         .poll(async () => (await user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status, PATIENCE)
