@@ -20,15 +20,17 @@ async function main(): Promise<void> {
       process.exit(1)
     })
   }
-  const say =
-    config.logFormat === 'json' ? (text: string) => logger.info(text) : (text: string) => console.log(text)
-  const starting = startPlatform(config, { logger, onStep: (step) => say(`  ${step}`) })
+  // A terminal has a reader; a log has one event a line.
+  const terminal = config.logFormat !== 'json'
+  const say = (text: string): void => (terminal ? console.log(`  ${text}`) : logger.info(text))
+  const starting = startPlatform(config, { logger, onStep: say })
   let stoppingSince: number | undefined
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (stoppingSince === undefined) {
         stoppingSince = performance.now()
-        say('\n  Stopping: requests under way are answered first. Ctrl-C again stops at once.')
+        if (terminal) console.log('')
+        say('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
         const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
         setTimeout(() => process.exit(1), limit).unref()
         // One that still starts is let come up: half a start cannot be stopped in order.
@@ -39,17 +41,33 @@ async function main(): Promise<void> {
     })
   }
   const platform = await starting
-  if (stoppingSince === undefined) say(welcome(platform.config, (performance.now() - begun) / 1000))
+  if (stoppingSince !== undefined) return
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  const ready = `fp is ready (${seconds} s)`
+  const places = placesOf(platform.config)
+  if (terminal) console.log(welcome(ready, places))
+  else logger.info(places, ready)
 }
 
-function welcome(config: Config, seconds: number): string {
+interface Places {
+  readonly console: string
+  readonly apps: string
+  readonly data: string
+}
+
+function placesOf({ publicUrl, appDomain, dataDir }: Config): Places {
+  const { protocol } = new URL(publicUrl)
+  return { console: publicUrl, apps: `${protocol}//app-<id>.${appDomain}`, data: dataDir }
+}
+
+function welcome(ready: string, places: Places): string {
   return [
     '',
-    `  fp is ready (${seconds.toFixed(1)} s)`,
+    `  ${ready}`,
     '',
-    `  Console and API   ${config.publicUrl}`,
-    `  Apps              ${new URL(config.publicUrl).protocol}//app-<id>.${config.appDomain}`,
-    `  Data              ${config.dataDir}`,
+    `  Console and API   ${places.console}`,
+    `  Apps              ${places.apps}`,
+    `  Data              ${places.data}`,
     '',
     '  Ctrl-C stops it.',
     '',

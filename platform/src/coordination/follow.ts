@@ -53,10 +53,11 @@ export async function follow<T extends Document>(following: Following<T>): Promi
   }
 }
 
-/** Of the newest write there is. */
+/** Of the newest write there is. Rejects for some moments after a start of MongoDB: it does not know that yet. */
 export async function presentInstant(db: Db): Promise<Timestamp> {
-  const { operationTime } = await db.command({ ping: 1 })
-  return operationTime as Timestamp
+  const { operationTime } = (await db.command({ ping: 1 })) as { operationTime?: Timestamp }
+  if (!operationTime) throw new Error('MongoDB has just been started and does not know its newest write yet.')
+  return operationTime
 }
 
 /** Where a stream begins that is to have all that came after an instant, and nothing else. */

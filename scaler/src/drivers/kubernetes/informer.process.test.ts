@@ -159,9 +159,7 @@ test('resumes at once, as often as it takes, where a watch stood for a while and
     await clock.advance(60_000)
     server.breakOff('end')
     // Without a tick of the clock.
-    await expect
-      .poll(() => server.asked.filter((what) => what.startsWith('watch')))
-      .toHaveLength(minute + 1)
+    await expect.poll(() => server.asked.filter((what) => what.startsWith('watch'))).toHaveLength(minute + 1)
     await watching()
   }
   expect(errors).toEqual([])
