@@ -282,7 +282,7 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
     claim.start()
     held, _ = gate.accept()
     assert _post(waiting, early[0], prove(nonce, order()), order()) == (409, "FP_POD_CLAIMED")
-    assert waiting.ask("/", client=early[1])[2]["code"] == "FP_POD_WAITING"
+    assert waiting.ask("/", client=early[1])[2]["code"] == "FP_POD_CLAIMED"
     assert waiting.ask("/_fp/alive", client=early[2])[0] == 204
     early[3].request("GET", "/_fp/ready")
     late, others = waiting.client(), waiting.client()
@@ -296,6 +296,18 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
         assert answer.status == 204
         assert "ready;dur=" in answer.headers["server-timing"]
     assert others.getresponse().status == 200
+
+
+def test_who_came_before_the_order_and_asks_after_the_start_is_answered_too(waiting: pods.Pod) -> None:
+    early = [waiting.client() for _ in range(3)]
+    assert waiting.claim(order())[0] == 200
+    status, headers, _ = waiting.ask("/_fp/ready", client=early[0])
+    assert status == 204
+    assert "ready;dur=" in headers["server-timing"]
+    assert waiting.ask("/_fp/alive", client=early[1])[0] == 204
+    # The app cannot be given it any more.
+    status, _, body = waiting.ask("/", client=early[2])
+    assert (status, body["code"]) == (409, "FP_POD_CLAIMED")
 
 
 def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> None:

@@ -35,7 +35,8 @@ class Door:
         self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer)
         self._on_order = on_order
         self._key: ClaimKey | None = None
-        self._state: Literal["waiting", "starting", "failed"] = "starting"
+        self._state: Literal["waiting", "starting", "started", "failed"] = "starting"
+        self._timing = ""
         self._failure: Failure | None = None
         # Who waits for the outcome of the start.
         self._claim: Connection | None = None
@@ -47,11 +48,12 @@ class Door:
         self._server.open()
 
     def started(self, timing: str, outcome: dict[str, Any]) -> None:
-        """Answers those who came before the app was there. All later ones are the app's."""
+        """Answers those who came before the app was there. All who come later are the app's."""
+        self._state, self._timing = "started", timing
         if self._claim:
             self._claim.answer(HTTPStatus.OK, {"ready": True, **outcome})
         for probe in self._probes:
-            probe.answer(HTTPStatus.NO_CONTENT, headers=(("server-timing", timing),))
+            self._say_ready(probe)
 
     def failed(self, failure: Failure) -> None:
         """Answers everybody with the failure from now on."""
@@ -76,12 +78,18 @@ class Door:
             connection.answer(HTTPStatus.INTERNAL_SERVER_ERROR, self._failure.wire())
         elif route == _READY and self._state == "starting":
             self._probes.append(connection)
+        elif route == _READY and self._state == "started":
+            # It came before the order, and asks only now.
+            self._say_ready(connection)
         elif route == ("GET", _CLAIM_PATH):
             self._challenge(request, connection)
         elif route == ("POST", _CLAIM_PATH):
             self._take_order(request, connection)
         else:
-            _refuse(connection, HTTPStatus.CONFLICT, _WAITING)
+            _refuse(connection, HTTPStatus.CONFLICT, _WAITING if self._state == "waiting" else _CLAIMED)
+
+    def _say_ready(self, probe: Connection) -> None:
+        probe.answer(HTTPStatus.NO_CONTENT, headers=(("server-timing", self._timing),))
 
     def _challenge(self, request: Request, connection: Connection) -> None:
         assert self._key

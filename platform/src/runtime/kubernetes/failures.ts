@@ -1,4 +1,4 @@
-import type { Failure, TargetState } from '@fp/scaler'
+import { systemClock, type Clock, type Failure, type TargetState } from '@fp/scaler'
 import type { V1Pod } from '@kubernetes/client-node'
 import {
   askPod,
@@ -11,13 +11,19 @@ import {
 } from '@fp/scaler/kubernetes'
 import { plainFailure, type AppFailureReport } from '../runtime.ts'
 
+/** ms until a pod that has been asked is asked again: it may answer late, but an answer may be lost, too. */
+const ANSWER_PATIENCE = 5_000
+
 /**
  * What the runner says at `/_fp/ready`: 204, or 500 with why the app could not start. A pod of the pool that has not been
  * told its app yet says 409; `waiting` hears of it.
  */
-export function createRunnerProbe(waiting: (pod: V1Pod) => void): Probe {
+export function createRunnerProbe(waiting: (pod: V1Pod) => void, clock: Clock = systemClock): Probe {
   return async (address, signal, pod) => {
-    const { status, timing, text } = await askPod(address, '/_fp/ready', signal)
+    const late = new AbortController()
+    const cancel = clock.schedule(ANSWER_PATIENCE, () => late.abort(new Error('no answer in time')))
+    const either = AbortSignal.any([signal, late.signal])
+    const { status, timing, text } = await askPod(address, '/_fp/ready', either).finally(cancel)
     if (status === 204) return { ready: true, ...(timing ? { phases: phasesOf(timing) } : {}) }
     if (status === 409) waiting(pod)
     const report = status === 500 ? parseReport(text) : undefined

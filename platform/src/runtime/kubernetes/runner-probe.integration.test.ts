@@ -1,3 +1,4 @@
+import { FakeClock } from '@fp/scaler/fake'
 import type { V1Pod } from '@kubernetes/client-node'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
@@ -26,9 +27,10 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
-function probe(): ReturnType<ReturnType<typeof createRunnerProbe>> {
+function probe(clock?: FakeClock): ReturnType<ReturnType<typeof createRunnerProbe>> {
   const address = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  return createRunnerProbe((pod) => void waiting.push(pod))(address, AbortSignal.timeout(20_000), POD)
+  const ask = createRunnerProbe((pod) => void waiting.push(pod), clock)
+  return ask(address, AbortSignal.timeout(20_000), POD)
 }
 
 test('a pod that is ready says how long it took', async () => {
@@ -74,6 +76,19 @@ test('one that waits for its order is told of', async () => {
   respond = (response) => response.writeHead(409).end('{"code":"FP_POD_WAITING","message":"It waits."}')
   expect(await probe()).toEqual({ ready: false })
   expect(waiting).toEqual([POD])
+})
+
+test('one whose answer does not come is given up, so that it is asked again', async () => {
+  const clock = new FakeClock()
+  respond = () => undefined
+  const answer = probe(clock)
+  answer.catch(() => undefined)
+  await expect.poll(() => asked).toHaveLength(1)
+  await clock.advance(5_000)
+  await expect(answer).rejects.toThrow('no answer in time')
+  respond = (response) => response.writeHead(204).end()
+  expect(await probe(clock)).toEqual({ ready: true })
+  expect(clock.pending).toBe(0)
 })
 
 test('one that is not there rejects', async () => {
