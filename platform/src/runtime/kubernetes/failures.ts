@@ -21,7 +21,7 @@ const ANSWER_PATIENCE = 5_000
 export function createRunnerProbe(waiting: (pod: V1Pod) => void, clock: Clock = systemClock): Probe {
   return async (address, signal, pod) => {
     const late = new AbortController()
-    const cancel = clock.schedule(ANSWER_PATIENCE, () => late.abort(new Error('no answer in time')))
+    const cancel = clock.schedule(ANSWER_PATIENCE, () => late.abort())
     const either = AbortSignal.any([signal, late.signal])
     const { status, timing, text } = await askPod(address, '/_fp/ready', either).finally(cancel)
     if (status === 204) return { ready: true, ...(timing ? { phases: phasesOf(timing) } : {}) }

@@ -53,7 +53,7 @@ const MAX_TEXT = 64 * 1024
 
 /**
  * One GET on a connection of its own, for probes that look at more than the status. Of the text at most `maxText` characters
- * are read; where the answer has more it is cut off there. Rejects where nobody answers, or with the signal's reason.
+ * are read; where the answer has more it is cut off there. Rejects where nobody answers, or the signal fires.
  */
 export function askPod(
   address: URL,
