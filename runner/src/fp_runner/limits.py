@@ -42,8 +42,12 @@ def apply_per_process(limits: Limits) -> None:
     _set(resource.RLIMIT_NOFILE, limits.open_files)
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_MEMLOCK, 64 * 1024)
-    _set(resource.RLIMIT_MSGQUEUE, 0)
-    _set(resource.RLIMIT_SIGPENDING, 256)
+    for kind, value in ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 256)):
+        try:
+            _set(kind, value)
+        except ValueError:
+            # Linux lets any limit be lowered. gVisor's kernel, which is the app's alone, does not know these two.
+            continue
 
 
 def _set(kind: int, value: int) -> None:

@@ -1,9 +1,11 @@
 import { ScalerError } from '../errors.ts'
 import type { ProxySession } from './session.ts'
 
-type NodeError = Error & { readonly code?: string }
+type NodeError = Error & { readonly code?: string; readonly syscall?: string }
 
-const RESET = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+/** The connection broke: by its end, or, where a machine or a second kernel has gone without a word, by the network's verdict. */
+const isLost = ({ code, syscall }: NodeError): boolean =>
+  code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
 
 /** The error to answer with when an endpoint had the request and gave no answer; reports what it says of the endpoint. */
 export function upstreamError(error: NodeError, session: ProxySession): ScalerError {
@@ -11,7 +13,7 @@ export function upstreamError(error: NodeError, session: ProxySession): ScalerEr
     session.report('timeout')
     return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
   }
-  if (!RESET.has(error.code ?? ''))
+  if (!isLost(error))
     return new ScalerError('SCALER_UPSTREAM_INVALID', 'The answer of the app is not valid HTTP.', {
       cause: error,
     })

@@ -1,0 +1,41 @@
+"""Resource limits, on kernels that do not know all of them."""
+
+import resource
+from typing import Any
+
+import pytest
+
+from fp_runner import limits
+
+# As gVisor's kernel answers, see setableLimits in its pkg/sentry/syscalls/linux/sys_rlimit.go.
+UNKNOWN_TO_GVISOR = {resource.RLIMIT_MSGQUEUE, resource.RLIMIT_SIGPENDING}
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """`refused["kinds"]` are not to be set; `refused["set"]` has what was. Nothing is set for real."""
+    state: dict[str, Any] = {"kinds": set(), "set": {}}
+
+    def setrlimit(kind: int, value: tuple[int, int]) -> None:
+        if kind in state["kinds"]:
+            raise ValueError("not allowed to raise maximum limit")
+        state["set"][kind] = value
+
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    return state
+
+
+def test_what_a_second_kernel_does_not_know_is_done_without(refused: dict[str, Any]) -> None:
+    limits.apply_per_process(limits.Limits())
+    everything = dict(refused["set"])
+    assert everything.keys() >= UNKNOWN_TO_GVISOR
+    refused.update(kinds=UNKNOWN_TO_GVISOR, set={})
+    limits.apply_per_process(limits.Limits())
+    assert refused["set"] == {kind: value for kind, value in everything.items() if kind not in UNKNOWN_TO_GVISOR}
+
+
+@pytest.mark.parametrize("kind", [resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE])
+def test_all_others_must_hold(refused: dict[str, Any], kind: int) -> None:
+    refused["kinds"] = {kind}
+    with pytest.raises(ValueError, match="not allowed"):
+        limits.apply_per_process(limits.Limits())

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import type { ProxySession } from './session.ts'
+import { upstreamError } from './upstream-error.ts'
+
+function judge(error: object): { code: string; reports: string[] } {
+  const reports: string[] = []
+  const session = { report: (fault: string) => void reports.push(fault) } as unknown as ProxySession
+  const { code } = upstreamError(Object.assign(new Error('test'), error), session)
+  return { code, reports }
+}
+
+test.each([
+  // As undici tells of an end that it did not expect, and Node of what the system said.
+  { code: 'UND_ERR_SOCKET' },
+  { code: 'ECONNRESET' },
+  { code: 'ECONNRESET', syscall: 'read' },
+  { code: 'EPIPE', syscall: 'write' },
+  { code: 'ETIMEDOUT', syscall: 'read' },
+  { code: 'EHOSTUNREACH', syscall: 'read' },
+])('a connection that broke is no answer, and its endpoint not to be used: $code $syscall', (error) => {
+  expect(judge(error)).toEqual({ code: 'SCALER_UPSTREAM_RESET', reports: ['reset'] })
+})
+
+test.each(['HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])(
+  'what is no HTTP is the app’s own fault, and says nothing of its endpoint: %s',
+  (code) => {
+    expect(judge({ code })).toEqual({ code: 'SCALER_UPSTREAM_INVALID', reports: [] })
+  },
+)
+
+test('one that takes too long is suspected', () => {
+  expect(judge({ code: 'UND_ERR_HEADERS_TIMEOUT' })).toEqual({
+    code: 'SCALER_UPSTREAM_TIMEOUT',
+    reports: ['timeout'],
+  })
+})
