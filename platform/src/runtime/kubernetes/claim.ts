@@ -14,9 +14,12 @@ export type OrderAnswer =
   | { readonly ready: true; readonly phases: readonly Phase[] }
   | { readonly ready: false; readonly failure: AppFailureReport }
 
+/** The pod has an order: somebody else was quicker. */
+export class PodToldError extends Error {}
+
 /** A pod that has proved to be the one, and waits for its order on the connection that it proved it on. */
 export interface ProvenPod {
-  /** Resolves once the app is ready or has failed; rejects when the pod is gone, or has an order already. */
+  /** Resolves once the app is ready or has failed; rejects when the pod is gone, with PodToldError when it has an order. */
   order(body: Buffer, signal: AbortSignal): Promise<OrderAnswer>
   close(): void
 }
@@ -26,7 +29,7 @@ const PROOF_TIMEOUT = 2_000
 
 /**
  * Makes a pod prove that it is the one that the platform made. Rejects where nobody answers, or somebody else does: an
- * address may have come to belong to another pod since it was read.
+ * address may have come to belong to another pod since it was read. With PodToldError when it says that it has an order.
  */
 export async function provePod(address: URL, key: string, signal: AbortSignal): Promise<ProvenPod> {
   const agent = new OneConnection({ keepAlive: true, maxSockets: 1 })
@@ -37,8 +40,7 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
       headers: { 'fp-nonce': nonce },
       signal: AbortSignal.any([signal, AbortSignal.timeout(PROOF_TIMEOUT)]),
     })
-    if (answer.status !== 200)
-      throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
+    if (answer.status !== 200) throw refusalOf(answer)
     const { nonce: theirs, proof } = parsed(answer)
     if (
       typeof theirs !== 'string' ||
@@ -74,7 +76,12 @@ async function order(
   if (answer.status === 200) return { ready: true, phases: (value['phases'] as Phase[] | undefined) ?? [] }
   const failure = parseReport(JSON.stringify(value['failure'] ?? null))
   if (answer.status === 422 && failure) return { ready: false, failure }
-  throw new Error(`the pod answered ${answer.status}: ${answer.text.slice(0, 200)}`)
+  throw refusalOf(answer)
+}
+
+function refusalOf({ status, text }: Answer): Error {
+  const message = `the pod answered ${status}: ${text.slice(0, 200)}`
+  return status === 409 ? new PodToldError(message) : new Error(message)
 }
 
 /**

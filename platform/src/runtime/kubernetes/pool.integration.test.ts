@@ -2,6 +2,7 @@ import type { TakenPod } from '@fp/scaler/kubernetes'
 import { FakeClock } from '@fp/scaler/fake'
 import type { V1Pod } from '@kubernetes/client-node'
 import { randomInt } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { podKey } from './claim.ts'
@@ -294,6 +295,48 @@ describe('a claimer that dies after its claim', () => {
     other.seenWaiting(pod)
     await expect.poll(() => asked, PATIENT).toBe(1)
     expect(bodies()).toBe(0)
+  })
+})
+
+describe('a claimer that is so slow that another one tells its pod', () => {
+  const ready = (response: ServerResponse): void =>
+    void response.writeHead(204, { 'server-timing': 'imported;dur=3, ready;dur=9' }).end()
+  const phases = [
+    { name: 'imported', at: 3 },
+    { name: 'ready', at: 9 },
+  ]
+
+  test('before the proof has the app all the same', async () => {
+    const pod = await spare()
+    pod.onProof = (response) => answer(response, 409, { code: 'FP_POD_CLAIMED' })
+    pod.onReady = ready
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toEqual({ phases })
+    expect(store.names('pods')).toEqual(['pool-1'])
+  })
+
+  test('between the proof and the order, too', async () => {
+    const pod = await spare()
+    pod.orders.push({ mode: 'serve', files: {}, env: {} })
+    pod.onReady = ready
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toEqual({ phases })
+    expect([store.names('pods'), pod.orders.length]).toEqual([['pool-1'], 1])
+  })
+
+  test('hears why it did not start', async () => {
+    const pod = await spare()
+    const report = {
+      code: 'FP_APP_IMPORT_FAILED',
+      message: 'No',
+      traceback: null,
+      file: 'app.py',
+      line: 3,
+    }
+    pod.onProof = (response) => answer(response, 409, { code: 'FP_POD_CLAIMED' })
+    pod.onReady = (response) => answer(response, 500, report)
+    const taken = await take(replica(), 'a.1.0')
+    expect(await taken!.ready).toEqual({ failure: { code: report.code, message: 'No', details: report } })
   })
 })
 

@@ -1,10 +1,16 @@
 import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
-import type { Clock, Failure, TargetKey } from '@fp/scaler'
-import { isPodReady, podAddress, type SparePods, type TakenPod } from '@fp/scaler/kubernetes'
+import { untilReady, type Clock, type Failure, type TargetKey } from '@fp/scaler'
+import {
+  isPodReady,
+  podAddress,
+  type ProbeResult,
+  type SparePods,
+  type TakenPod,
+} from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
-import { podKey, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
-import { asFailure } from './failures.ts'
+import { podKey, PodToldError, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
+import { asFailure, createRunnerProbe } from './failures.ts'
 import { checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
 import { sealOrder } from './order.ts'
 import type { ObjectStore } from './store.ts'
@@ -34,6 +40,12 @@ export interface Pool extends SparePods {
   seenWaiting(pod: V1Pod): void
 }
 
+interface ClaimedPod {
+  readonly pod: V1Pod
+  /** See ProvenPod.order. */
+  tell(order: Buffer, signal?: AbortSignal): Promise<OrderAnswer>
+}
+
 /** ms that a pod may be seen waiting by others than its claimer, who tells it at once. */
 const CLAIMER_TIME = 2_000
 /** Between two attempts of the same replica. */
@@ -51,7 +63,7 @@ export function createPool(deps: PoolDeps): Pool {
     labels: Record<string, string>,
     owner: V1OwnerReference | undefined,
     signal: AbortSignal,
-  ): Promise<{ pod: V1Pod; proven: ProvenPod } | undefined> {
+  ): Promise<ClaimedPod | undefined> {
     const candidates = [...deps.waiting()].filter(canBeTaken)
     // Replicas that wake at the same time need not meet at the same pod.
     while (candidates.length > 0) {
@@ -68,9 +80,13 @@ export function createPool(deps: PoolDeps): Pool {
       if (!pod) continue
       telling.add(pod.metadata!.uid!)
       try {
-        return { pod, proven: await provePod(podAddress(pod, deps.port)!, podKey(secretKey, name!), signal) }
+        const proven = await provePod(podAddress(pod, deps.port)!, podKey(secretKey, name!), signal)
+        return { pod, tell: (order, stop) => tell(pod, proven, order, stop) }
       } catch (error) {
         telling.delete(pod.metadata!.uid!)
+        // Somebody who saw the target's pod wait for long has told it already.
+        if (error instanceof PodToldError && labels[TARGET_LABEL])
+          return { pod, tell: () => Promise.reject(error) }
         await discard(name!)
         signal.throwIfAborted()
         log.warn({ err: error, pod: name }, 'a pod of the pool did not answer; another one is taken')
@@ -108,16 +124,33 @@ export function createPool(deps: PoolDeps): Pool {
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined
-    const { pod, proven } = claimed
-    const ready = tell(pod, proven, order).then(
-      (answer): Awaited<TakenPod['ready']> =>
-        answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) },
-      (error: Error): { failure: Failure } => {
+    const { pod } = claimed
+    const ready = claimed
+      .tell(order)
+      .then((answer): Awaited<TakenPod['ready']> => {
+        return answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) }
+      })
+      // Whoever has told it has sent the same.
+      .catch((error: Error) => (error instanceof PodToldError ? outcome(pod) : Promise.reject(error)))
+      .catch((error: Error): { failure: Failure } => {
         log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
         return { failure: asFailure(brokeOff(error)) }
-      },
-    )
+      })
     return { pod, ready }
+  }
+
+  /** Of the start of a pod that somebody else has told. */
+  async function outcome(pod: V1Pod): Promise<Awaited<TakenPod['ready']>> {
+    const probe = createRunnerProbe(() => undefined, clock)
+    let result: ProbeResult | undefined
+    await untilReady(
+      async (stop) => {
+        result = await probe(podAddress(pod, deps.port)!, stop, pod)
+        return result.ready || result.failure !== undefined
+      },
+      { signal: AbortSignal.timeout(ORDER_TIMEOUT), clock },
+    )
+    return result?.failure ? { failure: result.failure } : { phases: result?.phases ?? [] }
   }
 
   async function retell(pod: V1Pod): Promise<void> {
@@ -140,9 +173,9 @@ export function createPool(deps: PoolDeps): Pool {
       const order = await sealOrder(spec, 'check')
       const claimed = await claim(checkLabels(spec.appId), undefined, signal)
       if (!claimed) return undefined
-      const { pod, proven } = claimed
+      const { pod } = claimed
       try {
-        const answer = await tell(pod, proven, order, signal)
+        const answer = await claimed.tell(order, signal)
         return answer.ready ? { ok: true } : { ok: false, failure: answer.failure }
       } catch (error) {
         signal.throwIfAborted()

@@ -23,6 +23,9 @@ export class LocalPod implements AsyncDisposable {
     answer(response, 200, { ready: true, phases: [{ name: 'ready', at: 12 }] })
   /** What comes in the place of the proof. */
   onProof: ((response: ServerResponse) => void) | undefined
+  /** What it answers at `/_fp/ready`: by itself that it waits. */
+  onReady: (response: ServerResponse) => void = (response) =>
+    answer(response, 409, { code: 'FP_POD_WAITING' })
   /** The connection is closed after the proof, as by one that ends. */
   hangsUp = false
   readonly #key: string
@@ -63,6 +66,7 @@ export class LocalPod implements AsyncDisposable {
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const body = Buffer.concat(chunks)
     if (body.length > 0) this.bodies.push(body)
+    if (request.url === '/_fp/ready') return this.onReady(response)
     if (request.url !== '/_fp/claim') return answer(response, 409, { code: 'FP_POD_WAITING' })
     if (request.method === 'GET') return this.#prove(request, response)
     const nonce = this.#nonces.get(request.socket)
