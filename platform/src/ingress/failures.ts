@@ -35,10 +35,25 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
   SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: 'The app did not answer in time.' },
 }
 
+/** Why an app could not start though it is not at fault: another try may find things better. */
+const OF_THE_PLACE = new Set([
+  'FP_APP_EVICTED',
+  'FP_CLUSTER_FULL',
+  'FP_CLUSTER_IMAGE',
+  'FP_CLUSTER_POD',
+  'FP_SANDBOX_FAILED',
+  'SCALER_SCALE_FAILED',
+])
+
 /** The visitor's error for whatever went wrong on the way to the app. */
 export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
   if (error instanceof ScalerError) {
+    if (error.code === 'SCALER_TARGET_FAILED' && OF_THE_PLACE.has(error.failure?.code ?? ''))
+      return new FpError('FP_UNAVAILABLE', 'The server cannot start the app just now. Try again shortly.', {
+        headers: { 'retry-after': '5' },
+        cause: error,
+      })
     const { code, message = error.message } = PUBLIC[error.code]
     return new FpError(code, message, { headers: error.headers, cause: error })
   }

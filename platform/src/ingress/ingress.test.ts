@@ -210,6 +210,13 @@ describe('what a visitor is told', () => {
     expect(JSON.stringify([told.message, errorPage(told, 'req-1')])).not.toContain('secret')
   })
 
+  test('is not that the app is at fault where the cluster or the sandbox is', () => {
+    const failure = { code: 'FP_CLUSTER_FULL', message: 'No node 10.0.0.7 has room.' }
+    const told = publicError(new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure }))
+    expect([told.code, told.statusCode, told.headers['retry-after']]).toEqual(['FP_UNAVAILABLE', 503, '5'])
+    expect(told.message).not.toContain('10.0.0.7')
+  })
+
   test('has Retry-After where trying again may help', () => {
     const told = publicError(new ScalerError('SCALER_QUEUE_FULL', 'full', { retryAfter: 1 }))
     expect([told.statusCode, told.headers['retry-after']]).toEqual([503, '1'])

@@ -132,7 +132,7 @@ describe('what the cluster refuses', () => {
     try {
       inPlainWords(error)
     } catch (plain) {
-      expect((plain as Error).cause).toBe(error)
+      expect(plain).toMatchObject({ cause: error, failure: { code: refusalOf(error).code } })
     }
   })
   test('for want of room says so', () => {

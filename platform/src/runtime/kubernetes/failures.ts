@@ -1,4 +1,4 @@
-import { systemClock, type Clock, type Failure, type TargetState } from '@fp/scaler'
+import { ScalerError, systemClock, type Clock, type Failure, type TargetState } from '@fp/scaler'
 import type { V1Pod } from '@kubernetes/client-node'
 import {
   askPod,
@@ -40,7 +40,8 @@ export function inOwnersWords(state: TargetState): TargetState {
 /** For owners, who are not to read the cluster's addresses and names; the cause is for the log. */
 export function inPlainWords(error: Error): never {
   if (!(error instanceof KubernetesApiError)) throw error
-  throw new Error(refusalOf(error).message, { cause: error })
+  const failure = asFailure(refusalOf(error))
+  throw new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure, cause: error })
 }
 
 /** Why the cluster could not even be told. */
