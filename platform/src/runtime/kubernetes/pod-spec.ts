@@ -94,6 +94,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
               startupProbe: {
                 httpGet: { path: kind.readyPath, port: POD_PORT },
                 periodSeconds: 1,
+                // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
+                timeoutSeconds: 5,
                 failureThreshold: START_SECONDS,
               },
             }
