@@ -1,5 +1,5 @@
 import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
-import { untilReady, type Clock, type Failure, type TargetKey } from '@fp/scaler'
+import { untilReady, type Clock, type TargetKey } from '@fp/scaler'
 import {
   isPodReady,
   podAddress,
@@ -39,6 +39,8 @@ export interface Pool extends SparePods {
    */
   seenWaiting(pod: V1Pod): void
 }
+
+type Start = Awaited<TakenPod['ready']>
 
 interface ClaimedPod {
   readonly pod: V1Pod
@@ -125,22 +127,25 @@ export function createPool(deps: PoolDeps): Pool {
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined
     const { pod } = claimed
-    const ready = claimed
-      .tell(order)
-      .then((answer): Awaited<TakenPod['ready']> => {
-        return answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) }
-      })
-      // Whoever has told it has sent the same.
-      .catch((error: Error) => (error instanceof PodToldError ? outcome(pod) : Promise.reject(error)))
-      .catch((error: Error): { failure: Failure } => {
-        log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
-        return { failure: asFailure(brokeOff(error)) }
-      })
+    const ready = started(claimed, order).catch((error: Error): Start => {
+      log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
+      return { failure: asFailure(brokeOff(error)) }
+    })
     return { pod, ready }
   }
 
-  /** Of the start of a pod that somebody else has told. */
-  async function outcome(pod: V1Pod): Promise<Awaited<TakenPod['ready']>> {
+  async function started(claimed: ClaimedPod, order: Buffer): Promise<Start> {
+    try {
+      const answer = await claimed.tell(order)
+      return answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) }
+    } catch (error) {
+      // Whoever has told it has sent the same.
+      if (error instanceof PodToldError) return toldByAnother(claimed.pod)
+      throw error
+    }
+  }
+
+  async function toldByAnother(pod: V1Pod): Promise<Start> {
     const probe = createRunnerProbe(() => undefined, clock)
     let result: ProbeResult | undefined
     await untilReady(
