@@ -99,6 +99,25 @@ test('the platform is rolled out under load, and loses no request', async () => 
   expect(bad).toEqual([])
 })
 
+test('an app that is awake gets a pod of another make under load, and loses no request', async () => {
+  await platformUp(2)
+  const { app_id: appId } = await world.user.liveApp({ code: saying('renewed') })
+  const load = callers(appId, 3)
+  await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(20)
+  const requests = async (): Promise<(string | undefined)[]> =>
+    (await world.running(appId)).map(({ spec }) => spec!.containers[0]!.resources!.requests!['cpu'])
+  const [before] = await requests()
+  const settings = ['-n', 'fp-system', 'set', 'env', 'deployment/fp-platform']
+  await world.fp.kubectl(...settings, 'FP_APP_CPU_REQUEST=21m')
+  await expect.poll(requests, PATIENCE).toEqual(['21m'])
+  await world.fp.kubectl(...settings, 'FP_APP_CPU_REQUEST-')
+  await expect.poll(requests, PATIENCE).toEqual([before])
+  const { good, bad } = await load.done()
+  console.log(`${good} requests while pods were renewed twice, ${bad.length} lost`)
+  expect(bad).toEqual([])
+  await platformUp(2)
+})
+
 test('a platform pod that is killed in the middle of wakes leaves none of them hanging', async () => {
   await platformUp(2)
   const apps = await Promise.all(

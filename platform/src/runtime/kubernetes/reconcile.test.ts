@@ -1,8 +1,16 @@
 import { FakeClock } from '@fp/scaler/fake'
 import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { checkLabels, TARGET_LABEL, targetLabels } from './names.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { settingsHash } from './manifests.ts'
+import {
+  checkLabels,
+  poolLabels,
+  SOURCE_LABEL,
+  TARGET_LABEL,
+  targetLabels,
+  TEMPLATE_ANNOTATION,
+} from './names.ts'
 import { createTargetObjects } from './objects.ts'
 import { reconcile } from './reconcile.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -142,6 +150,70 @@ test('changes what was made with other settings, and keeps how many replicas run
   expect(patches()).toBe(2)
   await pass(5 * MINUTE)
   expect(patches()).toBe(2)
+})
+
+describe('pods that came from the pool', () => {
+  const made = (settings: Partial<KubernetesSettings> = {}): Record<string, string> => ({
+    [TEMPLATE_ANNOTATION]: settingsHash({ ...SETTINGS, ...settings }),
+  })
+  const OLD = made({ runnerImage: 'fp/runner:0.9' })
+  const ready: V1Pod['status'] = { conditions: [{ type: 'Ready', status: 'True' }] }
+  function claimed(
+    name: string,
+    annotations: Record<string, string>,
+    more: Partial<V1Pod['metadata']> = {},
+  ): void {
+    const labels = { ...targetLabels('a.1.0'), [SOURCE_LABEL]: 'pool' }
+    store.put<V1Pod>('pods', { metadata: { name, labels, annotations, ...more }, status: ready! })
+  }
+  function waiting(annotations: Record<string, string>, status: V1Pod['status'] = ready): void {
+    store.put<V1Pod>('pods', {
+      metadata: { name: 'waiting', labels: poolLabels(), annotations },
+      status: status!,
+    })
+  }
+  const left = (): string[] => store.names('pods').filter((name) => name !== 'waiting')
+
+  test('and were made with other settings are told to end one by one', async () => {
+    waiting(made())
+    claimed('old-1', OLD)
+    claimed('old-2', OLD)
+    claimed('new', made())
+    store.put('pods', { metadata: { name: 'of a Deployment', labels: targetLabels('b.2.5') } })
+    await lead()
+    expect(left()).toEqual(['new', 'of a Deployment', 'old-2'])
+    await pass(3_500)
+    expect(left()).toEqual(['new', 'of a Deployment'])
+    await pass(10 * MINUTE)
+    expect(left()).toEqual(['new', 'of a Deployment'])
+  })
+
+  test('are left alone until another one waits, where there is a pool', async () => {
+    waiting(OLD)
+    claimed('old', OLD)
+    await lead()
+    await pass(MINUTE)
+    waiting(made(), { conditions: [{ type: 'Ready', status: 'False' }] })
+    await pass(10_000)
+    expect(left()).toEqual(['old'])
+    waiting(made())
+    await pass(10_000)
+    expect(left()).toEqual([])
+  })
+
+  test('do not wait for a pool that there is no more', async () => {
+    claimed('old', OLD)
+    await lead({ poolSize: 0 })
+    expect(left()).toEqual([])
+  })
+
+  test('and end already are not told again', async () => {
+    waiting(made())
+    claimed('ends', OLD, { deletionTimestamp: new Date() })
+    await lead()
+    await pass(MINUTE)
+    expect(left()).toEqual(['ends'])
+  })
 })
 
 test('removes what has been abandoned for ten minutes, and not earlier', async () => {

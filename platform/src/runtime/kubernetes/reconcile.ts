@@ -1,10 +1,18 @@
 import type { Clock, TargetKey } from '@fp/scaler'
-import type { Informer } from '@fp/scaler/kubernetes'
+import { isPodOver, isPodReady, type Informer } from '@fp/scaler/kubernetes'
 import type { KubernetesObject, V1Deployment, V1Pod } from '@kubernetes/client-node'
 import type { Logger } from 'pino'
 import type { AppSpec } from '../runtime.ts'
 import { podTemplateOf, settingsHash } from './manifests.ts'
-import { checkLabels, objectName, ROLE_LABEL, TARGET_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
+import {
+  checkLabels,
+  objectName,
+  poolLabels,
+  ROLE_LABEL,
+  SOURCE_LABEL,
+  TARGET_LABEL,
+  TEMPLATE_ANNOTATION,
+} from './names.ts'
 import type { TargetObjects } from './objects.ts'
 import { pause } from './pause.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -29,6 +37,8 @@ const KINDS: readonly Kind[] = ['deployments', 'secrets', 'services']
 const SWEEP = 60_000
 /** And after this long when something went wrong. */
 const RETRY = 5_000
+/** Between two pods that are told to end because they were made with other settings: a node starts few pods well at once. */
+const RENEWAL = 3_000
 /** News comes in bursts; ms. */
 const SETTLE = 200
 /** ms for which a Deployment that is not live may be one that is about to be, or one that has requests to finish. */
@@ -47,12 +57,12 @@ export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promi
   const since = { strays: new Since(clock), checks: new Since(clock) }
   while (!signal.aborted) {
     news = new AbortController()
-    let next = SWEEP
+    let next: number
     try {
       for (const kind of KINDS) {
         if (!there.has(kind)) there.set(kind, watches.use(await deps.follow(kind, () => news.abort())))
       }
-      if (!(await sweep(deps, there, since))) next = RETRY
+      next = await sweep(deps, there, since)
     } catch (error) {
       log.warn({ err: error }, 'the cluster could not be reconciled; trying again')
       next = RETRY
@@ -62,18 +72,19 @@ export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promi
   }
 }
 
-/** Resolves to whether all of it went well. */
+/** Resolves to the ms until the next one. */
 async function sweep(
   deps: ReconcileDeps,
   there: ReadonlyMap<Kind, Informer<KubernetesObject>>,
   { strays, checks }: { readonly strays: Since; readonly checks: Since },
-): Promise<boolean> {
-  const { store, objects, log } = deps
-  let well = true
+): Promise<number> {
+  const { store, objects, settings, log } = deps
+  const isPresent = isOf(settings)
+  let next = SWEEP
   /** One app's trouble is not to be the others'. */
   const attempt = async (of: object, work: () => Promise<void>): Promise<void> => {
     await work().catch((error: unknown) => {
-      well = false
+      next = RETRY
       log.warn({ err: error, ...of }, 'something of the cluster could not be reconciled; trying again')
     })
   }
@@ -81,7 +92,10 @@ async function sweep(
   for (const key of live) {
     await attempt({ target: key }, async () => {
       const missing = KINDS.filter((kind) => !there.get(kind)!.get(objectName(key)))
-      if (missing.length === 0) return renew(deps, there.get('deployments')!.get(objectName(key))!)
+      if (missing.length === 0) {
+        const deployment = there.get('deployments')!.get(objectName(key))!
+        return isPresent(deployment) ? undefined : renew(deps, deployment)
+      }
       log.warn({ target: key, missing }, 'an app has lost something in the cluster; it is made again')
       objects.forget(key)
       await objects.ensure(key)
@@ -91,12 +105,41 @@ async function sweep(
   for (const { metadata } of strays.longer(ABANDONED, stray)) {
     await attempt({ target: keyOf(metadata!) }, () => objects.remove(keyOf(metadata!)))
   }
+  const pods = await store.list<V1Pod>('pods', ROLE_LABEL)
   // Whoever waited for their word may have died. Their age says nothing: they may have waited in the pool before.
-  const loads = await store.list<V1Pod>('pods', `${ROLE_LABEL}=${checkLabels('')[ROLE_LABEL]}`)
+  const loads = pods.filter((pod) => roleOf(pod) === checkLabels('')[ROLE_LABEL])
   for (const { metadata } of checks.longer(ABANDONED, loads)) {
     await attempt({ pod: metadata!.name }, () => store.remove('pods', metadata!.name!))
   }
-  return well
+  const outdated = pods.filter((pod) => cameFromPool(pod) && isRunning(pod) && !isPresent(pod))
+  const [first] = outdated
+  if (first && (settings.poolSize === 0 || pods.some((pod) => isPresent(pod) && isWaiting(pod)))) {
+    // Those of Deployments are rolled by them. This one answers what it has, and its app wakes anew, in the one that waits.
+    await attempt({ pod: first.metadata!.name }, () => store.remove('pods', first.metadata!.name!))
+  }
+  return outdated.length > 0 ? Math.min(next, RENEWAL) : next
+}
+
+function isWaiting(pod: V1Pod): boolean {
+  return roleOf(pod) === poolLabels()[ROLE_LABEL] && isPodReady(pod)
+}
+
+function roleOf({ metadata }: V1Pod): string | undefined {
+  return metadata!.labels?.[ROLE_LABEL]
+}
+
+function cameFromPool({ metadata }: V1Pod): boolean {
+  return metadata!.labels?.[SOURCE_LABEL] === 'pool'
+}
+
+function isRunning(pod: V1Pod): boolean {
+  return !isPodOver(pod) && !pod.metadata!.deletionTimestamp
+}
+
+/** Whether something was made with these settings. */
+function isOf(settings: KubernetesSettings): (object: KubernetesObject) => boolean {
+  const hash = settingsHash(settings)
+  return ({ metadata }) => metadata?.annotations?.[TEMPLATE_ANNOTATION] === hash
 }
 
 /** Since when something has been so, as far as this process has seen: clocks of machines are not compared. */
@@ -124,14 +167,12 @@ function keyOf({ labels }: NonNullable<KubernetesObject['metadata']>): TargetKey
 
 /** Another image or other limits since it was made. Pods that run are replaced one by one; those asleep start with the new. */
 async function renew({ store, settings, specOf }: ReconcileDeps, deployment: V1Deployment): Promise<void> {
-  const { name, annotations } = deployment.metadata!
-  const hash = settingsHash(settings)
-  if (annotations?.[TEMPLATE_ANNOTATION] === hash) return
+  const { name } = deployment.metadata!
   const { metadata, spec } = podTemplateOf(await specOf(keyOf(deployment.metadata!)), settings)
   // A merge patch keeps what it does not name; lists it replaces.
   const whole = { ...spec, runtimeClassName: settings.runtimeClass ?? null }
   await store.patch('deployments', name!, {
-    metadata: { annotations: { [TEMPLATE_ANNOTATION]: hash } },
+    metadata: { annotations: { [TEMPLATE_ANNOTATION]: settingsHash(settings) } },
     spec: { template: { metadata, spec: whole } },
   })
 }
