@@ -18,7 +18,7 @@ import { createElector } from './leader.ts'
 import { createClusterLease } from './lease.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
-import { objectName, POD_PORT, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
+import { cameFromPool, objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
 import { createTargetObjects } from './objects.ts'
 import { createPool } from './pool.ts'
 import { reconcile } from './reconcile.ts'
@@ -149,7 +149,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
    * one's, until its app's next version.
    */
   function removeIfOver(pod: V1Pod): void {
-    if (!isPodOver(pod) || pod.metadata!.labels?.[SOURCE_LABEL] !== 'pool') return
+    if (!isPodOver(pod) || !cameFromPool(pod)) return
     const { name = '' } = pod.metadata!
     store
       .remove('pods', name)

@@ -1,4 +1,5 @@
 import type {
+  KubernetesObject,
   V1Deployment,
   V1ObjectMeta,
   V1OwnerReference,
@@ -87,6 +88,12 @@ export function settingsHash(settings: KubernetesSettings): string {
     podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Never', readyPath: '/' }),
   ]
   return createHash('sha256').update(JSON.stringify(pods)).digest('hex').slice(0, 16)
+}
+
+/** Whether something was made with these settings. */
+export function isMadeWith(settings: KubernetesSettings): (object: KubernetesObject) => boolean {
+  const hash = settingsHash(settings)
+  return ({ metadata }) => metadata?.annotations?.[TEMPLATE_ANNOTATION] === hash
 }
 
 export function secretOf(key: TargetKey, order: Buffer, owner: V1OwnerReference): V1Secret {

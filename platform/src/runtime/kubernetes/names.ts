@@ -1,3 +1,4 @@
+import type { KubernetesObject } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import { parseTargetKey } from '../targets.ts'
 
@@ -37,6 +38,11 @@ export function targetLabels(key: TargetKey): Record<string, string> {
 
 export function poolLabels(): Record<string, string> {
   return { ...COMMON, 'app.kubernetes.io/component': 'pool', [ROLE_LABEL]: 'pool' }
+}
+
+/** Whether a pod of a target was one of the pool before. */
+export function cameFromPool({ metadata }: KubernetesObject): boolean {
+  return metadata?.labels?.[SOURCE_LABEL] === 'pool'
 }
 
 export function checkLabels(appId: string): Record<string, string> {

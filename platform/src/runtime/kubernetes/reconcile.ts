@@ -3,13 +3,13 @@ import { isPodOver, isPodReady, type Informer } from '@fp/scaler/kubernetes'
 import type { KubernetesObject, V1Deployment, V1Pod } from '@kubernetes/client-node'
 import type { Logger } from 'pino'
 import type { AppSpec } from '../runtime.ts'
-import { podTemplateOf, settingsHash } from './manifests.ts'
+import { isMadeWith, podTemplateOf, settingsHash } from './manifests.ts'
 import {
+  cameFromPool,
   checkLabels,
   objectName,
   poolLabels,
   ROLE_LABEL,
-  SOURCE_LABEL,
   TARGET_LABEL,
   TEMPLATE_ANNOTATION,
 } from './names.ts'
@@ -79,7 +79,7 @@ async function sweep(
   { strays, checks }: { readonly strays: Since; readonly checks: Since },
 ): Promise<number> {
   const { store, objects, settings, log } = deps
-  const isPresent = isOf(settings)
+  const isPresent = isMadeWith(settings)
   let next = SWEEP
   /** One app's trouble is not to be the others'. */
   const attempt = async (of: object, work: () => Promise<void>): Promise<void> => {
@@ -94,7 +94,8 @@ async function sweep(
       const missing = KINDS.filter((kind) => !there.get(kind)!.get(objectName(key)))
       if (missing.length === 0) {
         const deployment = there.get('deployments')!.get(objectName(key))!
-        return isPresent(deployment) ? undefined : renew(deps, deployment)
+        if (!isPresent(deployment)) await renew(deps, deployment)
+        return
       }
       log.warn({ target: key, missing }, 'an app has lost something in the cluster; it is made again')
       objects.forget(key)
@@ -128,18 +129,8 @@ function roleOf({ metadata }: V1Pod): string | undefined {
   return metadata!.labels?.[ROLE_LABEL]
 }
 
-function cameFromPool({ metadata }: V1Pod): boolean {
-  return metadata!.labels?.[SOURCE_LABEL] === 'pool'
-}
-
 function isRunning(pod: V1Pod): boolean {
   return !isPodOver(pod) && !pod.metadata!.deletionTimestamp
-}
-
-/** Whether something was made with these settings. */
-function isOf(settings: KubernetesSettings): (object: KubernetesObject) => boolean {
-  const hash = settingsHash(settings)
-  return ({ metadata }) => metadata?.annotations?.[TEMPLATE_ANNOTATION] === hash
 }
 
 /** Since when something has been so, as far as this process has seen: clocks of machines are not compared. */

@@ -4,8 +4,8 @@ import { isPodOver, isPodReady, type Informer } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { newId } from '../../ids.ts'
 import { podKey } from './claim.ts'
-import { CONFIG_MAP_KIND, ownerOf, poolPodOf, poolSecretOf, settingsHash } from './manifests.ts'
-import { poolLabels, ROLE_LABEL, TEMPLATE_ANNOTATION } from './names.ts'
+import { CONFIG_MAP_KIND, isMadeWith, ownerOf, poolPodOf, poolSecretOf } from './manifests.ts'
+import { poolLabels, ROLE_LABEL } from './names.ts'
 import { pause } from './pause.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
@@ -40,7 +40,7 @@ const ORPHAN_AGE = 60_000
  */
 export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Promise<void> {
   const { store, settings, pods, clock, log } = deps
-  const template = settingsHash(settings)
+  const isPresent = isMadeWith(settings)
   /** The last one that was made: maybe not heard of yet. */
   let made = { name: '', at: -Infinity, heard: true }
   /** Pods that have failed, or could not be made, since one became ready. */
@@ -75,7 +75,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   }
 
   function isGood(pod: V1Pod): boolean {
-    return !isPodOver(pod) && pod.metadata?.annotations?.[TEMPLATE_ANNOTATION] === template
+    return !isPodOver(pod) && isPresent(pod)
   }
 
   /** In the state that is known of it: one that was claimed meanwhile is somebody's. */
