@@ -37,8 +37,7 @@ await main(async () => {
   const tally = new Tally()
   for (const [name, command, args, cwd] of CHECKS) tally.add(await check(name, command, args, cwd))
   if (!isStatic) await runSuites(tally)
-  console.log(`\n${tally.line}`)
-  process.exitCode = tally.failed > 0 ? 1 : 0
+  tally.report()
 })
 
 async function check(name, command, args, cwd) {
@@ -49,6 +48,7 @@ async function check(name, command, args, cwd) {
     (error) => error,
   )
   console.log(`  ${failure ? '✗' : '✓'} ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`)
-  if (failure) console.log(failure.output.trim().replace(/^/gm, '      '))
-  return failure ? { passed: 0, failed: 1 } : { passed: 1, failed: 0 }
+  if (!failure) return { passed: 1, failed: 0, failures: [] }
+  console.log(failure.output.trim().replace(/^/gm, '      '))
+  return { passed: 0, failed: 1, failures: [`${name}\n${failure.output}`] }
 }

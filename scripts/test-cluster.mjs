@@ -8,6 +8,5 @@ await main(async () => {
   const tally = new Tally()
   // Each test by its name: what was tried is to be seen.
   await runVitest(tally, 'cluster', ['--project=cluster', ...process.argv.slice(2)], 'verbose')
-  console.log(`\n${tally.line}`)
-  process.exitCode = tally.failed > 0 ? 1 : 0
+  tally.report()
 })

@@ -7,6 +7,5 @@ await main(async () => {
   await setUpForTests()
   const tally = new Tally()
   await runSuites(tally, process.argv.slice(2))
-  console.log(`\n${tally.line}`)
-  process.exitCode = tally.failed > 0 ? 1 : 0
+  tally.report()
 })
