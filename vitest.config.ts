@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config'
 const resolve = { conditions: ['@fp/source'] }
 const ssr = { resolve: { conditions: ['@fp/source'], externalConditions: ['@fp/source'] } }
 
+/** A loaded machine may be slow; nothing is asserted about time, so waiting costs only where something is wrong. */
+const patient = { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 20_000 } } }
+
 /**
  * unit: no process, no network. process: real processes, nothing else. integration: real MongoDB, real Python.
  * e2e: the whole product, real browser. cluster: a real Kubernetes.
@@ -17,6 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{scaler,sdk,platform,console}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.{integration,process,cluster}.test.ts'],
+          ...patient,
         },
       },
       {
@@ -25,8 +29,7 @@ export default defineConfig({
         test: {
           name: 'process',
           include: ['{scaler,examples}/**/*.process.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...patient,
         },
       },
       {
@@ -35,8 +38,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['{scaler,sdk,platform}/**/*.integration.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          ...patient,
           globalSetup: ['platform/test/mongod.global.ts'],
         },
       },
@@ -47,6 +49,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.cluster.test.ts'],
+          ...patient,
           testTimeout: 180_000,
           hookTimeout: 240_000,
           fileParallelism: false,
@@ -58,6 +61,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['{scaler,platform,e2e}/**/*.cluster.test.ts'],
+          ...patient,
           testTimeout: 240_000,
           hookTimeout: 600_000,
           fileParallelism: false,

@@ -62,7 +62,7 @@ describe('the route table', () => {
     const stale = answer
     events.emit('app.routed', { appId: 'a' })
     stale(route('a.1.0'))
-    await vi.waitFor(() => expect(lookup).toHaveBeenCalledTimes(2))
+    await expect.poll(() => lookup.mock.calls.length).toBe(2)
     answer(route('a.2.0'))
     expect(await asked).toBe('a.2.0')
   })
@@ -130,10 +130,11 @@ describe('the route table of one of several replicas', () => {
     live = 'a.2.2'
     const busy = await here.acquire('a.1.1')
     const retired = there.retire('a.1.1')
-    await vi.waitFor(() => {
+    const mayEnter = (): boolean => {
       using lease = here.tryAcquire('a.1.1')
-      expect(lease).toBeUndefined()
-    })
+      return lease !== undefined
+    }
+    await expect.poll(mayEnter).toBe(false)
     const answer = await get()
     expect([answer.statusCode, answer.body]).toEqual([200, 'the new one'])
     expect(driver.calls.filter(({ replicas }) => replicas > 0).map(({ key }) => key)).toEqual([
