@@ -9,10 +9,7 @@ let user: TestUser
 let neighbour: { id: string }
 beforeAll(async () => {
   platform = await startPlatform({
-    env: {
-      FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource',
-      FP_RESPONSE_TIMEOUT_S: '5',
-    },
+    env: { FP_ALLOWED_IMPORTS: 'ctypes,socket,subprocess,signal,pathlib,shutil,resource' },
   })
   user = await TestUser.signUp(platform, 'mallory')
   const ada = await TestUser.signUp(platform, 'ada')
@@ -197,11 +194,13 @@ describe('an app that', () => {
   })
 
   test('never answers gets its visitor a 504, and holds up nobody else', async () => {
-    const id = await deployed(
-      'import asyncio\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\nasync def hang() -> None:\n    await asyncio.Event().wait()\n\n\n@app.get("/alive")\nasync def alive() -> str:\n    return "yes"\n',
-    )
-    const hanging = user.call(id, '/')
-    expect((await user.call(id, '/alive')).text).toBe('"yes"')
+    await using impatient = await startPlatform({ env: { FP_RESPONSE_TIMEOUT_S: '5' } })
+    const visitor = await TestUser.signUp(impatient, 'visitor')
+    const code =
+      'import asyncio\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\nasync def hang() -> None:\n    await asyncio.Event().wait()\n\n\n@app.get("/alive")\nasync def alive() -> str:\n    return "yes"\n'
+    const { app_id: id } = await visitor.liveApp({ code })
+    const hanging = visitor.call(id, '/')
+    expect((await visitor.call(id, '/alive')).text).toBe('"yes"')
     const answer = await hanging
     expect([answer.status, (answer.json() as { code: string }).code]).toEqual([504, 'FP_APP_TIMEOUT'])
   })

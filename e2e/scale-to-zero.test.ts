@@ -150,13 +150,6 @@ describe('the loading page', () => {
     expect(events.text).toMatch(/event: awake\n/)
     expect((await user.call(id, '/', { headers: { accept: 'text/html' } })).text).toBe('"hello"')
   })
-
-  test('is not sent for a wake that is fast', async () => {
-    const { app_id: id } = await user.liveApp({ code: HELLO })
-    await user.sleep(id)
-    const answer = await user.call(id, '/', { headers: { accept: 'text/html' } })
-    expect([answer.status, answer.text]).toEqual([200, '"hello"'])
-  })
 })
 
 describe('clients that go away', () => {

@@ -155,6 +155,7 @@ def test_logs_to_the_containers_two_streams(make_pod: MakePod) -> None:
 
 
 def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None:
+    begun = os.times().elapsed
     pod = make_pod(order(BAD))
     status, _, failure = pod.ask("/_fp/ready")
     assert status == 500
@@ -166,10 +167,8 @@ def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None
     assert pod.ask("/_fp/alive")[0] == 204
     assert pod.ask("/_fp/claim")[2]["code"] == "FP_POD_CLAIMED"
     assert pod.last_words() == failure
-    assert pod.output() == failure["traceback"]
     # As long as it answers it answers this; then it has ended.
     asked = 0
-    begun = os.times().elapsed
     while pod.process and pod.process.poll() is None:
         try:
             with socket.create_connection(("127.0.0.1", pod.port), timeout=20) as client:
@@ -178,8 +177,9 @@ def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None
         except ConnectionError:
             continue
     assert asked > 0
-    assert 2 < os.times().elapsed - begun < 10
+    assert os.times().elapsed - begun >= 3
     assert pod.wait() == 1
+    assert pod.output() == failure["traceback"]
 
 
 @pytest.mark.parametrize(
