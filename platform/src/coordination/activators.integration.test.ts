@@ -30,7 +30,7 @@ async function member(index: number): Promise<Member> {
   uri.host = `127.0.0.1:${line.port}`
   uri.searchParams.delete('replicaSet')
   uri.searchParams.set('directConnection', 'true')
-  const client = await MongoClient.connect(uri.href, { serverSelectionTimeoutMS: 500 })
+  const client = await MongoClient.connect(uri.href, { serverSelectionTimeoutMS: 2_000 })
   const real = createMongoCoordination(client.db(mongo.db.databaseName))
   let pending = 0
   const counted: Coordination = {

@@ -136,7 +136,7 @@ function through(port: number, options = {}): Promise<MongoClient> {
   for (const name of ['replicaSet']) uri.searchParams.delete(name)
   uri.searchParams.set('directConnection', 'true')
   return MongoClient.connect(uri.href, {
-    serverSelectionTimeoutMS: 500,
+    serverSelectionTimeoutMS: 2_000,
     heartbeatFrequencyMS: 500,
     ...options,
   })

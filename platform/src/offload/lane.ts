@@ -49,7 +49,7 @@ export class Lane {
   ): Promise<Jobs[N]['output']> {
     const { signal } = options
     signal?.throwIfAborted()
-    if (this.#closed) throw new FpError('FP_UNAVAILABLE', 'The platform is stopping.')
+    if (this.#closed) throw stopping()
     if (this.#queue.size >= this.#options.depth) {
       throw new FpError('FP_UNAVAILABLE', 'The platform is busy. Try again in a few seconds.', {
         headers: { 'retry-after': '2' },
@@ -59,6 +59,7 @@ export class Lane {
     const work = async (): Promise<unknown> => {
       // Parsing the request was one long step and handing it over is another: others get their turn between them.
       await setImmediate()
+      if (this.#closed) throw stopping()
       return this.#send(job, input)
     }
     const output = await this.#queue.add(work, signal ? { signal } : {})
@@ -69,7 +70,7 @@ export class Lane {
   async close(): Promise<void> {
     this.#closed = true
     this.#queue.clear()
-    this.#replace(new FpError('FP_UNAVAILABLE', 'The platform is stopping.'))
+    this.#replace(stopping())
   }
 
   #send(job: JobName, input: unknown): Promise<unknown> {
@@ -136,3 +137,5 @@ export class Lane {
     for (const id of [...this.#running.keys()]) this.#finish(id, (running) => running.reject(reason))
   }
 }
+
+const stopping = (): FpError => new FpError('FP_UNAVAILABLE', 'The platform is stopping.')

@@ -174,7 +174,9 @@ describe('with an idleBodyTimeout', () => {
   test('an answer that stands still is cut off, at the app too', async () => {
     let closed = (): void => undefined
     const ended = new Promise<void>((resolve) => (closed = resolve))
-    await start((_request, response) => response.once('close', closed).write('half'), { idleBodyTimeout: 20 })
+    await start((_request, response) => response.once('close', closed).write('half'), {
+      idleBodyTimeout: 500,
+    })
     const { got } = await raw('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
     expect(got).toContain('half')
     expect(got).not.toContain('\r\n0\r\n')
@@ -185,7 +187,7 @@ describe('with an idleBodyTimeout', () => {
   test('an upload that stands still is cut off, at the app too', async () => {
     let closed = (): void => undefined
     const ended = new Promise<void>((resolve) => (closed = resolve))
-    await start((request) => request.once('close', closed).resume(), { idleBodyTimeout: 20 })
+    await start((request) => request.once('close', closed).resume(), { idleBodyTimeout: 500 })
     const { got } = await raw('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf')
     expect(got).toBe('')
     await ended
@@ -201,7 +203,7 @@ describe('with an idleBodyTimeout', () => {
         if (request.url === '/first') first = () => response.end('late')
         else request.once('close', () => first())
       },
-      { idleBodyTimeout: 20 },
+      { idleBodyTimeout: 500 },
     )
     const answer = fetch(`${url}/first`, { method: 'POST', body: 'whole' })
     while (activator.stats('app')?.inFlight !== 1) await settle()

@@ -8,13 +8,13 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 /** What bounds slow clients: options of the embedder's server, in ms; short, but not too short for a busy machine. */
 const SHORT: WorldOptions = {
-  server: { http: { headersTimeout: 300, connectionsCheckingInterval: 50 }, requestTimeout: 400 },
+  server: { http: { headersTimeout: 1_000, connectionsCheckingInterval: 50 }, requestTimeout: 1_200 },
 }
 /** Bytes, one a turn of the event loop; fewer than headers may have. */
 const DRIBBLED = 5_000
 /** ms */
-const RESPONSE_TIMEOUT = 500
-const IDLE_BODY_TIMEOUT = 200
+const RESPONSE_TIMEOUT = 1_500
+const IDLE_BODY_TIMEOUT = 1_000
 
 describe('a slow client', () => {
   test.each(['', 'GET / HTTP/1.1\r\nHost: a\r\n', 'GET / HTTP/1.1\r\nHo', '\r\n'])(
