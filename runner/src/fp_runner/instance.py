@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 
 from fp_runner import ending
 from fp_runner.failure import Failure
+from fp_runner.limits import SOFT_TIMEOUT_HEADSTART
 from fp_runner.protocol import Message, StartOp
 from fp_runner.reactor import Reactor, Timer
 from fp_runner.spawn import Child
 
 Reason = ending.End | Literal["stopped"]
 
-# The app itself says where it hangs, if it can, before it is killed from outside.
-_SOFT_TIMEOUT_HEADSTART: Final = 0.25
 _PHASES: Final = ("sandboxed", "imported", "started", "ready")
 _BACKLOG: Final = 1024
 
@@ -103,7 +102,7 @@ class Instance:
         """From now on the child's fate is this instance's."""
         self.child = child
         child.on_message, child.on_end = self._on_message, self._on_end
-        seconds = self.op.limits.start_seconds + _SOFT_TIMEOUT_HEADSTART
+        seconds = self.op.limits.start_seconds + SOFT_TIMEOUT_HEADSTART
         self._timer = self._reactor.call_later(seconds, self._too_late)
 
     def refuse(self, text: str) -> None:

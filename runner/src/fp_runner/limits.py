@@ -2,6 +2,11 @@
 
 import resource
 from dataclasses import dataclass
+from typing import Final
+
+# In seconds: an app that has not started in time is interrupted and tells where it was; one that has told nothing for
+# this much longer is killed. A busy machine may owe the app its turn for a while.
+SOFT_TIMEOUT_HEADSTART: Final = 1.0
 
 
 @dataclass(frozen=True)
