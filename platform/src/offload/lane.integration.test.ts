@@ -61,6 +61,13 @@ describe('the offload processes', () => {
     expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true)
   })
 
+  it('are not started for a job that was asked for just before the end', async () => {
+    const offload = start()
+    const job = offload.hash('a')
+    await offload.close()
+    await expect(job).rejects.toMatchObject({ code: 'FP_UNAVAILABLE' })
+  })
+
   it('let a waiting job be given up', async () => {
     const offload = start({ script, validationTimeout: 2_000 })
     const hanging = offload.validate({ 'app.py': 'silent' }).catch(() => undefined)
