@@ -1,4 +1,4 @@
-import type { AppDetail, Page } from '@fp/sdk/wire'
+import type { AppDetail, Deployment, Page } from '@fp/sdk/wire'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -104,6 +104,20 @@ describe('stopping', () => {
       ['slow', 'sleeping'],
     ])
     expect((await user.call(counter.app_id, '/', { method: 'POST' })).text).toBe('2')
+  })
+
+  test('sees a deployment through that was accepted', async () => {
+    const first = await startPlatform({ dataDir, env: { FP_SHUTDOWN_GRACE_S: '60' } })
+    const user = await TestUser.signUp(first, 'patient')
+    const app = await user.createApp({ code: `import time\n\ntime.sleep(1)\n${COUNTER}` })
+    await user.must('POST', `/apps/${app.app_id}/deploy`, {})
+    expect(await first.stop('SIGTERM')).toBe(0)
+
+    await using second = await startPlatform({ dataDir, port: first.port })
+    expect(second.port).toBe(first.port)
+    const { items } = await user.must<Page<Deployment>>('GET', `/apps/${app.app_id}/deployments`)
+    expect(items.map(({ stage, failure }) => [stage, failure])).toEqual([['ready', null]])
+    expect((await user.call(app.app_id, '/', { method: 'POST' })).text).toBe('1')
   })
 
   test('by kill -9 leaves nothing that the next start cannot mend', async () => {

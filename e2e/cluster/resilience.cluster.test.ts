@@ -1,4 +1,4 @@
-import type { AppDetail } from '@fp/sdk/wire'
+import type { AppDetail, Deployment } from '@fp/sdk/wire'
 import type { V1Pod } from '@kubernetes/client-node'
 import { expect, test } from 'vitest'
 import { PATIENCE, saying, useInstallation } from './world.ts'
@@ -33,6 +33,26 @@ function callers(
       stop = true
       await Promise.all(calling)
       return { good, bad }
+    },
+  }
+}
+
+/** Deploys an app of its own again and again until it is told to stop; resolves to what came of each. */
+function deployer(): { done(): Promise<Deployment[]> } {
+  const ended: Deployment[] = []
+  let stop = false
+  const deploying = async (): Promise<void> => {
+    const { app_id: appId } = await world.user.createApp({ code: saying('deployed') })
+    while (!stop) ended.push(await world.user.deploy(appId))
+  }
+  const all = deploying()
+  // Told where it is waited for.
+  all.catch(() => undefined)
+  return {
+    async done() {
+      stop = true
+      await all
+      return ended
     },
   }
 }
@@ -85,18 +105,23 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
   )
 })
 
-test('the platform is rolled out under load, and loses no request', async () => {
+test('the platform is rolled out under load, and loses no request and no deployment', async () => {
   await platformUp(2)
   const { app_id: appId } = await world.user.liveApp({ code: saying('rolled') })
   const load = callers(appId, 3)
+  const deploying = deployer()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(20)
   await world.fp.kubectl('-n', 'fp-system', 'rollout', 'restart', 'deployment/fp-platform')
   await world.fp.kubectl('-n', 'fp-system', 'rollout', 'status', 'deployment/fp-platform', '--timeout=240s')
   const reached = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(reached + 20)
   const { good, bad } = await load.done()
-  console.log(`${good} requests during a rollout of the platform, ${bad.length} lost`)
+  const deployed = await deploying.done()
+  console.log(
+    `${good} requests during a rollout of the platform, ${bad.length} lost; ${deployed.length} deployments`,
+  )
   expect(bad).toEqual([])
+  expect(deployed.filter(({ stage }) => stage !== 'ready')).toEqual([])
 })
 
 test('an app that is awake gets a pod of another make under load, and loses no request', async () => {

@@ -121,7 +121,12 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     ingress: apps.ingress,
     isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
   })
-  started.adopt(front, (it) => it.close({ quiet: delay(config.shutdownDelay), grace: config.shutdownGrace }))
+  started.adopt(front, async (it) => {
+    const end = delay(config.shutdownDelay + config.shutdownGrace, undefined, { ref: false })
+    await it.close({ quiet: delay(config.shutdownDelay), grace: config.shutdownGrace })
+    // What was accepted is to be seen through, though nobody may be waiting for its answer.
+    await Promise.race([apps.services.deployments.idle(), end])
+  })
   await front.listen(config)
   void offload.warmUp()
 

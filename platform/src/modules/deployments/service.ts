@@ -148,6 +148,12 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     }
   }
 
+  /** Resolves once all that were accepted here have ended. */
+  async function idle(): Promise<void> {
+    await accepting.allIdle()
+    await running.allIdle()
+  }
+
   return {
     /**
      * Validates the draft (first replaced by `files`, if given), stores it as a version and queues its deployment.
@@ -230,11 +236,12 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       for (const { appId } of await turns.endAbandoned()) await prune(appId)
     },
 
+    idle,
+
     /** Takes no more; those under way and queued fail with a plain reason. */
     async close(): Promise<void> {
       stopped.abort(stopping())
-      await accepting.allIdle()
-      await running.allIdle()
+      await idle()
       await accepting.allIdle()
       events.off('app.deleted', stopDeleted)
     },
