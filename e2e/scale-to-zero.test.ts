@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { startPlatform, type PlatformUnderTest } from './harness/platform.ts'
+import { repeatedly } from './harness/repeatedly.ts'
 import { TestUser } from './harness/user.ts'
 
 let platform: PlatformUnderTest
@@ -84,24 +85,20 @@ describe('sleep and wake', () => {
 describe('a switch of versions', () => {
   test('loses no request, and the new version answers all that come after', async () => {
     const { app_id: id } = await user.liveApp({ code: version(1) })
-    let running = true
     const statuses: number[] = []
     const texts = new Set<string>()
-    const load = Array.from({ length: 8 }, async () => {
-      while (running) {
-        const answer = await user.call(id, '/')
-        statuses.push(answer.status)
-        texts.add(answer.text)
-      }
-    })
+    const load = repeatedly(async () => {
+      const answer = await user.call(id, '/')
+      statuses.push(answer.status)
+      texts.add(answer.text)
+    }, 8)
     for (let n = 2; n <= 6; n++) {
       expect((await user.deploy(id, { 'app.py': version(n) })).stage).toBe('ready')
       expect((await user.call(id, '/')).text).toBe(String(n))
     }
     await user.must('POST', `/apps/${id}/rollback`, { version: 3 })
     await expect.poll(async () => (await user.call(id, '/')).text).toBe('3')
-    running = false
-    await Promise.all(load)
+    await load.stop()
     expect(statuses.filter((code) => code !== 200)).toEqual([])
     expect(texts).toEqual(new Set(['1', '2', '3', '4', '5', '6']))
   })

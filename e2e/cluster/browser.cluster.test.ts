@@ -51,7 +51,6 @@ test('from the sign-up page to the app’s own answer, which wakes by a visit', 
   // The console says so too.
   await world.reallyAsleep(appId)
   await page.locator('[data-testid="status-pill"][data-status="sleeping"]').first().waitFor()
-  await visit.goto('about:blank')
   await visit.goto(address)
   // At once, or where the machine is slow after the loading page.
   await visit.getByText(text).waitFor()

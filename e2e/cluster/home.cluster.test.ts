@@ -5,6 +5,7 @@ import { get as httpGet, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { examples, run } from '../harness/examples.ts'
+import { repeatedly } from '../harness/repeatedly.ts'
 import { TestUser } from '../harness/user.ts'
 import { PATIENCE, saying, useInstallation } from './world.ts'
 
@@ -186,14 +187,11 @@ describe('a switch of versions', () => {
     const { app_id: appId } = await world.user.liveApp({ code: saying('one') })
     const seen: string[] = []
     const bad: string[] = []
-    let stop = false
-    const callers = Array.from({ length: 4 }, async () => {
-      while (!stop) {
-        const answer = await world.user.call(appId, '/')
-        if (answer.status === 200) seen.push((answer.json() as { text: string }).text)
-        else bad.push(`${answer.status} ${answer.text}`)
-      }
-    })
+    const load = repeatedly(async () => {
+      const answer = await world.user.call(appId, '/')
+      if (answer.status === 200) seen.push((answer.json() as { text: string }).text)
+      else bad.push(`${answer.status} ${answer.text}`)
+    }, 4)
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(20)
     expect((await world.user.deploy(appId, { 'app.py': saying('two') })).stage).toBe('ready')
     await expect.poll(() => seen.at(-1), PATIENCE).toBe('two')
@@ -207,8 +205,7 @@ describe('a switch of versions', () => {
     expect((await world.user.finished(appId, back)).stage).toBe('ready')
     const count = seen.length
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(count + 50)
-    stop = true
-    await Promise.all(callers)
+    await load.stop()
     console.log(`${seen.length} requests during two switches, ${bad.length} lost`)
     expect(bad).toEqual([])
     expect(seen.at(-1)).toBe('one')

@@ -1,6 +1,7 @@
 import type { AppDetail, Deployment } from '@fp/sdk/wire'
 import type { V1Pod } from '@kubernetes/client-node'
 import { expect, test } from 'vitest'
+import { repeatedly } from '../harness/repeatedly.ts'
 import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
@@ -14,45 +15,29 @@ const isReady = ({ metadata, status }: V1Pod): boolean =>
 function callers(
   appId: string,
   number: number,
-): { done(): Promise<{ good: number; bad: string[] }>; good(): number } {
+): {
+  done(): Promise<{ good: number; bad: string[] }>
+  good(): number
+  /** The different answers. */
+  readonly heard: ReadonlySet<string>
+} {
+  const heard = new Set<string>()
   const bad: string[] = []
   let good = 0
-  let stop = false
-  const calling = Array.from({ length: number }, async () => {
-    while (!stop) {
-      const answer = await world.user
-        .call(appId, '/')
-        .catch((error: Error) => ({ status: 0, text: error.message }))
-      if (answer.status === 200) good++
-      else bad.push(`${answer.status} ${answer.text}`)
-    }
-  })
+  const calling = repeatedly(async () => {
+    const answer = await world.user
+      .call(appId, '/')
+      .catch((error: Error) => ({ status: 0, text: error.message }))
+    if (answer.status !== 200) return void bad.push(`${answer.status} ${answer.text}`)
+    good++
+    heard.add(answer.text)
+  }, number)
   return {
     good: () => good,
+    heard,
     async done() {
-      stop = true
-      await Promise.all(calling)
+      await calling.stop()
       return { good, bad }
-    },
-  }
-}
-
-/** Deploys an app of its own again and again until it is told to stop; resolves to what came of each. */
-function deployer(): { done(): Promise<Deployment[]> } {
-  const ended: Deployment[] = []
-  let stop = false
-  const deploying = async (): Promise<void> => {
-    const { app_id: appId } = await world.user.createApp({ code: saying('deployed') })
-    while (!stop) ended.push(await world.user.deploy(appId))
-  }
-  const all = deploying()
-  // Told where it is waited for.
-  all.catch(() => undefined)
-  return {
-    async done() {
-      stop = true
-      await all
-      return ended
     },
   }
 }
@@ -108,15 +93,17 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
 test('the platform is rolled out under load, and loses no request and no deployment', async () => {
   await platformUp(2)
   const { app_id: appId } = await world.user.liveApp({ code: saying('rolled') })
+  const { app_id: another } = await world.user.createApp({ code: saying('deployed') })
   const load = callers(appId, 3)
-  const deploying = deployer()
+  const deployed: Deployment[] = []
+  const deploying = repeatedly(async () => deployed.push(await world.user.deploy(another)))
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(20)
   await world.fp.kubectl('-n', 'fp-system', 'rollout', 'restart', 'deployment/fp-platform')
   await world.fp.kubectl('-n', 'fp-system', 'rollout', 'status', 'deployment/fp-platform', '--timeout=240s')
   const reached = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(reached + 20)
   const { good, bad } = await load.done()
-  const deployed = await deploying.done()
+  await deploying.stop()
   console.log(
     `${good} requests during a rollout of the platform, ${bad.length} lost; ${deployed.length} deployments`,
   )
@@ -221,21 +208,10 @@ async def slow() -> str:
     return os.uname().nodename
 `,
   })
-  const pods = new Set<string>()
-  const bad: string[] = []
-  let stop = false
-  const calling = Array.from({ length: 180 }, async () => {
-    while (!stop) {
-      const answer = await world.user
-        .call(appId, '/')
-        .catch((error: Error) => ({ status: 0, text: error.message }))
-      if (answer.status === 200) pods.add(answer.text)
-      else bad.push(`${answer.status} ${answer.text}`)
-    }
-  })
-  await expect.poll(() => pods.size, PATIENCE).toBe(3)
-  stop = true
-  await Promise.all(calling)
+  const load = callers(appId, 180)
+  // Each pod says its name.
+  await expect.poll(() => load.heard.size, PATIENCE).toBe(3)
+  const { bad } = await load.done()
   expect(bad).toEqual([])
   await world.reallyAsleep(appId)
 })

@@ -41,7 +41,7 @@ export class Lane {
     this.#queue = new PQueue({ concurrency: options.concurrency })
   }
 
-  /** Rejects with FP_UNAVAILABLE when the queue is full, JobTimeout, the signal's reason, or what the job threw. */
+  /** Rejects with FP_UNAVAILABLE when the queue is full or closed, JobTimeout, the signal's reason, or what the job threw. */
   async run<N extends JobName>(
     job: N,
     input: Jobs[N]['input'],
@@ -49,7 +49,6 @@ export class Lane {
   ): Promise<Jobs[N]['output']> {
     const { signal } = options
     signal?.throwIfAborted()
-    if (this.#closed) throw stopping()
     if (this.#queue.size >= this.#options.depth) {
       throw new FpError('FP_UNAVAILABLE', 'The platform is busy. Try again in a few seconds.', {
         headers: { 'retry-after': '2' },

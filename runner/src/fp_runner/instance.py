@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 
 from fp_runner import ending
 from fp_runner.failure import Failure
-from fp_runner.limits import SOFT_TIMEOUT_HEADSTART
 from fp_runner.protocol import Message, StartOp
 from fp_runner.reactor import Reactor, Timer
 from fp_runner.spawn import Child
@@ -102,8 +101,7 @@ class Instance:
         """From now on the child's fate is this instance's."""
         self.child = child
         child.on_message, child.on_end = self._on_message, self._on_end
-        seconds = self.op.limits.start_seconds + SOFT_TIMEOUT_HEADSTART
-        self._timer = self._reactor.call_later(seconds, self._too_late)
+        self._timer = self._reactor.call_later(self.op.limits.kill_seconds, self._too_late)
 
     def refuse(self, text: str) -> None:
         """The start could not even be tried: "failed" and "exited"."""

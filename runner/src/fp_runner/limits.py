@@ -4,9 +4,8 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
-# In seconds: an app that has not started in time is interrupted and tells where it was; one that has told nothing for
-# this much longer is killed. A busy machine may owe the app its turn for a while.
-SOFT_TIMEOUT_HEADSTART: Final = 1.0
+# A busy machine may owe the app its turn for a while.
+_SOFT_TIMEOUT_HEADSTART: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,11 @@ class Limits:
     tmp_bytes: int = 64 * 1024 * 1024
     open_files: int = 1024
     start_seconds: float = 30.0
+
+    @property
+    def kill_seconds(self) -> float:
+        """When an app is killed that was interrupted at `start_seconds`, to tell where it was, and has told nothing."""
+        return self.start_seconds + _SOFT_TIMEOUT_HEADSTART
 
 
 def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: bool = True) -> None:

@@ -12,7 +12,6 @@ from fp_runner.app_child import AppChild
 from fp_runner.asgi import server_timing
 from fp_runner.door import Door
 from fp_runner.failure import Code, Failure
-from fp_runner.limits import SOFT_TIMEOUT_HEADSTART
 from fp_runner.order import Order
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
@@ -62,7 +61,7 @@ class Supervisor:
         """Carries out the order. Times count from `since`, a time.monotonic(); `before` was reached by then."""
         self._state, self._mode, self._since, self._before = "starting", given.mode, since, before
         seconds = given.limits.start_seconds
-        self._timer = self._reactor.call_later(seconds + SOFT_TIMEOUT_HEADSTART, lambda: self._too_late(seconds))
+        self._timer = self._reactor.call_later(given.limits.kill_seconds, lambda: self._too_late(seconds))
         try:
             order.write_files(given.files, self._settings.app_dir)
         except OSError as error:
