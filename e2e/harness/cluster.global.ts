@@ -19,7 +19,7 @@ declare module 'vitest' {
 /** One cluster for all suites. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const nodeImage = await provideImage('node:24-slim', process.env.FP_BASE_NODE)
-  const mongoImage = await provideImage('mongo:7.0', process.env.FP_BASE_MONGO)
+  const mongoImage = await provideImage('mongo:7.0.28', process.env.FP_BASE_MONGO)
   const runnerImage = await buildImage('runner')
   const platformImage = await buildImage('platform')
   const cluster = await startCluster()

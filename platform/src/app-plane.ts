@@ -147,9 +147,14 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
 
 /** Where apps reach the platform's MongoDB: the same hosts, each user with a name and a password of its own. */
 function appMongo({ options }: MongoClient): Pick<ModuleDeps['config'], 'mongoHost' | 'mongoOptions'> {
-  const { hosts, replicaSet, tls } = options
+  const { hosts, replicaSet, tls, directConnection } = options
   return {
     mongoHost: hosts.map(String).join(','),
-    mongoOptions: { ...(replicaSet ? { replicaSet } : {}), ...(tls ? { tls: 'true' } : {}) },
+    mongoOptions: {
+      ...(replicaSet ? { replicaSet } : {}),
+      ...(tls ? { tls: 'true' } : {}),
+      // The set may know its members by names that apps do not have.
+      ...(directConnection ? { directConnection: 'true' } : {}),
+    },
   }
 }

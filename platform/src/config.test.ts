@@ -46,11 +46,16 @@ describe('loadConfig', () => {
     ['FP_HOST', '127.0.0.1, ::1', { hosts: ['127.0.0.1', '::1'] }],
     ['FP_DATA_DIR', 'data', { dataDir: '/home/me/data' }],
     ['FP_DATA_DIR', '/var/lib/fp', { dataDir: '/var/lib/fp' }],
-    ['FP_MONGOD', '/opt/mongod', { mongodCandidates: ['/opt/mongod'] }],
+    ['FP_MONGOD', '/opt/mongod', { mongod: { candidates: ['/opt/mongod'], chosen: true } }],
     [
       'PATH',
       '/bin:/usr/bin',
-      { mongodCandidates: ['/bin/mongod', '/usr/bin/mongod', '/srv/fp/.fp/mongod/bin/mongod'] },
+      {
+        mongod: {
+          candidates: ['/bin/mongod', '/usr/bin/mongod', '/srv/fp/.fp/mongodb/bin/mongod'],
+          chosen: false,
+        },
+      },
     ],
     ['MONGODB_URI', 'mongodb://u:p@db:27017/fp', { mongodbUri: 'mongodb://u:p@db:27017/fp' }],
     ['APP_DOMAIN', 'Apps.Example.com', { appDomain: 'apps.example.com' }],

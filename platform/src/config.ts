@@ -13,8 +13,8 @@ export interface Config {
   readonly dataDir: string
   /** Undefined: the platform runs its own MongoDB. */
   readonly mongodbUri: string | undefined
-  /** Where to look for a `mongod`, best first. */
-  readonly mongodCandidates: readonly string[]
+  /** Where to look for a `mongod`, best first, and whether a person named the place. */
+  readonly mongod: { readonly candidates: readonly string[]; readonly chosen: boolean }
   /** `host[:port]`; apps answer on `app-<id>.<appDomain>`. */
   readonly appDomain: string
   /** Origin of the console and the API, without a slash at the end. */
@@ -93,15 +93,18 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     hosts: read('FP_HOST', SETTINGS.hosts) ?? ['127.0.0.1', '::1'],
     dataDir: file('FP_DATA_DIR', '.fp/data'),
     mongodbUri: read('MONGODB_URI', SETTINGS.mongodbUri),
-    mongodCandidates: mongod
-      ? [path.resolve(cwd, mongod)]
-      : [
-          ...(env['PATH'] ?? '')
-            .split(path.delimiter)
-            .filter(Boolean)
-            .map((folder) => path.join(folder, 'mongod')),
-          path.join(root, '.fp/mongod/bin/mongod'),
-        ],
+    mongod: {
+      chosen: Boolean(mongod),
+      candidates: mongod
+        ? [path.resolve(cwd, mongod)]
+        : [
+            ...(env['PATH'] ?? '')
+              .split(path.delimiter)
+              .filter(Boolean)
+              .map((folder) => path.join(folder, 'mongod')),
+            path.join(root, '.fp/mongodb/bin/mongod'),
+          ],
+    },
     appDomain: read('APP_DOMAIN', SETTINGS.domain) ?? `localhost:${port}`,
     publicUrl,
     secretKey: read('FP_SECRET_KEY', SETTINGS.key),

@@ -11,7 +11,7 @@ import { behindFront, createFront } from './front.ts'
 import { appIdOf } from './ingress/host.ts'
 import { choosePort } from './listen.ts'
 import { createLogger } from './logger.ts'
-import { startMongod } from './mongod/mongod.ts'
+import { startMongod, type ManagedMongod } from './mongod/mongod.ts'
 import { createAttemptStore } from './modules/users/attempt-store.ts'
 import { createLimiter } from './modules/users/limiter.ts'
 import { createUsersService } from './modules/users/service.ts'
@@ -55,16 +55,20 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
 
   // 2. The database and the processes for slow work.
   const offload = started.adopt(createOffload(), (it) => it.close())
-  const mongoUri = config.mongodbUri ?? (await managedMongo())
-  async function managedMongo(): Promise<string> {
+  const mongod = config.mongodbUri ? undefined : await managedMongo()
+  const mongoUri = config.mongodbUri ?? mongod!.uri('fp')
+  async function managedMongo(): Promise<ManagedMongod> {
     step('Starting MongoDB')
     const mongod = await startMongod({
       dir: path.join(config.dataDir, 'mongodb'),
-      candidates: config.mongodCandidates,
-      onCrash: (crash) => logger.error(crash, 'MongoDB crashed'),
+      ...config.mongod,
+      onWarning: (warning) => logger.warn(warning),
+      onCrash: ({ error, ...crash }) =>
+        logger.error({ ...crash, err: error }, 'MongoDB ended; starting it again'),
+      onRestart: () => logger.info('MongoDB is up again'),
     })
-    started.adopt(mongod, (it) => it.stop())
-    return mongod.uri('fp')
+    step(`MongoDB ${mongod.version}`)
+    return started.adopt(mongod, (it) => it.stop())
   }
   const mongo = await connectMongo(mongoUri, {
     patience: config.kubernetes ? MONGODB_PATIENCE : 0,
@@ -108,7 +112,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     registry,
     serverFactory: behindFront,
     checks: {
-      mongodb: async () => ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
+      mongodb: async () => mongod?.problem() ?? ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
       runner: async () => apps.runtime.problem(),
     },
     registerModules: async (app) => registerRoutes(app, apps.services),

@@ -15,7 +15,7 @@ declare module 'vitest' {
 /** One MongoDB for all integration tests: the managed one, in a folder of its own. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(path.join(tmpdir(), 'fp-test-mongod-'))
-  const mongod = await startMongod({ dir, candidates: loadConfig(process.env).mongodCandidates })
+  const mongod = await startMongod({ dir, ...loadConfig(process.env).mongod })
   project.provide('mongoUri', mongod.uri(''))
   return async () => {
     await mongod.stop()

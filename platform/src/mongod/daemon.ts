@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { argumentsOf } from '../process-of.ts'
+import type { MongodBinary } from './binary.ts'
+import type { MongodSockets } from './sockets.ts'
 
 /** Above this the log of the last run is kept as `mongod.log.1` and a new one begun. */
 const MAX_LOG_BYTES = 16 * 1024 * 1024
@@ -14,9 +16,12 @@ const STOP_TIMEOUT = 10_000
 const QUIESCE_MS = 100
 
 export interface DaemonOptions {
-  readonly binary: string
+  readonly binary: MongodBinary
   /** Holds `mongo/` (the data files) and `mongod.log`. */
   readonly dir: string
+  readonly sockets: MongodSockets
+  /** What apps may have open at once, all together; the platform's connections do not count. */
+  readonly maxConnections: number
   readonly port: number
   readonly keyFile: string
   readonly replicaSet: string
@@ -34,30 +39,23 @@ export interface Daemon {
  * Where util-linux' setpriv exists (every Debian) the kernel sends SIGTERM to mongod when the platform dies, however it dies.
  */
 export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
-  const dbPath = path.join(options.dir, 'mongo')
-  const logFile = path.join(options.dir, 'mongod.log')
+  const { binary, dir } = options
+  const dbPath = path.join(dir, 'mongo')
+  const logFile = path.join(dir, 'mongod.log')
   await mkdir(dbPath, { recursive: true, mode: 0o700 })
   await rotate(logFile)
-  const args = [
-    ['--dbpath', dbPath],
-    ['--port', String(options.port)],
-    ['--bind_ip', '127.0.0.1'],
-    ['--nounixsocket'],
-    ['--replSet', options.replicaSet],
-    ['--oplogSize', '64'],
-    ['--keyFile', options.keyFile],
-    ['--wiredTigerCacheSizeGB', '0.25'],
-    ['--setParameter', 'diagnosticDataCollectionEnabled=false'],
-    ['--setParameter', `shutdownTimeoutMillisForSignaledShutdown=${QUIESCE_MS}`],
-    ['--quiet'],
-  ].flat()
+  // YAML, of which JSON is a part. A file, since not every option can be given on the command line.
+  const configFile = path.join(dir, 'mongod.conf')
+  await writeFile(configFile, JSON.stringify(configOf(options), undefined, 2), { mode: 0o600 })
+  // The data folder is an argument so that an orphan can be told from any other mongod.
+  const args = ['--config', configFile, '--dbpath', dbPath, '--quiet']
   const log = await open(logFile, 'a', 0o600)
   const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((file) => existsSync(file))
-  const command = setpriv ? [setpriv, '--pdeathsig', 'TERM', options.binary] : [options.binary]
+  const command = setpriv ? [setpriv, '--pdeathsig', 'TERM', binary.file] : [binary.file]
   const child = spawn(command[0]!, [...command.slice(1), ...args], {
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
-    env: { PATH: '/usr/bin:/bin', LANG: 'C' },
+    env: binary.env,
   })
   try {
     await once(child, 'spawn')
@@ -78,6 +76,29 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
       await ended
       late.abort()
       await kill
+    },
+  }
+}
+
+function configOf({ sockets, port, keyFile, replicaSet, maxConnections }: DaemonOptions): object {
+  return {
+    net: {
+      bindIp: [sockets.platform, sockets.apps, '127.0.0.1'].join(','),
+      port,
+      // That of /tmp; those named above are made all the same.
+      unixDomainSocket: { enabled: false },
+      maxIncomingConnections: maxConnections,
+      maxIncomingConnectionsOverride: [sockets.platform],
+      // Compressed messages are read before anybody has logged in: CVE-2025-14847 was there.
+      compression: { compressors: 'disabled' },
+    },
+    // With a key file logging in is a must. No JavaScript of users in the process that holds everybody's data.
+    security: { keyFile, javascriptEnabled: false },
+    replication: { replSetName: replicaSet, oplogSizeMB: 64 },
+    storage: { wiredTiger: { engineConfig: { cacheSizeGB: 0.25 } } },
+    setParameter: {
+      diagnosticDataCollectionEnabled: false,
+      shutdownTimeoutMillisForSignaledShutdown: QUIESCE_MS,
     },
   }
 }

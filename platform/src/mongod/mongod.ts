@@ -4,35 +4,44 @@ import { createServer } from 'node:net'
 import { once } from 'node:events'
 import path from 'node:path'
 import { secretFile } from '../secret-file.ts'
-import { findMongod } from './binary.ts'
+import { findMongod, type FindOptions } from './binary.ts'
 import { logTail, spawnDaemon, stopOrphan, type Daemon } from './daemon.ts'
+import { keepRunning } from './keep-running.ts'
 import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
+import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
+
+/** What all apps may have open at once. Each connection costs mongod a thread and some 300 KB. */
+const MAX_CONNECTIONS = 1_000
 
 /** The MongoDB the platform runs for itself. */
 export interface ManagedMongod {
+  readonly version: string
+  readonly sockets: MongodSockets
   readonly port: number
   pid(): number
+  /** Why it does not answer at the moment, if so. */
+  problem(): string | undefined
   /** Address of one database, with the root user's password in it. */
   uri(database: string): string
   stop(): Promise<void>
 }
 
-export interface MongodOptions {
+export interface MongodOptions extends FindOptions {
   /** Holds the data files, the log, the key file and the root user's password. */
   readonly dir: string
-  /** Where `mongod` may be, best first. */
-  readonly candidates: readonly string[]
-  /** It ended without being told to; `restarted` = it is up again, on the same port. */
-  readonly onCrash?: (crash: { how: string; restarted: boolean; error?: unknown }) => void
+  /** It ended without being told to, or could not be started again; the next attempt is in `retryIn` ms. */
+  readonly onCrash?: (crash: { how: string; retryIn: number; error?: unknown }) => void
+  /** It is up again. */
+  readonly onRestart?: () => void
 }
 
 /**
  * Starts mongod on a folder, or starts it again there: a one-node replica set with a key file and authentication, so that
- * change streams, transactions and rights work as in production. Listens on 127.0.0.1 only. Restarted when it crashes.
+ * change streams, transactions and rights work as in production. Started again for ever, whenever it ends.
  */
 export async function startMongod(options: MongodOptions): Promise<ManagedMongod> {
-  const { dir, onCrash } = options
-  const binary = await findMongod(options.candidates)
+  const { dir } = options
+  const binary = await findMongod(options)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   await stopOrphan(dir)
   const password = await secretFile(path.join(dir, 'mongo-root.password'), () =>
@@ -41,16 +50,19 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   const keyFile = path.join(dir, 'mongo.key')
   await secretFile(keyFile, () => randomBytes(96).toString('base64'))
   const port = await choosePort(path.join(dir, 'mongo.port'))
-  let stopping = false
-  let daemon = await launch()
-  watch()
+  const sockets = await mongodSockets(dir)
+  const address = socketHost(sockets.platform)
 
   async function launch(): Promise<Daemon> {
-    const next = await spawnDaemon({ binary, dir, port, keyFile, replicaSet: REPLICA_SET })
+    const next = await spawnDaemon({
+      ...{ binary, dir, sockets, port, keyFile },
+      replicaSet: REPLICA_SET,
+      maxConnections: MAX_CONNECTIONS,
+    })
     const death = new AbortController()
     void next.ended.then((how) => death.abort(new Error(`mongod ended (${how})`)))
     try {
-      await becomePrimary({ port, password, signal: death.signal })
+      await becomePrimary({ address, member: sockets.platform, password, signal: death.signal })
       return next
     } catch (error) {
       await next.stop()
@@ -60,30 +72,19 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     }
   }
 
-  /** One that cannot even start again is not tried for ever: the platform then answers 503 and `/readyz` says why. */
-  function watch(): void {
-    void daemon.ended.then(async (how) => {
-      if (stopping) return
-      try {
-        daemon = await launch()
-        onCrash?.({ how, restarted: true })
-        // `stop` may have come in between; it then ended the old one, which was gone already.
-        if (stopping) await daemon.stop()
-        else watch()
-      } catch (error) {
-        if (!stopping) onCrash?.({ how, restarted: false, error })
-      }
-    })
-  }
-
+  const kept = await keepRunning({
+    launch,
+    ...(options.onCrash && { onEnd: options.onCrash }),
+    ...(options.onRestart && { onRestart: options.onRestart }),
+  })
   return {
+    version: binary.version,
+    sockets,
     port,
-    pid: () => daemon.pid,
-    uri: (database) => rootUri(port, password, database),
-    async stop() {
-      stopping = true
-      await daemon.stop()
-    },
+    pid: () => kept.current().pid,
+    problem: kept.problem,
+    uri: (database) => rootUri(`127.0.0.1:${port}`, password, database),
+    stop: kept.stop,
   }
 }
 

@@ -14,16 +14,17 @@ const ALREADY_INITIALIZED = 23
 const AUTHENTICATION_FAILED = 18
 
 interface Options {
-  readonly port: number
-  /** `host:port` by which all who use the database know it; without one it is for this machine alone. */
-  readonly host?: string
+  /** Where it is reached, as in a URI: `127.0.0.1:27017`, or the path of a socket with %2F for each slash. */
+  readonly address: string
+  /** `host:port` or path of a socket by which the set knows its member; mongod must find itself by it. */
+  readonly member: string
   readonly password: string
   readonly signal: AbortSignal
 }
 
 /**
  * Brings a spawned mongod to the state of a primary with a root user, whatever state it is in: fresh, stopped half way
- * through its first start, or known under another port. `signal` aborts when the process has ended.
+ * through its first start, or known under another address. `signal` aborts when the process has ended.
  */
 export async function becomePrimary(options: Options): Promise<void> {
   const deadline = AbortSignal.any([options.signal, AbortSignal.timeout(START_TIMEOUT)])
@@ -31,23 +32,21 @@ export async function becomePrimary(options: Options): Promise<void> {
     try {
       return await tryBecomePrimary({ ...options, signal: deadline })
     } catch (error) {
-      // mongod cuts all connections when it changes its role, as it does under a new port.
+      // mongod cuts all connections when it changes its role, as it does under a new address.
       if (!(error instanceof MongoNetworkError)) throw error
       await delay(POLL, undefined, { signal: deadline })
     }
   }
 }
 
-async function tryBecomePrimary({ port, host, password, signal }: Options): Promise<void> {
-  const address = `127.0.0.1:${port}`
-  const member = host ?? address
+async function tryBecomePrimary({ address, member, password, signal }: Options): Promise<void> {
   await using anonymous = new MongoClient(`mongodb://${address}/?directConnection=true`, {
     serverSelectionTimeoutMS: START_TIMEOUT,
     heartbeatFrequencyMS: 500,
     minHeartbeatFrequencyMS: POLL,
   } as object)
   await untilUp(anonymous, signal)
-  await using root = new MongoClient(rootUri(port, password), { serverSelectionTimeoutMS: START_TIMEOUT })
+  await using root = new MongoClient(rootUri(address, password), { serverSelectionTimeoutMS: START_TIMEOUT })
   const known = await canLogIn(root)
   // Without a user the localhost exception applies: mongod lets this machine initiate the set and make the first user.
   const admin = (known ? root : anonymous).db('admin')
@@ -76,8 +75,8 @@ async function tryBecomePrimary({ port, host, password, signal }: Options): Prom
   } as object)
 }
 
-export function rootUri(port: number, password: string, database = ''): string {
-  return `mongodb://${ROOT_USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}?authSource=admin&directConnection=true`
+export function rootUri(address: string, password: string, database = ''): string {
+  return `mongodb://${ROOT_USER}:${encodeURIComponent(password)}@${address}/${database}?authSource=admin&directConnection=true`
 }
 
 async function untilUp(client: MongoClient, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,77 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { deflateSync } from 'node:zlib'
+import { BSON, MongoClient } from 'mongodb'
+import { expect, inject, test } from 'vitest'
+
+const OP_COMPRESSED = 2012
+const OP_MSG = 2013
+const ZLIB = 2
+
+/** A message of MongoDB's wire protocol. */
+function message(opCode: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(16)
+  header.writeInt32LE(16 + body.length, 0)
+  header.writeInt32LE(1, 4)
+  header.writeInt32LE(opCode, 12)
+  return Buffer.concat([header, body])
+}
+
+/** The body of an OP_MSG with one command. */
+function command(document: object): Buffer {
+  return Buffer.concat([Buffer.alloc(5), BSON.serialize(document)])
+}
+
+/** All that comes back until the server closes the connection, or the first whole message. */
+async function answerTo(bytes: Buffer): Promise<Buffer> {
+  const [host] = new MongoClient(inject('mongoUri')).options.hosts
+  const socket = host!.socketPath ? connect(host!.socketPath) : connect(host!.port!, host!.host!)
+  await once(socket, 'connect')
+  socket.write(bytes)
+  const chunks: Buffer[] = []
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    const all = Buffer.concat(chunks)
+    if (all.length >= 4 && all.length >= all.readInt32LE(0)) break
+  }
+  return Buffer.concat(chunks)
+}
+
+test('a compressed message of somebody who has not logged in gets no byte of heap (CVE-2025-14847)', async () => {
+  const hello = command({ hello: 1, $db: 'admin' })
+  // The same message is answered when it is not compressed.
+  expect((await answerTo(message(OP_MSG, hello))).length).toBeGreaterThan(100)
+  for (const claimed of [hello.length, hello.length + 1, 4_096, 65_536]) {
+    const head = Buffer.alloc(9)
+    head.writeInt32LE(OP_MSG, 0)
+    // More than there is: affected versions answer with what lay in their memory before.
+    head.writeInt32LE(claimed, 4)
+    head.writeUInt8(ZLIB, 8)
+    const answer = await answerTo(message(OP_COMPRESSED, Buffer.concat([head, deflateSync(hello)])))
+    expect(answer).toHaveLength(0)
+  }
+})
+
+test('nobody is offered compression', async () => {
+  await using client = new MongoClient(inject('mongoUri'), { compressors: ['zlib'] })
+  const hello = await client.db('admin').command({ hello: 1, compression: ['zlib', 'snappy', 'zstd'] })
+  expect(hello['compression'] ?? []).toEqual([])
+})
+
+test('JavaScript of a query is refused: $where, $function, $accumulator and mapReduce', async () => {
+  await using client = new MongoClient(inject('mongoUri'))
+  const notes = client.db('test_scripting').collection('notes')
+  await notes.insertOne({ n: 1 })
+  const body = 'function() { return true }'
+  const disabled = /[Jj]ava[Ss]cript|scripting|globalScriptEngine/
+  await expect(notes.find({ $where: body }).toArray()).rejects.toThrow(disabled)
+  const computed = { $function: { body, args: [], lang: 'js' } }
+  await expect(notes.aggregate([{ $set: { computed } }]).toArray()).rejects.toThrow(disabled)
+  const accumulator = { init: body, accumulate: body, accumulateArgs: [], merge: body, lang: 'js' }
+  await expect(
+    notes.aggregate([{ $group: { _id: 1, all: { $accumulator: accumulator } } }]).toArray(),
+  ).rejects.toThrow(disabled)
+  const mapReduce = { mapReduce: 'notes', map: body, reduce: body, out: { inline: 1 } }
+  await expect(client.db('test_scripting').command(mapReduce)).rejects.toThrow(disabled)
+  await client.db('test_scripting').dropDatabase()
+})
