@@ -52,20 +52,9 @@ describe('errors', () => {
   })
 })
 
-describe('request ids', () => {
-  it.each([
-    ['abc-1.2_3', true],
-    ['a'.repeat(64), true],
-    ['a'.repeat(65), false],
-    ['with space', false],
-    ['<script>', false],
-  ])('%s is taken over: %s', async (given, taken) => {
-    const id = (await test.request('GET', '/healthz', { headers: { 'x-request-id': given } })).headers.get(
-      'x-request-id',
-    )
-    if (taken) expect(id).toBe(given)
-    else expect(id).toMatch(/^req_[0-9a-z]{12}$/)
-  })
+it('takes no request id of a stranger', async () => {
+  const answer = await test.request('GET', '/healthz', { headers: { 'x-request-id': 'mine' } })
+  expect(answer.headers.get('x-request-id')).toMatch(/^req_[0-9a-z]{12}$/)
 })
 
 describe('operation', () => {

@@ -6,7 +6,7 @@ import type { Registry } from 'prom-client'
 import type { Api } from './api.ts'
 import type { Config } from './config.ts'
 import { FpError } from './errors.ts'
-import { requestId } from './logger.ts'
+import { trusts } from './ingress/trust.ts'
 import { registerUserRoutes } from './modules/users/routes.ts'
 import { SESSION_LIFETIME, type UsersService } from './modules/users/service.ts'
 import { authPlugin } from './plugins/auth.ts'
@@ -20,6 +20,7 @@ import { API_RATE, rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import { createSessionCookie } from './plugins/session-cookie.ts'
 import { validatorCompiler } from './plugins/validator.ts'
+import { createRequestIds } from './request-id.ts'
 
 /** Of one API request; a draft of the largest allowed size is well below. The limits of files have their own errors. */
 export const BODY_LIMIT = 2 * 1024 * 1024
@@ -45,7 +46,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   const app = Fastify({
     loggerInstance: deps.logger as never,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    genReqId: requestId,
+    genReqId: createRequestIds(trusts(config.trustProxy)),
     requestIdHeader: false,
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
     bodyLimit: BODY_LIMIT,

@@ -5,6 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
 import { behindFront, createFront, type Front } from './front.ts'
 
+const UPGRADE = 'connection: upgrade\r\nupgrade: websocket\r\n'
 const isAppHost = (host: string | undefined): boolean => host?.startsWith('app-') ?? false
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -13,7 +14,7 @@ afterEach(async () => {
 
 function service(name: string): FastifyInstance {
   const app = Fastify({ serverFactory: behindFront, bodyLimit: 100 })
-  app.all('/*', async (request) => ({ name, path: request.url, body: request.body ?? null }))
+  app.all('/*', async ({ url: path, host, body = null }) => ({ name, path, host, body }))
   cleanups.push(() => app.close())
   return app
 }
@@ -64,6 +65,67 @@ describe('the front', () => {
     })
     for (const host of ['localhost', '127.0.0.1:80', 'unknown.example']) {
       expect(JSON.parse((await get(port, host)).body)).toMatchObject({ name: 'api' })
+    }
+  })
+
+  it('goes by the host of an absolute target, not by the Host header', async () => {
+    const { port } = await start()
+    const named = async (target: string, host: string): Promise<unknown> => {
+      const text = await raw(port, `GET ${target} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+      return JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))
+    }
+    expect(await named('http://app-a.localhost/x?y', 'localhost')).toMatchObject({
+      name: 'ingress',
+      path: '/x?y',
+      host: 'app-a.localhost',
+    })
+    expect(await named('http://localhost/x', 'app-a.localhost')).toMatchObject({
+      name: 'api',
+      path: '/x',
+      host: 'localhost',
+    })
+  })
+
+  it.each([
+    ['two Hosts', 'GET / HTTP/1.1\r\nhost: x\r\nhost: app-a.x\r\n'],
+    ['two equal Hosts', 'GET / HTTP/1.1\r\nhost: x\r\nhost: x\r\n'],
+    ['two Hosts, one of them first in the target', 'GET http://x/ HTTP/1.1\r\nhost: x\r\nhost: y\r\n'],
+    ['two Hosts on an upgrade', `GET / HTTP/1.1\r\nhost: app-a.x\r\nhost: y\r\n${UPGRADE}`],
+    ['two Hosts on an upgrade of the API', `GET / HTTP/1.1\r\nhost: y\r\nhost: app-a.x\r\n${UPGRADE}`],
+    [
+      'two Hosts and Expect',
+      'POST / HTTP/1.1\r\nhost: x\r\nhost: y\r\nexpect: 100-continue\r\ncontent-length: 2\r\n',
+    ],
+    ['no Host', 'GET / HTTP/1.1\r\n'],
+    ['no Host on an upgrade', `GET / HTTP/1.1\r\n${UPGRADE}`],
+    ['a Host with a path', 'GET / HTTP/1.1\r\nhost: x/y\r\n'],
+    ['a Host with a user', 'GET / HTTP/1.1\r\nhost: u@x\r\n'],
+    ['a list of Hosts', 'GET / HTTP/1.1\r\nhost: x, y\r\n'],
+    ['a target of another scheme', 'GET ftp://x/ HTTP/1.1\r\nhost: x\r\n'],
+    ['a target with a user', 'GET http://u@x/ HTTP/1.1\r\nhost: x\r\n'],
+  ])('refuses a request with %s, whoever it is for', async (_name, head) => {
+    const served: unknown[] = []
+    const { port } = await start((services) => {
+      for (const { server } of Object.values(services))
+        for (const event of ['request', 'upgrade', 'checkContinue'])
+          server.prependListener(event, (request: IncomingMessage) => served.push(request.url))
+    })
+    const text = await raw(port, `${head}\r\n`)
+    expect(text).toMatch(/^HTTP\/1\.1 400 /)
+    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
+    expect(served).toEqual([])
+  })
+
+  it('gives its own refusals an id too', async () => {
+    const { port } = await start()
+    for (const bytes of [
+      'hello\r\n\r\n',
+      'GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\nx-request-id: mine\r\n\r\n',
+    ]) {
+      const [head = '', body = ''] = (await raw(port, bytes)).split('\r\n\r\n')
+      const { request_id: id } = JSON.parse(body) as { request_id: string }
+      expect(id).toMatch(/^req_/)
+      expect(head).toContain(`x-request-id: ${id}`)
     }
   })
 

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
+import { flawOf, hostOf, useTargetHost } from '@fp/scaler/http'
 import type { FastifyServerFactory } from 'fastify'
+import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
 
 /** What stands behind the front: a Fastify instance made with `behindFront`. */
@@ -48,9 +50,6 @@ export interface Front {
 /** Node's, which its types leave out: true by default where there is a listener. */
 type UpgradingServer = Server & { shouldUpgradeCallback(req: IncomingMessage): boolean }
 
-/** To CONNECT: this is no proxy to other places. */
-const NO_TUNNEL = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
-
 /** A server that never listens: the front hands it requests. */
 export const behindFront: FastifyServerFactory = (handler) =>
   createServer((req, res) => void handler(req, res))
@@ -66,14 +65,19 @@ export function createFront(deps: FrontDeps): Front {
   let closing = false
 
   const serverFor = (req: IncomingMessage): Server =>
-    (deps.isAppHost(req.headers.host) ? deps.ingress : deps.api).server
+    (deps.isAppHost(hostOf(req)) ? deps.ingress : deps.api).server
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
+    const flaw = flawOf(req)
+    if (flaw !== undefined) return refuse(res, 400, flaw)
+    useTargetHost(req)
     if (closing) res.setHeader('connection', 'close')
     serverFor(req).emit('request', req, res)
   }
 
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
+    const flaw = flawOf(req)
+    if (flaw !== undefined) return refuse(res, 400, flaw)
     if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
     onRequest(req, res)
@@ -82,6 +86,9 @@ export function createFront(deps: FrontDeps): Front {
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     upgraded.add(socket)
     socket.once('close', () => upgraded.delete(socket))
+    const flaw = flawOf(req)
+    if (flaw !== undefined) return refuseSocket(socket, 400, flaw)
+    useTargetHost(req)
     serverFor(req).emit('upgrade', req, socket, head)
   }
 
@@ -100,7 +107,7 @@ export function createFront(deps: FrontDeps): Front {
       .on('request', onRequest)
       .on('checkContinue', onCheckContinue)
       .on('upgrade', onUpgrade)
-      .on('connect', (_req, socket) => socket.end(NO_TUNNEL))
+      .on('connect', (_req, socket) => refuseSocket(socket, 405, 'This is no proxy to other places.'))
       .on('clientError', onClientError)
   }
 
@@ -144,18 +151,12 @@ function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy()
     return
   }
-  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [
-    '400 Bad Request',
-    'This is not a valid HTTP request.',
-  ]
-  const body = JSON.stringify({ code: 'FP_BAD_REQUEST', message })
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  )
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is not a valid HTTP request.']
+  refuseSocket(socket, status, message)
 }
 
-const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The headers are larger than 16 KB.'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Payload Too Large', 'The chunk extensions are too large.'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive.'],
+const CLIENT_ERRORS: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KB.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
 }

@@ -1,7 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { pino, type Logger } from 'pino'
 import type { Config } from './config.ts'
-import { newId } from './ids.ts'
 
 /** Never in a log, wherever they stand. */
 const SECRET_PATHS = ['authorization', 'cookie', 'password', 'token', 'access_token', 'set-cookie'].flatMap(
@@ -25,10 +23,4 @@ export function createLogger(config: Pick<Config, 'logLevel' | 'logFormat'>): Lo
       },
     }),
   })
-}
-
-/** The caller's `x-request-id` if it is harmless in logs and headers, else a new id. */
-export function requestId(request: IncomingMessage): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : newId('req')
 }

@@ -1,5 +1,5 @@
 import { ScalerError, type ScalerErrorCode } from '@fp/scaler'
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
@@ -101,14 +101,15 @@ export function escapeHtml(text: string): string {
 }
 
 /** The answer to a WebSocket that could not be opened, written by hand: there is no response object for an upgrade. */
-export function refuseUpgrade(error: Error, request: IncomingMessage, socket: Duplex): void {
+export function refuseUpgrade(error: Error, requestId: string, socket: Duplex): void {
   const failure = publicError(error)
-  const body = JSON.stringify(errorBody(failure, String(request.headers['x-request-id'] ?? '')))
+  const body = JSON.stringify(errorBody(failure, requestId))
   const head = [
     `HTTP/1.1 ${failure.statusCode} ${STATUS_CODES[failure.statusCode]}`,
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    `x-request-id: ${requestId}`,
     ...Object.entries(failure.headers).map(([name, value]) => `${name}: ${value}`),
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)

@@ -9,7 +9,7 @@ import { FakeDriver } from '@fp/scaler/fake'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, test, vi } from 'vitest'
@@ -194,6 +194,37 @@ describe('a sleeping app', () => {
     const program = await get('/', 'curl/8')
     expect([program.statusCode, program.headers['x-fp-wake']]).toEqual([502, 'held'])
     expect(driver.calls[0]).toEqual({ key: 'a.1.0', replicas: 1 })
+    await ingress.close()
+    await activator.close()
+  })
+})
+
+describe('an answer of the front door itself', () => {
+  test.each([
+    ['to a request whose app cannot start', 'GET / HTTP/1.1', ''],
+    ['to a WebSocket of such an app', 'GET / HTTP/1.1', 'upgrade: websocket\r\n'],
+    ['to a path that is none', 'GET /%zz HTTP/1.1', ''],
+  ])('has an id of ours, %s', async (_name, start, lines) => {
+    const driver = new FakeDriver()
+    driver.onScale = ({ key, replicas }) => {
+      if (replicas > 0) driver.fail(key, { code: 'FP_APP_CRASHED', message: 'no' })
+    }
+    const activator = await createActivator({ driver })
+    const { fastify: ingress } = await front(activator, async () => ({
+      appId: 'a',
+      key: 'a.1.0',
+      idleTimeout: 1000,
+    }))
+    const { port } = new URL(await ingress.listen({ port: 0, host: '127.0.0.1' }))
+    const socket = connect(Number(port), '127.0.0.1')
+    const connection = lines ? 'upgrade, x-request-id' : 'close, x-request-id'
+    socket.write(
+      `${start}\r\nhost: app-a.localhost\r\nx-request-id: mine\r\nconnection: ${connection}\r\n${lines}\r\n`,
+    )
+    const [head = '', body = ''] = (await socket.toArray()).join('').split('\r\n\r\n')
+    const { request_id: id } = JSON.parse(body) as { request_id: string }
+    expect(id).toMatch(/^req_/)
+    expect(head.match(/x-request-id: .*/gi)).toEqual([`x-request-id: ${id}`])
     await ingress.close()
     await activator.close()
   })

@@ -7,12 +7,18 @@ import {
   type ResolveTarget,
   type TrustProxy,
 } from '@fp/scaler/http'
-import Fastify, { LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify'
+import Fastify, {
+  LogController,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerFactory,
+} from 'fastify'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import { FpError } from '../errors.ts'
-import { newId } from '../ids.ts'
+import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
 import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
@@ -35,12 +41,27 @@ export interface IngressDeps {
 /** The instance that serves every app's host. It shares no hook, parser or plugin with the API. */
 export async function createIngress(deps: IngressDeps): Promise<FastifyInstance> {
   const { activator, routes, appDomain, log } = deps
+  const requestId = createRequestIds(deps.trustProxy)
   const fastify = Fastify({
     serverFactory: deps.serverFactory,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    genReqId: () => newId(),
+    genReqId: requestId,
     loggerInstance: log,
+    // What is refused before there is a route: a path that is no valid UTF-8.
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id)
+      answerError(error, request as never, reply as never)
+    },
   }) as unknown as FastifyInstance
+
+  function answerError(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const failure = publicError(error)
+    if (failure.statusCode >= 500)
+      log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
+    reply.code(failure.statusCode).headers({ ...failure.headers, 'cache-control': 'no-store' })
+    if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(errorPage(failure, request.id))
+    return reply.type('application/json; charset=utf-8').send(errorBody(failure, request.id))
+  }
 
   const resolve: ResolveTarget = (request, retired) => {
     const appId = appIdOf(request.headers.host, appDomain)
@@ -49,20 +70,12 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    // The app's logs and ours then speak of the same request; what a client claims is not taken over.
-    request.raw.headers['x-request-id'] = request.id
+    // The app's logs and ours then speak of the same request.
     reply.header('x-request-id', request.id)
     done()
   })
 
-  fastify.setErrorHandler((error: Error, request, reply) => {
-    const failure = publicError(error)
-    if (failure.statusCode >= 500)
-      log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
-    reply.code(failure.statusCode).headers({ ...failure.headers, 'cache-control': 'no-store' })
-    if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(errorPage(failure, request.id))
-    return reply.type('application/json; charset=utf-8').send(errorBody(failure, request.id))
-  })
+  fastify.setErrorHandler(answerError)
   fastify.setNotFoundHandler((request) => {
     throw new FpError('FP_METHOD_NOT_ALLOWED', `Apps are not called with ${request.method}.`)
   })
@@ -81,7 +94,8 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     wakePolicies: [answerMonitors(), answerFavicon(), showLoadingPage()].map(countDecisions(deps.registry)),
     loadingPage,
     wakeHeader: 'x-fp-wake',
-    refuseUpgrade,
+    ownHeaders: (request) => ({ 'x-request-id': requestId(request) }),
+    refuseUpgrade: (error, request, socket) => refuseUpgrade(error, requestId(request), socket),
     trustProxy: deps.trustProxy,
     responseTimeout: deps.responseTimeout,
   })

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { ScalerError } from '../errors.ts'
+import { absoluteTarget, useTargetHost } from './request-target.ts'
 
 /** RFC 3986 §3.2.2 without a user: a name, an IPv4 address or one in brackets, and a port. */
 const HOST = /^([\w!$&'()*+;=.~%-]*|\[[\da-f:.]+\])(:\d*)?$/i
@@ -11,7 +12,10 @@ const CONNECT_REFUSED = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\
 export function refuseBadRequests(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const flaw = flawOf(request.raw)
-    if (flaw === undefined) return done()
+    if (flaw === undefined) {
+      useTargetHost(request.raw)
+      return done()
+    }
     reply.header('connection', 'close')
     done(badRequest(flaw))
   })
@@ -23,21 +27,28 @@ export function badRequest(flaw: string): ScalerError {
   return new ScalerError('SCALER_BAD_REQUEST', flaw)
 }
 
-/** What Node's parser lets pass and an app might understand otherwise than the front; undefined when nothing is. */
-export function flawOf(request: IncomingMessage, upgrade = false): string | undefined {
+/**
+ * What Node's parser lets pass and an app might understand otherwise than the front, in words for the client; undefined
+ * when nothing is.
+ */
+export function flawOf(request: IncomingMessage): string | undefined {
   const { headers, httpVersion, rawHeaders, url = '' } = request
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'This version of HTTP is not spoken here.'
   if (url.includes('#')) return 'A request has no fragment.'
-  if (url === '*') return 'There is no app that is the server as a whole.'
+  if (url === '*') return 'No request is for the server as a whole.'
   // What does not end in chunked, Node's parser refuses by itself once it has told of the request.
   const coding = headers['transfer-encoding']?.toLowerCase()
   const last = coding?.split(',').at(-1)!.trim()
   if (last === 'chunked' && (coding !== 'chunked' || httpVersion === '1.0'))
     return 'Only chunked is understood as Transfer-Encoding, and only in HTTP/1.1.'
-  if (upgrade && !url.startsWith('/')) return 'An upgrade is asked for by its path.'
+  if (!url.startsWith('/')) {
+    const target = absoluteTarget(request)
+    if (!target || !/^https?$/.test(target.scheme)) return 'The target is neither a path nor an http address.'
+    if (target.host === '' || !HOST.test(target.host)) return 'The host of the target is not valid.'
+  }
   // Node looks for it only once it is clear that nothing is upgraded.
-  if (headers.host === undefined && httpVersion === '1.1') return 'There is no Host.'
-  if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host is none.'
+  if (headers.host === undefined && httpVersion === '1.1') return 'The Host is missing.'
+  if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host is not valid.'
   // Node takes the first of several and says nothing.
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2)

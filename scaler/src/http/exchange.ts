@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'n
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ScalerError } from '../errors.ts'
-import { clientHeaders, serverTiming, upstreamHeaders, type TrustProxy } from './headers.ts'
+import { clientHeaders, serverTiming, upstreamHeaders, type OwnHeaders, type TrustProxy } from './headers.ts'
 import { closeIfUnread } from './linger.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, hiddenType } from './request-body.ts'
@@ -16,6 +16,7 @@ export interface ExchangeContext extends SessionDeps {
   readonly pools: EndpointPools
   readonly trustProxy: TrustProxy
   readonly wakeHeader: string
+  readonly ownHeaders: OwnHeaders
   readonly idleBodyTimeout: number
 }
 
@@ -87,14 +88,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // RFC 9110 §8.6: there is none to be waited for.
     if (statusCode === 204) delete headers['content-length']
     const { request, lease } = this.session
-    const { wakeHeader } = this.#context
+    const { wakeHeader, ownHeaders } = this.#context
     closeIfUnread(this.#reply)
-    const own = this.#reply.getHeaders() as OutgoingHttpHeaders
-    own[wakeHeader] = markOf(lease)
+    const set = this.#reply.getHeaders() as OutgoingHttpHeaders
     const timing = serverTiming(lease!)
-    if (timing) own['server-timing'] = timing
+    if (timing) set['server-timing'] = timing
+    const own = { ...ownHeaders(request), [wakeHeader]: markOf(lease) }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
-    this.#response.writeHead(statusCode, clientHeaders(headers, own, wakeHeader))
+    this.#response.writeHead(statusCode, clientHeaders(headers, set, own))
     this.#reply.hijack()
     this.#limitIdle()
     process.nextTick(flush, this)
@@ -112,7 +113,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(_controller: Controller, trailers: IncomingHttpHeaders): void {
     const rest = this.#flushed ? undefined : this.#first
     this.#flushed = true
-    if (Object.keys(trailers).length > 0) this.#response.addTrailers(trailers as Record<string, string>)
+    this.#addTrailers(trailers)
     // A short string goes out in one buffer with the head, where bytes go out beside it: a tenth of a request's time.
     if (rest && rest.length <= SHORT) this.#response.end(rest.toString('latin1'), 'latin1')
     else this.#response.end(rest)
@@ -139,13 +140,23 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #dispatch(): void {
     const { request, lease } = this.session
-    const { pools, trustProxy } = this.#context
+    const { pools, trustProxy, ownHeaders } = this.#context
     const path = targetOf(request)
     const method = request.method as Dispatcher.HttpMethod
-    const headers = upstreamHeaders(request, trustProxy)
+    const headers = upstreamHeaders(request, trustProxy, ownHeaders(request))
     const type = this.#body && hiddenType(request)
     if (type) headers.push('content-type', type)
     pools.of(lease!.endpoint).dispatch({ path, method, headers, body: this.#body, blocking: false }, this)
+  }
+
+  /** Those under a name of ours are dropped: some clients count trailers among the headers. */
+  #addTrailers(trailers: IncomingHttpHeaders): void {
+    const names = Object.keys(trailers)
+    if (names.length === 0) return
+    const { wakeHeader, ownHeaders } = this.#context
+    const own = ownHeaders(this.session.request)
+    const kept = names.filter((name) => name !== wakeHeader && !Object.hasOwn(own, name))
+    this.#response.addTrailers(kept.map((name): [string, string] => [name, String(trailers[name])]))
   }
 
   #write(controller: Controller, chunk: Buffer): void {

@@ -28,6 +28,12 @@ const RESPONSE_HOP_BY_HOP = new Set([
   'upgrade',
 ])
 
+/**
+ * Headers that are the front's alone, by their names in lower case: sent to the app and to the client in place of whatever
+ * either says under these names.
+ */
+export type OwnHeaders = (request: IncomingMessage) => Readonly<Record<string, string>>
+
 /** The front's own words, whatever came from outside under these names. */
 const SET_BY_FRONT = new Set(['host', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
 
@@ -44,14 +50,18 @@ export type TrustProxy = (address: string) => boolean
  * The headers to send upstream, names and values in turn: Host kept, hop-by-hop dropped, forwarding set. What an
  * untrusted client claims of where it came from is replaced.
  */
-export function upstreamHeaders(request: IncomingMessage, trust: TrustProxy): string[] {
+export function upstreamHeaders(
+  request: IncomingMessage,
+  trust: TrustProxy,
+  own: ReturnType<OwnHeaders>,
+): string[] {
   const { headers, socket } = request
   const address = socket.remoteAddress ?? ''
   const trusted = trust(address)
   const named = namedBy(headers.connection)
   const list: string[] = []
   for (const name in headers) {
-    if (REQUEST_HOP_BY_HOP.has(name) || SET_BY_FRONT.has(name)) continue
+    if (REQUEST_HOP_BY_HOP.has(name) || SET_BY_FRONT.has(name) || Object.hasOwn(own, name)) continue
     if (!trusted && tellsOrigin(name)) continue
     if (named?.has(name)) continue
     const value = headers[name]
@@ -65,30 +75,32 @@ export function upstreamHeaders(request: IncomingMessage, trust: TrustProxy): st
   list.push('x-forwarded-for', before ? `${String(before)}, ${address}` : address)
   list.push('x-forwarded-proto', String(told['x-forwarded-proto'] || (encrypted ? 'https' : 'http')))
   list.push('x-forwarded-host', String(told['x-forwarded-host'] || (headers.host ?? '')))
+  for (const name in own) list.push(name, own[name]!)
   return list
 }
 
 /**
- * The headers of an answer for the client, names and values in turn: the app's, and the front's own where the app has
- * said nothing, or may say nothing: `reserved` is the front's alone.
+ * The headers of an answer for the client, names and values in turn: the app's, and the front's `set` where the app has
+ * said nothing; those in `own` are the front's alone.
  */
 export function clientHeaders(
   headers: IncomingHttpHeaders,
-  own: OutgoingHttpHeaders,
-  reserved: string,
+  set: OutgoingHttpHeaders,
+  own: Readonly<Record<string, string>>,
 ): OutgoingHttpHeader[] {
   const named = namedBy(headers.connection)
   const list: OutgoingHttpHeader[] = []
   for (const name in headers) {
-    if (RESPONSE_HOP_BY_HOP.has(name) || name === reserved || named?.has(name)) continue
+    if (RESPONSE_HOP_BY_HOP.has(name) || Object.hasOwn(own, name) || named?.has(name)) continue
     // One entry a name: on a response that has headers already, a second would take the place of the first.
-    if (name in own && SAID_BY_BOTH.has(name)) list.push(name, [headers[name], own[name]].flat().map(String))
+    if (name in set && SAID_BY_BOTH.has(name)) list.push(name, [headers[name], set[name]].flat().map(String))
     else list.push(name, headers[name]!)
   }
-  for (const name in own) {
-    const free = !(name in headers) || RESPONSE_HOP_BY_HOP.has(name) || name === reserved
-    if (free) list.push(name, own[name]!)
+  for (const name in set) {
+    if (Object.hasOwn(own, name)) continue
+    if (!(name in headers) || RESPONSE_HOP_BY_HOP.has(name)) list.push(name, set[name]!)
   }
+  for (const name in own) list.push(name, own[name]!)
   return list
 }
 

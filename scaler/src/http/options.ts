@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Activator, Lease, TargetKey } from '../types.ts'
-import type { TrustProxy } from './headers.ts'
+import type { OwnHeaders, TrustProxy } from './headers.ts'
 import type { ResolveTarget } from './session.ts'
 import type { WakePolicy } from './wake.ts'
 
@@ -34,6 +34,11 @@ export interface ScalerProxyOptions {
   readonly loadingPage?: LoadingPage
   /** The header of every answer that says what was done: see `WakeMark`. Default `x-scaler-wake`. */
   readonly wakeHeader?: string
+  /**
+   * Headers that are yours alone, such as an id of the request: neither the client nor the app can set or remove them. Names
+   * in lower case. Asked for more than once a request.
+   */
+  readonly ownHeaders?: OwnHeaders
   /** Whose X-Forwarded-* headers are believed. Default: nobody's. */
   readonly trustProxy?: TrustProxy
   /** Until the head of the app's answer, from when it has the request, its body included. Default 5 minutes. */

@@ -14,6 +14,7 @@ import { wake } from './wake.ts'
 
 const RESPONSE_TIMEOUT = 300_000
 const WAKE_HEADER = 'x-scaler-wake'
+const NONE = {}
 const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
 
 /** Carries a request's exchange through @fastify/reply-from, which hands our headers on to our dispatcher. */
@@ -45,6 +46,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,
     wakeHeader: options.wakeHeader ?? WAKE_HEADER,
+    ownHeaders: options.ownHeaders ?? (() => NONE),
     idleBodyTimeout: options.idleBodyTimeout ?? 0,
     clock: options.clock ?? systemClock,
   }

@@ -1,7 +1,35 @@
 import type { IncomingMessage } from 'node:http'
 
 /** RFC 9112 §3.2.2: a target may come with a scheme and a host. */
-const ABSOLUTE = /^[a-z][a-z\d+.-]*:\/\/[^/?]*/i
+const ABSOLUTE = /^(?<scheme>[a-z][a-z\d+.-]*):\/\/(?<host>[^/?#]*)/i
+
+/** Scheme and host of a request's target, where it has them. */
+export function absoluteTarget(request: IncomingMessage): { scheme: string; host: string } | undefined {
+  const { url = '/' } = request
+  if (url.startsWith('/')) return undefined
+  const groups = ABSOLUTE.exec(url)?.groups
+  return groups && { scheme: groups['scheme']!.toLowerCase(), host: groups['host']! }
+}
+
+/** The host that a request is for: the target's own, which counts before the Host header (RFC 9112 §3.2.2). */
+export function hostOf(request: IncomingMessage): string | undefined {
+  return absoluteTarget(request)?.host ?? request.headers.host
+}
+
+/**
+ * Gives a request with an absolute target the Host of that target and a path for a target, so that whoever looks at the
+ * request from then on sees one host. To be called once the request is known to be valid.
+ */
+export function useTargetHost(request: IncomingMessage): void {
+  const target = absoluteTarget(request)
+  if (!target) return
+  const { headers, rawHeaders } = request
+  request.url = targetOf(request)
+  headers.host = target.host
+  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
+  if (at < 0) rawHeaders.push('Host', target.host)
+  else rawHeaders[at + 1] = target.host
+}
 
 /** Path and query as the client wrote them: an app must see `//` and `%2e` as they are. */
 export function targetOf(request: IncomingMessage): string {

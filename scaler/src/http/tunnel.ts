@@ -3,13 +3,14 @@ import type { Socket } from 'node:net'
 import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
 import { connectTo, KEEP_ALIVE } from './app-socket.ts'
-import { upstreamHeaders, type TrustProxy } from './headers.ts'
+import { upstreamHeaders, type OwnHeaders, type TrustProxy } from './headers.ts'
 import { Lookout } from './lookout.ts'
 import { hasBody } from './request-body.ts'
 import { targetOf } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 import { upgradeHead } from './upgrade-head.ts'
 import { upstreamError } from './upstream-error.ts'
+import { markOf } from './wake.ts'
 
 export interface TunnelOptions {
   readonly session: ProxySession
@@ -20,6 +21,7 @@ export interface TunnelOptions {
   /** ms the app may take until it answers the upgrade. */
   readonly responseTimeout: number
   readonly wakeHeader: string
+  readonly ownHeaders: OwnHeaders
 }
 
 /**
@@ -56,7 +58,7 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
 }
 
 function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<void> {
-  const { session, socket, responseTimeout, wakeHeader } = options
+  const { session, socket, responseTimeout } = options
   session.signal.throwIfAborted()
   const upstream = ask(lease, options)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -67,17 +69,30 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   }, responseTimeout)
   session.signal.addEventListener('abort', abort, { once: true })
 
-  upstream.once('error', (error) => reject(answerable(error, session)))
+  const own = { ...options.ownHeaders(session.request), [options.wakeHeader]: markOf(lease) }
+  const refuse = (flaw: string): void => {
+    reject(new ScalerError('SCALER_UPSTREAM_INVALID', flaw))
+    upstream.destroy()
+  }
+
+  upstream.on('error', (error) => reject(answerable(error, session)))
   upstream.once('upgrade', (response, peer: Socket, first) => {
+    if (response.headers.upgrade?.toLowerCase() !== 'websocket') {
+      peer.destroy()
+      return refuse('The app switches to another protocol than it was asked to.')
+    }
     lookout.end()
-    socket.write(upgradeHead(response, lease, wakeHeader), 'latin1')
+    socket.write(upgradeHead(response, lease, own), 'latin1')
     socket.write(first)
     peer.write(lookout.bytes)
     join(socket, peer, session)
     resolve()
   })
   upstream.once('response', (response) => {
-    socket.write(upgradeHead(response, lease, wakeHeader), 'latin1')
+    // 101 among them, where the headers do not say what the app switches to.
+    const { statusCode = 0 } = response
+    if (statusCode < 200 || statusCode > 599) return refuse(`${statusCode} is no answer to an upgrade.`)
+    socket.write(upgradeHead(response, lease, own), 'latin1')
     passRefusal(response, socket, session)
     resolve()
   })
@@ -88,8 +103,9 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   })
 }
 
-function ask({ endpoint }: Lease, { session: { request }, trustProxy }: TunnelOptions): ClientRequest {
-  const headers = upstreamHeaders(request, trustProxy)
+function ask({ endpoint }: Lease, options: TunnelOptions): ClientRequest {
+  const { request } = options.session
+  const headers = upstreamHeaders(request, options.trustProxy, options.ownHeaders(request))
   headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
   return httpRequest({ createConnection: () => connectTo(endpoint), path: targetOf(request), headers })
 }

@@ -3,12 +3,13 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { badRequest, flawOf } from './bad-request.ts'
 import type { ScalerProxyOptions } from './options.ts'
+import { useTargetHost } from './request-target.ts'
 import { ProxySession, type SessionDeps } from './session.ts'
 import { asksForWebSocket, tunnel, type TunnelOptions } from './tunnel.ts'
 import { asleep, decide, type WakeContext } from './wake.ts'
 
 export interface UpgradeContext
-  extends SessionDeps, WakeContext, Pick<TunnelOptions, 'trustProxy' | 'responseTimeout'> {
+  extends SessionDeps, WakeContext, Pick<TunnelOptions, 'trustProxy' | 'responseTimeout' | 'ownHeaders'> {
   readonly refuseUpgrade: ScalerProxyOptions['refuseUpgrade']
 }
 
@@ -32,13 +33,14 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
   async function open(session: ProxySession, socket: Socket, head: Buffer): Promise<void> {
     // A server before this one may have decided by itself what it takes for an upgrade.
     const flaw = asksForWebSocket(session.request)
-      ? flawOf(session.request, true)
+      ? flawOf(session.request)
       : 'Only WebSockets are tunnelled.'
     if (flaw !== undefined) throw badRequest(flaw)
+    useTargetHost(session.request)
     await session.locate()
     const decision = decide(context, session)
     if (decision.action === 'reject') throw asleep(decision.retryAfter)
-    const { trustProxy, responseTimeout, wakeHeader } = context
-    await tunnel({ session, socket, head, trustProxy, responseTimeout, wakeHeader })
+    const { trustProxy, responseTimeout, wakeHeader, ownHeaders } = context
+    await tunnel({ session, socket, head, trustProxy, responseTimeout, wakeHeader, ownHeaders })
   }
 }

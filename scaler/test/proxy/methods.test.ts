@@ -1,7 +1,8 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { header, status } from './message.ts'
+import type { ResolveTarget } from '../../src/http/index.ts'
+import { all, header, status } from './message.ts'
 import { remembering } from './world.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -115,9 +116,42 @@ test.each(['http://', 'https://', 'ftp://', '//'])(
     await once(elsewhere, 'close')
     expect(reached).toBe(0)
     // It is the app's own request or none.
+    const host = scheme.startsWith('http') ? `127.0.0.1:${port}` : 'a'
     for (const { start, headers } of world.seen) {
       expect(start).toMatch(/^GET \//)
-      expect(headers.find(([name]) => name.toLowerCase() === 'host')).toEqual(['host', 'a'])
+      expect(all(headers, 'host')).toEqual([host])
     }
+  },
+)
+
+test('the host of an absolute target counts before the Host header, for the routing and for the app', async () => {
+  const asked: (string | undefined)[] = []
+  const resolve: ResolveTarget = ({ headers }) => {
+    asked.push(headers.host)
+    return 'app'
+  }
+  await using world = await remembering(OK, { proxy: { resolve } })
+  const client = await world.client()
+  for (const [target, version] of [
+    ['http://b.example:81/x//y?z', '1.1'],
+    ['HTTPS://b.example', '1.1'],
+    ['http://[::1]?z', '1.1'],
+  ])
+    await client.send(`GET ${target} HTTP/${version}\r\nHost: a\r\n\r\n`).message()
+  expect(asked).toEqual(['b.example:81', 'b.example', '[::1]'])
+  expect(world.seen.map(({ start, headers }) => [start, all(headers, 'host')])).toEqual([
+    ['GET /x//y?z HTTP/1.1', ['b.example:81']],
+    ['GET / HTTP/1.1', ['b.example']],
+    ['GET /?z HTTP/1.1', ['[::1]']],
+  ])
+})
+
+test.each(['ftp://b/', 'http:///x', 'http://u:p@b/', 'http://b c/', 'http://b:x/', 'other', 'http:x'])(
+  'the target %s is refused',
+  async (target) => {
+    await using world = await remembering(OK)
+    const client = await world.client()
+    expect(status(await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`).message())).toBe(400)
+    expect(world.seen).toEqual([])
   },
 )

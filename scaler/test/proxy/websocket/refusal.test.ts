@@ -40,6 +40,17 @@ describe('an app that does not upgrade', () => {
     ['is no HTTP server', 'what?\r\n\r\n'],
     ['sends headers of 64 KB', `${SWITCH}X-Large: ${'x'.repeat(64 * 1024)}\r\n\r\n`],
     ['ends amid its head', 'HTTP/1.1 101 Swit'],
+    ['switches to another protocol', `${SWITCH.replace('websocket', 'h2c')}\r\nframes`],
+    ['switches to several', `${SWITCH.replace('websocket', 'websocket, h2c')}\r\nframes`],
+    ['switches to no protocol', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\nframes'],
+    ['switches without a Connection header', `${SWITCH.replace('Connection: Upgrade', 'X: y')}\r\nframes`],
+    ['answers with 600', 'HTTP/1.1 600 What\r\nContent-Length: 2\r\n\r\nno'],
+    ['answers with 999', 'HTTP/1.1 999 What\r\n\r\nno'],
+    ['gives two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc'],
+    [
+      'gives a length and chunks',
+      'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
   ])('because it %s: the client gets one 502', async (_name, bytes) => {
     let calls = 0
     await using world = await rawWorld(async (wire) => {
@@ -53,6 +64,28 @@ describe('an app that does not upgrade', () => {
     expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
     await world.idle()
     expect(calls).toBe(1)
+  })
+
+  const INNER = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ninner'
+  test.each([
+    ['a 204 with a length and a body', `HTTP/1.1 204 No\r\nContent-Length: ${INNER.length}\r\n\r\n${INNER}`],
+    ['a 204 with chunks', `HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`],
+    ['a 304 with a body', `HTTP/1.1 304 No\r\nContent-Length: ${INNER.length}\r\n\r\n${INNER}`],
+    ['more than it announced', `HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno${INNER}`],
+    ['interim answers first', `HTTP/1.1 103 A\r\nX: y\r\n\r\nHTTP/1.1 199 B\r\n\r\nHTTP/1.1 403 No\r\n\r\n`],
+  ])('by %s: the client gets one answer, and then the connection ends', async (_name, bytes) => {
+    await using world = await rawWorld(async (wire) => {
+      await wire.message()
+      wire.send(bytes).socket.end()
+    })
+    const client = await world.client()
+    // A second request that waits behind the first must never be answered with bytes of the app's choice.
+    const answer = await client.send(`${upgradeRequest()}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`).rest()
+    expect(answer).toMatch(/^HTTP\/1\.1 (204|304|403) No\r\n/)
+    expect(answer).toMatch(/\r\nConnection: close\r\n/)
+    expect(answer).not.toMatch(/inner|199|103|transfer-encoding/i)
+    if (answer.includes(' 204 ')) expect(answer).not.toMatch(/content-length/i)
+    await world.idle()
   })
 
   test('because it never answers: the client gets a 504', async () => {

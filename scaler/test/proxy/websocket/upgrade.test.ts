@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { all, header, status } from '../message.ts'
+import type { ResolveTarget } from '../../../src/http/index.ts'
+import { all, header, status, type Message } from '../message.ts'
 import { Wire } from '../wire.ts'
 import { rawWorld } from '../world.ts'
 import { upgradeRequest } from './frames.ts'
@@ -102,6 +103,26 @@ test('the path of an upgrade goes through as it is', async () => {
   ])
 })
 
+test('the host of an absolute target counts before the Host header', async () => {
+  const seen: Message[] = []
+  const asked: (string | undefined)[] = []
+  const resolve: ResolveTarget = ({ headers }) => {
+    asked.push(headers.host)
+    return 'app'
+  }
+  await using world = await rawWorld(
+    async (wire) => {
+      seen.push(await wire.message())
+      wire.send(`${SWITCH}\r\n`)
+    },
+    { proxy: { resolve } },
+  )
+  const client = await world.client()
+  expect(status(await client.send(upgradeRequest('', 'http://other:81/x?y')).message())).toBe(101)
+  expect(asked).toEqual(['other:81'])
+  expect([seen[0]!.start, header(seen[0]!, 'host')]).toEqual(['GET /x?y HTTP/1.1', 'other:81'])
+})
+
 test('a refused connection is tried again elsewhere', async () => {
   await using world = await rawWorld(echo, { asleep: true })
   world.driver.emit('app', { ready: [{ id: 'gone', url: new URL(`unix:${world.appPath}.gone`) }] })
@@ -186,7 +207,7 @@ test.each([
   ['two Hosts', upgradeRequest('Host: b\r\n')],
   ['a Host that is none', upgradeRequest().replace('Host: a', 'Host: a/b')],
   ['no Host', upgradeRequest().replace('Host: a\r\n', '')],
-  ['an absolute target', upgradeRequest('', 'http://other/x')],
+  ['a target of another scheme', upgradeRequest('', 'ftp://other/x')],
   ['a fragment in its target', upgradeRequest('', '/#x')],
 ])('an upgrade with %s is answered 400 and goes no further', async (_name, bytes) => {
   await using world = await rawWorld(echo)
