@@ -96,7 +96,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     mongo,
     registry,
     secretKey: await readSecretKey(config),
-    validate: (files, { signal }) => offload.validate(files, { allowedImports, signal }),
+    validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
     logger,
   })
   started.adopt(apps, (it) => it.close())

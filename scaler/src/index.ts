@@ -4,6 +4,13 @@ export { systemClock, type Clock } from './clock.ts'
 export { createMemoryCoordination } from './coordination/memory.ts'
 export type { Coordination, Shared } from './coordination/types.ts'
 export { ScalerError, SCALER_STATUS, type ScalerErrorCode } from './errors.ts'
+export {
+  FairQueue,
+  QueueFull,
+  type EnterQueueOptions,
+  type FairQueueLimits,
+  type Turn,
+} from './fair-queue.ts'
 export type { Observer } from './observer.ts'
 export { PROBE_INTERVAL, untilReady } from './readiness.ts'
 export type {

@@ -4,7 +4,7 @@ import { hashPassword, verifyPassword } from './passwords.ts'
 import type { JobMessage, Jobs, ResultMessage } from './protocol.ts'
 
 /**
- * The child process of `lane.ts`: does one job after the other as they come. Politer than the front door (nice 10), and
+ * The child process of `worker.ts`: does one job after the other as they come. Politer than the front door (nice 10), and
  * deaf to the terminal's Ctrl-C, so that requests under way at shutdown still get their work. Ends with its parent.
  */
 setPriority(10)
@@ -13,7 +13,7 @@ process.on('disconnect', () => process.exit(0))
 
 let validator: Promise<Validator> | undefined
 
-/** Loaded on first use: a lane that only hashes never pays for the WebAssembly. */
+/** Loaded on first use: a process that only hashes never pays for the WebAssembly. */
 function getValidator(): Promise<Validator> {
   validator ??= import('@fp/sdk/python/node').then(({ createNodeValidator }) => createNodeValidator())
   return validator

@@ -1,51 +1,80 @@
 import type { Finding, ValidateOptions } from '@fp/sdk/python'
 import { FpError } from '../errors.ts'
-import { JobTimeout, Lane } from './lane.ts'
+import { WorkQueue } from '../work-queue.ts'
+import { JobTimeout, WorkerEnded } from './worker.ts'
+import { Workers } from './workers.ts'
 
 /** Slow work, done in other processes so that the front door's event loop stays free. */
 export interface Offload {
   hash(password: string): Promise<string>
   verify(hash: string, password: string): Promise<boolean>
-  /** All findings in Python files. Rejects with FP_VALIDATION_FAILED where checking them takes longer than 10 s. */
+  /**
+   * All findings in Python files. Users are served in turn. Rejects with FP_QUEUE_FULL, and with FP_VALIDATION_FAILED
+   * where checking them hangs or crashes.
+   */
   validate(
     files: Readonly<Record<string, string>>,
-    options?: ValidateOptions & { signal?: AbortSignal },
+    options: ValidateOptions & { userId: string; signal?: AbortSignal },
   ): Promise<Finding[]>
   /** Loads what the first validation would wait for. Never rejects. */
   warmUp(): Promise<void>
   close(): Promise<void>
 }
 
+/** The validator gives up by itself long before (`MAX_WORK` of the SDK); this is for one that hangs. ms */
 const VALIDATION_TIMEOUT = 10_000
 const PASSWORD_TIMEOUT = 10_000
+/** One user's files that take long leave the other process to the others. */
+const VALIDATORS = 2
+const VALIDATIONS = {
+  name: 'validations',
+  work: 'checks of code',
+  per: 'account',
+  atOnce: VALIDATORS,
+  atOncePerKey: 1,
+  waiting: 200,
+  waitingPerKey: 20,
+} as const
 
-/** Two processes, so that files that hang the validator hold up no one's log-in. */
+/** Passwords have a process of their own, so that validations hold up no one's log-in. Who calls bounds their number. */
 export function createOffload(options: { script?: URL; validationTimeout?: number } = {}): Offload {
-  const script = options.script && { script: options.script }
-  const validationTimeout = options.validationTimeout ?? VALIDATION_TIMEOUT
-  const passwords = new Lane({ concurrency: 1, depth: 200, timeout: PASSWORD_TIMEOUT, ...script })
-  const validator = new Lane({ concurrency: 1, depth: 50, timeout: validationTimeout, ...script })
+  const { script, validationTimeout = VALIDATION_TIMEOUT } = options
+  const passwords = new Workers({ processes: 1, timeout: PASSWORD_TIMEOUT, script })
+  const validators = new Workers({ processes: VALIDATORS, timeout: validationTimeout, script })
+  const validations = new WorkQueue(VALIDATIONS)
   return {
     hash: (password) => passwords.run('hash', { password }),
     verify: (hash, password) => passwords.run('verify', { hash, password }),
-    async validate(files, { signal, ...rest } = {}) {
+    async validate(files, { userId, signal, ...rest }) {
+      const work = (): Promise<Finding[]> => validators.run('validate', { files, options: rest }, { signal })
       try {
-        return await validator.run('validate', { files, options: rest }, { signal })
+        return await validations.run(userId, work, { signal })
       } catch (error) {
-        if (!(error instanceof JobTimeout)) throw error
-        throw new FpError(
-          'FP_VALIDATION_FAILED',
-          `The files took longer than ${validationTimeout / 1000} s to check, so the check was given up. Make them simpler or smaller.`,
-          { cause: error },
-        )
+        throw unchecked(error, validationTimeout)
       }
     },
     async warmUp() {
-      // Both at once: the first log-in should not wait for its process either.
-      await Promise.allSettled([validator.run('warm', {}), passwords.run('hash', { password: 'warm' })])
+      // All at once: the first log-in should not wait for its process either.
+      const warming = Array.from({ length: VALIDATORS }, () => validators.run('warm', {}))
+      await Promise.allSettled([...warming, passwords.run('hash', { password: 'warm' })])
     },
     async close() {
-      await Promise.all([passwords.close(), validator.close()])
+      await Promise.all([passwords.close(), validators.close()])
     },
   }
+}
+
+/** Files that cannot be checked are not deployed; that is told as what it is. */
+function unchecked(error: unknown, timeout: number): unknown {
+  const invalid = (why: string): FpError =>
+    new FpError(
+      'FP_VALIDATION_FAILED',
+      `${why}, so the check was given up. Make the files simpler or smaller.`,
+      {
+        cause: error,
+      },
+    )
+  if (error instanceof JobTimeout) return invalid(`The files took longer than ${timeout / 1000} s to check`)
+  if (error instanceof WorkerEnded) return invalid('Checking the files ended the process that does it, twice')
+  return error
 }

@@ -6,11 +6,11 @@ it('finds what is wrong in Python files, off this process', async () => {
   try {
     await offload.warmUp()
     const files = { 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n', 'b.py': 'def f(:\n  pass\n' }
-    const findings = await offload.validate(files)
+    const findings = await offload.validate(files, { userId: 'u_ann' })
     expect(findings).toContainEqual(
       expect.objectContaining({ file: 'b.py', rule: 'syntax-error', severity: 'error' }),
     )
-    expect(await offload.validate({ 'app.py': files['app.py'] })).toEqual([])
+    expect(await offload.validate({ 'app.py': files['app.py'] }, { userId: 'u_ann' })).toEqual([])
   } finally {
     await offload.close()
   }

@@ -16,7 +16,8 @@ import type { DeploymentStore } from './store.ts'
 import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
-export type Validate = (files: Files, options: { signal: AbortSignal }) => Promise<Finding[]>
+/** Users are served in turn. */
+export type Validate = (files: Files, options: { userId: string; signal: AbortSignal }) => Promise<Finding[]>
 
 /** Deployments of an app that are kept for its owner to read. */
 const KEPT_DEPLOYMENTS = 100
@@ -167,7 +168,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     ): Promise<Accepted> {
       const first: StageEvent = { stage: 'validating', at: deps.now() }
       const draft = files ? await drafts.save(ownerId, appId, files) : await drafts.get(ownerId, appId)
-      const findings = await deps.validate(toRecord(draft.files), { signal })
+      const findings = await deps.validate(toRecord(draft.files), { userId: ownerId, signal })
       const errors = findings.filter((finding) => finding.severity === 'error').length
       if (errors > 0) {
         throw new FpError(

@@ -24,8 +24,11 @@ export interface Specs {
    * SCALER_RETIRED for a target that another has replaced.
    */
   specOf(key: TargetKey): Promise<AppSpec>
-  /** For loading files that belong to no app, as their author: with the author's database and no environment variables. */
-  trial(userId: string, id: string, files: Files): Promise<AppSpec>
+  /**
+   * For loading files that belong to no app, as their author: with the author's database and no environment variables.
+   * Sequences of apps count from 1, those of trials from 0 down.
+   */
+  trial(userId: string, id: string, files: Files, sequence: number): Promise<AppSpec>
 }
 
 export function createSpecs(deps: SpecDeps): Specs {
@@ -67,9 +70,8 @@ export function createSpecs(deps: SpecDeps): Specs {
       const { files } = await version
       return spec(target, ownerId, { files: toRecord(files), env: deps.apps.openEnv(app), sequence })
     },
-    trial: (userId, id, files) =>
-      // Sequences of apps count from 1.
-      spec({ appId: id, version: 0, revision: 0 }, userId, { files, env: {}, sequence: 0 }),
+    trial: (userId, id, files, sequence) =>
+      spec({ appId: id, version: 0, revision: 0 }, userId, { files, env: {}, sequence }),
   }
 }
 

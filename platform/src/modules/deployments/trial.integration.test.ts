@@ -1,12 +1,12 @@
 import type { Finding } from '@fp/sdk/wire'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
 import type { AppSpec, CheckResult } from '../../runtime/runtime.ts'
 
 let bench: ModulesBench
 let ann: Requests
 let specs: AppSpec[] = []
-let result: CheckResult = { ok: true }
+let result: CheckResult | Promise<CheckResult> = { ok: true }
 const removed: string[] = []
 
 beforeAll(async () => {
@@ -64,4 +64,24 @@ test('a dry load imports it with its author’s database, says what was raised, 
     env: { PLATFORM_MONGO_URI: expect.stringContaining('fp_u_ann') },
   })
   expect(removed).toContain(specs[0]!.appId)
+})
+
+test('a dry load that hangs holds up its own user’s next one and nobody else’s, each as a user of its own', async () => {
+  const hanging = Promise.withResolvers<CheckResult>()
+  result = hanging.promise
+  const load = (user: Requests) => user('POST', '/api/validate', { files: HELLO, dry_load: true })
+  const loads = Array.from({ length: 7 }, () => load(ann))
+  const refused = await Promise.race(loads)
+  expect(refused).toMatchObject({
+    status: 503,
+    headers: { 'retry-after': '2' },
+    body: { code: 'FP_QUEUE_FULL', details: { limit: 'dry_loads_waiting_per_account', most: 5 } },
+  })
+  await vi.waitFor(() => expect(specs).toHaveLength(1))
+  result = { ok: true }
+  expect(await load(bench.as('u_bob'))).toMatchObject({ status: 200, body: { valid: true } })
+  expect(new Set(specs.map(({ sequence }) => sequence)).size).toBe(2)
+  hanging.resolve({ ok: true })
+  const answers = await Promise.all(loads)
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(6)
 })

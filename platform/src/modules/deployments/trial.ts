@@ -1,17 +1,24 @@
-import PQueue from 'p-queue'
 import type { Files, Finding, ValidateBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { plainFailure, type AppFailureReport, type Runtime } from '../../runtime/runtime.ts'
+import { WorkQueue } from '../../work-queue.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 import type { Validate } from './service.ts'
 import type { Specs } from './spec.ts'
 
-/** Loads at a time, and how long one may take in ms. They all run as the one user that stands for no app. */
-const CONCURRENT_LOADS = 1
+/** A load that hangs, and takes `LOAD_LIMIT`, holds up its own user's next one and no other's. */
+const LOADS = {
+  name: 'dry_loads',
+  work: 'dry loads',
+  per: 'account',
+  atOnce: 4,
+  atOncePerKey: 1,
+  waiting: 100,
+  waitingPerKey: 5,
+} as const
+/** ms */
 const LOAD_LIMIT = 30_000
-/** Callers that may wait for their load. */
-const MAX_WAITING = 20
 
 export interface TrialDeps {
   readonly validate: Validate
@@ -31,37 +38,30 @@ export interface Trial {
 }
 
 export function createTrial(deps: TrialDeps): Trial {
-  const loads = new PQueue({ concurrency: CONCURRENT_LOADS })
+  const loads = new WorkQueue(LOADS)
+  /** Each load runs as a user of its own: process limits count per user. */
+  const places = Array.from({ length: LOADS.atOnce }, (_, n) => 0 - n)
 
   async function load(userId: string, files: Files, stop: AbortSignal): Promise<AppFailureReport | null> {
-    if (loads.size >= MAX_WAITING) {
-      throw new FpError(
-        'FP_UNAVAILABLE',
-        'Too many apps are being loaded for validation. Try again shortly.',
-        {
-          headers: { 'retry-after': '2' },
-        },
+    using _turn = await loads.enter(userId, { signal: stop })
+    const place = places.shift()!
+    const id = `trial${deps.newId()}`
+    try {
+      const spec = await deps.specs.trial(userId, id, files, place)
+      const result = await deps.runtime.check(spec, {
+        signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]),
+      })
+      return result.ok ? null : result.failure
+    } catch (error) {
+      if (stop.aborted || !isTimeout(error)) throw error
+      return plainFailure(
+        'FP_WAKE_TIMEOUT',
+        `The app was not loaded within ${LOAD_LIMIT / 1000} s. Is there a loop, or something it waits for, at the top of a file?`,
       )
+    } finally {
+      places.push(place)
+      deps.background.run(id, 'forget a trial load', () => deps.runtime.remove(id))
     }
-    return loads.add(async () => {
-      stop.throwIfAborted()
-      const id = `trial${deps.newId()}`
-      const spec = await deps.specs.trial(userId, id, files)
-      try {
-        const result = await deps.runtime.check(spec, {
-          signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]),
-        })
-        return result.ok ? null : result.failure
-      } catch (error) {
-        if (stop.aborted || !isTimeout(error)) throw error
-        return plainFailure(
-          'FP_WAKE_TIMEOUT',
-          `The app was not loaded within ${LOAD_LIMIT / 1000} s. Is there a loop, or something it waits for, at the top of a file?`,
-        )
-      } finally {
-        deps.background.run(id, 'forget a trial load', () => deps.runtime.remove(id))
-      }
-    })
   }
 
   return {
@@ -73,7 +73,7 @@ export function createTrial(deps: TrialDeps): Trial {
         )
       }
       const files = toRecord(checkFiles(body.files ?? { 'app.py': body.code ?? '' }))
-      const findings = await deps.validate(files, { signal })
+      const findings = await deps.validate(files, { userId, signal })
       const valid = !findings.some((finding) => finding.severity === 'error')
       return { findings, failure: valid && body.dry_load ? await load(userId, files, signal) : null }
     },

@@ -1,17 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { LoginBody, SignupBody } from '@fp/sdk/wire'
-import PQueue from 'p-queue'
 import { FpError } from '../../errors.ts'
 import { newId } from '../../ids.ts'
 import type { Limiter } from './limiter.ts'
+import { createLoginQueue } from './login-queue.ts'
 import type { SessionStore } from './session-store.ts'
 import type { UserStore } from './store.ts'
 import type { SessionUser, User } from './user.ts'
-
-/** Sign-ups and log-ins worked on at once. More would not be faster, and a burst of them would hold up the event loop. */
-const AT_ONCE = 2
-/** Sign-ups and log-ins that may wait; more are told to come back. */
-const MAX_WAITING = 200
 
 const DAY = 24 * 60 * 60 * 1000
 /** A session ends when it has not been used for this long. */
@@ -37,9 +32,9 @@ export interface Session {
 
 export interface UsersService {
   ensureIndexes(): Promise<void>
-  /** Rejects with FP_USERNAME_TAKEN, FP_EMAIL_TAKEN, FP_FORBIDDEN (sign-up closed) or FP_TOO_MANY_REQUESTS. */
+  /** Rejects with FP_USERNAME_TAKEN, FP_EMAIL_TAKEN, FP_FORBIDDEN (sign-up closed), FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
   signup(input: SignupBody, from: { address: string }): Promise<{ user: User; token: string }>
-  /** Rejects with FP_BAD_CREDENTIALS or FP_TOO_MANY_REQUESTS. */
+  /** Rejects with FP_BAD_CREDENTIALS, FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
   login(input: LoginBody, from: { address: string }): Promise<{ user: User; token: string }>
   logout(sessionId: string): Promise<void>
   authenticate(token: string): Promise<Session | undefined>
@@ -58,7 +53,7 @@ export interface UsersDeps {
 export function createUsersService(deps: UsersDeps): UsersService {
   const { users, sessions, limiter, passwords } = deps
   const now = deps.now ?? Date.now
-  const desk = new PQueue({ concurrency: AT_ONCE })
+  const queue = createLoginQueue()
 
   async function openSession(user: User): Promise<{ user: User; token: string }> {
     const token = `fp_${randomBytes(32).toString('base64url')}`
@@ -68,17 +63,6 @@ export function createUsersService(deps: UsersDeps): UsersService {
       expiresAt: new Date(now() + SESSION_LIFETIME),
     })
     return { user, token }
-  }
-
-  async function queued<T>(work: () => Promise<T>): Promise<T> {
-    if (desk.size < MAX_WAITING) return desk.add(work)
-    throw new FpError(
-      'FP_UNAVAILABLE',
-      'Too many people are logging in at once. Try again in a few seconds.',
-      {
-        headers: { 'retry-after': '2' },
-      },
-    )
   }
 
   const signup: UsersService['signup'] = async (input, { address }) => {
@@ -137,8 +121,8 @@ export function createUsersService(deps: UsersDeps): UsersService {
       await Promise.all([users.ensureIndexes(), sessions.ensureIndexes()])
     },
 
-    signup: (input, from) => queued(() => signup(input, from)),
-    login: (input, from) => queued(() => login(input, from)),
+    signup: (input, from) => queue.signup(from, () => signup(input, from)),
+    login: (input, from) => queue.login({ ...from, name: input.username }, () => login(input, from)),
 
     logout: (sessionId) => sessions.remove(sessionId),
 

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createOffload, type Offload } from './offload.ts'
 
@@ -12,6 +15,8 @@ function start(options: Parameters<typeof createOffload>[0] = { script }): Offlo
   return offload
 }
 const pidOf = (answer: unknown): number => Number(/\d+$/.exec(String(answer))?.[0])
+const ann = { userId: 'u_ann' }
+const bob = { userId: 'u_bob' }
 
 describe('the offload processes', () => {
   it('hash and verify with argon2id', async () => {
@@ -25,22 +30,43 @@ describe('the offload processes', () => {
 
   it('are other processes, and passwords do not share one with the validator', async () => {
     const offload = start()
-    const pids = new Set([process.pid, pidOf(await offload.hash('a')), pidOf(await offload.validate({}))])
+    const pids = new Set([
+      process.pid,
+      pidOf(await offload.hash('a')),
+      pidOf(await offload.validate({}, ann)),
+    ])
     expect(pids.size).toBe(3)
   })
 
-  it('come back after a crash; the job that crashed one is told', async () => {
+  it('come back after a crash; the job that crashes one again is told', async () => {
     const offload = start()
     const before = pidOf(await offload.hash('a'))
     await expect(offload.hash('crash')).rejects.toThrow('SIGKILL')
     expect(pidOf(await offload.hash('b'))).not.toBe(before)
+    await expect(offload.validate({ 'app.py': 'crash' }, ann)).rejects.toMatchObject({
+      code: 'FP_VALIDATION_FAILED',
+      message: expect.stringContaining('ended the process'),
+    })
   })
 
-  it('are replaced when a validation hangs, and the next one works', async () => {
-    // The start of the next process counts as well.
+  it('do a job again whose process was killed, as it may be for another’s sake', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fp-offload-'))
+    try {
+      const files = { 'app.py': `crash-once ${join(folder, 'crashed')}` }
+      expect(String(await start().validate(files, ann))).toMatch(/^validate in/)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('let a validation that hangs fail alone: a neighbour’s is checked meanwhile, and its owner’s next one after it', async () => {
     const offload = start({ script, validationTimeout: 3_000 })
-    const hanging = offload.validate({ 'app.py': 'hang' })
-    const next = offload.validate({ 'app.py': '' })
+    let over = false
+    const hanging = offload.validate({ 'app.py': 'hang' }, ann).finally(() => (over = true))
+    const next = offload.validate({ 'app.py': '' }, ann)
+    hanging.catch(() => undefined)
+    expect(String(await offload.validate({ 'app.py': '' }, bob))).toMatch(/^validate in/)
+    expect(over).toBe(false)
     await expect(hanging).rejects.toMatchObject({
       code: 'FP_VALIDATION_FAILED',
       message: expect.stringContaining('3 s'),
@@ -52,11 +78,17 @@ describe('the offload processes', () => {
     await expect(start().hash('throw')).rejects.toThrow('thrown')
   })
 
-  it('refuse work when too much waits', async () => {
+  it('refuse a user who has too much waiting, naming the limit, and nobody else', async () => {
     const offload = start()
-    const jobs = Array.from({ length: 203 }, () => offload.hash('silent'))
+    const jobs = Array.from({ length: 22 }, () => offload.validate({ 'app.py': 'silent' }, ann))
     const outcomes = Promise.allSettled(jobs)
-    await expect(jobs.at(-1)).rejects.toMatchObject({ code: 'FP_UNAVAILABLE' })
+    await expect(jobs.at(-1)).rejects.toMatchObject({
+      code: 'FP_QUEUE_FULL',
+      message: expect.stringContaining('20 checks of code of your account are waiting'),
+      details: { limit: 'validations_waiting_per_account', most: 20 },
+      headers: { 'retry-after': expect.any(String) },
+    })
+    expect(String(await offload.validate({ 'app.py': '' }, bob))).toMatch(/^validate in/)
     await offload.close()
     expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true)
   })
@@ -70,9 +102,9 @@ describe('the offload processes', () => {
 
   it('let a waiting job be given up', async () => {
     const offload = start({ script, validationTimeout: 2_000 })
-    const hanging = offload.validate({ 'app.py': 'silent' }).catch(() => undefined)
+    const hanging = offload.validate({ 'app.py': 'silent' }, ann).catch(() => undefined)
     const controller = new AbortController()
-    const waiting = offload.validate({ 'app.py': '' }, { signal: controller.signal })
+    const waiting = offload.validate({ 'app.py': '' }, { ...ann, signal: controller.signal })
     controller.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
     await offload.close()

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest'
+import { FairQueue, QueueFull, type EnterQueueOptions, type FairQueueLimits } from './fair-queue.ts'
+
+function queueOf(limits: Partial<FairQueueLimits> = {}) {
+  const queue = new FairQueue({ atOnce: 1, waiting: 100, waitingPerKey: 10, ...limits })
+  const served: string[] = []
+  const ends = new Map<string, () => void>()
+  /** Runs until `end(name)`. */
+  function add(key: string, name: string, options: EnterQueueOptions = {}): Promise<void> {
+    const task = (): Promise<void> => {
+      served.push(name)
+      return new Promise((resolve) => ends.set(name, resolve))
+    }
+    return queue.run(key, task, options)
+  }
+  async function settle(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  async function end(name: string): Promise<void> {
+    ends.get(name)!()
+    await settle()
+  }
+  async function endAll(): Promise<string[]> {
+    await settle()
+    for (let i = 0; i < served.length; i++) await end(served[i]!)
+    return served
+  }
+  return { queue, served, add, end, endAll, settle }
+}
+
+describe('a fair queue', () => {
+  it('serves keys in turn, so that a flood of one key delays another by one turn', async () => {
+    const { add, endAll } = queueOf()
+    for (let n = 0; n < 5; n++) void add('flood', `flood ${n}`)
+    void add('quiet', 'quiet 0')
+    void add('quiet', 'quiet 1')
+    void add('other', 'other 0')
+    expect(await endAll()).toEqual([
+      'flood 0', 'flood 1', 'quiet 0', 'other 0', 'flood 2', 'quiet 1', 'flood 3', 'flood 4',
+    ]) // prettier-ignore
+  })
+
+  it('never runs more at once than it may, of all and of one key', async () => {
+    const { add, served, end, settle, queue } = queueOf({ atOnce: 3, atOncePerKey: 2 })
+    for (let n = 0; n < 4; n++) void add('a', `a${n}`)
+    await settle()
+    expect(served).toEqual(['a0', 'a1'])
+    // The third place is not for the one who has two.
+    void add('b', 'b0')
+    void add('c', 'c0')
+    await settle()
+    expect(served).toEqual(['a0', 'a1', 'b0'])
+    await end('a0')
+    expect(served).toEqual(['a0', 'a1', 'b0', 'a2'])
+    await end('b0')
+    expect(served.at(-1)).toBe('c0')
+    expect(queue.running).toBe(3)
+  })
+
+  it('refuses a key that has too much waiting, and no other', async () => {
+    const { add, settle } = queueOf({ waitingPerKey: 2 })
+    for (let n = 0; n < 3; n++) void add('a', `a${n}`)
+    await settle()
+    await expect(add('a', 'a3')).rejects.toMatchObject({ name: 'QueueFull', limit: 'key', most: 2 })
+    void add('b', 'b0')
+  })
+
+  it('when it is full, makes room for a key with little by refusing the newest of the key with most', async () => {
+    const { add, endAll, settle } = queueOf({ waiting: 4 })
+    const outcome = new Map<string, unknown>()
+    const tell = (key: string, name: string): void =>
+      void add(key, name).catch((error: unknown) => outcome.set(name, error))
+    for (let n = 0; n < 5; n++) tell('flood', `flood ${n}`)
+    await settle()
+    tell('quiet', 'quiet 0')
+    await settle()
+    expect([...outcome]).toEqual([['flood 4', expect.any(QueueFull)]])
+    expect(outcome.get('flood 4')).toMatchObject({ limit: 'total', most: 4 })
+    // A third would make it the longest: then it is refused itself.
+    tell('quiet', 'quiet 1')
+    tell('quiet', 'quiet 2')
+    await settle()
+    expect(new Set(outcome.keys())).toEqual(new Set(['flood 4', 'flood 3', 'quiet 2']))
+    expect(await endAll()).toEqual(['flood 0', 'flood 1', 'quiet 0', 'flood 2', 'quiet 1'])
+  })
+
+  it('lets those within a key take turns too', async () => {
+    const { add, endAll } = queueOf()
+    for (let n = 0; n < 3; n++) void add('address', `guess ${n}`, { within: 'victim' })
+    void add('address', 'own', { within: 'neighbour' })
+    expect(await endAll()).toEqual(['guess 0', 'guess 1', 'own', 'guess 2'])
+  })
+
+  it('lets a waiter leave, who then holds up nobody', async () => {
+    const { add, queue, end, served } = queueOf({ waitingPerKey: 1 })
+    void add('a', 'a0')
+    const left = new AbortController()
+    const leaving = add('a', 'a1', { signal: left.signal })
+    left.abort(new Error('gone'))
+    await expect(leaving).rejects.toThrow('gone')
+    expect(queue.waiting('a')).toBe(0)
+    void add('a', 'a2')
+    await end('a0')
+    expect(served).toEqual(['a0', 'a2'])
+  })
+
+  it('keeps a turn whose signal is aborted after it was granted', async () => {
+    const queue = new FairQueue({ atOnce: 1, waiting: 1, waitingPerKey: 1 })
+    const first = queue.tryEnter('a')!
+    const left = new AbortController()
+    const second = queue.enter('b', { signal: left.signal })
+    first.release()
+    left.abort()
+    const turn = await second
+    expect(queue.running).toBe(1)
+    turn.release()
+    turn.release()
+    expect(queue.running).toBe(0)
+    expect(queue.tryEnter('c')).toBeDefined()
+  })
+
+  it('goes on after a task that fails', async () => {
+    const queue = new FairQueue({ atOnce: 1, waiting: 1, waitingPerKey: 1 })
+    const failing = queue.run('a', () => Promise.reject(new Error('no')))
+    const next = queue.run('a', () => 'yes')
+    await expect(failing).rejects.toThrow('no')
+    expect(await next).toBe('yes')
+  })
+})

@@ -1,0 +1,214 @@
+/** How many may run and how many may wait, of one key and of all keys together. */
+export interface FairQueueLimits {
+  readonly atOnce: number
+  /** Default: `atOnce`. */
+  readonly atOncePerKey?: number
+  readonly waiting: number
+  readonly waitingPerKey: number
+}
+
+export interface EnterQueueOptions {
+  /** Takes a waiter out of the queue. One that runs is left alone. */
+  readonly signal?: AbortSignal | undefined
+  /** Within a key the values of this take turns, as the keys do: the account within an address. */
+  readonly within?: string
+}
+
+/** The right to run, until it is released. */
+export interface Turn extends Disposable {
+  /** Idempotent. */
+  release(): void
+}
+
+/** The queue holds as many as it may. `limit` says which bound was reached: of this key, or of all keys together. */
+export class QueueFull extends Error {
+  override readonly name = 'QueueFull'
+  readonly limit: 'key' | 'total'
+  /** How many may wait. */
+  readonly most: number
+
+  constructor(limit: 'key' | 'total', most: number) {
+    super(
+      `${most} wait already${limit === 'key' ? ' for this key' : ''}, which is the most this queue takes.`,
+    )
+    this.limit = limit
+    this.most = most
+  }
+}
+
+/**
+ * Serves its keys in turn (round robin): who has much to do waits for itself, and delays another by one turn at most.
+ * Within a key, first come first served. When the queue is full, a key that has less waiting than others takes the
+ * place of the newest waiter of the key that has most: many waiters of one key cannot lock another key out.
+ */
+export class FairQueue {
+  readonly #limits: FairQueueLimits
+  /** In the order of their turns. A key without runners and waiters has no line. */
+  readonly #lines = new Map<string, Line>()
+  #running = 0
+  #waiting = 0
+
+  constructor(limits: FairQueueLimits) {
+    this.#limits = limits
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  /** Of one key, or of all. */
+  waiting(key?: string): number {
+    return key === undefined ? this.#waiting : (this.#lines.get(key)?.size ?? 0)
+  }
+
+  /** A turn at once, or undefined where `enter` would wait or reject. */
+  tryEnter(key: string): Turn | undefined {
+    // Where the queue has room, those who wait have keys that are at their own limit: nobody is overtaken.
+    if (this.#running >= this.#limits.atOnce || !this.#mayRun(this.#lines.get(key))) return undefined
+    return this.#grant(key, this.#lineOf(key))
+  }
+
+  /** Waits for a turn. Rejects with QueueFull or the signal's reason. */
+  async enter(key: string, options: EnterQueueOptions = {}): Promise<Turn> {
+    const { signal, within = '' } = options
+    signal?.throwIfAborted()
+    const turn = this.tryEnter(key)
+    if (turn) return turn
+    this.#makeRoom(key)
+    const line = this.#lineOf(key)
+    return new Promise((resolve, reject) => {
+      const leave = (reason: unknown): void => {
+        signal?.removeEventListener('abort', abort)
+        this.#drop(key, line, waiter)
+        reject(reason as Error)
+      }
+      const abort = (): void => leave(signal?.reason)
+      const waiter: Waiter = {
+        within,
+        refuse: leave,
+        grant: () => {
+          signal?.removeEventListener('abort', abort)
+          resolve(this.#grant(key, line))
+        },
+      }
+      line.push(waiter)
+      this.#waiting++
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  /** Runs the task in its turn. Rejects with QueueFull, the signal's reason while it waits, or what the task throws. */
+  async run<T>(key: string, task: () => T | Promise<T>, options: EnterQueueOptions = {}): Promise<T> {
+    const turn = await this.enter(key, options)
+    try {
+      return await task()
+    } finally {
+      turn.release()
+    }
+  }
+
+  #mayRun(line: Line | undefined): boolean {
+    const { atOnce, atOncePerKey = atOnce } = this.#limits
+    return (line?.running ?? 0) < atOncePerKey
+  }
+
+  #lineOf(key: string): Line {
+    let line = this.#lines.get(key)
+    if (!line) this.#lines.set(key, (line = new Line()))
+    return line
+  }
+
+  #makeRoom(key: string): void {
+    const { waiting, waitingPerKey } = this.#limits
+    const own = this.waiting(key)
+    if (own >= waitingPerKey) throw new QueueFull('key', waitingPerKey)
+    if (this.#waiting < waiting) return
+    const full = new QueueFull('total', waiting)
+    let longest: Line | undefined
+    for (const line of this.#lines.values()) if (line.size > (longest?.size ?? 0)) longest = line
+    // One more of this key would make it the longest itself.
+    if (!longest || longest.size <= own + 1) throw full
+    longest.newest.refuse(full)
+  }
+
+  #grant(key: string, line: Line): Turn {
+    this.#running++
+    line.running++
+    let held = true
+    const release = (): void => {
+      if (!held) return
+      held = false
+      this.#running--
+      line.running--
+      this.#forgetIfEmpty(key, line)
+      this.#next()
+    }
+    return { release, [Symbol.dispose]: release }
+  }
+
+  #next(): void {
+    if (this.#running >= this.#limits.atOnce || this.#waiting === 0) return
+    for (const [key, line] of this.#lines) {
+      if (line.size === 0 || !this.#mayRun(line)) continue
+      // To the end: it is the turn of all others before it is this key's again.
+      this.#lines.delete(key)
+      this.#lines.set(key, line)
+      this.#waiting--
+      line.shift().grant()
+      return
+    }
+  }
+
+  #drop(key: string, line: Line, waiter: Waiter): void {
+    line.delete(waiter)
+    this.#waiting--
+    this.#forgetIfEmpty(key, line)
+  }
+
+  #forgetIfEmpty(key: string, line: Line): void {
+    if (line.size === 0 && line.running === 0) this.#lines.delete(key)
+  }
+}
+
+interface Waiter {
+  readonly within: string
+  grant(): void
+  refuse(reason: Error): void
+}
+
+/** Those of one key. */
+class Line {
+  running = 0
+  size = 0
+  /** By `within`, in the order of their turns; none is empty. */
+  readonly #parts = new Map<string, Waiter[]>()
+
+  push(waiter: Waiter): void {
+    const part = this.#parts.get(waiter.within)
+    if (part) part.push(waiter)
+    else this.#parts.set(waiter.within, [waiter])
+    this.size++
+  }
+
+  shift(): Waiter {
+    const [within, part] = this.#parts.entries().next().value!
+    this.#parts.delete(within)
+    if (part.length > 1) this.#parts.set(within, part.slice(1))
+    this.size--
+    return part[0]!
+  }
+
+  /** The last that came, of those who have most waiting. */
+  get newest(): Waiter {
+    let longest: Waiter[] = []
+    for (const part of this.#parts.values()) if (part.length >= longest.length) longest = part
+    return longest.at(-1)!
+  }
+
+  delete(waiter: Waiter): void {
+    const rest = this.#parts.get(waiter.within)!.filter((other) => other !== waiter)
+    if (rest.length > 0) this.#parts.set(waiter.within, rest)
+    else this.#parts.delete(waiter.within)
+    this.size--
+  }
+}
