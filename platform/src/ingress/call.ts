@@ -1,10 +1,12 @@
 import type { Activator, TargetKey } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { Client } from 'undici'
+import { FpError } from '../errors.ts'
 import { publicError } from './failures.ts'
 
 /** As much of an answer as is shown. */
 const MAX_BODY = 1024 * 1024
+const MAX_HEADERS = 64 * 1024
 const TIMEOUT = 60_000
 
 export interface CallTarget {
@@ -23,36 +25,65 @@ export async function callApp(
   const began = performance.now()
   try {
     using lease = await activator.acquire(target.key, { signal })
-    const client = clientOf(lease.endpoint.url)
-    try {
-      const response = await client.request({
-        path: call.path,
-        method: call.method,
-        headers: { ...call.headers, host: target.host },
-        body: call.body ?? null,
-        signal,
-      })
-      const { text, truncated } = await readUpTo(response.body, MAX_BODY)
-      return {
-        status_code: response.statusCode,
-        headers: flatten(response.headers),
-        body: text,
-        body_truncated: truncated,
-        latency_ms: Math.round((performance.now() - began) * 10) / 10,
-        cold_start: lease.coldStart !== undefined,
-      }
-    } finally {
-      await client.destroy()
+    const answer = await send(lease.endpoint.url, target.host, call, signal)
+    return {
+      ...answer,
+      latency_ms: Math.round((performance.now() - began) * 10) / 10,
+      cold_start: lease.coldStart !== undefined,
     }
   } catch (error) {
-    throw publicError(error as Error)
+    throw signal.aborted ? noAnswer(error as Error) : publicError(error as Error)
   }
+}
+
+type Answer = Pick<ProxyAnswer, 'status_code' | 'headers' | 'body' | 'body_truncated'>
+
+/** The app's answer. What goes wrong here is the app's doing and never an error of the platform. */
+async function send(url: URL, host: string, call: ProxyBody, signal: AbortSignal): Promise<Answer> {
+  const client = clientOf(url)
+  try {
+    const response = await client.request({
+      path: call.path,
+      method: call.method,
+      headers: { ...call.headers, host },
+      body: call.body ?? null,
+      signal,
+    })
+    if (response.statusCode > 599) throw new RangeError(`${response.statusCode} is no status of HTTP`)
+    const { text, truncated } = await readUpTo(response.body, MAX_BODY)
+    return {
+      status_code: response.statusCode,
+      headers: flatten(response.headers),
+      body: text,
+      body_truncated: truncated,
+    }
+  } catch (error) {
+    throw appFault(error as Error)
+  } finally {
+    await client.destroy()
+  }
+}
+
+function appFault(error: Error & { code?: string; syscall?: string }): FpError {
+  const { code = '', syscall, message } = error
+  if (/_(HEADERS|BODY|CONNECT)_TIMEOUT$/.test(code)) return noAnswer(error)
+  const lost = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
+  const text = lost
+    ? 'The app closed the connection before its answer was complete. Its log may say why.'
+    : `The app did not answer in valid HTTP: ${message}.`
+  return new FpError('FP_APP_CRASHED', text, { cause: error })
+}
+
+function noAnswer(error: Error): FpError {
+  const text = `The app did not answer within ${TIMEOUT / 1000} s. A stream without an end cannot be shown here.`
+  return new FpError('FP_APP_TIMEOUT', text, { cause: error })
 }
 
 /** Of an endpoint: a unix socket here, an address in a cluster. */
 function clientOf(url: URL): Client {
-  if (url.protocol !== 'unix:') return new Client(url.origin)
-  return new Client('http://app', { connect: { socketPath: decodeURIComponent(url.pathname) } })
+  const limits = { maxHeaderSize: MAX_HEADERS }
+  if (url.protocol !== 'unix:') return new Client(url.origin, limits)
+  return new Client('http://app', { ...limits, connect: { socketPath: decodeURIComponent(url.pathname) } })
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

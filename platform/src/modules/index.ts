@@ -9,6 +9,7 @@ import type { AppSpec, Runtime } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService } from './apps/live-service.ts'
 import { LiveStore } from './apps/live-store.ts'
+import { checkOwnership } from './apps/ownership.ts'
 import { registerPowerRoutes } from './apps/power-routes.ts'
 import { followApps } from './apps/news-store.ts'
 import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
@@ -247,6 +248,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
 
 /** Every route of the modules but those of accounts. */
 export function registerRoutes(app: Api, services: Services): void {
+  checkOwnership(app, services.apps)
   registerAppRoutes(app, services)
   registerPowerRoutes(app, services)
   registerDraftRoutes(app, services)

@@ -13,18 +13,17 @@ export type Provenance = 'own' | 'foreign' | 'unknown'
  */
 export function provenanceOf(request: FastifyRequest, publicUrl: string): Provenance {
   const { origin } = request.headers
-  if (origin !== undefined)
-    return origin === publicUrl || isLocalOrigin(origin, request.host) ? 'own' : 'foreign'
+  if (origin !== undefined) return origin === publicUrl || isLocalOrigin(origin, request) ? 'own' : 'foreign'
   const site = request.headers['sec-fetch-site']
   if (site === undefined) return 'unknown'
   return site === 'same-origin' || site === 'none' ? 'own' : 'foreign'
 }
 
-function isLocalOrigin(origin: string, host: string): boolean {
-  if (!URL.canParse(origin)) return false
-  const url = new URL(origin)
-  const name = url.hostname.replace(/^\[|\]$/g, '')
-  return url.host === host && (name === 'localhost' || isIP(name) !== 0)
+/** Scheme, name and port, as RFC 6454 has it: a page without TLS is another's than one with it. */
+function isLocalOrigin(origin: string, { protocol, host }: FastifyRequest): boolean {
+  if (origin !== `${protocol}://${host}` || !URL.canParse(origin)) return false
+  const name = new URL(origin).hostname.replace(/^\[|\]$/g, '')
+  return name === 'localhost' || isIP(name) !== 0
 }
 
 export function isUnsafe(method: string): boolean {

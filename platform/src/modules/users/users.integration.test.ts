@@ -205,6 +205,7 @@ describe('requests of other pages', () => {
     ['a browser that says cross-site', () => ({ 'sec-fetch-site': 'cross-site' }), 403],
     ['no word of where from', () => ({}), 403],
     ['another port of this machine', () => ({ origin: 'http://localhost:1' }), 403],
+    ['the same name and port with another scheme', () => ({ origin: own().replace('http:', 'https:') }), 403],
   ])('the cookie on a write from %s', async (_what, headers, expected) => {
     const name = `csrf${Math.random().toString(36).slice(2, 10)}`
     const cookie = cookieOf(await signup(test, account(name)))

@@ -1,0 +1,60 @@
+import { createActivator } from '@fp/scaler'
+import { FakeDriver } from '@fp/scaler/fake'
+import type { ProxyAnswer } from '@fp/sdk/wire'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { callApp } from './call.ts'
+
+/** Calls an app that does this with each connection once a request has come. */
+async function call(app: (socket: Socket) => void): Promise<ProxyAnswer> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).once('data', () => app(socket))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const driver = new FakeDriver()
+  const activator = await createActivator({ driver })
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  driver.emit('a.1.1', { ready: [{ id: 'a', url }] })
+  try {
+    return await callApp(activator, { key: 'a.1.1', host: 'app-a.x' }, { method: 'GET', path: '/' })
+  } finally {
+    await activator.close()
+    server.close()
+  }
+}
+
+describe('a fault of the app that its owner calls from the console is a 502 with a code', () => {
+  const ok = 'HTTP/1.1 200 OK\r\n'
+  test.each([
+    ['it closes the connection', ''],
+    ['it is no HTTP server', 'what?\r\n\r\n'],
+    ['it ends amid its head', 'HTTP/1.1 20'],
+    ['it ends amid its body', `${ok}content-length: 10\r\n\r\nhalf`],
+    ['it ends amid a chunk', `${ok}transfer-encoding: chunked\r\n\r\n5\r\nha`],
+    ['its length is no number', `${ok}content-length: ten\r\n\r\n`],
+    ['it has a length and chunks', `${ok}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['a header has a NUL', `${ok}x: a\0b\r\n\r\n`],
+    ['its head is too large', `${ok}x: ${'a'.repeat(200_000)}\r\n\r\n`],
+    [
+      'it switches protocols',
+      'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
+    ],
+    ['its status is none', 'HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n'],
+  ])('(%s)', async (_name, bytes) => {
+    await expect(call((socket) => socket.end(bytes))).rejects.toMatchObject({
+      code: 'FP_APP_CRASHED',
+      statusCode: 502,
+      message: expect.stringMatching(/^The app (closed|did not)/),
+    })
+  })
+
+  test('(it resets the connection)', async () => {
+    await expect(call((socket) => socket.resetAndDestroy())).rejects.toMatchObject({ statusCode: 502 })
+  })
+})
+
+test('what an app answers in order is shown, whatever its status', async () => {
+  const answer = await call((socket) => socket.end('HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno'))
+  expect(answer).toMatchObject({ status_code: 500, body: 'no', body_truncated: false })
+})
