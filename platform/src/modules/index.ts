@@ -15,6 +15,9 @@ import { followApps } from './apps/news-store.ts'
 import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
 import { createAppService } from './apps/service.ts'
 import { AppStore } from './apps/store.ts'
+import type { BlobId } from './assets/asset.ts'
+import { createAssetService } from './assets/service.ts'
+import { BlobStore } from './assets/store.ts'
 import { Background, type Log } from './background.ts'
 import { createDatabaseService, type DatabaseService } from './databases/service.ts'
 import { DatabaseStore } from './databases/store.ts'
@@ -32,6 +35,8 @@ import { createTrial, type Trial } from './deployments/trial.ts'
 import { createViews } from './deployments/views.ts'
 import { registerDraftRoutes } from './drafts/routes.ts'
 import { createDraftService, type DraftService } from './drafts/service.ts'
+import { registerAssetRoutes } from './drafts/asset-routes.ts'
+import { createDraftAssetService, type DraftAssetService } from './drafts/asset-service.ts'
 import { DraftStore } from './drafts/store.ts'
 import { createSecretBox } from './secrets/box.ts'
 import { createEnvVars } from './secrets/env-vars.ts'
@@ -82,6 +87,7 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   readonly live: LiveService
   readonly power: ReturnType<typeof createPower>
   readonly drafts: DraftService
+  readonly draftAssets: DraftAssetService
   readonly versions: VersionService
   readonly deployments: DeploymentService
   readonly databases: DatabaseService
@@ -96,6 +102,8 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   specOf(key: TargetKey): Promise<AppSpec>
   /** Once, before requests are taken: ends what killed replicas left unfinished, and goes on looking for such. */
   recover(): Promise<void>
+  /** Deletes the contents of assets that nothing refers to any more; `recover` has it done now and then. */
+  sweepAssets(): Promise<void>
   /** Takes no more deployments; those under way fail with a plain reason. Call it while `targets` still answers. */
   close(): Promise<void>
 }
@@ -110,6 +118,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     databases: new DatabaseStore(db, deps.client),
     apps: new AppStore(db),
     live: new LiveStore(db),
+    blobs: new BlobStore(db),
     drafts: new DraftStore(db),
     versions: new VersionStore(db),
     deployments: new DeploymentStore(db),
@@ -117,6 +126,8 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   const [loaded] = await Promise.all([
     loadTemplates(config.examplesDir, log),
     stores.apps.createIndexes(),
+    stores.blobs.createIndexes(),
+    stores.drafts.createIndexes(),
     stores.versions.createIndexes(),
     stores.deployments.createIndexes(),
   ])
@@ -147,8 +158,20 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     now,
   })
   const live = createLiveService({ store: stores.apps, liveStore: stores.live, events, background, now })
-  const drafts = createDraftService({ store: stores.drafts, apps, now })
-  const versions = createVersionService({ store: stores.versions, apps, now })
+  const assets = createAssetService({
+    store: stores.blobs,
+    async referenced(blobs: readonly BlobId[]) {
+      const [inDrafts, inVersions] = await Promise.all([
+        stores.drafts.referenced(blobs),
+        stores.versions.referenced(blobs),
+      ])
+      return new Set([...inDrafts, ...inVersions])
+    },
+    now,
+  })
+  const drafts = createDraftService({ store: stores.drafts, apps, assets, now })
+  const draftAssets = createDraftAssetService({ store: stores.drafts, apps, assets, now })
+  const versions = createVersionService({ store: stores.versions, apps, assets, now })
 
   const run = createSwitch({
     store: stores.deployments,
@@ -178,11 +201,12 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     log,
     now,
   })
-  const specs = createSpecs({ apps, versions, databases, secretKey: deps.secretKey })
+  const specs = createSpecs({ apps, versions, databases, assets, secretKey: deps.secretKey })
   const views = createViews({ apps, drafts, deployments, targets })
   const lifecycle = createLifecycle({
     apps,
     drafts,
+    assets,
     deployments,
     starters: templates,
     targets,
@@ -205,6 +229,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   async function mend(): Promise<void> {
     await deployments.recover()
     await lifecycle.recover({ idleFor: MEND_DELETIONS_AFTER })
+    await assets.sweep()
   }
   let mending: NodeJS.Timeout | undefined
   const listening = news.move()
@@ -214,6 +239,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     live,
     power,
     drafts,
+    draftAssets,
     versions,
     deployments,
     databases,
@@ -226,6 +252,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     route: live.route,
     liveTargets: live.targets,
     specOf: specs.specOf,
+    sweepAssets: () => assets.sweep(),
     async recover() {
       // Where apps outlive the platform, they may be awake.
       if (!runtime.shared) await live.recover()
@@ -252,6 +279,7 @@ export function registerRoutes(app: Api, services: Services): void {
   registerAppRoutes(app, services)
   registerPowerRoutes(app, services)
   registerDraftRoutes(app, services)
+  registerAssetRoutes(app, services)
   registerVersionRoutes(app, services)
   registerDeploymentRoutes(app, services)
   registerTrialRoutes(app, services)

@@ -11,3 +11,8 @@ export const VersionParams = Type.Object({
   version: Type.Integer({ minimum: 1 }),
 })
 export const TemplateParams = Type.Object({ template_id: Type.String({ maxLength: 100 }) })
+
+/** What a route's `*` stands for, such as the path of an asset. Not part of its schema: TypeBox takes the name for a pattern. */
+export function rest(params: object): string {
+  return (params as { '*': string })['*']
+}

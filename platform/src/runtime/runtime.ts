@@ -1,5 +1,14 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 
+/** A file that is kept as bytes, not as text. Its content is read only where a runtime does not have it yet. */
+export interface SpecAsset {
+  readonly path: string
+  readonly bytes: number
+  /** Of the content, in hex. */
+  readonly sha256: string
+  read(): Promise<Buffer>
+}
+
 /** Everything a runtime needs to start one instance of an app. Immutable for a given key. */
 export interface AppSpec {
   readonly key: TargetKey
@@ -7,6 +16,7 @@ export interface AppSpec {
   readonly version: number
   /** Path → text of this version's files. */
   readonly files: Readonly<Record<string, string>>
+  readonly assets: readonly SpecAsset[]
   readonly entrypoint: string
   /** What the app sees in `os.environ`, database URI included. */
   readonly env: Readonly<Record<string, string>>

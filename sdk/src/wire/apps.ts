@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
 
 /** Limits of an app's files. One table: the platform enforces them, the console and the CLI warn before sending. */
@@ -7,7 +8,11 @@ export const FILE_LIMITS = {
   maxFileBytes: 100 * 1024,
   maxTotalBytes: 500 * 1024,
   maxPathLength: 200,
-  extensions: ['.py', '.css', '.js', '.svg', '.html', '.json', '.txt', '.md'],
+  extensions: [
+    '.py',
+    ...['.css', '.js', '.mjs', '.svg', '.html', '.json', '.txt', '.md'],
+    ...['.csv', '.tsv', '.xml', '.yaml', '.yml', '.toml', '.ini', '.sql', '.jinja', '.jinja2', '.j2'],
+  ],
   entrypoint: 'app.py',
 } as const
 
@@ -67,6 +72,7 @@ export type App = Type.Static<typeof App>
 
 export const Draft = Type.Object({
   files: Files,
+  assets: Type.Array(Asset),
   revision: Type.Integer({ description: 'Send it with the next save; 409 when someone else saved since.' }),
   updated_at: Timestamp,
 })
@@ -161,5 +167,8 @@ export const Template = Type.Object({
   try_path: Type.String(),
 })
 export type Template = Type.Static<typeof Template>
-export const TemplateDetail = Type.Intersect([Template, Type.Object({ files: Files })])
+export const TemplateDetail = Type.Intersect([
+  Template,
+  Type.Object({ files: Files, assets: Type.Array(Asset) }),
+])
 export type TemplateDetail = Type.Static<typeof TemplateDetail>

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { AppFailure, Files } from './apps.ts'
+import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
 
 /** A finding of the validator. Lines and columns count from 1; the end is exclusive. Only `error` blocks a deploy. */
@@ -63,8 +64,11 @@ export const Version = Type.Object({
 })
 export type Version = Type.Static<typeof Version>
 
-/** A version with its files, as they were deployed. */
-export const VersionDetail = Type.Intersect([Version, Type.Object({ files: Files })])
+/** A version with its files and assets, as they were deployed. */
+export const VersionDetail = Type.Intersect([
+  Version,
+  Type.Object({ files: Files, assets: Type.Array(Asset) }),
+])
 export type VersionDetail = Type.Static<typeof VersionDetail>
 
 export const RollbackBody = Type.Object(

@@ -1,4 +1,5 @@
-export * from './common.ts'
-export * from './users.ts'
 export * from './apps.ts'
+export * from './assets.ts'
+export * from './common.ts'
 export * from './deployments.ts'
+export * from './users.ts'

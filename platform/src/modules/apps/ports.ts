@@ -1,5 +1,6 @@
 import type { AppStatus, CreateAppBody, EnvVar, Files, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import type { PageRequest } from '../paging.ts'
+import type { AssetRef } from '../assets/asset.ts'
 import type { AppRecord } from './types.ts'
 
 /**
@@ -16,7 +17,12 @@ export interface AppView {
 }
 
 export interface AppDetailView extends AppView {
-  readonly draft: { readonly files: Files; readonly revision: number; readonly updatedAt: Date }
+  readonly draft: {
+    readonly files: Files
+    readonly assets: readonly AssetRef[]
+    readonly revision: number
+    readonly updatedAt: Date
+  }
   readonly env: EnvVar[]
 }
 

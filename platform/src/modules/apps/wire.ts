@@ -1,4 +1,5 @@
 import type { App, AppDetail, AppFailure } from '@fp/sdk/wire'
+import { assetToWire } from '../assets/asset.ts'
 import type { AppDetailView, AppView } from './ports.ts'
 import type { Failure } from './types.ts'
 
@@ -22,10 +23,15 @@ export function appToWire(view: AppView, appUrl: AppUrl): App {
 }
 
 export function appDetailToWire(view: AppDetailView, appUrl: AppUrl): AppDetail {
-  const { files, revision, updatedAt } = view.draft
+  const { files, assets, revision, updatedAt } = view.draft
   return {
     ...appToWire(view, appUrl),
-    draft: { files, revision, updated_at: updatedAt.toISOString() },
+    draft: {
+      files,
+      assets: assets.map(assetToWire),
+      revision,
+      updated_at: updatedAt.toISOString(),
+    },
     env_vars: view.env,
   }
 }

@@ -8,20 +8,29 @@ import type { AppLifecycle } from '../apps/ports.ts'
 import type { AppService } from '../apps/service.ts'
 import type { AppRecord } from '../apps/types.ts'
 import type { Background } from '../background.ts'
-import { checkFiles, type AppFile } from '../drafts/files.ts'
-import type { DraftService } from '../drafts/service.ts'
+import type { AssetRef } from '../assets/asset.ts'
+import type { AssetService } from '../assets/service.ts'
+import { checkAssets } from '../drafts/assets.ts'
+import { checkFiles } from '../drafts/files.ts'
+import type { Contents, DraftService } from '../drafts/service.ts'
 import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { DeploymentService } from './service.ts'
 
 /** What new apps are made from; the templates are a module above. */
 export interface Starters {
-  /** Throws FP_TEMPLATE_NOT_FOUND; without an id the files every app starts from that was given none. */
-  files(templateId: string | undefined): Files
+  /** Throws FP_TEMPLATE_NOT_FOUND; without an id what every app starts from that was given none. */
+  contents(templateId: string | undefined): Starter
+}
+
+export interface Starter {
+  readonly files: Files
+  readonly assets: readonly { readonly path: string; readonly content: Buffer }[]
 }
 
 export interface LifecycleDeps {
   readonly apps: AppService
   readonly drafts: DraftService
+  readonly assets: Pick<AssetService, 'keep'>
   readonly deployments: DeploymentService
   readonly starters: Starters
   readonly targets: Targets
@@ -43,6 +52,14 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   /** Apps that this replica clears away now. */
   const clearing = new Set<string>()
 
+  async function keepAll(ownerId: string, { files, assets }: Starter): Promise<AssetRef[]> {
+    const kept: AssetRef[] = []
+    for (const { path, content } of assets) {
+      kept.push({ path, blob: await deps.assets.keep(ownerId, content), bytes: content.length })
+    }
+    return checkAssets(kept, Object.keys(files))
+  }
+
   /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
   async function make(
     app: {
@@ -52,9 +69,9 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       env: readonly SealedEnvVar[]
       idleTimeoutS?: number
     },
-    files: readonly AppFile[],
+    contents: Contents,
   ): Promise<string> {
-    await drafts.create(app.appId, files)
+    await drafts.create(app.appId, contents)
     try {
       await apps.create(app)
     } catch (error) {
@@ -86,10 +103,12 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
 
   return {
     async create(ownerId, body) {
-      const files = checkFiles(filesOf(body, deps.starters))
+      const starter = starterOf(body, deps.starters)
+      const files = checkFiles(starter.files)
       const appId = apps.newId()
       const env = apps.sealEnv(appId, body.env_vars ?? {})
-      return make({ appId, ownerId, name: body.name, env }, files)
+      const contents = { files, assets: await keepAll(ownerId, starter) }
+      return make({ appId, ownerId, name: body.name, env }, contents)
     },
 
     async clone(ownerId, fromId, name) {
@@ -104,7 +123,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
           env: apps.copyEnv(from, appId),
           idleTimeoutS: from.idleTimeoutS,
         },
-        draft.files,
+        { files: draft.files, assets: draft.assets },
       )
     },
 
@@ -126,7 +145,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   }
 }
 
-function filesOf(body: CreateAppBody, starters: Starters): Files {
+function starterOf(body: CreateAppBody, starters: Starters): Starter {
   const given = [body.files, body.code, body.template_id].filter((source) => source !== undefined)
   if (given.length > 1) {
     throw new FpError(
@@ -134,9 +153,9 @@ function filesOf(body: CreateAppBody, starters: Starters): Files {
       'An app is made from one of files, code and template_id. Send only one of them.',
     )
   }
-  if (body.files) return body.files
-  if (body.code !== undefined) return { 'app.py': body.code }
-  return starters.files(body.template_id)
+  if (body.files) return { files: body.files, assets: [] }
+  if (body.code !== undefined) return { files: { 'app.py': body.code }, assets: [] }
+  return starters.contents(body.template_id)
 }
 
 function copyName(name: string): string {

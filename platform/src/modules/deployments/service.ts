@@ -11,7 +11,7 @@ import type { PageRequest } from '../paging.ts'
 import type { VersionService } from '../versions/service.ts'
 import { appDeleted, stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
-import { Lanes } from './lanes.ts'
+import { Lanes } from '../../lanes.ts'
 import type { DeploymentStore } from './store.ts'
 import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
@@ -180,7 +180,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       const deployment = await accepting.run(appId, async () => {
         if (stopped.signal.aborted) throw stopping()
         const { version, order } = await live.take(appId, { version: true, order: true })
-        await versions.create(appId, version, draft.files)
+        await versions.create(appId, version, draft)
         return start(appId, { version, order, kind: 'deploy', first })
       })
       return { deployment, warnings: findings }

@@ -1,8 +1,10 @@
 import { ScalerError, type TargetKey } from '@fp/scaler'
 import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
-import type { AppSpec } from '../../runtime/runtime.ts'
+import type { AppSpec, SpecAsset } from '../../runtime/runtime.ts'
 import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.ts'
 import { noSuchApp, type AppService } from '../apps/service.ts'
+import { sha256Of, type AssetRef } from '../assets/asset.ts'
+import type { AssetService } from '../assets/service.ts'
 import type { DatabaseService } from '../databases/service.ts'
 import { toRecord } from '../drafts/files.ts'
 import { deriveKey } from '../secrets/derive.ts'
@@ -15,6 +17,7 @@ export interface SpecDeps {
   readonly apps: AppService
   readonly versions: VersionService
   readonly databases: DatabaseService
+  readonly assets: Pick<AssetService, 'read'>
   readonly secretKey: Buffer
 }
 
@@ -32,16 +35,29 @@ export interface Specs {
 }
 
 export function createSpecs(deps: SpecDeps): Specs {
+  const toSpecAsset = ({ path, bytes, blob }: AssetRef): SpecAsset => ({
+    path,
+    bytes,
+    sha256: sha256Of(blob),
+    read: () => deps.assets.read(blob),
+  })
+
   async function spec(
     target: TargetId,
     ownerId: string,
-    rest: { files: Files; env: Record<string, string>; sequence: number },
+    rest: {
+      files: Files
+      assets: readonly AssetRef[]
+      env: Record<string, string>
+      sequence: number
+    },
   ): Promise<AppSpec> {
     return {
       key: targetKey(target),
       appId: target.appId,
       version: target.version,
       files: rest.files,
+      assets: rest.assets.map(toSpecAsset),
       entrypoint: FILE_LIMITS.entrypoint,
       env: {
         ...rest.env,
@@ -67,11 +83,16 @@ export function createSpecs(deps: SpecDeps): Specs {
       // Whoever wakes it has not heard of the switch yet: its retirement may be over and forgotten. The front door looks again.
       if (app.live && target.revision < app.live.revision) throw replaced()
       const { sequence, ownerId } = app
-      const { files } = await version
-      return spec(target, ownerId, { files: toRecord(files), env: deps.apps.openEnv(app), sequence })
+      const { files, assets } = await version
+      return spec(target, ownerId, {
+        files: toRecord(files),
+        assets,
+        env: deps.apps.openEnv(app),
+        sequence,
+      })
     },
     trial: (userId, id, files, sequence) =>
-      spec({ appId: id, version: 0, revision: 0 }, userId, { files, env: {}, sequence }),
+      spec({ appId: id, version: 0, revision: 0 }, userId, { files, assets: [], env: {}, sequence }),
   }
 }
 

@@ -52,10 +52,10 @@ export function createViews(deps: ViewDeps): AppViews {
         deployments.deploying([appId]),
       ])
       const env: EnvVar[] = apps.showEnv(app)
-      const { files, revision, updatedAt } = draft
+      const { files, assets, revision, updatedAt } = draft
       return {
         ...view(app, draft, deploying.has(appId)),
-        draft: { files: toRecord(files), revision, updatedAt },
+        draft: { files: toRecord(files), assets, revision, updatedAt },
         env,
       }
     },

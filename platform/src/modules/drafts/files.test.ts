@@ -2,7 +2,7 @@ import { FILE_LIMITS } from '@fp/sdk/wire'
 import { describe, expect, test } from 'vitest'
 import { FpError } from '../../errors.ts'
 import { checkFiles, toRecord, totalBytes } from './files.ts'
-import { hashFiles } from './hash.ts'
+import { hashContents } from './hash.ts'
 
 const APP = { 'app.py': 'app = 1' }
 
@@ -102,7 +102,8 @@ test('sizes count bytes, at the limit and one above', () => {
   expect(totalBytes(checkFiles({ 'app.py': 'é'.repeat(limit / 2) }))).toBe(limit)
   expect(refusal({ 'app.py': `${'é'.repeat(limit / 2)}x` })).toMatchObject({
     code: 'FP_FILE_TOO_LARGE',
-    message: 'The file "app.py" has 100.1 KB; at most 100 KB a file are allowed.',
+    message:
+      'The file "app.py" has 100.1 KB; at most 100 KB a file are allowed. Upload larger files, other than Python, as assets.',
     details: { file: 'app.py', bytes: limit + 1, limit },
   })
   const full = Object.fromEntries([1, 2, 3, 4].map((n) => [`f${n}.txt`, 'x'.repeat(limit)]))
@@ -132,7 +133,10 @@ test('text that UTF-8 cannot hold is refused, as is what is no text', () => {
 
 test('a hash is of names and texts, whatever their order, and no two sets share one by shifting', () => {
   const hash = (files: Record<string, string>): string =>
-    hashFiles(Object.entries(files).map(([path, text]) => ({ path, text })))
+    hashContents(
+      Object.entries(files).map(([path, text]) => ({ path, text })),
+      [],
+    )
   expect(hash({ a: '1', b: '2' })).toBe(hash({ b: '2', a: '1' }))
   expect(hash({ a: '1' })).not.toBe(hash({ a: '2' }))
   expect(hash({ a: '1' })).not.toBe(hash({ b: '1' }))

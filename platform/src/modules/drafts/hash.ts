@@ -1,13 +1,24 @@
 import { createHash } from 'node:crypto'
+import { sha256Of, type AssetRef } from '../assets/asset.ts'
 import type { AppFile } from './files.ts'
 
-/** Equal for equal file sets, whatever their order; lengths are hashed too, so that no two sets run into one. */
-export function hashFiles(files: readonly AppFile[]): string {
+/** Equal for equal contents, whatever their order; lengths are hashed too, so that no two sets run into one. */
+export function hashContents(files: readonly AppFile[], assets: readonly AssetRef[]): string {
   const hash = createHash('sha256')
-  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
-    for (const part of [file.path, file.text]) {
-      hash.update(`${Buffer.byteLength(part)}:`).update(part)
-    }
+  const add = (part: string): void => void hash.update(`${Buffer.byteLength(part)}:`).update(part)
+  for (const { path, text } of byPath(files)) {
+    add(path)
+    add(text)
+  }
+  // Without assets it is what it was before there were any: an app that is live keeps its hash.
+  if (assets.length > 0) hash.update('assets')
+  for (const { path, blob } of byPath(assets)) {
+    add(path)
+    add(sha256Of(blob))
   }
   return hash.digest('hex')
+}
+
+function byPath<T extends { readonly path: string }>(items: readonly T[]): T[] {
+  return [...items].sort((a, b) => (a.path < b.path ? -1 : 1))
 }

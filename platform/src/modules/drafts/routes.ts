@@ -1,5 +1,6 @@
 import { Draft, SaveDraftBody } from '@fp/sdk/wire'
 import type { Api } from '../../api.ts'
+import { assetToWire } from '../assets/asset.ts'
 import { AppParams } from '../params.ts'
 import { toRecord } from './files.ts'
 import type { DraftService } from './service.ts'
@@ -32,7 +33,7 @@ export function registerDraftRoutes(app: Api, deps: { drafts: DraftService }): v
         operationId: 'saveDraft',
         summary: 'Replace the files',
         description:
-          'All of them: a file that is not sent is removed. With `revision`, only if nobody saved since (FP_DRAFT_CONFLICT).',
+          'All of them: a file that is not sent is removed; assets stay. With `revision`, only if nobody saved since (FP_DRAFT_CONFLICT).',
         params: AppParams,
         body: SaveDraftBody,
         response: { 200: Draft },
@@ -48,6 +49,7 @@ export function registerDraftRoutes(app: Api, deps: { drafts: DraftService }): v
 function toWire(draft: DraftRecord): Draft {
   return {
     files: toRecord(draft.files),
+    assets: draft.assets.map(assetToWire),
     revision: draft.revision,
     updated_at: draft.updatedAt.toISOString(),
   }

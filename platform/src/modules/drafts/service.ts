@@ -1,8 +1,10 @@
 import type { Files } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { noSuchApp, type AppService } from '../apps/service.ts'
+import { blobsOf, type AssetRef } from '../assets/asset.ts'
+import type { AssetService } from '../assets/service.ts'
 import { checkFiles, type AppFile } from './files.ts'
-import { hashFiles } from './hash.ts'
+import { hashContents } from './hash.ts'
 import type { DraftRecord, DraftStore, DraftSummary } from './store.ts'
 
 export type { DraftSummary }
@@ -10,54 +12,87 @@ export type { DraftSummary }
 export interface DraftServiceDeps {
   readonly store: DraftStore
   readonly apps: AppService
+  readonly assets: Pick<AssetService, 'hold' | 'release'>
   readonly now: () => Date
 }
 
 export type DraftService = ReturnType<typeof createDraftService>
 
-/** The files of an app as they are being edited. A save replaces them all. */
-export function createDraftService(deps: DraftServiceDeps) {
-  const { store, apps } = deps
+/** What a new app starts with. */
+export interface Contents {
+  readonly files: readonly AppFile[]
+  readonly assets: readonly AssetRef[]
+}
 
-  async function save(
-    appId: string,
-    files: readonly AppFile[],
-    revision: number | undefined,
-  ): Promise<DraftRecord> {
-    const draft = { files, hash: hashFiles(files), updatedAt: deps.now() }
-    const saved = await store.replace(appId, revision, draft)
-    if (saved) return saved
-    const current = await store.find(appId)
-    if (!current) throw noSuchApp(appId)
-    throw new FpError(
-      'FP_DRAFT_CONFLICT',
-      `Someone else saved the draft since: you edited revision ${revision}, it is at revision ${current.revision} now. Load it again and repeat your change, or save without a revision to replace it.`,
-      { details: { revision: current.revision, updated_at: current.updatedAt.toISOString() } },
-    )
+/** The files of an app as they are being edited. A save replaces them all; the assets have their own service. */
+export function createDraftService(deps: DraftServiceDeps) {
+  const { store, apps, assets } = deps
+
+  async function load(appId: string): Promise<DraftRecord> {
+    const draft = await store.find(appId)
+    if (!draft) throw noSuchApp(appId)
+    return draft
+  }
+
+  async function save(appId: string, files: Files, revision: number | undefined): Promise<DraftRecord> {
+    for (;;) {
+      const before = (await store.summaries([appId])).get(appId)
+      if (!before) throw noSuchApp(appId)
+      if (revision !== undefined && revision !== before.revision) throw conflict(revision, before)
+      const checked = checkFiles(
+        files,
+        before.assets.map((asset) => asset.path),
+      )
+      const draft = {
+        files: checked,
+        hash: hashContents(checked, before.assets),
+        updatedAt: deps.now(),
+      }
+      const saved = await store.replaceFiles(appId, { ...before, revision }, draft)
+      // Else somebody was faster: with the files, which the next turn tells, or with the assets.
+      if (saved) return saved
+    }
   }
 
   return {
     /** For an app whose record does not exist yet: an app is never seen without a draft. */
-    async create(appId: string, files: readonly AppFile[]): Promise<DraftRecord> {
-      const draft = { appId, files, hash: hashFiles(files), revision: 1, updatedAt: deps.now() }
-      await store.insert(draft)
-      return draft
+    async create(appId: string, contents: Contents): Promise<void> {
+      await assets.hold(blobsOf(contents.assets))
+      await store.insert({
+        appId,
+        ...contents,
+        hash: hashContents(contents.files, contents.assets),
+        revision: 1,
+        assetsRevision: 0,
+        updatedAt: deps.now(),
+      })
     },
 
     async get(ownerId: string, appId: string): Promise<DraftRecord> {
       await apps.find(ownerId, appId)
-      const draft = await store.find(appId)
-      if (!draft) throw noSuchApp(appId)
-      return draft
+      return load(appId)
     },
 
     /** Throws FP_DRAFT_CONFLICT when `revision` is given and no longer the draft's, and the errors of `checkFiles`. */
     async save(ownerId: string, appId: string, files: Files, revision?: number): Promise<DraftRecord> {
       await apps.find(ownerId, appId)
-      return save(appId, checkFiles(files), revision)
+      return save(appId, files, revision)
     },
 
     summaries: (appIds: readonly string[]): Promise<Map<string, DraftSummary>> => store.summaries(appIds),
-    remove: (appId: string): Promise<void> => store.remove(appId),
+
+    async remove(appId: string): Promise<void> {
+      const draft = (await store.summaries([appId])).get(appId)
+      if (draft) await assets.release(blobsOf(draft.assets))
+      await store.remove(appId)
+    },
   }
+}
+
+function conflict(revision: number, current: DraftSummary): FpError {
+  return new FpError(
+    'FP_DRAFT_CONFLICT',
+    `Someone else saved the draft since: you edited revision ${revision}, it is at revision ${current.revision} now. Load it again and repeat your change, or save without a revision to replace it.`,
+    { details: { revision: current.revision, updated_at: current.updatedAt.toISOString() } },
+  )
 }

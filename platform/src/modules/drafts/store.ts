@@ -1,25 +1,43 @@
 import type { Collection, Db } from 'mongodb'
+import { type AssetRef, type BlobId } from '../assets/asset.ts'
 import type { AppFile } from './files.ts'
 
 export interface DraftRecord {
   readonly appId: string
   readonly files: readonly AppFile[]
+  readonly assets: readonly AssetRef[]
+  /** Of files and assets. */
   readonly hash: string
-  /** Counts saves. */
+  /** Counts saves of the files. */
   readonly revision: number
+  /** Counts changes of the assets: those and edits of the files do not stand in each other's way. */
+  readonly assetsRevision: number
   readonly updatedAt: Date
 }
 
 /** A draft without its files. */
 export type DraftSummary = Omit<DraftRecord, 'files'>
 
-type DraftDoc = Omit<DraftRecord, 'appId'> & { readonly _id: string }
+/** Drafts from before there were assets have none of their fields. */
+type DraftDoc = Omit<DraftRecord, 'appId' | 'assets' | 'assetsRevision'> &
+  Partial<Pick<DraftRecord, 'assets' | 'assetsRevision'>> & { readonly _id: string }
+
+/** What a change was made from; a draft that has moved on is not changed. */
+export interface DraftState {
+  /** Undefined: whatever it is. */
+  readonly revision: number | undefined
+  readonly assetsRevision: number
+}
 
 export class DraftStore {
   readonly #drafts: Collection<DraftDoc>
 
   constructor(db: Db) {
     this.#drafts = db.collection('drafts')
+  }
+
+  async createIndexes(): Promise<void> {
+    await this.#drafts.createIndex({ 'assets.blob': 1 })
   }
 
   async insert(draft: DraftRecord): Promise<void> {
@@ -39,18 +57,37 @@ export class DraftStore {
     return new Map(docs.map((doc) => [doc._id, toRecord(doc)]))
   }
 
-  /** Replaces the files if the draft still has `revision` (undefined: whatever it has); undefined when it has not. */
-  async replace(
+  /** Replaces the files of a draft that is still as it `was`; undefined when it is not. */
+  async replaceFiles(
     appId: string,
-    revision: number | undefined,
+    was: DraftState,
     draft: Pick<DraftRecord, 'files' | 'hash' | 'updatedAt'>,
   ): Promise<DraftRecord | undefined> {
     const doc = await this.#drafts.findOneAndUpdate(
-      { _id: appId, ...(revision === undefined ? {} : { revision }) },
+      { _id: appId, ...same(was) },
       { $set: { files: draft.files, hash: draft.hash, updatedAt: draft.updatedAt }, $inc: { revision: 1 } },
       { returnDocument: 'after' },
     )
     return doc ? toRecord(doc) : undefined
+  }
+
+  /** The same for the assets. */
+  async replaceAssets(
+    appId: string,
+    was: DraftState,
+    draft: Pick<DraftRecord, 'assets' | 'hash' | 'updatedAt'>,
+  ): Promise<boolean> {
+    const { assets, hash, updatedAt } = draft
+    const { matchedCount } = await this.#drafts.updateOne(
+      { _id: appId, ...same(was) },
+      { $set: { assets, hash, updatedAt, assetsRevision: was.assetsRevision + 1 } },
+    )
+    return matchedCount === 1
+  }
+
+  /** Which of the blobs a draft refers to. */
+  async referenced(blobs: readonly BlobId[]): Promise<BlobId[]> {
+    return this.#drafts.distinct('assets.blob', { 'assets.blob': { $in: [...blobs] } })
   }
 
   async remove(appId: string): Promise<void> {
@@ -58,7 +95,14 @@ export class DraftStore {
   }
 }
 
+function same({ revision, assetsRevision }: DraftState): object {
+  return {
+    ...(revision === undefined ? {} : { revision }),
+    assetsRevision: assetsRevision === 0 ? { $in: [0, null] } : assetsRevision,
+  }
+}
+
 function toRecord(doc: DraftDoc): DraftRecord {
-  const { _id, ...rest } = doc
-  return { appId: _id, ...rest }
+  const { _id, assets = [], assetsRevision = 0, ...rest } = doc
+  return { appId: _id, assets, assetsRevision, ...rest }
 }

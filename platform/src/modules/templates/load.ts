@@ -2,9 +2,11 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { FILE_LIMITS, type Files, type Template } from '@fp/sdk/wire'
 import type { Log } from '../background.ts'
+import type { Starter } from '../deployments/lifecycle.ts'
+import { checkAssetPath, checkAssetSize } from '../drafts/assets.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 
-export type LoadedTemplate = Template & { readonly files: Files }
+export type LoadedTemplate = Template & Starter
 
 const ABOUT = 'template.json'
 
@@ -19,7 +21,7 @@ export async function loadTemplates(dir: string, log: Log): Promise<LoadedTempla
     if (!entry.isDirectory()) continue
     try {
       const about = await readAbout(path.join(dir, entry.name))
-      if (about) loaded.push(toTemplate(entry.name, about, await readFiles(path.join(dir, entry.name))))
+      if (about) loaded.push(toTemplate(entry.name, about, await readContents(path.join(dir, entry.name))))
     } catch (error) {
       log.warn({ err: error, example: entry.name }, 'an example is not in order and is left out')
     }
@@ -40,7 +42,7 @@ async function readAbout(dir: string): Promise<Record<string, unknown> | undefin
 function toTemplate(
   folder: string,
   about: Record<string, unknown>,
-  files: Files,
+  contents: Starter,
 ): { order: number; template: LoadedTemplate } {
   const text = (key: string, fallback?: string): string => {
     const value = about[key] ?? fallback
@@ -60,21 +62,30 @@ function toTemplate(
       tags,
       uses_database: about['uses_database'] === true,
       try_path: text('try_path', '/'),
-      files,
+      ...contents,
     },
   }
 }
 
-/** What an app may hold; other files of an example (caches, pictures) are not part of its template. */
-async function readFiles(dir: string): Promise<Files> {
+/** In a folder for caches, in a hidden one, or compiled: not part of the app. */
+const LEFT_OUT = /(^|\/)(\.|__pycache__\/)|\.pyc$/
+
+/** Text as files, all else as assets. */
+async function readContents(dir: string): Promise<Starter> {
   const files: Files = {}
+  const assets: { path: string; content: Buffer }[] = []
   for (const entry of await readdir(dir, { withFileTypes: true, recursive: true })) {
     const file = path.join(entry.parentPath, entry.name)
     const name = path.relative(dir, file).split(path.sep).join('/')
-    const allowed = (FILE_LIMITS.extensions as readonly string[]).includes(path.extname(name))
-    if (entry.isFile() && allowed && name !== ABOUT && !/(^|\/)(\.|__pycache__\/)/.test(name)) {
+    if (!entry.isFile() || name === ABOUT || LEFT_OUT.test(name)) continue
+    if ((FILE_LIMITS.extensions as readonly string[]).includes(path.extname(name))) {
       files[name] = await readFile(file, 'utf8')
+      continue
     }
+    const content = await readFile(file)
+    checkAssetPath(name)
+    checkAssetSize(name, content.length)
+    assets.push({ path: name, content })
   }
-  return toRecord(checkFiles(files))
+  return { files: toRecord(checkFiles(files)), assets }
 }

@@ -1,13 +1,17 @@
-import type { Files, Template, TemplateDetail } from '@fp/sdk/wire'
+import { createHash } from 'node:crypto'
+import { mediaType, type Asset, type Template, type TemplateDetail } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
+import type { Starter } from '../deployments/lifecycle.ts'
 import type { LoadedTemplate } from './load.ts'
 
 /** What an app starts from that was given nothing. */
 const STARTER = 'hello-api'
 
 /** For a platform without examples. */
-const MINIMAL: Files = {
-  'app.py': `from fastapi import FastAPI
+const MINIMAL: Starter = {
+  assets: [],
+  files: {
+    'app.py': `from fastapi import FastAPI
 
 app = FastAPI()
 
@@ -16,6 +20,7 @@ app = FastAPI()
 def hello():
     return {"message": "Hello!"}
 `,
+  },
 }
 
 export interface TemplateService {
@@ -23,13 +28,13 @@ export interface TemplateService {
   /** Throws FP_TEMPLATE_NOT_FOUND. */
   get(templateId: string): TemplateDetail
   /** Of the template, or of the one that apps start from. */
-  files(templateId: string | undefined): Files
+  contents(templateId: string | undefined): Starter
 }
 
 export function createTemplateService(templates: readonly LoadedTemplate[]): TemplateService {
   const byId = new Map(templates.map((template) => [template.template_id, template]))
 
-  function get(templateId: string): LoadedTemplate {
+  function find(templateId: string): LoadedTemplate {
     const template = byId.get(templateId)
     if (template) return template
     throw new FpError(
@@ -39,9 +44,16 @@ export function createTemplateService(templates: readonly LoadedTemplate[]): Tem
   }
 
   return {
-    list: () => templates.map(({ files: _, ...template }) => template),
-    get,
-    files: (templateId) =>
-      templateId === undefined ? (byId.get(STARTER)?.files ?? MINIMAL) : get(templateId).files,
+    list: () => templates.map(({ files: _files, assets: _assets, ...template }) => template),
+    get(templateId) {
+      const { assets, ...template } = find(templateId)
+      return { ...template, assets: assets.map(describe) }
+    },
+    contents: (templateId) => (templateId === undefined ? (byId.get(STARTER) ?? MINIMAL) : find(templateId)),
   }
+}
+
+function describe({ path, content }: LoadedTemplate['assets'][number]): Asset {
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  return { path, bytes: content.length, type: mediaType(path), sha256 }
 }

@@ -1,8 +1,11 @@
 import { Page, PageQuery, Version, VersionDetail } from '@fp/sdk/wire'
+import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
+import { assetToWire } from '../assets/asset.ts'
+import { sendAsset } from '../assets/send.ts'
 import { toRecord } from '../drafts/files.ts'
 import { pageRequest, toPage } from '../paging.ts'
-import { AppParams, VersionParams } from '../params.ts'
+import { AppParams, rest, VersionParams } from '../params.ts'
 import type { VersionService } from './service.ts'
 import type { VersionSummary } from './store.ts'
 
@@ -51,7 +54,30 @@ export function registerVersionRoutes(app: Api, deps: { versions: VersionService
     async (request) => {
       const { app_id: appId, version } = request.params
       const found = await versions.get(request.user.userId, appId, version)
-      return { ...toWire(found.record, found.live), files: toRecord(found.record.files) }
+      const { files, assets } = found.record
+      return {
+        ...toWire(found.record, found.live),
+        files: toRecord(files),
+        assets: assets.map(assetToWire),
+      }
+    },
+  )
+
+  app.get(
+    '/api/apps/:app_id/versions/:version/assets/*',
+    {
+      schema: {
+        tags,
+        operationId: 'getVersionAsset',
+        summary: 'The content of an asset of a version',
+        params: VersionParams,
+        response: { 200: Type.Any() },
+      },
+    },
+    async (request, reply) => {
+      const { app_id: appId, version } = request.params
+      const asset = await versions.asset(request.user.userId, appId, version, rest(request.params))
+      return sendAsset(request as never, reply as never, asset, () => versions.read(asset)) as never
     },
   )
 }

@@ -1,8 +1,11 @@
 import { FpError } from '../../errors.ts'
 import type { AppService } from '../apps/service.ts'
-import type { AppFile } from '../drafts/files.ts'
+import { blobsOf, type AssetRef } from '../assets/asset.ts'
+import type { AssetService } from '../assets/service.ts'
+import { assetBytes } from '../drafts/assets.ts'
 import { totalBytes } from '../drafts/files.ts'
-import { hashFiles } from '../drafts/hash.ts'
+import { hashContents } from '../drafts/hash.ts'
+import type { Contents } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
 import type { VersionRecord, VersionStore, VersionSummary } from './store.ts'
 
@@ -12,26 +15,28 @@ export const KEPT_VERSIONS = 10
 export interface VersionServiceDeps {
   readonly store: VersionStore
   readonly apps: AppService
+  readonly assets: AssetService
   readonly now: () => Date
 }
 
 export type VersionService = ReturnType<typeof createVersionService>
 
-/** The files as they were deployed. A version never changes. */
+/** The files and assets as they were deployed. A version never changes. */
 export function createVersionService(deps: VersionServiceDeps) {
-  const { store, apps } = deps
+  const { store, apps, assets } = deps
 
   return {
-    async create(appId: string, version: number, files: readonly AppFile[]): Promise<VersionSummary> {
+    async create(appId: string, version: number, contents: Contents): Promise<VersionSummary> {
+      await assets.hold(blobsOf(contents.assets))
       const summary = {
         appId,
         version,
-        hash: hashFiles(files),
-        fileCount: files.length,
-        totalBytes: totalBytes(files),
+        hash: hashContents(contents.files, contents.assets),
+        fileCount: contents.files.length + contents.assets.length,
+        totalBytes: totalBytes(contents.files) + assetBytes(contents.assets),
         createdAt: deps.now(),
       }
-      await store.insert({ ...summary, files })
+      await store.insert({ ...summary, files: contents.files, assets: contents.assets })
       return summary
     },
 
@@ -63,10 +68,31 @@ export function createVersionService(deps: VersionServiceDeps) {
       return found(await store.exists(appId, version), version)
     },
 
+    async asset(ownerId: string, appId: string, version: number, path: string): Promise<AssetRef> {
+      await apps.find(ownerId, appId)
+      const record = found(await store.find(appId, version), version)
+      const asset = record.assets.find((one) => one.path === path)
+      if (asset) return asset
+      throw new FpError(
+        'FP_ASSET_NOT_FOUND',
+        `Version ${version} has no asset ${JSON.stringify(path.slice(0, 200))}.`,
+      )
+    },
+
+    read: (asset: AssetRef): Promise<Buffer> => assets.read(asset.blob),
+
     /** `inUse`: versions that are live or about to be. */
-    prune: (appId: string, inUse: readonly number[]): Promise<number> =>
-      store.prune(appId, KEPT_VERSIONS, inUse),
-    removeAll: (appId: string): Promise<void> => store.removeAll(appId),
+    async prune(appId: string, inUse: readonly number[]): Promise<void> {
+      const outdated = await store.outdated(appId, KEPT_VERSIONS, inUse)
+      if (outdated.length === 0) return
+      await assets.release(await store.blobs(appId, outdated))
+      await store.remove(appId, outdated)
+    },
+
+    async removeAll(appId: string): Promise<void> {
+      await assets.release(await store.blobs(appId))
+      await store.remove(appId)
+    },
   }
 }
 

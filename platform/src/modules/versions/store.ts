@@ -1,4 +1,5 @@
 import type { Collection, Db } from 'mongodb'
+import type { AssetRef, BlobId } from '../assets/asset.ts'
 import type { AppFile } from '../drafts/files.ts'
 import type { PageRequest } from '../paging.ts'
 
@@ -7,16 +8,20 @@ export interface VersionRecord {
   /** From 1 on, never reused. */
   readonly version: number
   readonly files: readonly AppFile[]
+  readonly assets: readonly AssetRef[]
+  /** Of files and assets; so are the two numbers. */
   readonly hash: string
   readonly fileCount: number
   readonly totalBytes: number
   readonly createdAt: Date
 }
 
-/** A version without its files. */
-export type VersionSummary = Omit<VersionRecord, 'files'>
+/** A version without its contents. */
+export type VersionSummary = Omit<VersionRecord, 'files' | 'assets'>
 
-type VersionDoc = VersionRecord & { readonly _id: string }
+/** Versions from before there were assets have none. */
+type VersionDoc = Omit<VersionRecord, 'assets'> &
+  Partial<Pick<VersionRecord, 'assets'>> & { readonly _id: string }
 
 export class VersionStore {
   readonly #versions: Collection<VersionDoc>
@@ -27,6 +32,7 @@ export class VersionStore {
 
   async createIndexes(): Promise<void> {
     await this.#versions.createIndex({ appId: 1, version: -1 }, { unique: true })
+    await this.#versions.createIndex({ 'assets.blob': 1 })
   }
 
   async insert(version: VersionRecord): Promise<void> {
@@ -35,11 +41,11 @@ export class VersionStore {
 
   async find(appId: string, version: number): Promise<VersionRecord | undefined> {
     const found = await this.#versions.findOne({ appId, version }, { projection: { _id: 0 } })
-    return found ?? undefined
+    return found ? { assets: [], ...found } : undefined
   }
 
   async exists(appId: string, version: number): Promise<VersionSummary | undefined> {
-    const found = await this.#versions.findOne({ appId, version }, { projection: { _id: 0, files: 0 } })
+    const found = await this.#versions.findOne({ appId, version }, summary)
     return found ?? undefined
   }
 
@@ -51,26 +57,35 @@ export class VersionStore {
       .toArray()
   }
 
-  /** Removes all but the newest `keep` and those in `except`. */
-  async prune(appId: string, keep: number, except: readonly number[]): Promise<number> {
+  /** All but the newest `keep` and those in `except`. */
+  async outdated(appId: string, keep: number, except: readonly number[]): Promise<number[]> {
     const newest = await this.#versions
       .find({ appId }, { projection: { _id: 0, version: 1 } })
       .sort({ version: -1 })
-      .skip(keep - 1)
-      .limit(1)
       .toArray()
-    const oldestKept = newest[0]?.version
-    if (oldestKept === undefined) return 0
-    const { deletedCount } = await this.#versions.deleteMany({
-      appId,
-      version: { $lt: oldestKept, $nin: [...except] },
-    })
-    return deletedCount
+    return newest
+      .slice(keep)
+      .map(({ version }) => version)
+      .filter((version) => !except.includes(version))
   }
 
-  async removeAll(appId: string): Promise<void> {
-    await this.#versions.deleteMany({ appId })
+  /** What the versions of an app refer to, or these of them. */
+  async blobs(appId: string, versions?: readonly number[]): Promise<BlobId[]> {
+    return this.#versions.distinct('assets.blob', {
+      appId,
+      ...(versions && { version: { $in: [...versions] } }),
+    })
+  }
+
+  /** Which of the blobs a version refers to. */
+  async referenced(blobs: readonly BlobId[]): Promise<BlobId[]> {
+    return this.#versions.distinct('assets.blob', { 'assets.blob': { $in: [...blobs] } })
+  }
+
+  /** All of an app, or these of them. */
+  async remove(appId: string, versions?: readonly number[]): Promise<void> {
+    await this.#versions.deleteMany({ appId, ...(versions && { version: { $in: [...versions] } }) })
   }
 }
 
-const summary = { projection: { _id: 0, files: 0 } } as const
+const summary = { projection: { _id: 0, files: 0, assets: 0 } } as const

@@ -53,6 +53,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       appId: key.split('.')[0]!,
       version: 1,
       files: { 'app.py': askingApp(`http://${hostAddress}:${doorman.port}/${key}`) },
+      assets: [],
       entrypoint: 'app.py',
       env: {},
       sequence: 7,

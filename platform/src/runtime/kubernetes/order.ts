@@ -28,6 +28,7 @@ const MAX_BYTES = MIB
 /** Gzipped JSON: what a pod mounts or is sent. Holds secrets. */
 export async function sealOrder(spec: AppSpec, mode: Order['mode']): Promise<Buffer> {
   const { files, entrypoint, env } = spec
+  if (spec.assets.length > 0) throw new Error('Assets do not reach pods yet. Delete them to deploy this app.')
   const order: Order = { mode, files, entrypoint, env, limits: LIMITS }
   const bytes = await compress(JSON.stringify(order))
   if (bytes.length <= MAX_BYTES) return bytes

@@ -30,6 +30,7 @@ async function start(): Promise<DriverUnderTest> {
       appId: key.split('.')[0]!,
       version: 1,
       files: { 'app.py': askingApp(`http://127.0.0.1:${doorman.port}/${key}`) },
+      assets: [],
       entrypoint: 'app.py',
       env: {},
       sequence: 7,

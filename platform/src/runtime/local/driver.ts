@@ -1,6 +1,7 @@
 import type { Driver, TargetKey, TargetState } from '@fp/scaler'
 import type { AppFailureReport, AppSpec } from '../runtime.ts'
 import { Instance } from './instance.ts'
+import { parseTargetKey } from '../targets.ts'
 import type { InstanceEvent } from './protocol.ts'
 
 export interface LocalDriverDeps {
@@ -45,6 +46,15 @@ export class LocalDriver implements Driver {
     })
   }
 
+  /** Whether a process of this version is there, starting or ending. */
+  runs(appId: string, version: number): boolean {
+    const isOf = (key: TargetKey): boolean => {
+      const target = parseTargetKey(key)
+      return target.appId === appId && target.version === version
+    }
+    return [...this.#live.keys()].some(isOf) || [...this.#stopping].some(({ key }) => isOf(key))
+  }
+
   /** Live and stopping processes. */
   get count(): number {
     return this.#live.size + this.#stopping.size
@@ -57,7 +67,7 @@ export class LocalDriver implements Driver {
   async #start(key: TargetKey): Promise<void> {
     const id = `${key}-${++this.#sequence}`
     const socket = this.#deps.socketPath(id)
-    const instance = new Instance(id, socket, {
+    const instance = new Instance(key, id, socket, {
       progress: () => this.#progress(key, instance),
       ended: (failure) => this.#ended(key, instance, failure),
     })

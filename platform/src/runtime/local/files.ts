@@ -1,28 +1,121 @@
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { newId } from '../../ids.ts'
-import type { AppSpec } from '../runtime.ts'
+import { Lanes } from '../../lanes.ts'
+import type { AppSpec, SpecAsset } from '../runtime.ts'
+
+/** Newest versions of an app whose folders are kept; those that run are kept besides. */
+const KEPT_FOLDERS = 5
+/** Contents of assets by their hash, linked into the folders of versions: what did not change is neither read nor copied. */
+const CONTENTS = '.assets'
+/** Read from the database and written at a time. */
+const AT_ONCE = 4
+
+export interface VersionFolders {
+  /** The folder with the files of the spec's version. */
+  of(spec: AppSpec): Promise<string>
+  /** All of an app. */
+  remove(appId: string): Promise<void>
+}
+
+/** The files of versions as apps see them. `isRunning`: the folder is in use. */
+export function createVersionFolders(options: {
+  readonly root: string
+  readonly isRunning: (appId: string, version: number) => boolean
+  readonly onError: (error: unknown) => void
+}): VersionFolders {
+  const { root, isRunning } = options
+  /** Who writes an app's folders, and who deletes in them. */
+  const writing = new Lanes()
+
+  return {
+    async of(spec) {
+      const { appId, version } = spec
+      // No wake waits for anybody.
+      if (await exists(folderOf(root, spec))) return folderOf(root, spec)
+      const folder = await writing.run(appId, () => materialize(root, spec))
+      writing
+        .run(appId, () =>
+          forgetVersions(root, appId, (one) => one > version - KEPT_FOLDERS || isRunning(appId, one)),
+        )
+        .catch(options.onError)
+      return folder
+    },
+    remove: (appId) => writing.run(appId, () => rm(join(root, appId), { recursive: true, force: true })),
+  }
+}
+
+function folderOf(root: string, { appId, version }: AppSpec): string {
+  return join(root, appId, `v${version}`)
+}
 
 /**
  * Puts a version's files into a folder of their own and returns it. The database holds the truth; this is a cache that
  * may be deleted at any time. Written beside its place and renamed, so that a folder that exists is whole.
  */
-export async function materialize(root: string, spec: AppSpec): Promise<string> {
-  const target = join(root, spec.appId, `v${spec.version}`)
+async function materialize(root: string, spec: AppSpec): Promise<string> {
+  const target = folderOf(root, spec)
   if (await exists(target)) return target
   const draft = join(root, spec.appId, `.${newId('tmp')}`)
-  for (const [path, text] of Object.entries(spec.files)) {
-    const file = join(draft, path)
-    await mkdir(dirname(file), { recursive: true, mode: 0o755 })
-    await writeFile(file, text, { mode: 0o644 })
-  }
   try {
+    await mkdir(draft, { recursive: true, mode: 0o755 })
+    for (const [path, text] of Object.entries(spec.files)) {
+      const file = join(draft, path)
+      await mkdir(dirname(file), { recursive: true, mode: 0o755 })
+      await writeFile(file, text, { mode: 0o644 })
+    }
+    await linkAssets(join(root, spec.appId, CONTENTS), draft, spec.assets)
     await rename(draft, target)
   } catch (error) {
     await rm(draft, { recursive: true, force: true })
     if (!(await exists(target))) throw error
   }
   return target
+}
+
+async function linkAssets(contents: string, folder: string, assets: readonly SpecAsset[]): Promise<void> {
+  if (assets.length === 0) return
+  await mkdir(contents, { recursive: true, mode: 0o755 })
+  const left = [...assets]
+  const worker = async (): Promise<void> => {
+    for (let asset = left.pop(); asset; asset = left.pop()) {
+      const content = join(contents, asset.sha256)
+      if (!(await exists(content))) await writeWhole(content, await asset.read())
+      const file = join(folder, asset.path)
+      await mkdir(dirname(file), { recursive: true, mode: 0o755 })
+      await link(content, file)
+    }
+  }
+  // All have ended before the caller clears away what they wrote.
+  const done = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
+  for (const one of done) if (one.status === 'rejected') throw one.reason
+}
+
+/** Two who write the same content both succeed. */
+async function writeWhole(file: string, content: Buffer): Promise<void> {
+  const draft = `${file}.${newId('tmp')}`
+  await writeFile(draft, content, { mode: 0o444 })
+  await rename(draft, file)
+}
+
+/** Deletes the folders of versions that are not to be kept, and the contents that no folder holds any more. */
+async function forgetVersions(
+  root: string,
+  appId: string,
+  isKept: (version: number) => boolean,
+): Promise<void> {
+  const folder = join(root, appId)
+  for (const name of await readdir(folder)) {
+    const version = /^v(\d+)$/.exec(name)?.[1]
+    if (version !== undefined && !isKept(Number(version))) {
+      await rm(join(folder, name), { recursive: true, force: true })
+    }
+  }
+  const contents = join(folder, CONTENTS)
+  for (const name of await readdir(contents).catch(() => [])) {
+    const { nlink } = await stat(join(contents, name))
+    if (nlink === 1) await rm(join(contents, name), { force: true })
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

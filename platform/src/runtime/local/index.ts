@@ -13,7 +13,7 @@ import {
 } from '../runtime.ts'
 import { containerFacts, containerFlags } from './container.ts'
 import { LocalDriver } from './driver.ts'
-import { materialize } from './files.ts'
+import { createVersionFolders } from './files.ts'
 import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
 import type { Limits, SandboxReport, StartOrder } from './protocol.ts'
@@ -76,6 +76,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     log,
   })
   let stopGrace = STOP_GRACE
+  const folders = createVersionFolders({
+    root: appsDir,
+    isRunning: (appId, version) => driver.runs(appId, version),
+    onError: (error) => log.warn(error, 'could not delete the folders of old versions'),
+  })
 
   async function order(
     spec: AppSpec,
@@ -84,7 +89,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   ): Promise<StartOrder> {
     requireSandbox()
     const uid = FIRST_UID + spec.sequence
-    const [app_dir, logFile] = await Promise.all([materialize(appsDir, spec), logs.prepare(spec.appId)])
+    const [app_dir, logFile] = await Promise.all([folders.of(spec), logs.prepare(spec.appId)])
     return {
       op: 'start',
       id,
@@ -155,7 +160,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     // Its files are its version's: the next target of the version has them at hand.
     retired: () => Promise.resolve(),
     async remove(appId) {
-      await rm(join(appsDir, appId), { recursive: true, force: true })
+      await folders.remove(appId)
       await logs.remove(appId)
     },
     async close() {

@@ -1,4 +1,4 @@
-import type { Endpoint, Phase } from '@fp/scaler'
+import type { Endpoint, Phase, TargetKey } from '@fp/scaler'
 import { untilReady } from '@fp/scaler'
 import { request } from 'node:http'
 import { plainFailure, type AppFailureReport } from '../runtime.ts'
@@ -15,6 +15,7 @@ export interface InstanceHooks {
 
 /** One process of an app, from its start order to its end. */
 export class Instance {
+  readonly key: TargetKey
   readonly id: string
   readonly endpoint: Endpoint
   readonly phases: Phase[] = []
@@ -24,7 +25,8 @@ export class Instance {
   readonly #gone = new AbortController()
   #failure: AppFailureReport | undefined
 
-  constructor(id: string, socket: string, hooks: InstanceHooks) {
+  constructor(key: TargetKey, id: string, socket: string, hooks: InstanceHooks) {
+    this.key = key
     this.id = id
     this.#socket = socket
     this.#hooks = hooks

@@ -35,6 +35,7 @@ function spec(key: string): AppSpec {
     appId,
     version: Number(version),
     files: { 'app.py': source },
+    assets: [],
     entrypoint: 'app.py',
     env: { FP_APP_ID: appId },
     sequence: 7,

@@ -32,6 +32,7 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
     appId,
     version,
     files: { 'app.py': source },
+    assets: [],
     entrypoint: 'app.py',
     env: { NAME: 'a secret value' },
     sequence: 7,

@@ -1,0 +1,85 @@
+import { Binary, type Collection, type Db } from 'mongodb'
+import type { BlobId } from './asset.ts'
+
+interface BlobDoc {
+  readonly _id: BlobId
+  readonly ownerId: string
+  readonly bytes: number
+  readonly data: Binary
+  /** When it is looked whether anything still refers to it; absent while something is known to. */
+  readonly checkAt?: Date
+}
+
+/** A blob whose references are to be looked for. */
+export interface DueBlob {
+  readonly blob: BlobId
+  readonly checkAt: Date
+}
+
+/** Contents of assets. A document holds a whole one: 2 MB at most, of the 16 MB that MongoDB allows. */
+export class BlobStore {
+  readonly #blobs: Collection<BlobDoc>
+
+  constructor(db: Db) {
+    this.#blobs = db.collection('blobs')
+  }
+
+  async createIndexes(): Promise<void> {
+    // Covers the sum of a user's bytes: no content is read for it.
+    await this.#blobs.createIndex({ ownerId: 1, bytes: 1 })
+    await this.#blobs.createIndex(
+      { checkAt: 1 },
+      { partialFilterExpression: { checkAt: { $gt: new Date(0) } } },
+    )
+  }
+
+  /** Moves the check of those that exist, and says how many do. */
+  async review(blobs: readonly BlobId[], checkAt: Date): Promise<number> {
+    if (blobs.length === 0) return 0
+    const { matchedCount } = await this.#blobs.updateMany({ _id: { $in: [...blobs] } }, { $set: { checkAt } })
+    return matchedCount
+  }
+
+  /** Two who store the same content at once both succeed: it is there once. */
+  async put(blob: BlobId, ownerId: string, data: Buffer, checkAt: Date): Promise<void> {
+    await this.#blobs.updateOne(
+      { _id: blob },
+      { $set: { checkAt }, $setOnInsert: { ownerId, bytes: data.length, data: new Binary(data) } },
+      { upsert: true },
+    )
+  }
+
+  async read(blob: BlobId): Promise<Buffer | undefined> {
+    const doc = await this.#blobs.findOne({ _id: blob }, { projection: { data: 1 } })
+    return doc
+      ? Buffer.from(doc.data.buffer.buffer, doc.data.buffer.byteOffset, doc.data.length())
+      : undefined
+  }
+
+  /** Bytes of all blobs of a user. */
+  async usage(ownerId: string): Promise<number> {
+    const [sum] = await this.#blobs
+      .aggregate<{ bytes: number }>([
+        { $match: { ownerId } },
+        { $group: { _id: null, bytes: { $sum: '$bytes' } } },
+      ])
+      .toArray()
+    return sum?.bytes ?? 0
+  }
+
+  async due(by: Date, limit: number): Promise<DueBlob[]> {
+    const docs = await this.#blobs
+      .find({ checkAt: { $lte: by } }, { projection: { checkAt: 1 } })
+      .sort({ checkAt: 1 })
+      .limit(limit)
+      .toArray()
+    return docs.map((doc) => ({ blob: doc._id, checkAt: doc.checkAt! }))
+  }
+
+  /** Nothing is done to one whose check was moved meanwhile. */
+  async settle(due: DueBlob, referenced: boolean): Promise<void> {
+    const same = { _id: due.blob, checkAt: due.checkAt }
+    if (referenced) await this.#blobs.updateOne(same, { $unset: { checkAt: 1 } })
+    else await this.#blobs.deleteOne(same)
+  }
+}

@@ -1,0 +1,58 @@
+import { ASSET_LIMITS } from '@fp/sdk/wire'
+import type { AssetRef } from '../assets/asset.ts'
+import { checkClashes, checkPath, extensionOf, kilobytes, refuse, show } from './paths.ts'
+
+/** Checks what an asset is to be called. Throws the FpError that names the path and the reason. */
+export function checkAssetPath(path: string): void {
+  checkPath(path)
+  const extension = extensionOf(path).toLowerCase()
+  if (!(ASSET_LIMITS.refusedExtensions as readonly string[]).includes(extension)) return
+  const why =
+    extension === '.py'
+      ? 'Python files are code: save them with the draft’s files.'
+      : 'compiled code and what Python loads by itself are not allowed.'
+  throw refuse('FP_FILE_EXTENSION', `The asset ${show(path)} cannot be kept: ${why}`, { file: path })
+}
+
+export function checkAssetSize(path: string, bytes: number): void {
+  if (bytes <= ASSET_LIMITS.maxFileBytes) return
+  throw refuse(
+    'FP_FILE_TOO_LARGE',
+    `The asset ${show(path)} has ${megabytes(bytes)}; at most ${megabytes(ASSET_LIMITS.maxFileBytes)} an asset are allowed. Serve larger files from elsewhere.`,
+    { file: path, limit: ASSET_LIMITS.maxFileBytes },
+  )
+}
+
+/** Checks all assets of an app together, beside the paths of its files. Returns them sorted by path. */
+export function checkAssets(assets: readonly AssetRef[], files: readonly string[]): AssetRef[] {
+  if (assets.length > ASSET_LIMITS.maxFiles) {
+    throw refuse(
+      'FP_TOO_MANY_FILES',
+      `The app would have ${assets.length} assets; at most ${ASSET_LIMITS.maxFiles} are allowed. Delete some first.`,
+      { count: assets.length, limit: ASSET_LIMITS.maxFiles },
+    )
+  }
+  const total = assetBytes(assets)
+  if (total > ASSET_LIMITS.maxTotalBytes) {
+    throw refuse(
+      'FP_FILES_TOO_LARGE',
+      `The app's assets would have ${megabytes(total)} together; at most ${megabytes(ASSET_LIMITS.maxTotalBytes)} are allowed. Delete some first, or make them smaller.`,
+      { bytes: total, limit: ASSET_LIMITS.maxTotalBytes },
+    )
+  }
+  checkClashes([...files, ...assets.map((asset) => asset.path)])
+  return [...assets].sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+export function assetBytes(assets: readonly AssetRef[]): number {
+  return assets.reduce((sum, asset) => sum + asset.bytes, 0)
+}
+
+/** With `added` in the place of what has the same path. */
+export function withAsset(assets: readonly AssetRef[], added: AssetRef): AssetRef[] {
+  return [...assets.filter((asset) => asset.path !== added.path), added]
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1024 * 1024 ? kilobytes(bytes) : `${Math.ceil((bytes / 1024 / 1024) * 100) / 100} MB`
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { AppSpec } from '../runtime.ts'
+import { createVersionFolders, type VersionFolders } from './files.ts'
+
+let root: string
+let folders: VersionFolders
+const running = new Set<number>()
+const errors: unknown[] = []
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'fp-files-'))
+  folders = createVersionFolders({
+    root,
+    isRunning: (_, version) => running.has(version),
+    onError: (error) => errors.push(error),
+  })
+})
+afterEach(async () => {
+  running.clear()
+  expect(errors).toEqual([])
+  await rm(root, { recursive: true })
+})
+
+let reads = 0
+function spec(version: number, assets: Record<string, string>, files = { 'app.py': `${version}` }): AppSpec {
+  return {
+    key: `a.${version}.1`,
+    appId: 'a',
+    version,
+    files,
+    assets: Object.entries(assets).map(([path, content]) => ({
+      path,
+      bytes: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+      read: async () => (reads++, Buffer.from(content)),
+    })),
+    entrypoint: 'app.py',
+    env: {},
+    sequence: 1,
+  }
+}
+
+test('a version’s folder holds its files and assets, and a content that did not change is not read again', async () => {
+  reads = 0
+  const first = await folders.of(spec(1, { 'static/a.png': 'one', 'static/deep/b.png': 'two' }))
+  expect(await readFile(join(first, 'static/a.png'), 'utf8')).toBe('one')
+  expect(await readFile(join(first, 'static/deep/b.png'), 'utf8')).toBe('two')
+  expect(await readFile(join(first, 'app.py'), 'utf8')).toBe('1')
+  expect(reads).toBe(2)
+  const second = await folders.of(spec(2, { 'static/moved.png': 'one', 'static/deep/b.png': 'new' }))
+  expect(await readFile(join(second, 'static/moved.png'), 'utf8')).toBe('one')
+  expect(reads).toBe(3)
+  // A wake of a version that is there reads nothing.
+  await folders.of(spec(1, { 'static/a.png': 'one', 'static/deep/b.png': 'two' }))
+  expect(reads).toBe(3)
+})
+
+test('a version whose asset cannot be read has no folder, rather than half of one', async () => {
+  const broken = spec(1, { 'static/a.png': 'one', 'static/b.png': 'two' })
+  const failing = {
+    ...broken,
+    assets: broken.assets.map((asset) =>
+      asset.path === 'static/a.png' ? asset : { ...asset, read: () => Promise.reject(new Error('gone')) },
+    ),
+  }
+  await expect(folders.of(failing)).rejects.toThrow('gone')
+  expect((await readdir(join(root, 'a'))).filter((name) => name !== '.assets')).toEqual([])
+  await folders.of(broken)
+})
+
+test('folders of old versions go with their contents, but for one that still runs', async () => {
+  running.add(1)
+  for (let version = 1; version <= 8; version++) {
+    await folders.of(spec(version, { 'static/a.png': `${version}`, 'static/same.png': 'same' }))
+  }
+  await expect
+    .poll(async () => (await readdir(join(root, 'a'))).sort())
+    .toEqual(['.assets', 'v1', 'v4', 'v5', 'v6', 'v7', 'v8'])
+  await expect.poll(async () => (await readdir(join(root, 'a/.assets'))).length).toBe(7)
+  expect((await stat(join(root, 'a/v1/static/same.png'))).nlink).toBe(7)
+})
+
+test('two who ask for a version at once get the same whole folder', async () => {
+  const wanted = spec(
+    1,
+    Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`static/${n}.bin`, `${n}`])),
+  )
+  const [one, two] = await Promise.all([folders.of(wanted), folders.of(wanted)])
+  expect(one).toBe(two)
+  expect(await readdir(join(one, 'static'))).toHaveLength(20)
+  await folders.remove('a')
+  expect(await readdir(root)).toEqual([])
+})
