@@ -164,9 +164,29 @@ describe('the front', () => {
   it('answers what is not HTTP, and headers that are too large', async () => {
     const { port } = await start()
     expect(await raw(port, 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*FP_BAD_REQUEST/s)
-    expect(await raw(port, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`)).toMatch(
-      /^HTTP\/1\.1 431 /,
+    const headers = (bytes: string): string =>
+      `GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${bytes}\r\n`
+    expect(await raw(port, headers(`x: ${'a'.repeat(63_000)}\r\n`))).toMatch(/^HTTP\/1\.1 200 /)
+    expect(await raw(port, headers(`x: ${'a'.repeat(66_000)}\r\n`))).toMatch(
+      /^HTTP\/1\.1 431 .*FP_HEADERS_TOO_LARGE.*64 KB/s,
     )
+    expect(await raw(port, headers('a: 1\r\n'.repeat(1_998)))).toMatch(/^HTTP\/1\.1 200 /)
+    // Node would drop the ones above its limit and say nothing.
+    expect(await raw(port, headers('a: 1\r\n'.repeat(1_999)))).toMatch(/^HTTP\/1\.1 431 .*2000/s)
+  })
+
+  it('answers HTTP/2 without an upgrade in HTTP/1.1, says what it speaks, and closes', async () => {
+    const { port } = await start()
+    const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00'
+    expect(await raw(port, preface)).toMatch(/^HTTP\/1\.1 505 .*FP_HTTP_VERSION.*HTTP\/1\.1/s)
+  })
+
+  it('tells a method that it does not know from bytes that are none', async () => {
+    const { port } = await start()
+    expect(await raw(port, 'BREW /pot HTTP/1.1\r\nhost: x\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 501 .*FP_METHOD_NOT_IMPLEMENTED/s,
+    )
+    expect(await raw(port, 'BR\x01W /pot HTTP/1.1\r\nhost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
   })
 
   it('closes after what is under way was answered', async () => {

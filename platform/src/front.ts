@@ -3,6 +3,13 @@ import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { flawOf, hostOf, useTargetHost } from '@fp/scaler/http'
 import type { FastifyServerFactory } from 'fastify'
+import {
+  hasTooManyHeaders,
+  MAX_HEAD,
+  MAX_HEADER_LINES,
+  onClientError,
+  TOO_MANY_HEADERS,
+} from './client-error.ts'
 import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
 
@@ -68,6 +75,7 @@ export function createFront(deps: FrontDeps): Front {
     (deps.isAppHost(hostOf(req)) ? deps.ingress : deps.api).server
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
+    if (hasTooManyHeaders(req)) return refuse(res, ...TOO_MANY_HEADERS)
     const flaw = flawOf(req)
     if (flaw !== undefined) return refuse(res, 400, flaw)
     useTargetHost(req)
@@ -77,7 +85,7 @@ export function createFront(deps: FrontDeps): Front {
 
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
     const flaw = flawOf(req)
-    if (flaw !== undefined) return refuse(res, 400, flaw)
+    if (hasTooManyHeaders(req) || flaw !== undefined) return onRequest(req, res)
     if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
     onRequest(req, res)
@@ -86,6 +94,7 @@ export function createFront(deps: FrontDeps): Front {
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     upgraded.add(socket)
     socket.once('close', () => upgraded.delete(socket))
+    if (hasTooManyHeaders(req)) return refuseSocket(socket, ...TOO_MANY_HEADERS)
     const flaw = flawOf(req)
     if (flaw !== undefined) return refuseSocket(socket, 400, flaw)
     useTargetHost(req)
@@ -99,10 +108,13 @@ export function createFront(deps: FrontDeps): Front {
       requestTimeout: limits.requestTimeout,
       connectionsCheckingInterval: 5_000,
       noDelay: true,
+      maxHeaderSize: MAX_HEAD,
       // What its service does not upgrade (h2c, a WebSocket to the API) is answered as a plain request.
       shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
     server.maxConnections = limits.maxConnections
+    // One more than is allowed: Node drops the rest without a word.
+    server.maxHeadersCount = MAX_HEADER_LINES + 1
     return server
       .on('request', onRequest)
       .on('checkContinue', onCheckContinue)
@@ -143,20 +155,4 @@ export function createFront(deps: FrontDeps): Front {
       clearTimeout(cut)
     },
   }
-}
-
-/** What is not HTTP, or too large or slow to be a request, gets a short answer: there is no service to ask yet. */
-function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is not a valid HTTP request.']
-  refuseSocket(socket, status, message)
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, readonly [status: number, message: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KB.'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
 }

@@ -135,7 +135,7 @@ def test_streams_and_server_sent_events(make_app: MakeApp) -> None:
         assert "date" in answer.headers
 
 
-def test_upload_and_forwarded_headers(make_app: MakeApp) -> None:
+def test_an_upload_and_the_client_that_the_platform_names(make_app: MakeApp) -> None:
     code = """
         from fastapi import FastAPI, Request, UploadFile
         app = FastAPI()
@@ -145,7 +145,7 @@ def test_upload_and_forwarded_headers(make_app: MakeApp) -> None:
             return [len(await file.read()), file.filename, request.client.host, request.url.scheme]
     """
     app = make_app(code).start().ready()
-    headers = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    headers = {"fp-client": "203.0.113.7 50123 https app-a.example 443 1.1", "X-Forwarded-For": "192.0.2.66"}
     with driver.client(app.socket) as client:
         answer = client.post("/", files={"file": ("a.bin", b"x" * 3_000_000)}, headers=headers)
     assert answer.json() == [3_000_000, "a.bin", "203.0.113.7", "https"]

@@ -16,8 +16,10 @@ export const SCALER_STATUS = {
   /** The endpoint closed the connection before it answered. */
   SCALER_UPSTREAM_RESET: 502,
   SCALER_UPSTREAM_REFUSED: 502,
-  /** What the endpoint answered is not HTTP, or too large for a head. */
+  /** What the endpoint answered is not HTTP. */
   SCALER_UPSTREAM_INVALID: 502,
+  /** The endpoint answered with more headers than are forwarded. */
+  SCALER_UPSTREAM_HEAD_TOO_LARGE: 502,
   SCALER_UPSTREAM_TIMEOUT: 504,
 } as const
 

@@ -2,6 +2,7 @@ import type { Activator } from '@fp/scaler'
 import {
   answerFavicon,
   answerMonitors,
+  routableUrl,
   scalerProxy,
   showLoadingPage,
   type ResolveTarget,
@@ -14,6 +15,7 @@ import Fastify, {
   type FastifyRequest,
   type FastifyServerFactory,
 } from 'fastify'
+import { METHODS } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -22,6 +24,7 @@ import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
 import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
+import { CLIENT_PREFIX } from './client-prefix.ts'
 import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
 import type { RouteTable } from './routes.ts'
 
@@ -46,6 +49,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     serverFactory: deps.serverFactory,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
+    rewriteUrl: routableUrl,
     loggerInstance: log,
     // What is refused before there is a route: a path that is no valid UTF-8.
     frameworkErrors: (error, request, reply) => {
@@ -97,6 +101,8 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     ownHeaders: (request) => ({ 'x-request-id': requestId(request) }),
     refuseUpgrade: (error, request, socket) => refuseUpgrade(error, requestId(request), socket),
     trustProxy: deps.trustProxy,
+    clientPrefix: CLIENT_PREFIX,
+    httpMethods: METHODS.filter((method) => method !== 'CONNECT'),
     responseTimeout: deps.responseTimeout,
   })
   await fastify.ready()

@@ -1,8 +1,10 @@
-"""The outermost ASGI app: answers the platform's own questions, passes all else on untouched."""
+"""The outermost ASGI app: answers the platform's own questions, passes all else on as the client sent it."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from fp_runner import client
 
 Scope = MutableMapping[str, Any]
 AsgiMessage = MutableMapping[str, Any]
@@ -53,6 +55,7 @@ class RunnerApp:
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         else:
+            client.restore(scope)
             await self._app(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

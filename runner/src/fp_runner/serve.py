@@ -41,9 +41,8 @@ def make_config(app: RunnerApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=True,
-        # Only the platform reaches the socket (in a pod: by NetworkPolicy), and it overwrites the X-Forwarded headers.
-        forwarded_allow_ips="*",
+        # The platform tells of the client in headers of its own: see fp_runner.client.
+        proxy_headers=False,
         backlog=1024,
         # Longer than the platform keeps its connections, so that it never writes into one that closes.
         timeout_keep_alive=75,

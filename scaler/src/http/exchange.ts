@@ -3,21 +3,22 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'n
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ScalerError } from '../errors.ts'
-import { clientHeaders, serverTiming, upstreamHeaders, type OwnHeaders, type TrustProxy } from './headers.ts'
+import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
+import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
 import { closeIfUnread } from './linger.ts'
-import type { EndpointPools } from './pools.ts'
-import { hasBody, hiddenType } from './request-body.ts'
+import { MAX_HEAD, type EndpointPools } from './pools.ts'
+import { hasBody, waitsForContinue } from './request-body.ts'
+import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { targetOf } from './request-target.ts'
 import { gone, neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
 import { markOf, type WakeMark } from './wake.ts'
 
-export interface ExchangeContext extends SessionDeps {
+export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
-  readonly trustProxy: TrustProxy
   readonly wakeHeader: string
-  readonly ownHeaders: OwnHeaders
   readonly idleBodyTimeout: number
+  readonly responseTimeout: number
 }
 
 /** Bytes up to which copying an answer is cheaper than writing it in two pieces. */
@@ -29,7 +30,7 @@ type Controller = Dispatcher.DispatchController
  * Takes one request to the endpoint of its lease and the answer to the client. It hears of the answer from undici while
  * that is parsed and writes it as it comes: no stream is made for a body, and a small answer is one write.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements HeadFirstHandler {
   readonly session: ProxySession
   readonly #context: ExchangeContext
   readonly #reply: FastifyReply
@@ -57,13 +58,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The session holds a lease; `payload` is the request's body where Fastify has handed it to its hooks. */
   send(payload?: Readable): void {
     const { request } = this.session
-    if (hasBody(request)) {
-      if (request.headers.expect !== undefined && request.httpVersionMinor > 0) this.#response.writeContinue()
-      this.#body = payload ?? request
-      this.#limitIdle()
-      request.once('end', () => this.#response.headersSent || this.#response.setTimeout(0))
-    }
-    this.#dispatch()
+    if (!hasBody(request)) return this.#dispatch()
+    this.#body = payload ?? request
+    this.#limitIdle()
+    request.once('end', () => this.#response.headersSent || this.#response.setTimeout(0))
+    // Mostly the body has come in the same packet as the head: the parser gets to it after this.
+    process.nextTick(() => {
+      // The parser may have met something after the head that ended the connection.
+      if (request.socket.writable) this.#dispatch()
+    })
   }
 
   /** Leaves the answer to the instance's own error handler. */
@@ -79,14 +82,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.session.ended) controller.abort(gone())
   }
 
-  onResponseStart(_controller: Controller, statusCode: number, headers: IncomingHttpHeaders): void {
+  onContinue(): void {
+    if (!this.session.ended && !this.#response.headersSent) this.#response.writeContinue()
+  }
+
+  onResponseStart(
+    controller: Controller,
+    statusCode: number,
+    headers: IncomingHttpHeaders,
+    reason = '',
+  ): void {
     // An interim answer is not the answer. Its hints are worth less than a client that stumbles over them.
     if (statusCode < 200) return
     if (statusCode > 599) throw new RangeError(`${statusCode} is no status of HTTP.`)
     const coding = headers['transfer-encoding'] ?? 'chunked'
     if (String(coding).toLowerCase() !== 'chunked') throw new RangeError('Only chunks are taken apart.')
-    // RFC 9110 §8.6: there is none to be waited for.
-    if (statusCode === 204) delete headers['content-length']
     const { request, lease } = this.session
     const { wakeHeader, ownHeaders } = this.#context
     closeIfUnread(this.#reply)
@@ -95,7 +105,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (timing) set['server-timing'] = timing
     const own = { ...ownHeaders(request), [wakeHeader]: markOf(lease) }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
-    this.#response.writeHead(statusCode, clientHeaders(headers, set, own))
+    const head = { statusCode, headers, rawHeaders: controller.rawHeaders as readonly RawPart[] }
+    const chunks = request.httpVersionMinor > 0 && statusCode !== 204 && statusCode !== 304
+    this.#response.writeHead(statusCode, reasonOf(reason), answerHeaders(head, { set, own, chunks }))
     this.#reply.hijack()
     this.#limitIdle()
     process.nextTick(flush, this)
@@ -139,14 +151,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #dispatch(): void {
-    const { request, lease } = this.session
-    const { pools, trustProxy, ownHeaders } = this.#context
+    const { request, lease, ended } = this.session
+    const { pools, responseTimeout } = this.#context
+    const body = this.#body
     const path = targetOf(request)
     const method = request.method as Dispatcher.HttpMethod
-    const headers = upstreamHeaders(request, trustProxy, ownHeaders(request))
-    const type = this.#body && hiddenType(request)
-    if (type) headers.push('content-type', type)
-    pools.of(lease!.endpoint).dispatch({ path, method, headers, body: this.#body, blocking: false }, this)
+    const headers = requestHeaders(request, this.#context)
+    const { endpoint } = lease!
+    const expectsContinue = waitsForContinue(request)
+    if (!body || ended || (!expectsContinue && (body.readableLength > 0 || body.readableEnded)))
+      return void pools.of(endpoint).dispatch({ path, method, headers, body, blocking: false }, this)
+    const chunked = request.headers['transfer-encoding'] !== undefined
+    const more = { chunked, expectsContinue, maxHeaderSize: MAX_HEAD, responseTimeout }
+    dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }
 
   /** Those under a name of ours are dropped: some clients count trailers among the headers. */

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Activator, Lease, TargetKey } from '../types.ts'
-import type { OwnHeaders, TrustProxy } from './headers.ts'
+import type { TrustProxy } from './origin.ts'
+import type { OwnHeaders } from './request-headers.ts'
 import type { ResolveTarget } from './session.ts'
 import type { WakePolicy } from './wake.ts'
 
@@ -18,7 +19,7 @@ export interface LoadingPage {
 /**
  * Times in ms. What bounds a client is the server's own, given to `Fastify()`: `http.headersTimeout` (until the head of a
  * request has come; Node's default is a minute), `requestTimeout` (until its body has come; Fastify's default is never,
- * and it bounds uploads), `http.maxHeaderSize` (request line and headers; Node's default of 16 KB answers 431),
+ * and it bounds uploads), `http.maxHeaderSize` (request line and headers; Node's default of 16 KB answers 431; apps may answer heads of 64 KB),
  * `keepAliveTimeout` (until the next request on a connection). Time that a request is held counts for its
  * `requestTimeout` where its body has yet to come.
  */
@@ -41,6 +42,14 @@ export interface ScalerProxyOptions {
   readonly ownHeaders?: OwnHeaders
   /** Whose X-Forwarded-* headers are believed. Default: nobody's. */
   readonly trustProxy?: TrustProxy
+  /**
+   * For endpoints that only this proxy reaches, and whose server knows of it: a prefix under which they get what else is
+   * lost on the way. `<prefix>-host`, `<prefix>-connection`, `<prefix>-content-length` and so on are the client's headers of
+   * these names, in their place; `<prefix>` is `<address> <port> <scheme> <host> <port of the host> <HTTP version>` of the
+   * client. A client's own headers of such names get the prefix once more. In lower case. Default: none; what holds for one
+   * connection is dropped.
+   */
+  readonly clientPrefix?: string
   /** Until the head of the app's answer, from when it has the request, its body included. Default 5 minutes. */
   readonly responseTimeout?: number
   /**

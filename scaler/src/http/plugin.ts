@@ -45,6 +45,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     refuseUpgrade,
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,
+    clientPrefix: options.clientPrefix,
     wakeHeader: options.wakeHeader ?? WAKE_HEADER,
     ownHeaders: options.ownHeaders ?? (() => NONE),
     idleBodyTimeout: options.idleBodyTimeout ?? 0,

@@ -8,6 +8,9 @@ const KEEP_ALIVE = 4_000
 /** ms until an endpoint that does not even refuse is given up. */
 export const CONNECT_TIMEOUT = 2_000
 
+/** Bytes of the head of an answer; more is SCALER_UPSTREAM_HEAD_TOO_LARGE. */
+export const MAX_HEAD = 64 * 1024
+
 /** Keep-alive connections to endpoints, one pool an endpoint. */
 export class EndpointPools {
   readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
@@ -37,6 +40,7 @@ export class EndpointPools {
     const socketPath = socketPathOf(endpoint.url)
     return new Pool(socketPath ? 'http://app' : endpoint.url.origin, {
       connect: { timeout: CONNECT_TIMEOUT, ...(socketPath ? { socketPath } : {}) },
+      maxHeaderSize: MAX_HEAD,
       headersTimeout: this.#responseTimeout,
       // A stream may be silent for as long as it likes; the client's end of it is what ends it.
       bodyTimeout: 0,

@@ -14,9 +14,14 @@ export function isUnread(request: IncomingMessage): boolean {
   return !request.complete && hasBody(request)
 }
 
+/** Whether the client sends its body only once it is asked for it. HTTP/1.0 knows no such thing. */
+export function waitsForContinue({ headers, httpVersionMinor }: IncomingMessage): boolean {
+  return headers.expect?.toLowerCase() === '100-continue' && httpVersionMinor > 0
+}
+
 /**
  * Lets bodies of every type through unread: no parser of the embedder gets hold of one, and one that waits to be asked
- * for (`Expect: 100-continue`) is asked for only when an endpoint is ready.
+ * for (`Expect: 100-continue`) is asked for only when an app asks for it. A type that Fastify cannot read is hidden from it.
  */
 export function passBodies(fastify: FastifyInstance): void {
   fastify.removeAllContentTypeParsers()
@@ -29,11 +34,4 @@ export function passBodies(fastify: FastifyInstance): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     server.emit('request', request, response)
   })
-}
-
-/** The Content-Type as it came, where `passBodies` has hidden it from Fastify. */
-export function hiddenType({ headers, rawHeaders }: IncomingMessage): string | undefined {
-  if (headers['content-type'] !== undefined) return undefined
-  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
-  return at < 0 ? undefined : rawHeaders[at + 1]
 }

@@ -31,10 +31,27 @@ export function useTargetHost(request: IncomingMessage): void {
   else rawHeaders[at + 1] = target.host
 }
 
+/** Kept by Fastify where `rewriteUrl` is set. */
+type Rewritten = IncomingMessage & { readonly originalUrl?: string }
+
 /** Path and query as the client wrote them: an app must see `//` and `%2e` as they are. */
 export function targetOf(request: IncomingMessage): string {
-  const target = request.url ?? '/'
+  const target = (request as Rewritten).originalUrl ?? request.url ?? '/'
   if (target.startsWith('/')) return target
   const path = target.replace(ABSOLUTE, '')
   return path.startsWith('/') ? path : `/${path}`
+}
+
+/**
+ * To be given to `Fastify()` as `rewriteUrl` where apps shall see paths that cannot be decoded (`/%zz`): Fastify's router
+ * answers 400 to them. Only the router sees what this returns.
+ */
+export function routableUrl({ url = '/' }: IncomingMessage): string {
+  if (!url.includes('%')) return url
+  try {
+    decodeURIComponent(url.split('?', 1)[0]!)
+    return url
+  } catch {
+    return '/'
+  }
 }

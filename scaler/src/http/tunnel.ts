@@ -3,9 +3,10 @@ import type { Socket } from 'node:net'
 import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
 import { connectTo, KEEP_ALIVE } from './app-socket.ts'
-import { upstreamHeaders, type OwnHeaders, type TrustProxy } from './headers.ts'
 import { Lookout } from './lookout.ts'
+import { MAX_HEAD } from './pools.ts'
 import { hasBody } from './request-body.ts'
+import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { targetOf } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 import { upgradeHead } from './upgrade-head.ts'
@@ -17,11 +18,10 @@ export interface TunnelOptions {
   readonly socket: Socket
   /** Bytes of the client that came with the upgrade request. */
   readonly head: Buffer
-  readonly trustProxy: TrustProxy
+  readonly rules: RequestHeaderRules
   /** ms the app may take until it answers the upgrade. */
   readonly responseTimeout: number
   readonly wakeHeader: string
-  readonly ownHeaders: OwnHeaders
 }
 
 /**
@@ -69,7 +69,7 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   }, responseTimeout)
   session.signal.addEventListener('abort', abort, { once: true })
 
-  const own = { ...options.ownHeaders(session.request), [options.wakeHeader]: markOf(lease) }
+  const own = { ...options.rules.ownHeaders(session.request), [options.wakeHeader]: markOf(lease) }
   const refuse = (flaw: string): void => {
     reject(new ScalerError('SCALER_UPSTREAM_INVALID', flaw))
     upstream.destroy()
@@ -103,11 +103,11 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   })
 }
 
-function ask({ endpoint }: Lease, options: TunnelOptions): ClientRequest {
-  const { request } = options.session
-  const headers = upstreamHeaders(request, options.trustProxy, options.ownHeaders(request))
+function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions): ClientRequest {
+  const headers = requestHeaders(request, rules)
   headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
-  return httpRequest({ createConnection: () => connectTo(endpoint), path: targetOf(request), headers })
+  const createConnection = (): Socket => connectTo(endpoint)
+  return httpRequest({ createConnection, path: targetOf(request), headers, maxHeaderSize: MAX_HEAD })
 }
 
 function answerable(error: Error, session: ProxySession): Error {

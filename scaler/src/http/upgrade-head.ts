@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Lease } from '../types.ts'
-import { serverTiming } from './headers.ts'
+import { serverTiming } from './answer-headers.ts'
 
 /** Said anew by the front, or of one connection. Node has taken chunks apart already: the end of the connection ends a body. */
 const DROPPED = new Set(['connection', 'keep-alive', 'proxy-connection', 'trailer', 'transfer-encoding'])
@@ -16,7 +16,7 @@ export function upgradeHead(
   lease: Lease,
   own: Readonly<Record<string, string>>,
 ): string {
-  const lines = [`HTTP/1.1 ${statusCode} ${statusMessage || STATUS_CODES[statusCode]}`]
+  const lines = [`HTTP/1.1 ${statusCode} ${statusMessage ?? STATUS_CODES[statusCode]}`]
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
     if (

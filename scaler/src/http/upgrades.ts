@@ -3,13 +3,14 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { badRequest, flawOf } from './bad-request.ts'
 import type { ScalerProxyOptions } from './options.ts'
+import type { RequestHeaderRules } from './request-headers.ts'
 import { useTargetHost } from './request-target.ts'
 import { ProxySession, type SessionDeps } from './session.ts'
 import { asksForWebSocket, tunnel, type TunnelOptions } from './tunnel.ts'
 import { asleep, decide, type WakeContext } from './wake.ts'
 
 export interface UpgradeContext
-  extends SessionDeps, WakeContext, Pick<TunnelOptions, 'trustProxy' | 'responseTimeout' | 'ownHeaders'> {
+  extends SessionDeps, WakeContext, RequestHeaderRules, Pick<TunnelOptions, 'responseTimeout'> {
   readonly refuseUpgrade: ScalerProxyOptions['refuseUpgrade']
 }
 
@@ -40,7 +41,7 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
     await session.locate()
     const decision = decide(context, session)
     if (decision.action === 'reject') throw asleep(decision.retryAfter)
-    const { trustProxy, responseTimeout, wakeHeader, ownHeaders } = context
-    await tunnel({ session, socket, head, trustProxy, responseTimeout, wakeHeader, ownHeaders })
+    const { responseTimeout, wakeHeader } = context
+    await tunnel({ session, socket, head, rules: context, responseTimeout, wakeHeader })
   }
 }

@@ -21,10 +21,17 @@ test.each([
   expect(judge(error)).toEqual({ code: 'SCALER_UPSTREAM_RESET', reports: ['reset'] })
 })
 
-test.each(['HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])(
+test.each(['HPE_INVALID_CONSTANT', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])(
   'what is no HTTP is the app’s own fault, and says nothing of its endpoint: %s',
   (code) => {
     expect(judge({ code })).toEqual({ code: 'SCALER_UPSTREAM_INVALID', reports: [] })
+  },
+)
+
+test.each(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])(
+  'a head that is too large has a code of its own: %s',
+  (code) => {
+    expect(judge({ code })).toEqual({ code: 'SCALER_UPSTREAM_HEAD_TOO_LARGE', reports: [] })
   },
 )
 

@@ -1,7 +1,11 @@
 import { ScalerError } from '../errors.ts'
+import { MAX_HEAD } from './pools.ts'
 import type { ProxySession } from './session.ts'
 
 type NodeError = Error & { readonly code?: string; readonly syscall?: string }
+
+/** As undici and Node's own client name it. */
+const TOO_LARGE = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])
 
 /** The connection broke: by its end, or, where a machine or a second kernel has gone without a word, by the network's verdict. */
 const isLost = ({ code, syscall }: NodeError): boolean =>
@@ -13,6 +17,12 @@ export function upstreamError(error: NodeError, session: ProxySession): ScalerEr
     session.report('timeout')
     return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
   }
+  if (TOO_LARGE.has(error.code ?? ''))
+    return new ScalerError(
+      'SCALER_UPSTREAM_HEAD_TOO_LARGE',
+      `The headers of the app's answer are larger than ${MAX_HEAD / 1024} KB.`,
+      { cause: error },
+    )
   if (!isLost(error))
     return new ScalerError('SCALER_UPSTREAM_INVALID', 'The answer of the app is not valid HTTP.', {
       cause: error,

@@ -71,8 +71,8 @@ describe('a request that is just not too large', () => {
   })
 })
 
-test('an answer with large headers goes through while Node’s limit allows it', async () => {
-  const large = 'x'.repeat(15_000)
+test('an answer with headers of nearly 64 KB goes through', async () => {
+  const large = 'x'.repeat(64 * 1024 - 100)
   await using world = await rawWorld(async (wire) => {
     await wire.message()
     wire.send(`HTTP/1.1 200 OK\r\nX-Large: ${large}\r\nContent-Length: 2\r\n\r\nok`)

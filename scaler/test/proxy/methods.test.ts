@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import type { ResolveTarget } from '../../src/http/index.ts'
+import { routableUrl, type ResolveTarget } from '../../src/http/index.ts'
 import { all, header, status } from './message.ts'
 import { remembering } from './world.ts'
 
@@ -56,12 +56,25 @@ test.each([
   expect([status(answer), world.seen[0]?.start]).toEqual([200, `GET ${path} HTTP/1.1`])
 })
 
-test.each(['/%', '/%zz', '/%c3'])('the path %s, which is none, is refused by the router', async (path) => {
-  await using world = await remembering(OK)
-  const client = await world.client()
-  expect(status(await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).message())).toBe(400)
-  expect(world.seen).toEqual([])
-})
+test.each(['/%', '/%zz', '/%c3', '/%ff?%'])(
+  'the path %s, which cannot be decoded, is refused by the router',
+  async (path) => {
+    await using world = await remembering(OK)
+    const client = await world.client()
+    expect(status(await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).message())).toBe(400)
+    expect(world.seen).toEqual([])
+  },
+)
+
+test.each(['/%', '/%zz', '/%c3?%', '/a%2fb%'])(
+  'the path %s goes through where the router need not read it',
+  async (path) => {
+    await using world = await remembering(OK, { server: { rewriteUrl: routableUrl } })
+    const client = await world.client()
+    expect(status(await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).message())).toBe(200)
+    expect(world.seen[0]?.start).toBe(`GET ${path} HTTP/1.1`)
+  },
+)
 
 test('QUERY, which asks by its body, reaches the app with it', async () => {
   await using world = await remembering(OK)
@@ -73,7 +86,14 @@ test('QUERY, which asks by its body, reaches the app with it', async () => {
   expect([world.seen[0]!.start, world.seen[0]!.body]).toEqual(['QUERY / HTTP/1.1', 'select 1'])
 })
 
-test('TRACE, which shows a client what proxies add, is refused', async () => {
+test('TRACE reaches the app where the embedder allows it', async () => {
+  await using world = await remembering(OK, { proxy: { httpMethods: ['TRACE'] } })
+  const client = await world.client()
+  expect(status(await client.send('TRACE / HTTP/1.1\r\nHost: a\r\n\r\n').message())).toBe(200)
+  expect(world.seen[0]?.start).toBe('TRACE / HTTP/1.1')
+})
+
+test('TRACE, which shows a client what proxies add, is refused unless the embedder allows it', async () => {
   await using world = await remembering(OK)
   const client = await world.client()
   const answer = await client.send('TRACE / HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n').message()

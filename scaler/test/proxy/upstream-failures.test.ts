@@ -36,7 +36,7 @@ const INVALID: Readonly<Record<string, string>> = {
   'a status of 999': 'HTTP/1.1 999 OK\r\nContent-Length: 5\r\n\r\nhello',
   'an unasked switch of protocols':
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
-  'headers of 64 KB': `HTTP/1.1 200 OK\r\nX-Large: ${'x'.repeat(64 * 1024)}\r\nContent-Length: 5\r\n\r\nhello`,
+  'headers of more than 64 KB': `HTTP/1.1 200 OK\r\nX-Large: ${'x'.repeat(64 * 1024)}\r\nContent-Length: 5\r\n\r\nhello`,
 }
 
 describe('an app that answers', () => {

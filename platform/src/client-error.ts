@@ -1,0 +1,65 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { refuseSocket } from './front-answers.ts'
+
+/** Bytes of a request's line and headers. */
+export const MAX_HEAD = 64 * 1024
+/** Lines of a request's headers; Node's own default. */
+export const MAX_HEADER_LINES = 2_000
+
+type Refusal = readonly [status: number, message: string, code?: string]
+type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
+
+/** RFC 9110 §9.1: a method is a token. */
+const UNKNOWN_METHOD = /^[!#$%&'*+.^_`|~\w-]+ [^ ]+ HTTP\/1\.[01]\r?\n/
+
+export const TOO_MANY_HEADERS: Refusal = [
+  431,
+  `The request has more than ${MAX_HEADER_LINES} header lines. Send fewer.`,
+  'FP_HEADERS_TOO_LARGE',
+]
+
+const NOT_HTTP: Refusal = [400, 'This is not a valid HTTP request.']
+
+const NOT_IMPLEMENTED: Refusal = [
+  501,
+  'This server does not know the method of the request. Use one that is registered with IANA.',
+  'FP_METHOD_NOT_IMPLEMENTED',
+]
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: [
+    431,
+    `The request line and headers are larger than ${MAX_HEAD / 1024} KB. Send fewer or shorter headers, cookies or query parameters.`,
+    'FP_HEADERS_TOO_LARGE',
+  ],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
+  HPE_PAUSED_H2_UPGRADE: [
+    505,
+    'This server speaks HTTP/1.1. For HTTP/2 put a proxy with TLS in front of it, or do not ask for HTTP/2.',
+    'FP_HTTP_VERSION',
+  ],
+}
+
+/** Whether Node may have left out some of them: nobody must take the rest for the whole. */
+export function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.length > 2 * MAX_HEADER_LINES
+}
+
+/** What is not HTTP/1.1, or too large or slow to be a request, gets a short answer: there is no service to ask yet. */
+export function onClientError(error: ParseError, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  refuseSocket(socket, ...refusalOf(error))
+}
+
+function refusalOf({ code, rawPacket }: ParseError): Refusal {
+  if (code === 'HPE_INVALID_METHOD') {
+    const start = rawPacket?.subarray(0, 8192).toString('latin1') ?? ''
+    return UNKNOWN_METHOD.test(start) ? NOT_IMPLEMENTED : NOT_HTTP
+  }
+  return REFUSALS[code ?? ''] ?? NOT_HTTP
+}

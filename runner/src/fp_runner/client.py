@@ -1,0 +1,41 @@
+"""What the client sent: puts back into a scope what the way through the platform has taken from it.
+
+The platform sends `fp-client: <address> <port> <scheme> <host> <port of the host> <HTTP version>`, and the client's
+headers that a proxy must write itself under `fp-client-<name>`, in their place. It overwrites what clients send under
+these names. Who else could write them reaches no app's socket.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+_FACTS: Final = b"fp-client"
+_PREFIX: Final = b"fp-client-"
+_PREFIX_LENGTH: Final = len(_PREFIX)
+# Of the connection between platform and app. The client's own are under the prefix.
+_OF_CONNECTION: Final = frozenset(
+    (b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect"),
+)
+
+
+def restore(scope: MutableMapping[str, Any]) -> None:
+    """Makes the scope of a request or WebSocket what it would be without a platform in between."""
+    facts: bytes | None = None
+    headers: list[tuple[bytes, bytes]] = []
+    for header in scope["headers"]:
+        name = header[0]
+        if name.startswith(_FACTS):
+            if name == _FACTS:
+                facts = header[1]
+            else:
+                headers.append((name[_PREFIX_LENGTH:], header[1]))
+        elif name not in _OF_CONNECTION:
+            headers.append(header)
+    if facts is None:
+        # Asked by the platform itself.
+        return
+    address, port, scheme, host, host_port, version = facts.decode("latin-1").split(" ")
+    scope["headers"] = headers
+    scope["client"] = (address, int(port))
+    scope["server"] = (host, int(host_port))
+    scope["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
+    scope["http_version"] = version

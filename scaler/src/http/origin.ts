@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
+/** Whether a peer's X-Forwarded-* headers are believed: it is a proxy of ours. */
+export type TrustProxy = (address: string) => boolean
+
+/** Where a request came from. */
+export interface Origin {
+  /** The peer is a proxy of ours, so its forwarding headers stay. */
+  readonly trusted: boolean
+  readonly scheme: string
+  readonly forwardedFor: string
+  readonly forwardedHost: string
+  /** `<address> <port> <scheme> <host> <port of the host> <HTTP version>`, as an app server can take it over. */
+  readonly line: string
+}
+
+/** Reads the connection, and the forwarding headers of a trusted proxy. */
+export function originOf(request: IncomingMessage, trust: TrustProxy): Origin {
+  const { headers, socket, httpVersion } = request
+  const peer = socket.remoteAddress ?? ''
+  const trusted = trust(peer)
+  const host = headers.host ?? ''
+  const encrypted = (socket as Partial<TLSSocket>).encrypted === true
+  const told = trusted ? headers : {}
+  const before = told['x-forwarded-for']
+  const scheme = String(told['x-forwarded-proto'] || (encrypted ? 'https' : 'http'))
+  const client = before ? clientOf(String(before), trust) : undefined
+  const [address, port] = client ?? [plain(peer) || '-', String(socket.remotePort ?? 0)]
+  const [name, hostPort] = splitHost(host)
+  // A trusted proxy's scheme is its own affair, but it must not break the line.
+  const word = scheme === 'https' || scheme === 'wss' ? 'https' : 'http'
+  const standard = word === 'https' ? '443' : '80'
+  const serverPort = hostPort || digits(told['x-forwarded-port']) || standard
+  return {
+    trusted,
+    scheme,
+    forwardedFor: before ? `${String(before)}, ${peer}` : peer,
+    forwardedHost: String(told['x-forwarded-host'] || host),
+    line: `${address} ${port} ${word} ${name || '-'} ${serverPort} ${httpVersion}`,
+  }
+}
+
+/**
+ * The client that a trusted proxy names: from the right, the first address that is no proxy of ours. What stands further
+ * left was written by that client, who may have written anything.
+ */
+function clientOf(forwardedFor: string, trust: TrustProxy): [address: string, port: string] | undefined {
+  const entries = forwardedFor.split(',')
+  let found: [string, string] | undefined
+  for (let i = entries.length - 1; i >= 0; i--) {
+    const entry = parse(entries[i]!.trim())
+    if (!entry) break
+    found = entry
+    if (!trust(entry[0])) break
+  }
+  return found
+}
+
+/** An address, with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. */
+function parse(entry: string): [address: string, port: string] | undefined {
+  if (isIP(entry) !== 0) return [plain(entry), '0']
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(entry)
+  const address = match?.[1] ?? match?.[2] ?? ''
+  return isIP(address) === 0 ? undefined : [plain(address), match![3] ?? '0']
+}
+
+/** A dual-stack listener sees IPv4 peers as ::ffff:a.b.c.d. */
+function plain(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+function splitHost(host: string): [name: string, port: string] {
+  const colon = host.lastIndexOf(':')
+  if (colon < 0 || host.endsWith(']')) return [host.replace(/^\[|\]$/g, ''), '']
+  return [host.slice(0, colon).replace(/^\[|\]$/g, ''), host.slice(colon + 1)]
+}
+
+function digits(value: string | string[] | undefined): string {
+  const text = String(value ?? '')
+  return /^\d{1,5}$/.test(text) ? text : ''
+}

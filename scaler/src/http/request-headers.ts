@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http'
+import { originOf, type TrustProxy } from './origin.ts'
+import { hasBody } from './request-body.ts'
+
+/** RFC 9110 §7.6.1: meant for one connection. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'expect',
+])
+
+/** Written by the HTTP client that carries the request to the endpoint, so a client's own need another name on that way. */
+const WRITTEN_BY_CARRIER = new Set([
+  'host',
+  'connection',
+  'keep-alive',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+])
+
+/** The proxy's own words, whatever came from outside under these names. */
+const FORWARDING = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
+
+/** What a `Connection` header must not take away: without them the rest is another message. */
+const FRAMING = new Set(['content-length', 'content-type'])
+
+/**
+ * Headers that are the proxy's alone, by their names in lower case: sent to the app and to the client in place of whatever
+ * either says under these names.
+ */
+export type OwnHeaders = (request: IncomingMessage) => Readonly<Record<string, string>>
+
+export interface RequestHeaderRules {
+  readonly trustProxy: TrustProxy
+  /** See `ScalerProxyOptions.clientPrefix`. */
+  readonly clientPrefix: string | undefined
+  readonly ownHeaders: OwnHeaders
+}
+
+/**
+ * The headers to send to the endpoint, names and values in turn, in the client's order and as often as the client sent
+ * them. What an untrusted client claims of where it came from is replaced. What belongs to the client's connection is
+ * dropped, or, with `clientPrefix`, sent under another name.
+ */
+export function requestHeaders(request: IncomingMessage, rules: RequestHeaderRules): string[] {
+  const { headers, rawHeaders } = request
+  const { clientPrefix: prefix } = rules
+  const own = rules.ownHeaders(request)
+  const origin = originOf(request, rules.trustProxy)
+  const named = prefix === undefined ? namedBy(headers.connection) : undefined
+  const list: string[] = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const raw = rawHeaders[i]!
+    const value = rawHeaders[i + 1]!
+    const name = raw.toLowerCase()
+    if (FORWARDING.has(name) || Object.hasOwn(own, name)) continue
+    if (!origin.trusted && claimsOrigin(name)) continue
+    if (prefix !== undefined) {
+      if (name === 'host') list.push(`${prefix}-host`, headers.host ?? value)
+      else if (WRITTEN_BY_CARRIER.has(name) || name.startsWith(prefix)) list.push(`${prefix}-${name}`, value)
+      else list.push(raw, value)
+    } else if (name !== 'host' && name !== 'content-length' && !HOP_BY_HOP.has(name) && !named?.has(name))
+      list.push(raw, value)
+  }
+  for (const name in own) list.push(name, own[name]!)
+  if (prefix !== undefined) list.push(prefix, origin.line)
+  list.push('x-forwarded-for', origin.forwardedFor)
+  list.push('x-forwarded-proto', origin.scheme)
+  list.push('x-forwarded-host', origin.forwardedHost)
+  list.push('host', headers.host ?? '')
+  const length = headers['content-length']
+  if (length !== undefined && (prefix === undefined || hasBody(request))) list.push('content-length', length)
+  return list
+}
+
+/** The names of other headers in a `Connection` header: they are hop-by-hop too. */
+export function namedBy(connection: string | string[] | undefined): Set<string> | undefined {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
+  const names = String(connection)
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+  return new Set(names).difference(FRAMING)
+}
+
+function claimsOrigin(name: string): boolean {
+  return name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip'
+}
