@@ -139,6 +139,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
     python: config.python,
     runnerPath: path.join(ROOT, 'runner/src'),
     allowUnsandboxed: config.allowUnsandboxed,
+    freshInterpreters: !config.zygote,
     specOf,
     crashed,
     log: logger,

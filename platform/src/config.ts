@@ -24,6 +24,8 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
   readonly logFormat: 'auto' | 'pretty' | 'json'
   readonly allowUnsandboxed: boolean
+  /** Whether apps are forks of one interpreter that has imported the frameworks; else each has an interpreter of its own. */
+  readonly zygote: boolean
   readonly python: string
   /** Milliseconds without a request until an app sleeps, where the app sets none. */
   readonly idleTimeout: number
@@ -111,6 +113,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     logLevel: read('FP_LOG_LEVEL', SETTINGS.logLevel) ?? 'info',
     logFormat: read('FP_LOG_FORMAT', SETTINGS.logFormat) ?? 'auto',
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    zygote: read('FP_ZYGOTE', SETTINGS.onOff) ?? true,
     python: file('FP_PYTHON', '.fp/venv/bin/python'),
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
@@ -139,6 +142,7 @@ const NAMES = [
   'FP_LOG_LEVEL',
   'FP_LOG_FORMAT',
   'FP_ALLOW_UNSANDBOXED',
+  'FP_ZYGOTE',
   'FP_PYTHON',
   'FP_IDLE_TIMEOUT_S',
   'FP_RESPONSE_TIMEOUT_S',

@@ -85,6 +85,10 @@ export const SETTINGS = {
     parse: (text) => ({ '1': true, true: true, '0': false, false: false })[text.toLowerCase()],
     expects: 'set 1 or 0',
   } satisfies Setting<boolean>,
+  onOff: {
+    parse: (text) => ({ on: true, off: false })[text.toLowerCase()],
+    expects: 'set on or off',
+  } satisfies Setting<boolean>,
   hosts: list(
     (text) => isIP(text) !== 0 || HOST_NAME.test(text),
     'set the addresses to listen on, comma separated, such as 127.0.0.1,::1 or 0.0.0.0',

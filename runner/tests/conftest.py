@@ -12,18 +12,18 @@ UIDS = iter(range(200_100, 290_000))
 
 
 @pytest.fixture(scope="session")
-def shared_zygote() -> Iterator[driver.Zygote]:
-    zygote = driver.Zygote()
-    yield zygote
-    zygote.close()
-    assert zygote.process.returncode == 0
+def shared_manager() -> Iterator[driver.Manager]:
+    manager = driver.Manager()
+    yield manager
+    manager.close()
+    assert manager.process.returncode == 0
 
 
 class App:
     """An app on disk, and what a test does with it."""
 
-    def __init__(self, zygote: driver.Zygote, folder: Path, name: str, files: dict[str, str]) -> None:
-        self.zygote, self.id = zygote, f"{folder.name}-{name}"
+    def __init__(self, manager: driver.Manager, folder: Path, name: str, files: dict[str, str]) -> None:
+        self.manager, self.id = manager, f"{folder.name}-{name}"
         self.dir = folder / name
         self.socket = folder / f"{name}.sock"
         self.log = folder / f"{name}.log"
@@ -48,26 +48,26 @@ class App:
             "gid": self.uid,
             "limits": {"start_seconds": 20} | limits,
         }
-        self.zygote.send(op | change)
+        self.manager.send(op | change)
         return self
 
     def ready(self) -> "App":
-        self.zygote.wait("phase", id=self.id, phase="ready")
+        self.manager.wait("phase", id=self.id, phase="ready")
         return self
 
     def stop(self, grace_ms: int = 10_000) -> driver.Event:
-        self.zygote.send({"op": "stop", "id": self.id, "grace_ms": grace_ms})
+        self.manager.send({"op": "stop", "id": self.id, "grace_ms": grace_ms})
         return self.exited()
 
     def kill(self) -> driver.Event:
-        self.zygote.send({"op": "kill", "id": self.id})
+        self.manager.send({"op": "kill", "id": self.id})
         return self.exited()
 
     def exited(self) -> driver.Event:
-        return self.zygote.wait("exited", id=self.id)
+        return self.manager.wait("exited", id=self.id)
 
     def failed(self) -> Any:
-        failure = self.zygote.wait("failed", id=self.id)["failure"]
+        failure = self.manager.wait("failed", id=self.id)["failure"]
         self.exited()
         return failure
 
@@ -83,12 +83,12 @@ MakeApp = Callable[..., App]
 
 
 @pytest.fixture
-def make_app(shared_zygote: driver.Zygote, tmp_path: Path) -> Iterator[MakeApp]:
+def make_app(shared_manager: driver.Manager, tmp_path: Path) -> Iterator[MakeApp]:
     """make_app("code of app.py", name="one", files={…}); what still runs at the end is killed."""
     made: list[App] = []
 
     def make(code: str = "", *, name: str = "one", files: dict[str, str] | None = None) -> App:
-        app = App(shared_zygote, tmp_path, name, (files or {}) | ({"app.py": code} if code else {}))
+        app = App(shared_manager, tmp_path, name, (files or {}) | ({"app.py": code} if code else {}))
         made.append(app)
         return app
 
@@ -97,7 +97,7 @@ def make_app(shared_zygote: driver.Zygote, tmp_path: Path) -> Iterator[MakeApp]:
         if app.socket.exists():
             app.kill()
     # What no test asked for would be found by a later one.
-    shared_zygote.seen.clear()
+    shared_manager.seen.clear()
 
 
 MakePod = Callable[..., pods.Pod]

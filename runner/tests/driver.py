@@ -1,4 +1,4 @@
-"""Drives a real zygote over a socket pair, as the platform does."""
+"""Drives a real manager over a socket pair, as the platform does."""
 
 import json
 import os
@@ -16,15 +16,15 @@ _AS_FD_3 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.closerange(4, 4096)
 Event = dict[str, Any]
 
 
-class Zygote:
-    """One zygote process. Every wait has an end, so a broken zygote fails a test and does not hang it."""
+class Manager:
+    """One manager process. Every wait has an end, so a broken manager fails a test and does not hang it."""
 
     def __init__(
         self,
         python: str = sys.executable,
         user: int | None = None,
         libraries: str = "",
-        arguments: tuple[str, ...] = ("-m", "fp_runner.zygote"),
+        arguments: tuple[str, ...] = ("-m", "fp_runner.manager"),
     ) -> None:
         self.socket, theirs = socket.socketpair()
         fd = theirs.fileno()
@@ -51,7 +51,7 @@ class Zygote:
             self.socket.settimeout(max(0.001, end - time.monotonic()))
             data = self.socket.recv(65536)
             if not data:
-                raise EOFError("the zygote is gone")
+                raise EOFError("the manager is gone")
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
         event: Event = json.loads(line)

@@ -75,7 +75,7 @@ def test_an_endless_import_is_ended_and_located(make_app: MakeApp) -> None:
 def test_an_endless_import_that_holds_out_is_killed(make_app: MakeApp) -> None:
     code = "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n"
     app = make_app(code).start(limits={"start_seconds": 1})
-    assert app.zygote.wait("failed", id=app.id)["failure"]["code"] == "FP_APP_START_TIMEOUT"
+    assert app.manager.wait("failed", id=app.id)["failure"]["code"] == "FP_APP_START_TIMEOUT"
     gone = app.exited()
     assert (gone["reason"], gone["signal"]) == ("killed", "SIGKILL")
 

@@ -1,4 +1,4 @@
-"""The zygote's own life: ends with the platform, leaks nothing, is no victim of what it is sent."""
+"""The manager's own life: ends with the platform, leaks nothing, is no victim of what it is sent."""
 
 import os
 import select
@@ -27,10 +27,10 @@ APP = {
 
 
 @pytest.fixture
-def zygote() -> Iterator[driver.Zygote]:
-    zygote = driver.Zygote()
-    yield zygote
-    zygote.close()
+def manager() -> Iterator[driver.Manager]:
+    manager = driver.Manager()
+    yield manager
+    manager.close()
 
 
 def _groups(pid: int) -> list[str]:
@@ -56,52 +56,52 @@ def _wait_gone(pids: set[int]) -> None:
         assert ended
 
 
-def test_the_end_of_the_line_ends_everything(zygote: driver.Zygote, tmp_path: Path) -> None:
-    app = App(zygote, tmp_path, "one", APP).start().ready()
-    pids = _descendants(zygote.process.pid)
+def test_the_end_of_the_line_ends_everything(manager: driver.Manager, tmp_path: Path) -> None:
+    app = App(manager, tmp_path, "one", APP).start().ready()
+    pids = _descendants(manager.process.pid)
     assert len(pids) >= 3
-    zygote.socket.close()
-    assert zygote.process.wait(20) == 0
+    manager.socket.close()
+    assert manager.process.wait(20) == 0
     _wait_gone(pids)
     assert not app.socket.exists()
-    assert _groups(zygote.process.pid) == []
+    assert _groups(manager.process.pid) == []
 
 
-def test_a_killed_zygote_takes_everything_along(zygote: driver.Zygote, tmp_path: Path) -> None:
-    App(zygote, tmp_path, "one", APP).start().ready()
-    pids = _descendants(zygote.process.pid)
-    zygote.process.kill()
-    zygote.process.wait(20)
+def test_a_killed_zygote_takes_everything_along(manager: driver.Manager, tmp_path: Path) -> None:
+    App(manager, tmp_path, "one", APP).start().ready()
+    pids = _descendants(manager.process.pid)
+    manager.process.kill()
+    manager.process.wait(20)
     _wait_gone(pids)
-    assert _groups(zygote.process.pid) == []
+    assert _groups(manager.process.pid) == []
 
 
-def test_a_peer_that_leaves_with_unread_events(zygote: driver.Zygote, tmp_path: Path) -> None:
-    App(zygote, tmp_path, "one", APP).start()
-    zygote.socket.shutdown(socket.SHUT_RD)
-    zygote.socket.close()
-    assert zygote.process.wait(20) == 0
+def test_a_peer_that_leaves_with_unread_events(manager: driver.Manager, tmp_path: Path) -> None:
+    App(manager, tmp_path, "one", APP).start()
+    manager.socket.shutdown(socket.SHUT_RD)
+    manager.socket.close()
+    assert manager.process.wait(20) == 0
 
 
-def test_signals_and_nonsense_do_not_end_it(zygote: driver.Zygote, tmp_path: Path) -> None:
+def test_signals_and_nonsense_do_not_end_it(manager: driver.Manager, tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        os.kill(zygote.process.pid, number)
-    zygote.socket.sendall(b"\n{\n[]\n42\n" + b'{"op":"start"}\n{"op":"stop","id":"none"}\n{"op":"what"}\n')
-    app = App(zygote, tmp_path, "one", APP).start().ready()
+        os.kill(manager.process.pid, number)
+    manager.socket.sendall(b"\n{\n[]\n42\n" + b'{"op":"start"}\n{"op":"stop","id":"none"}\n{"op":"what"}\n')
+    app = App(manager, tmp_path, "one", APP).start().ready()
     assert app.get("/").json() == 1
     assert app.stop()["reason"] == "stopped"
 
 
-def test_nothing_is_left_after_fifty_rounds(zygote: driver.Zygote, tmp_path: Path) -> None:
-    app = App(zygote, tmp_path, "one", APP)
+def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: Path) -> None:
+    app = App(manager, tmp_path, "one", APP)
 
     def count() -> tuple[int, int]:
-        mounts = Path(f"/proc/{zygote.process.pid}/mountinfo").read_text().count("\n")
-        return len(os.listdir(f"/proc/{zygote.process.pid}/fd")), mounts
+        mounts = Path(f"/proc/{manager.process.pid}/mountinfo").read_text().count("\n")
+        return len(os.listdir(f"/proc/{manager.process.pid}/fd")), mounts
 
     def settle() -> tuple[int, int]:
-        # Two spares up again: the pool's resting state.
-        while len(_descendants(zygote.process.pid)) != 5:
+        # The helper, the manager, and two spares of two processes each are up: nothing is being started.
+        while len(_descendants(manager.process.pid)) != 6:
             pass
         return count()
 
@@ -112,7 +112,7 @@ def test_nothing_is_left_after_fifty_rounds(zygote: driver.Zygote, tmp_path: Pat
         app.start().ready()
         app.get("/")
         assert app.stop(grace_ms=5000)["reason"] == "stopped"
-        zygote.seen.clear()
+        manager.seen.clear()
     # The last round's processes and the spares may still be on their way out and in; a leak never settles.
     end = time.monotonic() + 10
     while (after := settle()) != before and time.monotonic() < end:
@@ -121,8 +121,8 @@ def test_nothing_is_left_after_fifty_rounds(zygote: driver.Zygote, tmp_path: Pat
     assert not [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("fp-warm-")]
 
 
-def test_many_start_at_once(zygote: driver.Zygote, tmp_path: Path) -> None:
-    apps = [App(zygote, tmp_path, f"app{number}", APP).start() for number in range(12)]
+def test_many_start_at_once(manager: driver.Manager, tmp_path: Path) -> None:
+    apps = [App(manager, tmp_path, f"app{number}", APP).start() for number in range(12)]
     for app in apps:
         app.ready()
         assert app.get("/").json() == 1

@@ -17,7 +17,7 @@ from conftest import MakeApp
 )
 def test_check_mode_names_what_it_found(make_app: MakeApp, code: str, kind: str, variable: str) -> None:
     app = make_app(code).start(mode="check", socket=None)
-    checked = app.zygote.wait("checked", id=app.id)
+    checked = app.manager.wait("checked", id=app.id)
     assert (checked["kind"], checked["variable"]) == (kind, variable)
     assert app.exited()["reason"] == "exited"
 

@@ -1,4 +1,4 @@
-"""A zygote without root: through user namespaces, with the system's Python, which any user can run."""
+"""A runner without root: through user namespaces, with the system's Python, which any user can run."""
 
 import os
 import select
@@ -49,15 +49,15 @@ def app(tmp_path: Path) -> Iterator[App]:
                 return [os.path.exists("/etc/shadow"), len([p for p in os.listdir("/proc") if p.isdigit()])]
         """
     }
-    zygote = driver.Zygote(PYTHON, NOBODY, LIBRARIES)
-    yield App(zygote, tmp_path, "one", files)
-    zygote.close()
+    manager = driver.Manager(PYTHON, NOBODY, LIBRARIES)
+    yield App(manager, tmp_path, "one", files)
+    manager.close()
 
 
 def test_serves_and_stops(app: App) -> None:
-    assert app.zygote.hello["sandbox"]["means"]["user_namespace"] is True
-    assert app.zygote.hello["sandbox"]["minimum"] is True
-    assert {missing["mean"] for missing in app.zygote.hello["sandbox"]["missing"]} >= {"own_uid"}
+    assert app.manager.hello["sandbox"]["means"]["user_namespace"] is True
+    assert app.manager.hello["sandbox"]["minimum"] is True
+    assert {missing["mean"] for missing in app.manager.hello["sandbox"]["missing"]} >= {"own_uid"}
     assert app.start().ready().get("/").json() == [False, 1]
     assert app.stop()["reason"] == "stopped"
     app.start().ready()
@@ -65,9 +65,9 @@ def test_serves_and_stops(app: App) -> None:
 
 
 def test_a_killed_zygote_takes_everything_along(app: App) -> None:
-    pid = app.start().zygote.wait("started", id=app.id)["pid"]
+    pid = app.start().manager.wait("started", id=app.id)["pid"]
     ends = os.pidfd_open(pid)
-    app.zygote.process.kill()
-    assert os.waitid(os.P_PID, app.zygote.process.pid, os.WEXITED | os.WNOWAIT)
+    app.manager.process.kill()
+    assert os.waitid(os.P_PID, app.manager.process.pid, os.WEXITED | os.WNOWAIT)
     assert select.select([ends], [], [], 10)[0]
     os.close(ends)

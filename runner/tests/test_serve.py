@@ -1,4 +1,4 @@
-"""Start, serve, stop, with a real zygote."""
+"""Start, serve, stop, with a real manager."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ HELLO = """
 """
 
 
-def test_hello_reports_the_sandbox(shared_zygote: driver.Zygote) -> None:
-    sandbox = shared_zygote.hello["sandbox"]
+def test_hello_reports_the_sandbox(shared_manager: driver.Manager) -> None:
+    sandbox = shared_manager.hello["sandbox"]
     assert sandbox["minimum"] is True
     assert set(sandbox["means"]) - {m["mean"] for m in sandbox["missing"]} == {
         name for name, there in sandbox["means"].items() if there
@@ -33,9 +33,9 @@ def test_hello_reports_the_sandbox(shared_zygote: driver.Zygote) -> None:
 
 def test_starts_serves_and_stops(make_app: MakeApp) -> None:
     app = make_app(HELLO).start()
-    assert app.zygote.wait("started", id=app.id)["pid"] > 1
+    assert app.manager.wait("started", id=app.id)["pid"] > 1
     times = [
-        app.zygote.wait("phase", id=app.id, phase=phase)["ms"]
+        app.manager.wait("phase", id=app.id, phase=phase)["ms"]
         for phase in ("forked", "sandboxed", "imported", "started", "ready")
     ]
     assert times == sorted(times)
@@ -54,7 +54,7 @@ def test_starts_serves_and_stops(make_app: MakeApp) -> None:
 
 def test_requests_wait_in_the_backlog_while_the_app_starts(make_app: MakeApp) -> None:
     app = make_app("import time\ntime.sleep(0.3)\n" + "from fastapi import FastAPI\napp = FastAPI()\n").start()
-    app.zygote.wait("started", id=app.id)
+    app.manager.wait("started", id=app.id)
     assert app.get("/_fp/ready").status_code == 204
 
 

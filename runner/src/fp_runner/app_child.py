@@ -42,15 +42,13 @@ class AppChild:
         """Passes on what it has said by now."""
         for _ in range(_LAST_MESSAGES):
             try:
-                received = channel.receive(self._control)
+                received = channel.receive_report(self._control)
             except (OSError, ValueError):
                 # Nothing there; or nonsense, for user code can write to this socket too.
                 return
             if received is None:
                 self._reactor.unwatch(self._control.fileno())
                 return
-            for fd in received.fds:
-                os.close(fd)
             self.on_message(received.message)
 
 

@@ -1,7 +1,7 @@
-"""One message at a time between the zygote and a child, with file descriptors where needed.
+"""One message at a time between the manager and a child (or a helper), with file descriptors where needed.
 
 SOCK_SEQPACKET keeps messages whole, so neither side has to buffer, and the kernel stamps each with the sender's pid
-as the zygote knows it (SCM_CREDENTIALS).
+as the manager knows it (SCM_CREDENTIALS).
 """
 
 import array
@@ -29,10 +29,11 @@ class Received:
     message: Message
     fds: list[int] = field(default_factory=list)
     pid: int | None = None
+    size: int = 0
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """(the zygote's end, the child's end)."""
+    """(the manager's end, the child's end)."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     ours.setblocking(False)
@@ -52,12 +53,22 @@ def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) ->
 
 def receive(channel: socket.socket) -> Received | None:
     """The next message, or None once the peer is gone. Raises ValueError for what is no message."""
-    space = socket.CMSG_SPACE(_MAX_FDS * 4) + socket.CMSG_SPACE(_CREDENTIALS.size)
+    return _receive(channel, _MAX_FDS)
+
+
+def receive_report(channel: socket.socket) -> Received | None:
+    """As `receive`, from a socket that user code holds too. Raises ValueError if descriptors were sent: there is no
+    room for any, so the kernel has closed them and none has entered this process."""
+    return _receive(channel, 0)
+
+
+def _receive(channel: socket.socket, max_fds: int) -> Received | None:
+    space = socket.CMSG_SPACE(_CREDENTIALS.size) + (socket.CMSG_SPACE(max_fds * 4) if max_fds else 0)
     try:
         data, ancillary, flags, _ = channel.recvmsg(_MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
         return None
-    received = Received({})
+    received = Received({}, size=len(data))
     for level, kind, payload in ancillary:
         if level != socket.SOL_SOCKET:
             continue
@@ -67,13 +78,29 @@ def receive(channel: socket.socket) -> Received | None:
             received.fds += fds
         elif kind == socket.SCM_CREDENTIALS:
             received.pid = _CREDENTIALS.unpack(payload[: _CREDENTIALS.size])[0]
-    if not data:
-        return None
-    message = json.loads(data) if not flags & socket.MSG_TRUNC else None
+    try:
+        if flags & socket.MSG_CTRUNC:
+            raise ValueError("descriptors were sent")
+        if not data:
+            return None
+        if flags & socket.MSG_TRUNC:
+            raise ValueError("a message is too long")
+        received.message = _decode(data)
+    except ValueError:
+        for fd in received.fds:
+            os.close(fd)
+        raise
+    return received
+
+
+def _decode(data: bytes) -> Message:
+    try:
+        message = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("a message is nested too deeply") from error
     if not isinstance(message, dict):
         raise ValueError("not a message")
-    received.message = message
-    return received
+    return message
 
 
 def receive_order(channel: socket.socket) -> Received | None:

@@ -30,6 +30,7 @@ _SERVER: Final = tuple(f"{path}uvicorn/" for path in _LIBRARIES)
 # A character is up to six bytes in JSON; all must fit into one message of channel.py.
 _MAX_TRACEBACK: Final = 16_000
 _MAX_MESSAGE: Final = 2_000
+_MAX_PATH: Final = 4_096
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,19 @@ class Failure:
     line: int | None = None
 
     @classmethod
-    def from_wire(cls, given: dict[str, Any]) -> "Failure | None":
+    def from_wire(cls, given: object) -> "Failure | None":
         """Checks what came from a child, where user code may have written it. None for nonsense."""
+        if not isinstance(given, dict):
+            return None
         line, file = given.get("line"), given.get("file")
         code = next((known for known in get_args(StartCode) if known == given.get("code")), None)
         if code is None:
             return None
-        text = {key: str(given.get(key, "")) for key in ("message", "traceback")}
         return cls(
             code,
-            **text,
-            file=file if isinstance(file, str) else None,
+            message=str(given.get("message", ""))[:_MAX_MESSAGE],
+            traceback=_cut([str(given.get("traceback", ""))]),
+            file=file[:_MAX_PATH] if isinstance(file, str) else None,
             line=line if isinstance(line, int) else None,
         )
 

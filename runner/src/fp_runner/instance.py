@@ -9,14 +9,16 @@ from dataclasses import asdict
 from typing import Any, Final, Literal
 
 from fp_runner import ending
-from fp_runner.failure import Failure
+from fp_runner.child import Child
+from fp_runner.failure import Failure, StartCode
 from fp_runner.protocol import Message, StartOp
 from fp_runner.reactor import Reactor, Timer
-from fp_runner.spawn import Child
 
 Reason = ending.End | Literal["stopped"]
 
 _PHASES: Final = ("sandboxed", "imported", "started", "ready")
+# Of what an app says of itself.
+_MAX_NAME: Final = 200
 _BACKLOG: Final = 1024
 
 
@@ -39,7 +41,7 @@ class Instance:
         self._reactor = reactor
         self._emit = emit
         self._on_gone = on_gone
-        self._ready = False
+        self._phases: list[str] = []
         self._failed = False
         self._stop: Literal["stopped", "killed", "timeout"] | None = None
         self._timer: Timer | None = None
@@ -100,7 +102,7 @@ class Instance:
     def begin(self, child: Child) -> None:
         """From now on the child's fate is this instance's."""
         self.child = child
-        child.on_message, child.on_end = self._on_message, self._on_end
+        child.on_message, child.on_violation, child.on_end = self._on_message, self._on_violation, self._on_end
         self._timer = self._reactor.call_later(self.op.limits.kill_seconds, self._too_late)
 
     def refuse(self, text: str) -> None:
@@ -117,7 +119,7 @@ class Instance:
         if self._stop or self.child is None:
             return
         self._stop = "stopped"
-        if not self._ready:
+        if not self._is_ready():
             self._kill()
             return
         self.child.send({"op": "stop", "grace_ms": grace_ms})
@@ -146,24 +148,43 @@ class Instance:
         self._stop = "timeout"
         self._kill()
 
+    def _is_ready(self) -> bool:
+        return "ready" in self._phases
+
     def _on_message(self, message: Message) -> None:
+        """The app's own code can write here too: what does not belong into a start ends the app."""
         event = message.get("event")
-        # The app's own code can write here too, so nothing is passed on unseen.
-        if event == "phase" and message.get("phase") in _PHASES:
-            self._event("phase", phase=message["phase"], ms=self._ms())
-            if message["phase"] == "ready" and not self._ready:
-                self._ready = True
-                self._cancel_timer()
-        elif event == "checked":
-            self._event("checked", kind=str(message.get("kind")), variable=str(message.get("variable")))
-        elif event == "failed" and isinstance(message.get("failure"), dict):
-            failure = Failure.from_wire(message["failure"])
-            # Once ready an app can no longer fail to start, whatever its code writes here.
-            if failure and not (self._failed or self._stop or self._ready):
+        if event == "phase" and message.get("phase") in _PHASES[len(self._phases) :][:1]:
+            self._reached(message["phase"])
+        elif event == "checked" and self.op.mode == "check" and not self._is_ready():
+            names = {key: str(message.get(key))[:_MAX_NAME] for key in ("kind", "variable")}
+            self._told_all()
+            self._event("checked", **names)
+        elif event == "failed" and (failure := Failure.from_wire(message.get("failure"))):
+            self._told_all()
+            if not (self._failed or self._stop):
                 self._failed = True
                 self._event("failed", failure=failure.wire())
+        else:
+            self._on_violation("a message that is no part of a start")
 
-    def _fail(self, code: Literal["FP_SANDBOX_FAILED", "FP_APP_START_TIMEOUT"], text: str) -> None:
+    def _reached(self, phase: str) -> None:
+        self._phases.append(phase)
+        self._event("phase", phase=phase, ms=self._ms())
+        if phase == "ready":
+            self._cancel_timer()
+            self._told_all()
+
+    def _told_all(self) -> None:
+        """After its last word the app's code may write what it likes: nobody reads it."""
+        if self.child:
+            self.child.stop_listening()
+
+    def _on_violation(self, text: str) -> None:
+        self._fail("FP_APP_STARTUP_FAILED", f"The app was ended: it wrote to the runner's control channel ({text}).")
+        self._kill()
+
+    def _fail(self, code: StartCode, text: str) -> None:
         if not self._failed:
             self._failed = True
             self._event("failed", failure=Failure(code, text).wire())

@@ -1,12 +1,14 @@
 """Hot spares: children that are forked, sandboxed as far as possible, in their cgroups, and wait for an app."""
 
+import itertools
 from collections.abc import Callable
 from typing import Final
 
 from fp_runner import channel
+from fp_runner.child import Child
+from fp_runner.forks import Forks
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
-from fp_runner.spawn import Child, Spawner
 from fp_runner.usher import Usher
 
 # Long enough that a wake in progress has the processor to itself.
@@ -18,11 +20,14 @@ _PAUSE_SECONDS: Final = 5.0
 class Pool:
     """Makes children ahead of time."""
 
-    def __init__(self, reactor: Reactor, spawner: Spawner, usher: Usher | None, size: int) -> None:
+    def __init__(self, reactor: Reactor, forks: Forks, usher: Usher | None, size: int, *, warm: bool) -> None:
         self._reactor = reactor
-        self._spawner = spawner
+        self._forks = forks
+        self._names = itertools.count(1)
         self._usher = usher
         self._size = size
+        # Whether there are imports that a spare can warm up.
+        self._warm = warm
         self._spares: list[Child] = []
         # All that live, spares and apps, by name, and who waits for their cgroups.
         self._attaching: dict[str, Child] = {}
@@ -73,7 +78,7 @@ class Pool:
             self._usher.remove(child.name)
 
     def _spawn(self) -> Child:
-        child = self._spawner.spawn()
+        child = Child(self._reactor, self._forks, f"{next(self._names)}")
 
         def on_message(message: Message) -> None:
             if message.get("event") == "waiting":
@@ -86,12 +91,15 @@ class Pool:
             self._refill_later(_PAUSE_SECONDS)
 
         child.on_message, child.on_end = on_message, on_end
+        child.on_forked = lambda: self._attach(child)
+        return child
+
+    def _attach(self, child: Child) -> None:
         if self._usher:
             self._attaching[child.name] = child
             self._usher.attach(child.name, child.pid)
         else:
-            child.send({"op": "go"})
-        return child
+            self._go(child)
 
     def _read_usher(self) -> None:
         assert self._usher is not None
@@ -106,13 +114,16 @@ class Pool:
         if child is None:
             return
         if answer.message["error"] is None:
-            child.send({"op": "go", "spare": child in self._spares})
+            self._go(child)
         else:
             # Limits that cannot be set are a missing wall, not a detail.
             text = f"The sandbox could not be made: {answer.message['error']}"
             failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
             child.on_message({"event": "failed", "failure": failed})
             child.kill(through_app=False)
+
+    def _go(self, child: Child) -> None:
+        child.send({"op": "go", "spare": self._warm and child in self._spares})
 
     def _refill_later(self, seconds: float) -> None:
         if self._refill:

@@ -1,162 +1,100 @@
-"""The zygote: a warm process, spawned by the platform, that forks every app. `python -m fp_runner.zygote`.
+"""The zygote: an interpreter that has imported what apps import; apps are its forks. `python -m fp_runner.zygote`.
 
-Speaks the protocol of README.md on fd 3. Single-threaded; never imports user code; dies with the platform.
+An app can read all memory that it was forked with. So nothing of any tenant ever enters this process: it is asked to
+fork by the manager (forks.py), on fd 3, and passes two descriptors to the child without reading them. What the child
+is to become (code, environment, secrets) the manager tells the child itself. Single-threaded; never imports user code.
 """
 
 import os
-import platform
-import resource
 import signal
 import socket
-import sys
-import time
-from typing import Final
+from typing import Final, NoReturn
 
-from fp_runner import cgroups, preload, privileges, probe, root, seccomp
-from fp_runner.instance import Instance
-from fp_runner.link import PlatformLink
+from fp_runner import channel, init, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.means import Means
-from fp_runner.pool import Pool
-from fp_runner.protocol import Message, ProtocolError, parse_start
-from fp_runner.reactor import Reactor
 from fp_runner.sandbox import Blueprint
-from fp_runner.spawn import Spawner
-from fp_runner.usher import Usher
 
-_PLATFORM_FD: Final = 3
-_SPARES: Final = 2
-_DEFAULT_GRACE_MS: Final = 10_000
-# The owner of the machine trusts all apps: they run even where the minimum of the sandbox is not to be had.
-_ALLOW_UNSANDBOXED: Final = "--allow-unsandboxed"
-
-
-class Zygote:
-    """Answers the platform's operations."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        blueprint: Blueprint,
-        groups: cgroups.Cgroups,
-        usher: Usher | None,
-        *,
-        allow_unsandboxed: bool,
-    ) -> None:
-        self._reactor = Reactor()
-        self._means = blueprint.means
-        self._may_run = blueprint.walled or allow_unsandboxed
-        self._groups = groups
-        self._usher = usher
-        self._instances: dict[str, Instance] = {}
-        self._link = PlatformLink(sock, self._reactor, self._on_message, self._on_platform_gone)
-        self._ended = False
-        # Pid 1 of a namespace takes all with it. Where there is none, or a process before it, the app is what to kill.
-        self._kill_through_app = not (blueprint.walled and blueprint.means.own_uid)
-        spares = _SPARES if self._may_run else 0
-        self._pool = Pool(self._reactor, Spawner(self._reactor, blueprint), usher, spares)
-
-    def run(self) -> None:
-        """Until the platform is gone and every app after it."""
-        hello = {"event": "hello", "pid": os.getpid(), "python": platform.python_version()}
-        self._link.send(hello | {"sandbox": self._means.wire()})
-        while not self._ended or self._instances or self._pool.spares():
-            self._reactor.run_once()
-        if self._usher:
-            self._usher.close()
-
-    def _on_message(self, message: Message) -> None:
-        op, instance = message.get("op"), self._instances.get(str(message.get("id")))
-        if op == "start":
-            self._start(message)
-        elif op == "stop" and instance:
-            grace = message.get("grace_ms", _DEFAULT_GRACE_MS)
-            instance.stop(grace if isinstance(grace, int | float) and grace >= 0 else _DEFAULT_GRACE_MS)
-        elif op == "kill" and instance:
-            instance.kill()
-
-    def _start(self, message: Message) -> None:
-        begun = time.monotonic()
-        try:
-            op = parse_start(message)
-        except ProtocolError as error:
-            self._refuse_unparsed(error)
-            return
-        if op.id in self._instances:
-            # Answering "failed" would speak for the instance that runs under this id.
-            print(f"fp_runner: {op.id} is started already", file=sys.stderr, flush=True)
-            return
-        instance = Instance(op, begun, self._reactor, self._link.send, self._forget)
-        self._instances[op.id] = instance
-        if not self._may_run:
-            instance.refuse("This machine cannot isolate apps (see the sandbox report); none is started.")
-            return
-        try:
-            instance.open_files()
-            child = self._pool.take()
-        except OSError as error:
-            instance.refuse(f"The app could not be started: {error}")
-            return
-        instance.oom_kills = lambda: self._groups.oom_kills(child.name)
-        instance.kill_through_app = self._kill_through_app
-        instance.begin(child)
-        self._pool.when_waiting(
-            child, lambda: instance.assign(child, lambda: self._groups.limit(child.name, op.limits))
-        )
-
-    def _refuse_unparsed(self, error: ProtocolError) -> None:
-        print(f"fp_runner: bad start: {error}", file=sys.stderr, flush=True)
-        if error.id is None or error.id in self._instances:
-            return
-        failed = {"code": "FP_SANDBOX_FAILED", "message": str(error), "traceback": "", "file": None, "line": None}
-        self._link.send({"event": "failed", "id": error.id, "failure": failed})
-        gone = {"code": None, "signal": None, "reason": "crashed", "message": str(error)}
-        self._link.send({"event": "exited", "id": error.id, **gone})
-
-    def _forget(self, instance: Instance) -> None:
-        self._instances.pop(instance.op.id, None)
-        if instance.child:
-            self._pool.forget(instance.child)
-
-    def _on_platform_gone(self) -> None:
-        self._ended = True
-        self._pool.close()
-        for instance in list(self._instances.values()):
-            instance.kill()
-        for child in self._pool.spares():
-            child.kill(through_app=self._kill_through_app)
-
-
-def _die_with_platform() -> None:
-    privileges.die_with_parent()
-    # If it died before the line above, fd 3 is at its end, which ends the zygote as soon as it looks.
+_MANAGER_FD: Final = 3
+# What an app without root believes its user to be until it is told; any number does.
+_INNER_ID: Final = 65534
 
 
 def main() -> None:
-    """Runs the zygote."""
-    sock = socket.socket(fileno=_PLATFORM_FD)
-    sock.set_inheritable(False)
-    _die_with_platform()
-    # Ctrl-C reaches the whole process group; what then happens is the platform's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Seven fds an app: the usual soft limit of 1024 would end at some 140 of them.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    groups = cgroups.detect(os.getpid())
-    own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    means: Means = probe.detect(groups, own_namespace)
-    os.close(own_namespace)
-    # Forked while the process is still small.
-    usher = Usher(groups) if groups.folders else None
+    """Forks when asked to, until the manager is gone."""
+    manager = socket.socket(fileno=_MANAGER_FD)
+    manager.set_inheritable(False)
+    # A manager that died before this line has closed its end of the channel, which ends the loop below.
+    privileges.die_with_parent()
+    # The kernel reaps the children: the manager watches them through their pidfds.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    configured = channel.receive(manager)
+    if configured is None:
+        return
+    means = Means(**configured.message["means"])
     if os.geteuid() != 0:
         privileges.no_new_privs()
     if means.seccomp:
         seccomp.install(seccomp.io_uring_filter())
-    preload.preload()
+    if configured.message["preload"]:
+        preload.preload()
+        preload.freeze()
+    else:
+        session_key.install()
     blueprint = Blueprint(means, root.etc_files(), privileges.last_capability())
-    zygote = Zygote(sock, blueprint, groups, usher, allow_unsandboxed=_ALLOW_UNSANDBOXED in sys.argv)
-    preload.freeze()
-    zygote.run()
+    own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    while (request := channel.receive(manager)) is not None:
+        _answer(manager, blueprint, own_namespace, request.fds)
+    # At once: there is nothing to clean up, and the manager waits for this.
+    os._exit(0)
+
+
+def _answer(manager: socket.socket, blueprint: Blueprint, own_namespace: int, fds: list[int]) -> None:
+    control_fd, status_fd = fds
+    try:
+        pid = _fork(blueprint, own_namespace, control_fd, status_fd)
+        pidfd = os.pidfd_open(pid)
+    except OSError as error:
+        channel.send(manager, {"error": str(error)})
+        return
+    finally:
+        os.close(control_fd)
+        os.close(status_fd)
+    channel.send(manager, {"pid": pid}, (pidfd,))
+    os.close(pidfd)
+
+
+def _fork(blueprint: Blueprint, own_namespace: int, control_fd: int, status_fd: int) -> int:
+    if blueprint.walled and blueprint.means.own_uid:
+        pid = namespaces.fork_into_pid_namespace(own_namespace)
+    else:
+        pid = os.fork()
+    if pid == 0:
+        _become_init(blueprint, control_fd, status_fd)
+    return pid
+
+
+def _become_init(blueprint: Blueprint, control_fd: int, status_fd: int) -> NoReturn:
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        # The manager's channel among them: nobody but the zygote may ask for forks.
+        _close_all_but({control_fd, status_fd})
+        control = socket.socket(fileno=control_fd)
+        if blueprint.means.own_uid or not blueprint.walled:
+            init.run(blueprint, control, status_fd)
+        namespaces.fork_through_user_namespace(lambda: init.run(blueprint, control, status_fd), _INNER_ID, _INNER_ID)
+    except BaseException as error:
+        os.write(2, f"fp_runner: a child ended early: {error!r}\n".encode())
+    finally:
+        os._exit(1)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 2**31 - 1)
 
 
 if __name__ == "__main__":

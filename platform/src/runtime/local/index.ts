@@ -17,7 +17,7 @@ import { createVersionFolders } from './files.ts'
 import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
 import type { Limits, SandboxReport, StartOrder } from './protocol.ts'
-import { createZygote } from './zygote.ts'
+import { createManager } from './manager.ts'
 
 export interface LocalRuntimeOptions {
   readonly dataDir: string
@@ -25,6 +25,8 @@ export interface LocalRuntimeOptions {
   readonly runnerPath: string
   /** Run apps even where the sandbox's minimum is not to be had. */
   readonly allowUnsandboxed: boolean
+  /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
+  readonly freshInterpreters?: boolean
   readonly limits?: Partial<Limits>
   specOf(key: TargetKey): Promise<AppSpec>
   /** A process ended by itself while it was being stopped. */
@@ -34,7 +36,7 @@ export interface LocalRuntimeOptions {
 
 export interface LocalRuntime extends Runtime {
   readonly report: SandboxReport
-  /** The zygote's; another one after it was replaced. */
+  /** The manager's; another one after it was replaced. */
   pid(): number
 }
 
@@ -58,7 +60,7 @@ const LOG_SWEEP = 30_000
 /** Linux refuses longer paths of sockets. */
 const MAX_SOCKET_PATH = 107
 
-/** Apps as sandboxed processes of this machine, forked from a Python zygote. */
+/** Apps as sandboxed processes of this machine, forked from a Python manager. */
 export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
   const { dataDir, log } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -69,10 +71,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     logs.sweep().catch((error: unknown) => log.warn(error, 'could not put a log aside'))
   }, LOG_SWEEP).unref()
   await mkdir(appsDir, { recursive: true, mode: 0o700 })
-  const zygote = await createZygote({
+  const manager = await createManager({
     python: options.python,
     runnerPath: options.runnerPath,
     allowUnsandboxed: options.allowUnsandboxed,
+    freshInterpreters: options.freshInterpreters ?? false,
     log,
   })
   let stopGrace = STOP_GRACE
@@ -105,8 +108,8 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   }
 
   function requireSandbox(): void {
-    if (zygote.report.minimum || options.allowUnsandboxed) return
-    const missing = zygote.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
+    if (manager.report.minimum || options.allowUnsandboxed) return
+    const missing = manager.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
     throw new Error(
       `Apps cannot run here: the sandbox lacks ${missing}. Set FP_ALLOW_UNSANDBOXED=1 to run them without.`,
     )
@@ -116,8 +119,8 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     specOf: options.specOf,
     crashed: options.crashed,
     start: async (spec, id, socket, onEvent) =>
-      zygote.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
-    stop: (id) => zygote.stop(id, stopGrace),
+      manager.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
+    stop: (id) => manager.stop(id, stopGrace),
     socketPath: (id) => join(socketDir, `${id}.sock`),
   })
 
@@ -129,9 +132,9 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     return new Promise((resolve, reject) => {
       let failure: AppFailureReport | undefined
       let loaded = false
-      const abort = (): void => zygote.kill(id)
+      const abort = (): void => manager.kill(id)
       signal.addEventListener('abort', abort, { once: true })
-      const started = zygote.start(start, (event) => {
+      const started = manager.start(start, (event) => {
         if (event.event === 'checked') loaded = true
         if (event.event === 'failed') failure = fullReport(event.failure)
         if (event.event !== 'exited') return
@@ -150,10 +153,10 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 
   return {
     driver,
-    report: zygote.report,
-    notes: sandboxNotes(zygote.report, options.allowUnsandboxed),
-    pid: () => zygote.pid,
-    problem: () => (zygote.up ? undefined : 'the runner is being restarted'),
+    report: manager.report,
+    notes: sandboxNotes(manager.report, options.allowUnsandboxed),
+    pid: () => manager.pid,
+    problem: () => (manager.up ? undefined : 'the runner is being restarted'),
     start: () => undefined,
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
@@ -168,7 +171,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       stopGrace = CLOSE_GRACE
       driver.stopAll()
       await untilNone(driver, CLOSE_GRACE)
-      await zygote.close()
+      await manager.close()
       await rm(socketDir, { recursive: true, force: true })
     },
   }
@@ -191,7 +194,7 @@ function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[
   ]
 }
 
-/** The zygote takes what is left with it, so this only gives the polite ones their time. */
+/** The manager kills what is left, so this only gives the polite ones their time. */
 async function untilNone(driver: LocalDriver, limit: number): Promise<void> {
   const end = Date.now() + limit
   while (driver.count > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))

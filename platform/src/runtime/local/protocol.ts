@@ -1,6 +1,6 @@
 import type { AppFailureReport } from '../runtime.ts'
 
-/** The zygote's messages: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
+/** Messages of the runner's manager: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
 export interface StartOrder {
   readonly op: 'start'
   readonly id: string
@@ -61,4 +61,4 @@ export type InstanceEvent =
     }
   | Exited
 
-export type ZygoteEvent = Hello | InstanceEvent
+export type ManagerEvent = Hello | InstanceEvent

@@ -1,36 +1,38 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import type { Duplex } from 'node:stream'
+import { createInterface, type Interface } from 'node:readline'
+import type { Duplex, Readable } from 'node:stream'
 import type { Logger } from 'pino'
-import type { Exited, Hello, InstanceEvent, Order, SandboxReport, ZygoteEvent } from './protocol.ts'
+import type { Exited, Hello, InstanceEvent, Order, SandboxReport, ManagerEvent } from './protocol.ts'
 
-export interface ZygoteOptions {
+export interface ManagerOptions {
   /** The Python of the runner's environment. */
   readonly python: string
   /** The folder that holds the package `fp_runner`. */
   readonly runnerPath: string
   /** Let apps run where the sandbox's minimum is not to be had. */
   readonly allowUnsandboxed: boolean
+  /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
+  readonly freshInterpreters: boolean
   readonly log: Logger
 }
 
-export interface Zygote {
+export interface Manager {
   readonly report: SandboxReport
   readonly python: string
-  /** False while a zygote that died is being replaced. */
+  /** False while a manager that died is being replaced. */
   readonly up: boolean
-  /** The process that all apps of the moment descend from. */
+  /** Another one after it was replaced. */
   readonly pid: number
-  /** Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the zygote dies. */
+  /** Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. */
   start(order: Extract<Order, { op: 'start' }>, onEvent: (event: InstanceEvent) => void): Promise<void>
   stop(id: string, graceMs: number): void
   kill(id: string): void
   close(): Promise<void>
 }
 
-/** A zygote that cannot say hello within this is broken. */
+/** A manager that does not say hello within this time is broken, ms. */
 const HELLO_TIMEOUT = 30_000
-/** Between deaths of the zygote, so that a broken Python does not spin. */
+/** Between a death of the manager and the next start, ms, so that a broken Python does not start in circles. */
 const RESPAWN_DELAY = 500
 
 interface Running {
@@ -39,8 +41,8 @@ interface Running {
   readonly hello: Hello
 }
 
-/** Starts the zygote, restarts it when it dies, and routes its events to those who started the instances. */
-export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
+/** Starts the manager, restarts it when it dies, and routes its events to those who started the instances. */
+export async function createManager(options: ManagerOptions): Promise<Manager> {
   const { log } = options
   const listeners = new Map<string, (event: InstanceEvent) => void>()
   let closing = false
@@ -50,26 +52,21 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
   const first = await current
 
   function launch(): Promise<Running> {
-    const child = spawn(
-      options.python,
-      ['-s', '-P', '-m', 'fp_runner.zygote', ...(options.allowUnsandboxed ? ['--allow-unsandboxed'] : [])],
-      {
-        env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
-        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-        // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
-        detached: true,
-      },
-    )
+    const child = spawn(options.python, commandOf(options), {
+      env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
+      detached: true,
+    })
     const control = child.stdio[3] as Duplex
-    control.on('error', () => undefined)
     for (const stream of [child.stdout!, child.stderr!]) {
-      createInterface({ input: stream }).on('line', (line) => log.warn({ zygote: child.pid }, line))
+      linesOf(stream).on('line', (line) => log.warn({ runner: child.pid }, line))
     }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), HELLO_TIMEOUT)
       let failed = true
-      createInterface({ input: control }).on('line', (line) => {
-        const event = JSON.parse(line) as ZygoteEvent
+      linesOf(control).on('line', (line) => {
+        const event = JSON.parse(line) as ManagerEvent
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
         failed = false
@@ -89,7 +86,7 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
   }
 
   function died(code: number | null, signal: NodeJS.Signals | null): void {
-    if (!closing) log.error({ code, signal }, 'the zygote has ended; starting another')
+    if (!closing) log.error({ code, signal }, 'the runner has ended; starting another')
     for (const id of [...listeners.keys()]) deliver(orphaned(id))
     if (closing) return
     up = false
@@ -107,7 +104,7 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
         return await launch()
       } catch (error) {
         if (closing) throw error
-        log.error(error, 'the zygote does not start')
+        log.error(error, 'the runner does not start')
       }
     }
   }
@@ -145,12 +142,28 @@ export async function createZygote(options: ZygoteOptions): Promise<Zygote> {
       const running = await current.catch(() => undefined)
       if (!running || running.child.exitCode !== null || running.child.signalCode !== null) return
       const closed = new Promise((resolve) => running.child.once('close', resolve))
-      // The end of its control channel tells the zygote to take its children with it.
+      // The end of its control channel tells the manager to kill all apps and to exit.
       running.control.end()
       running.control.destroy()
       await closed
     },
   }
+}
+
+function commandOf({ allowUnsandboxed, freshInterpreters }: ManagerOptions): string[] {
+  const command = ['-s', '-P', '-m', 'fp_runner.manager']
+  if (allowUnsandboxed) command.push('--allow-unsandboxed')
+  if (freshInterpreters) command.push('--fresh-interpreters')
+  return command
+}
+
+/**
+ * The lines of a stream that may break at any time, as when the process at its other end is killed: its end says all there
+ * is to know. The stream's error reaches the interface as well, and an error that nobody hears ends the platform.
+ */
+function linesOf(stream: Readable): Interface {
+  stream.on('error', () => undefined)
+  return createInterface({ input: stream }).on('error', () => undefined)
 }
 
 function orphaned(id: string): Exited {

@@ -1,0 +1,129 @@
+"""Where forks come from: one zygote for all apps, or a fresh interpreter for each.
+
+Both are processes of their own that the manager starts with exec, so that nothing of the manager's memory, which holds
+the start requests of all apps, is in them.
+"""
+
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Final, Protocol
+
+from fp_runner import channel
+from fp_runner.means import Means
+from fp_runner.reactor import Reactor
+
+_CHANNEL_FD: Final = 3
+
+OnForked = Callable[[int, int], None]
+OnFailed = Callable[[str], None]
+# (the child's control channel, where its wait status is to be written, on_forked(pid, pidfd), on_failed(why))
+ForkRequest = tuple[int, int, OnForked, OnFailed]
+
+
+class Forks(Protocol):
+    """A source of forks."""
+
+    def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
+        """Asks for a fork that is handed the two descriptors. Calls back once, later: with its pid and a pidfd, which
+        is then the receiver's to close, or with why there is none. Returns what to call when the fork has ended.
+        Raises OSError where the machine has no room."""
+        ...
+
+    def close(self) -> None:
+        """Ends the processes. Forks that still live die with them."""
+        ...
+
+
+class ZygoteProcess:
+    """One process of zygote.py. `on_end` is called once, when it is gone, after every fork in flight has failed."""
+
+    def __init__(self, reactor: Reactor, means: Means, *, preload: bool, on_end: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._on_end = on_end
+        self._asked: deque[tuple[OnForked, OnFailed]] = deque()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel = ours
+        with theirs:
+            command = [sys.executable, "-s", "-P", "-m", "fp_runner.zygote"]
+            actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), _CHANNEL_FD)]
+            self.pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
+        channel.send(ours, {"means": asdict(means), "preload": preload})
+        reactor.watch(ours.fileno(), self._read)
+
+    def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> None:
+        """As Forks.fork."""
+        channel.send(self._channel, {}, (control_fd, status_fd))
+        self._asked.append((on_forked, on_failed))
+
+    def close(self) -> None:
+        """Ends the process and waits until it is gone."""
+        if self._channel.fileno() < 0:
+            return
+        self._reactor.unwatch(self._channel.fileno())
+        self._channel.close()
+        os.waitpid(self.pid, 0)
+
+    def _read(self) -> None:
+        received = channel.receive(self._channel)
+        if received is None:
+            self.close()
+            for _, on_failed in self._asked:
+                on_failed("the process that forks apps has ended")
+            self._asked.clear()
+            self._on_end()
+            return
+        on_forked, on_failed = self._asked.popleft()
+        if received.fds:
+            on_forked(received.message["pid"], received.fds[0])
+        else:
+            on_failed(received.message["error"])
+
+
+class SharedZygote:
+    """One zygote for all apps: the usual way. `on_end` is called when it dies; its forks die with it."""
+
+    def __init__(self, reactor: Reactor, means: Means, on_end: Callable[[], None]) -> None:
+        self._process = ZygoteProcess(reactor, means, preload=True, on_end=on_end)
+
+    def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
+        """As Forks.fork."""
+        self._process.fork(control_fd, status_fd, on_forked, on_failed)
+        return lambda: None
+
+    def close(self) -> None:
+        """As Forks.close."""
+        self._process.close()
+
+
+class FreshInterpreters:
+    """A zygote for each app, which shares no address layout and no hash seed with any other. Slower and larger: it
+    imports nothing ahead, as each would do so for itself."""
+
+    def __init__(self, reactor: Reactor, means: Means) -> None:
+        self._reactor = reactor
+        self._means = means
+        self._processes: set[ZygoteProcess] = set()
+
+    def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
+        """As Forks.fork."""
+        process = ZygoteProcess(
+            self._reactor, self._means, preload=False, on_end=lambda: self._processes.discard(process)
+        )
+        self._processes.add(process)
+
+        def end() -> None:
+            self._processes.discard(process)
+            process.close()
+
+        process.fork(control_fd, status_fd, on_forked, on_failed)
+        return end
+
+    def close(self) -> None:
+        """As Forks.close."""
+        for process in list(self._processes):
+            process.close()
+        self._processes.clear()

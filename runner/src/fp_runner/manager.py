@@ -1,0 +1,181 @@
+"""The manager: starts, watches and stops the apps of a machine. `python -m fp_runner.manager`, spawned by the platform.
+
+Speaks the protocol of README.md on fd 3. It reads the start requests of all tenants, so no app is ever a fork of it:
+forks come from the zygote (forks.py), and each child is told by the manager alone what it is to become.
+Single-threaded; never imports user code; dies with the platform.
+"""
+
+import os
+import platform
+import resource
+import signal
+import socket
+import sys
+import time
+from typing import Final
+
+from fp_runner import cgroups, privileges, probe
+from fp_runner.forks import Forks, FreshInterpreters, SharedZygote
+from fp_runner.instance import Instance
+from fp_runner.link import PlatformLink
+from fp_runner.means import Means
+from fp_runner.pool import Pool
+from fp_runner.protocol import Message, ProtocolError, parse_start
+from fp_runner.reactor import Reactor
+from fp_runner.usher import Usher
+
+_PLATFORM_FD: Final = 3
+_SPARES: Final = 2
+_DEFAULT_GRACE_MS: Final = 10_000
+# The owner of the machine trusts all apps: they run even where the minimum of the sandbox is not to be had.
+_ALLOW_UNSANDBOXED: Final = "--allow-unsandboxed"
+# No zygote: an interpreter of its own for each app.
+_FRESH_INTERPRETERS: Final = "--fresh-interpreters"
+
+
+class Manager:
+    """Answers the platform's operations."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        means: Means,
+        groups: cgroups.Cgroups,
+        usher: Usher | None,
+        *,
+        allow_unsandboxed: bool,
+        fresh_interpreters: bool,
+    ) -> None:
+        self._reactor = Reactor()
+        self._means = means
+        self._may_run = means.minimum or allow_unsandboxed
+        self._groups = groups
+        self._usher = usher
+        self._instances: dict[str, Instance] = {}
+        self._link = PlatformLink(sock, self._reactor, self._on_message, self._end)
+        self._ended = False
+        # Pid 1 of a namespace takes all with it. Where there is none, or a process before it, the app is what to kill.
+        self._kill_through_app = not (means.minimum and means.own_uid)
+        self._forks: Forks
+        if fresh_interpreters:
+            self._forks = FreshInterpreters(self._reactor, means)
+        else:
+            self._forks = SharedZygote(self._reactor, means, self._on_zygote_end)
+        spares = _SPARES if self._may_run else 0
+        self._pool = Pool(self._reactor, self._forks, usher, spares, warm=not fresh_interpreters)
+
+    def run(self) -> None:
+        """Until the platform is gone and every app after it."""
+        hello = {"event": "hello", "pid": os.getpid(), "python": platform.python_version()}
+        self._link.send(hello | {"sandbox": self._means.wire()})
+        while not self._ended or self._instances or self._pool.spares():
+            self._reactor.run_once()
+        self._forks.close()
+        if self._usher:
+            self._usher.close()
+
+    def _on_message(self, message: Message) -> None:
+        op, instance = message.get("op"), self._instances.get(str(message.get("id")))
+        if op == "start":
+            self._start(message)
+        elif op == "stop" and instance:
+            grace = message.get("grace_ms", _DEFAULT_GRACE_MS)
+            instance.stop(grace if isinstance(grace, int | float) and grace >= 0 else _DEFAULT_GRACE_MS)
+        elif op == "kill" and instance:
+            instance.kill()
+
+    def _start(self, message: Message) -> None:
+        begun = time.monotonic()
+        try:
+            op = parse_start(message)
+        except ProtocolError as error:
+            self._refuse_unparsed(error)
+            return
+        if op.id in self._instances:
+            # Answering "failed" would speak for the instance that runs under this id.
+            print(f"fp_runner: {op.id} is started already", file=sys.stderr, flush=True)
+            return
+        instance = Instance(op, begun, self._reactor, self._link.send, self._forget)
+        self._instances[op.id] = instance
+        if not self._may_run:
+            instance.refuse("This machine cannot isolate apps (see the sandbox report); none is started.")
+            return
+        try:
+            instance.open_files()
+            child = self._pool.take()
+        except OSError as error:
+            instance.refuse(f"The app could not be started: {error}")
+            return
+        instance.oom_kills = lambda: self._groups.oom_kills(child.name)
+        instance.kill_through_app = self._kill_through_app
+        instance.begin(child)
+        self._pool.when_waiting(
+            child, lambda: instance.assign(child, lambda: self._groups.limit(child.name, op.limits))
+        )
+
+    def _refuse_unparsed(self, error: ProtocolError) -> None:
+        print(f"fp_runner: bad start: {error}", file=sys.stderr, flush=True)
+        if error.id is None or error.id in self._instances:
+            return
+        failed = {"code": "FP_SANDBOX_FAILED", "message": str(error), "traceback": "", "file": None, "line": None}
+        self._link.send({"event": "failed", "id": error.id, "failure": failed})
+        gone = {"code": None, "signal": None, "reason": "crashed", "message": str(error)}
+        self._link.send({"event": "exited", "id": error.id, **gone})
+
+    def _forget(self, instance: Instance) -> None:
+        self._instances.pop(instance.op.id, None)
+        if instance.child:
+            self._pool.forget(instance.child)
+
+    def _on_zygote_end(self) -> None:
+        """Its forks die with it. So does this process, once all are gone: the platform starts another."""
+        if not self._ended:
+            print("fp_runner: the zygote has ended", file=sys.stderr, flush=True)
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._pool.close()
+        for instance in list(self._instances.values()):
+            instance.kill()
+        for child in self._pool.spares():
+            child.kill(through_app=self._kill_through_app)
+
+
+def _die_with_platform() -> None:
+    privileges.die_with_parent()
+    # If it died before the line above, fd 3 is at its end, which ends this process as soon as it looks.
+
+
+def main() -> None:
+    """Runs the manager."""
+    sock = socket.socket(fileno=_PLATFORM_FD)
+    sock.set_inheritable(False)
+    _die_with_platform()
+    # Ctrl-C reaches the whole process group; what then happens is the platform's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Seven fds an app: the usual soft limit of 1024 would end at some 140 of them.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    groups = cgroups.detect(os.getpid())
+    own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    means: Means = probe.detect(groups, own_namespace)
+    os.close(own_namespace)
+    # Forked while the process is still small.
+    usher = Usher(groups) if groups.folders else None
+    if os.geteuid() != 0:
+        privileges.no_new_privs()
+    manager = Manager(
+        sock,
+        means,
+        groups,
+        usher,
+        allow_unsandboxed=_ALLOW_UNSANDBOXED in sys.argv,
+        fresh_interpreters=_FRESH_INTERPRETERS in sys.argv,
+    )
+    manager.run()
+
+
+if __name__ == "__main__":
+    main()
