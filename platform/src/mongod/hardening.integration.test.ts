@@ -1,26 +1,11 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { deflateSync } from 'node:zlib'
-import { BSON, MongoClient } from 'mongodb'
+import { MongoClient } from 'mongodb'
 import { expect, inject, test } from 'vitest'
+import { OP_COMPRESSED, OP_MSG, wireCommand, wireMessage } from '../../test/mongo-wire.ts'
 
-const OP_COMPRESSED = 2012
-const OP_MSG = 2013
 const ZLIB = 2
-
-/** A message of MongoDB's wire protocol. */
-function message(opCode: number, body: Buffer): Buffer {
-  const header = Buffer.alloc(16)
-  header.writeInt32LE(16 + body.length, 0)
-  header.writeInt32LE(1, 4)
-  header.writeInt32LE(opCode, 12)
-  return Buffer.concat([header, body])
-}
-
-/** The body of an OP_MSG with one command. */
-function command(document: object): Buffer {
-  return Buffer.concat([Buffer.alloc(5), BSON.serialize(document)])
-}
 
 /** All that comes back until the server closes the connection, or the first whole message. */
 async function answerTo(bytes: Buffer): Promise<Buffer> {
@@ -38,16 +23,16 @@ async function answerTo(bytes: Buffer): Promise<Buffer> {
 }
 
 test('a compressed message of somebody who has not logged in gets no byte of heap (CVE-2025-14847)', async () => {
-  const hello = command({ hello: 1, $db: 'admin' })
+  const hello = wireCommand({ hello: 1, $db: 'admin' })
   // The same message is answered when it is not compressed.
-  expect((await answerTo(message(OP_MSG, hello))).length).toBeGreaterThan(100)
+  expect((await answerTo(wireMessage(OP_MSG, hello))).length).toBeGreaterThan(100)
   for (const claimed of [hello.length, hello.length + 1, 4_096, 65_536]) {
     const head = Buffer.alloc(9)
     head.writeInt32LE(OP_MSG, 0)
     // More than there is: affected versions answer with what lay in their memory before.
     head.writeInt32LE(claimed, 4)
     head.writeUInt8(ZLIB, 8)
-    const answer = await answerTo(message(OP_COMPRESSED, Buffer.concat([head, deflateSync(hello)])))
+    const answer = await answerTo(wireMessage(OP_COMPRESSED, Buffer.concat([head, deflateSync(hello)])))
     expect(answer).toHaveLength(0)
   }
 })

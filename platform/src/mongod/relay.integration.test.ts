@@ -1,0 +1,183 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { BSON, MongoClient } from 'mongodb'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { OP_MSG, wireCommand, wireMessage } from '../../test/mongo-wire.ts'
+import { loadConfig } from '../config.ts'
+import { startRelay, type Relay, type RelayOptions } from './relay.ts'
+import { socketHost } from './sockets.ts'
+
+const runnerPath = path.resolve(import.meta.dirname, '../../../runner/src')
+const cleanUp: (() => unknown)[] = []
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'fp-relay-test-'))
+})
+afterEach(async () => {
+  for (const clean of cleanUp.splice(0).reverse()) await clean()
+  await rm(dir, { recursive: true, force: true })
+})
+
+async function start(options: Partial<RelayOptions> = {}): Promise<Relay> {
+  const relay = await startRelay({
+    python: loadConfig(process.env).python,
+    runnerPath,
+    upstream: inject('mongoSockets').apps,
+    folder: path.join(dir, 'apps'),
+    perApp: 10,
+    total: 40,
+    log: pino({ level: 'silent' }),
+    ...options,
+  })
+  cleanUp.push(() => relay[Symbol.asyncDispose]())
+  return relay
+}
+
+async function socketOf(relay: Relay, app: string): Promise<string> {
+  return path.join(relay.folder, (await relay.open(app)).name)
+}
+
+/** A client as an app has it, with the tests' root user. */
+function clientAt(socket: string, options: object = {}): MongoClient {
+  const login = /\/\/([^@]+)@/.exec(inject('mongoUri'))![1]
+  const client = new MongoClient(
+    `mongodb://${login}@${socketHost(socket)}/test_relay?authSource=admin&directConnection=true`,
+    { serverSelectionTimeoutMS: 10_000, ...options },
+  )
+  cleanUp.push(() => client.close())
+  return client
+}
+
+async function open(socket: string, count: number): Promise<Socket[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const connection = connect(socket)
+      connection.on('error', () => undefined)
+      cleanUp.push(() => connection.destroy())
+      await once(connection, 'connect')
+      return connection
+    }),
+  )
+}
+
+const HELLO = wireMessage(OP_MSG, wireCommand({ hello: 1, $db: 'admin' }))
+
+/** What a connection is told: `ok`, the text of an error, or that it was closed. */
+async function greet(socket: Socket): Promise<string> {
+  if (socket.destroyed) return 'closed'
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve('closed')))
+  const answered = new Promise<string>((resolve) =>
+    socket.once('data', (data) => {
+      const answer = BSON.deserialize(data.subarray(21)) as { ok: number; errmsg?: string }
+      resolve(answer.ok === 1 ? 'ok' : answer.errmsg!)
+    }),
+  )
+  socket.write(HELLO)
+  return Promise.race([answered, closed])
+}
+
+async function greetAll(sockets: readonly Socket[]): Promise<string[]> {
+  return Promise.all(sockets.map(greet))
+}
+
+test('a flood of connections by one app leaves another app and the platform working, and is told to its owner', async () => {
+  const refused = Promise.withResolvers<{ app: string; count: number; open: number }>()
+  const relay = await start({ onRefused: (app, { count, open }) => refused.resolve({ app, count, open }) })
+  const flooder = await socketOf(relay, 'flooder')
+  const answers = await greetAll(await open(flooder, 10))
+  expect(answers).toEqual(Array.from({ length: 10 }, () => 'ok'))
+  const tooMany = await greetAll(await open(flooder, 300))
+  expect(tooMany).not.toContain('ok')
+  expect(tooMany).toContainEqual(
+    expect.stringMatching(/10 connections .* most it may have.*FP_DATABASE_CONNECTIONS/),
+  )
+
+  const neighbour = clientAt(await socketOf(relay, 'neighbour'))
+  const notes = neighbour.db().collection('notes')
+  await notes.insertOne({ n: 1 })
+  expect(await notes.countDocuments({})).toBe(1)
+  const platform = new MongoClient(inject('mongoUri'))
+  cleanUp.push(() => platform.close())
+  await platform.db('test_relay').dropDatabase()
+  expect(await refused.promise).toMatchObject({ app: 'flooder', count: expect.any(Number), open: 10 })
+})
+
+test('a driver shows the owner of the flooding app what is wrong', async () => {
+  const relay = await start()
+  const socket = await socketOf(relay, 'app')
+  await greetAll(await open(socket, 10))
+  const client = clientAt(socket, { serverSelectionTimeoutMS: 500 })
+  await expect(client.db().collection('a').findOne()).rejects.toThrow(
+    /most it may have.*Make one MongoClient/,
+  )
+})
+
+test('where all connections are taken, the app with the most of them gives up its oldest', async () => {
+  const relay = await start({ perApp: 10, total: 15 })
+  const greedy = await open(await socketOf(relay, 'greedy'), 10)
+  await greetAll(greedy)
+  await greetAll(await open(await socketOf(relay, 'modest'), 5))
+  const late = await open(await socketOf(relay, 'late'), 3)
+  expect(await greetAll(late)).toEqual(['ok', 'ok', 'ok'])
+  expect(await greetAll(greedy)).toEqual([
+    ...Array.from({ length: 3 }, () => 'closed'),
+    ...Array.from({ length: 7 }, () => 'ok'),
+  ])
+})
+
+test('large documents pass whole, both ways and at once, at the pace of the slower side', async () => {
+  const relay = await start()
+  const client = clientAt(await socketOf(relay, 'app'))
+  const blobs = client.db().collection<{ _id: number; text: string }>('blobs')
+  const text = 'x'.repeat(7_000_000)
+  await Promise.all([1, 2, 3, 4].map((_id) => blobs.insertOne({ _id, text })))
+  const found = await Promise.all([1, 2, 3, 4].map((_id) => blobs.findOne({ _id })))
+  expect(found.map((each) => each!.text.length)).toEqual([1, 2, 3, 4].map(() => text.length))
+  await client.db().dropDatabase()
+})
+
+test('a relay that is killed comes back, and the next request of an app works', async () => {
+  const relay = await start()
+  const client = clientAt(await socketOf(relay, 'app'))
+  await client.db().command({ ping: 1 })
+  const before = relay.pid()
+  process.kill(before, 'SIGKILL')
+  await expect
+    .poll(() =>
+      client
+        .db()
+        .command({ ping: 1 })
+        .catch(() => undefined),
+    )
+    .toMatchObject({ ok: 1 })
+  expect(relay.pid()).not.toBe(before)
+})
+
+test('what an app has is closed once it has ended for the last time', async () => {
+  const relay = await start()
+  const [first, second] = [await relay.open('app'), await relay.open('app')]
+  expect(second.name).toBe(first.name)
+  const [socket] = await open(path.join(relay.folder, first.name), 1)
+  first.close()
+  first.close()
+  expect(await greet(socket!)).toBe('ok')
+  second.close()
+  await once(socket!, 'close')
+})
+
+test.runIf(process.getuid?.() === 0)('an app cannot find the socket of another one', async () => {
+  const relay = await start()
+  const { name } = await relay.open('app')
+  const as = (command: string): Promise<unknown> =>
+    promisify(execFile)('setpriv', ['--reuid=200001', '--clear-groups', 'sh', '-c', command])
+  // As its sandbox has it: the folder alone, not what lies above it.
+  await chmod(dir, 0o711)
+  await expect(as(`ls ${relay.folder}`)).rejects.toThrow(/Permission denied/)
+  await as(`test -w ${path.join(relay.folder, name)}`)
+})

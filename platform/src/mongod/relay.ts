@@ -1,0 +1,171 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createHmac, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, mkdir, rm } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import path from 'node:path'
+import { keepRunning } from './keep-running.ts'
+
+/** Of a socket's name, so that nobody guesses it: 96 bits. */
+const SECRET_LENGTH = 16
+
+export interface RelayOptions {
+  readonly python: string
+  /** The folder that holds the Python package `fp_runner`. */
+  readonly runnerPath: string
+  /** MongoDB's socket. */
+  readonly upstream: string
+  /** Where the sockets of apps are made; nothing else may be in it. */
+  readonly folder: string
+  /** Connections an app may have, and all apps together. */
+  readonly perApp: number
+  readonly total: number
+  /** An app asked for more connections than it may have: `count` times since it was told last. */
+  readonly onRefused?: (app: string, refused: { count: number; open: number }) => void
+  readonly log: { warn(data: object, text: string): void }
+}
+
+/** Carries apps' connections to MongoDB, in a process of its own, and bounds how many each has. */
+export interface Relay extends AsyncDisposable {
+  /** As the apps' sandboxes are to see it: each has a socket of its own in there, and none can list the others'. */
+  readonly folder: string
+  /** Where the app reaches MongoDB. To be closed as often as it was opened. */
+  open(app: string): Promise<RelaySocket>
+  pid(): number
+}
+
+export interface RelaySocket {
+  /** The socket's name in the folder: nobody but the app knows it. */
+  readonly name: string
+  close(): void
+}
+
+type Event =
+  | { event: 'ready' }
+  | { event: 'opened'; app: string }
+  | { event: 'failed'; app: string; message: string }
+  | { event: 'refused'; app: string; count: number; open: number }
+
+interface Open {
+  users: number
+  readonly name: string
+  ready: PromiseWithResolvers<void>
+}
+
+interface RunningRelay {
+  readonly pid: number
+  readonly ended: Promise<string>
+  send(message: object): void
+  stop(): Promise<void>
+}
+
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { folder, log } = options
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  // To be entered by all users that apps have, to be listed by none: not even where apps run as the platform's own user.
+  await chmod(folder, 0o311)
+  const secret = randomBytes(32)
+  const opened = new Map<string, Open>()
+
+  async function launch(): Promise<RunningRelay> {
+    const child = spawn(
+      options.python,
+      ['-s', '-P', '-m', 'fp_runner.relay', options.upstream, String(options.perApp), String(options.total)],
+      {
+        env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        // Ctrl-C in the terminal is the platform's to answer, in order.
+        detached: true,
+      },
+    )
+    child.stdin.on('error', () => undefined)
+    createInterface({ input: child.stderr }).on('line', (line) => log.warn({ relay: child.pid }, line))
+    const ready = Promise.withResolvers<void>()
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as Event
+      if (event.event === 'ready') ready.resolve()
+      else handle(event)
+    })
+    const ended = endOf(child)
+    const running: RunningRelay = {
+      pid: child.pid ?? 0,
+      ended,
+      send: (message) => void child.stdin.write(`${JSON.stringify(message)}\n`),
+      async stop() {
+        child.kill()
+        await ended
+      },
+    }
+    void ended.then((how) =>
+      ready.reject(new Error(`The relay to MongoDB ended before it was ready (${how}).`)),
+    )
+    await ready.promise
+    for (const [app, { name }] of opened) running.send({ op: 'open', app, path: path.join(folder, name) })
+    return running
+  }
+
+  function handle(event: Exclude<Event, { event: 'ready' }>): void {
+    if (event.event === 'refused') options.onRefused?.(event.app, event)
+    else if (event.event === 'opened') opened.get(event.app)?.ready.resolve()
+    else opened.get(event.app)?.ready.reject(new Error(`No socket for its database: ${event.message}`))
+  }
+
+  const kept = await keepRunning({
+    launch,
+    onEnd: ({ error, ...end }) =>
+      log.warn({ ...end, err: error }, 'the relay to MongoDB ended; starting it again'),
+  })
+
+  function close(app: string): void {
+    const entry = opened.get(app)
+    if (!entry || --entry.users > 0) return
+    opened.delete(app)
+    kept.current().send({ op: 'close', app })
+  }
+
+  return {
+    folder,
+    pid: () => kept.current().pid,
+    async open(app) {
+      let entry = opened.get(app)
+      if (!entry) {
+        const name = nameOf(secret, app)
+        entry = { users: 0, name, ready: Promise.withResolvers() }
+        opened.set(app, entry)
+        kept.current().send({ op: 'open', app, path: path.join(folder, name) })
+      }
+      entry.users++
+      let isOpen = true
+      const socket: RelaySocket = {
+        name: entry.name,
+        close() {
+          if (isOpen) close(app)
+          isOpen = false
+        },
+      }
+      try {
+        await entry.ready.promise
+      } catch (error) {
+        socket.close()
+        throw error
+      }
+      return socket
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kept.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Drivers know a socket by its ending. */
+function nameOf(secret: Buffer, app: string): string {
+  return `${createHmac('sha256', secret).update(app).digest('base64url').slice(0, SECRET_LENGTH)}.sock`
+}
+
+async function endOf(child: ChildProcess): Promise<string> {
+  const failed = once(child, 'error').then(([error]) => (error as Error).message)
+  const exited = once(child, 'exit').then(() => child.signalCode ?? `exit code ${child.exitCode}`)
+  return Promise.race([exited, failed])
+}

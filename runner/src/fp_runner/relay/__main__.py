@@ -1,0 +1,89 @@
+"""usage: python -m fp_runner.relay <socket of MongoDB> <connections per app> <connections of all>
+
+One JSON object a line. On standard input:
+    {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"
+    {"op": "close", "app": …}
+On standard output:
+    {"event": "ready"}                      at first
+    {"event": "opened", "app": …}
+    {"event": "failed", "app": …, "message": …}
+    {"event": "refused", "app": …, "count": …, "open": …}
+Ends with its standard input.
+"""
+
+import gc
+import json
+import os
+import resource
+import sys
+from typing import Any, Final
+
+from fp_runner.relay.relay import Limits, Relay
+
+# Above the apps that it works for: it is on the way of each of their queries.
+_NICE: Final = -5
+
+
+def main() -> None:
+    """Runs until the platform closes its end of standard input."""
+    upstream, per_app, total = sys.argv[1:]
+    _allow_descriptors(2 * int(total))
+    try:
+        os.nice(_NICE)
+    except OSError:
+        # Not as root.
+        pass
+    # Apps have users of their own. Who can connect is said by the folder, and by the name, which nobody can guess.
+    os.umask(0o111)
+    relay = Relay(upstream, Limits(int(per_app), int(total)), _say)
+    control = _Control(relay)
+    _say({"event": "ready"})
+    gc.freeze()
+    try:
+        relay.run(sys.stdin.fileno(), control.read)
+    finally:
+        relay.close_all()
+
+
+class _Control:
+    """What the platform asks for."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._rest = b""
+
+    def read(self) -> bool:
+        data = os.read(sys.stdin.fileno(), 64 * 1024)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._do(json.loads(line))
+        return bool(data)
+
+    def _do(self, message: dict[str, Any]) -> None:
+        app = message["app"]
+        if message["op"] == "close":
+            self._relay.close(app)
+            return
+        try:
+            self._relay.open(app, message["path"])
+        except OSError as error:
+            _say({"event": "failed", "app": app, "message": str(error)})
+        else:
+            _say({"event": "opened", "app": app})
+
+
+def _say(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _allow_descriptors(wires: int) -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Each app has a socket, an epoll and some that it refuses.
+    wanted = wires + 8192
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+if __name__ == "__main__":
+    main()

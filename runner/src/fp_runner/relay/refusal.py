@@ -1,0 +1,45 @@
+"""What a connection too many is told: an error of MongoDB's wire protocol, which every driver shows as it is."""
+
+import struct
+from typing import Final
+
+# The smallest message there is: the header, which tells the length of the whole.
+HEADER: Final = struct.Struct("<iiii")
+
+_OP_REPLY: Final = 1
+_OP_QUERY: Final = 2004
+_OP_MSG: Final = 2013
+# MongoDB's TemporarilyUnavailable.
+_CODE: Final = 365
+
+
+def refuse(request: bytes, text: str) -> bytes:
+    """The answer to the first message of a connection, of which at least the header is there."""
+    _length, request_id, _response_to, op_code = HEADER.unpack_from(request)
+    document = _document(text)
+    if op_code == _OP_QUERY:
+        # Drivers greet in the old protocol.
+        return _message(_OP_REPLY, request_id, struct.pack("<iqii", 0, 0, 0, 1) + document)
+    return _message(_OP_MSG, request_id, struct.pack("<ib", 0, 0) + document)
+
+
+def _message(op_code: int, request_id: int, body: bytes) -> bytes:
+    return HEADER.pack(HEADER.size + len(body), 0, request_id, op_code) + body
+
+
+def _document(text: str) -> bytes:
+    """`{ok: 0.0, errmsg: text, code: …, codeName: …}` in BSON."""
+    fields = (
+        b"\x01ok\0"
+        + struct.pack("<d", 0.0)
+        + _text(b"errmsg", text)
+        + b"\x10code\0"
+        + struct.pack("<i", _CODE)
+        + _text(b"codeName", "TemporarilyUnavailable")
+    )
+    return struct.pack("<i", len(fields) + 5) + fields + b"\0"
+
+
+def _text(name: bytes, value: str) -> bytes:
+    content = value.encode() + b"\0"
+    return b"\x02" + name + b"\0" + struct.pack("<i", len(content)) + content

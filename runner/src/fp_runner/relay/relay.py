@@ -1,0 +1,115 @@
+"""The relay's loop: gives each app its turn, and says who gets a connection."""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fp_runner.relay.app import App
+
+# How often refusals are told, in seconds: a flood is one line of log each time.
+_REPORT_EVERY: Final = 5
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many connections there may be."""
+
+    per_app: int
+    total: int
+
+
+class Relay:
+    """Apps that listen, and the sums over all of them."""
+
+    def __init__(self, upstream: str, limits: Limits, report: Report) -> None:
+        """`upstream` is MongoDB's socket."""
+        self._upstream, self._limits, self._report = upstream, limits, report
+        self._apps: dict[str, App] = {}
+        self._by_epoll: dict[int, App] = {}
+        self._epoll = select.epoll()
+
+    def open(self, name: str, path: str) -> None:
+        """Listens for an app. Raises OSError where that cannot be."""
+        if name in self._apps:
+            return
+        app = App(name, path, self._admit)
+        self._apps[name] = self._by_epoll[app.epoll.fileno()] = app
+        self._epoll.register(app.epoll, select.EPOLLIN)
+
+    def close(self, name: str) -> None:
+        """Ends all that an app has. Idempotent."""
+        app = self._apps.pop(name, None)
+        if app is not None:
+            self._tell(app)
+            del self._by_epoll[app.epoll.fileno()]
+            app.close()
+
+    def run(self, control: int, on_control: Callable[[], bool]) -> None:
+        """Until `on_control`, which is called when the descriptor `control` has something, returns False."""
+        self._epoll.register(control, select.EPOLLIN)
+        due = time.monotonic() + _REPORT_EVERY
+        while True:
+            for fd, _events in self._epoll.poll(_REPORT_EVERY):
+                app = self._by_epoll.get(fd)
+                if app is not None:
+                    app.turn()
+                elif fd == control and not on_control():
+                    return
+            if time.monotonic() >= due:
+                due = time.monotonic() + _REPORT_EVERY
+                for app in self._apps.values():
+                    self._tell(app)
+
+    def close_all(self) -> None:
+        """Removes the sockets."""
+        for name in [*self._apps]:
+            self.close(name)
+
+    def _tell(self, app: App) -> None:
+        if app.refusals:
+            self._report({"event": "refused", "app": app.name, "count": app.refusals, "open": len(app)})
+            app.refusals = 0
+
+    def _admit(self, app: App, connection: socket.socket) -> None:
+        reason = self._why_not(app)
+        if reason is not None:
+            app.refuse(connection, reason)
+            return
+        mongodb = _connect(self._upstream)
+        if mongodb is None:
+            # Drivers take it for a server that is being started again, which it is, and come back.
+            connection.close()
+        else:
+            app.connect(connection, mongodb)
+
+    def _why_not(self, app: App) -> str | None:
+        """Why an app gets no further connection. Where all are taken, the app with the most of them gives one up."""
+        if len(app) >= self._limits.per_app:
+            return (
+                f"This app has {len(app)} connections to its database open, which is the most it may have. "
+                "Make one MongoClient for the whole app, not one a request, and lower its maxPoolSize; "
+                "the administrator can raise FP_DATABASE_CONNECTIONS."
+            )
+        if sum(map(len, self._apps.values())) < self._limits.total:
+            return None
+        largest = max(self._apps.values(), key=len)
+        if len(largest) <= len(app) + 1:
+            return f"All {self._limits.total} connections that apps may have to MongoDB are taken. Try again later."
+        largest.close_oldest()
+        return None
+
+
+def _connect(path: str) -> socket.socket | None:
+    mongodb = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mongodb.setblocking(False)
+    try:
+        mongodb.connect(path)
+    except OSError:
+        mongodb.close()
+        return None
+    return mongodb
