@@ -39,7 +39,7 @@ function setUp() {
   }
   const limiter: Limiter = {
     login: async () => ({ succeeded: async () => undefined }),
-    signup: async () => undefined,
+    signup: async () => ({ succeeded: async () => undefined }),
   }
   const service = createUsersService({
     users,

@@ -74,7 +74,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
         'Sign-up is closed on this installation. Ask its admin for an account.',
       )
     }
-    await limiter.signup(address)
+    const attempt = await limiter.signup(address)
     const passwordHash = await passwords.hash(input.password)
     for (;;) {
       const user: User = {
@@ -85,7 +85,10 @@ export function createUsersService(deps: UsersDeps): UsersService {
         createdAt: new Date(now()),
       }
       const result = await users.insert({ ...user, passwordHash }, { first })
-      if (result === 'inserted') return openSession(user)
+      if (result === 'inserted') {
+        await attempt.succeeded([user.username, user.email])
+        return openSession(user)
+      }
       if (result === 'username-taken') {
         throw new FpError(
           'FP_USERNAME_TAKEN',
@@ -112,7 +115,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
     if (!found || !valid) {
       throw new FpError('FP_BAD_CREDENTIALS', 'The name or the password is wrong.')
     }
-    await attempt.succeeded()
+    await attempt.succeeded([found.user.username, found.user.email])
     return openSession(found.user)
   }
 

@@ -107,33 +107,90 @@ describe('accounts', () => {
 })
 
 describe('limits', () => {
-  it('stops guessing at one name, from wherever, and says when to try again', async () => {
-    await using proxied = await startTestPlatform({ FP_TRUST_PROXY: '127.0.0.1,::1' })
-    await signup(proxied, account('victim'))
-    const guess = (index: number, password: string): Promise<Answer> =>
-      proxied.request('POST', '/api/auth/login', {
-        body: { username: index % 2 ? 'victim' : 'VICTIM', password },
-        headers: { 'x-forwarded-for': `10.0.0.${index}` },
-      })
-    const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => guess(index, 'wrong')))
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(20)
-    const limited = answers.find(({ status }) => status === 429)
-    expect(limited?.body.code).toBe('FP_TOO_MANY_REQUESTS')
-    expect(Number(limited?.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect((await guess(99, 'correct horse')).status).toBe(429)
+  let proxied: TestPlatform
+  beforeAll(async () => {
+    proxied = await startTestPlatform({ FP_TRUST_PROXY: '127.0.0.1,::1' })
+  })
+  afterAll(() => proxied[Symbol.asyncDispose]())
+
+  const from = (address: string, path: 'login' | 'signup', body: object): Promise<Answer> =>
+    proxied.request('POST', `/api/auth/${path}`, { body, headers: { 'x-forwarded-for': address } })
+  const loginFrom = (address: string, username: string, password: string): Promise<Answer> =>
+    from(address, 'login', { username, password })
+
+  it('slow down wrong passwords for one name from one address, and say for how long', async () => {
+    await from('10.1.0.1', 'signup', account('slow'))
+    const statuses: number[] = []
+    let last: Answer
+    // The waits double, so even a slow machine comes too early for one of them.
+    do {
+      last = await loginFrom('10.1.0.2', statuses.length % 2 ? 'slow' : 'SLOW', 'wrong')
+      statuses.push(last.status)
+    } while (last.status === 401)
+    expect(statuses.slice(0, 5)).toEqual([401, 401, 401, 401, 401])
+    expect([last.status, last.body.code]).toEqual([429, 'FP_TOO_MANY_REQUESTS'])
+    expect(Number(last.headers.get('retry-after'))).toBeGreaterThan(0)
+    // Another name from there, and the same name from elsewhere, are not slowed down.
+    expect((await loginFrom('10.1.0.2', 'other', 'wrong')).status).toBe(401)
+    expect((await loginFrom('10.1.0.3', 'slow', 'correct horse')).status).toBe(200)
   })
 
-  it('stops guessing from one address, whatever the names, but not log-ins that succeed', async () => {
-    await using fresh = await startTestPlatform()
-    await signup(fresh, account('honest'))
-    const attempt = (username: string, password: string): Promise<Answer> =>
-      fresh.request('POST', '/api/auth/login', { body: { username, password } })
-    for (let round = 0; round < 25; round++)
-      expect((await attempt('honest', 'correct horse')).status).toBe(200)
+  it('slow down guesses that are made all at once', async () => {
+    await from('10.2.0.1', 'signup', account('rushed'))
     const answers = await Promise.all(
-      Array.from({ length: 65 }, (_, index) => attempt(`name${index}`, 'wrong')),
+      Array.from({ length: 30 }, () => loginFrom('10.2.0.2', 'rushed', 'wrong')),
+    )
+    expect(answers.filter(({ status }) => status === 401).length).toBeLessThanOrEqual(12)
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(18)
+  })
+
+  it('do not let a stranger lock a user out from the user’s own address', async () => {
+    await from('10.3.0.1', 'signup', account('target'))
+    // One stranger, then one with many addresses.
+    for (let round = 0; round < 8; round++) await loginFrom('10.3.1.0', 'target', 'wrong')
+    const guesses = Array.from({ length: 40 }, (_, index) => loginFrom(`10.3.2.${index}`, 'target', 'wrong'))
+    const statuses = (await Promise.all(guesses)).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(20)
+    expect((await loginFrom('10.3.3.1', 'target', 'correct horse')).status).toBe(429)
+    for (const name of ['target', 'Target', 'target@example.com'])
+      expect((await loginFrom('10.3.0.1', name, 'correct horse')).status).toBe(200)
+  })
+
+  it('are the same for names that nobody has', async () => {
+    const statuses = async (name: string, address: string): Promise<number[]> => {
+      const found: number[] = []
+      for (let round = 0; round < 7; round++)
+        found.push((await loginFrom(address, name, 'wrong')).status === 401 ? 401 : 429)
+      return found.slice(0, 6)
+    }
+    await from('10.4.0.1', 'signup', account('somebody'))
+    expect(await statuses('nobody', '10.4.0.2')).toEqual(await statuses('somebody', '10.4.0.3'))
+  })
+
+  it('count wrong passwords no more after the right one', async () => {
+    await from('10.5.0.1', 'signup', account('forgetful'))
+    for (let round = 0; round < 3; round++) {
+      for (let wrong = 0; wrong < 4; wrong++)
+        expect((await loginFrom('10.5.0.1', 'forgetful', 'wrong')).status).toBe(401)
+      expect((await loginFrom('10.5.0.1', 'forgetful', 'correct horse')).status).toBe(200)
+    }
+  })
+
+  it('stop guessing from one address, whatever the names', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 65 }, (_, index) => loginFrom('10.6.0.1', `name${index}`, 'wrong')),
     )
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(5)
+  }, 120_000)
+
+  it('let one address ask for a bounded number of names that are taken', async () => {
+    await from('10.7.0.1', 'signup', account('occupied'))
+    const codes: string[] = []
+    for (let round = 0; round < 32; round++)
+      codes.push((await from('10.7.0.2', 'signup', account('occupied'))).body.code)
+    expect(codes.filter((code) => code === 'FP_USERNAME_TAKEN')).toHaveLength(30)
+    expect(codes.at(-1)).toBe('FP_TOO_MANY_REQUESTS')
+    expect((await from('10.7.0.3', 'signup', account('free'))).status).toBe(201)
   }, 120_000)
 
   it('limits new accounts of one address', async () => {
