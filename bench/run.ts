@@ -1,6 +1,7 @@
 import { startPlatform } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
 import { benchDeploy } from './deploy.ts'
+import { benchEventLoop } from './event-loop.ts'
 import { benchIsolation } from './isolation.ts'
 import { benchMemory } from './memory.ts'
 import { benchThroughput } from './throughput.ts'
@@ -12,6 +13,7 @@ const benches = {
   throughput: benchThroughput,
   isolation: benchIsolation,
   memory: benchMemory,
+  'event-loop': benchEventLoop,
 }
 
 const wanted = process.argv.slice(2)

@@ -7,13 +7,17 @@ import type { Api } from './api.ts'
 import type { Config } from './config.ts'
 import { FpError } from './errors.ts'
 import { trusts } from './ingress/trust.ts'
+import { createJsonThread } from './json/thread.ts'
 import { registerUserRoutes } from './modules/users/routes.ts'
 import { SESSION_LIFETIME, type UsersService } from './modules/users/service.ts'
 import { authPlugin } from './plugins/auth.ts'
+import { BODY_LIMITS } from './plugins/body-limits.ts'
 import { consolePlugin } from './plugins/console.ts'
 import { errorsPlugin, sendError } from './plugins/errors.ts'
 import type { Lag } from './plugins/event-loop.ts'
 import { registerHealth, type ReadyCheck } from './plugins/health.ts'
+import { jsonAnswersPlugin } from './plugins/json-answers.ts'
+import { jsonBodiesPlugin } from './plugins/json-bodies.ts'
 import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { API_RATE, rateLimitPlugin } from './plugins/rate-limit.ts'
@@ -21,9 +25,6 @@ import { requestLogPlugin } from './plugins/request-log.ts'
 import { createSessionCookie } from './plugins/session-cookie.ts'
 import { validatorCompiler } from './plugins/validator.ts'
 import { createRequestIds } from './request-id.ts'
-
-/** Of one API request; a draft of the largest allowed size is well below. The limits of files have their own errors. */
-export const BODY_LIMIT = 2 * 1024 * 1024
 
 export interface ApiDeps {
   readonly config: Pick<Config, 'publicUrl' | 'consoleDir' | 'trustProxy' | 'metricsToken'>
@@ -49,9 +50,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     genReqId: createRequestIds(trusts(config.trustProxy)),
     requestIdHeader: false,
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
-    bodyLimit: BODY_LIMIT,
-    onProtoPoisoning: 'error',
-    onConstructorPoisoning: 'error',
+    bodyLimit: BODY_LIMITS.small,
     return503OnClosing: false,
     // What is refused before there is a route: a path that is no valid UTF-8.
     frameworkErrors: (error, request, reply) =>
@@ -79,6 +78,10 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     cookie,
     publicUrl: config.publicUrl,
   })
+  const thread = createJsonThread()
+  app.addHook('onClose', () => thread.close())
+  await app.register(jsonBodiesPlugin, { thread })
+  await app.register(jsonAnswersPlugin, { thread })
   await app.register(metricsPlugin, { registry: deps.registry, token: config.metricsToken })
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 

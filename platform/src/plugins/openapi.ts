@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import { ErrorBody } from '@fp/sdk/wire'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { bodyLimitOf } from './body-limits.ts'
 
 export interface OpenapiOptions {
   readonly publicUrl: string
@@ -45,6 +46,7 @@ export const openapiPlugin = fp(
           url,
           schema: {
             ...described,
+            ...(described['body'] !== undefined && { 'x-body-limit': bodyLimitOf(route) }),
             response,
             ...(route.config?.public && { security: [] }),
             hide: described['hide'] ?? !url.startsWith('/api/'),

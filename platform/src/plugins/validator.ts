@@ -5,6 +5,8 @@ import { FpError } from '../errors.ts'
 
 /** More would help no one. */
 const MAX_DETAILS = 50
+/** Of a field's name, which may come from the request. */
+const MAX_NAME = 200
 
 /** As typebox gives them; the same shape as ajv's. */
 interface SchemaError {
@@ -71,6 +73,7 @@ function explain(error: SchemaError): { field: string; message: string }[] {
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .join('.')
+    .slice(0, MAX_NAME)
   const below = (name: string): string => (field ? `${field}.${name}` : name)
   const { keyword, params = {} } = error
   if (keyword === 'required') {
@@ -96,5 +99,5 @@ function explain(error: SchemaError): { field: string; message: string }[] {
 /** Names come from the request: of any number and length. */
 function names(value: unknown): string[] {
   const list = Array.isArray(value) ? value : value === undefined ? [] : [value]
-  return list.slice(0, MAX_DETAILS).map((name) => String(name).slice(0, 100))
+  return list.slice(0, MAX_DETAILS).map((name) => String(name).slice(0, MAX_NAME))
 }

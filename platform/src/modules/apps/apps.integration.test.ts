@@ -162,7 +162,7 @@ test('a clone has the draft and the environment, and secrets stay secret', async
     ],
   })
   const found = await bench.services.apps.find('u_ann', clone.body.app_id)
-  expect(bench.services.apps.openEnv(found)).toEqual({ PLAIN: 'p', TOKEN: 'hush' })
+  expect(await bench.services.apps.openEnv(found)).toEqual({ PLAIN: 'p', TOKEN: 'hush' })
 })
 
 test('templates are listed in order, with their files on request', async () => {

@@ -1,14 +1,14 @@
 import type { AppStatus, CreateAppBody, EnvVar, Files, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import type { PageRequest } from '../paging.ts'
 import type { AssetRef } from '../assets/asset.ts'
-import type { AppRecord } from './types.ts'
+import type { AppRecord, AppSummary } from './types.ts'
 
 /**
  * What the routes of apps need of the modules above: an app as it is shown, made and removed is more than its record.
  * Calls go down only, so the modules above implement these and `modules/index.ts` hands them in.
  */
 export interface AppView {
-  readonly app: AppRecord
+  readonly app: AppSummary
   readonly status: AppStatus
   readonly hasUnpublishedChanges: boolean
   readonly asleepSince: Date | null

@@ -1,5 +1,6 @@
 import { App, LogLines, LogQuery, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import type { Api } from '../../api.ts'
+import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
 import { AppParams } from '../params.ts'
 import type { AppPower, AppViews } from './ports.ts'
@@ -58,6 +59,7 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
   app.post(
     '/api/apps/:app_id/proxy',
     {
+      bodyLimit: BODY_LIMITS.call,
       schema: {
         tags,
         operationId: 'callApp',

@@ -1,6 +1,7 @@
 import { App, AppDetail, CloneAppBody, CreateAppBody, Page, PageQuery, PatchAppBody } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
+import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams } from '../params.ts'
@@ -23,6 +24,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
   app.post(
     '/api/apps',
     {
+      bodyLimit: BODY_LIMITS.files,
       schema: {
         tags,
         operationId: 'createApp',
@@ -82,6 +84,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
   app.patch(
     '/api/apps/:app_id',
     {
+      bodyLimit: BODY_LIMITS.variables,
       schema: {
         tags,
         operationId: 'changeApp',

@@ -7,7 +7,7 @@ import type { PageRequest } from '../paging.ts'
 import type { EnvVarChanges, EnvVars, SealedEnvVar } from '../secrets/env-vars.ts'
 import type { LiveStore } from './live-store.ts'
 import type { AppStore } from './store.ts'
-import type { AppRecord, Live } from './types.ts'
+import type { AppRecord, AppSummary, Live } from './types.ts'
 
 export interface AppServiceDeps {
   readonly store: AppStore
@@ -43,7 +43,7 @@ export function createAppService(deps: AppServiceDeps) {
   async function changeEnv(ownerId: string, appId: string, changes: EnvVarChanges): Promise<void> {
     for (;;) {
       const app = await find(ownerId, appId)
-      const env = envVars.apply(appId, app.env, changes)
+      const env = await envVars.apply(appId, app.env, changes)
       if (env === app.env) return
       const was = { revision: app.revision, live: app.live !== null }
       const done = await store.setEnv(appId, was, env, deps.now())
@@ -77,15 +77,15 @@ export function createAppService(deps: AppServiceDeps) {
     /** Not of any owner: for what the platform itself does. */
     findAny: (appId: string): Promise<AppRecord | undefined> => store.find(appId),
 
-    list: (ownerId: string, page: PageRequest): Promise<AppRecord[]> => store.list(ownerId, page),
+    list: (ownerId: string, page: PageRequest): Promise<AppSummary[]> => store.list(ownerId, page),
 
     newId: deps.newId,
 
     /** Checks names and values; for an app that is about to be made. */
-    sealEnv: (appId: string, changes: EnvVarChanges): readonly SealedEnvVar[] =>
+    sealEnv: (appId: string, changes: EnvVarChanges): Promise<readonly SealedEnvVar[]> =>
       envVars.apply(appId, [], changes),
 
-    copyEnv: (from: AppRecord, appId: string): readonly SealedEnvVar[] =>
+    copyEnv: (from: AppRecord, appId: string): Promise<readonly SealedEnvVar[]> =>
       envVars.copy(from.appId, appId, from.env),
 
     async create(app: {
@@ -119,8 +119,8 @@ export function createAppService(deps: AppServiceDeps) {
       if (idleTimeoutS !== undefined) events.emit('app.routed', { appId })
     },
 
-    showEnv: (app: AppRecord): EnvVar[] => envVars.show(app.appId, app.env),
-    openEnv: (app: AppRecord): Record<string, string> => envVars.open(app.appId, app.env),
+    showEnv: (app: AppRecord): Promise<EnvVar[]> => envVars.show(app.appId, app.env),
+    openEnv: (app: AppRecord): Promise<Record<string, string>> => envVars.open(app.appId, app.env),
 
     /** Marks it deleted; from then on it is found by nobody. */
     async markDeleted(ownerId: string, appId: string): Promise<AppRecord> {

@@ -1,9 +1,9 @@
 import type { AppStatus } from '@fp/sdk/wire'
 import type { TargetPhase } from '@fp/scaler'
-import type { AppRecord } from './types.ts'
+import type { AppSummary } from './types.ts'
 
 /** One word for an app. `phase` is that of its live target. */
-export function statusOf(app: AppRecord, deploying: boolean, phase: TargetPhase): AppStatus {
+export function statusOf(app: AppSummary, deploying: boolean, phase: TargetPhase): AppStatus {
   if (deploying) return 'deploying'
   if (!app.live) return app.lastFailure ? 'error' : 'draft'
   // A new attempt is under way: what it comes to is more than what the last one came to.
@@ -13,6 +13,6 @@ export function statusOf(app: AppRecord, deploying: boolean, phase: TargetPhase)
 }
 
 /** Whether the live target failed after it last started well. */
-function hasFailedSince(app: AppRecord): boolean {
+function hasFailedSince(app: AppSummary): boolean {
   return app.lastFailure !== null && (app.startedAt === null || app.lastFailure.at >= app.startedAt)
 }

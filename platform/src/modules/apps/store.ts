@@ -1,7 +1,7 @@
 import type { Collection, Db, Filter } from 'mongodb'
 import type { PageRequest } from '../paging.ts'
 import type { SealedEnvVar } from '../secrets/env-vars.ts'
-import type { AppRecord, Live, LiveRoute } from './types.ts'
+import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 
 /** An app that is being deleted is kept, invisible, until nothing of it is left. */
 export type AppDoc = Omit<AppRecord, 'appId'> & {
@@ -98,17 +98,21 @@ export class AppStore {
   }
 
   /** Newest first, one more than the page's limit when there are more. */
-  async list(ownerId: string, page: PageRequest): Promise<AppRecord[]> {
+  async list(ownerId: string, page: PageRequest): Promise<AppSummary[]> {
     const docs = await this.#apps
-      .find({
-        ownerId,
-        deletedAt: null,
-        ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
-      })
+      .find(
+        {
+          ownerId,
+          deletedAt: null,
+          ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
+        },
+        // A hundred apps' variables and tracebacks are megabytes.
+        { projection: { env: 0, 'lastFailure.traceback': 0 } },
+      )
       .sort({ sequence: -1 })
       .limit(page.limit + 1)
       .toArray()
-    return docs.map(toRecord)
+    return docs.map(toSummary)
   }
 
   async update(
@@ -162,6 +166,11 @@ export class AppStore {
   async remove(appId: string): Promise<void> {
     await this.#apps.deleteOne({ _id: appId })
   }
+}
+
+function toSummary(doc: AppDoc): AppSummary {
+  const { env: _env, lastFailure, ...rest } = toRecord(doc)
+  return { ...rest, lastFailure: lastFailure && { ...lastFailure, traceback: null } }
 }
 
 export function toRecord(doc: AppDoc): AppRecord {

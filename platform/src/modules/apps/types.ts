@@ -40,6 +40,9 @@ export interface AppRecord {
   readonly updatedAt: Date
 }
 
+/** An app as lists show it: without its environment, and without the traceback of its failure. */
+export type AppSummary = Omit<AppRecord, 'env'>
+
 /** What the front door asks for; see ingress/routes.ts. */
 export interface LiveRoute {
   readonly appId: string

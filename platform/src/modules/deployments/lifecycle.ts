@@ -106,7 +106,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       const starter = starterOf(body, deps.starters)
       const files = checkFiles(starter.files)
       const appId = apps.newId()
-      const env = apps.sealEnv(appId, body.env_vars ?? {})
+      const env = await apps.sealEnv(appId, body.env_vars ?? {})
       const contents = { files, assets: await keepAll(ownerId, starter) }
       return make({ appId, ownerId, name: body.name, env }, contents)
     },
@@ -120,7 +120,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
           appId,
           ownerId,
           name: name ?? copyName(from.name),
-          env: apps.copyEnv(from, appId),
+          env: await apps.copyEnv(from, appId),
           idleTimeoutS: from.idleTimeoutS,
         },
         { files: draft.files, assets: draft.assets },

@@ -1,6 +1,7 @@
 import { DeployAccepted, DeployBody, Deployment, Page, PageQuery, RollbackBody } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
+import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
 import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
@@ -20,6 +21,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
   app.post(
     '/api/apps/:app_id/deploy',
     {
+      bodyLimit: BODY_LIMITS.files,
       preValidation: optionalBody,
       schema: {
         tags,

@@ -87,7 +87,7 @@ export function createSpecs(deps: SpecDeps): Specs {
       return spec(target, ownerId, {
         files: toRecord(files),
         assets,
-        env: deps.apps.openEnv(app),
+        env: await deps.apps.openEnv(app),
         sequence,
       })
     },

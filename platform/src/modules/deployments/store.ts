@@ -39,13 +39,17 @@ export class DeploymentStore {
     return doc ? toRecord(doc) : undefined
   }
 
+  /** Without tracebacks: a hundred deployments have megabytes of them. */
   async list(appId: string, page: PageRequest): Promise<DeploymentRecord[]> {
     const docs = await this.#deployments
-      .find({ appId, ...(page.before === undefined ? {} : { order: { $lt: page.before } }) })
+      .find(
+        { appId, ...(page.before === undefined ? {} : { order: { $lt: page.before } }) },
+        { projection: { 'failure.traceback': 0, 'events.failure.traceback': 0 } },
+      )
       .sort({ order: -1 })
       .limit(page.limit + 1)
       .toArray()
-    return docs.map(toRecord)
+    return docs.map((doc) => withoutTracebacks(toRecord(doc)))
   }
 
   /**
@@ -115,4 +119,15 @@ export class DeploymentStore {
 function toRecord(doc: DeploymentDoc): DeploymentRecord {
   const { _id, open: _open, running: _running, ...rest } = doc
   return { deploymentId: _id, ...rest }
+}
+
+function withoutTracebacks(deployment: DeploymentRecord): DeploymentRecord {
+  const { failure, events } = deployment
+  return {
+    ...deployment,
+    failure: failure && { ...failure, traceback: null },
+    events: events.map((event) =>
+      event.failure ? { ...event, failure: { ...event.failure, traceback: null } } : event,
+    ),
+  }
 }

@@ -1,6 +1,7 @@
 import { ValidateAnswer, ValidateBody } from '@fp/sdk/wire'
 import type { Api } from '../../api.ts'
 import { failureToWire } from '../apps/wire.ts'
+import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
 import type { Trial } from './trial.ts'
 
@@ -8,6 +9,7 @@ export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => D
   app.post(
     '/api/validate',
     {
+      bodyLimit: BODY_LIMITS.files,
       schema: {
         tags: ['deployments'],
         operationId: 'validate',

@@ -4,7 +4,7 @@ import { liveKey } from '../apps/live-service.ts'
 import type { AppService } from '../apps/service.ts'
 import { statusOf } from '../apps/status.ts'
 import type { AppDetailView, AppView, AppViews } from '../apps/ports.ts'
-import type { AppRecord } from '../apps/types.ts'
+import type { AppSummary } from '../apps/types.ts'
 import { toRecord } from '../drafts/files.ts'
 import type { DraftService, DraftSummary } from '../drafts/service.ts'
 import type { DeploymentService } from './service.ts'
@@ -20,7 +20,7 @@ export interface ViewDeps {
 export function createViews(deps: ViewDeps): AppViews {
   const { apps, drafts, deployments, targets } = deps
 
-  function view(app: AppRecord, draft: DraftSummary | undefined, deploying: boolean): AppView {
+  function view(app: AppSummary, draft: DraftSummary | undefined, deploying: boolean): AppView {
     const key = liveKey(app.appId, app.live)
     const status: AppStatus = statusOf(app, deploying, key ? targets.phase(key) : 'asleep')
     return {
@@ -33,7 +33,7 @@ export function createViews(deps: ViewDeps): AppViews {
   }
 
   /** Two reads, however many apps. */
-  async function views(records: readonly AppRecord[]): Promise<AppView[]> {
+  async function views(records: readonly AppSummary[]): Promise<AppView[]> {
     const ids = records.map((app) => app.appId)
     const [summaries, deploying] = await Promise.all([drafts.summaries(ids), deployments.deploying(ids)])
     return records.map((app) => view(app, summaries.get(app.appId), deploying.has(app.appId)))
@@ -51,7 +51,7 @@ export function createViews(deps: ViewDeps): AppViews {
         drafts.get(ownerId, appId),
         deployments.deploying([appId]),
       ])
-      const env: EnvVar[] = apps.showEnv(app)
+      const env: EnvVar[] = await apps.showEnv(app)
       const { files, assets, revision, updatedAt } = draft
       return {
         ...view(app, draft, deploying.has(appId)),

@@ -1,5 +1,6 @@
 import { Draft, SaveDraftBody } from '@fp/sdk/wire'
 import type { Api } from '../../api.ts'
+import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { assetToWire } from '../assets/asset.ts'
 import { AppParams } from '../params.ts'
 import { toRecord } from './files.ts'
@@ -28,6 +29,7 @@ export function registerDraftRoutes(app: Api, deps: { drafts: DraftService }): v
   app.put(
     '/api/apps/:app_id/draft',
     {
+      bodyLimit: BODY_LIMITS.files,
       schema: {
         tags,
         operationId: 'saveDraft',

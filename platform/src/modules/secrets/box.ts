@@ -5,6 +5,8 @@ export interface SecretBox {
   seal(text: string, context: string): string
   /** Throws a `BoxError` when the key, the context or the text is not the one it was sealed with. */
   open(sealed: string, context: string): string
+  /** Bytes of UTF-8 of what was sealed, without opening it. */
+  sizeOf(sealed: string): number
 }
 
 export class BoxError extends Error {
@@ -28,6 +30,8 @@ export function createSecretBox(key: Buffer): SecretBox {
       const body = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
       return PREFIX + body.toString('base64url')
     },
+    sizeOf: (sealed) =>
+      Math.max(0, Buffer.byteLength(sealed.slice(PREFIX.length), 'base64url') - NONCE - TAG),
     open(sealed, context) {
       if (!sealed.startsWith(PREFIX)) throw new BoxError('the sealed text has an unknown format')
       const body = Buffer.from(sealed.slice(PREFIX.length), 'base64url')

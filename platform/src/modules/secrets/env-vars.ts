@@ -1,5 +1,6 @@
 import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
+import { mapInTurns } from '../../in-turns.ts'
 import { BoxError, type SecretBox } from './box.ts'
 
 export const MAX_ENV_VARS = 100
@@ -22,15 +23,20 @@ export type EnvVarChanges = Readonly<
   Record<string, string | { value: string; secret?: boolean | undefined } | null>
 >
 
+/** Sealing and opening take turns with what else the event loop has to do: a hundred at once would hold it up. */
 export interface EnvVars {
   /** The variables after the changes, sorted by name; the same array when nothing changed. Throws FP_ENV_VAR_NAME, FP_TOO_MANY_ENV_VARS, FP_ENV_VARS_TOO_LARGE. */
-  apply(appId: string, current: readonly SealedEnvVar[], changes: EnvVarChanges): readonly SealedEnvVar[]
+  apply(
+    appId: string,
+    current: readonly SealedEnvVar[],
+    changes: EnvVarChanges,
+  ): Promise<readonly SealedEnvVar[]>
   /** For the app's `os.environ`. */
-  open(appId: string, vars: readonly SealedEnvVar[]): Record<string, string>
+  open(appId: string, vars: readonly SealedEnvVar[]): Promise<Record<string, string>>
   /** For the owner: secrets without their value. */
-  show(appId: string, vars: readonly SealedEnvVar[]): EnvVar[]
+  show(appId: string, vars: readonly SealedEnvVar[]): Promise<EnvVar[]>
   /** Sealed anew for another app; secrets stay secret. */
-  copy(fromAppId: string, toAppId: string, vars: readonly SealedEnvVar[]): SealedEnvVar[]
+  copy(fromAppId: string, toAppId: string, vars: readonly SealedEnvVar[]): Promise<SealedEnvVar[]>
 }
 
 export function createEnvVars(box: SecretBox): EnvVars {
@@ -53,67 +59,85 @@ export function createEnvVars(box: SecretBox): EnvVars {
     }
   }
 
-  /** In bytes of UTF-8. A value that can no longer be opened counts as much as it takes sealed. */
-  function sizeOf(appId: string, vars: readonly SealedEnvVar[]): number {
-    const value = (entry: SealedEnvVar): string => {
-      try {
-        return open(appId, entry)
-      } catch {
-        return entry.sealed
+  /** Count, names, values and size after the changes, all before anything is sealed: that is what takes time. */
+  function check(current: readonly SealedEnvVar[], changes: EnvVarChanges): void {
+    const sizes = new Map(current.map(({ name, sealed }) => [name, box.sizeOf(sealed)]))
+    let sets = false
+    for (const [name, change] of Object.entries(changes)) {
+      if (change === null) sizes.delete(name)
+      else {
+        sets = true
+        sizes.set(name, Buffer.byteLength(valueOf(change)))
       }
     }
-    return vars.reduce(
-      (sum, entry) => sum + Buffer.byteLength(entry.name) + Buffer.byteLength(value(entry)),
-      0,
-    )
+    // Whoever only removes may always do so.
+    if (!sets) return
+    checkCount(sizes.size)
+    for (const [name, change] of Object.entries(changes)) {
+      if (change === null) continue
+      checkName(name)
+      checkValue(name, valueOf(change))
+    }
+    let bytes = 0
+    for (const [name, size] of sizes) bytes += Buffer.byteLength(name) + size
+    checkSize(bytes)
   }
 
   return {
-    apply(appId, current, changes) {
+    async apply(appId, current, changes) {
+      check(current, changes)
       const next = new Map(current.map((entry) => [entry.name, entry]))
       let changed = false
-      for (const [name, change] of Object.entries(changes)) {
+      await mapInTurns(Object.entries(changes), ([name, change]) => {
         const before = next.get(name)
         if (change === null) {
           changed = next.delete(name) || changed
-          continue
+          return
         }
-        checkName(name)
-        const value = typeof change === 'string' ? change : change.value
-        checkValue(name, value)
+        const value = valueOf(change)
         const secret = (typeof change === 'string' ? undefined : change.secret) ?? before?.secret ?? false
-        if (before && before.secret === secret && isSame(() => open(appId, before), value)) continue
+        if (before && before.secret === secret && isSame(() => open(appId, before), value)) return
         next.set(name, seal(appId, name, value, secret))
         changed = true
-      }
+      })
       if (!changed) return current
-      if (next.size > MAX_ENV_VARS) {
-        throw new FpError(
-          'FP_TOO_MANY_ENV_VARS',
-          `The app would have ${next.size} environment variables; at most ${MAX_ENV_VARS} are allowed. Remove some.`,
-          { details: { count: next.size, limit: MAX_ENV_VARS } },
-        )
-      }
-      const bytes = sizeOf(appId, [...next.values()])
-      if (bytes > MAX_ENV_BYTES) {
-        throw new FpError(
-          'FP_ENV_VARS_TOO_LARGE',
-          `The app's environment variables would take ${bytes} bytes, names and values together; at most ${MAX_ENV_BYTES} (256 KiB) are allowed. Shorten or remove some, or keep large texts in a file or the database.`,
-          { details: { bytes, limit: MAX_ENV_BYTES } },
-        )
-      }
       return [...next.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
     },
-    open: (appId, vars) => Object.fromEntries(vars.map((entry) => [entry.name, open(appId, entry)])),
+    open: async (appId, vars) =>
+      Object.fromEntries(await mapInTurns(vars, (entry) => [entry.name, open(appId, entry)])),
     show: (appId, vars) =>
-      vars.map((entry) => ({
+      mapInTurns(vars, (entry) => ({
         name: entry.name,
         value: entry.secret ? null : open(appId, entry),
         secret: entry.secret,
       })),
     copy: (fromAppId, toAppId, vars) =>
-      vars.map((entry) => seal(toAppId, entry.name, open(fromAppId, entry), entry.secret)),
+      mapInTurns(vars, (entry) => seal(toAppId, entry.name, open(fromAppId, entry), entry.secret)),
   }
+}
+
+type EnvVarChange = NonNullable<EnvVarChanges[string]>
+
+function valueOf(change: EnvVarChange): string {
+  return typeof change === 'string' ? change : change.value
+}
+
+function checkCount(count: number): void {
+  if (count <= MAX_ENV_VARS) return
+  throw new FpError(
+    'FP_TOO_MANY_ENV_VARS',
+    `The app would have ${count} environment variables; at most ${MAX_ENV_VARS} are allowed. Remove some.`,
+    { details: { count, limit: MAX_ENV_VARS } },
+  )
+}
+
+function checkSize(bytes: number): void {
+  if (bytes <= MAX_ENV_BYTES) return
+  throw new FpError(
+    'FP_ENV_VARS_TOO_LARGE',
+    `The app's environment variables would take ${bytes} bytes, names and values together; at most ${MAX_ENV_BYTES} (256 KiB) are allowed. Shorten or remove some, or keep large texts in a file or the database.`,
+    { details: { bytes, limit: MAX_ENV_BYTES } },
+  )
 }
 
 /** A value that can no longer be opened counts as another one, so that setting it again mends it. */

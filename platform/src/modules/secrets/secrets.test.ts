@@ -32,71 +32,73 @@ test('it does not open elsewhere, with another key, cut, changed or in another f
   expect(() => createSecretBox(randomBytes(16))).toThrow('16 bytes')
 })
 
-test('variables are set, kept, changed and removed by name', () => {
-  let vars = env.apply('a', [], { B: '2', A: '1', S: { value: 'hush', secret: true } })
-  expect(env.show('a', vars)).toEqual([
+test('variables are set, kept, changed and removed by name', async () => {
+  let vars = await env.apply('a', [], { B: '2', A: '1', S: { value: 'hush', secret: true } })
+  expect(await env.show('a', vars)).toEqual([
     { name: 'A', value: '1', secret: false },
     { name: 'B', value: '2', secret: false },
     { name: 'S', value: null, secret: true },
   ])
-  vars = env.apply('a', vars, { A: null, B: '3', N: null })
-  expect(env.open('a', vars)).toEqual({ B: '3', S: 'hush' })
+  vars = await env.apply('a', vars, { A: null, B: '3', N: null })
+  expect(await env.open('a', vars)).toEqual({ B: '3', S: 'hush' })
   expect(JSON.stringify(vars)).not.toContain('hush')
 })
 
-test('a text keeps the secret mark, and what changes nothing is no change', () => {
-  const vars = env.apply('a', [], { S: { value: 'hush', secret: true }, P: 'p' })
-  expect(env.apply('a', vars, { S: 'hush', P: 'p', X: null })).toBe(vars)
-  expect(env.show('a', env.apply('a', vars, { S: 'new' }))[1]).toEqual({
+test('a text keeps the secret mark, and what changes nothing is no change', async () => {
+  const vars = await env.apply('a', [], { S: { value: 'hush', secret: true }, P: 'p' })
+  expect(await env.apply('a', vars, { S: 'hush', P: 'p', X: null })).toBe(vars)
+  expect((await env.show('a', await env.apply('a', vars, { S: 'new' })))[1]).toEqual({
     name: 'S',
     value: null,
     secret: true,
   })
-  expect(env.apply('a', vars, { P: { value: 'p', secret: true } })).not.toBe(vars)
-  expect(env.show('a', env.apply('a', vars, { S: { value: 'open', secret: false } }))[1]).toMatchObject({
+  expect(await env.apply('a', vars, { P: { value: 'p', secret: true } })).not.toBe(vars)
+  expect(
+    (await env.show('a', await env.apply('a', vars, { S: { value: 'open', secret: false } })))[1],
+  ).toMatchObject({
     value: 'open',
   })
 })
 
-test('values belong to their app and name', () => {
-  const vars = env.apply('a', [], { A: '1', B: '2' })
-  expect(() => env.open('b', vars)).toThrow('A cannot be decrypted')
+test('values belong to their app and name', async () => {
+  const vars = await env.apply('a', [], { A: '1', B: '2' })
+  await expect(env.open('b', vars)).rejects.toThrow('A cannot be decrypted')
   const swapped = [{ ...vars[0]!, sealed: vars[1]!.sealed }]
-  expect(() => env.open('a', swapped)).toThrow('A cannot be decrypted')
-  expect(env.open('b', env.copy('a', 'b', vars))).toEqual({ A: '1', B: '2' })
+  await expect(env.open('a', swapped)).rejects.toThrow('A cannot be decrypted')
+  expect(await env.open('b', await env.copy('a', 'b', vars))).toEqual({ A: '1', B: '2' })
 })
 
-test('a value that no longer opens can be set again, even to the same', () => {
+test('a value that no longer opens can be set again, even to the same', async () => {
   const other = createEnvVars(createSecretBox(randomBytes(32)))
-  const lost = other.apply('a', [], { A: '1' })
-  expect(env.open('a', env.apply('a', lost, { A: '1' }))).toEqual({ A: '1' })
+  const lost = await other.apply('a', [], { A: '1' })
+  expect(await env.open('a', await env.apply('a', lost, { A: '1' }))).toEqual({ A: '1' })
 })
 
 test.each([
   '', '1A', 'A-B', 'A B', 'A=B', 'A\nB', 'A\n', 'Ä', 'A.B', '__proto__x\0', 'PORT', 'PATH', 'HOME', 'PLATFORM_MONGO_URI', 'FP_X',
   'FP_APP_ID', 'PYTHONPATH', 'PYTHON_X', 'PYTHONSTARTUP', 'LD_PRELOAD', 'A'.repeat(200),
-])('%j is no name', (name) => {
-  expect(() => env.apply('a', [], { [name]: 'x' })).toThrow(expect.objectContaining({ code: 'FP_ENV_VAR_NAME' }))
+])('%j is no name', async (name) => {
+  await expect(env.apply('a', [], { [name]: 'x' })).rejects.toThrow(expect.objectContaining({ code: 'FP_ENV_VAR_NAME' }))
 }) // prettier-ignore
 
 test.each(['A', '_', 'a1', 'PORTS', 'MY_FP_X', 'HOMEPAGE', 'PATHS', 'LDX', 'constructor', 'toString'])(
   '%s is a name',
-  (name) => {
-    expect(env.open('a', env.apply('a', [], { [name]: 'x' }))).toEqual({ [name]: 'x' })
+  async (name) => {
+    expect(await env.open('a', await env.apply('a', [], { [name]: 'x' }))).toEqual({ [name]: 'x' })
   },
 )
 
-test('there are limits to count and content', () => {
+test('there are limits to count and content', async () => {
   const many = Object.fromEntries(Array.from({ length: MAX_ENV_VARS }, (_, n) => [`V${n}`, '']))
-  const full = env.apply('a', [], many)
-  expect(() => env.apply('a', full, { ONE_MORE: '' })).toThrow(
+  const full = await env.apply('a', [], many)
+  await expect(env.apply('a', full, { ONE_MORE: '' })).rejects.toThrow(
     expect.objectContaining({ code: 'FP_TOO_MANY_ENV_VARS' }),
   )
-  expect(env.apply('a', full, { ONE_MORE: '', V0: null })).toHaveLength(MAX_ENV_VARS)
+  expect(await env.apply('a', full, { ONE_MORE: '', V0: null })).toHaveLength(MAX_ENV_VARS)
   const name = 'FULL'
-  const most = env.apply('a', [], { [name]: 'ü'.repeat((MAX_ENV_BYTES - name.length) / 2) })
+  const most = await env.apply('a', [], { [name]: 'ü'.repeat((MAX_ENV_BYTES - name.length) / 2) })
   expect(most).toHaveLength(1)
-  expect(() => env.apply('a', most, { B: '' })).toThrow(
+  await expect(env.apply('a', most, { B: '' })).rejects.toThrow(
     expect.objectContaining({
       code: 'FP_ENV_VARS_TOO_LARGE',
       statusCode: 422,
@@ -104,11 +106,39 @@ test('there are limits to count and content', () => {
       message: expect.stringMatching(/would take 262145 bytes.*256 KiB.*Shorten or remove/),
     }),
   )
-  expect(env.apply('a', most, { B: '', [name]: 'x' })).toHaveLength(2)
-  expect(() => env.apply('a', [], { A: 'a\0b' })).toThrow(
+  expect(await env.apply('a', most, { B: '', [name]: 'x' })).toHaveLength(2)
+  await expect(env.apply('a', [], { A: 'a\0b' })).rejects.toThrow(
     expect.objectContaining({ code: 'FP_INVALID_FIELDS' }),
   )
-  expect(() => env.apply('a', [], { A: '\ud800' })).toThrow(
+  await expect(env.apply('a', [], { A: '\ud800' })).rejects.toThrow(
     expect.objectContaining({ code: 'FP_INVALID_FIELDS' }),
   )
+})
+
+test('130,000 variables are refused by their count, before any is sealed or opened', async () => {
+  const never = (): never => {
+    throw new Error('sealed or opened')
+  }
+  const counting = createEnvVars({ seal: never, open: never, sizeOf: box.sizeOf })
+  const many = Object.fromEntries(Array.from({ length: 130_000 }, (_, n) => [`V${n}`, 'x']))
+  await expect(counting.apply('a', [], many)).rejects.toMatchObject({
+    code: 'FP_TOO_MANY_ENV_VARS',
+    details: { count: 130_000 },
+  })
+})
+
+test('too large variables are refused by their size, before any is sealed or opened', async () => {
+  const vars = await env.apply('a', [], { KEPT: 'ü'.repeat(1_000) })
+  const never = (): never => {
+    throw new Error('sealed or opened')
+  }
+  const counting = createEnvVars({ seal: never, open: never, sizeOf: box.sizeOf })
+  const name = 'LARGE'
+  const room = MAX_ENV_BYTES - 'KEPT'.length - 2_000 - name.length
+  const error = { code: 'FP_ENV_VARS_TOO_LARGE', details: { bytes: MAX_ENV_BYTES + 1 } }
+  await expect(counting.apply('a', vars, { [name]: 'x'.repeat(room + 1) })).rejects.toMatchObject(error)
+})
+
+test.each(['', 'x', 'ü', 'y'.repeat(1_001)])('the size of a sealed text is known: %j', (text) => {
+  expect(box.sizeOf(box.seal(text, 'here'))).toBe(Buffer.byteLength(text))
 })

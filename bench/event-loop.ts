@@ -1,0 +1,109 @@
+import { request } from 'node:http'
+import {
+  attacksOn,
+  largestFiles,
+  largestVariables,
+  type Attack,
+  type OpenApi,
+} from '../e2e/harness/attacks.ts'
+import { loopProbe } from '../e2e/harness/event-loop.ts'
+import { startPlatform, type PlatformUnderTest } from '../e2e/harness/platform.ts'
+import { TestUser } from '../e2e/harness/user.ts'
+import { ms, row, section } from './lib.ts'
+
+const ROUNDS = 4
+/** Deployments that have failed. */
+const FAILURES = 10
+const APPS = 40
+
+/** Its log is full of what JSON writes as six characters each, and so is its answer. */
+const TALKATIVE = `from fastapi import FastAPI, Response
+app = FastAPI()
+for n in range(2100): print(chr(1) * 250, flush=True)
+@app.get("/{path:path}")
+@app.post("/{path:path}")
+def big(path: str = ""): return Response(chr(1) * 2_000_000, media_type="text/plain")
+`
+const FAILING = `from fastapi import FastAPI
+app = FastAPI()
+raise RuntimeError(chr(1) * 100_000)
+`
+
+/** Less is not worth a line. */
+const SHOWN = 5
+
+/**
+ * Sends every route the worst bodies it lets in, and prints for how long the front door's event loop was held up: of some
+ * rounds the least, as what else the machine does only adds to it.
+ */
+export async function benchEventLoop(): Promise<void> {
+  section('How long one request of a tenant holds up the event loop (goal: 10 ms or less)')
+  const probe = await loopProbe()
+  await using platform = await startPlatform({ env: probe.env })
+  const user = await TestUser.signUp(platform, 'attacker')
+  const ids = await victim(user)
+  const api = (await (await fetch(`${platform.url}/api/openapi.json`)).json()) as OpenApi
+  // What is read is largest once the largest has been written.
+  const attacks = attacksOn(api)
+    .filter(({ route }) => !/DELETE|logout|signup/.test(route))
+    .sort((a, b) => Number(a.method === 'GET') - Number(b.method === 'GET'))
+  const worst = new Map<string, { block: number; attack: string; status: number }>()
+  for (const attack of attacks) {
+    let block = Infinity
+    let status = 0
+    for (let round = 0; round < ROUNDS; round++) {
+      await probe.maxBlock()
+      status = await send(platform, user, ids, attack)
+      block = Math.min(block, await probe.maxBlock())
+    }
+    if (process.env['FP_E2E_ALL_ATTACKS'] || block > SHOWN) row(attack.name, String(status), ms(block))
+    if (block > (worst.get(attack.route)?.block ?? -1))
+      worst.set(attack.route, { block, attack: attack.name, status })
+  }
+  row('', 'longest')
+  for (const [route, { block }] of [...worst].sort(([, a], [, b]) => b.block - a.block)) row(route, ms(block))
+}
+
+async function victim(user: TestUser): Promise<Record<string, string>> {
+  const app = await user.liveApp({ code: TALKATIVE }, 'attacked')
+  await user.call(app.app_id, '/')
+  // Each attempt leaves a traceback as long as one may be.
+  for (let n = 0; n < FAILURES; n++) await user.deploy(app.app_id, { 'app.py': FAILING })
+  for (let n = 0; n < APPS; n++) await user.createApp({ files: largestFiles(), env_vars: largestVariables() })
+  const { items } = await user.must<{ items: { deployment_id: string }[] }>(
+    'GET',
+    `/apps/${app.app_id}/deployments`,
+  )
+  return {
+    app_id: app.app_id,
+    deployment_id: items[0]!.deployment_id,
+    version: '1',
+    template_id: 'hello-api',
+  }
+}
+
+function send(
+  platform: PlatformUnderTest,
+  user: TestUser,
+  ids: Record<string, string>,
+  attack: Attack,
+): Promise<number> {
+  const path = attack.path.replace(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? 'none')
+  const headers = {
+    authorization: `Bearer ${user.token}`,
+    ...(attack.body && { 'content-type': 'application/json', 'content-length': String(attack.body.length) }),
+  }
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { host: '127.0.0.1', port: platform.port, method: attack.method, path, headers },
+      (response) => {
+        response.resume().once('end', () => resolve(response.statusCode!))
+      },
+    )
+    // Refused before all was sent: the answer may be lost.
+    sent.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EPIPE' || error.code === 'ECONNRESET' ? resolve(413) : reject(error),
+    )
+    sent.end(attack.body)
+  })
+}

@@ -1,0 +1,34 @@
+import { excessOf, type Excess } from './bounds.ts'
+
+/** What became of a text: its value, or why it is not taken. */
+export type Parsed =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly reason: 'invalid' | 'prototype' | Excess }
+
+/** Names that would change the prototype of what they are assigned to. */
+const PROTOTYPE = '__proto__'
+
+/** JSON of a request's body: bounded, UTF-8, and without names that would set a prototype. Never throws. */
+export function parseBody(bytes: Uint8Array): Parsed {
+  const excess = excessOf(bytes)
+  if (excess) return { ok: false, reason: excess }
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch {
+    return { ok: false, reason: 'invalid' }
+  }
+  return setsPrototype(value) ? { ok: false, reason: 'prototype' } : { ok: true, value }
+}
+
+/** As deep as the bounds allow. */
+function setsPrototype(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false
+  if (Object.hasOwn(value, PROTOTYPE)) return true
+  const constructor: unknown = Object.hasOwn(value, 'constructor')
+    ? (value as { constructor: unknown }).constructor
+    : undefined
+  if (constructor !== null && typeof constructor === 'object' && Object.hasOwn(constructor, 'prototype'))
+    return true
+  return Object.values(value).some(setsPrototype)
+}
