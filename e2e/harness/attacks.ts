@@ -13,7 +13,7 @@ interface Schema {
 
 interface Operation {
   readonly operationId?: string
-  readonly requestBody?: { readonly content: { readonly 'application/json': { readonly schema: Schema } } }
+  readonly requestBody?: { readonly content: { readonly 'application/json'?: { readonly schema: Schema } } }
   /** Bytes; see plugins/openapi.ts. */
   readonly 'x-body-limit'?: number
 }
@@ -50,7 +50,7 @@ export function attacksOn(api: OpenApi): Attack[] {
       })
       if (method === 'GET') return [attack('plain')]
       const limit = operation['x-body-limit'] ?? ASSUMED_LIMIT
-      const schema = operation.requestBody?.content['application/json'].schema
+      const schema = operation.requestBody?.content['application/json']?.schema
       const bodies = Object.entries(worstBodies(schema, limit))
       return [attack('no body'), ...bodies.map(([kind, body]) => attack(kind, body))]
     }),

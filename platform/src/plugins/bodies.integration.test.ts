@@ -22,9 +22,14 @@ describe('what a body may be', () => {
       Record<string, { 'x-body-limit'?: number; requestBody?: object }>
     >(api.paths)) {
       for (const [verb, operation] of Object.entries(operations)) {
-        if (verb === 'get') continue
+        // Uploads are read as they come, and have limits of their own.
+        if (
+          verb === 'get' ||
+          (operation.requestBody && !JSON.stringify(operation.requestBody).includes('/json'))
+        )
+          continue
         const limit = operation['x-body-limit'] ?? BODY_LIMITS.small
-        const target = path.replace('{app_id}', 'none')
+        const target = path.replace('{app_id}', appId)
         const answer = await send(verb.toUpperCase(), target, JSON.stringify('x'.repeat(limit)))
         expect([target, answer.status, answer.body?.code]).toEqual([target, 413, 'FP_BODY_TOO_LARGE'])
         expect(answer.body.message).toContain(String(limit))
