@@ -1,7 +1,7 @@
 import type { AppStatus, CreateAppBody, EnvVar, Files, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import type { PageRequest } from '../paging.ts'
 import type { AssetRef } from '../assets/asset.ts'
-import type { AppRecord, AppSummary } from './types.ts'
+import type { AppSummary } from './types.ts'
 
 /**
  * What the routes of apps need of the modules above: an app as it is shown, made and removed is more than its record.
