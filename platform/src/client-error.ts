@@ -13,9 +13,9 @@ type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
 /** RFC 9110 §9.1: a method is a token. */
 const UNKNOWN_METHOD = /^[!#$%&'*+.^_`|~\w-]+ [^ ]+ HTTP\/1\.[01]\r?\n/
 
-export const TOO_MANY_HEADERS: Refusal = [
+export const HEAD_TOO_LARGE: Refusal = [
   431,
-  `The request has more than ${MAX_HEADER_LINES} header lines. Send fewer.`,
+  `The request line and headers are larger than ${MAX_HEAD / 1024} KB or more than ${MAX_HEADER_LINES} lines. Send fewer or shorter headers, cookies or query parameters.`,
   'FP_HEADERS_TOO_LARGE',
 ]
 
@@ -28,11 +28,7 @@ const NOT_IMPLEMENTED: Refusal = [
 ]
 
 const REFUSALS: Readonly<Record<string, Refusal>> = {
-  HPE_HEADER_OVERFLOW: [
-    431,
-    `The request line and headers are larger than ${MAX_HEAD / 1024} KB. Send fewer or shorter headers, cookies or query parameters.`,
-    'FP_HEADERS_TOO_LARGE',
-  ],
+  HPE_HEADER_OVERFLOW: HEAD_TOO_LARGE,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
   HPE_PAUSED_H2_UPGRADE: [
@@ -42,7 +38,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ],
 }
 
-/** Whether Node may have left out some of them: nobody must take the rest for the whole. */
+/** Some versions of Node refuse such a request, others leave out the lines above the limit: nobody must take the rest for the whole. */
 export function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
   return rawHeaders.length > 2 * MAX_HEADER_LINES
 }

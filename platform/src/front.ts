@@ -8,7 +8,7 @@ import {
   MAX_HEAD,
   MAX_HEADER_LINES,
   onClientError,
-  TOO_MANY_HEADERS,
+  HEAD_TOO_LARGE,
 } from './client-error.ts'
 import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
@@ -75,7 +75,7 @@ export function createFront(deps: FrontDeps): Front {
     (deps.isAppHost(hostOf(req)) ? deps.ingress : deps.api).server
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
-    if (hasTooManyHeaders(req)) return refuse(res, ...TOO_MANY_HEADERS)
+    if (hasTooManyHeaders(req)) return refuse(res, ...HEAD_TOO_LARGE)
     const flaw = flawOf(req)
     if (flaw !== undefined) return refuse(res, 400, flaw)
     useTargetHost(req)
@@ -94,7 +94,7 @@ export function createFront(deps: FrontDeps): Front {
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     upgraded.add(socket)
     socket.once('close', () => upgraded.delete(socket))
-    if (hasTooManyHeaders(req)) return refuseSocket(socket, ...TOO_MANY_HEADERS)
+    if (hasTooManyHeaders(req)) return refuseSocket(socket, ...HEAD_TOO_LARGE)
     const flaw = flawOf(req)
     if (flaw !== undefined) return refuseSocket(socket, 400, flaw)
     useTargetHost(req)
@@ -113,7 +113,7 @@ export function createFront(deps: FrontDeps): Front {
       shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
     server.maxConnections = limits.maxConnections
-    // One more than is allowed: Node drops the rest without a word.
+    // One more than is allowed, to see that there are more.
     server.maxHeadersCount = MAX_HEADER_LINES + 1
     return server
       .on('request', onRequest)

@@ -21,13 +21,15 @@ export function waitsForContinue({ headers, httpVersionMinor }: IncomingMessage)
 
 /**
  * Lets bodies of every type through unread: no parser of the embedder gets hold of one, and one that waits to be asked
- * for (`Expect: 100-continue`) is asked for only when an app asks for it. A type that Fastify cannot read is hidden from it.
+ * for (`Expect: 100-continue`) is asked for only when an app asks for it. Fastify does not see types that it would refuse.
  */
 export function passBodies(fastify: FastifyInstance): void {
   fastify.removeAllContentTypeParsers()
   fastify.addHook('onRequest', (request, _reply, done) => {
     const type = request.raw.headers['content-type']
     if (type !== undefined && !MEDIA_TYPE.test(type)) delete request.raw.headers['content-type']
+    // Fastify refuses a QUERY without a type. What is sent on are the headers as they came.
+    if (request.method === 'QUERY') request.raw.headers['content-type'] ??= 'application/octet-stream'
     done()
   })
   const server: Server = fastify.server

@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { freePort, ROOT } from '../harness/platform.ts'
+
+export interface Uvicorn extends AsyncDisposable {
+  readonly port: number
+}
+
+/** uvicorn as people start it, with the runner's own Python, on loopback. */
+export async function startUvicorn(): Promise<Uvicorn> {
+  const port = await freePort()
+  const python = join(ROOT, '.fp/venv/bin/python')
+  const child = spawn(
+    python,
+    ['-m', 'uvicorn', 'app:app', '--port', String(port), '--log-level', 'critical'],
+    {
+      cwd: import.meta.dirname,
+      env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: '1' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  )
+  while (!(await answers(port))) {
+    if (child.exitCode !== null) throw new Error(`uvicorn ended with ${child.exitCode}`)
+    await new Promise((done) => setTimeout(done, 25))
+  }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  const up = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  )
+  socket.destroy()
+  return up
+}
