@@ -25,12 +25,15 @@ class Manager:
         user: int | None = None,
         libraries: str = "",
         arguments: tuple[str, ...] = ("-m", "fp_runner.manager"),
+        prefix: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.socket, theirs = socket.socketpair()
         fd = theirs.fileno()
         self.process = subprocess.Popen(
-            [python, "-I", "-S", "-c", _AS_FD_3, str(fd), python, "-s", "-P", *arguments],
-            env={"PYTHONPATH": f"{SOURCE}:{libraries}".rstrip(":"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            [*prefix, python, "-I", "-S", "-c", _AS_FD_3, str(fd), python, "-s", "-P", *arguments],
+            env={"PYTHONPATH": f"{SOURCE}:{libraries}".rstrip(":"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+            | (environment or {}),
             stdin=subprocess.DEVNULL,
             pass_fds=[fd],
             user=user,

@@ -9,11 +9,12 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
 from fp_runner import channel
 from fp_runner.means import Means
+from fp_runner.network.ways import Plan
 from fp_runner.reactor import Reactor
 
 _CHANNEL_FD: Final = 3
@@ -22,6 +23,16 @@ OnForked = Callable[[int, int], None]
 OnFailed = Callable[[str], None]
 # (the child's control channel, where its wait status is to be written, on_forked(pid, pidfd), on_failed(why))
 ForkRequest = tuple[int, int, OnForked, OnFailed]
+
+
+@dataclass(frozen=True)
+class ForkSettings:
+    """What every fork needs to know of the machine. Apps can read it, so it holds nothing of any tenant."""
+
+    means: Means
+    network: Plan
+    # The folder of MongoDB's sockets.
+    mongodb: str | None
 
 
 class Forks(Protocol):
@@ -41,7 +52,7 @@ class Forks(Protocol):
 class ZygoteProcess:
     """One process of zygote.py. `on_end` is called once, when it is gone, after every fork in flight has failed."""
 
-    def __init__(self, reactor: Reactor, means: Means, *, preload: bool, on_end: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, settings: ForkSettings, *, preload: bool, on_end: Callable[[], None]) -> None:
         self._reactor = reactor
         self._on_end = on_end
         self._asked: deque[tuple[OnForked, OnFailed]] = deque()
@@ -51,7 +62,7 @@ class ZygoteProcess:
             command = [sys.executable, "-s", "-P", "-m", "fp_runner.zygote"]
             actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), _CHANNEL_FD)]
             self.pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
-        channel.send(ours, {"means": asdict(means), "preload": preload})
+        channel.send(ours, {"settings": asdict(settings), "preload": preload})
         reactor.watch(ours.fileno(), self._read)
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> None:
@@ -86,8 +97,8 @@ class ZygoteProcess:
 class SharedZygote:
     """One zygote for all apps: the usual way. `on_end` is called when it dies; its forks die with it."""
 
-    def __init__(self, reactor: Reactor, means: Means, on_end: Callable[[], None]) -> None:
-        self._process = ZygoteProcess(reactor, means, preload=True, on_end=on_end)
+    def __init__(self, reactor: Reactor, settings: ForkSettings, on_end: Callable[[], None]) -> None:
+        self._process = ZygoteProcess(reactor, settings, preload=True, on_end=on_end)
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
         """As Forks.fork."""
@@ -103,15 +114,15 @@ class FreshInterpreters:
     """A zygote for each app, which shares no address layout and no hash seed with any other. Slower and larger: it
     imports nothing ahead, as each would do so for itself."""
 
-    def __init__(self, reactor: Reactor, means: Means) -> None:
+    def __init__(self, reactor: Reactor, settings: ForkSettings) -> None:
         self._reactor = reactor
-        self._means = means
+        self._settings = settings
         self._processes: set[ZygoteProcess] = set()
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
         """As Forks.fork."""
         process = ZygoteProcess(
-            self._reactor, self._means, preload=False, on_end=lambda: self._processes.discard(process)
+            self._reactor, self._settings, preload=False, on_end=lambda: self._processes.discard(process)
         )
         self._processes.add(process)
 

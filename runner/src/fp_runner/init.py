@@ -39,10 +39,11 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
         sandbox.prepare(blueprint)
-        # The zygote says go once this process is in its cgroups; the app inherits them.
+        # The zygote says go once this process is in its cgroups and has a network; the app inherits both.
         go = channel.receive(control)
         if go is None:
             os._exit(0)
+        _join_network(blueprint, go.fds)
         app = os.fork()
     except BaseException as error:
         _report(control, error)
@@ -55,6 +56,15 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
     privileges.drop_capabilities()
     os.write(status_fd, b"%d\n" % _reap_until(app))
     os._exit(0)
+
+
+def _join_network(blueprint: sandbox.Blueprint, fds: list[int]) -> None:
+    if blueprint.walled and blueprint.network.way == "filtered":
+        # Not finding it would leave the app in the machine's network.
+        (namespace,) = fds
+        libc.setns(namespace, libc.CLONE_NEWNET)
+    for fd in fds:
+        os.close(fd)
 
 
 def _reap_until(app: int) -> int:

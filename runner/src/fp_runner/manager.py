@@ -15,10 +15,12 @@ import time
 from typing import Final
 
 from fp_runner import cgroups, privileges, probe
-from fp_runner.forks import Forks, FreshInterpreters, SharedZygote
+from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
 from fp_runner.instance import Instance
 from fp_runner.link import PlatformLink
 from fp_runner.means import Means
+from fp_runner.network import ways
+from fp_runner.network.settings import ENVIRONMENT, parse
 from fp_runner.pool import Pool
 from fp_runner.protocol import Message, ProtocolError, parse_start
 from fp_runner.reactor import Reactor
@@ -39,7 +41,7 @@ class Manager:
     def __init__(
         self,
         sock: socket.socket,
-        means: Means,
+        settings: ForkSettings,
         groups: cgroups.Cgroups,
         usher: Usher | None,
         *,
@@ -47,7 +49,8 @@ class Manager:
         fresh_interpreters: bool,
     ) -> None:
         self._reactor = Reactor()
-        self._means = means
+        means = settings.means
+        self._report = means.wire() | {"network": settings.network.wire()}
         self._may_run = means.minimum or allow_unsandboxed
         self._groups = groups
         self._usher = usher
@@ -58,16 +61,16 @@ class Manager:
         self._kill_through_app = not (means.minimum and means.own_uid)
         self._forks: Forks
         if fresh_interpreters:
-            self._forks = FreshInterpreters(self._reactor, means)
+            self._forks = FreshInterpreters(self._reactor, settings)
         else:
-            self._forks = SharedZygote(self._reactor, means, self._on_zygote_end)
+            self._forks = SharedZygote(self._reactor, settings, self._on_zygote_end)
         spares = _SPARES if self._may_run else 0
         self._pool = Pool(self._reactor, self._forks, usher, spares, warm=not fresh_interpreters)
 
     def run(self) -> None:
         """Until the platform is gone and every app after it."""
         hello = {"event": "hello", "pid": os.getpid(), "python": platform.python_version()}
-        self._link.send(hello | {"sandbox": self._means.wire()})
+        self._link.send(hello | {"sandbox": self._report})
         while not self._ended or self._instances or self._pool.spares():
             self._reactor.run_once()
         self._forks.close()
@@ -163,12 +166,17 @@ def main() -> None:
     means: Means = probe.detect(groups, own_namespace)
     os.close(own_namespace)
     # Forked while the process is still small.
-    usher = Usher(groups) if groups.folders else None
+    # Out of the environment that all below this process inherit.
+    wanted = parse(os.environ.pop(ENVIRONMENT, None))
+    joined = wanted.mode != "none" and means.own_uid and means.network
+    usher = Usher(groups, wanted if joined else None) if groups.folders or joined else None
+    network = ways.plan(wanted, means, usher.network if usher and joined else None)
+    settings = ForkSettings(network.reported(means), network, wanted.mongodb)
     if os.geteuid() != 0:
         privileges.no_new_privs()
     manager = Manager(
         sock,
-        means,
+        settings,
         groups,
         usher,
         allow_unsandboxed=_ALLOW_UNSANDBOXED in sys.argv,

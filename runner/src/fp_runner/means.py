@@ -9,6 +9,7 @@ EFFECTS: Final[dict[str, str]] = {
     "pid_namespace": "apps could see and signal other processes; no app is started",
     "ipc_namespace": "apps could reach System V shared memory of others",
     "uts_namespace": "apps see the machine's host name",
+    "network": "apps share the machine's network: they reach its loopback, its own and private networks and each other",
     "own_uid": "all apps run as the platform's own user, held apart by namespaces only",
     "user_namespace": "without root no namespace can be made",
     "seccomp": "the kernel's whole surface is open to apps; no app is started",
@@ -27,6 +28,7 @@ class Means:
     pid_namespace: bool = False
     ipc_namespace: bool = False
     uts_namespace: bool = False
+    network: bool = False
     own_uid: bool = False
     user_namespace: bool = False
     seccomp: bool = False

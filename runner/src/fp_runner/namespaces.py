@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from fp_runner import libc, privileges
+from fp_runner.network.netlink import LOOPBACK_INDEX, Netlink, link_up
 
 _MOUNT_IPC_UTS: Final = libc.CLONE_NEWNS | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 
@@ -48,9 +49,12 @@ def fork_through_user_namespace(body: Callable[[], NoReturn], uid: int, gid: int
     os._exit(0)
 
 
-def leave_host() -> None:
-    """New mount, ipc and uts namespaces for this process."""
-    libc.unshare(_MOUNT_IPC_UTS)
+def leave_host(*, network: bool) -> None:
+    """New mount, ipc and uts namespaces for this process; with `network` one with nothing but its own loopback too."""
+    libc.unshare(_MOUNT_IPC_UTS | (libc.CLONE_NEWNET if network else 0))
+    if network:
+        with Netlink() as links:
+            links.request(link_up(LOOPBACK_INDEX))
     libc.sethostname("app")
 
 

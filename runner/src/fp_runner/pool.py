@@ -1,6 +1,7 @@
 """Hot spares: children that are forked, sandboxed as far as possible, in their cgroups, and wait for an app."""
 
 import itertools
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +30,7 @@ class Pool:
         # Whether there are imports that a spare can warm up.
         self._warm = warm
         self._spares: list[Child] = []
-        # All that live, spares and apps, by name, and who waits for their cgroups.
+        # All that live, spares and apps, by name, and who waits for their cgroups and networks.
         self._attaching: dict[str, Child] = {}
         self._waiting: set[str] = set()
         self._refill: Timer | None = None
@@ -71,7 +72,7 @@ class Pool:
         self._size = 0
 
     def forget(self, child: Child) -> None:
-        """After a child's end: lets go of its cgroups."""
+        """After a child's end: lets go of its cgroups and its network."""
         self._waiting.discard(child.name)
         self._attaching.pop(child.name, None)
         if self._usher:
@@ -111,19 +112,23 @@ class Pool:
             self._reactor.unwatch(self._usher.channel.fileno())
             return
         child = self._attaching.pop(answer.message["name"], None)
-        if child is None:
-            return
-        if answer.message["error"] is None:
-            self._go(child)
+        if child:
+            self._on_attached(child, answer.message["error"], tuple(answer.fds))
+        for fd in answer.fds:
+            os.close(fd)
+
+    def _on_attached(self, child: Child, error: str | None, network: tuple[int, ...]) -> None:
+        if error is None:
+            self._go(child, network)
         else:
             # Limits that cannot be set are a missing wall, not a detail.
-            text = f"The sandbox could not be made: {answer.message['error']}"
+            text = f"The sandbox could not be made: {error}"
             failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
             child.on_message({"event": "failed", "failure": failed})
             child.kill(through_app=False)
 
-    def _go(self, child: Child) -> None:
-        child.send({"op": "go", "spare": self._warm and child in self._spares})
+    def _go(self, child: Child, network: tuple[int, ...] = ()) -> None:
+        child.send({"op": "go", "spare": self._warm and child in self._spares}, network)
 
     def _refill_later(self, seconds: float) -> None:
         if self._refill:

@@ -20,6 +20,7 @@ def detect(groups: Cgroups, own_namespace: int) -> Means:
     tried: dict[str, Callable[[], None]] = {
         "mount_namespace": _private_root,
         "ipc_namespace": lambda: libc.unshare(libc.CLONE_NEWIPC),
+        "network": lambda: namespaces.leave_host(network=True),
         "uts_namespace": lambda: libc.unshare(libc.CLONE_NEWUTS),
         "no_new_privs": privileges.no_new_privs,
         "seccomp": _seccomp,
@@ -89,8 +90,8 @@ def _is_pid_one() -> None:
 
 
 def _private_root() -> None:
-    namespaces.leave_host()
-    root.build(root.etc_files())
+    namespaces.leave_host(network=False)
+    root.build(root.etc_files(), None)
     root.mount_proc()
     root.enter("/usr", 1 << 20, _TRY_UID, _TRY_UID)
     if os.path.exists("/etc/shadow") or not os.path.exists("/proc/self/status"):

@@ -12,6 +12,8 @@ from fp_runner import libc
 
 STAGE: Final = "/proc"
 APP_DIR: Final = "/app"
+# Where an app finds the socket mongodb.sock of the platform's MongoDB.
+MONGODB_DIR: Final = "/run/mongodb"
 
 _SYSTEM: Final = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _CERTIFICATES: Final = ("/etc/ssl", "/etc/pki/tls", "/etc/pki/ca-trust", "/etc/ca-certificates")
@@ -39,8 +41,8 @@ def python_paths() -> list[str]:
     return found
 
 
-def etc_files() -> dict[str, bytes]:
-    """The made-up /etc. Read once, by the zygote: name → content."""
+def etc_files(resolver: str | None = None) -> dict[str, bytes]:
+    """The made-up /etc. Read once, by the zygote: name → content. `resolver` is asked for names, not the machine's."""
     files = {
         "passwd": b"root:x:0:0:root:/:/usr/sbin/nologin\napp:x:%d:%d:app:/tmp:/usr/sbin/nologin\n",
         "group": b"root:x:0:\napp:x:%d:\n",
@@ -54,10 +56,12 @@ def etc_files() -> dict[str, bytes]:
                 files[os.path.basename(path)] = source.read()
         except OSError:
             continue
+    if resolver:
+        files["resolv.conf"] = f"nameserver {resolver}\noptions edns0 timeout:3\n".encode()
     return files
 
 
-def build(etc: dict[str, bytes]) -> None:
+def build(etc: dict[str, bytes], mongodb: str | None) -> None:
     """Builds all of the root that is the same for every app. The caller is in its own mount namespace."""
     # Without this, every mount made here would spread to the host.
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
@@ -72,6 +76,9 @@ def build(etc: dict[str, bytes]) -> None:
     for path in _CERTIFICATES:
         if os.path.isdir(path) and not os.path.islink(path):
             _bind(path)
+    if mongodb:
+        # The folder, not the socket: MongoDB makes another when it starts again.
+        _bind(mongodb, MONGODB_DIR)
     _write_etc(etc)
     _make_dev()
     for name in ("proc", "app"):
@@ -111,8 +118,8 @@ def _tmpfs(target: str, data: str) -> None:
     libc.mount("tmpfs", target, "tmpfs", _FIXED, data)
 
 
-def _bind(path: str) -> None:
-    target = STAGE + path
+def _bind(path: str, seen_as: str | None = None) -> None:
+    target = STAGE + (seen_as or path)
     # 0755 whatever the host has, so that the app's uid can walk through a 0700 /root to its interpreter.
     os.makedirs(target, 0o755, exist_ok=True)
     libc.mount(path, target, None, _BIND)

@@ -6,6 +6,7 @@ from typing import Final
 
 from fp_runner import libc, limits, namespaces, privileges, root, seccomp
 from fp_runner.means import Means
+from fp_runner.network.ways import Plan
 
 _HOME: Final = "/tmp"
 
@@ -17,6 +18,9 @@ class Blueprint:
     means: Means
     etc: dict[str, bytes]
     last_capability: int
+    network: Plan
+    # The folder of MongoDB's socket, outside.
+    mongodb: str | None
 
     @property
     def walled(self) -> bool:
@@ -29,8 +33,8 @@ def prepare(blueprint: Blueprint) -> None:
     if not blueprint.walled:
         return
     os.umask(0o022)
-    namespaces.leave_host()
-    root.build(blueprint.etc)
+    namespaces.leave_host(network=blueprint.network.way == "isolated")
+    root.build(blueprint.etc, blueprint.mongodb)
     root.mount_proc()
 
 

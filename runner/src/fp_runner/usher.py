@@ -1,16 +1,21 @@
-"""A helper process that moves others into cgroups, since that blocks for up to 15 ms and the zygote must not.
+"""A helper process that puts others into cgroups and gives them networks: that blocks for up to 15 ms.
 
-It outlives a killed zygote for a moment and removes the groups that are left.
+It outlives a killed manager for a moment and removes the groups and networks that are left.
 """
 
 import os
 import select
 import socket
 import time
+import traceback
 from typing import Final, NoReturn
 
 from fp_runner import channel
 from fp_runner.cgroups import Cgroups
+from fp_runner.network.helper import Networks
+from fp_runner.network.report import NetworkReport
+from fp_runner.network.settings import Settings
+from fp_runner.protocol import Message
 
 _RETRY_SECONDS: Final = 0.02
 _LAST_SECONDS: Final = 5.0
@@ -18,16 +23,19 @@ _SO_SNDBUFFORCE: Final = 32
 
 
 class Usher:
-    """The zygote's side. Answers come to `channel` as {"name", "error"}."""
+    """The manager's side. Answers come to `channel` as {"name", "error"}, with a network namespace's descriptor."""
 
-    def __init__(self, groups: Cgroups) -> None:
+    def __init__(self, groups: Cgroups, settings: Settings | None) -> None:
+        """`settings` is None where apps get no network from the helper."""
         self.groups = groups
         self.channel, theirs = channel.pair()
         self.pid = os.fork()
         if self.pid == 0:
             self.channel.close()
             try:
-                _serve(groups, theirs)
+                _Helper(groups, theirs).serve(settings)
+            except Exception:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         theirs.close()
@@ -36,13 +44,14 @@ class Usher:
             self.channel.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 8 * 1024 * 1024)
         except OSError:
             pass
+        self.network = self._first_report()
 
     def attach(self, name: str, pid: int) -> None:
-        """Asks for the groups `name` to be made and `pid` to be moved into them."""
+        """Asks for the groups `name` to be made, `pid` to be moved into them, and a network for it."""
         channel.send(self.channel, {"op": "attach", "name": name, "pid": pid})
 
     def remove(self, name: str) -> None:
-        """Asks for the groups `name` to be removed, once they are empty."""
+        """Asks for the groups `name` to be removed, once they are empty, and its network."""
         channel.send(self.channel, {"op": "remove", "name": name})
 
     def close(self) -> None:
@@ -50,38 +59,86 @@ class Usher:
         self.channel.close()
         os.waitpid(self.pid, 0)
 
-
-def _serve(groups: Cgroups, control: socket.socket) -> NoReturn:
-    leaving: list[str] = []
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    while True:
-        leaving = [name for name in leaving if not groups.remove(name)]
-        if not poll.poll(_RETRY_SECONDS * 1000 if leaving else None):
-            continue
-        received = channel.receive(control)
+    def _first_report(self) -> NetworkReport:
+        select.select([self.channel], [], [])
+        received = channel.receive(self.channel)
         if received is None:
-            _remove_all(groups)
-            os._exit(0)
-        name = received.message["name"]
-        if received.message["op"] == "remove":
-            leaving.append(name)
-        else:
-            answer = {"name": name, "error": _attach(groups, name, received.message["pid"])}
+            return NetworkReport("the helper process ended while it set up the network", ())
+        return NetworkReport(received.message["why"], tuple(received.message["notes"]))
+
+
+class _Helper:
+    """The process itself."""
+
+    def __init__(self, groups: Cgroups, control: socket.socket) -> None:
+        self._groups = groups
+        self._control = control
+        self._networks: Networks | None = None
+
+    def serve(self, settings: Settings | None) -> NoReturn:
+        """Until the manager is gone."""
+        why = None
+        if settings:
             try:
-                channel.send(control, answer)
-            except OSError:
-                # The zygote was killed meanwhile; the next receive says so, and then there is cleaning to do.
-                continue
+                self._networks = Networks(settings)
+            except (OSError, ValueError) as error:
+                why = str(error)
+        self._answer({"why": why, "notes": self._networks.notes if self._networks else []})
+        leaving: list[str] = []
+        busy = self._networks is not None
+        while True:
+            leaving = [name for name in leaving if not self._groups.remove(name)]
+            seconds = 0 if busy else _RETRY_SECONDS if leaving else None
+            readable = select.select(self._sources(), [], [], seconds)[0]
+            if self._control in readable:
+                received = channel.receive(self._control)
+                if received is None:
+                    self._end()
+                name = received.message["name"]
+                if received.message["op"] == "remove":
+                    leaving.append(name)
+                    if self._networks:
+                        self._networks.remove(name)
+                else:
+                    self._attach(name, received.message["pid"])
+                busy = self._networks is not None
+            elif readable and self._networks:
+                self._networks.on_resolver()
+            elif busy and self._networks:
+                # Only when nobody waits.
+                busy = self._networks.prepare()
 
+    def _sources(self) -> list[socket.socket]:
+        return [self._control, self._networks.resolver] if self._networks else [self._control]
 
-def _attach(groups: Cgroups, name: str, pid: int) -> str | None:
-    try:
-        groups.create(name)
-        groups.attach(name, pid)
-    except OSError as error:
-        return str(error)
-    return None
+    def _attach(self, name: str, pid: int) -> None:
+        namespace: int | None = None
+        try:
+            if self._groups.folders:
+                self._groups.create(name)
+                self._groups.attach(name, pid)
+            if self._networks:
+                namespace = self._networks.take(name)
+        except OSError as error:
+            self._answer({"name": name, "error": str(error)})
+        else:
+            self._answer({"name": name, "error": None}, () if namespace is None else (namespace,))
+        finally:
+            if namespace is not None:
+                os.close(namespace)
+
+    def _answer(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        try:
+            channel.send(self._control, message, fds)
+        except OSError:
+            # The manager was killed meanwhile; the next receive says so, and then there is cleaning to do.
+            return
+
+    def _end(self) -> NoReturn:
+        _remove_all(self._groups)
+        if self._networks:
+            self._networks.close()
+        os._exit(0)
 
 
 def _remove_all(groups: Cgroups) -> None:

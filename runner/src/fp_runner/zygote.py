@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from fp_runner import channel, init, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.means import Means
+from fp_runner.network.ways import Plan
 from fp_runner.sandbox import Blueprint
 
 _MANAGER_FD: Final = 3
@@ -30,7 +31,8 @@ def main() -> None:
     configured = channel.receive(manager)
     if configured is None:
         return
-    means = Means(**configured.message["means"])
+    settings = configured.message["settings"]
+    means, network = Means(**settings["means"]), Plan(**settings["network"])
     if os.geteuid() != 0:
         privileges.no_new_privs()
     if means.seccomp:
@@ -40,7 +42,8 @@ def main() -> None:
         preload.freeze()
     else:
         session_key.install()
-    blueprint = Blueprint(means, root.etc_files(), privileges.last_capability())
+    etc = root.etc_files(network.resolver)
+    blueprint = Blueprint(means, etc, privileges.last_capability(), network, settings["mongodb"])
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     while (request := channel.receive(manager)) is not None:
         _answer(manager, blueprint, own_namespace, request.fds)

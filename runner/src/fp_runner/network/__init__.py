@@ -1,0 +1,1 @@
+"""Networks of apps: kept apart from the machine, joined to the internet behind rules."""

@@ -1,0 +1,339 @@
+"""What apps reach. Each attack runs in a real app; the machine and the internet are network namespaces (world.py)."""
+
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import driver
+from conftest import App
+from world import DNS, MACHINE, PORT, PRIVATE, PUBLIC, World
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="joining networks needs root")
+
+CLIENT = f"""
+import errno, socket
+from fastapi import FastAPI
+app = FastAPI()
+here = []
+
+def outcome(work):
+    try:
+        return work()
+    except socket.gaierror as error:
+        return "no such name" if error.errno == socket.EAI_NONAME else str(error)
+    except TimeoutError:
+        return "timeout"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+
+@app.get("/tcp/{{host}}/{{port}}")
+def tcp(host: str, port: int):
+    def work():
+        with socket.create_connection((host, port), 3) as stream:
+            return stream.recv(100).decode()
+    return outcome(work)
+
+@app.get("/udp/{{host}}")
+def udp(host: str):
+    def work():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            line.settimeout(1)
+            line.connect((host, {PORT}))
+            line.send(b"x")
+            return line.recv(100).decode()
+    return outcome(work)
+
+@app.get("/name/{{name}}")
+def name(name: str):
+    return outcome(lambda: socket.gethostbyname(name))
+
+@app.get("/bind/{{name}}")
+def bind(name: str):
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    here.append(line)
+    return outcome(lambda: line.bind("\\0" + name))
+
+@app.get("/abstract/{{name}}")
+def abstract(name: str):
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    return outcome(lambda: line.connect("\\0" + name))
+
+@app.get("/own")
+def own():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.connect(("{PUBLIC}", 9))
+        return line.getsockname()[0]
+
+@app.get("/udp-listen")
+def udp_listen():
+    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    here.append(line)
+    return outcome(lambda: line.bind(("0.0.0.0", {PORT})))
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("world"))
+    yield world
+    world.close()
+
+
+def settings(mode: str = "internet", allowed: list[Any] | None = None, mongodb: str | None = None) -> dict[str, str]:
+    wire = {"mode": mode, "allowed": allowed or [], "addresses": None, "mongodb": mongodb}
+    return {"FP_NETWORK": json.dumps(wire)}
+
+
+@pytest.fixture(scope="module")
+def manager(world: World) -> Iterator[driver.Manager]:
+    manager = driver.Manager(prefix=world.prefix(), environment=settings())
+    yield manager
+    manager.close()
+
+
+@pytest.fixture(scope="module")
+def app(manager: driver.Manager, tmp_path_factory: pytest.TempPathFactory) -> App:
+    return App(manager, tmp_path_factory.mktemp("apps"), "one", {"app.py": CLIENT}).start().ready()
+
+
+def ask(app: App, path: str) -> Any:
+    answer = app.get(path)
+    assert answer.status_code == 200, app.output()
+    return answer.json()
+
+
+def test_the_report_says_that_networks_are_kept_apart(manager: driver.Manager) -> None:
+    sandbox = manager.hello["sandbox"]
+    assert sandbox["means"]["network"] is True
+    assert sandbox["network"] == {"way": "filtered", "notes": []}
+
+
+def test_an_app_reaches_the_internet_from_the_machines_address(app: App) -> None:
+    assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
+    assert ask(app, f"/udp/{PUBLIC}") == MACHINE
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.53", MACHINE, "10.99.0.2", PRIVATE, DNS, "169.254.169.254", "169.254.1.1",
+             "192.168.7.1", "172.16.0.1", "100.64.0.1", "168.63.129.16", "224.0.0.1", "255.255.255.255", "0.0.0.0",
+             "::1"]
+)  # fmt: skip
+def test_an_app_reaches_no_private_address_and_not_the_machine(app: App, host: str) -> None:
+    # The machine and the hosts outside answer on all their addresses, as the machine's own programs see.
+    assert ask(app, f"/tcp/{host}/{PORT}") in ("EHOSTUNREACH", "ECONNREFUSED", "ENETUNREACH", "EACCES")
+    if ":" not in host:
+        assert ask(app, f"/udp/{host}") in ("EHOSTUNREACH", "ECONNREFUSED", "ENETUNREACH", "EACCES", "timeout")
+
+
+def test_those_addresses_do_answer_the_machine_itself(world: World) -> None:
+    def reach(host: str) -> str:
+        with socket.create_connection((host, PORT), 3) as stream:
+            return stream.recv(100).decode()
+
+    for host in ("127.0.0.1", MACHINE, "10.99.0.2", PRIVATE):
+        assert world.inside(world.machine, lambda host=host: reach(host))  # type: ignore[misc]
+
+
+def test_one_app_does_not_reach_another(app: App, manager: driver.Manager, tmp_path: Path) -> None:
+    other = App(manager, tmp_path, "two", {"app.py": CLIENT}).start().ready()
+    address = ask(other, "/own")
+    assert ask(other, "/udp-listen") is None
+    assert ask(app, f"/udp/{address}") in ("EHOSTUNREACH", "timeout")
+    assert ask(app, f"/tcp/{address}/{PORT}") == "EHOSTUNREACH"
+    assert ask(other, "/bind/spot") is None
+    assert ask(app, "/abstract/spot") == "ECONNREFUSED"
+    other.kill()
+
+
+def test_an_abstract_socket_of_the_machine_is_not_there(app: App, world: World) -> None:
+    line = world.inside(world.machine, lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    world.inside(world.machine, lambda: line.bind("\0fp-test-host"))
+    assert ask(app, "/abstract/fp-test-host") == "ECONNREFUSED"
+    line.close()
+
+
+def test_names_are_found_though_the_dns_server_is_private(app: App) -> None:
+    assert ask(app, "/name/public.test") == PUBLIC
+    assert ask(app, "/name/nobody.test") == "no such name"
+    # A private name may be known; the address behind it is out of reach.
+    assert ask(app, f"/tcp/private.test/{PORT}") == "EHOSTUNREACH"
+
+
+def test_none_means_no_way_out(world: World, tmp_path: Path) -> None:
+    manager = driver.Manager(prefix=world.prefix(), environment=settings("none"))
+    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == "ENETUNREACH"
+    assert ask(app, "/name/public.test") != PUBLIC
+    assert ask(app, f"/tcp/127.0.0.1/{PORT}") == "ECONNREFUSED"
+    manager.close()
+
+
+def test_a_list_means_only_what_is_listed(world: World, tmp_path: Path) -> None:
+    allowed = [{"network": f"{PRIVATE}/32", "port": PORT}, {"host": "public.test", "port": PORT}]
+    manager = driver.Manager(prefix=world.prefix(), environment=settings("list", allowed))
+    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    assert ask(app, f"/tcp/{PRIVATE}/{PORT}") == "10.99.0.2"
+    assert ask(app, f"/tcp/{PRIVATE}/53") == "EHOSTUNREACH"
+    # Its address alone is not listed; its name is, once it is looked up.
+    assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == "EHOSTUNREACH"
+    assert ask(app, f"/tcp/public.test/{PORT}") == MACHINE
+    assert ask(app, "/tcp/public.test/80") == "EHOSTUNREACH"
+    assert ask(app, "/name/other.test") == "no such name"
+    manager.close()
+
+
+def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path) -> None:
+    allowed = [{"network": f"{MACHINE}/32", "port": PORT}, {"host": "private.test", "port": None}]
+    manager = driver.Manager(prefix=world.prefix(), environment=settings("internet", allowed))
+    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
+    assert ask(app, f"/tcp/{MACHINE}/{PORT}") == ask(app, "/own")
+    assert ask(app, f"/tcp/private.test/{PORT}") == "10.99.0.2"
+    manager.close()
+
+
+def test_mongodbs_socket_is_in_the_apps_root(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "mongodb"
+    folder.mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "mongodb.sock"))
+    listener.listen()
+    os.chmod(folder / "mongodb.sock", 0o777)
+    manager = driver.Manager(prefix=world.prefix(), environment=settings("none", mongodb=str(folder)))
+    code = """
+        import os, socket
+        from fastapi import FastAPI
+        app = FastAPI()
+
+        @app.get("/")
+        def connect():
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect("/run/mongodb/mongodb.sock")
+            return os.listdir("/run/mongodb")
+    """
+    app = App(manager, tmp_path, "one", {"app.py": code}).start().ready()
+    assert ask(app, "/") == ["mongodb.sock"]
+    manager.close()
+    listener.close()
+
+
+@pytest.fixture
+def empty_world(tmp_path: Path) -> Iterator[World]:
+    """One in which no other platform runs."""
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+def traces(world: World) -> list[str]:
+    links = [line for line in world.output("ip", "-o", "link").splitlines() if ": fp" in line]
+    return [*links, world.output("nft", "list", "tables").strip(), world.forwarding()]
+
+
+def helpers_of(manager: driver.Manager) -> list[int]:
+    """The helper, its resolver, and the zygote: the children that have no pid namespace of their own."""
+    own = os.readlink(f"/proc/{manager.process.pid}/ns/pid")
+    found, look = [], [manager.process.pid]
+    while look:
+        pid = look.pop()
+        children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        mine = [child for child in children if os.readlink(f"/proc/{child}/ns/pid") == own]
+        found += mine
+        look += mine
+    return found
+
+
+def gone(pids: list[int], seconds: float = 20) -> None:
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        assert select.select([fd], [], [], seconds)[0], "still there"
+        os.close(fd)
+
+
+def test_nothing_is_left_after_the_end(empty_world: World, tmp_path: Path) -> None:
+    before = traces(empty_world)
+    assert before == ["", "0"]
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    during = traces(empty_world)
+    assert "fp0-" in during[0]
+    assert during[-2:] == ["table inet fp_0\ntable inet fp_forwarding", "1"]
+    manager.close()
+    assert traces(empty_world) == before
+
+
+def test_nothing_is_left_after_the_runner_is_killed(empty_world: World, tmp_path: Path) -> None:
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    helpers = helpers_of(manager)
+    assert len(helpers) == 3
+    manager.process.kill()
+    manager.close()
+    gone(helpers)
+    assert traces(empty_world) == ["", "0"]
+
+
+def test_the_next_start_removes_what_a_killed_helper_left(empty_world: World, tmp_path: Path) -> None:
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    helpers = helpers_of(manager)
+    for pid in [*helpers, manager.process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    manager.close()
+    gone(helpers)
+    # The rules outlive it: were they gone first, an app that still runs would be passed on without them.
+    assert "table inet fp_0" in traces(empty_world)[-2]
+    driver.Manager(prefix=empty_world.prefix(), environment=settings("none")).close()
+    driver.Manager(prefix=empty_world.prefix(), environment=settings()).close()
+    assert traces(empty_world) == ["", "0"]
+
+
+def test_two_platforms_share_a_machine(empty_world: World, tmp_path: Path) -> None:
+    one = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    two = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    first = App(one, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    second = App(two, tmp_path, "two", {"app.py": CLIENT}).start().ready()
+    # Whose rules see it first is the kernel's choice: one answers, the other drops.
+    assert ask(first, f"/tcp/{ask(second, '/own')}/{PORT}") in ("EHOSTUNREACH", "timeout")
+    one.close()
+    assert ask(second, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
+    two.close()
+    assert traces(empty_world) == ["", "0"]
+
+
+def test_a_resolver_that_ends_is_replaced(empty_world: World, tmp_path: Path) -> None:
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    assert ask(app, "/name/public.test") == PUBLIC
+    (resolver,) = (pid for pid in helpers_of(manager) if os.stat(f"/proc/{pid}").st_uid != 0)
+    os.kill(resolver, signal.SIGKILL)
+    gone([resolver])
+    assert ask(app, "/name/public.test") == PUBLIC
+    manager.close()
+
+
+def test_a_machine_that_was_no_router_does_not_become_one(empty_world: World) -> None:
+    """Its neighbours could else send through it into its other networks."""
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    empty_world.add_network_behind("10.98.0.1", "10.98.0.2")
+
+    def reach() -> str:
+        with socket.create_connection(("10.98.0.2", PORT), 1) as stream:
+            return stream.recv(100).decode()
+
+    with pytest.raises(OSError):
+        empty_world.inside(empty_world.outside, reach)
+    # It is the rule that prevents it.
+    empty_world.output("nft", "delete", "table", "inet", "fp_forwarding")
+    assert empty_world.inside(empty_world.outside, reach) == PUBLIC
+    manager.close()
