@@ -100,8 +100,8 @@ def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: P
         return len(os.listdir(f"/proc/{manager.process.pid}/fd")), mounts
 
     def settle() -> tuple[int, int]:
-        # The helper and its resolver, the zygote, and two spares of two processes each are up: nothing is being started.
-        while len(_descendants(manager.process.pid)) != 7:
+        # The helper, the zygote, and two spares of two processes each are up: nothing is being started.
+        while len(_descendants(manager.process.pid)) != 6:
             pass
         return count()
 

@@ -166,12 +166,17 @@ def main() -> None:
     means: Means = probe.detect(groups, own_namespace)
     os.close(own_namespace)
     # Forked while the process is still small.
-    # Out of the environment that all below this process inherit.
-    wanted = parse(os.environ.pop(ENVIRONMENT, None))
-    joined = wanted.mode != "none" and means.own_uid and means.network
+    # Out of the environment that all below this process inherit. A platform that says nothing of it wants none.
+    text = os.environ.pop(ENVIRONMENT, None)
+    wanted = parse(text)
+    joined = text is not None and wanted.mode != "none" and means.own_uid and means.network
     usher = Usher(groups, wanted if joined else None) if groups.folders or joined else None
-    network = ways.plan(wanted, means, usher.network if usher and joined else None)
-    settings = ForkSettings(network.reported(means), network, wanted.mongodb)
+    if text is None:
+        network = ways.Plan("shared")
+    else:
+        network = ways.plan(wanted, means, usher.network if usher and joined else None)
+        means = network.reported(means)
+    settings = ForkSettings(means, network, wanted.mongodb)
     if os.geteuid() != 0:
         privileges.no_new_privs()
     manager = Manager(
