@@ -201,7 +201,15 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     log,
     now,
   })
-  const specs = createSpecs({ apps, versions, databases, assets, secretKey: deps.secretKey })
+  const specs = createSpecs({
+    apps,
+    versions,
+    databases,
+    assets,
+    secretKey: deps.secretKey,
+    // Where apps shared memory before, their session keys are replaced together with the passwords of databases.
+    sessionKeyPurpose: runtime.shared ? 'session' : 'session 1',
+  })
   const views = createViews({ apps, drafts, deployments, targets })
   const lifecycle = createLifecycle({
     apps,
@@ -255,7 +263,15 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     sweepAssets: () => assets.sweep(),
     async recover() {
       // Where apps outlive the platform, they may be awake.
-      if (!runtime.shared) await live.recover()
+      if (!runtime.shared) {
+        await live.recover()
+        const replaced = await databases.replaceOldPasswords()
+        if (replaced > 0)
+          log.warn(
+            { databases: replaced },
+            'database passwords and session keys from before this version were replaced: apps could read those of others (see docs/threat-model.md, "After an upgrade")',
+          )
+      }
       await deployments.recover()
       await lifecycle.recover()
       mending = setInterval(() => {

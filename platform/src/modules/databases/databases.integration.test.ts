@@ -130,9 +130,12 @@ test('a creation that was cut off is completed: before the user was made, and af
   const databases = mongo.db.collection<{ _id: string }>('databases')
   const [early, late] = [newUser(), newUser()]
   await new DatabaseStore(mongo.db, mongo.client).reserve(
-    early,
-    `fp_${early}`,
-    box.seal('early', `database\0${early}`),
+    {
+      userId: early,
+      name: `fp_${early}`,
+      password: box.seal('early', `database\0${early}`),
+      generation: 1,
+    },
     new Date(),
   )
   await as(await service().uriFor(early), (client) => client.db().collection('a').insertOne({}))
@@ -161,4 +164,36 @@ test('the address has the present host, and the stored password is sealed', asyn
   const password = new URL(uri.replace('mongodb:', 'http:')).password
   expect(JSON.stringify(await mongo.db.collection('databases').find().toArray())).not.toContain(password)
   await expect(service().uriFor('U_Odd/Id')).rejects.toThrow('cannot name a database')
+})
+
+test('a password from before apps were kept out of each other’s memory is replaced', async () => {
+  const databases = service()
+  const [ann, bob] = [newUser(), newUser()]
+  const [annsOld, bobs] = [await databases.uriFor(ann), await databases.uriFor(bob)]
+  const records = mongo.db.collection<{ _id: string }>('databases')
+  await records.updateOne({ _id: ann }, { $unset: { generation: 1 } })
+
+  expect(await databases.replaceOldPasswords()).toBe(1)
+  await expect(as(annsOld, (client) => client.db().command({ ping: 1 }))).rejects.toThrow(
+    'Authentication failed',
+  )
+  const annsNew = await databases.uriFor(ann)
+  expect(annsNew).not.toBe(annsOld)
+  await as(annsNew, (client) => client.db().collection('notes').insertOne({ text: 'hers' }))
+  expect(await databases.uriFor(bob)).toBe(bobs)
+  expect(await databases.replaceOldPasswords()).toBe(0)
+})
+
+test('a replacement that was cut off before MongoDB had the new password is completed by the next one', async () => {
+  const databases = service()
+  const ann = newUser()
+  const old = await databases.uriFor(ann)
+  const store = new DatabaseStore(mongo.db, mongo.client)
+  const record = (await store.find(ann))!
+  const password = box.seal('replaced', `database\0${ann}`)
+  await store.replacePassword(record, { password, generation: record.generation })
+
+  expect(await databases.replaceOldPasswords()).toBe(1)
+  await expect(as(old, (client) => client.db().command({ ping: 1 }))).rejects.toThrow('Authentication failed')
+  expect(await databases.uriFor(ann)).toContain(':replaced@')
 })

@@ -18,7 +18,18 @@ export interface DatabaseService {
    * host: hand it to an app at its start, keep it nowhere.
    */
   uriFor(userId: string): Promise<string>
+  /**
+   * Replaces all passwords of an earlier generation; resolves to how many. Apps that run with the old ones cannot connect
+   * any more, so this is for a start before any app runs.
+   */
+  replaceOldPasswords(): Promise<number>
 }
+
+/**
+ * 1: made since no app's memory can hold another's database URI. Raise this number, and the passwords are replaced at the
+ * next start, when earlier ones may have become known to others.
+ */
+const PASSWORD_GENERATION = 1
 
 /** MongoDB's own limit for names of databases on Linux, in bytes. */
 const MAX_DATABASE_NAME = 63
@@ -31,8 +42,20 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
   async function ensure(userId: string): Promise<DatabaseRecord> {
     const known = await store.find(userId)
     if (known?.ready) return known
+    const reserved = await store.reserve(
+      { userId, name: databaseName(userId), ...newPassword(userId) },
+      deps.now(),
+    )
+    return make(reserved)
+  }
+
+  function newPassword(userId: string): { password: string; generation: number } {
     const password = box.seal(randomBytes(24).toString('base64url'), context(userId))
-    const reserved = await store.reserve(userId, databaseName(userId), password, deps.now())
+    return { password, generation: PASSWORD_GENERATION }
+  }
+
+  async function make(reserved: DatabaseRecord): Promise<DatabaseRecord> {
+    const { userId } = reserved
     await store.createUser(reserved.name, box.open(reserved.password, context(userId)))
     await store.markReady(userId)
     return reserved
@@ -45,6 +68,15 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
       const login = `${encodeURIComponent(name)}:${encodeURIComponent(box.open(password, context(userId)))}`
       // Not by `URL`, which knows one host only: a replica set has several.
       return `mongodb://${login}@${deps.mongoHost}/${name}?${options}`
+    },
+
+    async replaceOldPasswords() {
+      const outdated = await store.outdated(PASSWORD_GENERATION)
+      for (const old of outdated) {
+        const isOld = old.generation !== PASSWORD_GENERATION
+        await make(isOld ? await store.replacePassword(old, newPassword(old.userId)) : old)
+      }
+      return outdated.length
     },
   }
 }

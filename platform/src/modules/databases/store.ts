@@ -7,11 +7,18 @@ export interface DatabaseRecord {
   readonly name: string
   /** Sealed. */
   readonly password: string
+  /** Which rules the password was made under; those of an earlier generation may have been seen by others. */
+  readonly generation: number
   /** Whether the MongoDB user is known to exist with this password. */
   readonly ready: boolean
 }
 
-type DatabaseDoc = Omit<DatabaseRecord, 'userId'> & { readonly _id: string; readonly createdAt: Date }
+type DatabaseDoc = Omit<DatabaseRecord, 'userId' | 'generation'> & {
+  readonly _id: string
+  /** Absent in records that were made before there were generations. */
+  readonly generation?: number
+  readonly createdAt: Date
+}
 
 const USER_EXISTS = 51_003
 
@@ -30,14 +37,35 @@ export class DatabaseStore {
   }
 
   /** The record of whoever came first: of two that reserve at once, both go on with the same password. */
-  async reserve(userId: string, name: string, password: string, now: Date): Promise<DatabaseRecord> {
+  async reserve(
+    { userId, name, password, generation }: Omit<DatabaseRecord, 'ready'>,
+    now: Date,
+  ): Promise<DatabaseRecord> {
     const doc = await this.#databases.findOneAndUpdate(
       { _id: userId },
-      { $setOnInsert: { name, password, ready: false, createdAt: now } },
+      { $setOnInsert: { name, password, generation, ready: false, createdAt: now } },
       { upsert: true, returnDocument: 'after' },
     )
     if (!doc) throw new Error('the upsert of a database returned nothing')
     return toRecord(doc)
+  }
+
+  /** Of two that replace a password at once, the first one's stays and both go on with that. */
+  async replacePassword(
+    old: DatabaseRecord,
+    next: Pick<DatabaseRecord, 'password' | 'generation'>,
+  ): Promise<DatabaseRecord> {
+    await this.#databases.updateOne(
+      { _id: old.userId, password: old.password },
+      { $set: { ...next, ready: false } },
+    )
+    return (await this.find(old.userId)) ?? old
+  }
+
+  /** Those whose password is not of this generation, or was not given to MongoDB as far as is known. */
+  async outdated(generation: number): Promise<DatabaseRecord[]> {
+    const found = this.#databases.find({ $or: [{ generation: { $ne: generation } }, { ready: false }] })
+    return (await found.toArray()).map(toRecord)
   }
 
   async markReady(userId: string): Promise<void> {
@@ -63,5 +91,6 @@ export class DatabaseStore {
 }
 
 function toRecord(doc: DatabaseDoc): DatabaseRecord {
-  return { userId: doc._id, name: doc.name, password: doc.password, ready: doc.ready }
+  const { _id: userId, name, password, generation = 0, ready } = doc
+  return { userId, name, password, generation, ready }
 }

@@ -19,6 +19,8 @@ export interface SpecDeps {
   readonly databases: DatabaseService
   readonly assets: Pick<AssetService, 'read'>
   readonly secretKey: Buffer
+  /** What apps' session keys are derived for; another text gives each app another key. */
+  readonly sessionKeyPurpose: string
 }
 
 export interface Specs {
@@ -66,7 +68,7 @@ export function createSpecs(deps: SpecDeps): Specs {
         FP_APP_ID: target.appId,
         FP_VERSION: String(target.version),
         // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
-        FP_SESSION_KEY: deriveKey(deps.secretKey, `session ${target.appId}`),
+        FP_SESSION_KEY: deriveKey(deps.secretKey, `${deps.sessionKeyPurpose} ${target.appId}`),
       },
       sequence: rest.sequence,
     }
