@@ -98,3 +98,20 @@ test('a broken event stream is opened again and each event comes once', async ()
   expect(stages).toEqual(['validating', 'creating', 'starting', 'ready'])
   expect(connections).toBe(2)
 })
+
+test('uploads each file under its path, and says where it is downloaded', async () => {
+  const client = await serve((request, response) => {
+    let body = ''
+    request.on('data', (chunk) => (body += chunk))
+    request.on('end', () => {
+      expect(request.headers['content-type']).toMatch(/^multipart\/form-data; boundary=/)
+      expect(body).toContain('name="static/a b.png"')
+      response.end(JSON.stringify({ method: request.method, url: request.url }))
+    })
+  })
+  const answer = await client.apps.uploadAssets('x', new Map([['static/a b.png', new Blob(['bytes'])]]))
+  expect(answer).toEqual({ method: 'POST', url: '/api/apps/x/assets' })
+  expect(client.apps.assetUrl('x', 'static/a b#.png')).toMatch(
+    /^http.*\/api\/apps\/x\/assets\/static\/a%20b%23\.png$/,
+  )
+})

@@ -1,6 +1,8 @@
 import type {
   App,
   AppDetail,
+  AssetList,
+  ChangeAssetsBody,
   CloneAppBody,
   CreateAppBody,
   DeployAccepted,
@@ -17,6 +19,7 @@ import type {
   SignupBody,
   Template,
   TemplateDetail,
+  UploadAnswer,
   User,
   ValidateAnswer,
   ValidateBody,
@@ -59,6 +62,20 @@ export interface Client {
     /** 422 `FP_VALIDATION_FAILED` with findings as `details` when the code cannot run. */
     deploy(appId: string, body?: DeployBody, options?: CallOptions): Promise<DeployAccepted>
     rollback(appId: string, version: number, options?: CallOptions): Promise<DeployAccepted>
+    /** Path → content. Files that cannot be kept are in `refused`; ApiError when none can. */
+    uploadAssets(
+      appId: string,
+      files: ReadonlyMap<string, Blob>,
+      options?: CallOptions,
+    ): Promise<UploadAnswer>
+    /** Path → new path, or null to delete. */
+    changeAssets(
+      appId: string,
+      changes: ChangeAssetsBody['changes'],
+      options?: CallOptions,
+    ): Promise<AssetList>
+    /** Where the content of an asset of the draft is downloaded. */
+    assetUrl(appId: string, path: string): string
     versions(appId: string, options?: PageOptions): Promise<Page<Version>>
     clone(appId: string, body?: CloneAppBody, options?: CallOptions): Promise<App>
     sleep(appId: string, options?: CallOptions): Promise<App>
@@ -109,6 +126,14 @@ function appCalls(transport: Transport): Client['apps'] {
     saveDraft: (id, body, call) => json('PUT', at(id, '/draft'), { ...call, body }),
     deploy: (id, body = {}, call) => json('POST', at(id, '/deploy'), { ...call, body }),
     rollback: (id, version, call) => json('POST', at(id, '/rollback'), { ...call, body: { version } }),
+    uploadAssets: (id, files, call) => {
+      const body = new FormData()
+      for (const [path, content] of files) body.append(path, content)
+      return json('POST', at(id, '/assets'), { ...call, body })
+    },
+    changeAssets: (id, changes, call) => json('PATCH', at(id, '/assets'), { ...call, body: { changes } }),
+    assetUrl: (id, path) =>
+      transport.base + at(id, `/assets/${path.split('/').map(encodeURIComponent).join('/')}`),
     versions: (id, page = {}) => list<Version>(transport, at(id, '/versions'), page),
     clone: (id, body = {}, call) => json('POST', at(id, '/clone'), { ...call, body }),
     sleep: (id, call) => json('POST', at(id, '/sleep'), call),

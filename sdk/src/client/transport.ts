@@ -23,6 +23,7 @@ export interface PageOptions extends CallOptions {
 
 export interface RequestOptions extends CallOptions {
   query?: Record<string, string | number | undefined>
+  /** Sent as JSON; a form as it is. */
   body?: unknown
   headers?: Record<string, string>
   /** Let the request outlive the page (a last save on leaving). The body may then be at most 64 KB. */
@@ -30,6 +31,8 @@ export interface RequestOptions extends CallOptions {
 }
 
 export interface Transport {
+  /** Before every path: the platform's origin, or nothing. */
+  readonly base: string
   /** The parsed JSON of a 2xx answer; undefined for 204. Throws ApiError; an abort throws the signal's reason. */
   json<T>(method: string, path: string, options?: RequestOptions): Promise<T>
   /** A 2xx answer whose body is read by the caller. */
@@ -68,7 +71,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
     }
   }
 
-  return { json, open }
+  return { base, json, open }
 }
 
 function init(method: string, request: RequestOptions, token: string | undefined): RequestInit {
@@ -77,7 +80,10 @@ function init(method: string, request: RequestOptions, token: string | undefined
   const result: RequestInit = { method, headers, credentials: 'same-origin' }
   if (request.signal) result.signal = request.signal
   if (request.keepalive) result.keepalive = true
-  if (request.body !== undefined) {
+  if (request.body instanceof FormData) {
+    // The browser adds the content type, with the boundary.
+    result.body = request.body
+  } else if (request.body !== undefined) {
     headers['content-type'] = 'application/json'
     result.body = JSON.stringify(request.body)
   }

@@ -1,4 +1,4 @@
-import { FILE_LIMITS } from '@fp/sdk/wire'
+import { ASSET_LIMITS, FILE_LIMITS } from '@fp/sdk/wire'
 
 const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 
@@ -12,6 +12,22 @@ export function pathProblem(path: string, others: Iterable<string>): string | un
     return 'Use letters, digits, _, - and . in names, and / between folders.'
   if (!FILE_LIMITS.extensions.some((extension) => path.endsWith(extension)))
     return `The name must end in ${FILE_LIMITS.extensions.join(' ')}`
+  return clash(path, others)
+}
+
+/** The same for an asset, which may be called as it likes but must not pass for code. */
+export function assetPathProblem(path: string, others: Iterable<string>): string | undefined {
+  if (path === '') return 'Type a file name, such as static/logo.png.'
+  if (path.length > FILE_LIMITS.maxPathLength)
+    return `A path has at most ${FILE_LIMITS.maxPathLength} characters.`
+  if (path.split('/').some((segment) => segment === '' || segment.startsWith('.')))
+    return 'No part of a path may be empty or start with a dot.'
+  if (ASSET_LIMITS.refusedExtensions.some((extension) => path.endsWith(extension)))
+    return 'Code cannot be an asset: choose another ending.'
+  return clash(path, others)
+}
+
+function clash(path: string, others: Iterable<string>): string | undefined {
   const taken = new Set(others)
   if (taken.has(path)) return 'There is a file of this name already.'
   for (const other of taken) {

@@ -50,6 +50,13 @@ export class DraftState {
     this.edit(path, '')
   }
 
+  /** Path → text, in the place of what was there. */
+  addAll(texts: ReadonlyMap<string, string>): void {
+    this.files = { ...this.files, ...Object.fromEntries(texts) }
+    this.replaced++
+    this.#touch()
+  }
+
   rename(from: string, to: string): void {
     const moved = renames(this.paths, from, to)
     this.files = Object.fromEntries(

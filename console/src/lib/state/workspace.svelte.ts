@@ -1,6 +1,8 @@
 import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { createChecker } from '#lib/editor/checker.ts'
+import { pathOf, sortFiles } from '#lib/editor/uploads.ts'
+import { AssetsState } from './assets.svelte.ts'
 import { DeploymentState } from './deployment.svelte.ts'
 import { DraftState } from './draft.svelte.ts'
 import { poll } from './poll.ts'
@@ -28,6 +30,9 @@ export class Workspace {
   cursor = $state.raw({ line: 1, column: 1 })
   deploying = $state(false)
   readonly draft: DraftState
+  readonly assets: AssetsState
+  /** Of files and assets. */
+  paths = $derived.by(() => [...this.draft.paths, ...this.assets.paths].sort())
   readonly problems: Problems
   readonly deployment: DeploymentState
   readonly tryIt: TryIt
@@ -36,6 +41,7 @@ export class Workspace {
   constructor(app: AppDetail) {
     this.app = app
     this.draft = new DraftState(app.app_id, app.draft)
+    this.assets = new AssetsState(app.app_id, app.draft.assets)
     this.problems = new Problems(createChecker())
     this.deployment = new DeploymentState(app.app_id)
     this.tryIt = new TryIt(app.app_id)
@@ -52,9 +58,11 @@ export class Workspace {
   }
 
   async refresh(): Promise<void> {
+    const { changes } = this.assets
     const app = await client.apps.get(this.app.app_id)
     this.app = app
     this.draft.offer(app.draft)
+    this.assets.offer(app.draft.assets, changes)
   }
 
   /** Takes over what a call answered about the app, whatever part it is. */
@@ -66,6 +74,23 @@ export class Workspace {
     if (!(file in this.draft.files)) return
     this.openPath = file
     this.place = { file, line, column, visit: (this.place?.visit ?? 0) + 1 }
+  }
+
+  /** Takes files that a person gave: text that can be edited into the draft, all else as assets. Shows the last one. */
+  async addFiles(given: ReadonlyMap<string, Blob>, folder: string): Promise<void> {
+    const files = new Map([...given].map(([name, blob]) => [pathOf(name, folder), blob]))
+    const { texts, assets } = await sortFiles(files)
+    // What was an asset stays one: the person replaces it.
+    for (const path of [...texts.keys()].filter((one) => this.assets.find(one))) {
+      assets.set(path, files.get(path)!)
+      texts.delete(path)
+    }
+    if (texts.size > 0) this.draft.addAll(texts)
+    const saved = assets.size > 0 ? await this.assets.upload(assets) : []
+    const last = saved.at(-1) ?? [...texts.keys()].at(-1)
+    if (last !== undefined) this.openPath = last
+    // There is something unpublished now.
+    if (saved.length > 0) await this.refresh().catch(() => {})
   }
 
   async save(): Promise<void> {

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { inBatches, pathOf, sortFiles } from './uploads.ts'
+
+test('text within the limits of files is edited, all else is kept as bytes', async () => {
+  const { texts, assets } = await sortFiles(
+    new Map([
+      ['static/site.css', new Blob(['body {}'])],
+      ['data/x.csv', new Blob(['\ufeffa,b'])],
+      ['static/big.css', new Blob(['x'.repeat(100 * 1024 + 1)])],
+      ['static/latin1.txt', new Blob([new Uint8Array([0xe4])])],
+      ['static/logo.png', new Blob(['text in a picture'])],
+      ['tool.py', new Blob(['x = 1'])],
+    ]),
+  )
+  expect(Object.fromEntries(texts)).toEqual({
+    'static/site.css': 'body {}',
+    'data/x.csv': '\ufeffa,b',
+    'tool.py': 'x = 1',
+  })
+  expect([...assets.keys()]).toEqual(['static/big.css', 'static/latin1.txt', 'static/logo.png'])
+})
+
+test('a file goes where an app looks for it', () => {
+  expect(pathOf('logo.png', '')).toBe('static/logo.png')
+  expect(pathOf('tool.py', '')).toBe('tool.py')
+  expect(pathOf('data/x.csv', '')).toBe('data/x.csv')
+  expect(pathOf('logo.png', 'public/img')).toBe('public/img/logo.png')
+})
+
+test('many files go in requests that are not too large', () => {
+  const files = new Map(
+    Array.from({ length: 7 }, (_, n) => [`${n}`, new Blob(['x'.repeat(n === 3 ? 90 : 30)])]),
+  )
+  const batches = inBatches(files, { maxFiles: 3, maxTotalBytes: 70 } as never)
+  expect(batches.map((batch) => [...batch.keys()])).toEqual([['0', '1'], ['2'], ['3'], ['4', '5'], ['6']])
+})
