@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inBatches, pathOf, sortFiles } from './uploads.ts'
+import { inBatches, sortFiles } from './uploads.ts'
 
 test('text within the limits of files is edited, all else is kept as bytes', async () => {
   const { texts, assets } = await sortFiles(
@@ -11,6 +11,8 @@ test('text within the limits of files is edited, all else is kept as bytes', asy
       ['static/logo.png', new Blob(['text in a picture'])],
       ['tool.py', new Blob(['x = 1'])],
     ]),
+    '',
+    () => false,
   )
   expect(Object.fromEntries(texts)).toEqual({
     'static/site.css': 'body {}',
@@ -20,11 +22,20 @@ test('text within the limits of files is edited, all else is kept as bytes', asy
   expect([...assets.keys()]).toEqual(['static/big.css', 'static/latin1.txt', 'static/logo.png'])
 })
 
-test('a file goes where an app looks for it', () => {
-  expect(pathOf('logo.png', '')).toBe('static/logo.png')
-  expect(pathOf('tool.py', '')).toBe('tool.py')
-  expect(pathOf('data/x.csv', '')).toBe('data/x.csv')
-  expect(pathOf('logo.png', 'public/img')).toBe('public/img/logo.png')
+test('a file goes where an app looks for it', async () => {
+  const goesTo = async (name: string, folder: string): Promise<string[]> => {
+    const { texts, assets } = await sortFiles(new Map([[name, new Blob()]]), folder, () => false)
+    return [...texts.keys(), ...assets.keys()]
+  }
+  expect(await goesTo('logo.png', '')).toEqual(['static/logo.png'])
+  expect(await goesTo('tool.py', '')).toEqual(['tool.py'])
+  expect(await goesTo('data/x.csv', '')).toEqual(['data/x.csv'])
+  expect(await goesTo('logo.png', 'public/img')).toEqual(['public/img/logo.png'])
+})
+
+test('an asset that could be edited is replaced as an asset', async () => {
+  const { assets } = await sortFiles(new Map([['site.css', new Blob(['x'])]]), '', () => true)
+  expect([...assets.keys()]).toEqual(['static/site.css'])
 })
 
 test('many files go in requests that are not too large', () => {

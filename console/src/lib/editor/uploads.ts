@@ -1,4 +1,4 @@
-import { ASSET_LIMITS, FILE_LIMITS } from '@fp/sdk/wire'
+import { FILE_LIMITS, type ASSET_LIMITS } from '@fp/sdk/wire'
 
 /** Files that a person gave, by where they go in the app. */
 export interface Sorted {
@@ -9,16 +9,24 @@ export interface Sorted {
 }
 
 /** What lies in a folder of its own stays in it; Python goes to the top, what a browser loads to static/. */
-export function pathOf(name: string, folder: string): string {
+function pathOf(name: string, folder: string): string {
   if (folder) return `${folder}/${name}`
   return name.includes('/') || name.endsWith('.py') ? name : `static/${name}`
 }
 
-/** Tells files that can be edited from those that are kept as bytes. */
-export async function sortFiles(files: ReadonlyMap<string, Blob>): Promise<Sorted> {
+/**
+ * Tells files that can be edited from those that are kept as bytes. `isAsset`: whether there is an asset of this path now,
+ * which then stays one.
+ */
+export async function sortFiles(
+  given: ReadonlyMap<string, Blob>,
+  folder: string,
+  isAsset: (path: string) => boolean,
+): Promise<Sorted> {
   const sorted: Sorted = { texts: new Map(), assets: new Map() }
-  for (const [path, blob] of files) {
-    const text = await textOf(path, blob)
+  for (const [name, blob] of given) {
+    const path = pathOf(name, folder)
+    const text = isAsset(path) ? undefined : await textOf(path, blob)
     if (text === undefined) sorted.assets.set(path, blob)
     else sorted.texts.set(path, text)
   }

@@ -1,7 +1,7 @@
 import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { createChecker } from '#lib/editor/checker.ts'
-import { pathOf, sortFiles } from '#lib/editor/uploads.ts'
+import { sortFiles } from '#lib/editor/uploads.ts'
 import { AssetsState } from './assets.svelte.ts'
 import { DeploymentState } from './deployment.svelte.ts'
 import { DraftState } from './draft.svelte.ts'
@@ -78,13 +78,7 @@ export class Workspace {
 
   /** Takes files that a person gave: text that can be edited into the draft, all else as assets. Shows the last one. */
   async addFiles(given: ReadonlyMap<string, Blob>, folder: string): Promise<void> {
-    const files = new Map([...given].map(([name, blob]) => [pathOf(name, folder), blob]))
-    const { texts, assets } = await sortFiles(files)
-    // What was an asset stays one: the person replaces it.
-    for (const path of [...texts.keys()].filter((one) => this.assets.find(one))) {
-      assets.set(path, files.get(path)!)
-      texts.delete(path)
-    }
+    const { texts, assets } = await sortFiles(given, folder, (path) => this.assets.find(path) !== undefined)
     if (texts.size > 0) this.draft.addAll(texts)
     const saved = assets.size > 0 ? await this.assets.upload(assets) : []
     const last = saved.at(-1) ?? [...texts.keys()].at(-1)
