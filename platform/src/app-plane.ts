@@ -16,6 +16,7 @@ import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
+import { wakeLimits } from './runtime/wakes.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
 import { createKubernetesRuntime, defaultKubeConfig } from './runtime/kubernetes/index.ts'
@@ -67,6 +68,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       instance: replicas.id,
       ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
+      wakes: wakeLimits({ shared, ownerOf: routes.ownerOf }),
       observer: tellAll(createObserver(events), createMetricsObserver(deps.registry), {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
       }),

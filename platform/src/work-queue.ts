@@ -45,7 +45,7 @@ export function queueFull(
   { limit: which, most }: Pick<QueueFull, 'limit' | 'most'>,
 ): FpError {
   const limit = which === 'key' ? `${name}_waiting_per_${per}` : `${name}_waiting`
-  const owner = per === 'account' ? 'of your account ' : 'from your address '
+  const owner = per === 'account' ? 'of one account ' : 'from your address '
   const message = `${most} ${work} ${which === 'key' ? owner : ''}are waiting, and no more may wait (limit ${limit}). Try again in ${RETRY_AFTER} s.`
   return new FpError('FP_QUEUE_FULL', message, {
     details: { limit, most },

@@ -7,6 +7,7 @@ import type { Observer } from './observer.ts'
 import { SoleStake } from './stake.ts'
 import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
+import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
 /** Many targets that fall idle at once are scaled down this many at a time. */
 const CONCURRENT_SCALE_DOWNS = 8
@@ -32,6 +33,8 @@ export interface ActivatorOptions {
    * idle timeout later. Should it fail, the target stays awake.
    */
   readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
+  /** Bounds the wakes of all targets together. What is not given is DEFAULT_WAKES'. */
+  readonly wakes?: Partial<WakeLimits>
   /** Shared by all activators in front of the same targets. Default: this one has its targets to itself. */
   readonly coordination?: Coordination
   /** Names this activator among them, and is never used again. Default: a random one. */
@@ -44,6 +47,7 @@ export interface ActivatorOptions {
 export async function createActivator(options: ActivatorOptions): Promise<Activator> {
   const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
   const targets = new Map<TargetKey, Target>()
+  const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
   const downs = new PQueue({ concurrency: CONCURRENT_SCALE_DOWNS })
   const stopping = new AbortController()
   let closed = false
@@ -68,6 +72,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
         return driver.scale(key, 0, { signal })
       })
     },
+    wakeTurn: (key) => wakes.of(key),
     stake: (key, events) => member?.stake(key, events) ?? new SoleStake(),
     forget(target) {
       // A retired target may outlive its place here; the one that took it is not to be forgotten.

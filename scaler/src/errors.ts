@@ -1,3 +1,4 @@
+import type { QueueFull } from './fair-queue.ts'
 import type { Failure } from './types.ts'
 
 /** Stable codes and the HTTP status each maps to. The only place that knows. */
@@ -5,6 +6,8 @@ export const SCALER_STATUS = {
   /** A request that the front and an app might understand differently. */
   SCALER_BAD_REQUEST: 400,
   SCALER_QUEUE_FULL: 503,
+  /** Too many targets wait to be woken, of one group or in all. */
+  SCALER_WAKES_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,
   /** A wake policy refused to wake the target for this request. */
@@ -64,6 +67,19 @@ export function activatorClosed(): ScalerError {
   return new ScalerError('SCALER_CLOSED', 'The activator is shutting down. Try again shortly.', {
     retryAfter: 1,
   })
+}
+
+/** `cause` tells which limit. */
+export function wakesFull(cause: QueueFull): ScalerError {
+  const whose = cause.limit === 'key' ? ' of its group' : ''
+  const message = `${cause.most} targets${whose} wait to be woken, and no more may. Try again shortly.`
+  return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2, cause })
+}
+
+/** `limit` in ms. */
+export function wakeNotBegun(limit: number): ScalerError {
+  const message = `It was not this target's turn to be woken within ${limit / 1000} s. Try again shortly.`
+  return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2 })
 }
 
 /** `limit` in ms. */

@@ -31,3 +31,4 @@ export type {
   TargetStats,
   WarmWindow,
 } from './types.ts'
+export { DEFAULT_WAKES, type WakeLimits } from './wake-turns.ts'

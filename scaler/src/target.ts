@@ -1,6 +1,6 @@
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
-import { retired, ScalerError, targetFailed, wakeTimedOut } from './errors.ts'
+import { retired, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
 import { Gate } from './gate.ts'
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
@@ -22,6 +22,7 @@ import type {
   TargetStats,
 } from './types.ts'
 import { Upkeep } from './upkeep.ts'
+import type { WakeTurn } from './wake-turns.ts'
 
 /** What a target needs of the activator around it. */
 export interface TargetContext {
@@ -31,6 +32,8 @@ export interface TargetContext {
   keepAwake(key: TargetKey): boolean | Promise<boolean>
   /** Bounded when it is to none: many targets that fall idle at once do not stampede the driver. */
   scale(key: TargetKey, replicas: number, remove?: readonly string[]): ReturnType<Driver['scale']>
+  /** For all wakes of the target, which take turns with those of others. */
+  wakeTurn(key: TargetKey): WakeTurn
   stake(key: TargetKey, events: StakeEvents): Stake
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
@@ -58,7 +61,8 @@ export class Target {
   /** For what still runs though the target sleeps. */
   readonly #again: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
-  #phase: TargetPhase = 'asleep'
+  readonly #turn: WakeTurn
+  #state: TargetPhase = 'asleep'
   #generation = 0
   /** Gives out no more leases. */
   #retired = false
@@ -66,6 +70,8 @@ export class Target {
   #ending = false
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
   #wakeBegan = 0
+  /** How long this wake waited for its turn, ms; undefined if it did not. */
+  #queued: number | undefined
   #phases: readonly Phase[] = []
 
   constructor(key: TargetKey, context: TargetContext) {
@@ -74,6 +80,7 @@ export class Target {
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
     this.#again = new Alarm(clock)
+    this.#turn = context.wakeTurn(key)
     this.#gate = new Gate({
       policy: () => this.#policy(),
       stake: () => this.#stake,
@@ -139,7 +146,7 @@ export class Target {
     // What a driver still says of a dying generation is void: its endpoints are never given out again.
     if (this.#phase === 'draining') return
     this.#gate.adjust()
-    if (state.phases) this.#phases = state.phases
+    if (state.phases) this.#phases = this.#sinceWake(state.phases)
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else if (this.#phase === 'waking' && state.failure) this.#giveUp(targetFailed(state.failure))
     else if (this.#phase === 'awake') {
@@ -218,6 +225,7 @@ export class Target {
   close(reason: Error): void {
     this.#refuseAll(reason)
     this.#readiness.stop()
+    this.#turn.leave()
     this.#replicas.end()
     this.#stake.drop()
   }
@@ -283,9 +291,10 @@ export class Target {
     this.#phase = 'waking'
     this.#failure = undefined
     this.#phases = []
+    this.#queued = undefined
     this.#wakeBegan = this.#context.clock.now()
     this.#context.observer.waking?.(this.key)
-    this.#readiness.set(this.#policy().readinessTimeout, () => this.#wakeTimedOut(generation))
+    this.#limitWake(generation)
     this.#replicas.begin(0)
     this.#start(generation)
   }
@@ -295,13 +304,53 @@ export class Target {
     this.#scaling
       .run(async () => {
         await this.#stake.hold()
-        if (this.#generation === generation) await this.#replicas.start()
+        const mayStart = (): boolean =>
+          this.#generation === generation && this.#stake.leads && !this.#replicas.started
+        if (!mayStart()) return
+        const turn = this.#phase === 'waking' ? this.#turn.take() : true
+        if (turn !== true) await this.#untilTurn(turn, generation)
+        if (mayStart()) await this.#replicas.start()
+        // It is another activator's wake, or over already.
+        if (!this.#replicas.started || this.#phase !== 'waking') this.#turn.leave()
       })
       .catch((error: Error) => {
         if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
         const known = error instanceof ScalerError
-        this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
+        if (known && error.code === 'SCALER_WAKES_FULL') this.#callOff(error)
+        else
+          this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
       })
+  }
+
+  /** Resolves early when the wake ends meanwhile. The time that it waits is not charged to the wake. */
+  async #untilTurn(turn: Promise<boolean>, generation: number): Promise<void> {
+    const { clock } = this.#context
+    const asked = clock.now()
+    if (!(await turn) || clock.now() - asked < 1) return
+    this.#queued = clock.now() - this.#wakeBegan
+    this.#phases = this.#sinceWake([])
+    this.#limitWake(generation)
+  }
+
+  /** A driver counts from when it was asked. */
+  #sinceWake(phases: readonly Phase[]): readonly Phase[] {
+    const queued = this.#queued
+    if (queued === undefined) return phases
+    return [{ name: 'queued', at: queued }, ...phases.map(({ name, at }) => ({ name, at: at + queued }))]
+  }
+
+  #limitWake(generation: number): void {
+    this.#readiness.set(this.#policy().readinessTimeout, () => this.#wakeTimedOut(generation))
+  }
+
+  /** The wake is not begun: all who wait get the reason. The target is not at fault, so the next request tries again. */
+  #callOff(reason: ScalerError): void {
+    this.#generation++
+    this.#readiness.stop()
+    this.#replicas.end()
+    this.#phase = 'asleep'
+    this.#gate.refuse(reason)
+    this.#wakeOrForget()
   }
 
   #becomeAwake(): void {
@@ -334,7 +383,9 @@ export class Target {
   }
 
   #wakeTimedOut(generation: number): void {
-    if (this.#generation === generation && this.#phase === 'waking') this.#giveUp(this.#timedOut())
+    if (this.#generation !== generation || this.#phase !== 'waking') return
+    if (this.#turn.waits) this.#callOff(wakeNotBegun(this.#policy().readinessTimeout))
+    else this.#giveUp(this.#timedOut())
   }
 
   /** A driver that hangs while it scales down, or a share that is not to be had, must not hold requests for ever. */
@@ -439,6 +490,15 @@ export class Target {
   get #failing(): ScalerError | undefined {
     const failure = this.#failure
     return failure && this.#context.clock.now() < failure.until ? failure.reason : undefined
+  }
+
+  get #phase(): TargetPhase {
+    return this.#state
+  }
+
+  set #phase(phase: TargetPhase) {
+    this.#state = phase
+    if (phase !== 'waking') this.#turn.leave()
   }
 
   #policy(): TargetPolicy {

@@ -4,10 +4,19 @@ import { Walk } from './walk.ts'
 /** Steps of one walk. Each is up to three actions in one turn, then everything that is ready to run. */
 const STEPS = 5_000
 
-test.each([1, 2, 3, 4])(
-  'a random walk keeps every invariant and leaves nothing behind (seed %i)',
-  async (seed) => {
-    const walk = await Walk.begin(seed)
+const ONE_WAKE_AT_ONCE = { atOnce: 1, turnLimit: 300 }
+
+test.each([
+  [1, {}],
+  [2, {}],
+  [3, {}],
+  [4, {}],
+  [5, ONE_WAKE_AT_ONCE],
+  [6, ONE_WAKE_AT_ONCE],
+])(
+  'a random walk keeps every invariant and leaves nothing behind (seed %i, wakes %o)',
+  async (seed, wakes) => {
+    const walk = await Walk.begin(seed, wakes)
     try {
       for (let step = 0; step < STEPS; step++) await walk.step()
       await walk.end()

@@ -3,6 +3,7 @@ import { DEFAULT_POLICY } from '../src/activator.ts'
 import { FakeDriver, settle, type ScaleCall } from '../src/drivers/fake/index.ts'
 import { ScalerError } from '../src/errors.ts'
 import type { Endpoint, Lease, TargetKey, TargetPolicy } from '../src/types.ts'
+import type { WakeLimits } from '../src/wake-turns.ts'
 import { gate, rig, type Asked, type Rig } from './harness.ts'
 
 const CONCURRENCY: Readonly<Record<TargetKey, number>> = { one: 1, two: 2, three: 3, unlimited: 0 }
@@ -56,10 +57,10 @@ export class Walk {
   #accepting = false
   #broken: string | undefined
 
-  static async begin(seed: number): Promise<Walk> {
+  static async begin(seed: number, wakes: Partial<WakeLimits> = {}): Promise<Walk> {
     const driver = new FakeDriver()
     const policy = (key: TargetKey): TargetPolicy => ({ ...POLICY, concurrency: CONCURRENCY[key] ?? 0 })
-    return new Walk(prng(seed), await rig({}, { driver, policy }))
+    return new Walk(prng(seed), await rig({}, { driver, policy, wakes }))
   }
 
   private constructor(random: () => number, scaler: Rig) {

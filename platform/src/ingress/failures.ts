@@ -1,8 +1,9 @@
-import { ScalerError, type ScalerErrorCode } from '@fp/scaler'
+import { QueueFull, ScalerError, type ScalerErrorCode } from '@fp/scaler'
 import type { IncomingHttpHeaders } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
+import { wakesFull } from '../runtime/wakes.ts'
 
 /** What a visitor of an app is told. The app's own words (tracebacks) are for its owner alone, in the console. */
 const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
@@ -10,6 +11,10 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
   SCALER_QUEUE_FULL: {
     code: 'FP_QUEUE_FULL',
     message: 'Too many requests are waiting for this app. Try again shortly.',
+  },
+  SCALER_WAKES_FULL: {
+    code: 'FP_QUEUE_FULL',
+    message: 'Too many apps are waiting to start. Try again shortly.',
   },
   SCALER_CLOSED: { code: 'FP_UNAVAILABLE', message: 'The server is restarting. Try again shortly.' },
   SCALER_RETIRED: { code: 'FP_UNAVAILABLE', message: 'The app is being replaced. Try again.' },
@@ -55,6 +60,7 @@ export function publicError(error: Error & { statusCode?: number }): FpError {
         headers: { 'retry-after': '5' },
         cause: error,
       })
+    if (error.cause instanceof QueueFull) return wakesFull(error.cause)
     const { code, message = error.message } = PUBLIC[error.code]
     return new FpError(code, message, { headers: error.headers, cause: error })
   }

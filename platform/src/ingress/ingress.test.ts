@@ -40,7 +40,12 @@ describe('the app that a host names', () => {
 })
 
 describe('the route table', () => {
-  const route = (key: string | null, idleTimeout = 1000): Route => ({ appId: 'a', key, idleTimeout })
+  const route = (key: string | null, idleTimeout = 1000): Route => ({
+    appId: 'a',
+    ownerId: 'u',
+    key,
+    idleTimeout,
+  })
 
   test('asks once, and anew after news of a switch', async () => {
     const events = createEvents()
@@ -81,17 +86,27 @@ describe('the route table', () => {
   })
 })
 
+test('the route table knows whose a target is, at once after the first look', async () => {
+  const lookup = vi.fn(async (appId: string): Promise<Route | undefined> =>
+    appId === 'a' ? { appId, ownerId: 'u', key: null, idleTimeout: 5 } : undefined,
+  )
+  const table = createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 })
+  expect(await table.ownerOf('a.1.1')).toBe('u')
+  expect(table.ownerOf('a.2.2')).toBe('u')
+  expect(await table.ownerOf('gone.1.1')).toBe('gone')
+})
+
 describe('the route table of one of several replicas', () => {
   test('looks again for whom a known target was retired, once for all who ask', async () => {
     let answer = (_: Route): void => undefined
     const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
     const table = createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 })
     const first = table.keyOf('a')
-    answer({ appId: 'a', key: 'a.1.1', idleTimeout: 5 })
+    answer({ appId: 'a', ownerId: 'u', key: 'a.1.1', idleTimeout: 5 })
     await first
     expect(table.keyOf('a')).toBe('a.1.1')
     const again = [table.keyOf('a', 'a.1.1'), table.keyOf('a', 'a.1.1'), table.keyOf('a')]
-    answer({ appId: 'a', key: 'a.2.2', idleTimeout: 5 })
+    answer({ appId: 'a', ownerId: 'u', key: 'a.2.2', idleTimeout: 5 })
     expect(await Promise.all(again)).toEqual(['a.2.2', 'a.2.2', 'a.2.2'])
     expect(lookup).toHaveBeenCalledTimes(2)
     // Late: of a target that is known no more.
@@ -100,7 +115,12 @@ describe('the route table of one of several replicas', () => {
 
   test('remembers nothing when news may have been missed', async () => {
     const events = createEvents()
-    const lookup = vi.fn(async (): Promise<Route> => ({ appId: 'a', key: 'a.1.1', idleTimeout: 5 }))
+    const lookup = vi.fn(async (): Promise<Route> => ({
+      appId: 'a',
+      ownerId: 'u',
+      key: 'a.1.1',
+      idleTimeout: 5,
+    }))
     const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
     await table.keyOf('a')
     events.emit('apps.missed')
@@ -122,7 +142,12 @@ describe('the route table of one of several replicas', () => {
       createActivator({ driver, coordination }),
     ])
     let live = 'a.1.1'
-    const { fastify: ingress } = await front(here, async () => ({ appId: 'a', key: live, idleTimeout: 1000 }))
+    const { fastify: ingress } = await front(here, async () => ({
+      appId: 'a',
+      ownerId: 'u',
+      key: live,
+      idleTimeout: 1000,
+    }))
     const get = (): Promise<LightMyRequestResponse> =>
       ingress.inject({ url: '/', headers: { host: 'app-a.localhost' } })
     expect((await get()).statusCode).toBe(200)
@@ -177,6 +202,7 @@ describe('a sleeping app', () => {
     const activator = await createActivator({ driver })
     const { fastify: ingress } = await front(activator, async () => ({
       appId: 'a',
+      ownerId: 'u',
       key: 'a.1.0',
       idleTimeout: 1000,
     }))
@@ -212,6 +238,7 @@ describe('an answer of the front door itself', () => {
     const activator = await createActivator({ driver })
     const { fastify: ingress } = await front(activator, async () => ({
       appId: 'a',
+      ownerId: 'u',
       key: 'a.1.0',
       idleTimeout: 1000,
     }))

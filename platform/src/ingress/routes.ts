@@ -7,6 +7,7 @@ import { parseTargetKey } from '../runtime/targets.ts'
 /** What the front door must know of an app. */
 export interface Route {
   readonly appId: string
+  readonly ownerId: string
   /** Null until its first deploy. */
   readonly key: TargetKey | null
   /** ms */
@@ -20,6 +21,8 @@ export interface RouteTable {
    */
   keyOf(appId: string, retired?: TargetKey): TargetKey | Promise<TargetKey>
   policyOf(key: TargetKey): TargetPolicy
+  /** Whose app it is; at once when that is known. An app that is gone belongs to itself. */
+  ownerOf(key: TargetKey): string | Promise<string>
   close(): void
 }
 
@@ -44,6 +47,8 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   /** What those promises have come to: most requests need not wait for one. */
   const keys = new Map<string, TargetKey>()
   const policies = new Map<string, TargetPolicy>()
+  /** An app's owner never changes. */
+  const owners = new Map<string, string>()
   const common = { ...DEFAULT_POLICY, maxReplicas: deps.maxReplicas ?? 1 }
   const defaultPolicy: TargetPolicy = { ...common, idleTimeout: deps.defaultIdleTimeout }
 
@@ -54,6 +59,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   const forgetAll = ({ appId }: { appId: string }): void => {
     forget({ appId })
     policies.delete(appId)
+    owners.delete(appId)
   }
   const forgetRoutes = (): void => {
     routes.clear()
@@ -79,10 +85,19 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       else {
         // In the turn of that look: a switch that comes now takes them away again.
         keys.set(appId, route.key)
+        owners.set(appId, route.ownerId)
         policies.set(appId, { ...common, idleTimeout: route.idleTimeout })
       }
       return route
     }
+  }
+
+  async function findOwner(appId: string): Promise<string> {
+    const ownerId = (await deps.lookup(appId))?.ownerId
+    if (ownerId === undefined) return appId
+    if (owners.size >= MAX_ROUTES) owners.clear()
+    owners.set(appId, ownerId)
+    return ownerId
   }
 
   async function look(appId: string): Promise<TargetKey> {
@@ -99,6 +114,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       if (known !== retired) return known
       forget({ appId })
       return look(appId)
+    },
+    ownerOf(key) {
+      const { appId } = parseTargetKey(key)
+      return owners.get(appId) ?? findOwner(appId)
     },
     policyOf: (key) => policies.get(parseTargetKey(key).appId) ?? defaultPolicy,
     close() {

@@ -7,7 +7,7 @@ import type { Events } from '../events.ts'
 import { newId } from '../ids.ts'
 import type { AppSpec, Runtime } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
-import { createLiveService, type LiveService } from './apps/live-service.ts'
+import { createLiveService, type LiveService, type Route } from './apps/live-service.ts'
 import { LiveStore } from './apps/live-store.ts'
 import { checkOwnership } from './apps/ownership.ts'
 import { registerPowerRoutes } from './apps/power-routes.ts'
@@ -94,8 +94,8 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   readonly templates: TemplateService
   readonly trial: Trial
   readonly now: () => Date
-  /** Undefined: no such app. `key` null: nothing is deployed. `idleTimeout` in ms. */
-  route(appId: string): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined>
+  /** Undefined: no such app. */
+  route(appId: string): Promise<Route | undefined>
   /** What serves the apps, of those that have something live. */
   liveTargets(): Promise<TargetKey[]>
   /** Everything that starting a target takes, secrets included. */

@@ -84,7 +84,7 @@ describe('the offload processes', () => {
     const outcomes = Promise.allSettled(jobs)
     await expect(jobs.at(-1)).rejects.toMatchObject({
       code: 'FP_QUEUE_FULL',
-      message: expect.stringContaining('20 checks of code of your account are waiting'),
+      message: expect.stringContaining('20 checks of code of one account are waiting'),
       details: { limit: 'validations_waiting_per_account', most: 20 },
       headers: { 'retry-after': expect.any(String) },
     })

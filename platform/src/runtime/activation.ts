@@ -1,7 +1,8 @@
-import { ScalerError, type Activator, type Observer } from '@fp/scaler'
+import { QueueFull, ScalerError, type Activator, type Observer } from '@fp/scaler'
 import type { Events } from '../events.ts'
 import { plainFailure, type AppFailureReport, type Runtime } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
+import { wakesFull } from './wakes.ts'
 
 /** How long a replaced target may go on answering what it has before it is put down. */
 const RETIRE_LIMIT = 60_000
@@ -57,6 +58,10 @@ export function tellAll(...observers: readonly Observer[]): Required<Observer> {
 function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details
+  if (error.cause instanceof QueueFull) {
+    const { code, message } = wakesFull(error.cause)
+    return plainFailure(code, message)
+  }
   const code = error.code === 'SCALER_WAKE_TIMEOUT' ? 'FP_WAKE_TIMEOUT' : (error.failure?.code ?? error.code)
   return plainFailure(code, error.message)
 }

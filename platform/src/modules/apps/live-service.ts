@@ -16,6 +16,16 @@ export interface LiveServiceDeps {
   readonly now: () => Date
 }
 
+/** For the front door. */
+export interface Route {
+  readonly appId: string
+  readonly ownerId: string
+  /** Null until the first deploy. */
+  readonly key: TargetKey | null
+  /** ms */
+  readonly idleTimeout: number
+}
+
 export type LiveService = ReturnType<typeof createLiveService>
 
 /** What an app's requests go to, and how that fares. */
@@ -45,12 +55,12 @@ export function createLiveService(deps: LiveServiceDeps) {
   }
 
   return {
-    /** For the front door: one read by the primary key. `idleTimeout` in ms. */
-    async route(
-      appId: string,
-    ): Promise<{ appId: string; key: TargetKey | null; idleTimeout: number } | undefined> {
+    /** One read by the primary key. */
+    async route(appId: string): Promise<Route | undefined> {
       const found = await store.route(appId)
-      return found && { appId, key: liveKey(appId, found.live), idleTimeout: found.idleTimeoutS * 1000 }
+      if (!found) return undefined
+      const { ownerId, live, idleTimeoutS } = found
+      return { appId, ownerId, key: liveKey(appId, live), idleTimeout: idleTimeoutS * 1000 }
     },
 
     /** Of every app that has one. */

@@ -85,16 +85,21 @@ export class AppStore {
   }
 
   async route(appId: string): Promise<LiveRoute | undefined> {
-    const doc = await this.#apps.findOne(present(appId), { projection: { live: 1, idleTimeoutS: 1 } })
-    return doc ? { appId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
+    const doc = await this.#apps.findOne(present(appId), {
+      projection: { ownerId: 1, live: 1, idleTimeoutS: 1 },
+    })
+    return doc ? { appId, ownerId: doc.ownerId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
   }
 
   /** Of every app that has something live. */
   async liveRoutes(): Promise<LiveRoute[]> {
     const docs = await this.#apps
-      .find({ deletedAt: null, live: { $ne: null } }, { projection: { live: 1, idleTimeoutS: 1 } })
+      .find(
+        { deletedAt: null, live: { $ne: null } },
+        { projection: { ownerId: 1, live: 1, idleTimeoutS: 1 } },
+      )
       .toArray()
-    return docs.map(({ _id, live, idleTimeoutS }) => ({ appId: _id, live, idleTimeoutS }))
+    return docs.map(({ _id, ownerId, live, idleTimeoutS }) => ({ appId: _id, ownerId, live, idleTimeoutS }))
   }
 
   /** Newest first, one more than the page's limit when there are more. */

@@ -46,6 +46,7 @@ export type AppSummary = Omit<AppRecord, 'env'>
 /** What the front door asks for; see ingress/routes.ts. */
 export interface LiveRoute {
   readonly appId: string
+  readonly ownerId: string
   readonly live: Pick<Live, 'version' | 'revision'> | null
   readonly idleTimeoutS: number
 }

@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest'
+import { rig } from '../test/harness.ts'
+import { DEFAULT_POLICY } from './activator.ts'
+import { settle } from './drivers/fake/index.ts'
+import type { TargetPolicy } from './types.ts'
+import type { WakeLimits } from './wake-turns.ts'
+
+/** Keys are `group.name`. */
+function wakesOf(limits: Partial<WakeLimits> = {}) {
+  const groupOf = (key: string): string => key.split('.')[0]!
+  return rig({}, { wakes: { atOnce: 2, atOncePerGroup: 1, waitingPerGroup: 3, groupOf, ...limits } })
+}
+
+describe('wakes take turns', () => {
+  test('many of one group delay a wake of another by nothing while it has a place, and by one turn else', async () => {
+    const { ask, driver, scaled } = await wakesOf()
+    for (let n = 0; n < 4; n++) ask(`flood.${n}`)
+    ask('quiet.0')
+    ask('quiet.1')
+    await settle()
+    expect(scaled()).toEqual(['flood.0 1', 'quiet.0 1'])
+    driver.ready('flood.0')
+    await settle()
+    driver.ready('quiet.0')
+    await settle()
+    expect(scaled()).toEqual(['flood.0 1', 'quiet.0 1', 'flood.1 1', 'quiet.1 1'])
+  })
+
+  test('a target that is awake has nothing to do with them', async () => {
+    const { ask, wake, activator } = await wakesOf({ atOnce: 1 })
+    const lease = await wake('quiet.0')
+    ask('flood.0')
+    ask('flood.1')
+    await settle()
+    expect(activator.tryAcquire('quiet.0')).toBeDefined()
+    lease.release()
+  })
+
+  test('who waits for a turn learns how long, as a phase before those of the driver', async () => {
+    const { ask, driver, clock, told } = await wakesOf()
+    ask('a.0')
+    const second = ask('a.1')
+    await clock.advance(300)
+    driver.ready('a.0')
+    await settle()
+    await clock.advance(20)
+    driver.ready('a.1', 1, [{ name: 'ready', at: 20 }])
+    expect((await second.promise).coldStart).toEqual({
+      waited: 320,
+      phases: [
+        { name: 'queued', at: 300 },
+        { name: 'ready', at: 320 },
+      ],
+    })
+    expect(told).not.toContainEqual(expect.stringContaining('failed'))
+  })
+
+  test('the wait is not charged to the wake, which has its whole time from its turn on', async () => {
+    const { ask, driver, clock } = await wakesOf({ turnLimit: DEFAULT_POLICY.readinessTimeout - 1 })
+    ask('a.0')
+    const second = ask('a.1')
+    await clock.advance(DEFAULT_POLICY.readinessTimeout - 1)
+    await settle()
+    await clock.advance(DEFAULT_POLICY.readinessTimeout - 1)
+    expect(second.settled).toBe(0)
+    driver.ready('a.1')
+    await second.promise
+  })
+
+  test('a slow wake counts no longer than the limit, so it does not hold up the others', async () => {
+    const { ask, scaled, clock } = await wakesOf({ turnLimit: 500 })
+    ask('a.0')
+    ask('a.1')
+    await clock.advance(499)
+    expect(scaled()).toEqual(['a.0 1'])
+    await clock.advance(1)
+    await settle()
+    expect(scaled()).toEqual(['a.0 1', 'a.1 1'])
+  })
+
+  test('one more than may wait is refused, which is no failure of the target: its next request wakes it', async () => {
+    const { ask, driver, told, scaled, activator } = await wakesOf({ waitingPerGroup: 1 })
+    ask('a.0')
+    ask('a.1')
+    await settle()
+    const third = [ask('a.2'), ask('a.2')]
+    await settle()
+    for (const { error } of third)
+      expect(error).toMatchObject({
+        code: 'SCALER_WAKES_FULL',
+        statusCode: 503,
+        headers: { 'retry-after': '2' },
+      })
+    expect(activator.stats('a.2')).toBeUndefined()
+    ask('b.0')
+    await settle()
+    driver.ready('a.0')
+    await settle()
+    driver.ready('a.1')
+    await settle()
+    const again = ask('a.2')
+    await settle()
+    driver.ready('a.2')
+    await again.promise
+    expect(scaled()).toEqual(['a.0 1', 'b.0 1', 'a.1 1', 'a.2 1'])
+    expect(told).not.toContainEqual(expect.stringContaining('failed'))
+  })
+
+  test('whose turn does not come within the readiness timeout is refused, and not called a failure', async () => {
+    const readinessTimeout = 1_000
+    const policy = (key: string): TargetPolicy => ({
+      ...DEFAULT_POLICY,
+      readinessTimeout: key === 'slow' ? 60_000 : readinessTimeout,
+    })
+    const { ask, told, clock } = await rig({}, { policy, wakes: { atOnce: 1, turnLimit: 60_000 } })
+    ask('slow')
+    const second = ask('app')
+    await clock.advance(readinessTimeout)
+    await settle()
+    expect(second.error).toMatchObject({ code: 'SCALER_WAKES_FULL' })
+    expect(told).toEqual(['waking slow', 'waking app'])
+  })
+
+  test('a failed wake passes its turn on at once', async () => {
+    const { ask, driver, scaled } = await wakesOf()
+    const first = ask('a.0')
+    ask('a.1')
+    await settle()
+    driver.fail('a.0', { code: 'BROKEN', message: 'no' })
+    await settle()
+    expect(first.error).toMatchObject({ code: 'SCALER_TARGET_FAILED' })
+    expect(scaled()).toContain('a.1 1')
+  })
+
+  test('a target that is retired while it waits leaves its place, and the driver never hears of it', async () => {
+    const { ask, driver, scaled, activator } = await wakesOf()
+    ask('a.0')
+    const second = ask('a.1')
+    ask('a.2')
+    await settle()
+    await activator.retire('a.1')
+    expect(second.error).toMatchObject({ code: 'SCALER_RETIRED' })
+    driver.ready('a.0')
+    await settle()
+    expect(scaled()).not.toContain('a.1 1')
+    expect(scaled()).toContain('a.2 1')
+  })
+
+  test('a group that has to be looked up first is waited for; should that fail, the wake fails', async () => {
+    const groupOf = async (key: string): Promise<string> => {
+      if (key === 'gone.0') throw new Error('no such app')
+      return key
+    }
+    const { ask, driver, scaled } = await wakesOf({ groupOf })
+    const gone = ask('gone.0')
+    ask('a.0')
+    await settle()
+    driver.ready('a.0')
+    expect(gone.error).toMatchObject({ code: 'SCALER_TARGET_FAILED', message: 'no such app' })
+    expect(scaled()).toContain('a.0 1')
+  })
+})
