@@ -70,3 +70,54 @@ def test_packages_static_and_shadowed_names(make_app: MakeApp) -> None:
     app = make_app(files=files).start(entrypoint="main.py").ready()
     assert app.get("/x").json() == ["ada", True, "main", "/app/main.py"]
     assert app.get("/static/a.txt").text == "static text"
+
+
+APP = "from fastapi import FastAPI\napp = FastAPI()\n"
+FACTORY = "from fastapi import FastAPI\ndef make(debug=False):\n    return FastAPI()\n"
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "files", "variable"),
+    [
+        ("main:app", {"main.py": APP}, "app"),
+        ("main", {"main.py": APP}, "app"),
+        ("app.main:app", {"app/main.py": "from .x import y\nfrom app.x import y\n" + APP, "app/x.py": "y = 1"}, "app"),
+        ("src/main:app", {"src/main.py": "from x import y\n" + APP, "src/x.py": "y = 1"}, "app"),
+        ("src.main:app", {"src/main.py": "from src.x import y\n" + APP, "src/x.py": "y = 1"}, "app"),
+        ("shop:app", {"shop/__init__.py": "from .web import app", "shop/web.py": APP}, "app"),
+        ("main:make()", {"main.py": FACTORY}, "make"),
+        ("main:make", {"main.py": FACTORY}, "make"),
+        ("main:Box.inner", {"main.py": APP + "class Box:\n    inner = app\n"}, "Box.inner"),
+        ("main:A", {"main.py": "class A:\n    def __init__(self, *a): ...\n    def __await__(self): yield"}, "A"),
+        # A folder of the file's name: a package, and one without __init__.py.
+        ("app.py:app", {"app.py": "from app.x import app", "app/__init__.py": "", "app/x.py": APP}, "app"),
+        ("app.py", {"app.py": "from app.x import y\n" + APP, "app/x.py": "y = 1"}, "app"),
+        ("app.py:app", {"app.py": "z = 1\nfrom app.x import y\n" + APP, "app/x.py": "from app import z\ny = z"}, "app"),
+    ],
+)
+def test_an_entrypoint_names_module_and_variable(
+    make_app: MakeApp, entrypoint: str, files: dict[str, str], variable: str
+) -> None:
+    app = make_app(files=files).start(mode="check", socket=None, entrypoint=entrypoint)
+    assert app.zygote.wait("checked", id=app.id)["variable"] == variable
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "words", "file"),
+    [
+        ("main:nothing", "main.py defines no nothing, which the entrypoint main:nothing names", "main.py"),
+        ("main:text", "text in main.py is no app but of type str", "main.py"),
+        ("main:text()", "text in main.py is no function but of type str", "main.py"),
+        ("main:needs()", "needs() in main.py needs arguments (x)", "main.py"),
+        ("main:wrong()", "wrong() in main.py returned int, not an app", "main.py"),
+        ("other:app", "There is no file other.py", None),
+        ("a/../main:app", "names no module", None),
+    ],
+)
+def test_a_wrong_entrypoint_says_what_is_wrong(
+    make_app: MakeApp, entrypoint: str, words: str, file: str | None
+) -> None:
+    code = "text = 'x'\ndef needs(x): ...\ndef wrong(): return 1\n"
+    failure = make_app(files={"main.py": code}).start(entrypoint=entrypoint).failed()
+    assert (failure["code"], failure["file"]) == ("FP_APP_NOT_FOUND_IN_CODE", file)
+    assert words in failure["message"]

@@ -131,7 +131,6 @@ def _become_fresh(order: Message, app_dir: str) -> None:
     random.seed()
     # As the environment tells the app's own children: its folder is no place to write.
     sys.dont_write_bytecode = True
-    sys.argv = [order["entrypoint"]]
     # Else __main__ would be the zygote: multiprocessing's spawn would run it again.
     sys.modules["__main__"] = types.ModuleType("__main__")
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -149,8 +148,7 @@ def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> 
     try:
         return loader.load(app_dir, order["entrypoint"])
     except loader.AppNotFoundError as error:
-        file = order["entrypoint"] if os.path.exists(order["entrypoint"]) else None
-        raise reporter.fail(Failure("FP_APP_NOT_FOUND_IN_CODE", str(error), file=file)) from error
+        raise reporter.fail(Failure("FP_APP_NOT_FOUND_IN_CODE", str(error), file=error.file)) from error
     except BaseException as error:
         late = isinstance(error, failure.StartTimeoutError)
         code: Code = "FP_APP_START_TIMEOUT" if late else "FP_APP_IMPORT_FAILED"

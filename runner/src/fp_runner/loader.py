@@ -1,6 +1,7 @@
-"""Finds and imports the user's app, as `uvicorn app:app` in the app's folder would."""
+"""Finds and imports the user's app, as `uvicorn main:app` in the app's folder would."""
 
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -13,12 +14,19 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from fp_runner import entrypoint
+from fp_runner.entrypoint import Entrypoint
+
 Kind = Literal["fastapi", "starlette", "fasthtml", "asgi"]
 _STATIC: Final = "/static"
 
 
 class AppNotFoundError(Exception):
-    """The module was imported but holds no app."""
+    """There is no such module, or it holds no app. `file` is where the app should be."""
+
+    def __init__(self, message: str, file: str | None = None) -> None:
+        super().__init__(message)
+        self.file = file
 
 
 @dataclass(frozen=True)
@@ -30,37 +38,81 @@ class LoadedApp:
     variable: str
 
 
-def load(app_dir: str, entrypoint: str) -> LoadedApp:
-    """Imports the entrypoint (a path relative to `app_dir`) and finds its app.
+def load(app_dir: str, text: str) -> LoadedApp:
+    """Imports what the entrypoint names (see entrypoint.py) and finds its app.
 
     Raises AppNotFoundError, or whatever the user's code raises.
     """
-    _prefer(app_dir)
-    module = importlib.import_module(_module_name(app_dir, entrypoint))
-    found = find(module, entrypoint)
+    try:
+        given = entrypoint.parse(app_dir, text)
+    except entrypoint.EntrypointError as error:
+        raise AppNotFoundError(str(error)) from error
+    sys.argv = [given.file]
+    _prefer(os.path.join(app_dir, given.root) if given.root else app_dir)
+    module = importlib.import_module(given.module) if given.module else _import_file(app_dir, given.file)
+    found = _named(module, given, given.variable) if given.variable else find(module, given.file)
     mount_static(found, app_dir)
     return found
 
 
-def _module_name(app_dir: str, entrypoint: str) -> str:
-    if not os.path.isfile(os.path.join(app_dir, entrypoint)):
-        raise AppNotFoundError(f"There is no file {entrypoint}.")
-    path, extension = os.path.splitext(os.path.normpath(entrypoint))
-    if extension != ".py" or path.startswith(".."):
-        raise AppNotFoundError(f"{entrypoint} is not a Python file of the app.")
-    return path.removesuffix("/__init__").replace("/", ".")
+def _import_file(app_dir: str, path: str) -> ModuleType:
+    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    folder = os.path.join(app_dir, path.removesuffix(".py"))
+    if not os.path.isdir(folder):
+        return importlib.import_module(name)
+    # A folder has the file's name, as in app.py beside app/. A package keeps the name, and the file gets another one;
+    # a folder without __init__.py is where the file's submodules are.
+    is_package = os.path.isfile(os.path.join(folder, "__init__.py"))
+    if is_package:
+        name = f"{name}_file"
+    parent = name.rpartition(".")[0]
+    if parent:
+        importlib.import_module(parent)
+    spec = importlib.util.spec_from_file_location(
+        name, os.path.join(app_dir, path), submodule_search_locations=None if is_package else [folder]
+    )
+    if spec is None or spec.loader is None:
+        raise AppNotFoundError(f"{path} is not a Python file.", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
 
 
-def _prefer(app_dir: str) -> None:
-    """Puts the app's folder first on sys.path and forgets preloaded modules that its files shadow."""
-    sys.path.insert(0, app_dir)
-    own = {name.removesuffix(".py") for name in os.listdir(app_dir)}
+def _named(module: ModuleType, given: Entrypoint, variable: str) -> LoadedApp:
+    value: Any = module
+    try:
+        for part in variable.split("."):
+            value = getattr(value, part)
+    except AttributeError:
+        message = f"{given.file} defines no {variable}, which the entrypoint {given.text} names."
+        raise AppNotFoundError(message, given.file) from None
+    if given.factory:
+        return _from_factory(value, given.file, variable)
+    found = _as_app(value, variable)
+    if found:
+        return found
+    # As uvicorn does without --factory, when calling the value makes an app.
+    if inspect.isroutine(value):
+        return _from_factory(value, given.file, variable)
+    message = f"{variable} in {given.file} is no app but of type {type(value).__name__}."
+    raise AppNotFoundError(message, given.file)
+
+
+def _prefer(folder: str) -> None:
+    """Puts the folder first on sys.path and forgets preloaded modules that its files shadow."""
+    sys.path.insert(0, folder)
+    own = {name.removesuffix(".py") for name in os.listdir(folder)}
     shadowed = own - set(sys.stdlib_module_names) - {"fp_runner"}
     for name in [name for name in sys.modules if name.partition(".")[0] in shadowed]:
         del sys.modules[name]
 
 
-def find(module: ModuleType, entrypoint: str) -> LoadedApp:
+def find(module: ModuleType, file: str) -> LoadedApp:
     """The app of an imported module: `app`, any framework's instance, `create_app()`, `application`."""
     names = vars(module)
     app = names.get("app")
@@ -72,12 +124,19 @@ def find(module: ModuleType, entrypoint: str) -> LoadedApp:
                 return LoadedApp(value, _kind(value), name)
         factory = names.get("create_app")
         if callable(factory):
-            return _from_factory(factory, entrypoint)
+            return _from_factory(factory, file, "create_app")
     for name in ("app", "application"):
-        if _is_asgi(names.get(name)):
-            return LoadedApp(names[name], "asgi", name)
+        found = _as_app(names.get(name), name)
+        if found:
+            return found
     hint = _hint(app)
-    raise AppNotFoundError(f"{entrypoint} has no app: define `app = FastAPI()` or `app, rt = fast_app()` in it.{hint}")
+    raise AppNotFoundError(f"{file} has no app: define `app = FastAPI()` or `app, rt = fast_app()` in it.{hint}", file)
+
+
+def _as_app(value: object, variable: str) -> LoadedApp | None:
+    if isinstance(value, Starlette):
+        return LoadedApp(value, _kind(value), variable)
+    return LoadedApp(value, "asgi", variable) if _is_asgi(value) else None
 
 
 def _hint(app: object) -> str:
@@ -86,7 +145,10 @@ def _hint(app: object) -> str:
     return "" if app is None else f" Its `app` is of type {type(app).__name__}."
 
 
-def _from_factory(factory: Callable[..., Any], entrypoint: str) -> LoadedApp:
+def _from_factory(factory: Callable[..., Any], file: str, name: str) -> LoadedApp:
+    where = f"{name}() in {file}"
+    if not callable(factory):
+        raise AppNotFoundError(f"{name} in {file} is no function but of type {type(factory).__name__}.", file)
     required = [
         parameter.name
         for parameter in inspect.signature(factory).parameters.values()
@@ -94,17 +156,14 @@ def _from_factory(factory: Callable[..., Any], entrypoint: str) -> LoadedApp:
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     if required:
-        raise AppNotFoundError(
-            f"create_app() in {entrypoint} needs arguments ({', '.join(required)}); give them defaults."
-        )
+        raise AppNotFoundError(f"{where} needs arguments ({', '.join(required)}); give them defaults.", file)
     if inspect.iscoroutinefunction(factory):
-        raise AppNotFoundError(f"create_app() in {entrypoint} is async; make it a plain function.")
+        raise AppNotFoundError(f"{where} is async; make it a plain function.", file)
     app = factory()
-    if isinstance(app, Starlette):
-        return LoadedApp(app, _kind(app), "create_app")
-    if _is_asgi(app):
-        return LoadedApp(app, "asgi", "create_app")
-    raise AppNotFoundError(f"create_app() in {entrypoint} returned {type(app).__name__}, not an app.")
+    found = _as_app(app, name)
+    if found is None:
+        raise AppNotFoundError(f"{where} returned {type(app).__name__}, not an app.", file)
+    return found
 
 
 def _kind(app: Starlette) -> Kind:
@@ -117,8 +176,10 @@ def _kind(app: Starlette) -> Kind:
 
 def _is_asgi(value: object) -> bool:
     """Whether a value can be called as app(scope, receive, send)."""
-    if not callable(value) or inspect.isclass(value):
+    if not callable(value):
         return False
+    if inspect.isclass(value):
+        return hasattr(value, "__await__")
     try:
         inspect.signature(value).bind({}, None, None)
     except (TypeError, ValueError):

@@ -1,29 +1,28 @@
 /**
  * The part of Python 3.11's standard library that a web app can use. Left out:
- * - what starts programs or processes: subprocess, multiprocessing, pty, posix, webbrowser (the sandbox refuses it);
- * - what loads code or native libraries by name or from data: importlib (but for `metadata` and `resources`), imp, runpy,
- *   pkgutil, zipimport, code, codeop, ctypes, marshal, pickle, shelve (unpickling runs code that the data names; json and
- *   orjson do the job);
- * - what belongs to the process, which is the platform's: signal, resource, fcntl, mmap, faulthandler, _thread, syslog, pwd;
+ * - what loads code or native libraries from data: imp, runpy, zipimport, code, codeop, ctypes, marshal, pickle, shelve
+ *   (unpickling runs code that the data names; json and orjson do the job);
+ * - what belongs to the process, which is the platform's: fcntl, mmap, _thread, syslog, pwd;
  * - what needs a terminal or a screen: pdb, getpass, readline, curses, tkinter, cmd;
  * - servers of its own: socketserver, wsgiref, xmlrpc, cgi (the platform hands the app its socket); plain `socket` is allowed,
  *   for clients need it;
  * - databases in files: sqlite3, dbm: a sleeping app keeps no files, so data would be lost without a word;
  * - what Python itself has deprecated.
- * `os`, `sys` and `shutil` are allowed; the dangerous calls of `os` are blocked one by one (blocked-calls.ts).
+ * Modules that an app may name for a harmless part of them are allowed, among them `os`, `subprocess`, `multiprocessing`,
+ * `signal` and `importlib`: what the sandbox refuses of them is reported where it is called (blocked-calls.ts).
  */
 const STANDARD_LIBRARY = [
   '__future__', 'abc', 'argparse', 'array', 'ast', 'asyncio', 'atexit', 'base64', 'binascii', 'bisect', 'builtins', 'bz2',
   'calendar', 'cmath', 'codecs', 'collections', 'colorsys', 'concurrent', 'configparser', 'contextlib', 'contextvars',
-  'copy', 'csv', 'dataclasses', 'datetime', 'decimal', 'difflib', 'email', 'encodings', 'enum', 'errno', 'filecmp',
+  'copy', 'csv', 'dataclasses', 'datetime', 'decimal', 'difflib', 'email', 'encodings', 'enum', 'errno', 'faulthandler', 'filecmp',
   'fnmatch', 'fractions', 'ftplib', 'functools', 'gc', 'getopt', 'gettext', 'glob', 'graphlib', 'gzip', 'hashlib', 'heapq',
-  'hmac', 'html', 'http', 'imaplib', 'importlib.metadata', 'importlib.resources', 'inspect', 'io', 'ipaddress', 'itertools',
-  'json', 'keyword', 'linecache', 'locale', 'logging', 'lzma', 'math', 'mimetypes', 'numbers', 'operator', 'optparse', 'os',
-  'pathlib', 'platform', 'plistlib', 'poplib', 'posixpath', 'pprint', 'queue', 'quopri', 'random', 're', 'reprlib', 'sched',
-  'secrets', 'select', 'selectors', 'shlex', 'shutil', 'smtplib', 'socket', 'ssl', 'stat', 'statistics', 'string',
-  'stringprep', 'struct', 'sys', 'sysconfig', 'tarfile', 'tempfile', 'textwrap', 'threading', 'time', 'timeit', 'token',
+  'hmac', 'html', 'http', 'imaplib', 'importlib', 'inspect', 'io', 'ipaddress', 'itertools',
+  'json', 'keyword', 'linecache', 'locale', 'logging', 'lzma', 'math', 'mimetypes', 'multiprocessing', 'numbers', 'operator', 'optparse', 'os',
+  'pathlib', 'pkgutil', 'platform', 'plistlib', 'poplib', 'posix', 'posixpath', 'pprint', 'pty', 'queue', 'quopri', 'random', 're', 'reprlib', 'resource', 'sched',
+  'secrets', 'select', 'selectors', 'shlex', 'shutil', 'signal', 'smtplib', 'socket', 'ssl', 'stat', 'statistics', 'string',
+  'stringprep', 'struct', 'subprocess', 'sys', 'sysconfig', 'tarfile', 'tempfile', 'textwrap', 'threading', 'time', 'timeit', 'token',
   'tokenize', 'tomllib', 'traceback', 'tracemalloc', 'types', 'typing', 'unicodedata', 'unittest', 'urllib', 'uuid',
-  'warnings', 'wave', 'weakref', 'xml', 'zipfile', 'zlib', 'zoneinfo',
+  'warnings', 'wave', 'weakref', 'webbrowser', 'xml', 'zipfile', 'zlib', 'zoneinfo',
 ] // prettier-ignore
 
 /** Of runner/requirements.in, and those of its dependencies that an app has a use for. */

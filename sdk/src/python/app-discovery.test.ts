@@ -81,18 +81,13 @@ test('a syntax error hides no-app-found', () => {
   expect(validate({ 'app.py': 'def f(:\n    pass\n' }).map(({ rule }) => rule)).toEqual(['syntax-error'])
 })
 
-describe('entrypoint-missing', () => {
-  test('without files', () => {
-    expect(errors({})).toEqual([expect.stringMatching(/^app\.py:1:1 entrypoint-missing There is no app\.py/)])
-  })
-  test('names the file that holds an app', () => {
-    expect(errors({ 'main.py': APP })[0]).toContain('main.py holds an app: rename it to app.py.')
-  })
-  test('app.py in a folder does not count, ./app.py and another entrypoint do', () => {
-    expect(errors({ 'src/app.py': APP })[0]).toContain('entrypoint-missing')
-    expect(errors({ './app.py': APP })).toEqual([])
-    expect(validate({ 'main.py': APP }, { entrypoint: 'main.py' })).toEqual([])
-  })
+test('without an app the finding says where to write one', () => {
+  for (const files of [{}, { 'lib/x.py': 'x = 1\n' }] as Record<string, string>[])
+    expect(errors(files)).toEqual([
+      expect.stringMatching(
+        /^main\.py:1:1 entrypoint-missing No file of the app holds an app\. Create main\.py with/,
+      ),
+    ])
 })
 
 test('files that import each other in a circle end the search', () => {

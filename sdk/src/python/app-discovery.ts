@@ -1,15 +1,18 @@
 import type { Finding } from '../wire/deployments.ts'
 import { findingAt, findingOnFile } from './findings.ts'
+import { isAsync, isFrameworkCall, makesApp, requiredParameters } from './frameworks.ts'
 import { guardsOf } from './guards.ts'
 import { targetOf } from './import-rules.ts'
-import type { LocalModules } from './modules.ts'
-import type { FileLookup, PythonFile } from './python-file.ts'
+import type { PyImport } from './imports.ts'
+import type { Project } from './project.ts'
+import type { PythonFile } from './python-file.ts'
 import type { Binding } from './scopes.ts'
-import { childOf, textOf, type PyNode } from './syntax.ts'
+import { childOf, type PyNode } from './syntax.ts'
 
-const FRAMEWORKS = new Set(['FastAPI', 'FastHTML', 'Starlette', 'fast_app'])
 const ASGI_NAMES = ['app', 'application']
 const FACTORY = 'create_app'
+/** Of other functions that make an app only those that say so in their name: tests have helpers that make one too. */
+const FACTORY_NAME = /app|api|asgi|server/i
 const WRITE = 'Write `app = FastAPI()` or `app, rt = fast_app()` at the top level of the file.'
 /** Local modules are followed this far in search of an imported app. */
 const MAX_HOPS = 10
@@ -20,40 +23,61 @@ const LITERALS = new Set([
   'not_operator', 'unary_operator', 'expression_list',
 ]) // prettier-ignore
 
+/** A name at the top level of a file that can be served. */
+export interface Candidate {
+  readonly name: string
+  /** `app`: an instance of a framework. `maybe`: of an app's name and of a value that only running the code would tell. */
+  readonly grade: 'app' | 'maybe'
+  readonly factory: boolean
+  /** Made in another file. */
+  readonly imported: boolean
+}
+
 export interface App {
-  /** The names that an app, or a factory of one, is bound to at the top level. */
-  readonly names: ReadonlySet<string>
+  /** In the order of their definition. */
+  readonly candidates: readonly Candidate[]
   /** Why something that looks like an app is none. */
   readonly problem?: { readonly node: PyNode; readonly message: string }
 }
 
 /**
  * Looks for what the runner would serve (runner/src/fp_runner/loader.py): an instance of a framework under any name,
- * `app` or `application` holding anything that may be an ASGI callable, or `create_app()`. In doubt there is an app: the
- * runner decides in the end.
+ * `app` or `application` holding anything that may be an ASGI callable, or a function that makes an app. In doubt there
+ * is an app: the runner decides in the end.
  */
-export function findApp(file: PythonFile, modules: LocalModules, lookup: FileLookup, hops = 0): App {
-  const names = new Set<string>()
+export function findApp(file: PythonFile, project: Project, hops = 0): App {
+  const candidates = new Map<string, Candidate>()
   let problem: App['problem']
   for (const [name, bindings] of file.scopes.module.bindings) {
     for (const binding of bindings) {
-      const verdict = judge(name, binding, { file, modules, lookup, hops })
-      if (verdict === true) names.add(name)
-      else if (verdict && !problem) problem = { node: binding.site, message: verdict }
+      const verdict = judge(name, binding, { file, project, hops })
+      if (typeof verdict === 'string') {
+        const grade = verdict === 'maybe' ? 'maybe' : 'app'
+        if (candidates.get(name)?.grade === 'app') continue
+        candidates.set(name, {
+          name,
+          grade,
+          factory: verdict === 'factory',
+          imported: binding.kind === 'import',
+        })
+      } else if (verdict && !problem) problem = { node: binding.site, message: verdict.why }
     }
   }
   if (hops < MAX_HOPS) {
     for (const from of file.scopes.module.stars) {
-      const other = lookup(modules.fileOf(targetOf(from, file.source.file) ?? '') ?? '')
-      if (other && other !== file)
-        for (const name of findApp(other, modules, lookup, hops + 1).names) names.add(name)
+      const other = localFile(from, file, project)
+      if (!other || other === file) continue
+      for (const found of findApp(other, project, hops + 1).candidates) {
+        if (!candidates.has(found.name)) candidates.set(found.name, { ...found, imported: true })
+      }
     }
   }
-  return problem ? { names, problem } : { names }
+  const list = [...candidates.values()]
+  return problem ? { candidates: list, problem } : { candidates: list }
 }
 
 export function checkApp(file: PythonFile, app: App): Finding[] {
-  if (app.names.size > 0 || file.hasSyntaxError) return []
+  if (app.candidates.length > 0 || file.hasSyntaxError) return []
   if (app.problem) return [findingAt(file.source, app.problem.node, 'no-app-found', app.problem.message)]
   const what = file.source.text.trim() === '' ? 'is empty' : 'has no app'
   return [findingOnFile(file.source.file, 'no-app-found', `${file.source.file} ${what}. ${WRITE}`)]
@@ -61,128 +85,98 @@ export function checkApp(file: PythonFile, app: App): Finding[] {
 
 interface Context {
   readonly file: PythonFile
-  readonly modules: LocalModules
-  readonly lookup: FileLookup
+  readonly project: Project
   readonly hops: number
 }
 
-/** Whether a name is an app; a text says why it is not although it looks so. */
-function judge(name: string, binding: Binding, context: Context): boolean | string {
+/** Whether a name can be served, and how; `why` says why it cannot although it looks so. */
+type Verdict = 'app' | 'factory' | 'maybe' | false | { readonly why: string }
+
+function judge(name: string, binding: Binding, context: Context): Verdict {
   const { file } = context
   const isAsgiName = ASGI_NAMES.includes(name)
-  const isFactory = name === FACTORY
   if (file.damage.isDamaged(binding.site)) return false
-  if (guardsOf(file.tree).neverRuns(binding.site))
-    return (
-      isAsgiName &&
-      `${name} is made only when the file is run as a script, which the platform does not do. ${WRITE}`
-    )
+  if (guardsOf(file.tree).neverRuns(binding.site)) {
+    const why = `${name} is made only when the file is run as a script, which the platform does not do. ${WRITE}`
+    return isAsgiName && { why }
+  }
   if (binding.kind === 'import') return imported(name, binding, context)
   if (binding.kind === 'function') {
-    if (isFactory) return factory(file, binding.definition)
-    return isAsgiName && asgiFunction(name, file, binding.definition)
+    if (name === FACTORY) return factory(file, binding.definition)
+    if (isAsgiName) return asgiFunction(name, file, binding.definition)
+    return FACTORY_NAME.test(name) && makesApp(file, binding.definition) && 'factory'
   }
   if (binding.kind === 'class') {
-    return (
-      isAsgiName &&
-      `${name} is a class, and the server needs an instance: name the class App and write \`${name} = App()\`.`
-    )
+    const why = `${name} is a class, and the server needs an instance: name the class App and write \`${name} = App()\`.`
+    return isAsgiName && { why }
   }
   if (binding.kind === 'annotation') return false
-  if (!binding.value) return isAsgiName || isFactory
+  const doubt: Verdict = isAsgiName ? 'maybe' : name === FACTORY && 'factory'
+  if (!binding.value) return doubt
   if (binding.kind === 'value' && LITERALS.has(binding.value.type)) return false
-  return isAsgiName || isFactory || isFrameworkCall(file, binding.value)
+  // Of `app, rt = fast_app()` the first is the app.
+  const isRest = binding.kind === 'unpacked' && binding.site.parent?.children[0] !== binding.site
+  return !isRest && isFrameworkCall(file, binding.value) ? 'app' : doubt
 }
 
-function imported(name: string, binding: Binding & { kind: 'import' }, context: Context): boolean | string {
-  const { file, modules, lookup, hops } = context
+function imported(name: string, binding: Binding & { kind: 'import' }, context: Context): Verdict {
+  const { file, project, hops } = context
+  const { modules } = project
+  const doubt: Verdict = ASGI_NAMES.includes(name) ? 'maybe' : name === FACTORY && 'factory'
   if (binding.from.kind === 'import') {
-    return (
-      ASGI_NAMES.includes(name) &&
-      `${name} is a module here. Import the app from it: \`from ${binding.from.module} import app\`.`
-    )
+    const why = `${name} is a module here. Import the app from it: \`from ${binding.from.module} import app\`.`
+    return ASGI_NAMES.includes(name) && { why }
   }
-  const target = targetOf(binding.from, file.source.file) ?? binding.from.module
-  const other = lookup(modules.fileOf(target) ?? '')
+  const target = targetOf(binding.from, file.source.file, modules) ?? binding.from.module
+  const other = project.file(modules.fileOf(target) ?? '')
   if (!other || other === file || hops >= MAX_HOPS || other.hasSyntaxError) {
     if (modules.fileOf(target) === undefined && modules.has(`${target}.${binding.name}`)) return false
-    return ASGI_NAMES.includes(name) || name === FACTORY
+    return doubt
   }
   const bindings = other.scopes.module.bindings.get(binding.name)
   if (!bindings) {
-    if (!ASGI_NAMES.includes(name) && name !== FACTORY) return false
-    if (modules.has(`${target}.${binding.name}`)) return false
-    const mayBind = other.scopes.module.stars.length > 0 || other.scopes.module.bindings.has('__getattr__')
-    return (
-      mayBind ||
-      `${other.source.file} defines no \`${binding.name}\`, so there is nothing to import. ${WRITE}`
-    )
+    if (!doubt || modules.has(`${target}.${binding.name}`)) return false
+    if (other.scopes.module.stars.length > 0 || other.scopes.module.bindings.has('__getattr__')) return doubt
+    return {
+      why: `${other.source.file} defines no \`${binding.name}\`, so there is nothing to import. ${WRITE}`,
+    }
   }
   const verdicts = bindings.map((found) =>
-    judge(name === binding.name ? name : binding.name, found, { ...context, file: other, hops: hops + 1 }),
+    judge(binding.name, found, { ...context, file: other, hops: hops + 1 }),
   )
-  if (verdicts.includes(true)) return true
+  const best =
+    verdicts.find((verdict) => verdict === 'app') ?? verdicts.find((verdict) => typeof verdict === 'string')
+  if (best !== undefined) return best === 'maybe' && !doubt ? false : best
   // Another name's value may still be an ASGI callable, as in `from main import service as app`.
-  if (binding.name !== name && (ASGI_NAMES.includes(name) || name === FACTORY)) return true
-  return verdicts.find((verdict) => typeof verdict === 'string') ?? false
+  if (binding.name !== name && doubt) return doubt
+  return verdicts.find((verdict) => typeof verdict === 'object') ?? false
 }
 
-function factory(file: PythonFile, definition: PyNode): boolean | string {
-  if (definition.parent?.type === 'decorated_definition') return true
+function localFile(from: PyImport, file: PythonFile, project: Project): PythonFile | undefined {
+  return project.file(project.modules.fileOf(targetOf(from, file.source.file, project.modules) ?? '') ?? '')
+}
+
+function factory(file: PythonFile, definition: PyNode): Verdict {
+  if (definition.parent?.type === 'decorated_definition') return 'factory'
   if (isAsync(file, definition)) {
-    return `${FACTORY}() is async, and the server calls it without await. Make it a plain function: \`def ${FACTORY}():\`.`
+    return {
+      why: `${FACTORY}() is async, and the server calls it without await. Make it a plain function: \`def ${FACTORY}():\`.`,
+    }
   }
   const needed = requiredParameters(file, definition)
-  return (
-    needed.length === 0 ||
-    `${FACTORY}() needs arguments (${needed.join(', ')}), and the server gives none. Give them defaults.`
-  )
+  if (needed.length === 0) return 'factory'
+  return {
+    why: `${FACTORY}() needs arguments (${needed.join(', ')}), and the server gives none. Give them defaults.`,
+  }
 }
 
-function asgiFunction(name: string, file: PythonFile, definition: PyNode): boolean | string {
-  if (definition.parent?.type === 'decorated_definition') return true
+function asgiFunction(name: string, file: PythonFile, definition: PyNode): Verdict {
+  if (definition.parent?.type === 'decorated_definition') return 'maybe'
   const parameters = childOf(definition, 'parameters')?.children ?? []
   const takesThree =
     parameters.length >= 3 || parameters.some((parameter) => parameter.type === 'list_splat_pattern')
-  if (isAsync(file, definition) && takesThree) return true
-  return `${name} is a function that the server cannot call. Write \`app = FastAPI()\`, or \`async def ${name}(scope, receive, send):\`.`
-}
-
-function isAsync(file: PythonFile, definition: PyNode): boolean {
-  return /^async\b/.test(file.tree.text.slice(definition.start, definition.start + 6))
-}
-
-function requiredParameters(file: PythonFile, definition: PyNode): string[] {
-  const parameters = childOf(definition, 'parameters')?.children ?? []
-  return parameters
-    .filter(
-      ({ type, children }) =>
-        type === 'identifier' || (type === 'typed_parameter' && children[0]?.type === 'identifier'),
-    )
-    .map((parameter) => textOf(file.tree, parameter.children[0] ?? parameter))
-}
-
-function isFrameworkCall(file: PythonFile, value: PyNode): boolean {
-  let node: PyNode | undefined = value
-  for (
-    let i = 0;
-    i < 10 && (node?.type === 'parenthesized_expression' || node?.type === 'named_expression');
-    i++
-  ) {
-    node = childOf(node, 'value') ?? node.children[0]
+  if (isAsync(file, definition) && takesThree) return 'app'
+  return {
+    why: `${name} is a function that the server cannot call. Write \`app = FastAPI()\`, or \`async def ${name}(scope, receive, send):\`.`,
   }
-  const callee = node?.type === 'call' ? childOf(node, 'function') : undefined
-  return callee !== undefined && isFramework(file, callee, 0)
-}
-
-function isFramework(file: PythonFile, callee: PyNode, depth: number): boolean {
-  const paths = file.resolver.paths(callee)
-  if (paths.some((path) => FRAMEWORKS.has(path.slice(path.lastIndexOf('.') + 1)))) return true
-  if (callee.type !== 'identifier' || depth > 5) return false
-  const bindings = file.scopes.module.bindings.get(textOf(file.tree, callee)) ?? []
-  return bindings.some((binding) => {
-    if (binding.kind !== 'class') return false
-    const bases = childOf(binding.definition, 'superclasses')?.children ?? []
-    return bases.some((base) => isFramework(file, base, depth + 1))
-  })
 }

@@ -9,7 +9,7 @@ const RUNS_TEXT = 'runs text as code, which hands your app to whoever sends the 
 const NO_PROCESSES = 'starts another program, which the sandbox refuses'
 const NO_TERMINAL = 'waits for a terminal, and a server has none: the request would hang'
 const ENDS_APP = 'ends or signals processes, which the sandbox refuses or the platform would take for a crash'
-const ANY_MODULE = 'imports modules by name, past the check of imports'
+const ANY_MODULE = 'imports a module whose name is known only when it runs, past the check of imports'
 const WORK = 'Call a Python function, or an HTTP API with httpx.'
 const THREADS = 'Use asyncio.to_thread() or concurrent.futures.ThreadPoolExecutor.'
 const RAISE = 'Raise an exception; the platform starts and stops the app.'
@@ -37,7 +37,11 @@ export const BLOCKED_CALLS: readonly BlockedCall[] = [
     instead: 'Take the value from the request: a parameter, the body or a form.',
   },
   { path: 'builtins.breakpoint', why: NO_TERMINAL, instead: 'Use print() or logging and read the logs.' },
-  { path: 'importlib.import_module', why: ANY_MODULE, instead: 'Write an import statement.' },
+  {
+    path: 'importlib.import_module',
+    why: ANY_MODULE,
+    instead: 'Write the name as a text, import_module("package.module"), or an import statement.',
+  },
   { path: 'importlib.__import__', why: ANY_MODULE, instead: 'Write an import statement.' },
   { path: 'importlib.reload', why: ANY_MODULE, instead: 'Deploy again to load new code.' },
   { path: 'os.system', why: NO_PROCESSES, instead: WORK },
@@ -52,10 +56,21 @@ export const BLOCKED_CALLS: readonly BlockedCall[] = [
   { path: 'os.abort', why: ENDS_APP, instead: RAISE },
   { path: 'posix.*', why: NO_PROCESSES, instead: WORK },
   { path: 'pty.*', why: NO_PROCESSES, instead: WORK },
-  { path: 'subprocess.*', why: NO_PROCESSES, instead: WORK },
+  ...['run', 'call', 'check_call', 'check_output', 'getoutput', 'getstatusoutput', 'Popen'].map((name) => ({
+    path: `subprocess.${name}`,
+    why: NO_PROCESSES,
+    instead: WORK,
+  })),
+  { path: 'webbrowser.open*', why: NO_PROCESSES, instead: WORK },
+  { path: 'signal.raise_signal', why: ENDS_APP, instead: RAISE },
+  { path: 'signal.pthread_kill', why: ENDS_APP, instead: RAISE },
   { path: 'asyncio.subprocess*', why: NO_PROCESSES, instead: WORK },
   { path: 'asyncio.create_subprocess_*', why: NO_PROCESSES, instead: WORK },
-  { path: 'multiprocessing.*', why: NO_PROCESSES, instead: THREADS },
+  ...['Process', 'Pool', 'Manager', 'get_context', 'pool.*', 'process.*', 'managers.*'].map((name) => ({
+    path: `multiprocessing.${name}`,
+    why: NO_PROCESSES,
+    instead: THREADS,
+  })),
   { path: 'concurrent.futures.ProcessPoolExecutor', why: NO_PROCESSES, instead: THREADS },
   { path: 'concurrent.futures.process.*', why: NO_PROCESSES, instead: THREADS },
 ]

@@ -1,16 +1,19 @@
 import type { Finding } from '../wire/deployments.ts'
 import { blockedCall } from './blocked-calls.ts'
 import { findingAt } from './findings.ts'
+import { guardsOf } from './guards.ts'
+import { importedByCall } from './import-module.ts'
+import type { LocalModules } from './modules.ts'
 import type { PythonFile } from './python-file.ts'
 import { childOf, type PyNode } from './syntax.ts'
 
 const EXPRESSIONS = new Set(['identifier', 'attribute', 'subscript', 'call'])
 
 /**
- * Every place that names a blocked function: a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
+ * Every place that names a blocked function (an import of it alone does no harm): a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
  * Names in strings and comments, methods of other objects, and names that the file defines itself are left alone.
  */
-export function checkCalls(file: PythonFile, isAllowed: (module: string) => boolean): Finding[] {
+export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
   const findings: Finding[] = []
   const report = (node: PyNode, path: string): void => {
     const call = blockedCall(path)
@@ -18,15 +21,18 @@ export function checkCalls(file: PythonFile, isAllowed: (module: string) => bool
     const name = path.replace(/^builtins\./, '')
     findings.push(findingAt(file.source, node, 'blocked-call', `${name} ${call.why}. ${call.instead}`))
   }
+  const guards = guardsOf(file.tree)
+  // An import by a name that can be read is as good as an import statement; import-rules.ts checks it like one.
+  const readable = new Set(
+    importedByCall(file, modules).flatMap(({ node, module }) =>
+      module === undefined ? [] : [childOf(node, 'function')],
+    ),
+  )
   for (const node of file.tree.nodes) {
+    if (readable.has(node) || guards.neverRuns(node)) continue
     if (!EXPRESSIONS.has(node.type) || file.damage.isDamaged(node) || !isUse(file, node)) continue
     const path = file.resolver.paths(node).find((candidate) => blockedCall(candidate))
     if (path && !namesAlready(file, node)) report(node, path)
-  }
-  for (const from of file.scopes.imports) {
-    // The import of a module that is not offered is an error already.
-    if (from.level > 0 || file.damage.isDamaged(from.statement) || !isAllowed(from.module)) continue
-    for (const { name, node } of from.names) report(node, name ? `${from.module}.${name}` : from.module)
   }
   return findings
 }

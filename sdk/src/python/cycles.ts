@@ -48,7 +48,7 @@ function edgesOf(file: PythonFile, modules: LocalModules): Edges {
   }
   for (const from of file.scopes.imports) {
     if (!from.runsOnLoad || file.damage.isDamaged(from.statement)) continue
-    const target = targetOf(from, file.source.file)
+    const target = targetOf(from, file.source.file, modules)
     if (target === undefined) continue
     // `from package import submodule` needs the submodule; the package itself only for other names.
     const submodules = from.names.filter(({ name }) => name !== '' && modules.has(`${target}.${name}`))

@@ -6,15 +6,21 @@ export interface Guards {
   runsOnLoad(node: PyNode): boolean
   /** Under `if __name__ == "__main__":` or `if TYPE_CHECKING:`, which never run on the platform. */
   neverRuns(node: PyNode): boolean
+  /** Inside a `try:` that catches ImportError, or under `suppress(ImportError)`: an import that fails there is handled. */
+  mayFail(node: PyNode): boolean
 }
 
 const TYPE_CHECKING = /^\(*\s*(?:\w+\.)?TYPE_CHECKING\s*\)*$/
 const MAIN_GUARD = /^\(*\s*(?:__name__\s*==\s*(["'])__main__\1|(["'])__main__\2\s*==\s*__name__)\s*\)*$/
+/** `except:`, or one that names an exception that a failed import is. */
+const CATCHES = /^except\s*(?::|.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b)/s
+const SUPPRESS = /\bsuppress\s*\(.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b/s
 const MAX_CONDITION = 100
 
 const IN_FUNCTION = 1
 const TYPES_ONLY = 2
 const MAIN_ONLY = 4
+const HANDLED = 8
 
 const known = new WeakMap<SyntaxTree, Guards>()
 
@@ -28,6 +34,7 @@ export function guardsOf(tree: SyntaxTree): Guards {
   }
   const guards: Guards = {
     runsOnLoad: (node) => ((flags[node.index] ?? 0) & (IN_FUNCTION | TYPES_ONLY)) === 0,
+    mayFail: (node) => ((flags[node.index] ?? 0) & HANDLED) !== 0,
     neverRuns: (node) => ((flags[node.index] ?? 0) & (MAIN_ONLY | TYPES_ONLY)) !== 0,
   }
   known.set(tree, guards)
@@ -36,10 +43,27 @@ export function guardsOf(tree: SyntaxTree): Guards {
 
 function ownFlags(tree: SyntaxTree, node: PyNode, parent: PyNode): number {
   if (node.field === 'body' && parent.type === 'function_definition') return IN_FUNCTION
+  if (node.field === 'body' && parent.type === 'try_statement')
+    return handlesImportErrors(tree, parent) ? HANDLED : 0
+  if (node.field === 'body' && parent.type === 'with_statement') {
+    return SUPPRESS.test(tree.text.slice(parent.start, Math.min(node.start, parent.start + MAX_CONDITION)))
+      ? HANDLED
+      : 0
+  }
   if (node.field !== 'consequence' || parent.type !== 'if_statement') return 0
   const test = childOf(parent, 'condition')
   if (!test || test.end - test.start > MAX_CONDITION) return 0
   const condition = tree.text.slice(test.start, test.end)
   if (TYPE_CHECKING.test(condition)) return TYPES_ONLY
   return MAIN_GUARD.test(condition) ? MAIN_ONLY : 0
+}
+
+function handlesImportErrors(tree: SyntaxTree, statement: PyNode): boolean {
+  return statement.children.some((clause) => {
+    if (clause.type !== 'except_clause') return false
+    const block = clause.children.at(-1)
+    return CATCHES.test(
+      tree.text.slice(clause.start, Math.min(block?.start ?? clause.end, clause.start + MAX_CONDITION)),
+    )
+  })
 }

@@ -1,16 +1,18 @@
 import type { Finding } from '../wire/deployments.ts'
 import type { AllowList } from './allow-list.ts'
 import { findingAt } from './findings.ts'
+import { guardsOf } from './guards.ts'
+import { importedByCall } from './import-module.ts'
 import type { PyImport } from './imports.ts'
-import { packageOf, type LocalModules } from './modules.ts'
+import type { LocalModules } from './modules.ts'
 import type { PythonFile } from './python-file.ts'
 import { alternativeTo, closest } from './suggestions.ts'
-import type { PyNode } from './syntax.ts'
+import { childOf, type PyNode } from './syntax.ts'
 
 /** The absolute module that an import names; undefined for a relative one that leaves the app. */
-export function targetOf(from: PyImport, path: string): string | undefined {
+export function targetOf(from: PyImport, path: string, modules: LocalModules): string | undefined {
   if (from.level === 0) return from.module
-  const parts = packageOf(path)
+  const parts = modules.packageOf(path)
   if (from.level > parts.length) return undefined
   return [...parts.slice(0, parts.length - from.level + 1), from.module]
     .filter((part) => part !== '')
@@ -19,11 +21,23 @@ export function targetOf(from: PyImport, path: string): string | undefined {
 
 /** Rules import-not-allowed, module-not-found and relative-import-outside. */
 export function checkImports(file: PythonFile, modules: LocalModules, allowed: AllowList): Finding[] {
-  return file.scopes.imports.flatMap((from) => {
+  const called = importedByCall(file, modules).flatMap(({ node, module }) =>
+    module === undefined ? [] : [asImport(node, module)],
+  )
+  return [...file.scopes.imports, ...called].flatMap((from) => {
     if (file.damage.isDamaged(from.statement) || from.module === '__future__') return []
+    // Code that handles a failed import, or never runs it, may name what is not there.
+    const guards = guardsOf(file.tree)
+    if (guards.mayFail(from.statement) || guards.neverRuns(from.statement)) return []
     const problem = findProblem(from, file.source.file, modules, allowed)
     return problem ? [findingAt(file.source, problem.node ?? from.node, problem.rule, problem.message)] : []
   })
+}
+
+/** `importlib.import_module("a.b")`, as the statement that does the same. */
+function asImport(call: PyNode, module: string): PyImport {
+  const node = childOf(call, 'arguments')?.children[0] ?? call
+  return { kind: 'import', level: 0, module, names: [], star: false, statement: call, node, runsOnLoad: true }
 }
 
 interface Problem {
@@ -38,7 +52,7 @@ function findProblem(
   modules: LocalModules,
   allowed: AllowList,
 ): Problem | undefined {
-  const target = targetOf(from, path)
+  const target = targetOf(from, path, modules)
   if (target === undefined) return leavesApp(from, path, modules)
   const top = target.split('.')[0] ?? target
   const isOffered = from.level === 0 && allowed.allows(target)
@@ -51,7 +65,7 @@ function findProblem(
 
 function leavesApp(from: PyImport, path: string, modules: LocalModules): Problem {
   const written = '.'.repeat(from.level) + from.module
-  const isTopLevel = packageOf(path).length === 0
+  const isTopLevel = modules.packageOf(path).length === 0
   const first = from.module || from.names[0]?.name || ''
   if (isTopLevel && from.level === 1 && first !== '' && !modules.has(first)) {
     return { rule: 'module-not-found', message: notFound(first, modules) }
@@ -127,7 +141,7 @@ function advice(top: string, path: string, modules: LocalModules, allowed: Allow
   if (near) return `. Did you mean your own \`${near}\`?`
   const instead = alternativeTo(top)
   if (instead) return `: ${instead}.`
-  const beside = [...packageOf(path), top].join('.')
+  const beside = [...modules.packageOf(path), top].join('.')
   const [elsewhere] = modules.has(beside) ? [beside] : modules.endingIn(top)
   if (elsewhere) {
     const folder = elsewhere.slice(0, elsewhere.lastIndexOf('.'))

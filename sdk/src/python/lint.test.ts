@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { APP, places, validate } from './testing.ts'
 
 const inX = (code: string): string[] =>
-  validate({ 'app.py': APP, 'x.py': code }).map(
-    (found) =>
-      `${found.line}:${found.column}-${found.end_line}:${found.end_column} ${found.rule} ${found.message}`,
-  )
+  validate({ 'app.py': APP, 'x.py': code })
+    .filter(({ file }) => file === 'x.py')
+    .map(
+      (found) =>
+        `${found.line}:${found.column}-${found.end_line}:${found.end_column} ${found.rule} ${found.message}`,
+    )
 
 describe('syntax-error', () => {
   test.each([

@@ -1,5 +1,11 @@
-/** Which Python modules the files of an app make, as Python's own finder would see them from the app's folder. */
+/** Which Python modules the files of an app make, as Python's own finder would see them from one folder. */
 export interface LocalModules {
+  /** The folder whose files are top-level modules, as `--app-dir` names it to uvicorn; '' for the app's own folder. */
+  readonly root: string
+  /** The package that a file's relative imports start from, as parts: `a/b.py` and `a/__init__.py` → `['a']`. */
+  packageOf(path: string): string[]
+  /** `a/b.py` → `a.b`; undefined for a file outside of the root. */
+  moduleOf(path: string): string | undefined
   has(module: string): boolean
   /** The file that runs when the module is imported; undefined for a folder without `__init__.py`. */
   fileOf(module: string): string | undefined
@@ -12,12 +18,19 @@ export interface LocalModules {
   endingIn(name: string): string[]
 }
 
-export function indexModules(paths: readonly string[]): LocalModules {
+export function indexModules(paths: readonly string[], root = ''): LocalModules {
+  const prefix = root === '' ? '' : `${root}/`
+  const within = (path: string): string | undefined => {
+    const clean = cleanPath(path)
+    return clean.startsWith(prefix) ? clean.slice(prefix.length) : undefined
+  }
   const files = new Map<string, string>()
   const folders = new Set<string>()
   const codeFolders = new Set<string>()
   for (const path of paths) {
-    const parts = cleanPath(path).split('/')
+    const local = within(path)
+    if (local === undefined) continue
+    const parts = local.split('/')
     const isCode = path.endsWith('.py')
     for (let length = 1; length < parts.length; length++) {
       const folder = parts.slice(0, length).join('.')
@@ -25,9 +38,9 @@ export function indexModules(paths: readonly string[]): LocalModules {
       if (isCode) codeFolders.add(folder)
     }
     if (!isCode) continue
-    const module = moduleOf(path)
+    const module = moduleOf(local)
     // A package wins over a file of the same name.
-    if (module !== '' && (isPackageFile(path) || !files.has(module))) files.set(module, path)
+    if (module !== '' && (isPackageFile(local) || !files.has(module))) files.set(module, path)
   }
   const names = new Set([...files.keys(), ...folders])
   const children = new Map<string, string[]>()
@@ -39,6 +52,12 @@ export function indexModules(paths: readonly string[]): LocalModules {
     else children.set(parent, [name.slice(dot + 1)])
   }
   return {
+    root,
+    packageOf: (path) => (within(path) ?? cleanPath(path)).split('/').slice(0, -1),
+    moduleOf: (path) => {
+      const local = within(path)
+      return local === undefined ? undefined : moduleOf(local)
+    },
     has: (module) => names.has(module),
     fileOf: (module) => files.get(module),
     isFolder: (module) => folders.has(module),
@@ -49,16 +68,11 @@ export function indexModules(paths: readonly string[]): LocalModules {
 }
 
 /** `a/b.py` → `a.b`, `a/__init__.py` → `a`. */
-export function moduleOf(path: string): string {
+function moduleOf(path: string): string {
   return cleanPath(path)
     .replace(/\.py$/, '')
     .replace(/(^|\/)__init__$/, '')
     .replaceAll('/', '.')
-}
-
-/** The package that a file's relative imports start from, as parts: `a/b.py` and `a/__init__.py` → `['a']`. */
-export function packageOf(path: string): string[] {
-  return cleanPath(path).split('/').slice(0, -1)
 }
 
 export function cleanPath(path: string): string {

@@ -18,7 +18,9 @@ export function places(files: Record<string, string>, ...rules: string[]): strin
     .map(({ file, line, rule }) => `${file}:${line} ${rule}`)
 }
 
-/** The errors of a file `x.py` beside a good app. */
+/** The errors of a file `x.py` that a good app imports. */
 export function errorsOf(code: string, others: Record<string, string> = {}): Finding[] {
-  return validate({ 'app.py': APP, ...others, 'x.py': code }).filter(({ severity }) => severity === 'error')
+  return validate({ 'app.py': `${APP}import x\n`, ...others, 'x.py': code }).filter(
+    ({ severity }) => severity === 'error',
+  )
 }
