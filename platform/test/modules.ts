@@ -60,7 +60,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
     client: mongo.client,
     events,
     targets,
-    validate: async () => state.findings,
+    validate: async () => ({ findings: state.findings, entrypoint: 'app:app' }),
     runtime: {
       check: async () => ({ ok: true }),
       logs: async () => ['a line'],

@@ -22,7 +22,7 @@ function getValidator(): Promise<Validator> {
 const work: { [N in keyof Jobs]: (input: Jobs[N]['input']) => Promise<Jobs[N]['output']> } = {
   hash: ({ password }) => hashPassword(password),
   verify: ({ hash, password }) => verifyPassword(hash, password),
-  validate: async ({ files, options }) => (await getValidator()).validate(files, options),
+  validate: async ({ files, options }) => (await getValidator()).check(files, options),
   warm: async () => {
     ;(await getValidator()).validate({ 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n' }, {})
     return null

@@ -1,4 +1,4 @@
-import type { Finding, ValidateOptions } from '@fp/sdk/python'
+import type { ValidateOptions, Validation } from '@fp/sdk/python'
 import { FpError } from '../errors.ts'
 import { WorkQueue } from '../work-queue.ts'
 import { JobTimeout, WorkerEnded } from './worker.ts'
@@ -9,13 +9,13 @@ export interface Offload {
   hash(password: string): Promise<string>
   verify(hash: string, password: string): Promise<boolean>
   /**
-   * All findings in Python files. Users are served in turn. Rejects with FP_QUEUE_FULL, and with FP_VALIDATION_FAILED
+   * All findings in Python files, and what of them is served. Users are served in turn. Rejects with FP_QUEUE_FULL, and with FP_VALIDATION_FAILED
    * where checking them hangs or crashes.
    */
   validate(
     files: Readonly<Record<string, string>>,
     options: ValidateOptions & { userId: string; signal?: AbortSignal },
-  ): Promise<Finding[]>
+  ): Promise<Validation>
   /** Loads what the first validation would wait for. Never rejects. */
   warmUp(): Promise<void>
   close(): Promise<void>
@@ -46,7 +46,7 @@ export function createOffload(options: { script?: URL; validationTimeout?: numbe
     hash: (password) => passwords.run('hash', { password }),
     verify: (hash, password) => passwords.run('verify', { hash, password }),
     async validate(files, { userId, signal, ...rest }) {
-      const work = (): Promise<Finding[]> => validators.run('validate', { files, options: rest }, { signal })
+      const work = (): Promise<Validation> => validators.run('validate', { files, options: rest }, { signal })
       try {
         return await validations.run(userId, work, { signal })
       } catch (error) {

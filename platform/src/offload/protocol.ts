@@ -1,4 +1,4 @@
-import type { Finding, ValidateOptions } from '@fp/sdk/python'
+import type { ValidateOptions, Validation } from '@fp/sdk/python'
 
 /** Work that is done off the front door's event loop, and what it gives. */
 export interface Jobs {
@@ -6,7 +6,7 @@ export interface Jobs {
   verify: { input: { hash: string; password: string }; output: boolean }
   validate: {
     input: { files: Readonly<Record<string, string>>; options: ValidateOptions }
-    output: Finding[]
+    output: Validation
   }
   /** Loads what the first validation would have to. */
   warm: { input: Record<string, never>; output: null }

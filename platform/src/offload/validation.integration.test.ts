@@ -6,11 +6,15 @@ it('finds what is wrong in Python files, off this process', async () => {
   try {
     await offload.warmUp()
     const files = { 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n', 'b.py': 'def f(:\n  pass\n' }
-    const findings = await offload.validate(files, { userId: 'u_ann' })
+    const { findings, entrypoint } = await offload.validate(files, { userId: 'u_ann' })
     expect(findings).toContainEqual(
-      expect.objectContaining({ file: 'b.py', rule: 'syntax-error', severity: 'error' }),
+      expect.objectContaining({ file: 'b.py', rule: 'syntax-error', severity: 'warning' }),
     )
-    expect(await offload.validate({ 'app.py': files['app.py'] }, { userId: 'u_ann' })).toEqual([])
+    expect(entrypoint).toBe('app:app')
+    expect(await offload.validate({ 'app.py': files['app.py'] }, { userId: 'u_ann' })).toEqual({
+      findings: [],
+      entrypoint: 'app:app',
+    })
   } finally {
     await offload.close()
   }

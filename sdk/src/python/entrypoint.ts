@@ -38,6 +38,13 @@ export function formatEntrypoint({ root, target, variable, factory }: Entrypoint
   return `${root === '' ? '' : `${root}/`}${target}${variable === undefined ? '' : `:${variable}${factory ? '()' : ''}`}`
 }
 
+/** The file that an entrypoint names among an app's paths. */
+export function entrypointFile({ root, target }: Entrypoint, paths: readonly string[]): string | undefined {
+  const base = `${root === '' ? '' : `${root}/`}${target.replaceAll('.', '/')}`
+  const wanted = target.endsWith('.py') ? [target] : [`${base}/__init__.py`, `${base}.py`]
+  return wanted.find((path) => paths.includes(path))
+}
+
 /** The command that would serve the same without the platform. */
 export function uvicornCommand(entrypoint: Entrypoint): string {
   const { root, target, variable = 'app', factory } = entrypoint

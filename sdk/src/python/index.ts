@@ -1,6 +1,7 @@
 export { DEFAULT_ALLOWED_IMPORTS } from './allow-list.ts'
 export { BLOCKED_CALLS, type BlockedCall } from './blocked-calls.ts'
 export {
+  entrypointFile,
   formatEntrypoint,
   MAX_ENTRYPOINT,
   parseEntrypoint,

@@ -13,7 +13,6 @@ export const FILE_LIMITS = {
     ...['.css', '.js', '.mjs', '.svg', '.html', '.json', '.txt', '.md'],
     ...['.csv', '.tsv', '.xml', '.yaml', '.yml', '.toml', '.ini', '.sql', '.jinja', '.jinja2', '.j2'],
   ],
-  entrypoint: 'app.py',
 } as const
 
 /** Path → text. Paths are relative, with `/`, folders allowed. Which paths and sizes are allowed is checked by the service, one clear error each. */
@@ -44,6 +43,13 @@ export const EnvVar = Type.Object({
 })
 export type EnvVar = Type.Static<typeof EnvVar>
 
+export const EntrypointText = Type.String({
+  maxLength: 300,
+  description:
+    'What to serve, as for uvicorn: `main:app`, `app.main:app`, `main:create_app()` (--factory), `src/main:app` (--app-dir src), or the path of a file.',
+  examples: ['main:app'],
+})
+
 /** Why an app last failed: shown to its owner only. */
 export const AppFailure = Type.Object({
   code: Type.String(),
@@ -62,6 +68,9 @@ export const App = Type.Object({
   status: AppStatus,
   live_version: Type.Union([Type.Integer(), Type.Null()]),
   has_unpublished_changes: Type.Boolean(),
+  entrypoint: Type.Union([EntrypointText, Type.Null()], {
+    description: 'What to serve, as it was set; null when it is found in the files.',
+  }),
   idle_timeout_s: Type.Integer({ description: 'Seconds without a request until the app sleeps.' }),
   last_failure: Type.Union([AppFailure, Type.Null()]),
   asleep_since: Type.Union([Timestamp, Type.Null()]),
@@ -97,6 +106,7 @@ export const CreateAppBody = Type.Object(
     files: Type.Optional(Files),
     code: Type.Optional(Type.String()),
     template_id: Type.Optional(Type.String({ maxLength: 64 })),
+    entrypoint: Type.Optional(Type.Union([EntrypointText, Type.Null()])),
     env_vars: Type.Optional(EnvVarsInput),
   },
   { additionalProperties: false },
@@ -108,6 +118,8 @@ export const PatchAppBody = Type.Object(
   {
     name: Type.Optional(AppName),
     idle_timeout_s: Type.Optional(IdleTimeout),
+    /** From the next deploy on; null has it found in the files. */
+    entrypoint: Type.Optional(Type.Union([EntrypointText, Type.Null()])),
     env_vars: Type.Optional(
       Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()])),
     ),

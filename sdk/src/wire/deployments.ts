@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { AppFailure, Files } from './apps.ts'
+import { AppFailure, EntrypointText, Files } from './apps.ts'
 import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
 
@@ -58,6 +58,7 @@ export type Deployment = Type.Static<typeof Deployment>
 export const Version = Type.Object({
   version: Type.Integer(),
   live: Type.Boolean(),
+  entrypoint: EntrypointText,
   file_count: Type.Integer(),
   total_bytes: Type.Integer(),
   created_at: Timestamp,
@@ -82,6 +83,7 @@ export const ValidateBody = Type.Object(
   {
     files: Type.Optional(Files),
     code: Type.Optional(Type.String()),
+    entrypoint: Type.Optional(EntrypointText),
     dry_load: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
@@ -91,6 +93,9 @@ export type ValidateBody = Type.Static<typeof ValidateBody>
 export const ValidateAnswer = Type.Object({
   valid: Type.Boolean(),
   findings: Type.Array(Finding),
+  entrypoint: Type.Union([EntrypointText, Type.Null()], {
+    description: 'What is served; null where a finding says why nothing is.',
+  }),
   failure: Type.Union([AppFailure, Type.Null()], { description: 'What the dry load raised, if anything.' }),
 })
 export type ValidateAnswer = Type.Static<typeof ValidateAnswer>

@@ -1,12 +1,13 @@
-import type { Files, Finding } from '@fp/sdk/wire'
+import type { Validation } from '@fp/sdk/python'
+import type { Files } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import type { Answer, Question } from './validator.worker.ts'
 import ValidatorWorker from './validator.worker.ts?worker'
 
-/** Finds what is wrong with the files, off the main thread. */
+/** Finds what is wrong with the files and what of them is served, off the main thread. */
 export interface Checker {
   /** undefined when it cannot be told just now: what was known stays. */
-  check(files: Files): Promise<Finding[] | undefined>
+  check(files: Files, entrypoint: string | null): Promise<Validation | undefined>
   close(): void
 }
 
@@ -19,10 +20,10 @@ export function createChecker(): Checker {
   const local = createWorkerChecker()
   const remote = createApiChecker()
   return {
-    async check(files) {
-      const found = await local.check(files)
-      if (found && !found.some((finding) => finding.rule === 'import-not-allowed')) return found
-      return (await remote.check(files)) ?? found
+    async check(files, entrypoint) {
+      const found = await local.check(files, entrypoint)
+      if (found && !found.findings.some(({ rule }) => rule === 'import-not-allowed')) return found
+      return (await remote.check(files, entrypoint)) ?? found
     },
     close() {
       local.close()
@@ -33,12 +34,12 @@ export function createChecker(): Checker {
 
 function createWorkerChecker(): Checker {
   const worker = new ValidatorWorker()
-  const asked = new Map<number, (findings: Finding[] | undefined) => void>()
+  const asked = new Map<number, (validation: Validation | undefined) => void>()
   let next = 0
   let broken = false
 
   worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-    asked.get(data.id)?.(data.findings)
+    asked.get(data.id)?.(data.validation)
     asked.delete(data.id)
   }
   worker.onerror = () => {
@@ -47,12 +48,12 @@ function createWorkerChecker(): Checker {
     asked.clear()
   }
   return {
-    check(files) {
+    check(files, entrypoint) {
       if (broken) return Promise.resolve(undefined)
       return new Promise((resolve) => {
         const id = ++next
         asked.set(id, resolve)
-        worker.postMessage({ id, files } satisfies Question)
+        worker.postMessage({ id, files, entrypoint } satisfies Question)
       })
     },
     close: () => worker.terminate(),
@@ -63,11 +64,12 @@ function createWorkerChecker(): Checker {
 function createApiChecker(): Checker {
   let current = new AbortController()
   return {
-    async check(files) {
+    async check(files, entrypoint) {
       current.abort()
       current = new AbortController()
       try {
-        return (await client.validate({ files }, { signal: current.signal })).findings
+        const body = { files, ...(entrypoint === null ? {} : { entrypoint }) }
+        return await client.validate(body, { signal: current.signal })
       } catch {
         // Offline, or over a limit: the save says so already, once.
         return undefined

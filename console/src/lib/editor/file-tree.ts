@@ -11,7 +11,7 @@ export interface FolderNode {
 }
 export type TreeNode = FileNode | FolderNode
 
-/** Paths as a tree: folders first, then files, each by name; app.py leads, as that is where an app starts. */
+/** Paths as a tree: folders first, then files, each by name; app.py and main.py lead, as that is where most apps start. */
 export function buildTree(paths: readonly string[]): TreeNode[] {
   const root: FolderNode = { kind: 'folder', name: '', path: '', children: [] }
   const folders = new Map<string, FolderNode>([['', root]])
@@ -40,7 +40,8 @@ function split(path: string): [parent: string, name: string] {
 }
 
 function compare(a: TreeNode, b: TreeNode): number {
-  const rank = (node: TreeNode): number => (node.path === 'app.py' ? 0 : node.kind === 'folder' ? 1 : 2)
+  const rank = (node: TreeNode): number =>
+    ['app.py', 'main.py'].includes(node.path) ? 0 : node.kind === 'folder' ? 1 : 2
   return rank(a) - rank(b) || a.name.localeCompare(b.name)
 }
 

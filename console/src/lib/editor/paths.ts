@@ -37,11 +37,6 @@ function clash(path: string, others: Iterable<string>): string | undefined {
   return undefined
 }
 
-/** Whether the path may be renamed and deleted: the platform starts the app from its entrypoint. */
-export function isFixed(path: string): boolean {
-  return path === FILE_LIMITS.entrypoint
-}
-
 export interface Sizes {
   files: number
   bytes: number

@@ -2,16 +2,19 @@ import { createWebValidator } from '@fp/sdk/python/web'
 import ruff from '@astral-sh/ruff-wasm-web/ruff_wasm_bg.wasm?url'
 import python from 'tree-sitter-python/tree-sitter-python.wasm?url'
 import treeSitter from 'web-tree-sitter/web-tree-sitter.wasm?url'
-import type { Files, Finding } from '@fp/sdk/wire'
+import type { Validation } from '@fp/sdk/python'
+import type { Files } from '@fp/sdk/wire'
 
 export interface Question {
   id: number
   files: Files
+  /** As its owner set it. */
+  entrypoint: string | null
 }
-/** No findings at all: the validator could not be loaded. */
+/** No answer: the validator could not be loaded. */
 export interface Answer {
   id: number
-  findings: Finding[] | undefined
+  validation: Validation | undefined
 }
 
 // The same rules that the platform checks with, as WebAssembly beside the page's own thread.
@@ -19,11 +22,14 @@ const loading = createWebValidator({ ruff, python, treeSitter })
 loading.catch(() => {})
 
 self.onmessage = async ({ data }: MessageEvent<Question>) => {
-  let findings: Finding[] | undefined
+  let validation: Validation | undefined
   try {
-    findings = (await loading).validate(data.files)
+    validation = (await loading).check(
+      data.files,
+      data.entrypoint === null ? {} : { entrypoint: data.entrypoint },
+    )
   } catch {
-    findings = undefined
+    validation = undefined
   }
-  self.postMessage({ id: data.id, findings } satisfies Answer)
+  self.postMessage({ id: data.id, validation } satisfies Answer)
 }

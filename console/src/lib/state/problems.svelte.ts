@@ -7,6 +7,8 @@ const DELAY = 500
 /** What is wrong with the code as it is typed. */
 export class Problems {
   items = $state.raw<readonly Finding[]>([])
+  /** What would be served, in the notation of entrypoints; null when nothing, undefined when nothing was checked yet. */
+  entrypoint = $state.raw<string | null>()
   errors = $derived(this.items.filter((finding) => finding.severity === 'error').length)
   warnings = $derived(this.items.length - this.errors)
   #checker: Checker
@@ -18,12 +20,14 @@ export class Problems {
   }
 
   /** Checks soon; only the answer to the last question counts. */
-  check(files: Files): void {
+  check(files: Files, entrypoint: string | null): void {
     clearTimeout(this.#timer)
     const asked = ++this.#asked
     this.#timer = setTimeout(async () => {
-      const found = await this.#checker.check(files)
-      if (found && asked === this.#asked) this.items = sorted(found)
+      const found = await this.#checker.check(files, entrypoint)
+      if (!found || asked !== this.#asked) return
+      this.items = sorted(found.findings)
+      this.entrypoint = found.entrypoint
     }, DELAY)
   }
 

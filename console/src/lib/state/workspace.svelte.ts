@@ -1,4 +1,5 @@
 import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
+import { entrypointFile, parseEntrypoint } from '@fp/sdk/python'
 import { client } from '#lib/api/client.ts'
 import { createChecker } from '#lib/editor/checker.ts'
 import { sortFiles } from '#lib/editor/uploads.ts'
@@ -45,12 +46,18 @@ export class Workspace {
     this.problems = new Problems(createChecker())
     this.deployment = new DeploymentState(app.app_id)
     this.tryIt = new TryIt(app.app_id)
-    this.openPath = 'app.py' in app.draft.files ? 'app.py' : (this.draft.paths[0] ?? 'app.py')
+    this.openPath = firstFile(this.draft.paths)
     if (app.status === 'deploying') void this.#resume()
     this.#stopPolling = poll(
       () => this.refresh().catch(() => {}),
       () => (['deploying', 'waking'].includes(this.status) ? INTERVAL.moving : INTERVAL.still),
     )
+  }
+
+  /** The file that is run first, as far as it is known. */
+  get entrypointFile(): string | undefined {
+    const entrypoint = parseEntrypoint(this.problems.entrypoint ?? '')
+    return entrypoint && entrypointFile(entrypoint, this.draft.paths)
   }
 
   get status(): App['status'] {
@@ -172,4 +179,15 @@ export class Workspace {
       await this.refresh().catch(() => {})
     }
   }
+}
+
+/** Where a person most likely wants to begin to read. */
+function firstFile(paths: readonly string[]): string {
+  const wanted = ['app.py', 'main.py', 'app/main.py', 'src/main.py']
+  return (
+    wanted.find((path) => paths.includes(path)) ??
+    paths.find((path) => path.endsWith('.py')) ??
+    paths[0] ??
+    ''
+  )
 }

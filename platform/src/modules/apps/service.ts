@@ -1,3 +1,4 @@
+import { formatEntrypoint, parseEntrypoint } from '@fp/sdk/python'
 import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
@@ -24,6 +25,7 @@ export interface AppServiceDeps {
 export interface AppChanges {
   readonly name?: string
   readonly idleTimeoutS?: number
+  readonly entrypoint?: string | null
   readonly env?: EnvVarChanges
 }
 
@@ -94,9 +96,11 @@ export function createAppService(deps: AppServiceDeps) {
       name: string
       env: readonly SealedEnvVar[]
       idleTimeoutS?: number
+      entrypoint?: string | null
     }): Promise<AppRecord> {
       return store.insert({
         ...app,
+        entrypoint: readEntrypoint(app.entrypoint ?? null),
         name: app.name.trim(),
         idleTimeoutS: app.idleTimeoutS ?? deps.defaultIdleTimeoutS,
         sequence: await store.nextSequence(),
@@ -107,11 +111,12 @@ export function createAppService(deps: AppServiceDeps) {
     async change(ownerId: string, appId: string, changes: AppChanges): Promise<void> {
       await find(ownerId, appId)
       if (changes.env) await changeEnv(ownerId, appId, changes.env)
-      const { name, idleTimeoutS } = changes
-      if (name === undefined && idleTimeoutS === undefined) return
+      const { name, idleTimeoutS, entrypoint } = changes
+      if (name === undefined && idleTimeoutS === undefined && entrypoint === undefined) return
       const found = await store.update(appId, {
         ...(name === undefined ? {} : { name: name.trim() }),
         ...(idleTimeoutS === undefined ? {} : { idleTimeoutS }),
+        ...(entrypoint === undefined ? {} : { entrypoint: readEntrypoint(entrypoint) }),
         updatedAt: deps.now(),
       })
       if (!found) throw noSuchApp(appId)
@@ -134,6 +139,19 @@ export function createAppService(deps: AppServiceDeps) {
     deleted: (ago: number): Promise<AppRecord[]> => store.deleted(new Date(deps.now().getTime() - ago)),
     remove: (appId: string): Promise<void> => store.remove(appId),
   }
+}
+
+/** As it is kept; whether the files have what it names is checked with them. */
+function readEntrypoint(text: string | null): string | null {
+  const trimmed = text?.trim() ?? ''
+  if (trimmed === '') return null
+  const entrypoint = parseEntrypoint(trimmed)
+  if (entrypoint) return formatEntrypoint(entrypoint)
+  throw new FpError(
+    'FP_INVALID_FIELDS',
+    `The entrypoint ${JSON.stringify(trimmed.slice(0, 100))} names no module or file of an app. Write it as for uvicorn: main:app, app.main:app, src/main:create_app() (with src as --app-dir and --factory), or the path of a file, app/main.py. Send null to have it found.`,
+    { details: { field: 'entrypoint' } },
+  )
 }
 
 export function noSuchApp(appId: string): FpError {

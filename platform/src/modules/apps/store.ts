@@ -4,8 +4,10 @@ import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 
 /** An app that is being deleted is kept, invisible, until nothing of it is left. */
-export type AppDoc = Omit<AppRecord, 'appId'> & {
+export type AppDoc = Omit<AppRecord, 'appId' | 'entrypoint'> & {
   readonly _id: string
+  /** Missing in apps from before it could be set. */
+  readonly entrypoint?: string | null
   readonly deletedAt: Date | null
   /** Last numbers taken; never given again. */
   readonly lastVersion: number
@@ -23,7 +25,7 @@ export function present(appId: string): Filter<AppDoc> {
 
 export type NewApp = Pick<
   AppRecord,
-  'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'env' | 'sequence' | 'createdAt'
+  'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'entrypoint' | 'env' | 'sequence' | 'createdAt'
 >
 
 export class AppStore {
@@ -122,7 +124,7 @@ export class AppStore {
 
   async update(
     appId: string,
-    set: { name?: string; idleTimeoutS?: number; updatedAt: Date },
+    set: { name?: string; idleTimeoutS?: number; entrypoint?: string | null; updatedAt: Date },
   ): Promise<boolean> {
     const { matchedCount } = await this.#apps.updateOne(present(appId), { $set: set })
     return matchedCount === 1
@@ -187,5 +189,5 @@ export function toRecord(doc: AppDoc): AppRecord {
     sleepAskedAt: _asked,
     ...rest
   } = doc
-  return { appId: _id, ...rest }
+  return { appId: _id, ...rest, entrypoint: rest.entrypoint ?? null }
 }

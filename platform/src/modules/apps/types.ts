@@ -22,6 +22,8 @@ export interface AppRecord {
   readonly ownerId: string
   readonly name: string
   readonly idleTimeoutS: number
+  /** What to serve, as its owner set it; null: it is looked for in the files. */
+  readonly entrypoint: string | null
   /** Unique on this installation, growing, never reused. */
   readonly sequence: number
   readonly env: readonly SealedEnvVar[]

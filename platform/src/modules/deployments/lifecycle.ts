@@ -68,6 +68,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       name: string
       env: readonly SealedEnvVar[]
       idleTimeoutS?: number
+      entrypoint?: string | null
     },
     contents: Contents,
   ): Promise<string> {
@@ -108,7 +109,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       const appId = apps.newId()
       const env = await apps.sealEnv(appId, body.env_vars ?? {})
       const contents = { files, assets: await keepAll(ownerId, starter) }
-      return make({ appId, ownerId, name: body.name, env }, contents)
+      return make({ appId, ownerId, name: body.name, env, entrypoint: body.entrypoint ?? null }, contents)
     },
 
     async clone(ownerId, fromId, name) {
@@ -122,6 +123,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
           name: name ?? copyName(from.name),
           env: await apps.copyEnv(from, appId),
           idleTimeoutS: from.idleTimeoutS,
+          entrypoint: from.entrypoint,
         },
         { files: draft.files, assets: draft.assets },
       )

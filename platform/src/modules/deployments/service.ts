@@ -1,3 +1,4 @@
+import type { ValidateOptions, Validation } from '@fp/sdk/python'
 import type { Files, Finding } from '@fp/sdk/wire'
 import type { Replicas } from '../../coordination/replicas.ts'
 import { FpError } from '../../errors.ts'
@@ -17,7 +18,10 @@ import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
 /** Users are served in turn. */
-export type Validate = (files: Files, options: { userId: string; signal: AbortSignal }) => Promise<Finding[]>
+export type Validate = (
+  files: Files,
+  options: { userId: string; signal: AbortSignal } & Pick<ValidateOptions, 'entrypoint'>,
+) => Promise<Validation>
 
 /** Deployments of an app that are kept for its owner to read. */
 const KEPT_DEPLOYMENTS = 100
@@ -168,9 +172,14 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     ): Promise<Accepted> {
       const first: StageEvent = { stage: 'validating', at: deps.now() }
       const draft = files ? await drafts.save(ownerId, appId, files) : await drafts.get(ownerId, appId)
-      const findings = await deps.validate(toRecord(draft.files), { userId: ownerId, signal })
+      const { entrypoint: setting } = await apps.find(ownerId, appId)
+      const { findings, entrypoint } = await deps.validate(toRecord(draft.files), {
+        userId: ownerId,
+        signal,
+        ...(setting === null ? {} : { entrypoint: setting }),
+      })
       const errors = findings.filter((finding) => finding.severity === 'error').length
-      if (errors > 0) {
+      if (errors > 0 || entrypoint === null) {
         throw new FpError(
           'FP_VALIDATION_FAILED',
           `The code has ${errors === 1 ? 'an error' : `${errors} errors`} and was not deployed. Each is in the details, with its place.`,
@@ -180,7 +189,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       const deployment = await accepting.run(appId, async () => {
         if (stopped.signal.aborted) throw stopping()
         const { version, order } = await live.take(appId, { version: true, order: true })
-        await versions.create(appId, version, draft)
+        await versions.create(appId, version, draft, { entrypoint, setting })
         return start(appId, { version, order, kind: 'deploy', first })
       })
       return { deployment, warnings: findings }

@@ -1,5 +1,5 @@
 import { ScalerError, type TargetKey } from '@fp/scaler'
-import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
+import type { Files } from '@fp/sdk/wire'
 import type { AppSpec, SpecAsset } from '../../runtime/runtime.ts'
 import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.ts'
 import { noSuchApp, type AppService } from '../apps/service.ts'
@@ -33,7 +33,12 @@ export interface Specs {
    * For loading files that belong to no app, as their author: with the author's database and no environment variables.
    * Sequences of apps count from 1, those of trials from 0 down.
    */
-  trial(userId: string, id: string, files: Files, sequence: number): Promise<AppSpec>
+  trial(
+    userId: string,
+    id: string,
+    app: Pick<AppSpec, 'files' | 'entrypoint'>,
+    sequence: number,
+  ): Promise<AppSpec>
 }
 
 export function createSpecs(deps: SpecDeps): Specs {
@@ -50,6 +55,7 @@ export function createSpecs(deps: SpecDeps): Specs {
     rest: {
       files: Files
       assets: readonly AssetRef[]
+      entrypoint: string
       env: Record<string, string>
       sequence: number
     },
@@ -60,7 +66,7 @@ export function createSpecs(deps: SpecDeps): Specs {
       version: target.version,
       files: rest.files,
       assets: rest.assets.map(toSpecAsset),
-      entrypoint: FILE_LIMITS.entrypoint,
+      entrypoint: rest.entrypoint,
       env: {
         ...rest.env,
         PORT,
@@ -85,16 +91,17 @@ export function createSpecs(deps: SpecDeps): Specs {
       // Whoever wakes it has not heard of the switch yet: its retirement may be over and forgotten. The front door looks again.
       if (app.live && target.revision < app.live.revision) throw replaced()
       const { sequence, ownerId } = app
-      const { files, assets } = await version
+      const { files, assets, entrypoint } = await version
       return spec(target, ownerId, {
         files: toRecord(files),
         assets,
+        entrypoint,
         env: await deps.apps.openEnv(app),
         sequence,
       })
     },
-    trial: (userId, id, files, sequence) =>
-      spec({ appId: id, version: 0, revision: 0 }, userId, { files, assets: [], env: {}, sequence }),
+    trial: (userId, id, app, sequence) =>
+      spec({ appId: id, version: 0, revision: 0 }, userId, { ...app, assets: [], env: {}, sequence }),
   }
 }
 

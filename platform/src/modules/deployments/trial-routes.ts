@@ -21,10 +21,15 @@ export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => D
       },
     },
     async (request, reply) => {
-      const { findings, failure } = await deps.trial.run(request.user.userId, request.body, clientGone(reply))
+      const { findings, entrypoint, failure } = await deps.trial.run(
+        request.user.userId,
+        request.body,
+        clientGone(reply),
+      )
       return {
         valid: failure === null && !findings.some((finding) => finding.severity === 'error'),
         findings,
+        entrypoint,
         failure: failure && failureToWire({ ...failure, at: deps.now() }),
       }
     },

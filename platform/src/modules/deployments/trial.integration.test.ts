@@ -38,11 +38,17 @@ test('code is checked and not kept', async () => {
   expect((await ann('POST', '/api/validate', { code: 'x' })).body).toEqual({
     valid: true,
     findings: [warning],
+    entrypoint: 'app:app',
     failure: null,
   })
   bench.findings = [error]
   const answer = await ann('POST', '/api/validate', { files: HELLO, dry_load: true })
-  expect(answer.body).toEqual({ valid: false, findings: [error], failure: null })
+  expect(answer.body).toEqual({
+    valid: false,
+    findings: [error],
+    entrypoint: 'app:app',
+    failure: null,
+  })
   expect(specs).toEqual([])
   for (const body of [{}, { code: 'x', files: HELLO }]) {
     expect(await ann('POST', '/api/validate', body)).toMatchObject({
@@ -61,6 +67,7 @@ test('a dry load imports it with its author’s database, says what was raised, 
     version: 0,
     sequence: 0,
     files: HELLO,
+    entrypoint: 'app:app',
     env: { PLATFORM_MONGO_URI: expect.stringContaining('fp_u_ann') },
   })
   expect(removed).toContain(specs[0]!.appId)

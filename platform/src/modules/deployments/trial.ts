@@ -1,4 +1,5 @@
-import type { Files, Finding, ValidateBody } from '@fp/sdk/wire'
+import type { Validation } from '@fp/sdk/python'
+import type { Files, ValidateBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { plainFailure, type AppFailureReport, type Runtime } from '../../runtime/runtime.ts'
 import { WorkQueue } from '../../work-queue.ts'
@@ -34,7 +35,7 @@ export interface Trial {
     userId: string,
     body: ValidateBody,
     signal: AbortSignal,
-  ): Promise<{ findings: Finding[]; failure: AppFailureReport | null }>
+  ): Promise<Validation & { failure: AppFailureReport | null }>
 }
 
 export function createTrial(deps: TrialDeps): Trial {
@@ -42,12 +43,16 @@ export function createTrial(deps: TrialDeps): Trial {
   /** Each load runs as a user of its own: process limits count per user. */
   const places = Array.from({ length: LOADS.atOnce }, (_, n) => 0 - n)
 
-  async function load(userId: string, files: Files, stop: AbortSignal): Promise<AppFailureReport | null> {
+  async function load(
+    userId: string,
+    app: { files: Files; entrypoint: string },
+    stop: AbortSignal,
+  ): Promise<AppFailureReport | null> {
     using _turn = await loads.enter(userId, { signal: stop })
     const place = places.shift()!
     const id = `trial${deps.newId()}`
     try {
-      const spec = await deps.specs.trial(userId, id, files, place)
+      const spec = await deps.specs.trial(userId, id, app, place)
       const result = await deps.runtime.check(spec, {
         signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]),
       })
@@ -73,9 +78,17 @@ export function createTrial(deps: TrialDeps): Trial {
         )
       }
       const files = toRecord(checkFiles(body.files ?? { 'app.py': body.code ?? '' }))
-      const findings = await deps.validate(files, { userId, signal })
+      const { findings, entrypoint } = await deps.validate(files, {
+        userId,
+        signal,
+        ...(body.entrypoint === undefined ? {} : { entrypoint: body.entrypoint }),
+      })
       const valid = !findings.some((finding) => finding.severity === 'error')
-      return { findings, failure: valid && body.dry_load ? await load(userId, files, signal) : null }
+      const failure =
+        valid && body.dry_load && entrypoint !== null
+          ? await load(userId, { files, entrypoint }, signal)
+          : null
+      return { findings, entrypoint, failure }
     },
   }
 }

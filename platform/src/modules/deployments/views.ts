@@ -6,6 +6,7 @@ import { statusOf } from '../apps/status.ts'
 import type { AppDetailView, AppView, AppViews } from '../apps/ports.ts'
 import type { AppSummary } from '../apps/types.ts'
 import { toRecord } from '../drafts/files.ts'
+import { hashOf } from '../drafts/hash.ts'
 import type { DraftService, DraftSummary } from '../drafts/service.ts'
 import type { DeploymentService } from './service.ts'
 
@@ -26,7 +27,8 @@ export function createViews(deps: ViewDeps): AppViews {
     return {
       app,
       status,
-      hasUnpublishedChanges: app.live === null || draft?.hash !== app.live.hash,
+      hasUnpublishedChanges:
+        app.live === null || !draft || hashOf(draft.hash, app.entrypoint) !== app.live.hash,
       asleepSince: status === 'sleeping' ? app.sleptAt : null,
       updatedAt: draft && draft.updatedAt > app.updatedAt ? draft.updatedAt : app.updatedAt,
     }

@@ -64,7 +64,7 @@ test('what is not allowed is not saved, and each limit says its own', async () =
       'FP_FILES_TOO_LARGE',
     ],
     [Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`f${n}.py`, ''])), 'FP_TOO_MANY_FILES'],
-    [{ 'main.py': '' }, 'FP_ENTRYPOINT_MISSING'],
+    [{ 'main.js': '' }, 'FP_ENTRYPOINT_MISSING'],
   ]
   for (const [files, code] of cases) {
     expect((await save(app, files)).body).toMatchObject({ code })

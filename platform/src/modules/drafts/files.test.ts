@@ -91,10 +91,11 @@ test.each(['a.exe', 'a', 'lib/Makefile', 'a.PY', 'a.py.bak', 'a.pyc', 'lib.py/a'
   },
 )
 
-test('the entrypoint must exist, under its name, at the top', () => {
-  for (const files of [{}, { 'main.py': '' }, { 'lib/app.py': '' }]) {
+test('there must be a Python file, of any name in any folder', () => {
+  for (const files of [{}, { 'main.js': '' }]) {
     expect(refusal(files)).toMatchObject({ code: 'FP_ENTRYPOINT_MISSING' })
   }
+  expect(checkFiles({ 'src/main.py': '' })).toHaveLength(1)
 })
 
 test('sizes count bytes, at the limit and one above', () => {

@@ -82,10 +82,10 @@ function checkTotal(total: number): void {
 }
 
 function checkEntrypoint(paths: readonly string[]): void {
-  if (paths.includes(FILE_LIMITS.entrypoint)) return
+  if (paths.some((path) => path.endsWith('.py'))) return
   throw refuse(
     'FP_ENTRYPOINT_MISSING',
-    `The app has no ${FILE_LIMITS.entrypoint}. It is the file that is started: it must exist, under this name and in no folder.`,
-    { file: FILE_LIMITS.entrypoint },
+    'The app has no Python file, so there is nothing to start. Add main.py with `app = FastAPI()` in it.',
+    { file: 'main.py' },
   )
 }

@@ -2,6 +2,11 @@ import { createHash } from 'node:crypto'
 import { sha256Of, type AssetRef } from '../assets/asset.ts'
 import type { AppFile } from './files.ts'
 
+/** Of contents and what the owner set to be served; null: nothing, so that it is looked for in the files. */
+export function hashOf(contentsHash: string, entrypoint: string | null): string {
+  return entrypoint === null ? contentsHash : `${contentsHash} ${entrypoint}`
+}
+
 /** Equal for equal contents, whatever their order; lengths are hashed too, so that no two sets run into one. */
 export function hashContents(files: readonly AppFile[], assets: readonly AssetRef[]): string {
   const hash = createHash('sha256')

@@ -28,7 +28,7 @@ test('what a target is started with has the variables and what the platform adds
     appId: app,
     version: 1,
     key: await key(app),
-    entrypoint: 'app.py',
+    entrypoint: 'app:app',
     files: HELLO,
   })
   expect(spec.env).toMatchObject({

@@ -86,6 +86,7 @@ function toWire(version: VersionSummary, live: number | undefined): Version {
   return {
     version: version.version,
     live: version.version === live,
+    entrypoint: version.entrypoint,
     file_count: version.fileCount,
     total_bytes: version.totalBytes,
     created_at: version.createdAt.toISOString(),

@@ -4,7 +4,7 @@ import { blobsOf, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { assetBytes } from '../drafts/assets.ts'
 import { totalBytes } from '../drafts/files.ts'
-import { hashContents } from '../drafts/hash.ts'
+import { hashContents, hashOf } from '../drafts/hash.ts'
 import type { Contents } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
 import type { VersionRecord, VersionStore, VersionSummary } from './store.ts'
@@ -26,12 +26,18 @@ export function createVersionService(deps: VersionServiceDeps) {
   const { store, apps, assets } = deps
 
   return {
-    async create(appId: string, version: number, contents: Contents): Promise<VersionSummary> {
+    async create(
+      appId: string,
+      version: number,
+      contents: Contents,
+      served: { readonly entrypoint: string; readonly setting: string | null },
+    ): Promise<VersionSummary> {
       await assets.hold(blobsOf(contents.assets))
       const summary = {
         appId,
         version,
-        hash: hashContents(contents.files, contents.assets),
+        hash: hashOf(hashContents(contents.files, contents.assets), served.setting),
+        entrypoint: served.entrypoint,
         fileCount: contents.files.length + contents.assets.length,
         totalBytes: totalBytes(contents.files) + assetBytes(contents.assets),
         createdAt: deps.now(),

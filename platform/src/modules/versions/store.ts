@@ -9,8 +9,10 @@ export interface VersionRecord {
   readonly version: number
   readonly files: readonly AppFile[]
   readonly assets: readonly AssetRef[]
-  /** Of files and assets; so are the two numbers. */
+  /** Of files and assets (so are the two numbers) and, if the owner had set one, of the entrypoint. */
   readonly hash: string
+  /** What is served, as it was found or set when the version was made: a rollback serves the same. */
+  readonly entrypoint: string
   readonly fileCount: number
   readonly totalBytes: number
   readonly createdAt: Date
@@ -19,9 +21,15 @@ export interface VersionRecord {
 /** A version without its contents. */
 export type VersionSummary = Omit<VersionRecord, 'files' | 'assets'>
 
-/** Versions from before there were assets have none. */
-type VersionDoc = Omit<VersionRecord, 'assets'> &
-  Partial<Pick<VersionRecord, 'assets'>> & { readonly _id: string }
+/** Versions from before there were assets have none, those from before the entrypoint was recorded had no other one. */
+type VersionDoc = Omit<VersionRecord, 'assets' | 'entrypoint'> &
+  Partial<Pick<VersionRecord, 'assets' | 'entrypoint'>> & { readonly _id: string }
+
+const FIRST_ENTRYPOINT = 'app.py'
+
+function withEntrypoint<T extends { readonly entrypoint?: string }>(doc: T): T & { entrypoint: string } {
+  return { ...doc, entrypoint: doc.entrypoint ?? FIRST_ENTRYPOINT }
+}
 
 export class VersionStore {
   readonly #versions: Collection<VersionDoc>
@@ -41,20 +49,21 @@ export class VersionStore {
 
   async find(appId: string, version: number): Promise<VersionRecord | undefined> {
     const found = await this.#versions.findOne({ appId, version }, { projection: { _id: 0 } })
-    return found ? { assets: [], ...found } : undefined
+    return found ? { assets: [], ...withEntrypoint(found) } : undefined
   }
 
   async exists(appId: string, version: number): Promise<VersionSummary | undefined> {
     const found = await this.#versions.findOne({ appId, version }, summary)
-    return found ?? undefined
+    return found ? withEntrypoint(found) : undefined
   }
 
   async list(appId: string, page: PageRequest): Promise<VersionSummary[]> {
-    return this.#versions
+    const found = await this.#versions
       .find({ appId, ...(page.before === undefined ? {} : { version: { $lt: page.before } }) }, summary)
       .sort({ version: -1 })
       .limit(page.limit + 1)
       .toArray()
+    return found.map(withEntrypoint)
   }
 
   /** All but the newest `keep` and those in `except`. */
