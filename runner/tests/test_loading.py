@@ -99,7 +99,7 @@ def test_an_entrypoint_names_module_and_variable(
     make_app: MakeApp, entrypoint: str, files: dict[str, str], variable: str
 ) -> None:
     app = make_app(files=files).start(mode="check", socket=None, entrypoint=entrypoint)
-    assert app.zygote.wait("checked", id=app.id)["variable"] == variable
+    assert app.manager.wait("checked", id=app.id)["variable"] == variable
 
 
 @pytest.mark.parametrize(
