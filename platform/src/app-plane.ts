@@ -142,6 +142,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
     runnerPath: path.join(ROOT, 'runner/src'),
     allowUnsandboxed: config.allowUnsandboxed,
     freshInterpreters: !config.zygote,
+    egress: config.egress,
     specOf,
     crashed,
     log: logger,

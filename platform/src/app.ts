@@ -34,6 +34,8 @@ export interface ApiDeps {
   readonly lag: Lag
   /** Where `/metrics` reads. */
   readonly registry: Registry
+  /** Whether what comes from loopback may come from an app. */
+  readonly appsOnLoopback?: boolean
   /** The routes of the other modules. */
   readonly registerModules?: (app: Api) => Promise<void>
   readonly serverFactory?: FastifyServerFactory
@@ -82,7 +84,11 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onClose', () => thread.close())
   await app.register(jsonBodiesPlugin, { thread })
   await app.register(jsonAnswersPlugin, { thread })
-  await app.register(metricsPlugin, { registry: deps.registry, token: config.metricsToken })
+  await app.register(metricsPlugin, {
+    registry: deps.registry,
+    token: config.metricsToken,
+    appsOnLoopback: deps.appsOnLoopback ?? false,
+  })
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 
   registerHealth(app as never, { checks: deps.checks, lag: deps.lag })

@@ -31,6 +31,7 @@ describe('loadConfig', () => {
       idleTimeout: 900_000,
       responseTimeout: 300_000,
       allowedImports: [],
+      egress: { mode: 'internet', allowed: [], addresses: undefined },
       consoleDir: '/srv/fp/console/build',
       signup: 'open',
       trustProxy: false,
@@ -71,6 +72,9 @@ describe('loadConfig', () => {
     ['FP_IDLE_TIMEOUT_S', '30', { idleTimeout: 30_000 }],
     ['FP_RESPONSE_TIMEOUT_S', '60', { responseTimeout: 60_000 }],
     ['FP_ALLOWED_IMPORTS', 'numpy, pandas,', { allowedImports: ['numpy', 'pandas'] }],
+    ['FP_EGRESS', 'NONE', { egress: { mode: 'none', allowed: [], addresses: undefined } }],
+    ['FP_EGRESS_ALLOWED', '10.0.0.0/8:53', { egress: { allowed: [{ network: '10.0.0.0/8', port: 53 }] } }],
+    ['FP_APP_NETWORK', '10.9.0.0/16', { egress: { addresses: '10.9.0.0/16' } }],
     ['FP_SIGNUP', 'closed', { signup: 'closed' }],
     ['FP_TRUST_PROXY', '10.0.0.0/8,::1', { trustProxy: ['10.0.0.0/8', '::1'] }],
     ['FP_METRICS_TOKEN', 'sixteen-letters!', { metricsToken: 'sixteen-letters!' }],
@@ -98,6 +102,9 @@ describe('loadConfig', () => {
     ['FP_ALLOW_UNSANDBOXED', 'maybe'],
     ['FP_IDLE_TIMEOUT_S', '1'],
     ['FP_ALLOWED_IMPORTS', 'numpy.linalg'],
+    ['FP_EGRESS', 'some'],
+    ['FP_EGRESS_ALLOWED', 'everything!'],
+    ['FP_APP_NETWORK', '10.9.0.1/16'],
     ['FP_SIGNUP', 'invite'],
     ['FP_TRUST_PROXY', 'everyone'],
     ['FP_METRICS_TOKEN', 'fifteen-letters'],
@@ -108,6 +115,13 @@ describe('loadConfig', () => {
 
   it('names every wrong value at once', () => {
     expect(problemsOf({ FP_PORT: 'x', PUBLIC_URL: 'y', FP_SIGNUP: 'z' })).toHaveLength(3)
+  })
+
+  it('refuses a list that allows nothing, and one that is not heeded', () => {
+    expect(problemsOf({ FP_EGRESS: 'list' })).toEqual([expect.stringContaining('set FP_EGRESS_ALLOWED')])
+    expect(problemsOf({ FP_EGRESS: 'none', FP_EGRESS_ALLOWED: 'db:1' })).toEqual([
+      expect.stringContaining('set FP_EGRESS=list'),
+    ])
   })
 
   it('does not repeat secrets', () => {

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { closest } from './closest.ts'
 import { readKubernetes } from './config-kubernetes.ts'
+import { readEgress, type Egress } from './egress.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
 import { SETTINGS, type Setting } from './settings.ts'
 
@@ -33,6 +34,8 @@ export interface Config {
   readonly responseTimeout: number
   /** Top-level modules apps may import besides the default allow-list. */
   readonly allowedImports: readonly string[]
+  /** What apps of this machine may reach; in a cluster NetworkPolicies say so. */
+  readonly egress: Egress
   readonly consoleDir: string
   /** What reads `/metrics`; undefined = any program of this machine. */
   readonly metricsToken: string | undefined
@@ -118,6 +121,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
+    egress: readEgress(read, read('FP_EGRESS', SETTINGS.egress), problems),
     consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
     metricsToken: read('FP_METRICS_TOKEN', SETTINGS.token),
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
@@ -126,7 +130,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     kubernetes: inCluster ? readKubernetes(env, read, problems) : undefined,
     shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
     shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
-    warnings: unknownNames(env),
+    warnings: [...unknownNames(env), ...(inCluster ? unusedInCluster(env) : [])],
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return config
@@ -147,6 +151,9 @@ const NAMES = [
   'FP_IDLE_TIMEOUT_S',
   'FP_RESPONSE_TIMEOUT_S',
   'FP_ALLOWED_IMPORTS',
+  'FP_EGRESS',
+  'FP_EGRESS_ALLOWED',
+  'FP_APP_NETWORK',
   'FP_CONSOLE_DIR',
   'FP_METRICS_TOKEN',
   'FP_SIGNUP',
@@ -175,6 +182,12 @@ function unknownNames(env: Environment): string[] {
       const near = closest(name.toUpperCase(), NAMES)
       return `${name} is not a setting and is ignored.${near ? ` Did you mean ${near}?` : ''}`
     })
+}
+
+function unusedInCluster(env: Environment): string[] {
+  return ['FP_EGRESS', 'FP_EGRESS_ALLOWED', 'FP_APP_NETWORK']
+    .filter((name) => env[name]?.trim())
+    .map((name) => `${name} is ignored on Kubernetes: the NetworkPolicy egress-allowed says what apps reach.`)
 }
 
 /** Secrets are not repeated in messages. */

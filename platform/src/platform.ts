@@ -110,6 +110,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     users,
     lag,
     registry,
+    appsOnLoopback: apps.runtime.appsOnLoopback ?? false,
     serverFactory: behindFront,
     checks: {
       mongodb: async () => mongod?.problem() ?? ((await isPrimary(mongo)) ? undefined : 'no primary answers'),

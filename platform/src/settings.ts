@@ -75,6 +75,7 @@ export const SETTINGS = {
   responseTimeout: integer(1, 86_400, 'seconds'),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   logFormat: oneOf('auto', 'pretty', 'json'),
+  egress: oneOf('internet', 'none', 'list'),
   signup: oneOf('open', 'closed'),
   runtime: oneOf('local', 'kubernetes'),
   replicas: integer(1, 1_000, 'a number of pods'),

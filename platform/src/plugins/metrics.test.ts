@@ -5,10 +5,10 @@ import { createRegistry, metricsPlugin } from './metrics.ts'
 
 const TOKEN = 'a-token-of-24-characters'
 
-async function build(token?: string) {
+async function build(token?: string, appsOnLoopback = false) {
   const app = Fastify()
   await app.register(errorsPlugin)
-  await app.register(metricsPlugin, { registry: createRegistry(), token })
+  await app.register(metricsPlugin, { registry: createRegistry(), token, appsOnLoopback })
   app.get('/api/things/:id', async () => 'a thing')
   app.get('/logo.svg', async () => 'a logo')
   return app
@@ -38,6 +38,12 @@ describe('without a token', () => {
     const answer = await app.inject({ url: '/metrics', remoteAddress, headers })
     expect([answer.statusCode, answer.json().code]).toEqual([404, 'FP_NOT_FOUND'])
   })
+})
+
+it('where apps share the loopback, nobody reads without a token', async () => {
+  await using app = await build(undefined, true)
+  const answer = await app.inject({ url: '/metrics', remoteAddress: '127.0.0.1' })
+  expect(answer.statusCode).toBe(404)
 })
 
 describe('with a token', () => {

@@ -11,6 +11,8 @@ export interface MetricsOptions {
   readonly registry: Registry
   /** Who has it may read. Undefined: programs of this machine may. */
   readonly token: string | undefined
+  /** Whether apps share this machine's loopback: then nobody reads without a token, for it may be an app. */
+  readonly appsOnLoopback: boolean
 }
 
 /** With the metrics of the process and of its event loop, under the names that ready-made dashboards know. */
@@ -22,7 +24,7 @@ export function createRegistry(): Registry {
 
 /** `/metrics` in Prometheus' text format, and the count of the API's own requests. Register before the routes. */
 export const metricsPlugin = fp(
-  async (app: FastifyInstance, { registry, token }: MetricsOptions) => {
+  async (app: FastifyInstance, { registry, token, appsOnLoopback }: MetricsOptions) => {
     const requests = new Counter({
       name: 'fp_api_requests_total',
       help: 'Requests that the API has answered, by route; what is not the API is "other".',
@@ -38,7 +40,7 @@ export const metricsPlugin = fp(
 
     app.get('/metrics', { schema: { hide: true } as object }, async (request, reply) => {
       if (token === undefined) {
-        if (!isOfThisMachine(request)) throw notFound(request)
+        if (appsOnLoopback || !isOfThisMachine(request)) throw notFound(request)
       } else {
         const given = bearerToken(request.headers.authorization)
         if (given === undefined || !isSame(given, token)) throw wrongToken()

@@ -48,6 +48,8 @@ export interface Runtime {
   readonly driver: Driver
   /** What the person who starts the platform should know of it. */
   readonly notes: readonly string[]
+  /** Whether apps share this machine's loopback: what comes from there may then come from an app. */
+  readonly appsOnLoopback?: boolean
   /** Why no app can be started at the moment, if so. */
   problem(): string | undefined
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */

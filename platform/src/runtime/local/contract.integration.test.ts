@@ -25,6 +25,7 @@ async function start(): Promise<DriverUnderTest> {
     python: join(ROOT, '.fp/venv/bin/python'),
     runnerPath: join(ROOT, 'runner/src'),
     allowUnsandboxed: false,
+    egress: { mode: 'internet', allowed: [], addresses: undefined },
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { Egress } from '../../egress.ts'
 import { newId } from '../../ids.ts'
 import {
   plainFailure,
@@ -27,6 +28,10 @@ export interface LocalRuntimeOptions {
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters?: boolean
+  /** What apps may reach. */
+  readonly egress: Egress
+  /** The folder of MongoDB's sockets, which apps see as /run/mongodb. */
+  readonly mongodbFolder?: string
   readonly limits?: Partial<Limits>
   specOf(key: TargetKey): Promise<AppSpec>
   /** A process ended by itself while it was being stopped. */
@@ -76,6 +81,16 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     runnerPath: options.runnerPath,
     allowUnsandboxed: options.allowUnsandboxed,
     freshInterpreters: options.freshInterpreters ?? false,
+    // Without MongoDB's sockets an app needs the machine's network to reach its database.
+    network:
+      options.mongodbFolder === undefined
+        ? undefined
+        : {
+            mode: options.egress.mode,
+            allowed: options.egress.allowed,
+            addresses: options.egress.addresses ?? null,
+            mongodb: options.mongodbFolder,
+          },
     log,
   })
   let stopGrace = STOP_GRACE
@@ -155,6 +170,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     driver,
     report: manager.report,
     notes: sandboxNotes(manager.report, options.allowUnsandboxed),
+    appsOnLoopback: manager.report.network?.way === 'shared',
     pid: () => manager.pid,
     problem: () => (manager.up ? undefined : 'the runner is being restarted'),
     start: () => undefined,
@@ -179,7 +195,10 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 
 /** What the sandbox cannot do here, for the person who starts the platform. */
 function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[] {
-  const notes = report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`)
+  const notes = [
+    ...report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`),
+    ...(report.network?.notes ?? []).map((note) => `network of apps: ${note}`),
+  ]
   if (report.minimum) return notes
   if (allowUnsandboxed) {
     const lack = 'sandbox: the minimum is not to be had here'

@@ -49,6 +49,7 @@ beforeAll(async () => {
     python: join(ROOT, '.fp/venv/bin/python'),
     runnerPath: join(ROOT, 'runner/src'),
     allowUnsandboxed: false,
+    egress: { mode: 'internet', allowed: [], addresses: undefined },
     limits: { start_seconds: 5 },
     specOf: async (key) => spec(key),
     crashed: (key, failure) => void crashes.push([key, failure]),

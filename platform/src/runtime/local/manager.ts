@@ -2,7 +2,15 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface, type Interface } from 'node:readline'
 import type { Duplex, Readable } from 'node:stream'
 import type { Logger } from 'pino'
-import type { Exited, Hello, InstanceEvent, Order, SandboxReport, ManagerEvent } from './protocol.ts'
+import type {
+  Exited,
+  Hello,
+  InstanceEvent,
+  NetworkOrder,
+  Order,
+  SandboxReport,
+  ManagerEvent,
+} from './protocol.ts'
 
 export interface ManagerOptions {
   /** The Python of the runner's environment. */
@@ -13,6 +21,8 @@ export interface ManagerOptions {
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
+  /** What apps may reach; undefined: what the machine reaches. */
+  readonly network: NetworkOrder | undefined
   readonly log: Logger
 }
 
@@ -53,7 +63,12 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
 
   function launch(): Promise<Running> {
     const child = spawn(options.python, commandOf(options), {
-      env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
+      env: {
+        PYTHONPATH: options.runnerPath,
+        PATH: '/usr/local/bin:/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        ...(options.network && { FP_NETWORK: JSON.stringify(options.network) }),
+      },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
       detached: true,

@@ -26,11 +26,29 @@ export interface Limits {
 
 export type Order = StartOrder | { op: 'stop'; id: string; grace_ms: number } | { op: 'kill'; id: string }
 
+/** What the manager is told at its start, in the environment: FP_NETWORK. */
+export interface NetworkOrder {
+  readonly mode: 'internet' | 'none' | 'list'
+  readonly allowed: readonly (
+    | { readonly network: string; readonly port: number | null }
+    | { readonly host: string; readonly port: number | null }
+  )[]
+  /** The network to take apps' addresses from; null: the first usual one that is free. */
+  readonly addresses: string | null
+  /** The folder of MongoDB's sockets, which apps see as /run/mongodb. */
+  readonly mongodb: string | null
+}
+
 export interface SandboxReport {
   readonly means: Readonly<Record<string, boolean>>
   readonly missing: readonly { mean: string; why: string; effect: string }[]
   /** Whether foreign code may run here. */
   readonly minimum: boolean
+  /** How apps are connected (runner/README.md); absent where that was not asked for. */
+  readonly network?: {
+    readonly way: 'filtered' | 'user-mode' | 'isolated' | 'shared'
+    readonly notes: readonly string[]
+  }
 }
 
 export interface Hello {
