@@ -90,6 +90,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,
         ...appMongo(mongo.client),
+        databaseLimitBytes: config.databaseMb * 2 ** 20,
         defaultIdleTimeoutS: config.idleTimeout / 1000,
         examplesDir: path.join(ROOT, 'examples'),
       },

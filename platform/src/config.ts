@@ -32,6 +32,10 @@ export interface Config {
   readonly idleTimeout: number
   /** Milliseconds an awake app may take until its response begins; its visitor then gets 504. */
   readonly responseTimeout: number
+  /** What each user's database may take, MB (2^20 bytes). */
+  readonly databaseMb: number
+  /** Connections to MongoDB that one app may have at once. */
+  readonly databaseConnections: number
   /** Top-level modules apps may import besides the default allow-list. */
   readonly allowedImports: readonly string[]
   /** What apps of this machine may reach; in a cluster NetworkPolicies say so. */
@@ -120,6 +124,8 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     python: file('FP_PYTHON', '.fp/venv/bin/python'),
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
+    databaseMb: read('FP_DATABASE_MB', SETTINGS.megabytes) ?? 512,
+    databaseConnections: read('FP_DATABASE_CONNECTIONS', SETTINGS.connections) ?? 128,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
     egress: readEgress(read, read('FP_EGRESS', SETTINGS.egress), problems),
     consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
@@ -150,6 +156,8 @@ const NAMES = [
   'FP_PYTHON',
   'FP_IDLE_TIMEOUT_S',
   'FP_RESPONSE_TIMEOUT_S',
+  'FP_DATABASE_MB',
+  'FP_DATABASE_CONNECTIONS',
   'FP_ALLOWED_IMPORTS',
   'FP_EGRESS',
   'FP_EGRESS_ALLOWED',

@@ -73,6 +73,8 @@ export const SETTINGS = {
   count: integer(1, 1_000_000, 'a whole number'),
   idleTimeout: integer(5, 86_400, 'seconds'),
   responseTimeout: integer(1, 86_400, 'seconds'),
+  megabytes: integer(1, 1_048_576, 'megabytes'),
+  connections: integer(4, 1_000, 'a number of connections'),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   logFormat: oneOf('auto', 'pretty', 'json'),
   egress: oneOf('internet', 'none', 'list'),

@@ -20,6 +20,8 @@ export interface ModulesBench extends AsyncDisposable {
   readonly mongo: Mongo
   /** What the fake runtime was told to forget. */
   readonly removed: string[]
+  /** What was added to apps' logs. */
+  readonly notes: [appId: string, text: string][]
   /** Everything that was logged, as text. */
   logged(): string
   /** What the next validations find. */
@@ -45,11 +47,15 @@ export interface Requests {
 export const HELLO = { 'app.py': 'from fastapi import FastAPI\n\napp = FastAPI()\n' }
 
 /** The modules on a real MongoDB behind the real API; users are whoever the token says, apps are `HeldTargets`. */
-export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise<ModulesBench> {
+export async function modulesBench({
+  databaseLimitBytes = 512 * 2 ** 20,
+  ...overrides
+}: Partial<ModuleDeps> & { databaseLimitBytes?: number } = {}): Promise<ModulesBench> {
   const mongo = await testMongo()
   const events = createEvents()
   const targets = new HeldTargets(events)
   const removed: string[] = []
+  const notes: [appId: string, text: string][] = []
   const lines: string[] = []
   const sink = new PassThrough().on('data', (chunk: Buffer) => void lines.push(chunk.toString()))
   const logger = pino({ level: 'trace' }, sink)
@@ -64,6 +70,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
     runtime: {
       check: async () => ({ ok: true }),
       logs: async () => ['a line'],
+      note: async (appId, text) => void notes.push([appId, text]),
       remove: async (appId) => void removed.push(appId),
     },
     replicas: soleReplica(),
@@ -75,6 +82,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
       mongoHost: host,
       mongoOptions: { directConnection: 'true' },
       defaultIdleTimeoutS: 900,
+      databaseLimitBytes,
       examplesDir: path.resolve(import.meta.dirname, '../../examples'),
     },
     secretKey: Buffer.alloc(32, 7),
@@ -110,6 +118,7 @@ export async function modulesBench(overrides: Partial<ModuleDeps> = {}): Promise
     events,
     mongo,
     removed,
+    notes,
     logged: () => lines.join(''),
     get findings() {
       return state.findings

@@ -19,8 +19,11 @@ import type { BlobId } from './assets/asset.ts'
 import { createAssetService } from './assets/service.ts'
 import { BlobStore } from './assets/store.ts'
 import { Background, type Log } from './background.ts'
-import { createDatabaseService, type DatabaseService } from './databases/service.ts'
+import { createDatabaseService } from './databases/service.ts'
+import { createMeter } from './databases/meter.ts'
+import { registerDatabaseRoutes, type DatabaseRoutesDeps } from './databases/routes.ts'
 import { DatabaseStore } from './databases/store.ts'
+import { fullText, roomText } from './databases/usage.ts'
 import { createDeploymentFeed } from './deployments/feed.ts'
 import { followDeployments } from './deployments/news-store.ts'
 import { createLifecycle } from './deployments/lifecycle.ts'
@@ -55,6 +58,9 @@ const MEND_INTERVAL = 15_000
 /** A deletion that has not ended by then was cut off: longer than a retired target may go on answering. ms */
 const MEND_DELETIONS_AFTER = 5 * 60_000
 
+/** A user's newest apps, whose logs say that the database is full. */
+const NOTED_APPS = 100
+
 export interface ModuleDeps {
   /** The platform's database. */
   readonly db: Db
@@ -63,7 +69,7 @@ export interface ModuleDeps {
   readonly events: Events
   readonly validate: Validate
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'remove' | 'shared'>
+  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'note' | 'remove' | 'shared'>
   /** This process among those that share the database. */
   readonly replicas: Replicas
   readonly call: CallApp
@@ -73,6 +79,8 @@ export interface ModuleDeps {
     /** `host:port` under which apps reach MongoDB, and more options of their URIs. */
     readonly mongoHost: string
     readonly mongoOptions?: Readonly<Record<string, string>>
+    /** What each user's database may take. */
+    readonly databaseLimitBytes: number
     readonly defaultIdleTimeoutS: number
     readonly examplesDir: string
   }
@@ -82,7 +90,7 @@ export interface ModuleDeps {
   readonly now?: () => Date
 }
 
-export interface Services extends Omit<AppRoutesDeps, 'apps'> {
+export interface Services extends Omit<AppRoutesDeps, 'apps'>, DatabaseRoutesDeps {
   readonly apps: ReturnType<typeof createAppService>
   readonly live: LiveService
   readonly power: ReturnType<typeof createPower>
@@ -90,7 +98,6 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'> {
   readonly draftAssets: DraftAssetService
   readonly versions: VersionService
   readonly deployments: DeploymentService
-  readonly databases: DatabaseService
   readonly templates: TemplateService
   readonly trial: Trial
   readonly now: () => Date
@@ -143,6 +150,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     store: stores.databases,
     box,
     now,
+    limitBytes: config.databaseLimitBytes,
     mongoHost: config.mongoHost,
     ...(config.mongoOptions && { mongoOptions: config.mongoOptions }),
   })
@@ -233,6 +241,19 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   })
   const trial = createTrial({ validate, specs, runtime, background, newId })
 
+  const meter = createMeter({
+    databases: stores.databases,
+    holder: deps.replicas.id,
+    limitBytes: config.databaseLimitBytes,
+    onChange: (userId, full, usage) =>
+      background.run(userId, "tell a user's apps of their database", async () => {
+        const text = full ? fullText(usage, config.databaseLimitBytes) : roomText
+        const owned = await apps.list(userId, { limit: NOTED_APPS, before: undefined })
+        await Promise.all(owned.map(({ appId }) => runtime.note(appId, text)))
+      }),
+    log,
+  })
+
   /** What dead replicas have left; at boot everything, later what nobody can be busy with any more. */
   async function mend(): Promise<void> {
     await deployments.recover()
@@ -251,6 +272,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     versions,
     deployments,
     databases,
+    databaseLimitBytes: config.databaseLimitBytes,
     templates,
     views,
     lifecycle,
@@ -274,12 +296,14 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       }
       await deployments.recover()
       await lifecycle.recover()
+      meter.start()
       mending = setInterval(() => {
         mend().catch((error: unknown) => log.warn({ err: error }, 'could not mend what a replica left'))
       }, MEND_INTERVAL).unref()
     },
     async close() {
       clearInterval(mending)
+      await meter.close()
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
       power.close()
@@ -300,4 +324,5 @@ export function registerRoutes(app: Api, services: Services): void {
   registerDeploymentRoutes(app, services)
   registerTrialRoutes(app, services)
   registerTemplateRoutes(app, services)
+  registerDatabaseRoutes(app, services)
 }

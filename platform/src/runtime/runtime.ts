@@ -60,6 +60,8 @@ export interface Runtime {
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
   /** The newest lines an app wrote to stdout and stderr, oldest first. */
   logs(appId: string, options: { lines: number }): Promise<string[]>
+  /** Adds a line of the platform's to what the app wrote: something its owner should know. */
+  note(appId: string, text: string): Promise<void>
   /** The target was put to sleep for good: what is kept for its next start is not needed any more. */
   retired(key: TargetKey): Promise<void>
   /** Forgets everything kept of an app (files, logs). The app must be asleep. */

@@ -5,6 +5,7 @@ import type {
   ChangeAssetsBody,
   CloneAppBody,
   CreateAppBody,
+  Database,
   DeployAccepted,
   DeployBody,
   Draft,
@@ -84,6 +85,10 @@ export interface Client {
     logs(appId: string, options?: LogOptions): Promise<LogLines>
   }
   deployments: Deployments
+  /** The user's own, which all apps of the user share. */
+  database: {
+    get(options?: CallOptions): Promise<Database>
+  }
   templates: {
     list(options?: PageOptions): Promise<Page<Template>>
     get(templateId: string, options?: CallOptions): Promise<TemplateDetail>
@@ -97,6 +102,7 @@ export function createClient(options: TransportOptions = {}): Client {
     auth: authCalls(transport),
     apps: appCalls(transport),
     deployments: createDeployments(transport),
+    database: { get: (call) => transport.json('GET', '/api/database', call) },
     templates: {
       list: (page = {}) => list<Template>(transport, '/api/templates', page),
       get: (id, call) => transport.json('GET', `/api/templates/${encodeURIComponent(id)}`, call),

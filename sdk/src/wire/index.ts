@@ -1,5 +1,6 @@
 export * from './apps.ts'
 export * from './assets.ts'
 export * from './common.ts'
+export * from './databases.ts'
 export * from './deployments.ts'
 export * from './users.ts'

@@ -11,6 +11,7 @@ beforeAll(async () => {
   const runtime = {
     check: async () => ({ ok: true }) as const,
     logs: async () => [],
+    note: async () => undefined,
     remove: async () => undefined,
     shared: true,
   }

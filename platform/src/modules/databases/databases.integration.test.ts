@@ -32,6 +32,7 @@ function service(): DatabaseService {
     box,
     mongoHost: host,
     mongoOptions: { directConnection: 'true' },
+    limitBytes: 512 * 2 ** 20,
     now: () => new Date(),
   })
 }
@@ -154,6 +155,7 @@ test('the address has the present host, and the stored password is sealed', asyn
     store,
     box,
     mongoHost: 'a.example:27018,b.example:27018',
+    limitBytes: 512 * 2 ** 20,
     now: () => new Date(),
   })
   expect(await moved.uriFor(user)).toMatch(

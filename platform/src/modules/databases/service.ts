@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { SecretBox } from '../secrets/box.ts'
 import type { DatabaseRecord, DatabaseStore } from './store.ts'
+import { fullText, type DatabaseUsage } from './usage.ts'
 
 export interface DatabaseServiceDeps {
   readonly store: DatabaseStore
@@ -9,7 +10,18 @@ export interface DatabaseServiceDeps {
   readonly mongoHost: string
   /** More options of the URIs, e.g. `directConnection: 'true'`. */
   readonly mongoOptions?: Readonly<Record<string, string>>
+  /** What each user's database may take. */
+  readonly limitBytes: number
   readonly now: () => Date
+}
+
+export interface DatabaseState {
+  readonly name: string
+  readonly limitBytes: number
+  /** Undefined until it was measured. */
+  readonly usage: DatabaseUsage | undefined
+  /** Whether writes are refused, and why. */
+  readonly full: string | undefined
 }
 
 export interface DatabaseService {
@@ -23,6 +35,8 @@ export interface DatabaseService {
    * any more, so this is for a start before any app runs.
    */
   replaceOldPasswords(): Promise<number>
+  /** Undefined: the user has none yet. */
+  stateOf(userId: string): Promise<DatabaseState | undefined>
 }
 
 /**
@@ -77,6 +91,14 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
         await make(isOld ? await store.replacePassword(old, newPassword(old.userId)) : old)
       }
       return outdated.length
+    },
+
+    async stateOf(userId) {
+      const { limitBytes } = deps
+      const record = await store.find(userId)
+      if (!record) return undefined
+      const { name, usage, full } = record
+      return { name, limitBytes, usage, full: full && usage ? fullText(usage, limitBytes) : undefined }
     },
   }
 }

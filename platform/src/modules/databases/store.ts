@@ -1,4 +1,6 @@
 import { MongoServerError, type Collection, type Db, type MongoClient } from 'mongodb'
+import { setRights, WRITE_ROLE } from './rights.ts'
+import type { DatabaseUsage } from './usage.ts'
 
 /** A user's database and the MongoDB user that may use it, and nothing else. */
 export interface DatabaseRecord {
@@ -11,23 +13,39 @@ export interface DatabaseRecord {
   readonly generation: number
   /** Whether the MongoDB user is known to exist with this password. */
   readonly ready: boolean
+  /** Whether its user may only read and delete. */
+  readonly full: boolean
+  /** Undefined until it was measured for the first time. */
+  readonly usage?: DatabaseUsage
 }
 
-type DatabaseDoc = Omit<DatabaseRecord, 'userId' | 'generation'> & {
+type DatabaseDoc = Omit<DatabaseRecord, 'userId' | 'generation' | 'full'> & {
   readonly _id: string
   /** Absent in records that were made before there were generations. */
   readonly generation?: number
+  readonly full?: boolean
   readonly createdAt: Date
 }
+
+/** Who measures the databases, of all processes that share them. */
+interface LeadDoc {
+  readonly _id: 'database-meter'
+  readonly holder: string
+  readonly until: Date
+}
+
+const DUPLICATE_KEY = 11_000
 
 const USER_EXISTS = 51_003
 
 export class DatabaseStore {
   readonly #databases: Collection<DatabaseDoc>
+  readonly #leads: Collection<LeadDoc>
   readonly #client: MongoClient
 
   constructor(db: Db, client: MongoClient) {
     this.#databases = db.collection('databases')
+    this.#leads = db.collection('leads')
     this.#client = client
   }
 
@@ -72,25 +90,73 @@ export class DatabaseStore {
     await this.#databases.updateOne({ _id: userId }, { $set: { ready: true } })
   }
 
-  /** Idempotent: afterwards the user exists with this password and these rights, whatever was there before. */
+  /** Idempotent: afterwards the user exists with this password. One that exists keeps its rights: its database may be full. */
   async createUser(name: string, password: string): Promise<void> {
     const db = this.#client.db(name)
-    const user = {
-      pwd: password,
-      // readWrite includes making collections and indexes; it reaches no other database.
-      roles: [{ role: 'readWrite', db: name }],
-      mechanisms: ['SCRAM-SHA-256'],
-    }
+    const login = { pwd: password, mechanisms: ['SCRAM-SHA-256'] }
     try {
-      await db.command({ createUser: name, ...user })
+      await db.command({ createUser: name, ...login, roles: [{ role: WRITE_ROLE, db: name }] })
     } catch (error) {
       if (!(error instanceof MongoServerError && error.code === USER_EXISTS)) throw error
-      await db.command({ updateUser: name, ...user })
+      await db.command({ updateUser: name, ...login })
+    }
+  }
+
+  /** Those whose user exists. */
+  async list(): Promise<DatabaseRecord[]> {
+    const docs = await this.#databases.find({ ready: true }).toArray()
+    return docs.map(toRecord)
+  }
+
+  async measure(name: string): Promise<DatabaseUsage> {
+    const stats = await this.#client.db(name).command({ dbStats: 1 })
+    const [data, indexes, disk] = [stats['dataSize'], stats['indexSize'], stats['totalSize']] as number[]
+    return {
+      bytes: data! + indexes!,
+      diskBytes: disk!,
+      files: (stats['collections'] as number) + (stats['indexes'] as number),
+      measuredAt: new Date(),
+    }
+  }
+
+  async saveUsage(userId: string, usage: DatabaseUsage): Promise<void> {
+    await this.#databases.updateOne({ _id: userId }, { $set: { usage } })
+  }
+
+  /** The rights first: when this is cut off, the next look does it again. */
+  async setFull({ userId, name }: DatabaseRecord, full: boolean): Promise<void> {
+    await setRights(this.#client.db(name), full)
+    await this.#databases.updateOne({ _id: userId }, { $set: { full } })
+  }
+
+  async compact(name: string): Promise<void> {
+    const db = this.#client.db(name)
+    const collections = await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray()
+    // `force`: on a primary, where it does not hold up reads and writes since MongoDB 4.4.
+    for (const { name: collection } of collections) await db.command({ compact: collection, force: true })
+  }
+
+  /** Whether `holder` may go on for `forMs`; nobody else may meanwhile. By MongoDB's clock alone. */
+  async lead(holder: string, forMs: number): Promise<boolean> {
+    const until = { $dateAdd: { startDate: '$$NOW', unit: 'millisecond' as const, amount: forMs } }
+    const take = [{ $set: { holder, until } }]
+    const free = { $or: [{ $eq: ['$holder', holder] }, { $lt: ['$until', '$$NOW'] }] }
+    const taken = await this.#leads.updateOne({ _id: 'database-meter', $expr: free }, take)
+    if (taken.matchedCount > 0) return true
+    try {
+      await this.#leads.updateOne({ _id: 'database-meter', holder: { $exists: false } }, take, {
+        upsert: true,
+      })
+      return true
+    } catch (error) {
+      // Somebody else has it.
+      if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false
+      throw error
     }
   }
 }
 
 function toRecord(doc: DatabaseDoc): DatabaseRecord {
-  const { _id: userId, name, password, generation = 0, ready } = doc
-  return { userId, name, password, generation, ready }
+  const { _id: userId, name, password, generation = 0, ready, full = false, usage } = doc
+  return { userId, name, password, generation, ready, full, ...(usage && { usage }) }
 }

@@ -193,6 +193,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     start: () => void leading.use(elector.run(lead)),
     check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
     logs: (appId, { lines }) => logs.tail(appId, lines),
+    note: (appId, text) => logs.note(appId, text),
     retired: (key) => objects.remove(key),
     async remove(appId) {
       await objects.removeApp(appId)

@@ -51,6 +51,13 @@ export class LogStore {
     if (written >= PRUNE_EVERY) await this.#prune(appId)
   }
 
+  /** A line of the platform's among those of the app. */
+  async note(appId: string, text: string): Promise<void> {
+    // As no pod is called; to the nanosecond, as kubelet's.
+    const stamp = new Date().toISOString().replace('Z', '000000Z')
+    await this.append([{ appId, pod: `fp-${appId}`, stamp, text: `[fp] ${text}` }])
+  }
+
   /** The newest, oldest first. */
   async tail(appId: string, lines: number): Promise<string[]> {
     const docs = await this.#lines.find({ appId }).sort({ stamp: -1 }).limit(lines).toArray()

@@ -176,6 +176,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     start: () => undefined,
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
+    note: (appId, text) => logs.note(appId, text),
     // Its files are its version's: the next target of the version has them at hand.
     retired: () => Promise.resolve(),
     async remove(appId) {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** A log that has grown beyond this is put aside at the next sweep; one older part is kept. */
@@ -18,6 +18,11 @@ export class AppLogs {
   async prepare(appId: string): Promise<string> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     return this.#path(appId)
+  }
+
+  /** A line of the platform's among those of the app. */
+  async note(appId: string, text: string): Promise<void> {
+    await appendFile(await this.prepare(appId), `[fp] ${text}\n`, { mode: 0o600 })
   }
 
   /**

@@ -1,0 +1,136 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Log } from '../background.ts'
+import type { DatabaseRecord } from './store.ts'
+import { whatIsFull, type DatabaseUsage } from './usage.ts'
+
+/** Between two looks, ms. Databases that grow are measured at each. */
+const TICK = 2_000
+/** The others are measured at least this often, ms: so long may a burst go unseen. */
+const QUIET_INTERVAL = 20_000
+/** Of those that do not grow, at most so many are measured at a look: with more than 400 they are measured less often. */
+const QUIET_PER_TICK = 40
+/** One that has grown by this part of its limit since it was measured last is one that grows. */
+const GROWTH = 0.01
+/** Longer than a look with many databases may take. ms */
+const LEASE = 15_000
+/** Between two attempts to give space on disk back, ms: MongoDB keeps what was deleted for some minutes. */
+const COMPACT_INTERVAL = 5 * 60_000
+/** MongoDB's number for a command that its user may not use. */
+const UNAUTHORIZED = 13
+
+/** What the meter needs of the store. */
+export interface MeteredDatabases {
+  /** Whether this process is to measure now: of all on one database, one. */
+  lead(holder: string, forMs: number): Promise<boolean>
+  list(): Promise<DatabaseRecord[]>
+  measure(name: string): Promise<DatabaseUsage>
+  saveUsage(userId: string, usage: DatabaseUsage): Promise<void>
+  /** Takes the right to write from the database's user, or gives it back; then remembers it. */
+  setFull(record: DatabaseRecord, full: boolean): Promise<void>
+  /** Gives space on disk back that is no longer used. */
+  compact(name: string): Promise<void>
+}
+
+export interface MeterDeps {
+  readonly databases: MeteredDatabases
+  readonly holder: string
+  readonly limitBytes: number
+  /** A database became full, or has room again. */
+  readonly onChange: (userId: string, full: boolean, usage: DatabaseUsage) => void
+  readonly log: Log
+  readonly now?: () => number
+  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>
+}
+
+export interface Meter {
+  /** One look. Never rejects. */
+  tick(): Promise<void>
+  /** Looks again and again until it is closed. */
+  start(): void
+  close(): Promise<void>
+}
+
+interface Seen {
+  bytes: number
+  at: number
+  grows: boolean
+  compacted: number
+}
+
+/** Measures databases, those that grow more often, and takes the right to write from the users of those that are full. */
+export function createMeter(deps: MeterDeps): Meter {
+  const { databases, limitBytes, log } = deps
+  const now = deps.now ?? (() => performance.now())
+  const sleep = deps.sleep ?? ((ms, signal) => delay(ms, undefined, { signal, ref: false }))
+  const closing = new AbortController()
+  const seen = new Map<string, Seen>()
+  let running: Promise<void> = Promise.resolve()
+  let isForbidden = false
+
+  async function tick(): Promise<void> {
+    try {
+      if (isForbidden || !(await databases.lead(deps.holder, LEASE))) return
+      for (const record of due(await databases.list())) {
+        if (closing.signal.aborted) return
+        await look(record)
+      }
+    } catch (error) {
+      if ((error as { code?: unknown }).code === UNAUTHORIZED) {
+        isForbidden = true
+        const text = 'the storage of databases is not limited: the user of MONGODB_URI lacks a role'
+        log.warn({ err: error as Error, role: 'clusterMonitor' }, text)
+      } else if (!closing.signal.aborted) {
+        log.warn({ err: error as Error }, 'could not measure the databases; trying again')
+      }
+    }
+  }
+
+  function due(records: readonly DatabaseRecord[]): DatabaseRecord[] {
+    const at = (record: DatabaseRecord): number => seen.get(record.userId)?.at ?? -Infinity
+    const watched = records.filter((record) => record.full || seen.get(record.userId)?.grows)
+    const quiet = records
+      .filter((record) => !watched.includes(record) && now() - at(record) >= QUIET_INTERVAL)
+      .sort((a, b) => at(a) - at(b))
+    return [...watched, ...quiet.slice(0, QUIET_PER_TICK)]
+  }
+
+  async function look(record: DatabaseRecord): Promise<void> {
+    const usage = await databases.measure(record.name)
+    const before = seen.get(record.userId)
+    const known = before?.bytes ?? record.usage?.bytes ?? 0
+    const current: Seen = {
+      bytes: usage.bytes,
+      at: now(),
+      grows: usage.bytes - known > GROWTH * limitBytes,
+      compacted: before?.compacted ?? -Infinity,
+    }
+    seen.set(record.userId, current)
+    const full = whatIsFull(usage, limitBytes, record.full)
+    if (full === 'disk' && now() - current.compacted >= COMPACT_INTERVAL) {
+      current.compacted = now()
+      await databases.compact(record.name)
+    }
+    if (usage.bytes !== record.usage?.bytes || usage.files !== record.usage.files)
+      await databases.saveUsage(record.userId, usage)
+    if ((full !== undefined) === record.full) return
+    await databases.setFull(record, full !== undefined)
+    log.info({ user_id: record.userId, full, bytes: usage.bytes }, 'the rights on a database changed')
+    deps.onChange(record.userId, full !== undefined, usage)
+  }
+
+  return {
+    tick,
+    start() {
+      running = (async () => {
+        while (!closing.signal.aborted) {
+          await tick()
+          await sleep(TICK, closing.signal).catch(() => undefined)
+        }
+      })()
+    },
+    async close() {
+      closing.abort()
+      await running
+    },
+  }
+}
