@@ -114,6 +114,17 @@ test('the platform looks by itself, and the log of each app of the user says tha
   await expect(it.blobs.insertOne({ _id: 100, text: '' })).rejects.toMatchObject(REFUSED)
 })
 
+test('a database that is full stays so when its password is replaced', async () => {
+  await using it = await bench()
+  const { databases } = it.modules.services
+  await fill(it.blobs)
+  await it.look()
+  await it.modules.mongo.db.collection('databases').updateMany({}, { $set: { generation: 0 } })
+  expect(await databases.replaceOldPasswords()).toBe(1)
+  await using client = await MongoClient.connect(await databases.uriFor(it.userId))
+  await expect(client.db().collection('blobs').insertOne({})).rejects.toMatchObject(REFUSED)
+})
+
 test('a command that was writing when the database became full is ended', async () => {
   await using it = await bench()
   await fill(it.blobs)

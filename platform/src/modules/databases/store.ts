@@ -56,7 +56,7 @@ export class DatabaseStore {
 
   /** The record of whoever came first: of two that reserve at once, both go on with the same password. */
   async reserve(
-    { userId, name, password, generation }: Omit<DatabaseRecord, 'ready'>,
+    { userId, name, password, generation }: Omit<DatabaseRecord, 'ready' | 'full' | 'usage'>,
     now: Date,
   ): Promise<DatabaseRecord> {
     const doc = await this.#databases.findOneAndUpdate(
