@@ -10,6 +10,7 @@ import { importRoot } from './import-root.ts'
 import { checkImports, targetOf } from './import-rules.ts'
 import { dropNoise } from './lint-noise.ts'
 import { lintFile, type LintResult } from './lint.ts'
+import { checkLocalFiles } from './local-files.ts'
 import { createProjects, type Project } from './project.ts'
 import type { ParsedFile } from './python-file.ts'
 import { reachableFrom } from './reachability.ts'
@@ -81,6 +82,8 @@ export function createValidator(deps: ValidatorDeps): Validator {
         ...dropNoise(file.lint.warnings, seen, used.get(path) ?? new Set()),
         ...checkImports(seen, around.modules, allowed),
         ...checkCalls(seen, around.modules),
+        // What only a script writes is no loss to the app.
+        ...(isReached ? checkLocalFiles(seen) : []),
       ]
       return isReached ? found : found.map(asWarning)
     })
