@@ -13,12 +13,15 @@ import { startUvicorn, type Uvicorn } from './uvicorn.ts'
 
 let platform: PlatformUnderTest
 let uvicorn: Uvicorn
+let user: TestUser
+let appId: string
 let host: string
 beforeAll(async () => {
   ;[platform, uvicorn] = await Promise.all([startPlatform(), startUvicorn()])
   const code = await readFile(join(import.meta.dirname, 'app.py'), 'utf8')
-  const user = await TestUser.signUp(platform, 'purist')
+  user = await TestUser.signUp(platform, 'purist')
   const { app_id: id } = await user.liveApp({ code })
+  appId = id
   host = `app-${id}.localhost:${platform.port}`
   // From here on it is warm.
   await user.call(id, '/')
@@ -130,6 +133,21 @@ describe('the body of a request', () => {
       wire.close()
     }
     expect(seen[1]).toEqual(seen[0])
+  })
+})
+
+test('a request that its owner sends through the API tells the app of the owner and the public host', async () => {
+  const answer = await user.must<{ body: string }>('POST', `/apps/${appId}/proxy`, {
+    method: 'GET',
+    path: '/x',
+  })
+  expect(JSON.parse(answer.body)).toMatchObject({
+    client: ['127.0.0.1', 0],
+    server: [host.split(':')[0], platform.port],
+    scheme: 'http',
+    headers: expect.arrayContaining([
+      ['host', host].map((text) => Buffer.from(text).toString('hex')),
+    ]) as unknown,
   })
 })
 

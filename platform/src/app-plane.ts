@@ -86,7 +86,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       targets: createTargets(activator, runtime),
       runtime,
       replicas,
-      call: (target, request) => callApp(activator, target, request),
+      call: (target, request, caller) => callApp(activator, target, request, caller),
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,
         ...appMongo(mongo.client),

@@ -1,15 +1,18 @@
 import { createActivator } from '@fp/scaler'
 import { FakeDriver } from '@fp/scaler/fake'
-import type { ProxyAnswer } from '@fp/sdk/wire'
+import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { callApp } from './call.ts'
 
 /** Calls an app that does this with each connection once a request has come. */
-async function call(app: (socket: Socket) => void): Promise<ProxyAnswer> {
+async function call(
+  app: (socket: Socket, request: string) => void,
+  request: ProxyBody = { method: 'GET', path: '/' },
+): Promise<ProxyAnswer> {
   const server = createServer((socket) => {
-    socket.on('error', () => undefined).once('data', () => app(socket))
+    socket.on('error', () => undefined).once('data', (data) => app(socket, String(data)))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const driver = new FakeDriver()
@@ -17,7 +20,8 @@ async function call(app: (socket: Socket) => void): Promise<ProxyAnswer> {
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   driver.emit('a.1.1', { ready: [{ id: 'a', url }] })
   try {
-    return await callApp(activator, { key: 'a.1.1', host: 'app-a.x' }, { method: 'GET', path: '/' })
+    const caller = { address: '192.0.2.7', scheme: 'https' }
+    return await callApp(activator, { key: 'a.1.1', host: 'app-a.x' }, request, caller)
   } finally {
     await activator.close()
     server.close()
@@ -35,7 +39,6 @@ describe('a fault of the app that its owner calls from the console is a 502 with
     ['its length is no number', `${ok}content-length: ten\r\n\r\n`],
     ['it has a length and chunks', `${ok}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
     ['a header has a NUL', `${ok}x: a\0b\r\n\r\n`],
-    ['its head is too large', `${ok}x: ${'a'.repeat(200_000)}\r\n\r\n`],
     [
       'it switches protocols',
       'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
@@ -49,6 +52,14 @@ describe('a fault of the app that its owner calls from the console is a 502 with
     })
   })
 
+  test('(its head is too large)', async () => {
+    const bytes = `${ok}x: ${'a'.repeat(200_000)}\r\n\r\n`
+    await expect(call((socket) => socket.end(bytes))).rejects.toMatchObject({
+      code: 'FP_APP_HEADERS_TOO_LARGE',
+      statusCode: 502,
+    })
+  })
+
   test('(it resets the connection)', async () => {
     await expect(call((socket) => socket.resetAndDestroy())).rejects.toMatchObject({ statusCode: 502 })
   })
@@ -57,4 +68,24 @@ describe('a fault of the app that its owner calls from the console is a 502 with
 test('what an app answers in order is shown, whatever its status', async () => {
   const answer = await call((socket) => socket.end('HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno'))
   expect(answer).toMatchObject({ status_code: 500, body: 'no', body_truncated: false })
+})
+
+test('an app is told who calls it through the API, and nobody can tell it otherwise', async () => {
+  let seen = ''
+  const headers = { 'fp-client': '6.6.6.6 1 http evil 80 1.1', 'FP-Client-Host': 'evil', 'x-a': '1' }
+  await call(
+    (socket, request) => {
+      seen = request
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+    },
+    { method: 'POST', path: '/', headers, body: 'ü' },
+  )
+  expect(seen.split('\r\n').filter((line) => /^(fp|x)-/i.test(line))).toEqual([
+    'fp-client-host: app-a.x',
+    'fp-client: 192.0.2.7 0 https app-a.x 443 1.1',
+    'fp-client-content-length: 2',
+    'fp-client-fp-client: 6.6.6.6 1 http evil 80 1.1',
+    'fp-client-FP-Client-Host: evil',
+    'x-a: 1',
+  ])
 })

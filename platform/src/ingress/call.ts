@@ -2,6 +2,8 @@ import type { Activator, TargetKey } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { Client } from 'undici'
 import { FpError } from '../errors.ts'
+import type { Caller } from '../modules/apps/ports.ts'
+import { callerHeaders } from './client-prefix.ts'
 import { publicError } from './failures.ts'
 
 /** As much of an answer as is shown. */
@@ -20,12 +22,13 @@ export async function callApp(
   activator: Activator,
   target: CallTarget,
   call: ProxyBody,
+  caller: Caller,
 ): Promise<ProxyAnswer> {
   const signal = AbortSignal.timeout(TIMEOUT)
   const began = performance.now()
   try {
     using lease = await activator.acquire(target.key, { signal })
-    const answer = await send(lease.endpoint.url, target.host, call, signal)
+    const answer = await send(lease.endpoint.url, target.host, call, caller, signal)
     return {
       ...answer,
       latency_ms: Math.round((performance.now() - began) * 10) / 10,
@@ -39,13 +42,19 @@ export async function callApp(
 type Answer = Pick<ProxyAnswer, 'status_code' | 'headers' | 'body' | 'body_truncated'>
 
 /** The app's answer. What goes wrong here is the app's doing and never an error of the platform. */
-async function send(url: URL, host: string, call: ProxyBody, signal: AbortSignal): Promise<Answer> {
+async function send(
+  url: URL,
+  host: string,
+  call: ProxyBody,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<Answer> {
   const client = clientOf(url)
   try {
     const response = await client.request({
       path: call.path,
       method: call.method,
-      headers: { ...call.headers, host },
+      headers: { ...callerHeaders(call, host, caller), host },
       body: call.body ?? null,
       signal,
     })
@@ -67,6 +76,10 @@ async function send(url: URL, host: string, call: ProxyBody, signal: AbortSignal
 function appFault(error: Error & { code?: string; syscall?: string }): FpError {
   const { code = '', syscall, message } = error
   if (/_(HEADERS|BODY|CONNECT)_TIMEOUT$/.test(code)) return noAnswer(error)
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+    const text = `The headers of the app's answer are larger than ${MAX_HEADERS / 1024} KB.`
+    return new FpError('FP_APP_HEADERS_TOO_LARGE', text, { cause: error })
+  }
   const lost = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
   const text = lost
     ? 'The app closed the connection before its answer was complete. Its log may say why.'

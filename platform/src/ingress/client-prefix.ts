@@ -1,6 +1,28 @@
+import type { ProxyBody } from '@fp/sdk/wire'
+import type { Caller } from '../modules/apps/ports.ts'
+
 /**
  * Under this prefix the runner gets what a client's connection was (see `clientPrefix` of @fp/scaler/http): its address, and
  * the headers that a proxy must write itself. `runner/src/fp_runner/client.py` puts them back. Only the platform reaches an
  * app's socket, and it overwrites what clients send under these names, so nobody can forge them.
  */
 export const CLIENT_PREFIX = 'fp-client'
+
+/** The headers of a request that comes through the API, as the proxy would have sent them on: see `requestHeaders` of @fp/scaler/http. */
+export function callerHeaders(
+  { headers = {}, body }: ProxyBody,
+  host: string,
+  { address, scheme }: Caller,
+): Record<string, string> {
+  const { hostname, port } = new URL(`${scheme}://${host}`)
+  const serverPort = port || (scheme === 'https' ? '443' : '80')
+  const list: Record<string, string> = {
+    [`${CLIENT_PREFIX}-host`]: host,
+    // For this request there is no port of the caller's.
+    [CLIENT_PREFIX]: `${address} 0 ${scheme} ${hostname} ${serverPort} 1.1`,
+  }
+  if (body !== undefined) list[`${CLIENT_PREFIX}-content-length`] = String(Buffer.byteLength(body))
+  for (const [name, value] of Object.entries(headers))
+    list[name.toLowerCase().startsWith(CLIENT_PREFIX) ? `${CLIENT_PREFIX}-${name}` : name] = value
+  return list
+}

@@ -93,8 +93,8 @@ export class Exchange implements HeadFirstHandler {
     reason = '',
   ): void {
     // An interim answer is not the answer. Its hints are worth less than a client that stumbles over them.
-    if (statusCode < 200) return
-    if (statusCode > 599) throw new RangeError(`${statusCode} is no status of HTTP.`)
+    if (statusCode >= 100 && statusCode < 200) return
+    if (statusCode < 100 || statusCode > 599) throw new RangeError(`${statusCode} is no status of HTTP.`)
     const coding = headers['transfer-encoding'] ?? 'chunked'
     if (String(coding).toLowerCase() !== 'chunked') throw new RangeError('Only chunks are taken apart.')
     const { request, lease } = this.session

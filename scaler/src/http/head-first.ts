@@ -61,6 +61,8 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
   socket.once('connect', () => body.on('data', refresh).pipe(upstream))
   body.once('error', fail)
   upstream.on('error', fail).on('continue', () => handler.onContinue())
+  upstream.on('upgrade', () => fail(new RangeError('The app switches protocols, which nobody asked it to.')))
+  upstream.on('close', () => fail(new errors.SocketError('other side closed')))
   upstream.on('response', (response) => {
     answer = response
     clearTimeout(timer)

@@ -40,11 +40,18 @@ export interface AppLifecycle {
   remove(ownerId: string, appId: string): Promise<void>
 }
 
+/** Where a request to an app through the API comes from; the app is told. */
+export interface Caller {
+  readonly address: string
+  /** `http` or `https` */
+  readonly scheme: string
+}
+
 export interface AppPower {
   /** Puts the app to sleep unless it has requests. */
   sleep(ownerId: string, appId: string): Promise<void>
   /** Resolves once the app answers. Throws FP_APP_NOT_DEPLOYED, FP_APP_CRASHED. */
   wake(ownerId: string, appId: string, signal: AbortSignal): Promise<void>
-  call(ownerId: string, appId: string, request: ProxyBody): Promise<ProxyAnswer>
+  call(ownerId: string, appId: string, request: ProxyBody, caller: Caller): Promise<ProxyAnswer>
   logs(ownerId: string, appId: string, lines: number): Promise<string[]>
 }

@@ -71,7 +71,10 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
         response: { 200: ProxyAnswer },
       },
     },
-    async (request) => power.call(request.user.userId, request.params.app_id, request.body),
+    async (request) => {
+      const caller = { address: request.ip, scheme: request.protocol }
+      return power.call(request.user.userId, request.params.app_id, request.body, caller)
+    },
   )
 
   app.get(

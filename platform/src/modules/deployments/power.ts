@@ -6,13 +6,17 @@ import type { Events } from '../../events.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { targetKey, TargetFailed, type TargetId, type Targets } from '../../runtime/targets.ts'
 import { liveTarget, type LiveService } from '../apps/live-service.ts'
-import type { AppPower } from '../apps/ports.ts'
+import type { AppPower, Caller } from '../apps/ports.ts'
 import type { AppService } from '../apps/service.ts'
 import type { Background } from '../background.ts'
 import { cleanAnswer, cleanRequest } from './proxy.ts'
 
 /** One request to an app, through the activator like any other. */
-export type CallApp = (target: { key: TargetKey; host: string }, request: ProxyBody) => Promise<ProxyAnswer>
+export type CallApp = (
+  target: { key: TargetKey; host: string },
+  request: ProxyBody,
+  caller: Caller,
+) => Promise<ProxyAnswer>
 
 export interface PowerDeps {
   readonly apps: AppService
@@ -84,13 +88,13 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
       }
     },
 
-    async call(ownerId, appId, request) {
+    async call(ownerId, appId, request, caller) {
       const { host } = new URL(deps.appUrl(appId))
       const cleaned = cleanRequest(request)
       for (let attempt = 1; ; attempt++) {
         const key = targetKey(await deployed(ownerId, appId))
         try {
-          return cleanAnswer(await deps.call({ key, host }, cleaned))
+          return cleanAnswer(await deps.call({ key, host }, cleaned, caller))
         } catch (error) {
           // Replaced between the look and the call, of which then nothing was sent.
           if (!isRetired(error) || attempt === MAX_RETIRED) throw error
