@@ -9,7 +9,7 @@ import { FpError } from './errors.ts'
 import { trusts } from './ingress/trust.ts'
 import { createJsonThread } from './json/thread.ts'
 import { registerUserRoutes } from './modules/users/routes.ts'
-import { SESSION_LIFETIME, type UsersService } from './modules/users/service.ts'
+import { SESSION_LIFETIME, sessionIdOf, type UsersService } from './modules/users/service.ts'
 import { authPlugin } from './plugins/auth.ts'
 import { BODY_LIMITS } from './plugins/body-limits.ts'
 import { consolePlugin } from './plugins/console.ts'
@@ -77,6 +77,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   await app.register(rateLimitPlugin, API_RATE)
   await app.register(authPlugin, {
     authenticate: deps.users.authenticate,
+    sessionIdOf,
     cookie,
     publicUrl: config.publicUrl,
   })

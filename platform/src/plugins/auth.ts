@@ -2,6 +2,7 @@ import cookie from '@fastify/cookie'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
+import { sessionOfCookies } from './cookie-session.ts'
 import { isUnsafe, provenanceOf } from './origin.ts'
 import type { SessionCookie } from './session-cookie.ts'
 
@@ -33,6 +34,7 @@ export interface AuthOptions {
   readonly authenticate: (
     token: string,
   ) => Promise<(RequestSession & { readonly extended: boolean }) | undefined>
+  readonly sessionIdOf: (token: string) => string
   readonly cookie: SessionCookie
   readonly publicUrl: string
 }
@@ -40,7 +42,8 @@ export interface AuthOptions {
 /** Bearer tokens for programs, a cookie for the console. Runs before the body is read. */
 export const authPlugin = fp(
   async (app: FastifyInstance, options: AuthOptions) => {
-    await app.register(cookie)
+    // For writing alone: the cookies of a request are read where they are needed, every value of them.
+    await app.register(cookie, { hook: false })
     app.decorateRequest('foundSession', null)
     app.decorateRequest('session', {
       getter(this: { foundSession: RequestSession | null }) {
@@ -65,15 +68,17 @@ export const authPlugin = fp(
         return
       }
       const bearer = bearerToken(request.headers.authorization)
-      const token = bearer ?? options.cookie.read(request)
-      const session = token === undefined ? undefined : await options.authenticate(token)
-      if (!session) throw unauthenticated(token !== undefined)
-      if (bearer === undefined) {
-        // Apps live on subdomains, which SameSite counts as the same site: only the origin tells them apart.
-        if (unsafe && provenance !== 'own') throw csrf()
-        if (session.extended) options.cookie.write(reply, token!)
+      if (bearer !== undefined) {
+        request.foundSession = (await options.authenticate(bearer)) ?? null
+        if (!request.foundSession) throw unauthenticated(true)
+        return
       }
-      request.foundSession = session
+      const found = await sessionOfCookies(request, options)
+      if (!found) throw unauthenticated(options.cookie.read(request).length > 0)
+      // Apps live on subdomains, which SameSite counts as the same site: only the origin tells them apart.
+      if (unsafe && provenance !== 'own') throw csrf()
+      if (found.session.extended) options.cookie.write(reply, found.token)
+      request.foundSession = found.session
     })
   },
   { name: 'auth' },

@@ -30,7 +30,7 @@ export const openapiPlugin = fp(
               type: 'apiKey',
               in: 'cookie',
               name: options.cookieName,
-              description: 'Needs an own Origin on writes.',
+              description: 'Needs an own Origin on writes; the console adds `X-Fp-Session`.',
             },
           },
           schemas: { Error: withoutId(ErrorBody) },

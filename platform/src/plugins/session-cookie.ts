@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** The cookie that carries the console's session. Needs @fastify/cookie. */
+/** The cookie that carries the console's session. Writing it needs @fastify/cookie. */
 export interface SessionCookie {
   readonly name: string
-  read(request: FastifyRequest): string | undefined
+  /** Every value of this name that the browser sent: an app on a shared parent domain may have added some. */
+  read(request: FastifyRequest): string[]
   write(reply: FastifyReply, token: string): void
   clear(reply: FastifyReply): void
 }
@@ -18,9 +19,15 @@ export function createSessionCookie(options: { secure: boolean; lifetime: number
   const attributes = { path: '/', httpOnly: true, sameSite: 'lax', secure } as const
   return {
     name,
-    read: (request) => request.cookies[name],
+    read: ({ headers }) => valuesOf(headers.cookie ?? '', name),
     write: (reply, token) =>
       void reply.setCookie(name, token, { ...attributes, maxAge: options.lifetime / 1000 }),
     clear: (reply) => void reply.clearCookie(name, attributes),
   }
+}
+
+function valuesOf(header: string, name: string): string[] {
+  const start = `${name}=`
+  const pairs = header.split(';').map((pair) => pair.trim())
+  return [...new Set(pairs.filter((pair) => pair.startsWith(start)).map((pair) => pair.slice(start.length)))]
 }

@@ -5,6 +5,8 @@ export interface TransportOptions {
   baseUrl?: string
   /** Bearer token of a program. A browser needs none: its session is a cookie. */
   token?: string | undefined
+  /** The `session_id` of the log-in, in a browser: of several session cookies only that session's counts then. */
+  sessionId?: (() => string | undefined) | undefined
   /** For tests, and for programs with their own agent. Default: the global `fetch`. */
   fetch?: typeof globalThis.fetch
   /** Called for every failed call before it throws, for example to go to the login page on 401. */
@@ -46,10 +48,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
   async function open(method: string, path: string, request: RequestOptions = {}): Promise<Response> {
     const send = options.fetch ?? globalThis.fetch
     try {
-      const response = await send(
-        base + path + queryString(request.query),
-        init(method, request, options.token),
-      )
+      const response = await send(base + path + queryString(request.query), init(method, request, options))
       if (response.ok) return response
       throw await errorOf(response)
     } catch (cause) {
@@ -74,9 +73,12 @@ export function createTransport(options: TransportOptions = {}): Transport {
   return { base, json, open }
 }
 
-function init(method: string, request: RequestOptions, token: string | undefined): RequestInit {
+function init(method: string, request: RequestOptions, options: TransportOptions): RequestInit {
+  const { token } = options
+  const sessionId = options.sessionId?.()
   const headers: Record<string, string> = { accept: 'application/json', ...request.headers }
   if (token) headers['authorization'] = `Bearer ${token}`
+  if (sessionId !== undefined) headers['x-fp-session'] = sessionId
   const result: RequestInit = { method, headers, credentials: 'same-origin' }
   if (request.signal) result.signal = request.signal
   if (request.keepalive) result.keepalive = true

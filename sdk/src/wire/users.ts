@@ -39,5 +39,9 @@ export const SessionCreated = Type.Object({
   user: User,
   access_token: Type.String({ description: 'Send as `Authorization: Bearer …`. Shown once.' }),
   token_type: Type.Literal('bearer'),
+  session_id: Type.String({
+    description:
+      'Names the session without opening it. A browser sends it as `X-Fp-Session`, so that no other page can put another session’s cookie in its place.',
+  }),
 })
 export type SessionCreated = Type.Static<typeof SessionCreated>

@@ -1,4 +1,5 @@
 import { createClient } from '@fp/sdk/client'
+import { sessionId } from './session-id.ts'
 
 const unauthorizedListeners = new Set<() => void>()
 
@@ -10,6 +11,7 @@ export function onUnauthorized(listener: () => void): () => void {
 
 /** The API of this origin; the session is an HttpOnly cookie that JavaScript never sees. */
 export const client = createClient({
+  sessionId,
   onError(error) {
     if (error.status === 401) for (const listener of unauthorizedListeners) listener()
   },

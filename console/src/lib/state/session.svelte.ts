@@ -1,6 +1,7 @@
 import { ApiError } from '@fp/sdk/client'
-import type { LoginBody, SignupBody, User } from '@fp/sdk/wire'
+import type { LoginBody, SessionCreated, SignupBody, User } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
+import { dropSessionId, keepSessionId } from '#lib/api/session-id.ts'
 
 /** Who is logged in. The session itself is a cookie; this is what the page knows of it. */
 class Session {
@@ -25,16 +26,22 @@ class Session {
   }
 
   async login(body: LoginBody): Promise<void> {
-    this.user = (await client.auth.login(body)).user
+    this.#opened(await client.auth.login(body))
   }
 
   async signup(body: SignupBody): Promise<void> {
-    this.user = (await client.auth.signup(body)).user
+    this.#opened(await client.auth.signup(body))
   }
 
   async logout(): Promise<void> {
     await client.auth.logout()
+    dropSessionId()
     this.forget()
+  }
+
+  #opened({ user, session_id }: SessionCreated): void {
+    keepSessionId(session_id)
+    this.user = user
   }
 
   forget(): void {

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
 import { FpError } from '../../errors.ts'
 import type { SessionCookie } from '../../plugins/session-cookie.ts'
-import type { UsersService } from './service.ts'
+import type { OpenedSession, UsersService } from './service.ts'
 import type { User } from './user.ts'
 
 export interface UserRoutesDeps {
@@ -27,9 +27,9 @@ export function registerUserRoutes(app: Api, deps: UserRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const { user, token } = await users.signup(request.body, { address: request.ip })
-      cookie.write(reply, token)
-      return reply.code(201).send(sessionCreated(user, token))
+      const opened = await users.signup(request.body, { address: request.ip })
+      cookie.write(reply, opened.token)
+      return reply.code(201).send(sessionCreated(opened))
     },
   )
 
@@ -46,9 +46,9 @@ export function registerUserRoutes(app: Api, deps: UserRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const { user, token } = await users.login(request.body, { address: request.ip })
-      cookie.write(reply, token)
-      return sessionCreated(user, token)
+      const opened = await users.login(request.body, { address: request.ip })
+      cookie.write(reply, opened.token)
+      return sessionCreated(opened)
     },
   )
 
@@ -80,8 +80,8 @@ export function registerUserRoutes(app: Api, deps: UserRoutesDeps): void {
   )
 }
 
-function sessionCreated(user: User, token: string): SessionCreated {
-  return { user: toWire(user), access_token: token, token_type: 'bearer' }
+function sessionCreated({ user, token, sessionId }: OpenedSession): SessionCreated {
+  return { user: toWire(user), access_token: token, token_type: 'bearer', session_id: sessionId }
 }
 
 function toWire(user: User): WireUser {

@@ -30,12 +30,18 @@ export interface Session {
   readonly extended: boolean
 }
 
+export interface OpenedSession {
+  readonly user: User
+  readonly token: string
+  readonly sessionId: string
+}
+
 export interface UsersService {
   ensureIndexes(): Promise<void>
   /** Rejects with FP_USERNAME_TAKEN, FP_EMAIL_TAKEN, FP_FORBIDDEN (sign-up closed), FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
-  signup(input: SignupBody, from: { address: string }): Promise<{ user: User; token: string }>
+  signup(input: SignupBody, from: { address: string }): Promise<OpenedSession>
   /** Rejects with FP_BAD_CREDENTIALS, FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
-  login(input: LoginBody, from: { address: string }): Promise<{ user: User; token: string }>
+  login(input: LoginBody, from: { address: string }): Promise<OpenedSession>
   logout(sessionId: string): Promise<void>
   authenticate(token: string): Promise<Session | undefined>
   get(userId: string): Promise<User | undefined>
@@ -55,14 +61,15 @@ export function createUsersService(deps: UsersDeps): UsersService {
   const now = deps.now ?? Date.now
   const queue = createLoginQueue()
 
-  async function openSession(user: User): Promise<{ user: User; token: string }> {
+  async function openSession(user: User): Promise<OpenedSession> {
     const token = `fp_${randomBytes(32).toString('base64url')}`
+    const sessionId = sessionIdOf(token)
     await sessions.insert({
-      sessionId: sessionIdOf(token),
+      sessionId,
       userId: user.userId,
       expiresAt: new Date(now() + SESSION_LIFETIME),
     })
-    return { user, token }
+    return { user, token, sessionId }
   }
 
   const signup: UsersService['signup'] = async (input, { address }) => {
@@ -144,7 +151,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
   }
 }
 
-/** The token has 256 random bits: a fast hash is enough, and finds the session by index. */
-function sessionIdOf(token: string): string {
+/** The token has 256 random bits: a fast hash is enough, and finds the session by index. It opens nothing. */
+export function sessionIdOf(token: string): string {
   return createHash('sha256').update(token).digest('base64url')
 }

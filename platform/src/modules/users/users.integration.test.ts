@@ -32,6 +32,7 @@ describe('accounts', () => {
       },
       access_token: expect.stringMatching(/^fp_[\w-]{43}$/),
       token_type: 'bearer',
+      session_id: expect.stringMatching(/^[\w-]{43}$/),
     })
     for (const name of ['ada', 'ADA', 'ada@example.COM']) {
       const session = await login(name)
@@ -242,6 +243,51 @@ describe('sessions and cookies', () => {
     const answer = await test.request('GET', '/api/auth/me', { headers })
     expect([answer.status, answer.body.code]).toEqual([401, 'FP_UNAUTHENTICATED'])
     expect(answer.headers.get('www-authenticate')).toContain('Bearer')
+  })
+})
+
+describe('session cookies that an app on a shared parent domain adds', () => {
+  let mine: { cookie: string; id: string; name: string }
+  let theirs: { cookie: string; name: string }
+  beforeAll(async () => {
+    const [ann, eve] = [await signup(test, account('tossed')), await signup(test, account('tosser'))]
+    mine = { cookie: cookieOf(ann), id: ann.body.session_id, name: 'tossed' }
+    theirs = { cookie: cookieOf(eve), name: 'tosser' }
+  })
+  const JUNK = 'fp_session=junk; a=b; fp_session=; fp_session; xfp_session=1'
+
+  /** Who the API takes a request with these cookies for. */
+  async function who(cookies: string[], session?: string): Promise<string | number> {
+    const headers = { cookie: cookies.join('; '), ...(session !== undefined && { 'x-fp-session': session }) }
+    const { status, body } = await test.request('GET', '/api/auth/me', { headers })
+    return status === 200 ? body.username : status
+  }
+
+  it('do not log the user out, nor in as somebody else, wherever they stand', async () => {
+    const orders = [
+      [theirs.cookie, JUNK, mine.cookie],
+      [mine.cookie, JUNK, theirs.cookie],
+      [JUNK, mine.cookie],
+      [...Array.from({ length: 300 }, (_, n) => `fp_session=fp_${String(n).padStart(43, 'x')}`), mine.cookie],
+    ]
+    for (const cookies of orders) expect(await who(cookies, mine.id)).toBe('tossed')
+  })
+
+  it('log nobody in who has not logged in on the console’s own pages', async () => {
+    expect(await who([theirs.cookie], 'none')).toBe(401)
+    expect(await who([theirs.cookie], mine.id)).toBe(401)
+    expect(await who([theirs.cookie], '')).toBe(401)
+  })
+
+  it('count for nothing without the name of the session, as soon as there are two', async () => {
+    expect(await who([JUNK, mine.cookie])).toBe('tossed')
+    expect(await who([mine.cookie, mine.cookie])).toBe('tossed')
+    expect(await who([mine.cookie, theirs.cookie])).toBe(401)
+    expect(await who([theirs.cookie, mine.cookie])).toBe(401)
+  })
+
+  it('cannot be named by their own token', async () => {
+    expect(await who([theirs.cookie], theirs.cookie.slice('fp_session='.length))).toBe(401)
   })
 })
 
