@@ -1,13 +1,18 @@
-import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { refuseSocket } from './front-answers.ts'
+import type { ConsoleCookies } from './cookie-bomb.ts'
+import { refuseSocket, type Refusal } from './front-answers.ts'
+import { OversizedHead } from './oversized-head.ts'
 
 /** Bytes of a request's line and headers. */
 export const MAX_HEAD = 64 * 1024
+/**
+ * Those that Node's parser takes. With more than a piece that is read at once in between, what is only somewhat too large is
+ * known as a whole when it is refused, and what is larger still has a whole cookie in the piece at which the parser gives up.
+ */
+export const MAX_PARSED_HEAD = MAX_HEAD + 72 * 1024
 /** Lines of a request's headers; Node's own default. */
 export const MAX_HEADER_LINES = 2_000
 
-type Refusal = readonly [status: number, message: string, code?: string]
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
 
 /** RFC 9110 §9.1: a method is a token. */
@@ -27,8 +32,13 @@ const NOT_IMPLEMENTED: Refusal = [
   'FP_METHOD_NOT_IMPLEMENTED',
 ]
 
+export const HEAD_TOO_LARGE: Refusal = [
+  431,
+  `The request line and headers are larger than ${MAX_HEAD / 1024} KB. Send fewer or shorter headers, cookies or query parameters.`,
+  'FP_HEADERS_TOO_LARGE',
+]
+
 const REFUSALS: Readonly<Record<string, Refusal>> = {
-  HPE_HEADER_OVERFLOW: HEAD_TOO_LARGE,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
   HPE_PAUSED_H2_UPGRADE: [
@@ -38,18 +48,25 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ],
 }
 
-/** Some versions of Node refuse such a request, others leave out the lines above the limit: nobody must take the rest for the whole. */
-export function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
-  return rawHeaders.length > 2 * MAX_HEADER_LINES
-}
-
 /** What is not HTTP/1.1, or too large or slow to be a request, gets a short answer: there is no service to ask yet. */
-export function onClientError(error: ParseError, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+export function createClientErrors(cookies: ConsoleCookies): (error: ParseError, socket: Duplex) => void {
+  const oversized = new WeakMap<Duplex, OversizedHead>()
+
+  /** Called again for each further piece of what the parser has given up. */
+  function onOverflow(piece: Buffer, socket: Duplex): void {
+    let head = oversized.get(socket)
+    if (!head) oversized.set(socket, (head = new OversizedHead(socket, HEAD_TOO_LARGE, cookies)))
+    head.add(piece)
   }
-  refuseSocket(socket, ...refusalOf(error))
+
+  return (error, socket) => {
+    if (error.code === 'HPE_HEADER_OVERFLOW' && error.rawPacket) return onOverflow(error.rawPacket, socket)
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    refuseSocket(socket, ...refusalOf(error))
+  }
 }
 
 function refusalOf({ code, rawPacket }: ParseError): Refusal {

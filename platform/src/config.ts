@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { closest } from './closest.ts'
+import { cookieWarning } from './cookie-domains.ts'
 import { readKubernetes } from './config-kubernetes.ts'
 import { readEgress, type Egress } from './egress.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
@@ -139,7 +140,8 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     warnings: [...unknownNames(env), ...(inCluster ? unusedInCluster(env) : [])],
   }
   if (problems.length > 0) throw new ConfigError(problems)
-  return config
+  const warning = cookieWarning(config)
+  return warning === undefined ? config : { ...config, warnings: [...config.warnings, warning] }
 }
 
 /** The names the environment may set; everything else that begins with FP_ is a slip of the pen. */

@@ -4,31 +4,57 @@ import { newId } from './ids.ts'
 
 const CODE = 'FP_BAD_REQUEST'
 
+export type Refusal = readonly [status: number, message: string, code?: string]
+
+export interface More {
+  readonly setCookie?: readonly string[]
+  /** For people, in place of the JSON. */
+  readonly page?: string
+}
+
 /** The front's own refusals, which come before there is a service to ask. Each ends its connection. */
 
-export function refuse(res: ServerResponse, status: number, message: string, code = CODE): void {
-  const { body, headers } = answer(message, code)
-  res.writeHead(status, headers).end(body)
+export function refuse(
+  res: ServerResponse,
+  status: number,
+  message: string,
+  code = CODE,
+  more: More = {},
+): void {
+  const { body, headers } = answer(message, code, more)
+  for (const [name, value] of headers) res.appendHeader(name, value)
+  res.writeHead(status).end(body)
 }
 
 /** The same where there is no response object: an upgrade, or bytes that are no request. */
-export function refuseSocket(socket: Duplex, status: number, message: string, code = CODE): void {
-  const { body, headers } = answer(message, code)
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+export function refuseSocket(
+  socket: Duplex,
+  status: number,
+  message: string,
+  code = CODE,
+  more: More = {},
+): void {
+  const { body, headers } = answer(message, code, more)
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`)
   socket.on('error', () => socket.destroy())
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`)
 }
 
-function answer(message: string, code: string): { body: string; headers: Record<string, string | number> } {
+function answer(
+  message: string,
+  code: string,
+  { page, setCookie = [] }: More,
+): { body: string; headers: [name: string, value: string][] } {
   const id = newId('req')
-  const body = JSON.stringify({ code, message, request_id: id })
+  const body = page ?? JSON.stringify({ code, message, request_id: id })
   return {
     body,
-    headers: {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(body),
-      'x-request-id': id,
-      connection: 'close',
-    },
+    headers: [
+      ['content-type', `${page ? 'text/html' : 'application/json'}; charset=utf-8`],
+      ['content-length', String(Buffer.byteLength(body))],
+      ['x-request-id', id],
+      ['connection', 'close'],
+      ...setCookie.map((line): [string, string] => ['set-cookie', line]),
+    ],
   }
 }

@@ -7,6 +7,7 @@ import { behindFront, createFront, type Front } from './front.ts'
 
 const UPGRADE = 'connection: upgrade\r\nupgrade: websocket\r\n'
 const isAppHost = (host: string | undefined): boolean => host?.startsWith('app-') ?? false
+const cookies = { domains: ['fp.example.org', 'example.org'], session: 'fp_session' }
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
@@ -25,7 +26,7 @@ async function start(
   const services = { api: service('api'), ingress: service('ingress') }
   prepare(services)
   await Promise.all([services.api.ready(), services.ingress.ready()])
-  const front = createFront({ ...services, isAppHost })
+  const front = createFront({ ...services, isAppHost, cookies })
   const port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
   cleanups.push(() => front.close({ grace: 0 }))
   return { front, port }
@@ -257,7 +258,7 @@ describe('the front', () => {
     const { port } = await start()
     const { api, ingress } = { api: service('api'), ingress: service('ingress') }
     await Promise.all([api.ready(), ingress.ready()])
-    const second = createFront({ api, ingress, isAppHost })
+    const second = createFront({ api, ingress, isAppHost, cookies })
     await expect(second.listen({ port, hosts: ['127.0.0.1'] })).rejects.toThrow(/in use.*FP_PORT/)
   })
 })

@@ -1,17 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { flawOf, hostOf, useTargetHost } from '@fp/scaler/http'
+import { hostOf, useTargetHost } from '@fp/scaler/http'
 import type { FastifyServerFactory } from 'fastify'
-import {
-  hasTooManyHeaders,
-  MAX_HEAD,
-  MAX_HEADER_LINES,
-  onClientError,
-  HEAD_TOO_LARGE,
-} from './client-error.ts'
+import { createClientErrors, MAX_HEADER_LINES, MAX_PARSED_HEAD } from './client-error.ts'
+import type { ConsoleCookies } from './cookie-bomb.ts'
 import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
+import { createRefusals } from './request-refusal.ts'
 
 /** What stands behind the front: a Fastify instance made with `behindFront`. */
 export interface Backend {
@@ -40,6 +36,8 @@ export interface FrontDeps {
   readonly ingress: Backend
   /** Whether a Host header names an app. */
   readonly isAppHost: (host: string | undefined) => boolean
+  /** Those that an oversized head may be cleared of. */
+  readonly cookies: ConsoleCookies
   readonly limits?: Partial<FrontLimits>
 }
 
@@ -69,23 +67,22 @@ export function createFront(deps: FrontDeps): Front {
   const limits = { ...FRONT_LIMITS, ...deps.limits }
   const servers: Server[] = []
   const upgraded = new Set<Duplex>()
+  const refusalOf = createRefusals(deps)
   let closing = false
 
   const serverFor = (req: IncomingMessage): Server =>
     (deps.isAppHost(hostOf(req)) ? deps.ingress : deps.api).server
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
-    if (hasTooManyHeaders(req)) return refuse(res, ...HEAD_TOO_LARGE)
-    const flaw = flawOf(req)
-    if (flaw !== undefined) return refuse(res, 400, flaw)
+    const refusal = refusalOf(req)
+    if (refusal) return refuse(res, ...refusal)
     useTargetHost(req)
     if (closing) res.setHeader('connection', 'close')
     serverFor(req).emit('request', req, res)
   }
 
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
-    const flaw = flawOf(req)
-    if (hasTooManyHeaders(req) || flaw !== undefined) return onRequest(req, res)
+    if (refusalOf(req)) return onRequest(req, res)
     if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
     onRequest(req, res)
@@ -94,9 +91,8 @@ export function createFront(deps: FrontDeps): Front {
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     upgraded.add(socket)
     socket.once('close', () => upgraded.delete(socket))
-    if (hasTooManyHeaders(req)) return refuseSocket(socket, ...HEAD_TOO_LARGE)
-    const flaw = flawOf(req)
-    if (flaw !== undefined) return refuseSocket(socket, 400, flaw)
+    const refusal = refusalOf(req)
+    if (refusal) return refuseSocket(socket, ...refusal)
     useTargetHost(req)
     serverFor(req).emit('upgrade', req, socket, head)
   }
@@ -108,7 +104,7 @@ export function createFront(deps: FrontDeps): Front {
       requestTimeout: limits.requestTimeout,
       connectionsCheckingInterval: 5_000,
       noDelay: true,
-      maxHeaderSize: MAX_HEAD,
+      maxHeaderSize: MAX_PARSED_HEAD,
       // What its service does not upgrade (h2c, a WebSocket to the API) is answered as a plain request.
       shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
@@ -120,7 +116,7 @@ export function createFront(deps: FrontDeps): Front {
       .on('checkContinue', onCheckContinue)
       .on('upgrade', onUpgrade)
       .on('connect', (_req, socket) => refuseSocket(socket, 405, 'This is no proxy to other places.'))
-      .on('clientError', onClientError)
+      .on('clientError', createClientErrors(deps.cookies))
   }
 
   return {

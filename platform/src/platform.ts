@@ -6,6 +6,7 @@ import { DEFAULT_ALLOWED_IMPORTS } from '@fp/sdk/python'
 import { buildApi } from './app.ts'
 import { createAppPlane } from './app-plane.ts'
 import { withPort, type Config } from './config.ts'
+import { cookieDomains } from './cookie-domains.ts'
 import { lockDataDir } from './data-lock.ts'
 import { behindFront, createFront } from './front.ts'
 import { appIdOf } from './ingress/host.ts'
@@ -22,6 +23,7 @@ import { createOffload } from './offload/offload.ts'
 import { watchEventLoop } from './plugins/event-loop.ts'
 import { createRegistry } from './plugins/metrics.ts'
 import { connectMongo, isPrimary } from './plugins/mongo.ts'
+import { sessionCookieName } from './plugins/session-cookie.ts'
 import { secretFile } from './secret-file.ts'
 
 export interface Platform {
@@ -125,6 +127,10 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     api,
     ingress: apps.ingress,
     isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
+    cookies: {
+      domains: cookieDomains(new URL(config.publicUrl).hostname),
+      session: sessionCookieName(config.publicUrl.startsWith('https:')),
+    },
   })
   started.adopt(front, async (it) => {
     const end = delay(config.shutdownDelay + config.shutdownGrace, undefined, { ref: false })

@@ -15,7 +15,7 @@ export interface SessionCookie {
  */
 export function createSessionCookie(options: { secure: boolean; lifetime: number }): SessionCookie {
   const { secure } = options
-  const name = secure ? '__Host-fp_session' : 'fp_session'
+  const name = sessionCookieName(secure)
   const attributes = { path: '/', httpOnly: true, sameSite: 'lax', secure } as const
   return {
     name,
@@ -24,6 +24,10 @@ export function createSessionCookie(options: { secure: boolean; lifetime: number
       void reply.setCookie(name, token, { ...attributes, maxAge: options.lifetime / 1000 }),
     clear: (reply) => void reply.clearCookie(name, attributes),
   }
+}
+
+export function sessionCookieName(secure: boolean): string {
+  return secure ? '__Host-fp_session' : 'fp_session'
 }
 
 function valuesOf(header: string, name: string): string[] {

@@ -1,0 +1,67 @@
+import type { Duplex } from 'node:stream'
+import { CookieNames } from './cookie-names.ts'
+import { COOKIES_PAGE, expireCookies, type ConsoleCookies } from './cookie-bomb.ts'
+import { refuseSocket, type Refusal } from './front-answers.ts'
+
+/** Bytes of a head beyond the limit that are still looked at: more than all cookies a browser keeps for a domain. */
+const MAX_LOOK = 1024 * 1024
+/** ms for the rest of the head to come, and then for the client to read the answer. */
+const PATIENCE = 2_000
+const HEAD_END = '\r\n\r\n'
+/** Names told to expire in one answer; the browser comes again for the rest. */
+const MAX_EXPIRED = 60
+/** The path of the request is not known by then: where the console's requests go. */
+const PATHS = ['/', '/api', '/api/auth', '/api/auth/me', '/api/auth/login', '/api/apps', '/api/templates']
+
+/**
+ * Refuses a request whose head is so large that Node's parser gives up, of which it tells in pieces. The answer makes the
+ * browser delete the cookies in them (see cookie-bomb.ts), until the parser can read the rest.
+ */
+export class OversizedHead {
+  readonly #socket: Duplex
+  readonly #refusal: Refusal
+  readonly #cookies: ConsoleCookies
+  readonly #found = new CookieNames()
+  #timer: NodeJS.Timeout
+  #seen = 0
+  #end = ''
+  #answered = false
+
+  constructor(socket: Duplex, refusal: Refusal, cookies: ConsoleCookies) {
+    this.#socket = socket
+    this.#refusal = refusal
+    this.#cookies = cookies
+    this.#timer = setTimeout(() => this.#answer(), PATIENCE)
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => clearTimeout(this.#timer))
+  }
+
+  /** What is not read to its end is answered in vain: the client would see a reset in place of the answer. */
+  add(piece: Buffer): void {
+    this.#seen += piece.length
+    if (this.#answered) {
+      if (this.#seen > 2 * MAX_LOOK) this.#socket.destroy()
+      return
+    }
+    this.#found.add(piece)
+    const end = this.#end + piece.subarray(-4).toString('latin1')
+    this.#end = end.slice(-3)
+    if (this.#seen > MAX_LOOK || end.includes(HEAD_END) || piece.includes(HEAD_END)) this.#answer()
+  }
+
+  #answer(): void {
+    this.#answered = true
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#socket.destroy(), PATIENCE)
+    const [status, message, code] = this.#refusal
+    const names = [...this.#found.names].slice(0, MAX_EXPIRED)
+    const setCookie = expireCookies(names, PATHS, this.#cookies)
+    refuseSocket(
+      this.#socket,
+      status,
+      message,
+      code,
+      names.length > 0 ? { setCookie, page: COOKIES_PAGE } : {},
+    )
+  }
+}
