@@ -32,12 +32,6 @@ const NOT_IMPLEMENTED: Refusal = [
   'FP_METHOD_NOT_IMPLEMENTED',
 ]
 
-export const HEAD_TOO_LARGE: Refusal = [
-  431,
-  `The request line and headers are larger than ${MAX_HEAD / 1024} KB. Send fewer or shorter headers, cookies or query parameters.`,
-  'FP_HEADERS_TOO_LARGE',
-]
-
 const REFUSALS: Readonly<Record<string, Refusal>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
