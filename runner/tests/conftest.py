@@ -46,6 +46,7 @@ class App:
             "log": str(self.log),
             "uid": self.uid,
             "gid": self.uid,
+            "user": "somebody",
             "limits": {"start_seconds": 20} | limits,
         }
         self.manager.send(op | change)

@@ -99,9 +99,13 @@ def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: P
         mounts = Path(f"/proc/{manager.process.pid}/mountinfo").read_text().count("\n")
         return len(os.listdir(f"/proc/{manager.process.pid}/fd")), mounts
 
+    def pidfds() -> int:
+        links = [os.readlink(path) for path in Path(f"/proc/{manager.process.pid}/fd").iterdir() if path.is_symlink()]
+        return len([link for link in links if "pidfd" in link])
+
     def settle() -> tuple[int, int]:
         # The helper, the zygote, and two spares of two processes each are up: nothing is being started.
-        while len(_descendants(manager.process.pid)) != 6:
+        while len(_descendants(manager.process.pid)) != 6 or pidfds() != 4:
             pass
         return count()
 

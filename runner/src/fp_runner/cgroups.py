@@ -1,6 +1,8 @@
-"""Cgroups, version 1 and 2: one group an app for memory and one for processes.
+"""Cgroups, version 1 and 2: one group an app for memory, processes and shares of the processor.
 
-All groups of a zygote lie in one folder `fp-<pid>-<start time>`, so that a later zygote knows which are stale.
+fp-<pid>-<start time>/            of one manager, so that a later one knows which are stale
+    apps/<name>/                  one app
+    platform/  mongodb/           the platform's own processes, apart from the apps
 """
 
 import os
@@ -11,7 +13,14 @@ from typing import Final
 from fp_runner.limits import Limits
 
 _PREFIX: Final = "fp-"
-_CONTROLLERS: Final = ("memory", "pids")
+_CONTROLLERS: Final = ("memory", "pids", "cpu")
+_APPS: Final = "apps"
+# All apps together against each of the other groups, in units of version 2 (100 is the default).
+_WEIGHTS: Final = {_APPS: 100, "platform": 400, "mongodb": 200}
+# Of the machine's memory, for all apps together: the kernel then ends an app, not the database.
+_APPS_MEMORY: Final = 0.85
+_SHARES_PER_WEIGHT: Final = 1024 / 100
+_SMALLEST_SHARES: Final = 2
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,19 @@ class _Mount:
 
 @dataclass
 class Cgroups:
-    """The groups of one zygote. `folders` holds the zygote's folder for each controller that works."""
+    """The groups of one manager. `folders` holds the folder of the apps' groups for each controller that works."""
 
     folders: dict[str, str] = field(default_factory=dict)
     version: dict[str, int] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+
+    def set_up(self) -> None:
+        """Sets what holds for all apps together."""
+        if folder := self.folders.get("cpu"):
+            _set_weight(folder, _WEIGHTS[_APPS], self.version["cpu"])
+        if folder := self.folders.get("memory"):
+            name = "memory.max" if self.version["memory"] == 2 else "memory.limit_in_bytes"
+            _write_if_there(f"{folder}/{name}", str(int(_machine_memory() * _APPS_MEMORY)))
 
     def create(self, name: str) -> None:
         """Makes the groups of one app, without limits."""
@@ -58,6 +75,19 @@ class Cgroups:
             _write(f"{folder}/{name}/memory.limit_in_bytes", memory)
             _write_if_there(f"{folder}/{name}/memory.memsw.limit_in_bytes", memory)
 
+    def set_cpu_weight(self, name: str, weight: int) -> None:
+        """The app's weight against the other apps, in units of version 2."""
+        if folder := self.folders.get("cpu"):
+            _set_weight(f"{folder}/{name}", weight, self.version["cpu"])
+
+    def place(self, name: str, pid: int) -> None:
+        """Moves a process of the platform's own into its group: a key of _WEIGHTS."""
+        if folder := self.folders.get("cpu"):
+            path = f"{os.path.dirname(folder)}/{name}"
+            os.makedirs(path, exist_ok=True)
+            _set_weight(path, _WEIGHTS[name], self.version["cpu"])
+            _write(f"{path}/cgroup.procs", str(pid))
+
     def oom_kills(self, name: str) -> int:
         """How many processes of the group the kernel killed for want of memory."""
         folder = self.folders.get("memory")
@@ -78,17 +108,21 @@ class Cgroups:
         return found
 
     def remove_folders(self) -> None:
-        """At the zygote's end."""
+        """At the manager's end. Processes of the platform's own go back to where they came from."""
         for folder in set(self.folders.values()):
-            _remove_group(folder)
+            own = os.path.dirname(folder)
+            for name in _WEIGHTS:
+                _empty_group(f"{own}/{name}", os.path.dirname(own))
+                _remove_group(f"{own}/{name}")
+            _remove_group(own)
 
     def _paths(self, name: str) -> Iterator[str]:
-        # Version 2 has one folder for both controllers.
+        # Version 2 has one folder for all controllers.
         return iter(dict.fromkeys(f"{folder}/{name}" for folder in self.folders.values()))
 
 
 def detect(pid: int) -> Cgroups:
-    """Finds where groups can be made for the zygote `pid`, by making its folders. Cleans up after dead zygotes."""
+    """Finds where groups can be made for the manager `pid`, by making its folders. Cleans up after dead managers."""
     groups = Cgroups()
     own = _own_groups()
     mounts = list(_mounts())
@@ -105,6 +139,7 @@ def detect(pid: int) -> Cgroups:
                     continue
                 groups.folders[controller], groups.version[controller] = folder, mount.version
                 break
+    groups.set_up()
     return groups
 
 
@@ -132,22 +167,21 @@ def read_oom_kills(folder: str, version: int) -> int:
 def _make_folder(base: str, pid: int, version: int) -> str:
     for stale in _subfolders(base):
         if stale.startswith(_PREFIX) and not _is_alive(stale):
-            for name in _subfolders(f"{base}/{stale}"):
-                _remove_group(f"{base}/{stale}/{name}")
-            _remove_group(f"{base}/{stale}")
-    folder = f"{base}/{_PREFIX}{pid}-{_start_time(pid)}"
+            _remove_tree(f"{base}/{stale}")
+    own = f"{base}/{_PREFIX}{pid}-{_start_time(pid)}"
+    apps = f"{own}/{_APPS}"
     if version == 2:
         wanted = " ".join(f"+{name}" for name in _CONTROLLERS)
-        _write(f"{base}/cgroup.subtree_control", wanted)
-        os.makedirs(folder, exist_ok=True)
-        _write(f"{folder}/cgroup.subtree_control", wanted)
+        for folder in (base, own, apps):
+            os.makedirs(folder, exist_ok=True)
+            _write(f"{folder}/cgroup.subtree_control", wanted)
     else:
-        os.makedirs(folder, exist_ok=True)
-    return folder
+        os.makedirs(apps, exist_ok=True)
+    return apps
 
 
 def _bases(mount: _Mount, own: str) -> list[str]:
-    """Where a zygote's folder may go: within its own group, so that the limits on it hold for the apps as well.
+    """Where a manager's folder may go: within its own group, so that the limits on it hold for the apps as well.
 
     Version 2 allows no group that has both processes and controlled subgroups: there the parent, then the top.
     """
@@ -200,6 +234,33 @@ def _subfolders(path: str) -> list[str]:
         return [entry.name for entry in os.scandir(path) if entry.is_dir()]
     except OSError:
         return []
+
+
+def _set_weight(path: str, weight: int, version: int) -> None:
+    if version == 2:
+        _write(f"{path}/cpu.weight", str(weight))
+    else:
+        _write(f"{path}/cpu.shares", str(max(_SMALLEST_SHARES, int(weight * _SHARES_PER_WEIGHT))))
+
+
+def _machine_memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _empty_group(path: str, target: str) -> None:
+    try:
+        with open(f"{path}/cgroup.procs", encoding="ascii") as pids:
+            for pid in pids.read().split():
+                _write_if_there(f"{target}/cgroup.procs", pid)
+    except OSError:
+        return
+
+
+def _remove_tree(path: str) -> None:
+    for name in _subfolders(path):
+        _remove_tree(f"{path}/{name}")
+    _remove_group(path)
 
 
 def _remove_group(path: str) -> bool:

@@ -21,8 +21,6 @@ _CHANNEL_FD: Final = 3
 
 OnForked = Callable[[int, int], None]
 OnFailed = Callable[[str], None]
-# (the child's control channel, where its wait status is to be written, on_forked(pid, pidfd), on_failed(why))
-ForkRequest = tuple[int, int, OnForked, OnFailed]
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,10 @@ class Forks(Protocol):
         """Asks for a fork that is handed the two descriptors. Calls back once, later: with its pid and a pidfd, which
         is then the receiver's to close, or with why there is none. Returns what to call when the fork has ended.
         Raises OSError where the machine has no room."""
+        ...
+
+    def pids(self) -> list[int]:
+        """The processes that fork."""
         ...
 
     def close(self) -> None:
@@ -105,6 +107,10 @@ class SharedZygote:
         self._process.fork(control_fd, status_fd, on_forked, on_failed)
         return lambda: None
 
+    def pids(self) -> list[int]:
+        """As Forks.pids."""
+        return [self._process.pid]
+
     def close(self) -> None:
         """As Forks.close."""
         self._process.close()
@@ -132,6 +138,10 @@ class FreshInterpreters:
 
         process.fork(control_fd, status_fd, on_forked, on_failed)
         return end
+
+    def pids(self) -> list[int]:
+        """As Forks.pids."""
+        return [process.pid for process in self._processes]
 
     def close(self) -> None:
         """As Forks.close."""

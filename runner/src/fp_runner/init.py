@@ -6,12 +6,17 @@ the signals it sends itself. When it ends the kernel kills whatever is left in t
 
 import os
 import socket
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from fp_runner import app_process, channel, libc, privileges, sandbox, serve
 from fp_runner.asgi import AsgiApp, RunnerApp
 from fp_runner.limits import Limits
+from fp_runner.means import Means
 from fp_runner.protocol import Message
+
+# Of -1000 to 1000: an app is ended before the platform and the database are.
+_OOM_SCORE: Final = "500"
+_NICE: Final = 5
 
 
 class Walls:
@@ -35,6 +40,7 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
     """The body of pid 1. Writes the app's wait status to `status_fd` as a line and exits."""
     try:
         privileges.die_with_parent()
+        _stand_back(blueprint.means)
         # The app may have the same user (without root): keep it out of this process's /proc entries.
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
@@ -56,6 +62,18 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
     privileges.drop_capabilities()
     os.write(status_fd, b"%d\n" % _reap_until(app))
     os._exit(0)
+
+
+def _stand_back(means: Means) -> None:
+    """Lets the rest of the machine go first where its memory or processor run short."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+            score.write(_OOM_SCORE)
+    except OSError:
+        # Some kernels and containers keep it fixed.
+        pass
+    if not means.cpu_cgroup:
+        os.nice(_NICE)
 
 
 def _join_network(blueprint: sandbox.Blueprint, fds: list[int]) -> None:

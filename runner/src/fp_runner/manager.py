@@ -15,6 +15,7 @@ import time
 from typing import Final
 
 from fp_runner import cgroups, privileges, probe
+from fp_runner.cpu_shares import CpuShares
 from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
 from fp_runner.instance import Instance
 from fp_runner.link import PlatformLink
@@ -22,7 +23,7 @@ from fp_runner.means import Means
 from fp_runner.network import ways
 from fp_runner.network.settings import ENVIRONMENT, parse
 from fp_runner.pool import Pool
-from fp_runner.protocol import Message, ProtocolError, parse_start
+from fp_runner.protocol import Message, ProtocolError, StartOp, parse_start
 from fp_runner.reactor import Reactor
 from fp_runner.usher import Usher
 
@@ -54,6 +55,7 @@ class Manager:
         self._may_run = means.minimum or allow_unsandboxed
         self._groups = groups
         self._usher = usher
+        self._shares = CpuShares(groups)
         self._instances: dict[str, Instance] = {}
         self._link = PlatformLink(sock, self._reactor, self._on_message, self._end)
         self._ended = False
@@ -86,6 +88,8 @@ class Manager:
             instance.stop(grace if isinstance(grace, int | float) and grace >= 0 else _DEFAULT_GRACE_MS)
         elif op == "kill" and instance:
             instance.kill()
+        elif op == "place":
+            self._place(message)
 
     def _start(self, message: Message) -> None:
         begun = time.monotonic()
@@ -112,9 +116,20 @@ class Manager:
         instance.oom_kills = lambda: self._groups.oom_kills(child.name)
         instance.kill_through_app = self._kill_through_app
         instance.begin(child)
-        self._pool.when_waiting(
-            child, lambda: instance.assign(child, lambda: self._groups.limit(child.name, op.limits))
-        )
+        self._pool.when_waiting(child, lambda: instance.assign(child, lambda: self._limit(child.name, op)))
+
+    def _limit(self, name: str, op: StartOp) -> None:
+        self._groups.limit(name, op.limits)
+        self._shares.add(op.user, name)
+
+    def _place(self, message: Message) -> None:
+        """Gives processes of the platform's own their share of the processor, this one and the zygote with them."""
+        name, pid = message.get("group"), message.get("pid")
+        if self._usher is None or name not in ("platform", "mongodb") or not isinstance(pid, int):
+            return
+        own = [os.getpid(), *self._forks.pids()] if name == "platform" else []
+        for moved in (pid, *own):
+            self._usher.place(name, moved)
 
     def _refuse_unparsed(self, error: ProtocolError) -> None:
         print(f"fp_runner: bad start: {error}", file=sys.stderr, flush=True)
@@ -128,6 +143,7 @@ class Manager:
     def _forget(self, instance: Instance) -> None:
         self._instances.pop(instance.op.id, None)
         if instance.child:
+            self._shares.remove(instance.child.name)
             self._pool.forget(instance.child)
 
     def _on_zygote_end(self) -> None:

@@ -17,6 +17,7 @@ EFFECTS: Final[dict[str, str]] = {
     "rlimits": "apps could use up memory, processes and files",
     "memory_cgroup": "memory is limited for each process of an app, not for the app as a whole",
     "pids_cgroup": "processes are limited for each user id only",
+    "cpu_cgroup": "the processor is shared by process, not by user: apps run at nice 5, and a busy user slows others",
 }
 
 
@@ -36,6 +37,7 @@ class Means:
     rlimits: bool = False
     memory_cgroup: bool = False
     pids_cgroup: bool = False
+    cpu_cgroup: bool = False
     why: dict[str, str] = field(default_factory=dict)
 
     @property

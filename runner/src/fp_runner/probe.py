@@ -40,7 +40,7 @@ def detect(groups: Cgroups, own_namespace: int) -> Means:
     found["pid_namespace"] = _try("pid_namespace", _is_pid_one, inside, why)
     for name, attempt in tried.items():
         found[name] = _try(name, attempt, inside, why)
-    for name in ("memory", "pids"):
+    for name in ("memory", "pids", "cpu"):
         found[f"{name}_cgroup"] = _try_group(name, groups, why)
     return Means(**found, why=why)
 

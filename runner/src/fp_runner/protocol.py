@@ -32,6 +32,8 @@ class StartOp:
     log: str
     uid: int
     gid: int
+    # Whose app it is; any text. The apps of one user share what the machine gives to a user.
+    user: str
     limits: Limits
 
 
@@ -71,6 +73,7 @@ def parse_start(message: Message) -> StartOp:
         log=text("log", absolute=True),
         uid=number("uid"),
         gid=number("gid"),
+        user=text("user"),
         limits=parse_limits(message.get("limits", {}), instance_id),
     )
 

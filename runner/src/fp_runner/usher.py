@@ -54,6 +54,10 @@ class Usher:
         """Asks for the groups `name` to be removed, once they are empty, and its network."""
         channel.send(self.channel, {"op": "remove", "name": name})
 
+    def place(self, name: str, pid: int) -> None:
+        """Asks for a process of the platform's own to be moved into the group `name`. Not answered."""
+        channel.send(self.channel, {"op": "place", "name": name, "pid": pid})
+
     def close(self) -> None:
         """Ends the helper, after it has removed everything."""
         self.channel.close()
@@ -99,6 +103,8 @@ class _Helper:
                     leaving.append(name)
                     if self._networks:
                         self._networks.remove(name)
+                elif received.message["op"] == "place":
+                    self._place(name, received.message["pid"])
                 else:
                     self._attach(name, received.message["pid"])
                 busy = self._networks is not None
@@ -110,6 +116,12 @@ class _Helper:
 
     def _sources(self) -> list[socket.socket]:
         return [self._control, self._networks.resolver] if self._networks else [self._control]
+
+    def _place(self, name: str, pid: int) -> None:
+        try:
+            self._groups.place(name, pid)
+        except OSError as error:
+            print(f"fp_runner: {name} has no group of its own: {error}", flush=True)
 
     def _attach(self, name: str, pid: int) -> None:
         namespace: int | None = None
