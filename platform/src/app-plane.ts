@@ -34,6 +34,8 @@ export interface AppPlaneDeps {
   readonly registry: Registry
   readonly secretKey: Buffer
   readonly validate: ModuleDeps['validate']
+  /** The processes of the database, if the platform runs it. */
+  readonly databasePids?: () => readonly number[]
   readonly logger: Logger
 }
 
@@ -144,6 +146,7 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
     allowUnsandboxed: config.allowUnsandboxed,
     freshInterpreters: !config.zygote,
     egress: config.egress,
+    ...(deps.databasePids && { databasePids: deps.databasePids }),
     specOf,
     crashed,
     log: logger,

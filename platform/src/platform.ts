@@ -57,6 +57,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
 
   // 2. The database and the processes for slow work.
   const offload = started.adopt(createOffload(), (it) => it.close())
+  let databaseRestarted = (): void => undefined
   const mongod = config.mongodbUri ? undefined : await managedMongo()
   const mongoUri = config.mongodbUri ?? mongod!.uri('fp')
   async function managedMongo(): Promise<ManagedMongod> {
@@ -67,7 +68,10 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
       onWarning: (warning) => logger.warn(warning),
       onCrash: ({ error, ...crash }) =>
         logger.error({ ...crash, err: error }, 'MongoDB ended; starting it again'),
-      onRestart: () => logger.info('MongoDB is up again'),
+      onRestart() {
+        logger.info('MongoDB is up again')
+        databaseRestarted()
+      },
     })
     step(`MongoDB ${mongod.version}`)
     return started.adopt(mongod, (it) => it.stop())
@@ -99,8 +103,10 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     registry,
     secretKey: await readSecretKey(config),
     validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
+    ...(mongod && { databasePids: () => [mongod.pid()] }),
     logger,
   })
+  databaseRestarted = () => apps.runtime.databaseRestarted?.()
   started.adopt(apps, (it) => it.close())
   for (const line of apps.runtime.notes) logger.warn(line)
 

@@ -13,6 +13,8 @@ export interface SpecAsset {
 export interface AppSpec {
   readonly key: TargetKey
   readonly appId: string
+  /** The user whose app it is. */
+  readonly ownerId: string
   readonly version: number
   /** Path → text of this version's files. */
   readonly files: Readonly<Record<string, string>>
@@ -54,6 +56,8 @@ export interface Runtime {
   problem(): string | undefined
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */
   start(): void
+  /** The database that the platform runs is another process now. */
+  databaseRestarted?(): void
   /** Whether all replicas of the platform see the same apps, which outlive them. Default: each has its own, which end with it. */
   readonly shared?: boolean
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */

@@ -63,6 +63,7 @@ export function createSpecs(deps: SpecDeps): Specs {
     return {
       key: targetKey(target),
       appId: target.appId,
+      ownerId,
       version: target.version,
       files: rest.files,
       assets: rest.assets.map(toSpecAsset),

@@ -51,6 +51,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,
+      ownerId: 'u1',
       version: 1,
       files: { 'app.py': askingApp(`http://${hostAddress}:${doorman.port}/${key}`) },
       assets: [],

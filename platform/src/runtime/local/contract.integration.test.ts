@@ -29,6 +29,7 @@ async function start(): Promise<DriverUnderTest> {
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,
+      ownerId: 'u1',
       version: 1,
       files: { 'app.py': askingApp(`http://127.0.0.1:${doorman.port}/${key}`) },
       assets: [],

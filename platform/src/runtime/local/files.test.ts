@@ -30,6 +30,7 @@ function spec(version: number, assets: Record<string, string>, files = { 'app.py
   return {
     key: `a.${version}.1`,
     appId: 'a',
+    ownerId: 'u1',
     version,
     files,
     assets: Object.entries(assets).map(([path, content]) => ({

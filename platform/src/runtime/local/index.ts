@@ -32,6 +32,8 @@ export interface LocalRuntimeOptions {
   readonly egress: Egress
   /** The folder of MongoDB's sockets, which apps see as /run/mongodb. */
   readonly mongodbFolder?: string
+  /** The processes of the database, if the platform runs it. */
+  readonly databasePids?: () => readonly number[]
   readonly limits?: Partial<Limits>
   specOf(key: TargetKey): Promise<AppSpec>
   /** A process ended by itself while it was being stopped. */
@@ -91,6 +93,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
             addresses: options.egress.addresses ?? null,
             mongodb: options.mongodbFolder,
           },
+    ...(options.databasePids && { databasePids: options.databasePids }),
     log,
   })
   let stopGrace = STOP_GRACE
@@ -117,6 +120,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       log: logFile,
       uid,
       gid: uid,
+      user: spec.ownerId,
       limits,
       ...rest,
     }
@@ -174,6 +178,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     pid: () => manager.pid,
     problem: () => (manager.up ? undefined : 'the runner is being restarted'),
     start: () => undefined,
+    databaseRestarted: () => manager.placeProcesses(),
     check,
     logs: (appId, { lines }) => logs.tail(appId, lines),
     note: (appId, text) => logs.note(appId, text),

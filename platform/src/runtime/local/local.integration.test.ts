@@ -33,6 +33,7 @@ function spec(key: string): AppSpec {
   return {
     key,
     appId,
+    ownerId: 'u1',
     version: Number(version),
     files: { 'app.py': source },
     assets: [],

@@ -23,6 +23,8 @@ export interface ManagerOptions {
   readonly freshInterpreters: boolean
   /** What apps may reach; undefined: what the machine reaches. */
   readonly network: NetworkOrder | undefined
+  /** The processes of the database, if the platform runs it: they get a share of the processor that apps cannot take. */
+  readonly databasePids?: () => readonly number[]
   readonly log: Logger
 }
 
@@ -37,6 +39,8 @@ export interface Manager {
   start(order: Extract<Order, { op: 'start' }>, onEvent: (event: InstanceEvent) => void): Promise<void>
   stop(id: string, graceMs: number): void
   kill(id: string): void
+  /** Gives the platform and the database their shares of the processor; again after the database was started again. */
+  placeProcesses(): void
   close(): Promise<void>
 }
 
@@ -87,6 +91,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         failed = false
         pid = event.pid
         resolve({ child, control, hello: event })
+        placeProcesses()
       })
       child.once('error', (error) =>
         reject(new Error(`The runner's Python cannot be started: ${error.message}`)),
@@ -130,6 +135,14 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     listener?.(event)
   }
 
+  function placeProcesses(): void {
+    const database = options.databasePids?.() ?? []
+    void Promise.all([
+      send({ op: 'place', group: 'platform', pid: process.pid }),
+      ...database.map((pid) => send({ op: 'place', group: 'mongodb', pid })),
+    ]).catch(() => undefined)
+  }
+
   async function send(order: Order): Promise<void> {
     const { control } = await current
     control.write(`${JSON.stringify(order)}\n`)
@@ -152,6 +165,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     },
     stop: (id, graceMs) => void send({ op: 'stop', id, grace_ms: graceMs }).catch(() => undefined),
     kill: (id) => void send({ op: 'kill', id }).catch(() => undefined),
+    placeProcesses,
     async close() {
       closing = true
       const running = await current.catch(() => undefined)

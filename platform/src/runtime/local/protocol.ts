@@ -12,6 +12,8 @@ export interface StartOrder {
   readonly log: string
   readonly uid: number
   readonly gid: number
+  /** Whose app it is: all apps of one user share what the machine gives to a user. */
+  readonly user: string
   readonly limits: Limits
 }
 
@@ -24,7 +26,11 @@ export interface Limits {
   readonly start_seconds: number
 }
 
-export type Order = StartOrder | { op: 'stop'; id: string; grace_ms: number } | { op: 'kill'; id: string }
+export type Order =
+  | StartOrder
+  | { op: 'stop'; id: string; grace_ms: number }
+  | { op: 'kill'; id: string }
+  | { op: 'place'; group: 'platform' | 'mongodb'; pid: number }
 
 /** What the manager is told at its start, in the environment: FP_NETWORK. */
 export interface NetworkOrder {

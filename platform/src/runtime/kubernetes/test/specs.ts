@@ -30,6 +30,7 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
   return {
     key,
     appId,
+    ownerId: 'u1',
     version,
     files: { 'app.py': source },
     assets: [],
