@@ -75,7 +75,13 @@ export class TestUser {
   }
 
   createApp(
-    what: { files?: Record<string, string>; code?: string; template_id?: string; env_vars?: object },
+    what: {
+      files?: Record<string, string>
+      code?: string
+      template_id?: string
+      entrypoint?: string
+      env_vars?: object
+    },
     name = 'test',
   ): Promise<AppDetail> {
     return this.must<AppDetail>('POST', '/apps', { name, ...what })

@@ -7,7 +7,7 @@ import type { PyImport } from './imports.ts'
 import type { Project } from './project.ts'
 import type { PythonFile } from './python-file.ts'
 import type { Binding } from './scopes.ts'
-import { childOf, type PyNode } from './syntax.ts'
+import { childOf, textOf, type PyNode } from './syntax.ts'
 
 const ASGI_NAMES = ['app', 'application']
 const FACTORY = 'create_app'
@@ -107,6 +107,8 @@ function judge(name: string, binding: Binding, context: Context): Verdict {
     return FACTORY_NAME.test(name) && makesApp(file, binding.definition) && 'factory'
   }
   if (binding.kind === 'class') {
+    // `await app(scope, receive, send)` runs an instance that can be awaited.
+    if (isAsgiName && /\bdef __await__\(/.test(textOf(file.tree, binding.definition))) return 'app'
     const why = `${name} is a class, and the server needs an instance: name the class App and write \`${name} = App()\`.`
     return isAsgiName && { why }
   }

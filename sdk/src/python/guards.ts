@@ -1,10 +1,11 @@
+import { truthOf } from './static-conditions.ts'
 import { childOf, type PyNode, type SyntaxTree } from './syntax.ts'
 
 /** Which code runs when the platform loads a file. */
 export interface Guards {
   /** False inside functions and under `if TYPE_CHECKING:`. */
   runsOnLoad(node: PyNode): boolean
-  /** Under `if __name__ == "__main__":` or `if TYPE_CHECKING:`, which never run on the platform. */
+  /** Under `if __name__ == "__main__":`, `if TYPE_CHECKING:` or a condition on another system or Python, which never run on the platform. */
   neverRuns(node: PyNode): boolean
   /** Inside a `try:` that catches ImportError, or under `suppress(ImportError)`: an import that fails there is handled. */
   mayFail(node: PyNode): boolean
@@ -21,6 +22,7 @@ const IN_FUNCTION = 1
 const TYPES_ONLY = 2
 const MAIN_ONLY = 4
 const HANDLED = 8
+const NEVER = 16
 
 const known = new WeakMap<SyntaxTree, Guards>()
 
@@ -33,9 +35,9 @@ export function guardsOf(tree: SyntaxTree): Guards {
     if (node.parent) flags[node.index] = (flags[node.parent.index] ?? 0) | ownFlags(tree, node, node.parent)
   }
   const guards: Guards = {
-    runsOnLoad: (node) => ((flags[node.index] ?? 0) & (IN_FUNCTION | TYPES_ONLY)) === 0,
+    runsOnLoad: (node) => ((flags[node.index] ?? 0) & (IN_FUNCTION | TYPES_ONLY | NEVER)) === 0,
     mayFail: (node) => ((flags[node.index] ?? 0) & HANDLED) !== 0,
-    neverRuns: (node) => ((flags[node.index] ?? 0) & (MAIN_ONLY | TYPES_ONLY)) !== 0,
+    neverRuns: (node) => ((flags[node.index] ?? 0) & (MAIN_ONLY | TYPES_ONLY | NEVER)) !== 0,
   }
   known.set(tree, guards)
   return guards
@@ -50,10 +52,13 @@ function ownFlags(tree: SyntaxTree, node: PyNode, parent: PyNode): number {
       ? HANDLED
       : 0
   }
-  if (node.field !== 'consequence' || parent.type !== 'if_statement') return 0
+  const isBranch = node.field === 'consequence' || node.field === 'alternative'
+  if (!isBranch || parent.type !== 'if_statement') return 0
   const test = childOf(parent, 'condition')
   if (!test || test.end - test.start > MAX_CONDITION) return 0
   const condition = tree.text.slice(test.start, test.end)
+  if (truthOf(condition) === (node.field === 'alternative')) return NEVER
+  if (node.field === 'alternative') return 0
   if (TYPE_CHECKING.test(condition)) return TYPES_ONLY
   return MAIN_GUARD.test(condition) ? MAIN_ONLY : 0
 }

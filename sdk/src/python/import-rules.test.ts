@@ -67,6 +67,8 @@ describe('import-not-allowed', () => {
     ['try:\n    pass\nexcept ImportError:\n    import ujson', 'use json or orjson'],
     ['import importlib\nimportlib.import_module("requests")', 'use httpx'],
     ['import os, requests', 'use httpx'],
+    ['import sys\nif sys.version_info >= (3, 11):\n    import tomli', 'use tomllib'],
+    ['import sys\nif sys.platform == "linux":\n    import uvloop_x', 'not available'],
     ['from numpy import (\n    a,\n    b as c,\n)', 'numpy'],
     ['from numpy import *', 'numpy'],
   ])('%s', (code, words) => {
@@ -90,6 +92,9 @@ describe('import-not-allowed', () => {
     'import importlib\ntry:\n    numpy = importlib.import_module("numpy")\nexcept ImportError:\n    numpy = None',
     'from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy',
     'if __name__ == "__main__":\n    import gunicorn',
+    'import sys\nif sys.version_info >= (3, 11):\n    import tomllib\nelse:\n    import tomli as tomllib',
+    'import sys\nif sys.version_info < (3, 9):\n    import backports.zoneinfo',
+    'import sys, os\nif sys.platform == "win32":\n    import winloop\nif os.name != "posix":\n    import msvcrt',
   ])('an import that may fail, or never runs, may name anything: %s', (code) => {
     expect(at('x.py', code)).toEqual([])
   })

@@ -1,0 +1,1 @@
+fetch('/api/double?n=2')

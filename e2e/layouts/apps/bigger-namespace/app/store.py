@@ -1,0 +1,1 @@
+STORE = {"rex": "dog", "tom": "cat"}

@@ -1,0 +1,5 @@
+from . import cart
+
+
+def left(name: str) -> int:
+    return 3 - cart.CART.count(name)

@@ -1,0 +1,3 @@
+from core.factory import create_app
+
+app = create_app()

@@ -1,0 +1,1 @@
+POSTS = {"first": "<b>bold</b> text"}

@@ -1,0 +1,1 @@
+WORDS = ["ash", "birch"]

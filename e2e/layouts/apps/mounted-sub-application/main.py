@@ -1,0 +1,17 @@
+from fastapi import FastAPI
+
+admin = FastAPI()
+site = FastAPI()
+
+
+@admin.get("/users")
+def users():
+    return ["root"]
+
+
+@site.get("/")
+def home():
+    return "home"
+
+
+site.mount("/admin", admin)

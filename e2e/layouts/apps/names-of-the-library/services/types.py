@@ -1,0 +1,3 @@
+import types
+
+KIND = types.SimpleNamespace(a=1).a

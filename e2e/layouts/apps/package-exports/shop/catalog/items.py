@@ -1,0 +1,6 @@
+from typing import NamedTuple
+
+
+class Item(NamedTuple):
+    name: str
+    price: int

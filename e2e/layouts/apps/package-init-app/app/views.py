@@ -1,0 +1,6 @@
+from app import app
+
+
+@app.get("/late")
+def late():
+    return "registered late"

@@ -1,0 +1,7 @@
+from instance import app
+import views  # noqa: F401
+
+
+@app.get("/main")
+def main():
+    return "main"

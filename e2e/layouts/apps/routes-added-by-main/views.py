@@ -1,0 +1,6 @@
+from instance import app
+
+
+@app.get("/view")
+def view():
+    return "view"

@@ -1,0 +1,1 @@
+rows = [{"title": "Momo", "pages": 304}, {"title": "Emil", "pages": 172}]

@@ -1,0 +1,6 @@
+from pydantic import BaseModel
+
+
+class Book(BaseModel):
+    title: str
+    pages: int
