@@ -3,11 +3,19 @@ import { inRoot, inState, NODE, ROOT } from './lib/paths.mjs'
 import { setUp } from './lib/setup.mjs'
 import { main } from './lib/steps.mjs'
 
+/** How often it is looked whether npm is still there, ms. */
+const PARENT_INTERVAL = 500
+
 const ARGUMENTS = [
   '--conditions=@fp/source',
   '--disable-warning=ExperimentalWarning',
   inRoot('platform/src/server.ts'),
 ]
+
+// `npm start` alone waits for the platform; whoever kills npm wants the platform to stop. Read before the set-up: npm may
+// be gone after it. Where another program has started this script, its end means nothing.
+const npm = process.env.npm_package_json === inRoot('package.json') ? process.ppid : undefined
+const withParent = (pid) => (pid === undefined ? ARGUMENTS : [...ARGUMENTS, `--parent=${pid}`])
 
 await main(async () => {
   await setUp()
@@ -15,8 +23,13 @@ await main(async () => {
   // Halves the time to load the sources at a second start.
   process.env.NODE_COMPILE_CACHE ??= inState('cache/node')
   // Where Node can (22.15 and newer: every start but the first) the platform takes this process' place.
-  if (process.execve) process.execve(NODE, [NODE, ...ARGUMENTS], process.env)
-  const platform = spawn(NODE, ARGUMENTS, { stdio: 'inherit' })
+  if (process.execve) process.execve(NODE, [NODE, ...withParent(npm)], process.env)
+  const platform = spawn(NODE, withParent(process.pid), { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => platform.kill(signal))
+  const watch = setInterval(() => {
+    if (npm === undefined || process.ppid === npm) return
+    clearInterval(watch)
+    platform.kill('SIGTERM')
+  }, PARENT_INTERVAL)
   platform.once('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)))
 })

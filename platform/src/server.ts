@@ -1,5 +1,6 @@
 import { loadConfig, type Config } from './config.ts'
 import { createLogger } from './logger.ts'
+import { parentOf, watchParent } from './parent.ts'
 import { startPlatform } from './platform.ts'
 
 /** Past the grace of requests under way, the apps and mongod get this long, ms; then the process ends with whatever still hangs. */
@@ -13,9 +14,12 @@ async function main(): Promise<void> {
   const config = loadConfig(process.env)
   const logger = createLogger(config)
   for (const warning of config.warnings) logger.warn(warning)
+  let stoppingSince: number | undefined
   // A bug that nobody caught leaves the process in a state that nobody knows.
   for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
     process.on(event, (error) => {
+      // The terminal is closed, or whoever read the output is gone: no reason not to stop in order.
+      if (stoppingSince !== undefined && isLostOutput(error)) return
       logger.fatal({ err: error }, event)
       process.exit(1)
     })
@@ -24,22 +28,28 @@ async function main(): Promise<void> {
   const terminal = config.logFormat !== 'json'
   const say = (text: string): void => (terminal ? console.log(`  ${text}`) : logger.info(text))
   const starting = startPlatform(config, { logger, onStep: say })
-  let stoppingSince: number | undefined
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  const stop = (why: string): void => {
+    stoppingSince = performance.now()
+    if (terminal) console.log('')
+    say(why)
+    const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
+    setTimeout(() => process.exit(1), limit).unref()
+    // One that still starts is let come up: half a start cannot be stopped in order.
+    void starting.then((platform) => platform.close()).then(() => process.exit(0))
+  }
+  // SIGHUP: the terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (stoppingSince === undefined) {
-        stoppingSince = performance.now()
-        if (terminal) console.log('')
-        say('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
-        const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
-        setTimeout(() => process.exit(1), limit).unref()
-        // One that still starts is let come up: half a start cannot be stopped in order.
-        void starting.then((platform) => platform.close()).then(() => process.exit(0))
-      } else if (performance.now() - stoppingSince > SAME_SIGNAL) {
-        process.exit(130)
-      }
+      if (stoppingSince === undefined)
+        stop('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
+      else if (performance.now() - stoppingSince > SAME_SIGNAL && signal !== 'SIGHUP') process.exit(130)
     })
   }
+  const parent = parentOf(process.argv)
+  if (parent !== undefined)
+    watchParent(parent, () => {
+      if (stoppingSince === undefined) stop('Stopping, because npm has ended.')
+    })
   const platform = await starting
   if (stoppingSince !== undefined) return
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
@@ -47,6 +57,11 @@ async function main(): Promise<void> {
   const places = placesOf(platform.config)
   if (terminal) console.log(welcome(ready, places))
   else logger.info(places, ready)
+}
+
+function isLostOutput(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return syscall === 'write' && (code === 'EPIPE' || code === 'EIO')
 }
 
 interface Places {
