@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { EGRESS_SETTINGS } from './egress.ts'
+import { EGRESS_SETTINGS, withDatabase } from './egress.ts'
 
 const { destinations, network } = EGRESS_SETTINGS
 
@@ -25,6 +25,24 @@ describe('FP_EGRESS_ALLOWED', () => {
     '::1',
     'a b',
   ])('refuses %j', (text) => expect(destinations.parse(text)).toBeUndefined())
+})
+
+test('a database elsewhere is allowed, and nothing with it', () => {
+  const hosts = [
+    { host: '10.1.2.3', port: 27_017 },
+    { host: 'db.example.com', port: 27_018 },
+  ]
+  const database = [
+    { network: '10.1.2.3/32', port: 27_017 },
+    { host: 'db.example.com', port: 27_018 },
+  ]
+  const none = { mode: 'none', allowed: [], addresses: undefined } as const
+  expect(withDatabase(none, hosts)).toEqual({ ...none, mode: 'list', allowed: database })
+  expect(withDatabase({ ...none, mode: 'internet' }, hosts)).toMatchObject({
+    mode: 'internet',
+    allowed: database,
+  })
+  expect(withDatabase(none, [])).toBe(none)
 })
 
 describe('FP_APP_NETWORK', () => {

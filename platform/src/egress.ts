@@ -45,6 +45,19 @@ export const EGRESS_SETTINGS = {
   } satisfies Setting<string>,
 } as const
 
+/** The same with a way to a database that apps reach over their network. */
+export function withDatabase(egress: Egress, hosts: readonly { host: string; port: number }[]): Egress {
+  if (hosts.length === 0) return egress
+  const database = hosts
+    .map(({ host, port }) => destinationOf(`${host}:${port}`))
+    .filter((it) => it !== undefined)
+  return {
+    ...egress,
+    mode: egress.mode === 'none' ? 'list' : egress.mode,
+    allowed: [...egress.allowed, ...database],
+  }
+}
+
 /** `read` takes one setting of the environment; what is wrong between settings is added to `problems`. */
 export function readEgress(
   read: <T>(name: string, setting: Setting<T>) => T | undefined,

@@ -13,7 +13,7 @@ export interface RelayOptions {
   readonly python: string
   /** The folder that holds the Python package `fp_runner`. */
   readonly runnerPath: string
-  /** MongoDB's socket. */
+  /** MongoDB's socket, or its `host:port` on this machine's loopback. */
   readonly upstream: string
   /** Where the sockets of apps are made; nothing else may be in it. */
   readonly folder: string

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections import deque
 from ipaddress import IPv4Address
 from typing import Final
@@ -14,6 +15,9 @@ from fp_runner.network.settings import Settings
 # As many as a burst of wakes may want before the next is made.
 _STOCK: Final = 4
 _ATTEMPTS: Final = 3
+# Names that have been let through are not let through anew at each lookup. Well below what the firewall remembers.
+_REMEMBERED_SECONDS: Final = 600.0
+_MAX_REMEMBERED: Final = 10_000
 
 
 class Networks:
@@ -24,6 +28,7 @@ class Networks:
         self._host = HostNetwork(settings)
         self._stock: deque[AppNetwork] = deque()
         self._apps: dict[str, AppNetwork] = {}
+        self._allowed_until: dict[tuple[str, IPv4Address], float] = {}
         self.notes = self._host.notes
         self._start_resolver()
 
@@ -63,11 +68,18 @@ class Networks:
             self._restart_resolver()
             return
         message = received.message
-        ports = self._settings.ports_of(str(message["host"]))
-        found = [IPv4Address(text) for text in message["addresses"]]
-        if found and ports:
-            self._host.allow(found, ports)
+        self._allow(str(message["host"]), [IPv4Address(text) for text in message["addresses"]])
         self._tell({"op": "allowed", "number": message["number"]})
+
+    def _allow(self, name: str, found: list[IPv4Address]) -> None:
+        ports = self._settings.ports_of(name)
+        now = time.monotonic()
+        fresh = [ip for ip in found if self._allowed_until.get((name, ip), 0.0) < now]
+        if fresh and ports:
+            if len(self._allowed_until) > _MAX_REMEMBERED:
+                self._allowed_until.clear()
+            self._host.allow(fresh, ports)
+            self._allowed_until |= dict.fromkeys(((name, ip) for ip in fresh), now + _REMEMBERED_SECONDS)
 
     def close(self) -> None:
         """Takes everything away. No app runs any more."""

@@ -1,4 +1,4 @@
-"""usage: python -m fp_runner.relay <socket of MongoDB> <connections per app> <connections of all>
+"""usage: python -m fp_runner.relay <socket of MongoDB, or its host:port on loopback> <connections per app> <connections of all>
 
 One JSON object a line. On standard input:
     {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"

@@ -11,6 +11,8 @@ from fp_runner.relay.app import App
 
 # How often refusals are told, in seconds: a flood is one line of log each time.
 _REPORT_EVERY: Final = 5
+# Only a MongoDB that is overwhelmed lets a connection wait at all.
+_CONNECT_SECONDS: Final = 0.1
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -27,7 +29,7 @@ class Relay:
     """Apps that listen, and the sums over all of them."""
 
     def __init__(self, upstream: str, limits: Limits, report: Report) -> None:
-        """`upstream` is MongoDB's socket."""
+        """`upstream` is MongoDB's socket, or its `host:port` on loopback."""
         self._upstream, self._limits, self._report = upstream, limits, report
         self._apps: dict[str, App] = {}
         self._by_epoll: dict[int, App] = {}
@@ -104,12 +106,18 @@ class Relay:
         return None
 
 
-def _connect(path: str) -> socket.socket | None:
-    mongodb = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mongodb.setblocking(False)
+def _connect(upstream: str) -> socket.socket | None:
+    """`upstream` is the path of a socket, or `host:port` on this machine's loopback, where a connect does not wait."""
+    is_path = upstream.startswith("/")
+    mongodb = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET, socket.SOCK_STREAM)
+    mongodb.settimeout(_CONNECT_SECONDS)
     try:
-        mongodb.connect(path)
+        host, _, port = upstream.rpartition(":")
+        mongodb.connect(upstream if is_path else (host, int(port)))
+        if not is_path:
+            mongodb.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         mongodb.close()
         return None
+    mongodb.setblocking(False)
     return mongodb
