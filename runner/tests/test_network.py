@@ -199,6 +199,27 @@ def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path)
     manager.close()
 
 
+def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(world: World, tmp_path: Path) -> None:
+    script = 'mount -t tmpfs none $(dirname $(command -v nft || echo /usr/sbin/nft)) && exec "$@"'
+    prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
+    manager = driver.Manager(prefix=prefix, environment=settings())
+    sandbox = manager.hello["sandbox"]
+    missing = {entry["mean"]: entry["why"] for entry in sandbox["missing"]}
+    assert "nftables" in missing["network"]
+    assert sandbox["network"]["way"] == "shared"
+    assert "53, 80, 443" in sandbox["network"]["notes"][0]
+    assert sandbox["minimum"] is True
+    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
+    assert ask(app, f"/tcp/127.0.0.1/{PORT}") == "EACCES"
+    # The port is open to it; nobody listens.
+    assert ask(app, "/tcp/127.0.0.1/80") == "ECONNREFUSED"
+    line = world.inside(world.machine, lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    world.inside(world.machine, lambda: line.bind("\0fp-test-shared"))
+    assert ask(app, "/abstract/fp-test-shared") == "EPERM"
+    line.close()
+    manager.close()
+
+
 def test_mongodbs_socket_is_in_the_apps_root(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "mongodb"
     folder.mkdir()

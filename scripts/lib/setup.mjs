@@ -1,5 +1,6 @@
 import { consoleBuild } from './console.mjs'
 import { mongod } from './mongod.mjs'
+import { nftables } from './nftables.mjs'
 import { nodePackages } from './node-packages.mjs'
 import { inState } from './paths.mjs'
 import { pythonEnvironment } from './python.mjs'
@@ -19,7 +20,10 @@ export async function setUp() {
     'Python packages',
     pythonEnvironment('venv', 'runner/requirements.lock', { whenMade: () => pipIsThere() }),
   )
-  const database = mongod(inState('venv/bin/python'), whenPython).then((work) => step('MongoDB', work))
+  // One after the other: apt allows no second one beside it.
+  const database = mongod(inState('venv/bin/python'), whenPython)
+    .then((work) => step('MongoDB', work))
+    .then(async () => step('nftables', await nftables()))
   const web = step('npm packages', nodePackages()).then(() => step('Console', consoleBuild()))
   await Promise.all([python, database, web])
 }

@@ -73,6 +73,12 @@ def _check(result: int, what: str) -> int:
     return result
 
 
+def syscall(number: int, *arguments: object) -> int:
+    """syscall(2), for calls that the C library has no function for."""
+    wide = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+    return _check(_libc.syscall(ctypes.c_long(number), *wide), f"syscall {number}")
+
+
 def unshare(flags: int) -> None:
     """Moves this process (for CLONE_NEWPID: its future children) into new namespaces."""
     _check(_libc.unshare(flags), "unshare")

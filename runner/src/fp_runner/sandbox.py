@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from fp_runner import libc, limits, namespaces, privileges, root, seccomp
+from fp_runner import landlock, libc, limits, namespaces, privileges, root, seccomp
 from fp_runner.means import Means
 from fp_runner.network.ways import Plan
 
@@ -52,7 +52,7 @@ def enter(
     """
     means = blueprint.means
     if not blueprint.walled:
-        return _enter_bare(means, app_dir, limit, listen_fd)
+        return _enter_bare(blueprint, app_dir, limit, listen_fd)
     # Reads the old /proc, which the private root is about to cover with its own.
     root.enter(app_dir, limit.tmp_bytes, uid, gid)
     limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup)
@@ -66,17 +66,25 @@ def enter(
     # The app reads its own /proc/self: undo what the change of user did to it.
     libc.prctl(libc.PR_SET_DUMPABLE, 1)
     os.umask(0o022)
+    _limit_ports(blueprint.network)
     seccomp.install(seccomp.app_filter(listen_fd))
     return root.APP_DIR
 
 
-def _enter_bare(means: Means, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
+def _limit_ports(network: Plan) -> None:
+    if network.ports is not None:
+        landlock.allow_only(network.ports)
+
+
+def _enter_bare(blueprint: Blueprint, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
     """What is left where there are no walls: limits, and the syscall filter if the kernel has it."""
+    means = blueprint.means
     os.chdir(app_dir)
     # The user is the platform's, and shared with all it runs: a count of processes would count those too.
     limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup, own_user=False)
     privileges.no_new_privs()
     privileges.die_with_parent()
+    _limit_ports(blueprint.network)
     if means.seccomp:
         seccomp.install(seccomp.app_filter(listen_fd))
     return app_dir

@@ -32,7 +32,7 @@ def main() -> None:
     if configured is None:
         return
     settings = configured.message["settings"]
-    means, network = Means(**settings["means"]), Plan(**settings["network"])
+    means, network = Means(**settings["means"]), Plan.from_wire(settings["network"])
     if os.geteuid() != 0:
         privileges.no_new_privs()
     if means.seccomp:

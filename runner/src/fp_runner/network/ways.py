@@ -1,12 +1,16 @@
 """Which network apps get on this machine."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Final, Literal, Self
 
+from fp_runner import landlock
 from fp_runner.means import Means
 from fp_runner.network.host import RESOLVER
 from fp_runner.network.report import NetworkReport
 from fp_runner.network.settings import Settings
+
+# What most of the internet is: names, pages, encrypted pages.
+_USUAL_PORTS: Final = (53, 80, 443)
 
 Way = Literal["filtered", "user-mode", "isolated", "shared"]
 
@@ -22,6 +26,8 @@ class Plan:
     """
 
     way: Way
+    # The ports that Landlock lets apps connect to over TCP; None: it does not say.
+    ports: tuple[int, ...] | None = None
     # Why it is not a better one. None: it is what was asked for.
     why: str | None = None
     # What the admin should know of it all the same.
@@ -37,6 +43,12 @@ class Plan:
         """The DNS server of apps where it is not the machine's."""
         return RESOLVER if self.own else None
 
+    @classmethod
+    def from_wire(cls, fields: dict[str, Any]) -> Self:
+        """From `asdict` that has been JSON."""
+        ports = fields["ports"]
+        return cls(**fields | {"ports": None if ports is None else tuple(ports), "notes": tuple(fields["notes"])})
+
     def wire(self) -> dict[str, object]:
         """The "network" of the sandbox report."""
         return {"way": self.way, "notes": list(self.notes)}
@@ -51,11 +63,30 @@ class Plan:
 def plan(settings: Settings, means: Means, joined: NetworkReport | None) -> Plan:
     """The best that there is. `joined` says whether the helper process can join networks to the machine's."""
     if not means.network:
-        return Plan("shared", means.why.get("network", "unknown"))
+        return _shared(settings, means.why.get("network", "unknown"))
     if settings.mode == "none":
         return Plan("isolated")
     if joined is None:
-        return Plan("shared", "the runner is not root")
+        return _shared(settings, "the runner is not root")
     if joined.why:
-        return Plan("shared", joined.why)
+        return _shared(settings, joined.why)
     return Plan("filtered", notes=joined.notes)
+
+
+def _shared(settings: Settings, why: str) -> Plan:
+    if not landlock.limits_ports():
+        return Plan("shared", why=why, notes=("Landlock (Linux 6.7) is not there either: they reach every port.",))
+    ports = _ports(settings)
+    if ports is None:
+        return Plan("shared", why=why, notes=("FP_EGRESS_ALLOWED names something without a port: all are open.",))
+    allowed = ", ".join(map(str, ports)) or "no port"
+    note = f"Landlock limits their TCP connections to {allowed}, on any address; UDP is not limited."
+    return Plan("shared", ports, why, (note,))
+
+
+def _ports(settings: Settings) -> tuple[int, ...] | None:
+    listed = [entry.port for entry in settings.networks] + [entry.port for entry in settings.hosts]
+    if settings.mode == "internet":
+        return tuple(sorted({*_USUAL_PORTS, *(port for port in listed if port is not None)}))
+    numbers = [port for port in listed if port is not None]
+    return tuple(sorted(set(numbers))) if len(numbers) == len(listed) else None

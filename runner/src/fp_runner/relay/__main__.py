@@ -1,4 +1,6 @@
-"""usage: python -m fp_runner.relay <socket of MongoDB, or its host:port on loopback> <connections per app> <connections of all>
+"""usage: python -m fp_runner.relay <upstream> <connections per app> <connections of all>
+
+The upstream is MongoDB's socket, or its host:port on loopback.
 
 One JSON object a line. On standard input:
     {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"
