@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,9 +14,13 @@ import pytest
 
 import driver
 from conftest import App
+from fp_runner.network import firewall
 from world import DNS, MACHINE, PORT, PRIVATE, PUBLIC, World
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="joining networks needs root")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or firewall.program() is None or shutil.which("ip") is None,
+    reason="joining networks needs root, nftables and iproute2",
+)
 
 CLIENT = f"""
 import errno, socket
