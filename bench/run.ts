@@ -4,6 +4,7 @@ import { benchDeploy } from './deploy.ts'
 import { benchEventLoop } from './event-loop.ts'
 import { benchIsolation } from './isolation.ts'
 import { benchMemory } from './memory.ts'
+import { benchSaturation } from './saturation.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchWake } from './wake.ts'
 
@@ -12,6 +13,7 @@ const benches = {
   deploy: benchDeploy,
   throughput: benchThroughput,
   isolation: benchIsolation,
+  saturation: benchSaturation,
   memory: benchMemory,
   'event-loop': benchEventLoop,
 }

@@ -7,6 +7,7 @@ import type { Api } from './api.ts'
 import type { Config } from './config.ts'
 import { FpError } from './errors.ts'
 import { trusts } from './ingress/trust.ts'
+import type { ApiRates } from './front/rates.ts'
 import { createJsonThread } from './json/thread.ts'
 import { registerUserRoutes } from './modules/users/routes.ts'
 import { SESSION_LIFETIME, sessionIdOf, type UsersService } from './modules/users/service.ts'
@@ -20,7 +21,7 @@ import { jsonAnswersPlugin } from './plugins/json-answers.ts'
 import { jsonBodiesPlugin } from './plugins/json-bodies.ts'
 import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
-import { API_RATE, rateLimitPlugin } from './plugins/rate-limit.ts'
+import { rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import { createSessionCookie } from './plugins/session-cookie.ts'
 import { validatorCompiler } from './plugins/validator.ts'
@@ -32,6 +33,7 @@ export interface ApiDeps {
   readonly users: UsersService
   readonly checks: Readonly<Record<string, ReadyCheck>>
   readonly lag: Lag
+  readonly rates: ApiRates
   /** Where `/metrics` reads. */
   readonly registry: Registry
   /** Whether what comes from loopback may come from an app. */
@@ -74,13 +76,13 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: secure && { maxAge: 31_536_000, includeSubDomains: false },
   })
-  await app.register(rateLimitPlugin, API_RATE)
   await app.register(authPlugin, {
     authenticate: deps.users.authenticate,
     sessionIdOf,
     cookie,
     publicUrl: config.publicUrl,
   })
+  await app.register(rateLimitPlugin, { rates: deps.rates })
   const thread = createJsonThread()
   app.addHook('onClose', () => thread.close())
   await app.register(jsonBodiesPlugin, { thread })

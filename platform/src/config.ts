@@ -45,6 +45,8 @@ export interface Config {
   /** What reads `/metrics`; undefined = any program of this machine. */
   readonly metricsToken: string | undefined
   readonly signup: 'open' | 'closed'
+  /** What one client may ask and hold of the front door. 0: no limit. */
+  readonly bounds: ClientBounds
   /** Accounts one address may make an hour. */
   readonly signupsPerHour: number
   /** Proxies in front whose X-Forwarded-* headers are believed: `false`, or addresses and CIDR ranges. */
@@ -57,6 +59,17 @@ export interface Config {
   readonly shutdownGrace: number
   /** Things worth telling the person who starts the platform. */
   readonly warnings: readonly string[]
+}
+
+export interface ClientBounds {
+  /** Requests to the API that a user may make a second, over time. */
+  readonly apiRate: number
+  /** Connections in all. */
+  readonly connections: number
+  /** Connections, and requests under way, of one address. */
+  readonly perAddress: number
+  /** Requests and WebSockets of one app. */
+  readonly perApp: number
 }
 
 /** The message has one line for each wrong value, saying what would be right. */
@@ -132,6 +145,12 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     consoleDir: file('FP_CONSOLE_DIR', 'console/build'),
     metricsToken: read('FP_METRICS_TOKEN', SETTINGS.token),
     signup: read('FP_SIGNUP', SETTINGS.signup) ?? 'open',
+    bounds: {
+      apiRate: read('FP_API_RATE', SETTINGS.limit) ?? 50,
+      connections: read('FP_MAX_CONNECTIONS', SETTINGS.frontConnections) ?? 10_000,
+      perAddress: read('FP_MAX_PER_ADDRESS', SETTINGS.limit) ?? 256,
+      perApp: read('FP_MAX_PER_APP', SETTINGS.limit) ?? 1_000,
+    },
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
     kubernetes: inCluster ? readKubernetes(env, read, problems) : undefined,
@@ -169,6 +188,10 @@ const NAMES = [
   'FP_SIGNUP',
   'FP_SIGNUPS_PER_HOUR',
   'FP_TRUST_PROXY',
+  'FP_API_RATE',
+  'FP_MAX_CONNECTIONS',
+  'FP_MAX_PER_ADDRESS',
+  'FP_MAX_PER_APP',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',
   'FP_POD_NAMESPACE',

@@ -1,5 +1,6 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { takeNoMore } from './front/take-no-more.ts'
 import { newId } from './ids.ts'
 
 const CODE = 'FP_BAD_REQUEST'
@@ -10,6 +11,7 @@ export interface More {
   readonly setCookie?: readonly string[]
   /** For people, in place of the JSON. */
   readonly page?: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** The front's own refusals, which come before there is a service to ask. Each ends its connection. */
@@ -21,6 +23,7 @@ export function refuse(
   code = CODE,
   more: More = {},
 ): void {
+  takeNoMore(res.req.socket)
   const { body, headers } = answer(message, code, more)
   for (const [name, value] of headers) res.appendHeader(name, value)
   res.writeHead(status).end(body)
@@ -43,7 +46,7 @@ export function refuseSocket(
 function answer(
   message: string,
   code: string,
-  { page, setCookie = [] }: More,
+  { page, setCookie = [], headers = {} }: More,
 ): { body: string; headers: [name: string, value: string][] } {
   const id = newId('req')
   const body = page ?? JSON.stringify({ code, message, request_id: id })
@@ -54,6 +57,7 @@ function answer(
       ['content-length', String(Buffer.byteLength(body))],
       ['x-request-id', id],
       ['connection', 'close'],
+      ...Object.entries(headers),
       ...setCookie.map((line): [string, string] => ['set-cookie', line]),
     ],
   }

@@ -3,10 +3,11 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
+import { UNBOUNDED } from '../test/unbounded.ts'
 import { behindFront, createFront, type Front } from './front.ts'
 
 const UPGRADE = 'connection: upgrade\r\nupgrade: websocket\r\n'
-const isAppHost = (host: string | undefined): boolean => host?.startsWith('app-') ?? false
+const appOf = (host: string | undefined): string | undefined => (host?.startsWith('app-') ? host : undefined)
 const cookies = { domains: ['fp.example.org', 'example.org'], session: 'fp_session' }
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -26,7 +27,7 @@ async function start(
   const services = { api: service('api'), ingress: service('ingress') }
   prepare(services)
   await Promise.all([services.api.ready(), services.ingress.ready()])
-  const front = createFront({ ...services, isAppHost, cookies })
+  const front = createFront({ ...services, appOf, bounds: UNBOUNDED, cookies })
   const port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
   cleanups.push(() => front.close({ grace: 0 }))
   return { front, port }
@@ -258,7 +259,7 @@ describe('the front', () => {
     const { port } = await start()
     const { api, ingress } = { api: service('api'), ingress: service('ingress') }
     await Promise.all([api.ready(), ingress.ready()])
-    const second = createFront({ api, ingress, isAppHost, cookies })
+    const second = createFront({ api, ingress, appOf, bounds: UNBOUNDED, cookies })
     await expect(second.listen({ port, hosts: ['127.0.0.1'] })).rejects.toThrow(/in use.*FP_PORT/)
   })
 })

@@ -1,10 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { hostOf, useTargetHost } from '@fp/scaler/http'
 import type { FastifyServerFactory } from 'fastify'
 import { createClientErrors, MAX_HEADER_LINES, MAX_PARSED_HEAD } from './client-error.ts'
 import type { ConsoleCookies } from './cookie-bomb.ts'
+import type { Bounds } from './front/bounds.ts'
+import { takeNoMore } from './front/take-no-more.ts'
+import { refuseLater } from './front/refuse.ts'
 import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
 import { createRefusals } from './request-refusal.ts'
@@ -21,21 +25,20 @@ export interface FrontLimits {
   readonly requestTimeout: number
   /** For the next request on a connection, in ms. Longer than that of usual proxies in front, so that they close first. */
   readonly keepAliveTimeout: number
-  readonly maxConnections: number
 }
 
 export const FRONT_LIMITS: FrontLimits = {
   headersTimeout: 15_000,
   requestTimeout: 300_000,
   keepAliveTimeout: 65_000,
-  maxConnections: 10_000,
 }
 
 export interface FrontDeps {
   readonly api: Backend
   readonly ingress: Backend
-  /** Whether a Host header names an app. */
-  readonly isAppHost: (host: string | undefined) => boolean
+  /** The app that a Host header names; undefined for the API and the console. */
+  readonly appOf: (host: string | undefined) => string | undefined
+  readonly bounds: Bounds
   /** Those that an oversized head may be cleared of. */
   readonly cookies: ConsoleCookies
   readonly limits?: Partial<FrontLimits>
@@ -67,25 +70,53 @@ export function createFront(deps: FrontDeps): Front {
   const limits = { ...FRONT_LIMITS, ...deps.limits }
   const servers: Server[] = []
   const upgraded = new Set<Duplex>()
-  const refusalOf = createRefusals(deps)
+  const refusalOf = createRefusals({
+    isAppHost: (host) => deps.appOf(host) !== undefined,
+    cookies: deps.cookies,
+  })
   let closing = false
 
+  const appOf = (req: IncomingMessage): string | undefined => deps.appOf(hostOf(req))
   const serverFor = (req: IncomingMessage): Server =>
-    (deps.isAppHost(hostOf(req)) ? deps.ingress : deps.api).server
+    (appOf(req) === undefined ? deps.api : deps.ingress).server
+
+  /** Whether there is room for a request; else it is refused. */
+  function admit(req: IncomingMessage, answer: ServerResponse | Duplex): boolean {
+    const admission = deps.bounds.admit(req, appOf(req))
+    if (!admission) {
+      takeNoMore(req.socket)
+      req.socket.destroy()
+      return false
+    }
+    answer.once('close', admission.end)
+    if ('refusal' in admission) {
+      takeNoMore(req.socket)
+      refuseLater(answer, admission.refusal)
+      return false
+    }
+    if ('setHeader' in answer)
+      for (const [name, value] of Object.entries(admission.headers)) answer.setHeader(name, value)
+    return true
+  }
 
   function onRequest(req: IncomingMessage, res: ServerResponse): void {
     const refusal = refusalOf(req)
     if (refusal) return refuse(res, ...refusal)
     useTargetHost(req)
+    if (admit(req, res)) pass(req, res)
+  }
+
+  function pass(req: IncomingMessage, res: ServerResponse): void {
     if (closing) res.setHeader('connection', 'close')
     serverFor(req).emit('request', req, res)
   }
 
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
     if (refusalOf(req)) return onRequest(req, res)
-    if (serverFor(req).emit('checkContinue', req, res)) return
+    useTargetHost(req)
+    if (!admit(req, res) || serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
-    onRequest(req, res)
+    pass(req, res)
   }
 
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -94,7 +125,7 @@ export function createFront(deps: FrontDeps): Front {
     const refusal = refusalOf(req)
     if (refusal) return refuseSocket(socket, ...refusal)
     useTargetHost(req)
-    serverFor(req).emit('upgrade', req, socket, head)
+    if (admit(req, socket)) serverFor(req).emit('upgrade', req, socket, head)
   }
 
   function makeServer(): Server {
@@ -108,10 +139,10 @@ export function createFront(deps: FrontDeps): Front {
       // What its service does not upgrade (h2c, a WebSocket to the API) is answered as a plain request.
       shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
-    server.maxConnections = limits.maxConnections
     // One more than is allowed, to see that there are more.
     server.maxHeadersCount = MAX_HEADER_LINES + 1
     return server
+      .on('connection', (socket: Socket) => deps.bounds.accept(socket) || socket.destroy())
       .on('request', onRequest)
       .on('checkContinue', onCheckContinue)
       .on('upgrade', onUpgrade)

@@ -1,10 +1,17 @@
 import { isIPv6 } from 'node:net'
 
-/** People own IPv6 networks of 64 bits, not single addresses. */
+/** What every address of this machine's own counts as. */
+export const LOOPBACK = 'loopback'
+
+/**
+ * Whom an address counts as. People own IPv6 networks of 64 bits, not single addresses; and whoever is on this machine has all
+ * of 127.0.0.0/8 and ::1.
+ */
 export function network(address: string): string {
-  if (!isIPv6(address)) return address
+  if (!isIPv6(address)) return address.startsWith('127.') ? LOOPBACK : address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped) return mapped
+  if (mapped) return network(mapped)
+  if (address === '::1') return LOOPBACK
   const [head = '', tail = ''] = (address.split('%', 1)[0] ?? '').split('::')
   const left = head ? head.split(':') : []
   const right = tail ? tail.split(':') : []

@@ -4,6 +4,7 @@ import Fastify from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CookieNames } from './cookie-names.ts'
 import { behindFront, createFront, type Front } from './front.ts'
+import { UNBOUNDED } from '../test/unbounded.ts'
 
 let front: Front
 let port: number
@@ -15,7 +16,12 @@ beforeAll(async () => {
   services.api.get('/', async () => 'console')
   await Promise.all([services.api.ready(), services.ingress.ready()])
   const cookies = { domains: ['fp.example.org', 'example.org'], session: 'fp_session' }
-  front = createFront({ ...services, cookies, isAppHost: (host) => host?.startsWith('app-') ?? false })
+  front = createFront({
+    ...services,
+    cookies,
+    bounds: UNBOUNDED,
+    appOf: (host) => (host?.startsWith('app-') ? host : undefined),
+  })
   port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
 })
 afterAll(() => front.close({ grace: 0 }))

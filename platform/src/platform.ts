@@ -8,8 +8,11 @@ import { createAppPlane } from './app-plane.ts'
 import { withPort, type Config } from './config.ts'
 import { cookieDomains } from './cookie-domains.ts'
 import { lockDataDir } from './data-lock.ts'
+import { createBounds } from './front/bounds.ts'
+import { createApiRates } from './front/rates.ts'
 import { behindFront, createFront } from './front.ts'
 import { appIdOf } from './ingress/host.ts'
+import { trusts } from './ingress/trust.ts'
 import { choosePort } from './listen.ts'
 import { createLogger } from './logger.ts'
 import { startMongod, type ManagedMongod } from './mongod/mongod.ts'
@@ -112,11 +115,13 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
 
   // 5. The API and the console.
   const lag = started.use(watchEventLoop())
+  const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trusts(config.trustProxy) })
   const api = await buildApi({
     config,
     logger,
     users,
     lag,
+    rates,
     registry,
     appsOnLoopback: apps.runtime.appsOnLoopback ?? false,
     serverFactory: behindFront,
@@ -132,7 +137,8 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   const front = createFront({
     api,
     ingress: apps.ingress,
-    isAppHost: (host) => appIdOf(host, config.appDomain) !== undefined,
+    appOf: (host) => appIdOf(host, config.appDomain),
+    bounds: createBounds({ limits: config.bounds, rates, trusts: trusts(config.trustProxy) }),
     cookies: {
       domains: cookieDomains(new URL(config.publicUrl).hostname),
       session: sessionCookieName(config.publicUrl.startsWith('https:')),

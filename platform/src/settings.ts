@@ -71,6 +71,8 @@ export function amountOf(quantity: string): number {
 export const SETTINGS = {
   port: integer(0, 65_535, 'a port'),
   count: integer(1, 1_000_000, 'a whole number'),
+  limit: integer(0, 1_000_000, 'a whole number, 0 for no limit,'),
+  frontConnections: integer(16, 1_000_000, 'a number of connections'),
   idleTimeout: integer(5, 86_400, 'seconds'),
   responseTimeout: integer(1, 86_400, 'seconds'),
   megabytes: integer(1, 1_048_576, 'megabytes'),

@@ -6,6 +6,7 @@ import { Registry } from 'prom-client'
 import type { Api } from '../src/api.ts'
 import { buildApi } from '../src/app.ts'
 import { soleReplica } from '../src/coordination/replicas.ts'
+import { createApiRates } from '../src/front/rates.ts'
 import { createEvents, type Events } from '../src/events.ts'
 import { createServices, registerRoutes, type ModuleDeps, type Services } from '../src/modules/index.ts'
 import type { Mongo } from '../src/plugins/mongo.ts'
@@ -108,6 +109,7 @@ export async function modulesBench({
     } as never,
     checks: {},
     lag: { read: () => ({}) } as never,
+    rates: createApiRates({ perSecond: 0, trusts: () => false }),
     registry: new Registry(),
     registerModules: async (app) => registerRoutes(app, services),
   })

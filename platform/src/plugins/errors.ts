@@ -8,7 +8,9 @@ export const errorsPlugin = fp(
   async (app: FastifyInstance) => {
     app.setErrorHandler(async (error: unknown, request, reply) => {
       const known = toFpError(error, request)
-      if (known.statusCode >= 500) request.log.error({ err: error }, 'request failed')
+      // What was refused on purpose is in the line of the request; a stack for each would let a flood fill the log.
+      if (known.statusCode >= 500 && (known !== error || known.code === 'FP_INTERNAL'))
+        request.log.error({ err: error }, 'request failed')
       return sendError(request, reply, known)
     })
   },

@@ -1,26 +1,45 @@
 import Fastify from 'fastify'
+import fp from 'fastify-plugin'
 import { expect, it } from 'vitest'
+import { createApiRates } from '../front/rates.ts'
 import { errorsPlugin } from './errors.ts'
 import { rateLimitPlugin } from './rate-limit.ts'
 
-it('lets one address make a burst, then so many requests a second, and leaves others alone', async () => {
-  let now = 0
+it('a dear route takes more of what a user may ask, and says so before any work', async () => {
   await using app = Fastify()
   await app.register(errorsPlugin)
-  await app.register(rateLimitPlugin, { perSecond: 2, burst: 3, now: () => now })
-  app.get('/api/x', async () => 'ok')
-  app.get('/healthz', async () => 'ok')
-  const get = async (remoteAddress: string, url = '/api/x'): Promise<number> =>
-    (await app.inject({ url, remoteAddress })).statusCode
+  const auth = fp(
+    async (instance) => {
+      instance.decorateRequest('foundSession', null)
+      instance.addHook('onRequest', async (request) => {
+        const userId = String(request.headers.authorization)
+        Object.assign(request, { foundSession: { sessionId: 's', user: { userId } } })
+      })
+    },
+    { name: 'auth' },
+  )
+  await app.register(auth)
+  const rates = createApiRates({ perSecond: 1, trusts: () => false, now: () => 0 })
+  await app.register(rateLimitPlugin, { rates })
+  let worked = 0
+  app.get('/cheap', async () => 'ok')
+  app.get('/dear', { config: { cost: 5 } }, async () => `${++worked}`)
+  const get = (url: string, authorization: string) => app.inject({ url, headers: { authorization } })
 
-  const burst = []
-  for (let count = 0; count < 5; count++) burst.push(await get('192.0.2.1'))
-  expect(burst).toEqual([200, 200, 200, 429, 429])
-  expect(await get('192.0.2.2')).toBe(200)
-  expect(await get('192.0.2.1', '/healthz')).toBe(200)
-  const refused = await app.inject({ url: '/api/x', remoteAddress: '192.0.2.1' })
-  expect(refused.headers['retry-after']).toBe('1')
-  expect(refused.json()).toMatchObject({ code: 'FP_TOO_MANY_REQUESTS' })
-  now = 1_000
-  expect([await get('192.0.2.1'), await get('192.0.2.1'), await get('192.0.2.1')]).toEqual([200, 200, 429])
+  const statuses = []
+  for (let n = 0; n < 4; n++) statuses.push((await get('/dear', 'ann')).statusCode)
+  expect(statuses).toEqual([200, 200, 200, 429])
+  expect(worked).toBe(3)
+  const refused = await get('/dear', 'ann')
+  expect(refused.headers).toMatchObject({
+    'retry-after': '4',
+    ratelimit: '"api";r=0;t=12',
+    'ratelimit-policy': '"api";q=12;w=12',
+  })
+  expect(refused.json()).toMatchObject({
+    code: 'FP_TOO_MANY_REQUESTS',
+    message: expect.stringContaining('counts as 5'),
+  })
+  expect((await get('/cheap', 'ann')).statusCode).toBe(200)
+  expect((await get('/dear', 'bob')).statusCode).toBe(200)
 })

@@ -40,6 +40,7 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
   app.post(
     '/api/apps/:app_id/wake',
     {
+      config: { cost: 2 },
       schema: {
         tags,
         operationId: 'wakeApp',
@@ -60,6 +61,7 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
     '/api/apps/:app_id/proxy',
     {
       bodyLimit: BODY_LIMITS.call,
+      config: { cost: 2 },
       schema: {
         tags,
         operationId: 'callApp',
@@ -80,6 +82,7 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
   app.get(
     '/api/apps/:app_id/logs',
     {
+      config: { cost: 2 },
       schema: {
         tags,
         operationId: 'getLogs',

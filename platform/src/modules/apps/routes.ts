@@ -25,6 +25,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     '/api/apps',
     {
       bodyLimit: BODY_LIMITS.files,
+      config: { cost: 3 },
       schema: {
         tags,
         operationId: 'createApp',
@@ -85,6 +86,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     '/api/apps/:app_id',
     {
       bodyLimit: BODY_LIMITS.variables,
+      config: { cost: 3 },
       schema: {
         tags,
         operationId: 'changeApp',
@@ -133,6 +135,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     '/api/apps/:app_id/clone',
     {
       preValidation: optionalBody,
+      config: { cost: 3 },
       schema: {
         tags,
         operationId: 'cloneApp',

@@ -23,6 +23,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
     {
       bodyLimit: BODY_LIMITS.files,
       preValidation: optionalBody,
+      config: { cost: 5 },
       schema: {
         tags,
         operationId: 'deployApp',
@@ -49,6 +50,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
   app.post(
     '/api/apps/:app_id/rollback',
     {
+      config: { cost: 3 },
       schema: {
         tags,
         operationId: 'rollbackApp',

@@ -10,6 +10,7 @@ export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => D
     '/api/validate',
     {
       bodyLimit: BODY_LIMITS.files,
+      config: { cost: 5 },
       schema: {
         tags: ['deployments'],
         operationId: 'validate',

@@ -30,6 +30,7 @@ export function registerDraftRoutes(app: Api, deps: { drafts: DraftService }): v
     '/api/apps/:app_id/draft',
     {
       bodyLimit: BODY_LIMITS.files,
+      config: { cost: 2 },
       schema: {
         tags,
         operationId: 'saveDraft',
