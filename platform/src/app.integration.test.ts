@@ -62,7 +62,9 @@ describe('operation', () => {
     expect((await test.request('GET', '/healthz')).body).toEqual({ status: 'ok' })
     const { status, body } = await test.request('GET', '/readyz')
     expect(status).toBe(200)
-    expect(body).toMatchObject({ status: 'ok', parts: { mongodb: 'ok' } })
+    expect(body).toMatchObject({ status: 'ok', parts: { mongodb: 'ok', resources: 'ok' } })
+    expect(body.descriptors.platform.used).toBeLessThan(body.descriptors.platform.limit)
+    expect(body.processes.used).toBeLessThan(body.processes.limit)
   })
 
   it('shows metrics to programs of this machine, and to nobody who comes through a proxy', async () => {

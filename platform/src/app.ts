@@ -32,6 +32,8 @@ export interface ApiDeps {
   readonly logger: Logger
   readonly users: UsersService
   readonly checks: Readonly<Record<string, ReadyCheck>>
+  /** The processes that all apps depend on, by their role. */
+  readonly pids?: () => Readonly<Record<string, number>>
   readonly lag: Lag
   readonly rates: ApiRates
   /** Where `/metrics` reads. */
@@ -94,7 +96,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   })
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 
-  registerHealth(app as never, { checks: deps.checks, lag: deps.lag })
+  registerHealth(app as never, { checks: deps.checks, lag: deps.lag, ...(deps.pids && { pids: deps.pids }) })
   registerUserRoutes(app, { users: deps.users, cookie })
   await deps.registerModules?.(app)
   await app.register(consolePlugin, { dir: config.consoleDir })

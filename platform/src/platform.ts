@@ -129,6 +129,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
       mongodb: async () => mongod?.problem() ?? ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
       runner: async () => apps.runtime.problem(),
     },
+    pids: () => ({ ...apps.runtime.pids?.(), ...(mongod && { mongodb: mongod.pid() }) }),
     registerModules: async (app) => registerRoutes(app, apps.services),
   })
   started.adopt(api, (it) => it.close())

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Lag } from './event-loop.ts'
+import { readResourceUse, shortage } from './resource-use.ts'
 
 /** One part that must work for the platform to serve; resolves to a reason when it does not. */
 export type ReadyCheck = () => Promise<string | undefined>
@@ -10,17 +11,29 @@ const CHECK_TIMEOUT = 2_000
 /** `/healthz`: the process lives. `/readyz`: it can serve; names the part that cannot. */
 export function registerHealth(
   app: FastifyInstance,
-  deps: { checks: Readonly<Record<string, ReadyCheck>>; lag: Lag },
+  deps: {
+    checks: Readonly<Record<string, ReadyCheck>>
+    lag: Lag
+    /** The processes that all apps depend on, by their role. */
+    pids?: () => Readonly<Record<string, number>>
+  },
 ): void {
   app.get('/healthz', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
   app.get('/readyz', { schema: { hide: true } as object }, async (_request, reply) => {
-    const entries = Object.entries(deps.checks).map(
+    const use = await readResourceUse({ platform: process.pid, ...deps.pids?.() })
+    const checks = { ...deps.checks, resources: async () => shortage(use) }
+    const entries = Object.entries(checks).map(
       async ([name, check]) => [name, (await run(check)) ?? 'ok'] as const,
     )
     const parts = Object.fromEntries(await Promise.all(entries))
     const ready = Object.values(parts).every((state) => state === 'ok')
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store')
-    return { status: ready ? 'ok' : 'unavailable', parts, event_loop_delay_ms: deps.lag.read() }
+    return {
+      status: ready ? 'ok' : 'unavailable',
+      parts,
+      event_loop_delay_ms: deps.lag.read(),
+      ...use,
+    }
   })
 }
 

@@ -56,6 +56,8 @@ export interface Runtime {
   problem(): string | undefined
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */
   start(): void
+  /** The processes on this machine that all apps depend on, by their role. */
+  pids?(): Readonly<Record<string, number>>
   /** The database that the platform runs is another process now. */
   databaseRestarted?(): void
   /** Whether all replicas of the platform see the same apps, which outlive them. Default: each has its own, which end with it. */

@@ -176,6 +176,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     notes: sandboxNotes(manager.report, options.allowUnsandboxed),
     appsOnLoopback: manager.report.network?.way === 'shared',
     pid: () => manager.pid,
+    pids: () => ({ runner: manager.pid }),
     problem: () => (manager.up ? undefined : 'the runner is being restarted'),
     start: () => undefined,
     databaseRestarted: () => manager.placeProcesses(),
