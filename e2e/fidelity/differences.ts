@@ -39,6 +39,18 @@ export const DIFFERENCES: readonly Difference[] = [
     statuses: [400, 400],
   },
   {
+    name: 'a line that ends in a bare LF',
+    why: AMBIGUOUS,
+    bytes: get('GET / HTTP/1.1', 'X-A: a\n'),
+    statuses: [400, 400],
+  },
+  {
+    name: 'a request for the server as a whole',
+    why: 'an app is not the server',
+    bytes: get('OPTIONS * HTTP/1.1', ''),
+    statuses: [200, 400],
+  },
+  {
     name: 'a folded line',
     why: AMBIGUOUS,
     bytes: get('GET / HTTP/1.1', 'X-A: a\r\n b\r\n'),

@@ -259,4 +259,34 @@ describe('what is meant to differ:', () => {
       ).toString()
     expect([valueOf(alone).trim(), valueOf(ours)]).toEqual(['a', 'a'])
   })
+
+  test('trailers of a request are dropped, where uvicorn adds them to the headers late', async () => {
+    const bytes = `POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Late: 1\r\n\r\n`
+    const [, ours] = await both(bytes)
+    expect(ours.scopes[0]).toMatchObject({ length: 1 })
+    expect(ours.scopes[0]!.headers.map(([name]) => Buffer.from(name, 'hex').toString())).not.toContain(
+      'x-late',
+    )
+  })
+
+  test('to HTTP/1.0 the end of an answer without a length is the end of the connection', async () => {
+    const told = JSON.stringify({ status: 200, headers: [], chunks: ['6f6e65', '74776f'] })
+    const bytes = `POST /answer HTTP/1.0\r\nHost: ${host}\r\nContent-Length: ${told.length}\r\n\r\n${told}`
+    const [alone, ours] = await both(bytes)
+    expect([alone.seen[0]!.framing, alone.seen[0]!.body]).toEqual(['chunked', 'onetwo'])
+    expect([ours.seen[0]!.framing, ours.seen[0]!.body]).toEqual(['close', 'onetwo'])
+  })
+
+  test('a header name that is no token makes the answer of an app a 502', async () => {
+    const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex')
+    const headers = [
+      [hex('x/y'), hex('1')],
+      [hex('content-length'), hex('0')],
+    ]
+    const told = JSON.stringify({ status: 200, headers, chunks: [] })
+    const head = `POST /answer HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${told.length}\r\n\r\n`
+    const { seen } = await exchange(platform.port, head + told)
+    expect(seen[0]!.start).toBe('HTTP/1.1 502 Bad Gateway')
+    expect(seen[0]!.body).toContain('FP_APP_CRASHED')
+  })
 })
