@@ -175,3 +175,37 @@ def test_stop_while_importing(make_app: MakeApp, tmp_path: Path) -> None:
     while not app.log.exists() or "in" not in app.output():
         pass
     assert app.stop()["reason"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("from fasthtml.common import *\nCard(P('x'))\n", "write `from fasthtml.pico import *`"),
+        ("from fasthtml.common import *\ndef f(): return Rect(1, 1)\nf()\n", "write `from fasthtml.svg import *`"),
+        ("json.dumps(1)\n", "write `import json`"),
+    ],
+)
+def test_an_undefined_name_says_what_to_import(make_app: MakeApp, code: str, words: str) -> None:
+    failure = make_app(code).start().failed()
+    assert failure["code"] == "FP_APP_IMPORT_FAILED"
+    assert words in failure["message"]
+    assert words in failure["traceback"]
+
+
+@pytest.mark.parametrize("code", ["Card()\n", "def f():\n    json.x\n    json = 1\nf()\n", "undefined_thing\n"])
+def test_an_undefined_name_that_nothing_brings_gets_no_advice(make_app: MakeApp, code: str) -> None:
+    assert "write `" not in make_app(code).start().failed()["message"]
+
+
+def test_an_undefined_name_in_a_request_is_explained_in_the_log(make_app: MakeApp) -> None:
+    code = """
+        from fasthtml.common import *
+        app, rt = fast_app()
+
+        @rt("/")
+        def get(): return Card()
+    """
+    app = make_app(code).start().ready()
+    assert app.get("/").status_code == 500
+    app.stop()
+    assert "write `from fasthtml.pico import *`" in app.output()

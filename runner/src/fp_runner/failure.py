@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, get_args
 
+from fp_runner import missing_name
+
 StartCode = Literal[
     "FP_APP_IMPORT_FAILED",
     "FP_APP_NOT_FOUND_IN_CODE",
@@ -116,7 +118,8 @@ def format_exception(kind: type[BaseException], error: BaseException, trace: Tra
     """A traceback as the owner should read it."""
     captured = traceback.TracebackException(kind, error, trace, compact=True)
     trim(captured, app_dir)
-    return _cut(captured.format())
+    hint = missing_name.advice(error, trace)
+    return _cut([*captured.format(), f"{hint}\n" if hint else ""])
 
 
 def _cut(parts: Iterable[str]) -> str:
@@ -158,7 +161,8 @@ def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -
     elif isinstance(error, SystemExit):
         message = f"Your app ended itself with exit code {error.code!r} {doing}{place}."
     else:
-        message = f"Your app raised {describe(error)}{place}"
+        hint = missing_name.advice(error, error.__traceback__)
+        message = f"Your app raised {describe(error)}{place}" + (f". {hint}" if hint else "")
     linecache.checkcache()
     shown = format_exception(type(error), error, error.__traceback__, app_dir)
     return Failure(code, message[:_MAX_MESSAGE], shown, file, line)

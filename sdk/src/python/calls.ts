@@ -38,7 +38,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
 }
 
 /** A name or attribute that is read; not one that is bound, nor the `x` of `.x`, `x=` or an import. */
-function isUse(file: PythonFile, node: PyNode): boolean {
+export function isUse(file: PythonFile, node: PyNode): boolean {
   const parent = node.parent
   if (!parent) return false
   if (

@@ -17,6 +17,7 @@ import { reachableFrom } from './reachability.ts'
 import type { PythonLinter } from './ruff.ts'
 import { analyseScopes } from './scopes.ts'
 import { readSource, type Source } from './source.ts'
+import { checkStarNames } from './star-names.ts'
 import type { PythonParser, SyntaxTree } from './syntax.ts'
 
 export interface ValidateOptions {
@@ -82,6 +83,7 @@ export function createValidator(deps: ValidatorDeps): Validator {
         ...dropNoise(file.lint.warnings, seen, used.get(path) ?? new Set()),
         ...checkImports(seen, around.modules, allowed),
         ...checkCalls(seen, around.modules),
+        ...checkStarNames(seen),
         // What only a script writes is no loss to the app.
         ...(isReached ? checkLocalFiles(seen) : []),
       ]
