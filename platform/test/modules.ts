@@ -27,6 +27,8 @@ export interface ModulesBench extends AsyncDisposable {
   logged(): string
   /** What the next validations find. */
   findings: Finding[]
+  /** Why no app can have storage. */
+  storageProblem: string | undefined
   /** The next services on the same database, as after a restart. */
   restart(): Promise<Services>
   as(userId: string): Requests
@@ -60,7 +62,10 @@ export async function modulesBench({
   const lines: string[] = []
   const sink = new PassThrough().on('data', (chunk: Buffer) => void lines.push(chunk.toString()))
   const logger = pino({ level: 'trace' }, sink)
-  const state: { findings: Finding[] } = { findings: [] }
+  const state: { findings: Finding[]; storageProblem: string | undefined } = {
+    findings: [],
+    storageProblem: undefined,
+  }
   const { host } = new URL(mongo.client.options.hosts[0]!.toString().replace(/^/, 'mongodb://'))
   const deps: ModuleDeps = {
     db: mongo.db,
@@ -70,6 +75,7 @@ export async function modulesBench({
     validate: async () => ({ findings: state.findings, entrypoint: 'app:app' }),
     runtime: {
       check: async () => ({ ok: true }),
+      storageProblem: () => state.storageProblem,
       logs: async () => ['a line'],
       note: async (appId, text) => void notes.push([appId, text]),
       remove: async (appId) => void removed.push(appId),
@@ -122,6 +128,12 @@ export async function modulesBench({
     removed,
     notes,
     logged: () => lines.join(''),
+    get storageProblem() {
+      return state.storageProblem
+    },
+    set storageProblem(value) {
+      state.storageProblem = value
+    },
     get findings() {
       return state.findings
     },

@@ -69,7 +69,7 @@ export interface ModuleDeps {
   readonly events: Events
   readonly validate: Validate
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'check' | 'logs' | 'note' | 'remove' | 'shared'>
+  readonly runtime: Pick<Runtime, 'check' | 'storageProblem' | 'logs' | 'note' | 'remove' | 'shared'>
   /** This process among those that share the database. */
   readonly replicas: Replicas
   readonly call: CallApp
@@ -160,6 +160,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     envVars: createEnvVars(box),
     events,
     targets,
+    storageProblem: () => runtime.storageProblem(),
     background,
     defaultIdleTimeoutS: config.defaultIdleTimeoutS,
     newId,

@@ -1,5 +1,8 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 
+/** Where apps find their storage; PLATFORM_DATA_DIR names it. */
+export const STORAGE_DIR = '/data'
+
 /** A file that is kept as bytes, not as text. Its content is read only where a runtime does not have it yet. */
 export interface SpecAsset {
   readonly path: string
@@ -20,6 +23,8 @@ export interface AppSpec {
   readonly files: Readonly<Record<string, string>>
   readonly assets: readonly SpecAsset[]
   readonly entrypoint: string
+  /** Whether the app has a folder that outlives its sleeps and deploys, at STORAGE_DIR. */
+  readonly storage: boolean
   /** What the app sees in `os.environ`, database URI included. */
   readonly env: Readonly<Record<string, string>>
   /** Number that is unique to the app on this installation; the local runtime derives the app's uid from it. */
@@ -54,6 +59,8 @@ export interface Runtime {
   readonly appsOnLoopback?: boolean
   /** Why no app can be started at the moment, if so. */
   problem(): string | undefined
+  /** Why no app can have storage here, if so. */
+  storageProblem(): string | undefined
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */
   start(): void
   /** The processes on this machine that all apps depend on, by their role. */

@@ -27,7 +27,9 @@ class Walls:
 
     def enter(self, order: Message, limits: Limits, listen_fd: int | None) -> str:
         """The sandbox."""
-        return sandbox.enter(self._blueprint, order["app_dir"], order["uid"], order["gid"], limits, listen_fd)
+        return sandbox.enter(
+            self._blueprint, order["app_dir"], order["storage"], order["uid"], order["gid"], limits, listen_fd
+        )
 
     def server(
         self, app: AsgiApp, _order: Message, control: socket.socket, on_ready: app_process.OnReady

@@ -86,6 +86,7 @@ class Instance:
             {
                 "mode": op.mode,
                 "app_dir": op.app_dir,
+                "storage": op.storage,
                 "entrypoint": op.entrypoint,
                 "env": op.env,
                 "uid": op.uid,

@@ -93,7 +93,7 @@ def _private_root() -> None:
     namespaces.leave_host(network=False)
     root.build(root.etc_files(), None)
     root.mount_proc()
-    root.enter("/usr", 1 << 20, _TRY_UID, _TRY_UID)
+    root.enter("/usr", None, 1 << 20, _TRY_UID, _TRY_UID)
     if os.path.exists("/etc/shadow") or not os.path.exists("/proc/self/status"):
         raise OSError("the private root is not private")
 

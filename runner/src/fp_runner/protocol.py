@@ -27,6 +27,8 @@ class StartOp:
     mode: Literal["serve", "check"]
     socket: str | None
     app_dir: str
+    # The block device of the app's own file system, or None.
+    storage: str | None
     entrypoint: str
     env: dict[str, str]
     log: str
@@ -68,6 +70,7 @@ def parse_start(message: Message) -> StartOp:
         mode=mode,
         socket=text("socket", absolute=True) if mode == "serve" else None,
         app_dir=text("app_dir", absolute=True),
+        storage=text("storage", absolute=True) if message.get("storage") is not None else None,
         entrypoint=text("entrypoint"),
         env=env,
         log=text("log", absolute=True),

@@ -12,6 +12,8 @@ from fp_runner import libc
 
 STAGE: Final = "/proc"
 APP_DIR: Final = "/app"
+# Where an app keeps files that last; the platform names it in PLATFORM_DATA_DIR.
+DATA_DIR: Final = "/data"
 # Where an app finds the socket mongodb.sock of the platform's MongoDB.
 MONGODB_DIR: Final = "/run/mongodb"
 
@@ -95,11 +97,13 @@ def mount_proc() -> None:
             libc.mount(f"{STAGE}/dev/null", f"{proc}/{name}", None, libc.MS_BIND)
 
 
-def enter(app_dir: str, tmp_bytes: int, uid: int, gid: int) -> None:
+def enter(app_dir: str, storage: str | None, tmp_bytes: int, uid: int, gid: int) -> None:
     """Adds what is this app's own and makes the tree the root. Nothing outside can be reached afterwards."""
     target = STAGE + APP_DIR
     libc.mount(app_dir, target, None, _BIND)
     libc.restrict_mounts(target, _FIXED | libc.MS_RDONLY)
+    if storage:
+        _mount_storage(storage)
     libc.mount("none", f"{STAGE}/tmp", None, libc.MS_REMOUNT | _FIXED, f"size={tmp_bytes}")
     _tmpfs(f"{STAGE}/dev/shm", f"size={min(tmp_bytes, _SHM_BYTES)},nr_inodes=2k,mode=1777")
     for name, values in (("passwd", (uid, gid)), ("group", (gid,))):
@@ -112,6 +116,19 @@ def enter(app_dir: str, tmp_bytes: int, uid: int, gid: int) -> None:
     # The root alone, not what is mounted in it: /tmp stays writable.
     libc.mount("none", "/", None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | _FIXED)
     os.chdir(APP_DIR)
+
+
+def _mount_storage(device: str) -> None:
+    """The device is an image of fixed size: the file system itself is the limit of what the app may keep."""
+    target = STAGE + DATA_DIR
+    os.mkdir(target, 0o755)
+    # `discard`: what the app deletes is given back to the machine's disk.
+    libc.mount(device, target, "ext4", _FIXED | libc.MS_NOEXEC, "discard")
+    # mkfs makes it for repairs; an app that lists its folder is not to find what is not its own.
+    try:
+        os.rmdir(f"{target}/lost+found")
+    except FileNotFoundError:
+        pass
 
 
 def _tmpfs(target: str, data: str) -> None:

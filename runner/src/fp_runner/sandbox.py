@@ -41,6 +41,7 @@ def prepare(blueprint: Blueprint) -> None:
 def enter(
     blueprint: Blueprint,
     app_dir: str,
+    storage: str | None,
     uid: int,
     gid: int,
     limit: limits.Limits,
@@ -52,9 +53,11 @@ def enter(
     """
     means = blueprint.means
     if not blueprint.walled:
+        if storage:
+            raise OSError("app storage needs a root of the app's own")
         return _enter_bare(blueprint, app_dir, limit, listen_fd)
     # Reads the old /proc, which the private root is about to cover with its own.
-    root.enter(app_dir, limit.tmp_bytes, uid, gid)
+    root.enter(app_dir, storage, limit.tmp_bytes, uid, gid)
     limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup)
     privileges.drop_bounding_set(blueprint.last_capability)
     if means.own_uid:

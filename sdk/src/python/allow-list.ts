@@ -6,7 +6,7 @@
  * - what needs a terminal or a screen: pdb, getpass, readline, curses, tkinter, cmd;
  * - servers of its own: socketserver, wsgiref, xmlrpc, cgi (the platform hands the app its socket); plain `socket` is allowed,
  *   for clients need it;
- * - databases in files: sqlite3, dbm: a sleeping app keeps no files, so data would be lost without a word;
+ * - dbm, which keeps databases in files of no sure format; sqlite3 is there for apps with storage, and local-files.ts warns the others;
  * - what Python itself has deprecated.
  * Modules that an app may name for a harmless part of them are allowed, among them `os`, `subprocess`, `multiprocessing`,
  * `signal` and `importlib`: what the sandbox refuses of them is reported where it is called (blocked-calls.ts).
@@ -19,7 +19,7 @@ const STANDARD_LIBRARY = [
   'hmac', 'html', 'http', 'imaplib', 'importlib', 'inspect', 'io', 'ipaddress', 'itertools',
   'json', 'keyword', 'linecache', 'locale', 'logging', 'lzma', 'math', 'mimetypes', 'multiprocessing', 'numbers', 'operator', 'optparse', 'os',
   'pathlib', 'pkgutil', 'platform', 'plistlib', 'poplib', 'posix', 'posixpath', 'pprint', 'pty', 'queue', 'quopri', 'random', 're', 'reprlib', 'resource', 'sched',
-  'secrets', 'select', 'selectors', 'shlex', 'shutil', 'signal', 'smtplib', 'socket', 'ssl', 'stat', 'statistics', 'string',
+  'secrets', 'select', 'selectors', 'shlex', 'shutil', 'signal', 'smtplib', 'socket', 'sqlite3', 'ssl', 'stat', 'statistics', 'string',
   'stringprep', 'struct', 'subprocess', 'sys', 'sysconfig', 'tarfile', 'tempfile', 'textwrap', 'threading', 'time', 'timeit', 'token',
   'tokenize', 'tomllib', 'traceback', 'tracemalloc', 'types', 'typing', 'unicodedata', 'unittest', 'urllib', 'uuid',
   'warnings', 'wave', 'weakref', 'webbrowser', 'xml', 'zipfile', 'zlib', 'zoneinfo',

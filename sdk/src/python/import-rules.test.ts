@@ -55,7 +55,7 @@ describe('import-not-allowed', () => {
     ['import flask', 'write the API with FastAPI'],
     ['from flask import Flask', 'write the API with FastAPI'],
     ['import numpy as np', 'numpy is not available'],
-    ['import sqlite3', 'PLATFORM_MONGO_URI'],
+    ['import aiosqlite', 'PLATFORM_MONGO_URI'],
     ['import motor.motor_asyncio', 'AsyncMongoClient'],
     ['import helper', 'your own `helpers`'],
     ['import hlepers', 'your own `helpers`'],

@@ -16,7 +16,7 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
   sanic: FASTAPI, quart: FASTAPI, falcon: FASTAPI, litestar: FASTAPI, cherrypy: FASTAPI, aiohttp_cors: FASTAPI,
   streamlit: 'build the page with FastHTML', gradio: 'build the page with FastHTML', dash: 'build the page with FastHTML',
   gunicorn: 'the platform runs the app', hypercorn: 'the platform runs the app',
-  sqlite3: MONGO, aiosqlite: MONGO, sqlalchemy: MONGO, sqlmodel: MONGO, peewee: MONGO, psycopg: MONGO, psycopg2: MONGO,
+  aiosqlite: MONGO, sqlalchemy: MONGO, sqlmodel: MONGO, peewee: MONGO, psycopg: MONGO, psycopg2: MONGO,
   asyncpg: MONGO, pymysql: MONGO, mysql: MONGO, redis: MONGO, tinydb: MONGO, dbm: MONGO, shelve: MONGO, fastlite: MONGO,
   apsw: MONGO, tortoise: MONGO, databases: MONGO, duckdb: MONGO, diskcache: MONGO,
   motor: 'use AsyncMongoClient of pymongo', beanie: 'use AsyncMongoClient of pymongo with pydantic models',

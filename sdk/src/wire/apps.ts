@@ -72,6 +72,9 @@ export const App = Type.Object({
     description: 'What to serve, as it was set; null when it is found in the files.',
   }),
   idle_timeout_s: Type.Integer({ description: 'Seconds without a request until the app sleeps.' }),
+  storage: Type.Boolean({
+    description: 'Whether the app has a folder whose files last, named by PLATFORM_DATA_DIR.',
+  }),
   last_failure: Type.Union([AppFailure, Type.Null()]),
   asleep_since: Type.Union([Timestamp, Type.Null()]),
   created_at: Timestamp,
@@ -120,6 +123,7 @@ export const PatchAppBody = Type.Object(
     idle_timeout_s: Type.Optional(IdleTimeout),
     /** From the next deploy on; null has it found in the files. */
     entrypoint: Type.Optional(Type.Union([EntrypointText, Type.Null()])),
+    storage: Type.Optional(Type.Boolean()),
     env_vars: Type.Optional(
       Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()])),
     ),

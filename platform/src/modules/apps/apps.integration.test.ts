@@ -194,3 +194,38 @@ test('every route is described', async () => {
     })
   }
 })
+
+test('storage is part of what a live app runs in, and is refused with the reason where there is none', async () => {
+  const app = (await ann('POST', '/api/apps', { name: 's', files: HELLO })).body
+  expect(app.storage).toBe(false)
+  await ann('POST', `/api/apps/${app.app_id}/deploy`)
+  await bench.services.deployments.idle()
+  const before = (await bench.services.route(app.app_id))!.key!
+  expect((await bench.services.specOf(before)).storage).toBe(false)
+  const on = await ann('PATCH', `/api/apps/${app.app_id}`, { storage: true })
+  expect(on).toMatchObject({ status: 200, body: { storage: true } })
+  // Another target: the running one has none.
+  const after = (await bench.services.route(app.app_id))!.key!
+  expect(after).not.toBe(before)
+  expect(await bench.services.specOf(after)).toMatchObject({
+    storage: true,
+    env: { PLATFORM_DATA_DIR: '/data' },
+  })
+  // The same again starts nothing anew.
+  await ann('PATCH', `/api/apps/${app.app_id}`, { storage: true })
+  expect((await bench.services.route(app.app_id))!.key).toBe(after)
+  const clone = (await ann('POST', `/api/apps/${app.app_id}/clone`)).body
+  expect(clone.storage).toBe(true)
+
+  bench.storageProblem = 'it needs root'
+  const refused = await ann(
+    'PATCH',
+    `/api/apps/${(await ann('POST', '/api/apps', { name: 't' })).body.app_id}`,
+    {
+      storage: true,
+    },
+  )
+  expect(refused).toMatchObject({ status: 409, body: { code: 'FP_STORAGE_UNAVAILABLE' } })
+  expect(refused.body.message).toContain('it needs root')
+  bench.storageProblem = undefined
+})

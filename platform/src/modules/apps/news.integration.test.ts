@@ -11,6 +11,7 @@ beforeAll(async () => {
   const runtime = {
     check: async () => ({ ok: true }) as const,
     logs: async () => [],
+    storageProblem: () => undefined,
     note: async () => undefined,
     remove: async () => undefined,
     shared: true,

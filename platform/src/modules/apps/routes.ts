@@ -90,9 +90,9 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
       schema: {
         tags,
         operationId: 'changeApp',
-        summary: 'Change name, idle timeout, entrypoint or environment',
+        summary: 'Change name, idle timeout, entrypoint, storage or environment',
         description:
-          'A changed environment needs no deploy: the app is restarted with it, at once if it is awake. A changed entrypoint counts from the next deploy on. A text keeps the secret mark a variable has. At most 100 variables, names and values together at most 256 KiB.',
+          'A changed environment needs no deploy: the app is restarted with it, at once if it is awake. The same goes for `storage`, which gives the app a folder whose files last; turned off, the app no longer sees it, and its files stay until the app is deleted. A changed entrypoint counts from the next deploy on. A text keeps the secret mark a variable has. At most 100 variables, names and values together at most 256 KiB.',
         params: AppParams,
         body: PatchAppBody,
         response: { 200: AppDetail },
@@ -101,11 +101,12 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     async (request) => {
       const { userId } = request.user
       const { app_id: appId } = request.params
-      const { name, idle_timeout_s: idleTimeoutS, entrypoint, env_vars: env } = request.body
+      const { name, idle_timeout_s: idleTimeoutS, entrypoint, storage, env_vars: env } = request.body
       await apps.change(userId, appId, {
         ...(name === undefined ? {} : { name }),
         ...(idleTimeoutS === undefined ? {} : { idleTimeoutS }),
         ...(entrypoint === undefined ? {} : { entrypoint }),
+        ...(storage === undefined ? {} : { storage }),
         ...(env === undefined ? {} : { env }),
       })
       return appDetailToWire(await views.detail(userId, appId), appUrl)

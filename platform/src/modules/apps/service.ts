@@ -16,6 +16,8 @@ export interface AppServiceDeps {
   readonly envVars: EnvVars
   readonly events: Events
   readonly targets: Targets
+  /** Why no app can have storage, if so. */
+  readonly storageProblem: () => string | undefined
   readonly background: Background
   readonly defaultIdleTimeoutS: number
   readonly newId: () => string
@@ -26,6 +28,7 @@ export interface AppChanges {
   readonly name?: string
   readonly idleTimeoutS?: number
   readonly entrypoint?: string | null
+  readonly storage?: boolean
   readonly env?: EnvVarChanges
 }
 
@@ -42,17 +45,34 @@ export function createAppService(deps: AppServiceDeps) {
   }
 
   /** Retries when a deployment or another change took a revision between the read and the write. */
-  async function changeEnv(ownerId: string, appId: string, changes: EnvVarChanges): Promise<void> {
+  async function changeSurroundings(
+    ownerId: string,
+    appId: string,
+    { env: changes = {}, storage }: AppChanges,
+  ): Promise<void> {
     for (;;) {
       const app = await find(ownerId, appId)
-      const env = await envVars.apply(appId, app.env, changes)
-      if (env === app.env) return
+      const next = {
+        env: await envVars.apply(appId, app.env, changes),
+        storage: storage ?? app.storage,
+      }
+      if (next.env === app.env && next.storage === app.storage) return
+      if (next.storage && !app.storage) checkStorage()
       const was = { revision: app.revision, live: app.live !== null }
-      const done = await store.setEnv(appId, was, env, deps.now())
+      const done = await store.setSurroundings(appId, was, next, deps.now())
       if (!done) continue
       if (done.before) replaceTarget(appId, done.before, done.revision)
       return
     }
+  }
+
+  function checkStorage(): void {
+    const problem = deps.storageProblem()
+    if (problem === undefined) return
+    throw new FpError(
+      'FP_STORAGE_UNAVAILABLE',
+      `App storage cannot be turned on here: ${problem}. Keep files and data in the database (PLATFORM_MONGO_URI).`,
+    )
   }
 
   /** The same version with another environment is another target. The next request wakes it; so do we if it was awake. */
@@ -97,10 +117,12 @@ export function createAppService(deps: AppServiceDeps) {
       env: readonly SealedEnvVar[]
       idleTimeoutS?: number
       entrypoint?: string | null
+      storage?: boolean
     }): Promise<AppRecord> {
       return store.insert({
         ...app,
         entrypoint: readEntrypoint(app.entrypoint ?? null),
+        storage: app.storage ?? false,
         name: app.name.trim(),
         idleTimeoutS: app.idleTimeoutS ?? deps.defaultIdleTimeoutS,
         sequence: await store.nextSequence(),
@@ -110,7 +132,7 @@ export function createAppService(deps: AppServiceDeps) {
 
     async change(ownerId: string, appId: string, changes: AppChanges): Promise<void> {
       await find(ownerId, appId)
-      if (changes.env) await changeEnv(ownerId, appId, changes.env)
+      if (changes.env || changes.storage !== undefined) await changeSurroundings(ownerId, appId, changes)
       const { name, idleTimeoutS, entrypoint } = changes
       if (name === undefined && idleTimeoutS === undefined && entrypoint === undefined) return
       const found = await store.update(appId, {

@@ -4,7 +4,9 @@ import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 
 /** An app that is being deleted is kept, invisible, until nothing of it is left. */
-export type AppDoc = Omit<AppRecord, 'appId' | 'entrypoint'> & {
+export type AppDoc = Omit<AppRecord, 'appId' | 'entrypoint' | 'storage'> & {
+  /** Apps from before there was storage have no such field. */
+  readonly storage?: boolean
   readonly _id: string
   /** Missing in apps from before it could be set. */
   readonly entrypoint?: string | null
@@ -25,7 +27,7 @@ export function present(appId: string): Filter<AppDoc> {
 
 export type NewApp = Pick<
   AppRecord,
-  'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'entrypoint' | 'env' | 'sequence' | 'createdAt'
+  'appId' | 'ownerId' | 'name' | 'idleTimeoutS' | 'entrypoint' | 'storage' | 'env' | 'sequence' | 'createdAt'
 >
 
 export class AppStore {
@@ -131,14 +133,14 @@ export class AppStore {
   }
 
   /**
-   * Compare-and-set on the revision that `env` was made from. The live target, if any, is renamed by the same write, so
+   * What the app runs in. Compare-and-set on the revision that `env` was made from. The live target, if any, is renamed by the same write, so
    * that no reader sees the new environment with the old target. Returns what was live before, or undefined when
    * somebody was faster.
    */
-  async setEnv(
+  async setSurroundings(
     appId: string,
     was: { revision: number; live: boolean },
-    env: readonly SealedEnvVar[],
+    next: { readonly env: readonly SealedEnvVar[]; readonly storage: boolean },
     now: Date,
   ): Promise<{ before: Live | null; revision: number } | undefined> {
     const revision = was.revision + 1
@@ -146,7 +148,7 @@ export class AppStore {
       { ...present(appId), revision: was.revision, live: was.live ? { $ne: null } : null },
       {
         $set: {
-          env,
+          ...next,
           revision,
           envRevision: revision,
           updatedAt: now,
@@ -189,5 +191,10 @@ export function toRecord(doc: AppDoc): AppRecord {
     sleepAskedAt: _asked,
     ...rest
   } = doc
-  return { appId: _id, ...rest, entrypoint: rest.entrypoint ?? null }
+  return {
+    appId: _id,
+    ...rest,
+    entrypoint: rest.entrypoint ?? null,
+    storage: rest.storage ?? false,
+  }
 }

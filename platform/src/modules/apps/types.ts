@@ -24,6 +24,8 @@ export interface AppRecord {
   readonly idleTimeoutS: number
   /** What to serve, as its owner set it; null: it is looked for in the files. */
   readonly entrypoint: string | null
+  /** Whether it has a folder whose files outlive its sleeps and deploys. */
+  readonly storage: boolean
   /** Unique on this installation, growing, never reused. */
   readonly sequence: number
   readonly env: readonly SealedEnvVar[]

@@ -16,6 +16,7 @@ export function appToWire(view: AppView, appUrl: AppUrl): App {
     has_unpublished_changes: view.hasUnpublishedChanges,
     idle_timeout_s: app.idleTimeoutS,
     entrypoint: app.entrypoint,
+    storage: app.storage,
     last_failure: app.lastFailure && failureToWire(app.lastFailure),
     asleep_since: view.asleepSince?.toISOString() ?? null,
     created_at: app.createdAt.toISOString(),

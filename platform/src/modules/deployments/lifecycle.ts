@@ -69,6 +69,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       env: readonly SealedEnvVar[]
       idleTimeoutS?: number
       entrypoint?: string | null
+      storage?: boolean
     },
     contents: Contents,
   ): Promise<string> {
@@ -124,6 +125,8 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
           env: await apps.copyEnv(from, appId),
           idleTimeoutS: from.idleTimeoutS,
           entrypoint: from.entrypoint,
+          // Of its own, and empty.
+          storage: from.storage,
         },
         { files: draft.files, assets: draft.assets },
       )

@@ -124,6 +124,7 @@ test('apps that outlive the platform are not said to be asleep at its start', as
   const runtime = {
     check: async () => ({ ok: true }) as const,
     logs: async () => [],
+    storageProblem: () => undefined,
     note: async () => undefined,
     remove: async () => undefined,
   }

@@ -1,6 +1,6 @@
 import { ScalerError, type TargetKey } from '@fp/scaler'
 import type { Files } from '@fp/sdk/wire'
-import type { AppSpec, SpecAsset } from '../../runtime/runtime.ts'
+import { STORAGE_DIR, type AppSpec, type SpecAsset } from '../../runtime/runtime.ts'
 import { parseTargetKey, targetKey, type TargetId } from '../../runtime/targets.ts'
 import { noSuchApp, type AppService } from '../apps/service.ts'
 import { sha256Of, type AssetRef } from '../assets/asset.ts'
@@ -57,6 +57,7 @@ export function createSpecs(deps: SpecDeps): Specs {
       assets: readonly AssetRef[]
       entrypoint: string
       env: Record<string, string>
+      storage: boolean
       sequence: number
     },
   ): Promise<AppSpec> {
@@ -68,12 +69,14 @@ export function createSpecs(deps: SpecDeps): Specs {
       files: rest.files,
       assets: rest.assets.map(toSpecAsset),
       entrypoint: rest.entrypoint,
+      storage: rest.storage,
       env: {
         ...rest.env,
         PORT,
         PLATFORM_MONGO_URI: await deps.databases.uriFor(ownerId),
         FP_APP_ID: target.appId,
         FP_VERSION: String(target.version),
+        ...(rest.storage ? { PLATFORM_DATA_DIR: STORAGE_DIR } : {}),
         // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
         FP_SESSION_KEY: deriveKey(deps.secretKey, `${deps.sessionKeyPurpose} ${target.appId}`),
       },
@@ -98,11 +101,18 @@ export function createSpecs(deps: SpecDeps): Specs {
         assets,
         entrypoint,
         env: await deps.apps.openEnv(app),
+        storage: app.storage,
         sequence,
       })
     },
     trial: (userId, id, app, sequence) =>
-      spec({ appId: id, version: 0, revision: 0 }, userId, { ...app, assets: [], env: {}, sequence }),
+      spec({ appId: id, version: 0, revision: 0 }, userId, {
+        ...app,
+        assets: [],
+        env: {},
+        storage: false,
+        sequence,
+      }),
   }
 }
 

@@ -17,6 +17,7 @@ beforeAll(async () => {
         return result
       },
       logs: async () => [],
+      storageProblem: () => undefined,
       note: async () => undefined,
       remove: async (appId) => void removed.push(appId),
     },

@@ -55,6 +55,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       version: 1,
       files: { 'app.py': askingApp(`http://${hostAddress}:${doorman.port}/${key}`) },
       assets: [],
+      storage: false,
       entrypoint: 'app.py',
       env: {},
       sequence: 7,

@@ -190,6 +190,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     shared: true,
     notes: [],
     problem: () => undefined,
+    storageProblem: () => 'fp on Kubernetes has no storage for apps',
     start: () => void leading.use(elector.run(lead)),
     check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
     logs: (appId, { lines }) => logs.tail(appId, lines),

@@ -33,6 +33,7 @@ async function start(): Promise<DriverUnderTest> {
       version: 1,
       files: { 'app.py': askingApp(`http://127.0.0.1:${doorman.port}/${key}`) },
       assets: [],
+      storage: false,
       entrypoint: 'app.py',
       env: {},
       sequence: 7,

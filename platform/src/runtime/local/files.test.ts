@@ -40,6 +40,7 @@ function spec(version: number, assets: Record<string, string>, files = { 'app.py
       read: async () => (reads++, Buffer.from(content)),
     })),
     entrypoint: 'app.py',
+    storage: false,
     env: {},
     sequence: 1,
   }

@@ -17,8 +17,9 @@ import { LocalDriver } from './driver.ts'
 import { createVersionFolders } from './files.ts'
 import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
-import type { Limits, SandboxReport, StartOrder } from './protocol.ts'
+import type { Limits, SandboxReport, StartOrder, InstanceEvent } from './protocol.ts'
 import { createManager } from './manager.ts'
+import { createStorage } from './storage.ts'
 
 export interface LocalRuntimeOptions {
   readonly dataDir: string
@@ -35,6 +36,8 @@ export interface LocalRuntimeOptions {
   /** The processes of the database, if the platform runs it. */
   readonly databasePids?: () => readonly number[]
   readonly limits?: Partial<Limits>
+  /** Of an app's storage. */
+  readonly storageBytes?: number
   specOf(key: TargetKey): Promise<AppSpec>
   /** A process ended by itself while it was being stopped. */
   crashed(key: TargetKey, failure: AppFailureReport): void
@@ -56,6 +59,8 @@ export const DEFAULT_LIMITS: Limits = {
   start_seconds: 20,
 }
 
+/** Bytes that an app may keep in its storage. */
+const DEFAULT_STORAGE = 100 * 1024 * 1024
 /** Apps get the uids from here on, one each: process limits count per uid. */
 const FIRST_UID = 200_000
 /** What a stopping app may take to answer what it has. */
@@ -78,6 +83,8 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     logs.sweep().catch((error: unknown) => log.warn(error, 'could not put a log aside'))
   }, LOG_SWEEP).unref()
   await mkdir(appsDir, { recursive: true, mode: 0o700 })
+  const storageBytes = options.storageBytes ?? DEFAULT_STORAGE
+  const storage = await createStorage({ dir: join(dataDir, 'storage'), bytes: storageBytes })
   const manager = await createManager({
     python: options.python,
     runnerPath: options.runnerPath,
@@ -126,6 +133,33 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     }
   }
 
+  /** Sends the order. Storage is held until the app has mounted it, or has ended. */
+  async function start(
+    spec: AppSpec,
+    id: string,
+    rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
+    onEvent: (event: InstanceEvent) => void,
+  ): Promise<void> {
+    const given = await order(spec, id, rest)
+    if (!spec.storage) return manager.start(given, onEvent)
+    const attached = await storage.attach(spec.appId, given.uid)
+    const release = (): void => {
+      attached.release().catch((error: unknown) => log.warn(error, 'could not let go of an app’s storage'))
+    }
+    // One file may fill it.
+    const file_bytes = Math.max(limits.file_bytes, storageBytes)
+    await manager
+      .start({ ...given, storage: attached.device, limits: { ...limits, file_bytes } }, (event) => {
+        const entered = event.event === 'phase' && event.phase !== 'forked'
+        if (entered || event.event === 'exited') release()
+        onEvent(event)
+      })
+      .catch((error: unknown) => {
+        release()
+        throw error
+      })
+  }
+
   function requireSandbox(): void {
     if (manager.report.minimum || options.allowUnsandboxed) return
     const missing = manager.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
@@ -137,8 +171,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const driver = new LocalDriver({
     specOf: options.specOf,
     crashed: options.crashed,
-    start: async (spec, id, socket, onEvent) =>
-      manager.start(await order(spec, id, { mode: 'serve', socket }), onEvent),
+    start: (spec, id, socket, onEvent) => start(spec, id, { mode: 'serve', socket }, onEvent),
     stop: (id) => manager.stop(id, stopGrace),
     socketPath: (id) => join(socketDir, `${id}.sock`),
   })
@@ -173,10 +206,16 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   return {
     driver,
     report: manager.report,
-    notes: sandboxNotes(manager.report, options.allowUnsandboxed),
+    notes: [
+      ...sandboxNotes(manager.report, options.allowUnsandboxed),
+      storage.problem
+        ? `app storage: not to be had here: ${storage.problem}. Apps keep their data in the database.`
+        : `app storage: a file system of ${storageBytes / 1024 / 1024} MB for each app that has it turned on`,
+    ],
     appsOnLoopback: manager.report.network?.way === 'shared',
     pid: () => manager.pid,
     pids: () => ({ runner: manager.pid }),
+    storageProblem: () => (manager.report.minimum ? storage.problem : 'it needs the sandbox'),
     problem: () => (manager.up ? undefined : 'the runner is being restarted'),
     start: () => undefined,
     databaseRestarted: () => manager.placeProcesses(),
@@ -188,6 +227,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     async remove(appId) {
       await folders.remove(appId)
       await logs.remove(appId)
+      await storage.remove(appId)
     },
     async close() {
       clearInterval(sweeper)

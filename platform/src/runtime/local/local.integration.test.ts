@@ -38,6 +38,7 @@ function spec(key: string): AppSpec {
     files: { 'app.py': source },
     assets: [],
     entrypoint: 'app.py',
+    storage: false,
     env: { FP_APP_ID: appId },
     sequence: 7,
   }

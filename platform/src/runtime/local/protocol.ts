@@ -7,6 +7,8 @@ export interface StartOrder {
   readonly mode: 'serve' | 'check'
   readonly socket?: string
   readonly app_dir: string
+  /** The block device of the app's storage. */
+  readonly storage?: string
   readonly entrypoint: string
   readonly env: Readonly<Record<string, string>>
   readonly log: string

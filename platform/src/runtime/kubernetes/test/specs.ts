@@ -35,6 +35,7 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
     files: { 'app.py': source },
     assets: [],
     entrypoint: 'app.py',
+    storage: false,
     env: { NAME: 'a secret value' },
     sequence: 7,
   }

@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { newId } from '../../ids.ts'
+import { Lanes } from '../../lanes.ts'
+
+const run = promisify(execFile)
+const MIB = 1024 * 1024
+/** What the file system itself needs, so that the app has what it was promised. */
+const OVERHEAD = 0.12
+/** For the commands, which take some ms. */
+const COMMAND_TIMEOUT = 20_000
+
+/** A device that stays until it is let go of, however many instances of the app begin and end. */
+export interface AttachedStorage {
+  readonly device: string
+  release(): Promise<void>
+}
+
+export interface Storage {
+  /** Why no app can have storage here, if so. */
+  readonly problem: string | undefined
+  /** The app's own file system, made when there is none yet. Release it once the app has mounted it. */
+  attach(appId: string, uid: number): Promise<AttachedStorage>
+  /** With all that is in it. */
+  remove(appId: string): Promise<void>
+}
+
+/**
+ * Files of apps that last. Each app has an image of fixed size with an ext4 file system of its own, which the app mounts in its
+ * namespace: so the limit is the kernel's, and what one app writes takes no room of another.
+ */
+export async function createStorage(options: { dir: string; bytes: number }): Promise<Storage> {
+  const dir = resolve(options.dir)
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const problem = await tryStorage()
+  /** Two devices of one image would destroy it. */
+  const attaching = new Lanes()
+  const imageOf = (appId: string): string => join(dir, `${appId}.img`)
+
+  async function attach(appId: string, uid: number): Promise<AttachedStorage> {
+    if (problem) throw new Error(`The app has storage, which this machine cannot give: ${problem}.`)
+    const image = imageOf(appId)
+    await makeImage(image, options.bytes, uid)
+    for (;;) {
+      const known = await deviceOf(image)
+      if (known !== undefined) {
+        const held = await open(known, 'r').catch(() => undefined)
+        // Between the two it may have ended with the last instance, and be another's by now.
+        if (held && (await deviceOf(image)) === known) return { device: known, release: () => held.close() }
+        await held?.close()
+        continue
+      }
+      const { stdout } = await command('losetup', ['--find', '--show', image])
+      const device = stdout.trim()
+      const held = await open(device, 'r')
+      // It ends with its last user, whoever that is: the app's mount, after this one's release.
+      await command('losetup', ['--detach', device])
+      return { device, release: () => held.close() }
+    }
+  }
+
+  return {
+    problem,
+    attach: (appId, uid) => attaching.run(appId, () => attach(appId, uid)),
+    remove: (appId) => attaching.run(appId, () => rm(imageOf(appId), { force: true })),
+  }
+}
+
+/** The block device whose content is the image. */
+async function deviceOf(image: string): Promise<string | undefined> {
+  for (const name of await readdir('/sys/block')) {
+    if (!name.startsWith('loop')) continue
+    const backing = await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => undefined)
+    if (backing?.trim() === image) return `/dev/${name}`
+  }
+  return undefined
+}
+
+/** Written beside its place and renamed: one that exists is whole. It takes as much of the disk as the app has written. */
+async function makeImage(image: string, bytes: number, uid: number): Promise<void> {
+  const exists = await open(image, 'r').then(
+    (file) => file.close().then(() => true),
+    () => false,
+  )
+  if (exists) return
+  const draft = `${image}.${newId('tmp')}`
+  try {
+    await writeFile(draft, '', { mode: 0o600 })
+    await truncate(draft, Math.ceil((bytes * (1 + OVERHEAD)) / MIB) * MIB)
+    const features = ['-b', '4096', '-m', '0', '-J', 'size=4', '-i', '16384']
+    await command('mkfs.ext4', ['-q', '-F', ...features, '-E', `root_owner=${uid}:${uid}`, draft])
+    await rename(draft, image)
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+/** Does once what every app with storage needs. */
+async function tryStorage(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'it needs root'
+  const dir = await mkdtemp(join(tmpdir(), 'fp-storage-'))
+  try {
+    const image = join(dir, 'try.img')
+    await makeImage(image, 8 * MIB, 0)
+    await mkdir(join(dir, 'mount'))
+    await command('mount', ['-t', 'ext4', '-o', 'loop', image, join(dir, 'mount')])
+    await command('umount', [join(dir, 'mount')])
+    return undefined
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return `it needs the commands losetup, mount and mkfs.ext4 (${message})`
+    return `no file system in a file can be mounted (${message.trim().split('\n').at(-1)})`
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+/** `mkfs` and `losetup` lie in folders that are not on every PATH. */
+function command(name: string, args: string[]): Promise<{ stdout: string }> {
+  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
+  return run(name, args, { env, timeout: COMMAND_TIMEOUT })
+}
