@@ -147,7 +147,8 @@ export class Exchange implements HeadFirstHandler {
     if (this.#flushed || this.session.ended) return
     this.#flushed = true
     if (this.#first) this.#write(this.#controller!, this.#first)
-    else this.#response.flushHeaders()
+    // Not flushHeaders(), which writes bytes above 127 as UTF-8.
+    else this.#response.write('', 'latin1')
   }
 
   #dispatch(): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { all, header, type Message } from './message.ts'
-import { remembering, type WorldOptions } from './world.ts'
+import { rawWorld, remembering, type WorldOptions } from './world.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -212,6 +212,21 @@ describe('the headers of an answer', () => {
     ]
     const seen = await answer(`${lines.join('\r\n')}\r\n`)
     expect(seen.headers.slice(0, lines.length)).toEqual(lines.map((line) => line.split(': ', 2)))
+  })
+
+  test('with bytes above 127 arrive byte for byte also where the body comes later', async () => {
+    const seen = Promise.withResolvers<void>()
+    await using world = await rawWorld(async (wire) => {
+      await wire.message()
+      wire.send('HTTP/1.1 200 OK\r\nX-Latin: \xfc\r\nContent-Length: 2\r\n\r\n')
+      await seen.promise
+      wire.send('ok')
+    })
+    const client = await world.client()
+    const head = await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n').until('\r\n\r\n')
+    expect(head).toContain('\r\nX-Latin: \xfc\r\n')
+    seen.resolve()
+    expect((await client.take(2)).toString()).toBe('ok')
   })
 
   test.each(['Content-Length: 2\r\n', ''])(
