@@ -88,6 +88,12 @@ describe('the process', () => {
     expect((await post(second.url, '/api/auth/login', login)).status).toBe(200)
   })
 
+  it('stops in order when its terminal is closed', async () => {
+    const { child } = await start()
+    // No exit code means that the signal itself has ended it.
+    expect(await stop(child, 'SIGHUP')).not.toBeNull()
+  })
+
   it('answers a request that is under way before it stops', async () => {
     const { child } = await start()
     const socket = connect(port, '127.0.0.1')
