@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLIENT = f"""
-import errno, socket
+import errno, select, socket, struct
 from fastapi import FastAPI
 app = FastAPI()
 here = []
@@ -69,6 +69,54 @@ def bind(name: str):
 def abstract(name: str):
     line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     return outcome(lambda: line.connect("\\0" + name))
+
+@app.get("/bound/{{host}}")
+def bound(host: str):
+    def work():
+        with socket.socket() as stream:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+            stream.setsockopt(socket.SOL_SOCKET, 5, 1)  # SO_DONTROUTE
+            stream.settimeout(1)
+            stream.connect((host, {PORT}))
+            return "connected"
+    return outcome(work)
+
+@app.get("/flood/{{count}}")
+def flood(count: int):
+    tried = []
+    for _ in range(count):
+        stream = socket.socket()
+        stream.setblocking(False)
+        stream.connect_ex(("{PUBLIC}", {PORT}))
+        tried.append(stream)
+    poll = select.poll()
+    for stream in tried:
+        poll.register(stream, select.POLLOUT)
+    made = set()
+    while found := [fd for fd, event in poll.poll(500) if not event & (select.POLLERR | select.POLLHUP)]:
+        made.update(found)
+        for fd in found:
+            poll.unregister(fd)
+    return len(made)
+
+def question(name: str) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!6H", 1, 256, 1, 0, 0, 0) + labels + b"\\0" + struct.pack("!HH", 1, 1)
+
+@app.get("/ask/{{count}}")
+def ask(count: int):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        for _ in range(count):
+            line.sendto(question("public.test"), ("127.0.0.1", 53))
+    return count
+
+@app.get("/name-by-tcp/{{name}}")
+def name_by_tcp(name: str):
+    with socket.create_connection(("127.0.0.1", 53), 5) as stream:
+        query = question(name)
+        stream.sendall(len(query).to_bytes(2) + query)
+        answer = stream.recv(600)
+    return socket.inet_ntoa(answer[-4:])
 
 @app.get("/own")
 def own():
@@ -169,6 +217,30 @@ def test_names_are_found_though_the_dns_server_is_private(app: App) -> None:
     assert ask(app, "/name/nobody.test") == "no such name"
     # A private name may be known; the address behind it is out of reach.
     assert ask(app, f"/tcp/private.test/{PORT}") == "EHOSTUNREACH"
+
+
+def test_an_interface_that_is_named_is_no_way_around(app: App) -> None:
+    for host in (MACHINE, PRIVATE, "169.254.169.254"):
+        assert ask(app, f"/bound/{host}") in ("EHOSTUNREACH", "ENETUNREACH", "timeout", "EPERM")
+
+
+def test_a_flood_of_connections_stops_at_the_apps_limit(app: App, manager: driver.Manager, tmp_path: Path) -> None:
+    other = App(manager, tmp_path, "two", {"app.py": CLIENT}).start().ready()
+    made = ask(app, "/flood/700")
+    assert 0 < made <= 512
+    assert ask(other, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
+    other.kill()
+
+
+def test_a_flood_of_questions_leaves_another_app_its_answers(app: App, manager: driver.Manager, tmp_path: Path) -> None:
+    other = App(manager, tmp_path, "two", {"app.py": CLIENT}).start().ready()
+    assert ask(app, "/ask/3000") == 3000
+    assert ask(other, "/name/public.test") == PUBLIC
+    other.kill()
+
+
+def test_long_answers_come_by_tcp(app: App) -> None:
+    assert ask(app, "/name-by-tcp/public.test") == PUBLIC
 
 
 def test_none_means_no_way_out(world: World, tmp_path: Path) -> None:

@@ -1,17 +1,21 @@
 """A runner without root: through user namespaces, with the system's Python, which any user can run."""
 
+import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import driver
 from conftest import App
+from fp_runner import landlock
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
@@ -52,6 +56,50 @@ def app(tmp_path: Path) -> Iterator[App]:
     manager = driver.Manager(PYTHON, NOBODY, LIBRARIES)
     yield App(manager, tmp_path, "one", files)
     manager.close()
+
+
+def manager_with(mode: str) -> driver.Manager:
+    wire: dict[str, Any] = {"mode": mode, "allowed": [], "addresses": None, "mongodb": None}
+    return driver.Manager(PYTHON, NOBODY, LIBRARIES, environment={"FP_NETWORK": json.dumps(wire)})
+
+
+REACH = """
+    import errno, socket
+    from fastapi import FastAPI
+    app = FastAPI()
+
+    @app.get("/{port}")
+    def reach(port: int):
+        with socket.socket() as stream:
+            return errno.errorcode.get(stream.connect_ex(("127.0.0.1", port)), "connected")
+"""
+
+
+def reach(manager: driver.Manager, folder: Path) -> str:
+    """What an app gets that connects to a port of this machine's loopback."""
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o005 != 0o005:
+            parent.chmod(0o755)
+    os.chown(folder, NOBODY, NOBODY)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        app = App(manager, folder, "one", {"app.py": REACH}).start().ready()
+        answer: str = app.get(f"/{server.getsockname()[1]}").json()
+    manager.close()
+    return answer
+
+
+def test_without_root_egress_none_is_a_network_of_its_own(tmp_path: Path) -> None:
+    manager = manager_with("none")
+    assert manager.hello["sandbox"]["network"] == {"way": "isolated", "notes": []}
+    assert reach(manager, tmp_path) == "ECONNREFUSED"
+
+
+def test_without_root_the_internet_means_the_machines_network_with_few_ports(tmp_path: Path) -> None:
+    manager = manager_with("internet")
+    sandbox = manager.hello["sandbox"]
+    assert sandbox["network"]["way"] == "shared"
+    assert ("network", "the runner is not root") in {(one["mean"], one["why"]) for one in sandbox["missing"]}
+    assert reach(manager, tmp_path) == ("EACCES" if landlock.limits_ports() else "connected")
 
 
 def test_serves_and_stops(app: App) -> None:

@@ -40,6 +40,8 @@ class World:
         for name in self.names:
             _run("ip", "netns", "add", name)
             _run("ip", "-n", name, "link", "set", "lo", "up")
+        # A new namespace takes it over from this computer, where another fp may have switched it on.
+        self.output("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
         _run("ip", "-n", self.machine, "link", "add", "up0", "mtu", "1400", "type", "veth",
              "peer", "name", "down0", "netns", self.outside)  # fmt: skip
         for name, link, addresses in (
