@@ -1,7 +1,6 @@
 /** The load of the isolation benchmark, in a process of its own so that it does not disturb what is measured. */
-import { FILE_LIMITS } from '@fp/sdk/wire'
 import { setTimeout as wait } from 'node:timers/promises'
-import { TRIVIAL_APP } from './lib.ts'
+import { largestDraft } from './lib.ts'
 
 const LOGINS = 20
 const [url = '', token = '', username = '', seconds = '8'] = process.argv.slice(2)
@@ -14,17 +13,6 @@ async function post(path: string, body: string): Promise<void> {
   })
   await response.arrayBuffer()
   if (!response.ok) throw new Error(`${path}: ${response.status}`)
-}
-
-/** As many and as large files as are allowed. */
-function largestDraft(): Record<string, string> {
-  const each = Math.floor(FILE_LIMITS.maxTotalBytes / FILE_LIMITS.maxFiles) - 200
-  const line = (n: number): string => `def function_${n}(value: int) -> int:\n    return value + ${n}\n\n\n`
-  let body = ''
-  for (let n = 0; body.length < each; n++) body += line(n)
-  const files: Record<string, string> = { 'app.py': TRIVIAL_APP }
-  for (let n = 1; n < FILE_LIMITS.maxFiles; n++) files[`module_${n}.py`] = body.slice(0, each)
-  return files
 }
 
 const end = Date.now() + Number(seconds) * 1000

@@ -1,3 +1,4 @@
+import { FILE_LIMITS } from '@fp/sdk/wire'
 import { Agent, request } from 'node:http'
 
 export const TRIVIAL_APP = `from fastapi import FastAPI
@@ -9,6 +10,17 @@ app = FastAPI()
 def hello() -> dict[str, str]:
     return {"hello": "world"}
 `
+
+/** As many and as large files as are allowed. */
+export function largestDraft(): Record<string, string> {
+  const each = Math.floor(FILE_LIMITS.maxTotalBytes / FILE_LIMITS.maxFiles) - 200
+  const line = (n: number): string => `def function_${n}(value: int) -> int:\n    return value + ${n}\n\n\n`
+  let body = ''
+  for (let n = 0; body.length < each; n++) body += line(n)
+  const files: Record<string, string> = { 'app.py': TRIVIAL_APP }
+  for (let n = 1; n < FILE_LIMITS.maxFiles; n++) files[`module_${n}.py`] = body.slice(0, each)
+  return files
+}
 
 /** The p-th percentile (0–100), nearest rank. */
 export function percentile(values: readonly number[], p: number): number {
@@ -32,7 +44,7 @@ export function row(name: string, ...cells: string[]): void {
   console.log(`${name.padEnd(58)}${cells.map((cell) => cell.padStart(14)).join('')}`)
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+const agent = new Agent({ keepAlive: true, maxSockets: 256 })
 
 /** One GET over kept-alive connections; ms until its whole answer was there. Rejects unless it is a 200. */
 export function timedGet(target: {

@@ -2,6 +2,7 @@ import { startPlatform } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
 import { benchDeploy } from './deploy.ts'
 import { benchEventLoop } from './event-loop.ts'
+import { benchFairness } from './fairness.ts'
 import { benchIsolation } from './isolation.ts'
 import { benchMemory } from './memory.ts'
 import { benchSaturation } from './saturation.ts'
@@ -14,6 +15,7 @@ const benches = {
   throughput: benchThroughput,
   isolation: benchIsolation,
   saturation: benchSaturation,
+  fairness: benchFairness,
   memory: benchMemory,
   'event-loop': benchEventLoop,
 }
