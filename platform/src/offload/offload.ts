@@ -21,8 +21,8 @@ export interface Offload {
   close(): Promise<void>
 }
 
-/** The validator gives up by itself long before (`MAX_WORK` of the SDK); this is for one that hangs. ms */
-const VALIDATION_TIMEOUT = 10_000
+/** The validator gives up by itself long before (`MAX_WORK` of the SDK, of work and not of time); this is for one that hangs. ms */
+const VALIDATION_TIMEOUT = 30_000
 const PASSWORD_TIMEOUT = 10_000
 /** One user's files that take long leave the other process to the others. */
 const VALIDATORS = 2

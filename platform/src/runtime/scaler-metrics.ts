@@ -67,7 +67,11 @@ export function createMetricsObserver(registry: Registry): Observer {
       else coldStarts.inc({ outcome: code === 'SCALER_WAKE_TIMEOUT' ? 'timeout' : 'failed' })
     },
     granted: (_key, { waited, cold }) => wait.observe({ cold: String(cold) }, waited / 1000),
-    refused: (_key, code) => refusals.inc({ code }),
+    refused(key, code) {
+      refusals.inc({ code })
+      // The wake is called off before it began.
+      if (code === 'SCALER_WAKES_FULL') waking.delete(key)
+    },
     error: () => errors.inc(),
   }
 }

@@ -45,12 +45,42 @@ export interface App {
  * `app` or `application` holding anything that may be an ASGI callable, or a function that makes an app. In doubt there
  * is an app: the runner decides in the end.
  */
-export function findApp(file: PythonFile, project: Project, hops = 0): App {
+export function findApp(file: PythonFile, project: Project): App {
+  const { problem } = judgedIn(file, project)
+  const candidates = new Map<string, Candidate>()
+  for (const seen of withStars(file, project)) {
+    for (const found of judgedIn(seen, project).candidates) {
+      if (!candidates.has(found.name))
+        candidates.set(found.name, seen === file ? found : { ...found, imported: true })
+    }
+  }
+  const list = [...candidates.values()]
+  return problem ? { candidates: list, problem } : { candidates: list }
+}
+
+/** The file, and those whose names it has through star imports; each once, whatever circles they make. */
+function withStars(file: PythonFile, project: Project): ReadonlySet<PythonFile> {
+  const found = new Set([file])
+  for (const seen of found) {
+    for (const from of seen.scopes.module.stars) {
+      const other = localFile(from, seen, project)
+      if (other) found.add(other)
+    }
+  }
+  return found
+}
+
+/** What each file binds itself. Kept with the file, which belongs to one project: every file that imports it asks again. */
+const judged = new WeakMap<PythonFile, App>()
+
+function judgedIn(file: PythonFile, project: Project): App {
+  const known = judged.get(file)
+  if (known) return known
   const candidates = new Map<string, Candidate>()
   let problem: App['problem']
   for (const [name, bindings] of file.scopes.module.bindings) {
     for (const binding of bindings) {
-      const verdict = judge(name, binding, { file, project, hops })
+      const verdict = judge(name, binding, { file, project, hops: 0 })
       if (typeof verdict === 'string') {
         const grade = verdict === 'maybe' ? 'maybe' : 'app'
         if (candidates.get(name)?.grade === 'app') continue
@@ -63,17 +93,10 @@ export function findApp(file: PythonFile, project: Project, hops = 0): App {
       } else if (verdict && !problem) problem = { node: binding.site, message: verdict.why }
     }
   }
-  if (hops < MAX_HOPS) {
-    for (const from of file.scopes.module.stars) {
-      const other = localFile(from, file, project)
-      if (!other || other === file) continue
-      for (const found of findApp(other, project, hops + 1).candidates) {
-        if (!candidates.has(found.name)) candidates.set(found.name, { ...found, imported: true })
-      }
-    }
-  }
   const list = [...candidates.values()]
-  return problem ? { candidates: list, problem } : { candidates: list }
+  const app: App = problem ? { candidates: list, problem } : { candidates: list }
+  judged.set(file, app)
+  return app
 }
 
 export function checkApp(file: PythonFile, app: App): Finding[] {
@@ -143,15 +166,36 @@ function imported(name: string, binding: Binding & { kind: 'import' }, context: 
       why: `${other.source.file} defines no \`${binding.name}\`, so there is nothing to import. ${WRITE}`,
     }
   }
-  const verdicts = bindings.map((found) =>
-    judge(binding.name, found, { ...context, file: other, hops: hops + 1 }),
-  )
+  const verdicts = verdictsOn(binding.name, bindings, { ...context, file: other, hops: hops + 1 })
+  if (!verdicts) return doubt
   const best =
     verdicts.find((verdict) => verdict === 'app') ?? verdicts.find((verdict) => typeof verdict === 'string')
   if (best !== undefined) return best === 'maybe' && !doubt ? false : best
   // Another name's value may still be an ASGI callable, as in `from main import service as app`.
   if (binding.name !== name && doubt) return doubt
   return verdicts.find((verdict) => typeof verdict === 'object') ?? false
+}
+
+/** By file and name; undefined while they are looked for. Files that import each other's names have ways without number. */
+const verdictsOf = new WeakMap<PythonFile, Map<string, readonly Verdict[] | undefined>>()
+
+/** Undefined in a circle of imports. */
+function verdictsOn(
+  name: string,
+  bindings: readonly Binding[],
+  context: Context,
+): readonly Verdict[] | undefined {
+  const { file } = context
+  const known = verdictsOf.get(file) ?? new Map<string, readonly Verdict[] | undefined>()
+  verdictsOf.set(file, known)
+  if (!known.has(name)) {
+    known.set(name, undefined)
+    known.set(
+      name,
+      bindings.map((binding) => judge(name, binding, context)),
+    )
+  }
+  return known.get(name)
 }
 
 function localFile(from: PyImport, file: PythonFile, project: Project): PythonFile | undefined {

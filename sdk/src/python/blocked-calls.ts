@@ -78,10 +78,19 @@ export const BLOCKED_CALLS: readonly BlockedCall[] = [
 const exact = new Map(
   BLOCKED_CALLS.filter(({ path }) => !path.endsWith('*')).map((call) => [call.path, call]),
 )
-const prefixes = BLOCKED_CALLS.filter(({ path }) => path.endsWith('*')).map(
-  (call) => [call.path.slice(0, -1), call] as const,
+/** By the first part of the path: most names are of modules that have none. */
+const prefixes = Map.groupBy(
+  BLOCKED_CALLS.filter(({ path }) => path.endsWith('*')),
+  ({ path }) => firstPart(path),
 )
 
 export function blockedCall(path: string): BlockedCall | undefined {
-  return exact.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1]
+  return (
+    exact.get(path) ?? prefixes.get(firstPart(path))?.find((call) => path.startsWith(call.path.slice(0, -1)))
+  )
+}
+
+function firstPart(path: string): string {
+  const dot = path.indexOf('.')
+  return dot < 0 ? path : path.slice(0, dot)
 }

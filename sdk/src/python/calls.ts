@@ -1,6 +1,6 @@
 import type { Finding } from '../wire/deployments.ts'
 import { blockedCall } from './blocked-calls.ts'
-import { findingAt } from './findings.ts'
+import { findingAt, MAX_FINDINGS_IN_A_FILE } from './findings.ts'
 import { guardsOf } from './guards.ts'
 import { importedByCall } from './import-module.ts'
 import type { LocalModules } from './modules.ts'
@@ -29,6 +29,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
     ),
   )
   for (const node of file.tree.nodes) {
+    if (findings.length > MAX_FINDINGS_IN_A_FILE) break
     if (readable.has(node) || guards.neverRuns(node)) continue
     if (!EXPRESSIONS.has(node.type) || file.damage.isDamaged(node) || !isUse(file, node)) continue
     const path = file.resolver.paths(node).find((candidate) => blockedCall(candidate))

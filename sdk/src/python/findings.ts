@@ -26,6 +26,18 @@ export function findingOnFile(
   return { file, ...START, rule, message, severity }
 }
 
+/** Nobody mends more than so many in a file at a time, and code can be written that has one at every other character. */
+export const MAX_FINDINGS_IN_A_FILE = 100
+
+/** The findings of one file, errors before warnings where there are too many. */
+export function firstFindings(file: string, findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length <= MAX_FINDINGS_IN_A_FILE) return findings
+  const { error = [], warning = [] } = Object.groupBy(findings, ({ severity }) => severity)
+  const message = `This file has more than ${MAX_FINDINGS_IN_A_FILE} findings. Mend these, then the rest is shown.`
+  const shown = [...error, ...warning].slice(0, MAX_FINDINGS_IN_A_FILE)
+  return [...shown, findingOnFile(file, 'more-findings', message, 'warning')]
+}
+
 /** By file, line and column; identical findings once. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   const unique = new Map<string, Finding>()

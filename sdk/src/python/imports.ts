@@ -27,23 +27,26 @@ export interface ImportedName {
 }
 
 export function findImports(tree: SyntaxTree): PyImport[] {
-  return tree.nodes.flatMap((node) => {
-    if (node.type === 'import_statement') return plainImports(tree, node)
-    if (node.type === 'import_from_statement') return [fromImport(tree, node)]
-    if (node.type !== 'future_import_statement') return []
-    const names = importedNames(tree, node)
-    return [
-      {
-        ...shared(tree, node),
-        kind: 'from' as const,
-        level: 0,
-        module: '__future__',
-        names,
-        star: false,
-        node,
-      },
-    ]
-  })
+  const found: PyImport[] = []
+  for (const node of tree.nodes) {
+    if (node.type === 'import_statement') found.push(...plainImports(tree, node))
+    else if (node.type === 'import_from_statement') found.push(fromImport(tree, node))
+    else if (node.type === 'future_import_statement') found.push(futureImport(tree, node))
+  }
+  return found
+}
+
+function futureImport(tree: SyntaxTree, node: PyNode): PyImport {
+  const names = importedNames(tree, node)
+  return {
+    ...shared(tree, node),
+    kind: 'from',
+    level: 0,
+    module: '__future__',
+    names,
+    star: false,
+    node,
+  }
 }
 
 function plainImports(tree: SyntaxTree, statement: PyNode): PyImport[] {

@@ -18,5 +18,11 @@ export async function createNodeValidator(): Promise<Validator> {
     delete require.cache[require.resolve(RUFF)]
     return require(RUFF) as RuffModule
   }, SELECTED_RULES)
-  return createValidator({ parser, linter })
+  return createValidator({ parser, linter, now: workOfThisThread })
+}
+
+/** Not the time of day: on a busy machine the same files take longer, and are no worse for it. */
+function workOfThisThread(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }

@@ -17,13 +17,19 @@ export function reachableFrom(entry: string, project: Project): ReadonlySet<stri
   return reached
 }
 
-export function importedFiles(file: PythonFile, project: Project): string[] {
+/** Kept with the file, which belongs to one project: every search through the imports asks again. */
+const imported = new WeakMap<PythonFile, ReadonlySet<string>>()
+
+export function importedFiles(file: PythonFile, project: Project): ReadonlySet<string> {
+  const known = imported.get(file)
+  if (known) return known
+  const found = new Set<string>()
+  imported.set(file, found)
   const { modules } = project
-  const found: string[] = []
   const add = (module: string): void => {
     const path = modules.fileOf(module)
-    if (path !== undefined) found.push(path)
-    found.push(...packagesAround(module, project))
+    if (path !== undefined) found.add(path)
+    for (const around of packagesAround(module, project)) found.add(around)
   }
   for (const from of file.scopes.imports) {
     if (guardsOf(file.tree).neverRuns(from.statement)) continue

@@ -112,5 +112,5 @@ export function createResolver(tree: SyntaxTree, scopes: Scopes, options: Resolv
 }
 
 function member(paths: readonly string[], name: string | undefined): readonly string[] {
-  return name === undefined ? NOTHING : paths.map((path) => `${path}.${name}`)
+  return name === undefined || paths.length === 0 ? NOTHING : paths.map((path) => `${path}.${name}`)
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Finding } from '../wire/deployments.ts'
 import { APP, validate } from './testing.ts'
+import { createValidator, MAX_WORK } from './validator.ts'
 
 const SOURCES = [
   `${APP}@app.get("/{x}")\nasync def read(x: int, q: str | None = None) -> dict:\n    """Doc"""\n    return {"x": f"{x!r:>{10}}", **{"q": q}}\n`,
@@ -141,3 +142,36 @@ test('1,000 validations leave memory flat', () => {
   // A tree that is not deleted costs 80 KB for 50 lines: here it would be over 100 MB.
   expect(grown / 1e6).toBeLessThan(10)
 }, 60_000)
+
+describe('code made to take long', () => {
+  const many = (text: (n: number) => string, count = 12): Record<string, string> => ({
+    'app.py': APP,
+    ...Object.fromEntries(Array.from({ length: count }, (_, n) => [`m${n}.py`, text(n)])),
+  })
+
+  test('files that import each other’s names in every way are searched once each, not once a way', () => {
+    const stars = Array.from({ length: 12 }, (_, n) => `from m${n} import *\n`).join('')
+    const names = Array.from({ length: 36 }, (_, n) => `from m${n % 12} import app, create_app\n`).join('')
+    // Without a memory of what was found, the ways are 12 to the power of ten, and more.
+    expect(validate(many(() => stars)).some(({ severity }) => severity === 'error')).toBe(false)
+    expect(validate(many(() => names)).length).toBeGreaterThan(0)
+  }, 60_000)
+
+  test('a file is told its first findings, the errors before the warnings, and that there are more', () => {
+    const findings = validate({ 'app.py': `${APP}${'import a1\n'.repeat(500)}${'eval("1")\n'.repeat(5000)}` })
+    expect(findings.filter(({ severity }) => severity === 'error')).toHaveLength(100)
+    expect(findings.filter(({ rule }) => rule === 'more-findings')).toHaveLength(1)
+    expect(findings.length).toBe(101)
+  })
+
+  test('a check that takes too much work ends with a finding that names the files left unchecked', () => {
+    let now = 0
+    const parse = (): undefined => void (now += MAX_WORK / 2 + 1)
+    const slow = createValidator({ parser: { parse }, linter: { check: () => [] }, now: () => now })
+    const { findings, entrypoint } = slow.check({ 'app.py': 'x', 'b.py': 'x', 'c.py': 'x', 'd.py': 'x' })
+    expect(findings).toEqual([
+      expect.objectContaining({ file: 'c.py', rule: 'too-much-to-check', severity: 'error' }),
+    ])
+    expect(entrypoint).toBeNull()
+  })
+})

@@ -1,4 +1,4 @@
-import type { Parser as TreeSitter, TreeCursor } from 'web-tree-sitter'
+import type { Parser as TreeSitter, Tree, TreeCursor } from 'web-tree-sitter'
 
 /** A named node of the syntax tree as a plain object: it holds no memory of the WebAssembly heap. */
 export interface PyNode {
@@ -45,7 +45,7 @@ export function createParser(create: () => TreeSitter): PythonParser {
         try {
           const cursor = tree.walk()
           try {
-            return flatten(cursor, text, tree.rootNode.hasError)
+            return flatten(cursor, text, tree)
           } finally {
             cursor.delete()
           }
@@ -60,21 +60,34 @@ export function createParser(create: () => TreeSitter): PythonParser {
   }
 }
 
-type Growing = PyNode & { readonly children: PyNode[] }
+type Growing = PyNode & { children: PyNode[] }
 
-function flatten(cursor: TreeCursor, text: string, hasError: boolean): SyntaxTree {
+/** Shared by all nodes without children, which most are: their arrays would be half of the tree's memory. */
+const NO_CHILDREN: PyNode[] = []
+/** Whether nodes of a type are named, by the type's number: each question to the cursor is a call into WebAssembly. */
+const named: boolean[] = []
+
+function flatten(cursor: TreeCursor, text: string, { language, rootNode }: Tree): SyntaxTree {
   const nodes: PyNode[] = []
+  const { types, fields } = language
+  const { hasError } = rootNode
   let parent: Growing | null = null
   let level = 0
   let depth = 0
   for (;;) {
     let here: Growing | null = null
-    if (cursor.nodeIsNamed) {
-      const field: string | null = cursor.currentFieldName
-      const { nodeType: type, startIndex: start, endIndex: end } = cursor
-      const node: Growing = { type, field, start, end, parent, children: [], index: nodes.length }
+    const id = cursor.nodeTypeId
+    // An error has a number beyond all types.
+    if (id >= types.length || (named[id] ??= cursor.nodeIsNamed)) {
+      const type = types[id] || 'ERROR'
+      const field = fields[cursor.currentFieldId] ?? null
+      const { startIndex: start, endIndex: end } = cursor
+      const node: Growing = { type, field, start, end, parent, children: NO_CHILDREN, index: nodes.length }
       nodes.push(node)
-      parent?.children.push(node)
+      if (parent) {
+        if (parent.children === NO_CHILDREN) parent.children = [node]
+        else parent.children.push(node)
+      }
       here = node
     }
     // Anonymous nodes are tokens without named children; plain strings hold nothing that a rule looks at.
@@ -94,8 +107,10 @@ function flatten(cursor: TreeCursor, text: string, hasError: boolean): SyntaxTre
 
 function isOpen(node: PyNode, text: string): boolean {
   if (node.type === 'string') return /^[a-z]{0,2}f/i.test(text.slice(node.start, node.start + 3))
-  return node.type !== 'comment' && node.type !== 'identifier'
+  return !LEAVES.has(node.type)
 }
+
+const LEAVES = new Set(['comment', 'identifier', 'integer', 'float', 'true', 'false', 'none', 'ellipsis'])
 
 export function textOf(tree: SyntaxTree, node: PyNode): string {
   return tree.text.slice(node.start, node.end)

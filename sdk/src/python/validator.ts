@@ -5,7 +5,7 @@ import { checkCycles } from './cycles.ts'
 import { findDamage } from './damage.ts'
 import { applySetting, detect } from './detect.ts'
 import { formatEntrypoint } from './entrypoint.ts'
-import { sortFindings } from './findings.ts'
+import { findingOnFile, firstFindings, sortFindings } from './findings.ts'
 import { importRoot } from './import-root.ts'
 import { checkImports, targetOf } from './import-rules.ts'
 import { dropNoise } from './lint-noise.ts'
@@ -46,7 +46,15 @@ export interface Validator {
 export interface ValidatorDeps {
   readonly parser: PythonParser
   readonly linter: PythonLinter
+  /** The clock of `MAX_WORK`, ms. Default: the time of day, which also counts what others do on a busy machine. */
+  readonly now?: () => number
 }
+
+/**
+ * The work that files may take, ms. Several times what the largest app of ordinary code takes, also on a busy machine; beyond it are files made to
+ * take long, and their check ends with a finding that says so.
+ */
+export const MAX_WORK = 10_000
 
 interface Linted extends ParsedFile {
   readonly lint: LintResult
@@ -60,10 +68,14 @@ export function createValidator(deps: ValidatorDeps): Validator {
     { allowedImports = DEFAULT_ALLOWED_IMPORTS, entrypoint: setting } = {},
   ) => {
     const paths = Object.keys(files)
+    const now = deps.now ?? (() => performance.now())
+    const began = now()
     const allowed = createAllowList(allowedImports)
-    const parsed = paths
-      .filter((path) => path.endsWith('.py'))
-      .map((path) => parse(readSource(path, files[path] ?? ''), deps))
+    const parsed: Linted[] = []
+    for (const path of paths.filter((each) => each.endsWith('.py'))) {
+      if (now() - began > MAX_WORK) return tooMuch(path, parsed)
+      parsed.push(parse(readSource(path, files[path] ?? ''), deps))
+    }
     const project = createProjects(paths, parsed)
     const served = setting === undefined ? detect(project) : applySetting(setting, project)
     const { modules } = served.project
@@ -87,13 +99,23 @@ export function createValidator(deps: ValidatorDeps): Validator {
         // What only a script writes is no loss to the app.
         ...(isReached ? checkLocalFiles(seen) : []),
       ]
-      return isReached ? found : found.map(asWarning)
+      return firstFindings(path, isReached ? found : found.map(asWarning))
     })
     findings.push(...checkCycles(served.project.files, modules, entry ?? ''), ...served.findings)
     const { entrypoint } = served
     return { findings: sortFindings(findings), entrypoint: entrypoint ? formatEntrypoint(entrypoint) : null }
   }
   return { check, validate: (files, options) => check(files, options).findings }
+}
+
+/** What is known when the check is given up at a file. */
+function tooMuch(path: string, parsed: readonly Linted[]): Validation {
+  const message = `Checking the files took more than ${MAX_WORK / 1000} s of work, so ${path} and those after it were not checked. Make the files simpler or smaller.`
+  const found = parsed.flatMap(({ lint }) => lint.syntaxErrors)
+  return {
+    findings: sortFindings([...found, findingOnFile(path, 'too-much-to-check', message)]),
+    entrypoint: null,
+  }
 }
 
 /** The app never runs this file, so what is wrong with it stops no deploy. */

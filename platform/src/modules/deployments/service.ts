@@ -10,6 +10,7 @@ import { toRecord } from '../drafts/files.ts'
 import type { DraftService } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
 import type { VersionService } from '../versions/service.ts'
+import { DeployQueue } from './deploy-queue.ts'
 import { appDeleted, stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
 import { Lanes } from '../../lanes.ts'
@@ -63,13 +64,14 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   const running = new Lanes()
   const stops = new Map<string, AbortController>()
   const stopped = new AbortController()
-  const carried = new Set<string>()
+  const carried = new DeployQueue()
   const turns = createTurns({ store, feed, apps, live, replicas, carried, log, now: deps.now })
   /** Whichever replica deletes it. */
   const stopDeleted = ({ appId }: { appId: string }): void => stops.get(appId)?.abort(appDeleted())
   events.on('app.deleted', stopDeleted)
 
   async function start(
+    ownerId: string,
     appId: string,
     what: { version: number; order: number; kind: DeploymentRecord['kind']; first: StageEvent },
   ): Promise<DeploymentRecord> {
@@ -86,14 +88,14 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       finishedAt: null,
     }
     const { deploymentId } = deployment
-    carried.add(deploymentId)
+    carried.add(deploymentId, ownerId)
     await store.insert(deployment).catch((error: unknown) => {
-      carried.delete(deploymentId)
+      carried.remove(deploymentId)
       throw error
     })
     running
       .run(appId, () => run(deployment))
-      .finally(() => carried.delete(deploymentId))
+      .finally(() => carried.remove(deploymentId))
       // Not within the running lane: `removeAll` waits for that lane while it holds the accepting one.
       .then(() => accepting.run(appId, () => prune(appId)))
       .catch((error: unknown) => log.error({ err: error, app_id: appId }, 'could not complete a deployment'))
@@ -106,7 +108,10 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     stops.set(appId, stop)
     const signal = AbortSignal.any([stop.signal, stopped.signal, replicas.lost])
     try {
-      if (await turns.begin(deployment, signal)) await deps.run(deployment, signal)
+      if (!(await turns.begin(deployment, signal))) return
+      // Without a turn it has been stopped: it runs into the signal at once, and says so in its own words.
+      using _turn = await carried.turn(deployment.deploymentId, signal)
+      await deps.run(deployment, signal)
     } finally {
       stops.delete(appId)
     }
@@ -162,7 +167,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   return {
     /**
      * Validates the draft (first replaced by `files`, if given), stores it as a version and queues its deployment.
-     * Throws FP_VALIDATION_FAILED with all findings when one of them is an error.
+     * Throws FP_VALIDATION_FAILED with all findings when one of them is an error, and FP_QUEUE_FULL.
      */
     async deploy(
       ownerId: string,
@@ -188,9 +193,10 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       }
       const deployment = await accepting.run(appId, async () => {
         if (stopped.signal.aborted) throw stopping()
+        carried.refuseIfFull(ownerId)
         const { version, order } = await live.take(appId, { version: true, order: true })
         await versions.create(appId, version, draft, { entrypoint, setting })
-        return start(appId, { version, order, kind: 'deploy', first })
+        return start(ownerId, appId, { version, order, kind: 'deploy', first })
       })
       return { deployment, warnings: findings }
     },
@@ -200,6 +206,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       await apps.find(ownerId, appId)
       const deployment = await accepting.run(appId, async () => {
         if (stopped.signal.aborted) throw stopping()
+        carried.refuseIfFull(ownerId)
         await versions.summary(appId, version)
         const { order } = await live.take(appId, { order: true })
         const first: StageEvent = {
@@ -207,7 +214,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
           at: deps.now(),
           message: `Version ${version} was validated when it was made.`,
         }
-        return start(appId, { version, order, kind: 'rollback', first })
+        return start(ownerId, appId, { version, order, kind: 'rollback', first })
       })
       return { deployment, warnings: [] }
     },

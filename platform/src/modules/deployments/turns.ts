@@ -16,8 +16,8 @@ export interface TurnsDeps {
   readonly apps: AppService
   readonly live: LiveService
   readonly replicas: Replicas
-  /** Ids of the deployments that this replica carries. */
-  readonly carried: ReadonlySet<string>
+  /** The deployments that this replica carries. */
+  readonly carried: { has(deploymentId: string): boolean }
   readonly log: Log
   readonly now: () => Date
 }
