@@ -1,9 +1,9 @@
 import { createActivator, type TargetKey } from '@fp/scaler'
-import type { MongoClient } from 'mongodb'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import path from 'node:path'
+import { createAppDatabases } from './app-databases.ts'
 import type { Config } from './config.ts'
 import { createMongoCoordination } from './coordination/register.ts'
 import { joinReplicas, soleReplica } from './coordination/replicas.ts'
@@ -14,6 +14,7 @@ import { createIngress } from './ingress/ingress.ts'
 import { createRouteTable } from './ingress/routes.ts'
 import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
+import type { Relay } from './mongod/relay.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { wakeLimits } from './runtime/wakes.ts'
@@ -30,6 +31,8 @@ const LEASE_GRACE = 200
 export interface AppPlaneDeps {
   readonly config: Config
   readonly mongo: Mongo
+  /** Where the platform's own MongoDB takes the connections of apps. */
+  readonly mongoAppsSocket?: string | undefined
   /** Where the activator's metrics go. */
   readonly registry: Registry
   readonly secretKey: Buffer
@@ -53,7 +56,13 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   // Stopped in reverse order: the modules first, the processes of apps last.
   await using started = new AsyncDisposableStack()
 
-  const runtime = started.adopt(await createRuntime(deps, events, () => services), (it) => it.close())
+  const note = (appId: string, text: string): Promise<void> => runtime.note(appId, text)
+  const databases = await createAppDatabases(deps, note)
+  if (databases.relay) started.use(databases.relay)
+  const runtime: Runtime = started.adopt(
+    await createRuntime(deps, events, databases.relay, () => services),
+    (it) => it.close(),
+  )
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
     events,
@@ -91,7 +100,8 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       call: (target, request, caller) => callApp(activator, target, request, caller),
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,
-        ...appMongo(mongo.client),
+        mongoHost: databases.host,
+        mongoOptions: databases.options,
         databaseLimitBytes: config.databaseMb * 2 ** 20,
         defaultIdleTimeoutS: config.idleTimeout / 1000,
         examplesDir: path.join(ROOT, 'examples'),
@@ -121,7 +131,12 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   return { services, ingress, runtime, close: () => stack.disposeAsync() }
 }
 
-function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Services): Promise<Runtime> {
+function createRuntime(
+  deps: AppPlaneDeps,
+  events: Events,
+  databases: Relay | undefined,
+  services: () => Services,
+): Promise<Runtime> {
   const { config, logger } = deps
   const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
   const crashed = (key: TargetKey, failure: AppFailureReport): void =>
@@ -146,23 +161,10 @@ function createRuntime(deps: AppPlaneDeps, events: Events, services: () => Servi
     allowUnsandboxed: config.allowUnsandboxed,
     freshInterpreters: !config.zygote,
     egress: config.egress,
-    ...(deps.databasePids && { databasePids: deps.databasePids }),
+    databasePids: () => [...(deps.databasePids?.() ?? []), ...(databases ? [databases.pid()] : [])],
+    ...(databases && { databases }),
     specOf,
     crashed,
     log: logger,
   })
-}
-
-/** Where apps reach the platform's MongoDB: the same hosts, each user with a name and a password of its own. */
-function appMongo({ options }: MongoClient): Pick<ModuleDeps['config'], 'mongoHost' | 'mongoOptions'> {
-  const { hosts, replicaSet, tls, directConnection } = options
-  return {
-    mongoHost: hosts.map(String).join(','),
-    mongoOptions: {
-      ...(replicaSet ? { replicaSet } : {}),
-      ...(tls ? { tls: 'true' } : {}),
-      // The set may know its members by names that apps do not have.
-      ...(directConnection ? { directConnection: 'true' } : {}),
-    },
-  }
 }

@@ -103,6 +103,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   const apps = await createAppPlane({
     config,
     mongo,
+    mongoAppsSocket: mongod?.sockets.apps,
     registry,
     secretKey: await readSecretKey(config),
     validate: (files, options) => offload.validate(files, { allowedImports, ...options }),

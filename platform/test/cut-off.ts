@@ -9,12 +9,13 @@ export interface Line extends AsyncDisposable {
   mend(): void
 }
 
-export async function lineTo(host: string, port: number): Promise<Line> {
+/** `socket`: the path that the server listens on. */
+export async function lineTo(socket: string): Promise<Line> {
   const sockets = new Set<Socket>()
   let isCut = false
   const server = createServer((near) => {
     if (isCut) return void near.destroy()
-    const far = connect(port, host)
+    const far = connect(socket)
     for (const [from, to] of [
       [near, far],
       [far, near],

@@ -2,6 +2,7 @@ import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import type { Finding } from '@fp/sdk/wire'
 import { pino } from 'pino'
+import { inject } from 'vitest'
 import { Registry } from 'prom-client'
 import type { Api } from '../src/api.ts'
 import { buildApi } from '../src/app.ts'
@@ -10,6 +11,7 @@ import { createApiRates } from '../src/front/rates.ts'
 import { createEvents, type Events } from '../src/events.ts'
 import { createServices, registerRoutes, type ModuleDeps, type Services } from '../src/modules/index.ts'
 import type { Mongo } from '../src/plugins/mongo.ts'
+import { socketHost } from '../src/mongod/sockets.ts'
 import { testMongo } from './database.ts'
 import { HeldTargets } from './held-targets.ts'
 
@@ -66,7 +68,6 @@ export async function modulesBench({
     findings: [],
     storageProblem: undefined,
   }
-  const { host } = new URL(mongo.client.options.hosts[0]!.toString().replace(/^/, 'mongodb://'))
   const deps: ModuleDeps = {
     db: mongo.db,
     client: mongo.client,
@@ -86,7 +87,7 @@ export async function modulesBench({
     },
     config: {
       appUrl: (appId) => `http://app-${appId}.localhost:8080`,
-      mongoHost: host,
+      mongoHost: socketHost(inject('mongoSockets').platform),
       mongoOptions: { directConnection: 'true' },
       defaultIdleTimeoutS: 900,
       databaseLimitBytes,

@@ -24,8 +24,7 @@ let mongo: Mongo & AsyncDisposable
 let members: Member[]
 
 async function member(index: number): Promise<Member> {
-  const { host, port } = mongo.client.options.hosts[0]!
-  const line = await lineTo(host!, port!)
+  const line = await lineTo(mongo.client.options.hosts[0]!.socketPath!)
   const uri = new URL(testMongoUri())
   uri.host = `127.0.0.1:${line.port}`
   uri.searchParams.delete('replicaSet')

@@ -32,7 +32,7 @@ const news = (): { heard: unknown[]; onChange: (key: string, value: unknown) => 
 }
 
 test('an update that nobody disputes is one command, one that is disputed two', async () => {
-  await using line = await lineTo(...address())
+  await using line = await lineTo(address())
   const client = await through(line.port, { monitorCommands: true })
   const commands: string[] = []
   client.on('commandStarted', ({ commandName }) => void commands.push(commandName))
@@ -54,7 +54,7 @@ test('an update that nobody disputes is one command, one that is disputed two', 
 })
 
 test('a watcher that was cut off hears of all that it has missed', async () => {
-  await using line = await lineTo(...address())
+  await using line = await lineTo(address())
   const client = await through(line.port)
   const errors: Error[] = []
   const cutOff = createMongoCoordination(client.db(mongo.db.databaseName), {
@@ -110,7 +110,7 @@ test('a register that was dropped is empty, and goes on', async () => {
 })
 
 test('an update whose answer does not come ends with its signal', async () => {
-  await using line = await lineTo(...address())
+  await using line = await lineTo(address())
   const client = await through(line.port)
   const coordination = createMongoCoordination(client.db(mongo.db.databaseName), { collection: 'late' })
   await coordination.update('a', () => ({ n: 1 }), { signal })
@@ -123,9 +123,8 @@ test('an update whose answer does not come ends with its signal', async () => {
   await client.close()
 })
 
-function address(): [string, number] {
-  const { host, port } = mongo.client.options.hosts[0]!
-  return [host!, port!]
+function address(): string {
+  return mongo.client.options.hosts[0]!.socketPath!
 }
 
 /** Past the replica set's own address, which would lead around the line. */

@@ -22,7 +22,6 @@ export interface DaemonOptions {
   readonly sockets: MongodSockets
   /** What apps may have open at once, all together; the platform's connections do not count. */
   readonly maxConnections: number
-  readonly port: number
   readonly keyFile: string
   readonly replicaSet: string
 }
@@ -80,11 +79,10 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-function configOf({ sockets, port, keyFile, replicaSet, maxConnections }: DaemonOptions): object {
+function configOf({ sockets, keyFile, replicaSet, maxConnections }: DaemonOptions): object {
   return {
     net: {
-      bindIp: [sockets.platform, sockets.apps, '127.0.0.1'].join(','),
-      port,
+      bindIp: [sockets.platform, sockets.apps].join(','),
       // That of /tmp; those named above are made all the same.
       unixDomainSocket: { enabled: false },
       maxIncomingConnections: maxConnections,

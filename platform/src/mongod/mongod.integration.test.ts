@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdtemp, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { MongoClient } from 'mongodb'
@@ -10,6 +9,7 @@ import { loadConfig } from '../config.ts'
 import { argumentsOf } from '../process-of.ts'
 import { findMongod } from './binary.ts'
 import { startMongod, type ManagedMongod, type MongodOptions } from './mongod.ts'
+import { socketHost } from './sockets.ts'
 
 const { candidates } = loadConfig(process.env).mongod
 const running: ManagedMongod[] = []
@@ -57,35 +57,56 @@ describe('the managed MongoDB', () => {
     )
     const stream = client.db().collection('a').watch()
     await stream.close()
-    await using stranger = new MongoClient(`mongodb://127.0.0.1:${mongod.port}/?directConnection=true`)
+    await using stranger = new MongoClient(
+      `mongodb://${socketHost(mongod.sockets.platform)}/?directConnection=true`,
+    )
     await expect(stranger.db('fp').collection('a').findOne({})).rejects.toThrow(/requires authentication/)
     for (const file of ['mongo-root.password', 'mongo.key']) {
       expect(((await stat(path.join(dir, file))).mode & 0o777).toString(8)).toBe('600')
     }
   })
 
-  it('finds everything again after a stop, on the same port', async () => {
+  it('finds everything again after a stop', async () => {
     const first = await start()
     await write(first, 'one')
     await first.stop()
     const second = await start()
-    expect(second.port).toBe(first.port)
     expect(await write(second, 'two')).toEqual(['one', 'two'])
   })
 
-  it('moves to another port when its own is taken', async () => {
-    const first = await start()
+  it('has no port: nothing can be put in its place while it is down, and nobody but the platform reaches its sockets', async () => {
+    const mongod = await start()
+    const inodes = (await readdir(`/proc/${mongod.pid()}/fd`)).map((fd) =>
+      readlink(`/proc/${mongod.pid()}/fd/${fd}`).catch(() => ''),
+    )
+    const sockets = new Set((await Promise.all(inodes)).map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1]))
+    const listening = (
+      await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8')))
+    )
+      .flatMap((table) => table.trim().split('\n').slice(1))
+      .map((line) => line.trim().split(/\s+/)[9])
+      .filter((inode) => sockets.has(inode))
+    expect(listening).toEqual([])
+    expect(sockets.size).toBeGreaterThan(2)
+    for (const socket of Object.values(mongod.sockets) as string[]) {
+      expect(((await stat(path.dirname(socket))).mode & 0o777).toString(8)).toBe('700')
+    }
+  })
+
+  it('works in a folder whose path is too long for a socket', async () => {
+    const deep = path.join(dir, 'x'.repeat(80))
+    const mongod = await start({ dir: deep })
+    expect(await write(mongod, 'one')).toEqual(['one'])
+    await mongod.stop()
+    expect(await write(await start({ dir: deep }), 'two')).toEqual(['one', 'two'])
+  })
+
+  it('is found by its replica set after its folder was moved', async () => {
+    const first = await start({ dir: path.join(dir, 'a') })
     await write(first, 'one')
     await first.stop()
-    const squatter = createServer((socket) => socket.destroy()).listen(first.port, '127.0.0.1')
-    await once(squatter, 'listening')
-    try {
-      const second = await start()
-      expect(second.port).not.toBe(first.port)
-      expect(await write(second, 'two')).toEqual(['one', 'two'])
-    } finally {
-      squatter.close()
-    }
+    await rename(path.join(dir, 'a'), path.join(dir, 'b'))
+    expect(await write(await start({ dir: path.join(dir, 'b') }), 'two')).toEqual(['one', 'two'])
   })
 
   it('comes back by itself when it is killed 5 times in a row, with all it had acknowledged', async () => {

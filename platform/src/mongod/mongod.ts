@@ -1,7 +1,5 @@
-import { randomBytes, randomInt } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { once } from 'node:events'
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { secretFile } from '../secret-file.ts'
 import { findMongod, type FindOptions } from './binary.ts'
@@ -11,13 +9,12 @@ import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
 import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
 
 /** What all apps may have open at once. Each connection costs mongod a thread and some 300 KB. */
-const MAX_CONNECTIONS = 1_000
+export const MAX_APP_CONNECTIONS = 1_000
 
 /** The MongoDB the platform runs for itself. */
 export interface ManagedMongod {
   readonly version: string
   readonly sockets: MongodSockets
-  readonly port: number
   pid(): number
   /** Why it does not answer at the moment, if so. */
   problem(): string | undefined
@@ -37,7 +34,8 @@ export interface MongodOptions extends FindOptions {
 
 /**
  * Starts mongod on a folder, or starts it again there: a one-node replica set with a key file and authentication, so that
- * change streams, transactions and rights work as in production. Started again for ever, whenever it ends.
+ * change streams, transactions and rights work as in production. It listens on sockets alone: there is no port that somebody
+ * else could take. Started again for ever, whenever it ends.
  */
 export async function startMongod(options: MongodOptions): Promise<ManagedMongod> {
   const { dir } = options
@@ -49,15 +47,14 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   )
   const keyFile = path.join(dir, 'mongo.key')
   await secretFile(keyFile, () => randomBytes(96).toString('base64'))
-  const port = await choosePort(path.join(dir, 'mongo.port'))
   const sockets = await mongodSockets(dir)
   const address = socketHost(sockets.platform)
 
   async function launch(): Promise<Daemon> {
     const next = await spawnDaemon({
-      ...{ binary, dir, sockets, port, keyFile },
+      ...{ binary, dir, sockets, keyFile },
       replicaSet: REPLICA_SET,
-      maxConnections: MAX_CONNECTIONS,
+      maxConnections: MAX_APP_CONNECTIONS,
     })
     const death = new AbortController()
     void next.ended.then((how) => death.abort(new Error(`mongod ended (${how})`)))
@@ -80,39 +77,9 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   return {
     version: binary.version,
     sockets,
-    port,
     pid: () => kept.current().pid,
     problem: kept.problem,
-    uri: (database) => rootUri(`127.0.0.1:${port}`, password, database),
+    uri: (database) => rootUri(address, password, database),
     stop: kept.stop,
-  }
-}
-
-/** Below the range from which Linux takes the ports of outgoing connections, so that it is likely free next time too. */
-const PORTS = { first: 20_000, count: 10_000 }
-
-/** The port of the last run if it is free, so that addresses handed to apps stay true; else any free one. */
-async function choosePort(file: string): Promise<number> {
-  const last = Number(await readFile(file, 'utf8').catch(() => ''))
-  if (last > 0 && (await isFree(last))) return last
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const port = PORTS.first + randomInt(PORTS.count)
-    if (!(await isFree(port))) continue
-    await writeFile(file, String(port))
-    return port
-  }
-  throw new Error('No free port on 127.0.0.1 for MongoDB.')
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer()
-  try {
-    probe.listen(port, '127.0.0.1')
-    await once(probe, 'listening')
-    return true
-  } catch {
-    return false
-  } finally {
-    probe.close()
   }
 }

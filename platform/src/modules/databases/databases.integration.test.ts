@@ -1,8 +1,9 @@
 import { MongoClient } from 'mongodb'
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
 import { newId } from '../../ids.ts'
+import { socketHost } from '../../mongod/sockets.ts'
 import type { Mongo } from '../../plugins/mongo.ts'
 import { createSecretBox } from '../secrets/box.ts'
 import { createDatabaseService, type DatabaseService } from './service.ts'
@@ -15,7 +16,7 @@ const made: string[] = []
 
 beforeAll(async () => {
   mongo = await testMongo()
-  host = mongo.client.options.hosts[0]!.toString()
+  host = socketHost(inject('mongoSockets').platform)
 })
 afterAll(async () => {
   for (const userId of made) {
@@ -41,6 +42,10 @@ function newUser(): string {
   const id = newId('u')
   made.push(id)
   return id
+}
+
+function passwordIn(uri: string): string {
+  return /:([^:@]+)@/.exec(uri)![1]!
 }
 
 async function as<T>(uri: string, work: (client: MongoClient) => Promise<T>): Promise<T> {
@@ -110,7 +115,7 @@ test('a user has all of their own database and nothing of anything else', async 
   })
 
   // The right name with another's password, and the right login against another's database.
-  const password = new URL(annUri.replace('mongodb:', 'http:')).password
+  const password = passwordIn(annUri)
   const stolen = bobUri.replace(/:[^:@]*@/, `:${password}@`)
   await expect(as(stolen, (client) => client.db().collection('notes').findOne())).rejects.toMatchObject({
     codeName: 'AuthenticationFailed',
@@ -163,7 +168,7 @@ test('the address has the present host, and the stored password is sealed', asyn
       `^mongodb://fp_${user}:[^@]+@a\\.example:27018,b\\.example:27018/fp_${user}\\?authSource=fp_${user}$`,
     ),
   )
-  const password = new URL(uri.replace('mongodb:', 'http:')).password
+  const password = passwordIn(uri)
   expect(JSON.stringify(await mongo.db.collection('databases').find().toArray())).not.toContain(password)
   await expect(service().uriFor('U_Odd/Id')).rejects.toThrow('cannot name a database')
 })

@@ -17,7 +17,8 @@ import { LocalDriver } from './driver.ts'
 import { createVersionFolders } from './files.ts'
 import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
-import type { Limits, SandboxReport, StartOrder, InstanceEvent } from './protocol.ts'
+import { openDatabase, type DatabaseSockets } from './database.ts'
+import type { InstanceEvent, Limits, SandboxReport, StartOrder } from './protocol.ts'
 import { createManager } from './manager.ts'
 import { createStorage } from './storage.ts'
 
@@ -31,10 +32,10 @@ export interface LocalRuntimeOptions {
   readonly freshInterpreters?: boolean
   /** What apps may reach. */
   readonly egress: Egress
-  /** The folder of MongoDB's sockets, which apps see as /run/mongodb. */
-  readonly mongodbFolder?: string
   /** The processes of the database, if the platform runs it. */
   readonly databasePids?: () => readonly number[]
+  /** How apps reach MongoDB; without it they need the machine's network for that. */
+  readonly databases?: DatabaseSockets
   readonly limits?: Partial<Limits>
   /** Of an app's storage. */
   readonly storageBytes?: number
@@ -92,13 +93,13 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     freshInterpreters: options.freshInterpreters ?? false,
     // Without MongoDB's sockets an app needs the machine's network to reach its database.
     network:
-      options.mongodbFolder === undefined
+      options.databases === undefined
         ? undefined
         : {
             mode: options.egress.mode,
             allowed: options.egress.allowed,
             addresses: options.egress.addresses ?? null,
-            mongodb: options.mongodbFolder,
+            mongodb: options.databases.folder,
           },
     ...(options.databasePids && { databasePids: options.databasePids }),
     log,
@@ -113,6 +114,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   async function order(
     spec: AppSpec,
     id: string,
+    env: StartOrder['env'],
     rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
   ): Promise<StartOrder> {
     requireSandbox()
@@ -123,7 +125,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       id,
       app_dir,
       entrypoint: spec.entrypoint,
-      env: spec.env,
+      env,
       log: logFile,
       uid,
       gid: uid,
@@ -133,14 +135,27 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     }
   }
 
-  /** Sends the order. Storage is held until the app has mounted it, or has ended. */
   async function start(
     spec: AppSpec,
     id: string,
     rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
     onEvent: (event: InstanceEvent) => void,
   ): Promise<void> {
-    const given = await order(spec, id, rest)
+    const database = await openDatabase(spec, onEvent, options.databases, manager.report.minimum)
+    try {
+      await send(spec, await order(spec, id, database.env, rest), database.onEvent)
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  }
+
+  /** Sends the order. Storage is held until the app has mounted it, or has ended. */
+  async function send(
+    spec: AppSpec,
+    given: StartOrder,
+    onEvent: (event: InstanceEvent) => void,
+  ): Promise<void> {
     if (!spec.storage) return manager.start(given, onEvent)
     const attached = await storage.attach(spec.appId, given.uid)
     const release = (): void => {
@@ -179,14 +194,12 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   async function check(spec: AppSpec, { signal }: { signal: AbortSignal }): Promise<CheckResult> {
     signal.throwIfAborted()
     const id = newId('check')
-    const start = await order(spec, id, { mode: 'check' })
-    signal.throwIfAborted()
     return new Promise((resolve, reject) => {
       let failure: AppFailureReport | undefined
       let loaded = false
       const abort = (): void => manager.kill(id)
       signal.addEventListener('abort', abort, { once: true })
-      const started = manager.start(start, (event) => {
+      const started = start(spec, id, { mode: 'check' }, (event) => {
         if (event.event === 'checked') loaded = true
         if (event.event === 'failed') failure = fullReport(event.failure)
         if (event.event !== 'exited') return

@@ -1,0 +1,57 @@
+import path from 'node:path'
+import type { AppPlaneDeps } from './app-plane.ts'
+import { MAX_APP_CONNECTIONS } from './mongod/mongod.ts'
+import { startRelay, type Relay } from './mongod/relay.ts'
+import { relayFolder } from './mongod/sockets.ts'
+import { DATABASE_HOST } from './runtime/local/database.ts'
+
+const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
+
+/** How apps reach MongoDB: each user with a name and a password of its own. */
+export interface AppDatabases {
+  /** In the place of the host in the addresses that apps are handed. */
+  readonly host: string
+  /** More options of those addresses. */
+  readonly options: Readonly<Record<string, string>>
+  /** Undefined: apps connect to MongoDB themselves. */
+  readonly relay: Relay | undefined
+}
+
+/** A MongoDB on a socket of this machine is reached by way of a relay; any other by the platform's own address of it. */
+export async function createAppDatabases(
+  deps: Pick<AppPlaneDeps, 'config' | 'mongo' | 'mongoAppsSocket' | 'logger'>,
+  note: (appId: string, text: string) => Promise<void>,
+): Promise<AppDatabases> {
+  const { config, logger } = deps
+  const { hosts, replicaSet, tls, directConnection } = deps.mongo.client.options
+  const socket = deps.mongoAppsSocket ?? hosts[0]?.socketPath
+  if (config.kubernetes || socket === undefined) {
+    return {
+      host: hosts.map(String).join(','),
+      options: {
+        ...(replicaSet ? { replicaSet } : {}),
+        ...(tls ? { tls: 'true' } : {}),
+        ...(directConnection ? { directConnection: 'true' } : {}),
+      },
+      relay: undefined,
+    }
+  }
+  const relay = await startRelay({
+    python: config.python,
+    runnerPath: RUNNER,
+    upstream: socket,
+    folder: relayFolder(path.join(config.dataDir, 'mongodb')),
+    perApp: config.databaseConnections,
+    total: MAX_APP_CONNECTIONS,
+    log: logger,
+    onRefused(appId, { count, open }) {
+      logger.warn({ app_id: appId, count, open }, 'an app asks for too many connections to MongoDB')
+      const text = `MongoDB refused ${count} connections: this app has ${open} open, ${config.databaseConnections} are allowed (FP_DATABASE_CONNECTIONS). Make one MongoClient for the whole app.`
+      note(appId, text).catch((error: unknown) =>
+        logger.warn({ err: error }, 'could not write to the log of an app'),
+      )
+    },
+  })
+  // The set knows its only member by a path that apps do not have: their drivers must not ask for it.
+  return { host: DATABASE_HOST, options: { directConnection: 'true' }, relay }
+}
