@@ -17,7 +17,9 @@ let user: TestUser
 let appId: string
 let host: string
 beforeAll(async () => {
-  ;[platform, uvicorn] = await Promise.all([startPlatform(), startUvicorn()])
+  // One after the other: each is ended even where the next does not start.
+  uvicorn = await startUvicorn()
+  platform = await startPlatform()
   const code = await readFile(join(import.meta.dirname, 'app.py'), 'utf8')
   user = await TestUser.signUp(platform, 'purist')
   const { app_id: id } = await user.liveApp({ code })
