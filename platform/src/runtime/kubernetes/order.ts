@@ -28,7 +28,10 @@ const MAX_BYTES = MIB
 /** Gzipped JSON: what a pod mounts or is sent. Holds secrets. */
 export async function sealOrder(spec: AppSpec, mode: Order['mode']): Promise<Buffer> {
   const { files, entrypoint, env } = spec
-  if (spec.assets.length > 0) throw new Error('Assets do not reach pods yet. Delete them to deploy this app.')
+  if (spec.assets.length > 0)
+    throw new Error(
+      `The app has ${spec.assets.length} assets, which apps on Kubernetes cannot have yet. Delete them, or serve them from elsewhere.`,
+    )
   const order: Order = { mode, files, entrypoint, env, limits: LIMITS }
   const bytes = await compress(JSON.stringify(order))
   if (bytes.length <= MAX_BYTES) return bytes
