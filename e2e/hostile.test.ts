@@ -1,5 +1,6 @@
 import type { AppDetail, Deployment } from '@fp/sdk/wire'
 import { existsSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 import { TestUser } from './harness/user.ts'
@@ -52,6 +53,13 @@ async function deployed(code: string): Promise<string> {
   return (await user.liveApp({ code })).app_id
 }
 
+/** IPv4 addresses of this machine. */
+function addresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).filter(({ family }) => family === 'IPv4').map(({ address }) => address),
+  )
+}
+
 async function neighbourIsWell(): Promise<void> {
   expect((await user.call(neighbour.id, '/')).status).toBe(200)
   expect((await fetch(`${platform.url}/readyz`)).status).toBe(200)
@@ -80,10 +88,27 @@ describe('an app cannot', () => {
       'reach another app’s socket',
       'import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(DATA + "/run/" + NEIGHBOUR)\nreturn "connected"',
     ],
+    [
+      'reach the platform’s port on loopback',
+      'import socket\nsocket.create_connection(("127.0.0.1", PLATFORM), 5)\nreturn "connected"',
+    ],
+    [
+      'reach the platform’s port on the machine’s own addresses',
+      'import socket\nfor address in MACHINE:\n    try:\n        socket.create_connection((address, PLATFORM), 5)\n        return "connected to " + address\n    except OSError:\n        pass\nreturn "refused: everywhere"',
+    ],
+    [
+      'reach the metadata address of a cloud',
+      'import socket\nsocket.create_connection(("169.254.169.254", 80), 5)\nreturn "connected"',
+    ],
   ]
   test.each(readers)('%s', async (_name, body) => {
     const socket = `${neighbour.id}.1.0-1.sock`
-    const constants = `DATA = ${JSON.stringify(platform.dataDir)}\nNEIGHBOUR = ${JSON.stringify(socket)}`
+    const constants = [
+      `DATA = ${JSON.stringify(platform.dataDir)}`,
+      `NEIGHBOUR = ${JSON.stringify(socket)}`,
+      `PLATFORM = ${new URL(platform.url).port}`,
+      `MACHINE = ${JSON.stringify(addresses())}`,
+    ].join('\n')
     const id = await deployed(attempt(body, constants))
     const answer = await user.call(id, '/')
     expect(answer.text).toMatch(/^"refused: /)

@@ -1,11 +1,16 @@
 import path from 'node:path'
+import type { HostAddress } from 'mongodb'
 import type { AppPlaneDeps } from './app-plane.ts'
+import { withDatabase, type Egress } from './egress.ts'
 import { MAX_APP_CONNECTIONS } from './mongod/mongod.ts'
 import { startRelay, type Relay } from './mongod/relay.ts'
 import { relayFolder } from './mongod/sockets.ts'
 import { DATABASE_HOST } from './runtime/local/database.ts'
 
 const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
+
+/** Of MongoDB. */
+const DEFAULT_PORT = 27_017
 
 /** How apps reach MongoDB: each user with a name and a password of its own. */
 export interface AppDatabases {
@@ -15,17 +20,22 @@ export interface AppDatabases {
   readonly options: Readonly<Record<string, string>>
   /** Undefined: apps connect to MongoDB themselves. */
   readonly relay: Relay | undefined
+  /** What apps may reach, a MongoDB that they connect to themselves included. */
+  readonly egress: Egress
 }
 
-/** A MongoDB on a socket of this machine is reached by way of a relay; any other by the platform's own address of it. */
+/**
+ * A MongoDB of this machine, on a socket or on loopback, is reached by way of a relay: the networks of apps lead to neither.
+ * Any other is reached by the platform's own address of it, which their networks then let through, private or not.
+ */
 export async function createAppDatabases(
   deps: Pick<AppPlaneDeps, 'config' | 'mongo' | 'mongoAppsSocket' | 'logger'>,
   note: (appId: string, text: string) => Promise<void>,
 ): Promise<AppDatabases> {
   const { config, logger } = deps
   const { hosts, replicaSet, tls, directConnection } = deps.mongo.client.options
-  const socket = deps.mongoAppsSocket ?? hosts[0]?.socketPath
-  if (config.kubernetes || socket === undefined) {
+  const upstream = deps.mongoAppsSocket ?? hosts[0]?.socketPath ?? (tls ? undefined : onLoopback(hosts))
+  if (config.kubernetes || upstream === undefined) {
     return {
       host: hosts.map(String).join(','),
       options: {
@@ -34,12 +44,16 @@ export async function createAppDatabases(
         ...(directConnection ? { directConnection: 'true' } : {}),
       },
       relay: undefined,
+      egress: withDatabase(
+        config.egress,
+        hosts.map(({ host, port }) => ({ host: host ?? '', port: port ?? DEFAULT_PORT })),
+      ),
     }
   }
   const relay = await startRelay({
     python: config.python,
     runnerPath: RUNNER,
-    upstream: socket,
+    upstream,
     folder: relayFolder(path.join(config.dataDir, 'mongodb')),
     perApp: config.databaseConnections,
     total: MAX_APP_CONNECTIONS,
@@ -53,5 +67,11 @@ export async function createAppDatabases(
     },
   })
   // The set knows its only member by a path that apps do not have: their drivers must not ask for it.
-  return { host: DATABASE_HOST, options: { directConnection: 'true' }, relay }
+  return { host: DATABASE_HOST, options: { directConnection: 'true' }, relay, egress: config.egress }
+}
+
+/** The first member there, as the relay takes it; with several, it is for the admin to name the primary first. */
+function onLoopback(hosts: readonly HostAddress[]): string | undefined {
+  const found = hosts.find(({ host }) => host === 'localhost' || host === '::1' || host?.startsWith('127.'))
+  return found && `127.0.0.1:${found.port ?? DEFAULT_PORT}`
 }

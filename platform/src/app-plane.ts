@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import path from 'node:path'
-import { createAppDatabases } from './app-databases.ts'
+import { createAppDatabases, type AppDatabases } from './app-databases.ts'
 import type { Config } from './config.ts'
 import { createMongoCoordination } from './coordination/register.ts'
 import { joinReplicas, soleReplica } from './coordination/replicas.ts'
@@ -14,7 +14,6 @@ import { createIngress } from './ingress/ingress.ts'
 import { createRouteTable } from './ingress/routes.ts'
 import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
-import type { Relay } from './mongod/relay.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { wakeLimits } from './runtime/wakes.ts'
@@ -59,9 +58,8 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   const note = (appId: string, text: string): Promise<void> => runtime.note(appId, text)
   const databases = await createAppDatabases(deps, note)
   if (databases.relay) started.use(databases.relay)
-  const runtime: Runtime = started.adopt(
-    await createRuntime(deps, events, databases.relay, () => services),
-    (it) => it.close(),
+  const runtime: Runtime = started.adopt(await createRuntime(deps, events, databases, () => services), (it) =>
+    it.close(),
   )
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
@@ -134,7 +132,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
 function createRuntime(
   deps: AppPlaneDeps,
   events: Events,
-  databases: Relay | undefined,
+  databases: Pick<AppDatabases, 'relay' | 'egress'>,
   services: () => Services,
 ): Promise<Runtime> {
   const { config, logger } = deps
@@ -160,9 +158,12 @@ function createRuntime(
     runnerPath: path.join(ROOT, 'runner/src'),
     allowUnsandboxed: config.allowUnsandboxed,
     freshInterpreters: !config.zygote,
-    egress: config.egress,
-    databasePids: () => [...(deps.databasePids?.() ?? []), ...(databases ? [databases.pid()] : [])],
-    ...(databases && { databases }),
+    egress: databases.egress,
+    databasePids: () => [
+      ...(deps.databasePids?.() ?? []),
+      ...(databases.relay ? [databases.relay.pid()] : []),
+    ],
+    ...(databases.relay && { databases: databases.relay }),
     specOf,
     crashed,
     log: logger,

@@ -34,7 +34,7 @@ export interface LocalRuntimeOptions {
   readonly egress: Egress
   /** The processes of the database, if the platform runs it. */
   readonly databasePids?: () => readonly number[]
-  /** How apps reach MongoDB; without it they need the machine's network for that. */
+  /** How apps reach MongoDB; without it over their network. */
   readonly databases?: DatabaseSockets
   readonly limits?: Partial<Limits>
   /** Of an app's storage. */
@@ -91,16 +91,12 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     runnerPath: options.runnerPath,
     allowUnsandboxed: options.allowUnsandboxed,
     freshInterpreters: options.freshInterpreters ?? false,
-    // Without MongoDB's sockets an app needs the machine's network to reach its database.
-    network:
-      options.databases === undefined
-        ? undefined
-        : {
-            mode: options.egress.mode,
-            allowed: options.egress.allowed,
-            addresses: options.egress.addresses ?? null,
-            mongodb: options.databases.folder,
-          },
+    network: {
+      mode: options.egress.mode,
+      allowed: options.egress.allowed,
+      addresses: options.egress.addresses ?? null,
+      mongodb: options.databases?.folder ?? null,
+    },
     ...(options.databasePids && { databasePids: options.databasePids }),
     log,
   })

@@ -21,8 +21,8 @@ export interface ManagerOptions {
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
-  /** What apps may reach; undefined: what the machine reaches. */
-  readonly network: NetworkOrder | undefined
+  /** What apps may reach. */
+  readonly network: NetworkOrder
   /** The processes of the database, if the platform runs it: they get a share of the processor that apps cannot take. */
   readonly databasePids?: () => readonly number[]
   readonly log: Logger
@@ -71,7 +71,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         PYTHONPATH: options.runnerPath,
         PATH: '/usr/local/bin:/usr/bin:/bin',
         LANG: 'C.UTF-8',
-        ...(options.network && { FP_NETWORK: JSON.stringify(options.network) }),
+        FP_NETWORK: JSON.stringify(options.network),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
