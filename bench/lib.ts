@@ -22,11 +22,7 @@ export function largestDraft(): Record<string, string> {
   return files
 }
 
-/** The p-th percentile (0–100), nearest rank. */
-export function percentile(values: readonly number[], p: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil((p / 100) * sorted.length) - 1))] ?? NaN
-}
+export { percentile } from '../e2e/harness/percentile.ts'
 
 export function ms(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 1)} ms`

@@ -2,8 +2,8 @@ import type { AppDetail, Deployment } from '@fp/sdk/wire'
 import { existsSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
-import { TestUser } from './harness/user.ts'
+import { ROOT, startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
+import { TestUser } from '../harness/user.ts'
 
 let platform: PlatformUnderTest
 let user: TestUser

@@ -1,0 +1,161 @@
+/** Apps of a hostile tenant. `ctypes` and the like are allowed by the admin of this platform, so that the sandbox, not the validator, is tried. */
+
+const HEAD = `import gc
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+from fastapi import FastAPI
+from pymongo import MongoClient
+
+app = FastAPI()
+
+
+@app.get("/alive")
+def alive() -> str:
+    return "yes"
+
+
+def tried(work):
+    try:
+        return str(work())
+    except BaseException as error:
+        return "refused: " + type(error).__name__
+
+
+`
+
+/** `GET /` runs the body and answers with what it returns. */
+const route = (body: string): string =>
+  `${HEAD}@app.get("/")\ndef attack():\n${body.trim().replace(/^/gm, '    ')}\n`
+
+export const SEARCHES_MEMORY = route(`
+pattern = re.compile(rb"canary-[a-z]+-[0-9a-f]{16}")
+found = set()
+with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
+    for line in maps:
+        bounds, rights = line.split()[:2]
+        first, last = (int(bound, 16) for bound in bounds.split("-"))
+        if not rights.startswith("r") or "[v" in line:
+            continue
+        for start in range(first, last, 1 << 20):
+            try:
+                memory.seek(start)
+                found |= set(pattern.findall(memory.read(min((1 << 20) + 64, last - start))))
+            except OSError:
+                break
+found |= set(pattern.findall(repr(gc.get_objects()[:50_000]).encode(errors="replace")))
+return sorted(token.decode() for token in found)
+`)
+
+export const REACHES_OUT = (port: number, addresses: readonly string[]): string =>
+  route(`
+def connect(host, port):
+    with socket.socket() as s:
+        s.settimeout(2)
+        s.connect((host, port))
+    return "connected"
+
+def abstract():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect("\\0fp-hostile")
+    return "connected"
+
+places = [(host, ${port}) for host in ${JSON.stringify(addresses)}] + [("169.254.169.254", 80), ("10.0.0.1", 80), ("192.168.1.1", 80)]
+results = {f"{host}:{port}": tried(lambda: connect(host, port)) for host, port in places}
+results["abstract"] = tried(abstract)
+return results
+`)
+
+/** Spins in as many processes as it may have. */
+export const SPINS = (processes: number): string =>
+  route(`
+for _ in range(${processes}):
+    subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"])
+return "spinning"
+`)
+
+export const FLOODS_LOG = route(`
+def flood():
+    while True:
+        print("x" * 10_000)
+for _ in range(4):
+    threading.Thread(target=flood, daemon=True).start()
+return "flooding"
+`)
+
+export const FLOODS_MONGOD = route(`
+client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
+notes = client.get_default_database().notes
+notes.insert_many([{"n": n, "text": "x" * 100} for n in range(5_000)])
+def flood():
+    while True:
+        try:
+            list(notes.aggregate([{"$group": {"_id": "$text", "all": {"$push": "$n"}}}, {"$sort": {"all": -1}}]))
+        except Exception:
+            time.sleep(0.1)
+for _ in range(30):
+    threading.Thread(target=flood, daemon=True).start()
+return "flooding"
+`)
+
+export const HOLDS_CONNECTIONS = route(`
+held = []
+path = re.search(r"@([^/?]+)", os.environ["PLATFORM_MONGO_URI"]).group(1).replace("%2F", "/")
+def hold():
+    while True:
+        try:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(path)
+            held.append(s)
+        except OSError:
+            time.sleep(0.05)
+threading.Thread(target=hold, daemon=True).start()
+time.sleep(2)
+return len(held)
+`)
+
+const CONTROL_CHANNEL = `
+def control_channel():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        if found.family == socket.AF_UNIX and found.type == socket.SOCK_SEQPACKET:
+            return found
+    raise SystemExit("there is no control channel")
+`
+
+/** Writes phases for three seconds while it starts. */
+export const FLOODS_CONTROL_CHANNEL = `${HEAD}${CONTROL_CHANNEL}
+
+control = control_channel()
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    control.send(b'{"event":"phase","phase":"sandboxed"}')
+`
+
+export const SENDS_DESCRIPTORS = `${HEAD}${CONTROL_CHANNEL}
+
+def flood():
+    control = control_channel()
+    while True:
+        socket.send_fds(control, [b'{"event":"none"}'], [0] * 100)
+
+
+@app.get("/")
+def start() -> str:
+    threading.Thread(target=flood, daemon=True).start()
+    return "sending"
+`
+
+export const NESTS_DEEPLY = `${HEAD}${CONTROL_CHANNEL}
+
+control_channel().send(b"[" * 60_000)
+time.sleep(60)
+`
