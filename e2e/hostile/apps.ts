@@ -1,11 +1,11 @@
 /** Apps of a hostile tenant. `ctypes` and the like are allowed by the admin of this platform, so that the sandbox, not the validator, is tried. */
 
-const HEAD = `import gc
+const HEAD = `import ctypes
+import gc
 import json
 import os
 import re
 import socket
-import subprocess
 import threading
 import time
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from pymongo import MongoClient
 
 app = FastAPI()
+libc = ctypes.CDLL(None)
 
 
 @app.get("/alive")
@@ -75,7 +76,9 @@ return results
 export const SPINS = (processes: number): string =>
   route(`
 for _ in range(${processes}):
-    subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"])
+    if libc.fork() == 0:
+        while True:
+            pass
 return "spinning"
 `)
 

@@ -16,7 +16,7 @@ import { neighbourOf, type Neighbour, type Seen } from './neighbour.ts'
  * the values of a quiet one.
  */
 const P50_BOUND = 8
-const IMPORTS = 'ctypes,gc,resource,shutil,signal,socket,subprocess'
+const IMPORTS = 'ctypes,gc,socket'
 
 let platform: PlatformUnderTest
 let mallory: TestUser
@@ -78,7 +78,9 @@ describe('a tenant’s app', () => {
       env_vars: { SECRET: { value: canary('secret'), secret: true } },
     })
     await ada.call(theirs.app_id, '/', { method: 'POST', body: canary('body') })
-    const failing = await ada.createApp({ code: `raise ValueError("${canary('failure')}")\n` })
+    const failing = await ada.createApp({
+      code: `from fastapi import FastAPI\n\napp = FastAPI()\nraise ValueError("${canary('failure')}")\n`,
+    })
     await ada.deploy(failing.app_id)
 
     const own = canary('own')
