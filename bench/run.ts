@@ -5,6 +5,7 @@ import { benchEventLoop } from './event-loop.ts'
 import { benchFairness } from './fairness.ts'
 import { benchIsolation } from './isolation.ts'
 import { benchMemory } from './memory.ts'
+import { benchNeighbours } from './neighbours.ts'
 import { benchSaturation } from './saturation.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchWake } from './wake.ts'
@@ -16,6 +17,7 @@ const benches = {
   isolation: benchIsolation,
   saturation: benchSaturation,
   fairness: benchFairness,
+  neighbours: benchNeighbours,
   memory: benchMemory,
   'event-loop': benchEventLoop,
 }
