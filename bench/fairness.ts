@@ -38,13 +38,19 @@ async function benchWakes(platform: PlatformUnderTest, user: TestUser, neighbour
     return timedGet(targetOf(own))
   }
 
-  await Promise.all(flood.map((appId) => user.sleep(appId)))
+  /** Fewer at once than the API takes of one account. */
+  const sleepAll = async (): Promise<void> => {
+    for (let n = 0; n < FLOOD; n += 50)
+      await Promise.all(flood.slice(n, n + 50).map((appId) => user.sleep(appId)))
+  }
+
+  await sleepAll()
   const quiet: number[] = []
   for (let n = 0; n < QUIET_WAKES; n++) quiet.push(await wake())
   const busy: number[] = []
   let served = 0
   for (let round = 0; round < ROUNDS; round++) {
-    await Promise.all(flood.map((appId) => user.sleep(appId)))
+    await sleepAll()
     await neighbour.sleep(own)
     await wait(SLEEP)
     let waking = true
@@ -88,14 +94,14 @@ async function benchValidations(user: TestUser, neighbour: TestUser): Promise<vo
   for (let n = 0; n < DEPLOYS; n++) busy.push(await deploy())
   flooding = false
   await Promise.all(flood)
-  report(quiet, busy, 3)
+  report(quiet, busy)
 }
 
-function report(quiet: readonly number[], busy: readonly number[], goal: number): void {
+function report(quiet: readonly number[], busy: readonly number[], goal?: number): void {
   row('', 'quiet', 'flooded', 'flooded/quiet')
   for (const p of [50, 99]) {
     const [before, during] = [percentile(quiet, p), percentile(busy, p)]
-    row(`p${p} (goal: ${goal} or less)`, ms(before), ms(during), ratio(during / before))
+    row(goal ? `p${p} (goal: ${goal} or less)` : `p${p}`, ms(before), ms(during), ratio(during / before))
   }
   row('  measured', String(quiet.length), String(busy.length))
 }
