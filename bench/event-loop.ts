@@ -1,13 +1,12 @@
-import { request } from 'node:http'
 import {
   attacksOn,
   largestFiles,
   largestVariables,
-  type Attack,
+  sendAttack,
   type OpenApi,
 } from '../e2e/harness/attacks.ts'
 import { loopProbe } from '../e2e/harness/event-loop.ts'
-import { startPlatform, type PlatformUnderTest } from '../e2e/harness/platform.ts'
+import { startPlatform } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
 import { ms, row, section } from './lib.ts'
 
@@ -53,7 +52,7 @@ export async function benchEventLoop(): Promise<void> {
     let status = 0
     for (let round = 0; round < ROUNDS; round++) {
       await probe.maxBlock()
-      status = await send(platform, user, ids, attack)
+      status = await sendAttack(platform, user, ids, attack)
       block = Math.min(block, await probe.maxBlock())
     }
     if (process.env['FP_E2E_ALL_ATTACKS'] || block > SHOWN) row(attack.name, String(status), ms(block))
@@ -80,30 +79,4 @@ async function victim(user: TestUser): Promise<Record<string, string>> {
     version: '1',
     template_id: 'hello-api',
   }
-}
-
-function send(
-  platform: PlatformUnderTest,
-  user: TestUser,
-  ids: Record<string, string>,
-  attack: Attack,
-): Promise<number> {
-  const path = attack.path.replace(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? 'none')
-  const headers = {
-    authorization: `Bearer ${user.token}`,
-    ...(attack.body && { 'content-type': 'application/json', 'content-length': String(attack.body.length) }),
-  }
-  return new Promise((resolve, reject) => {
-    const sent = request(
-      { host: '127.0.0.1', port: platform.port, method: attack.method, path, headers },
-      (response) => {
-        response.resume().once('end', () => resolve(response.statusCode!))
-      },
-    )
-    // Refused before all was sent: the answer may be lost.
-    sent.once('error', (error: NodeJS.ErrnoException) =>
-      error.code === 'EPIPE' || error.code === 'ECONNRESET' ? resolve(413) : reject(error),
-    )
-    sent.end(attack.body)
-  })
 }

@@ -1,4 +1,6 @@
+import { request } from 'node:http'
 import { FILE_LIMITS } from '@fp/sdk/wire'
+import type { Front, TestUser } from './user.ts'
 
 /** The parts of a JSON schema that the attacks look at. */
 interface Schema {
@@ -132,4 +134,31 @@ export function largestFiles(): Record<string, string> {
 
 export function largestVariables(): Record<string, string> {
   return Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`NAME_${n}`, 'é'.repeat(1_250)]))
+}
+
+/** Resolves to the status of the answer. */
+export function sendAttack(
+  platform: Front,
+  user: TestUser,
+  ids: Record<string, string>,
+  attack: Attack,
+): Promise<number> {
+  const path = attack.path.replace(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? 'none')
+  const headers = {
+    authorization: `Bearer ${user.token}`,
+    ...(attack.body && { 'content-type': 'application/json', 'content-length': String(attack.body.length) }),
+  }
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { host: '127.0.0.1', port: platform.port, method: attack.method, path, headers },
+      (response) => {
+        response.resume().once('end', () => resolve(response.statusCode!))
+      },
+    )
+    // Refused before all was sent: the answer may be lost.
+    sent.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EPIPE' || error.code === 'ECONNRESET' ? resolve(413) : reject(error),
+    )
+    sent.end(attack.body)
+  })
 }

@@ -1,4 +1,4 @@
-import { createActivator, type TargetKey } from '@fp/scaler'
+import { createActivator, type Activator, type Driver, type TargetKey } from '@fp/scaler'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -16,6 +16,7 @@ import { trusts } from './ingress/trust.ts'
 import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
+import { limitAwake } from './runtime/awake-limit.ts'
 import { wakeLimits } from './runtime/wakes.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
@@ -36,6 +37,7 @@ export interface AppPlaneDeps {
   readonly registry: Registry
   readonly secretKey: Buffer
   readonly validate: ModuleDeps['validate']
+  readonly isAdmin: (userId: string) => Promise<boolean>
   /** The processes of the database, if the platform runs it. */
   readonly databasePids?: () => readonly number[]
   readonly logger: Logger
@@ -71,9 +73,9 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   const shared = runtime.shared === true
   const brokeOff = (error: Error): void => logger.warn({ err: error }, 'other replicas cannot be reached')
   const replicas = started.use(shared ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
-  const activator = started.adopt(
+  const activator: Activator = started.adopt(
     await createActivator({
-      driver: runtime.driver,
+      driver: limited(runtime.driver),
       instance: replicas.id,
       ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
@@ -84,6 +86,17 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     }),
     (it) => it.close({ signal: AbortSignal.timeout(LEASE_GRACE) }),
   )
+  function limited(driver: Driver): Driver {
+    const { awake: most } = config.quotas
+    if (most === 0) return driver
+    return limitAwake({
+      driver,
+      most,
+      ownerOf: routes.ownerOf,
+      isExempt: deps.isAdmin,
+      activator: () => activator,
+    })
+  }
   measureTargets(deps.registry, activator)
   // The modules ask the runtime and the activator, and are asked by them: never before `recover` below.
   const services: Services = started.adopt(
@@ -102,6 +115,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
         mongoOptions: databases.options,
         databaseLimitBytes: config.databaseMb * 2 ** 20,
         defaultIdleTimeoutS: config.idleTimeout / 1000,
+        quotas: config.quotas,
         examplesDir: path.join(ROOT, 'examples'),
       },
       secretKey: deps.secretKey,

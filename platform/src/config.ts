@@ -47,6 +47,8 @@ export interface Config {
   readonly signup: 'open' | 'closed'
   /** What one client may ask and hold of the front door. 0: no limit. */
   readonly bounds: ClientBounds
+  /** What a user may have who is no admin. 0: no limit. */
+  readonly quotas: UserQuotas
   /** Accounts one address may make an hour. */
   readonly signupsPerHour: number
   /** Proxies in front whose X-Forwarded-* headers are believed: `false`, or addresses and CIDR ranges. */
@@ -59,6 +61,14 @@ export interface Config {
   readonly shutdownGrace: number
   /** Things worth telling the person who starts the platform. */
   readonly warnings: readonly string[]
+}
+
+export interface UserQuotas {
+  /** Apps of one user. */
+  readonly apps: number
+  readonly deploysPerHour: number
+  /** Apps of one user that are awake. */
+  readonly awake: number
 }
 
 export interface ClientBounds {
@@ -151,6 +161,11 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
       perAddress: read('FP_MAX_PER_ADDRESS', SETTINGS.limit) ?? 256,
       perApp: read('FP_MAX_PER_APP', SETTINGS.limit) ?? 1_000,
     },
+    quotas: {
+      apps: read('FP_MAX_APPS_PER_USER', SETTINGS.limit) ?? 100,
+      deploysPerHour: read('FP_MAX_DEPLOYS_PER_HOUR', SETTINGS.limit) ?? 120,
+      awake: read('FP_MAX_AWAKE_PER_USER', SETTINGS.limit) ?? 20,
+    },
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
     kubernetes: inCluster ? readKubernetes(env, read, problems) : undefined,
@@ -192,6 +207,9 @@ const NAMES = [
   'FP_MAX_CONNECTIONS',
   'FP_MAX_PER_ADDRESS',
   'FP_MAX_PER_APP',
+  'FP_MAX_APPS_PER_USER',
+  'FP_MAX_DEPLOYS_PER_HOUR',
+  'FP_MAX_AWAKE_PER_USER',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',
   'FP_POD_NAMESPACE',

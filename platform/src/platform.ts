@@ -106,6 +106,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     mongoAppsSocket: mongod?.sockets.apps,
     registry,
     secretKey: await readSecretKey(config),
+    isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
     validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
     ...(mongod && { databasePids: () => [mongod.pid()] }),
     logger,

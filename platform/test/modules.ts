@@ -90,6 +90,7 @@ export async function modulesBench({
       mongoHost: socketHost(inject('mongoSockets').platform),
       mongoOptions: { directConnection: 'true' },
       defaultIdleTimeoutS: 900,
+      quotas: { apps: 0, deploysPerHour: 0 },
       databaseLimitBytes,
       examplesDir: path.resolve(import.meta.dirname, '../../examples'),
     },

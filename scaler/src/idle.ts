@@ -20,6 +20,11 @@ export class IdleClock {
     this.#onIdle = onIdle
   }
 
+  /** When it was last found unused. */
+  get since(): number {
+    return this.#since
+  }
+
   /** It is used no more from now on. */
   rest(): void {
     this.#since = this.#clock.now()

@@ -127,6 +127,7 @@ export class Target {
       generation: this.#generation,
       phases: this.#phases,
       ...(this.#failure ? { failure: this.#failure.value } : {}),
+      ...(this.#phase === 'awake' && this.#gate.unused ? { idleSince: this.#idle.since } : {}),
     }
   }
 

@@ -127,6 +127,8 @@ export interface TargetStats {
   /** Set after a failed wake until the next one begins. */
   readonly failure?: Failure
   readonly phases: readonly Phase[]
+  /** Since when nothing has used it, by the activator's clock. Set while it is awake and unused. */
+  readonly idleSince?: number
 }
 
 /** Of one request. */

@@ -51,10 +51,15 @@ const OF_THE_PLACE = new Set([
   'SCALER_SCALE_FAILED',
 ])
 
+const TOO_MANY_AWAKE =
+  'The owner of this app has as many apps awake as one user may have, and all of them are busy. Try again in some seconds.'
+
 /** The visitor's error for whatever went wrong on the way to the app. */
 export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
   if (error instanceof ScalerError) {
+    if (error.failure?.code === 'FP_AWAKE_LIMIT')
+      return new FpError('FP_AWAKE_LIMIT', TOO_MANY_AWAKE, { headers: error.headers, cause: error })
     if (error.code === 'SCALER_TARGET_FAILED' && OF_THE_PLACE.has(error.failure?.code ?? ''))
       return new FpError('FP_UNAVAILABLE', 'The server cannot start the app just now. Try again shortly.', {
         headers: { 'retry-after': '5' },

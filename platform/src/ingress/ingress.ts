@@ -20,6 +20,9 @@ import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import { FpError } from '../errors.ts'
+import { createStreamLimit } from '../front/stream-limit.ts'
+import { whenClosed } from '../front/when-closed.ts'
+import { parseTargetKey } from '../runtime/targets.ts'
 import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
 import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
@@ -84,10 +87,12 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     throw new FpError('FP_METHOD_NOT_ALLOWED', `Apps are not called with ${request.method}.`)
   })
 
+  const streams = createStreamLimit()
   fastify.get(WAKE_EVENTS_PATH, async (request, reply) => {
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort(new Error('The client has gone away.')))
     const key = await resolve(request.raw)
+    whenClosed(reply.raw, streams.open(parseTargetKey(key).appId))
     reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
     return reply.send(Readable.from(wakeEvents(activator, key, gone.signal)))
   })

@@ -18,6 +18,7 @@ const source=new EventSource('${WAKE_EVENTS_PATH}');
 source.addEventListener('phases',(event)=>{for(const phase of JSON.parse(event.data).slice(shown)){shown++;
 const row=document.createElement('li'),name=document.createTextNode(phase.name),at=document.createElement('span');
 at.textContent=Math.round(phase.at)+' ms';row.append(name,at);list.append(row)}});
+source.onerror=()=>{if(source.readyState===2)setTimeout(()=>location.reload(),2000)};
 for(const end of ['awake','failed'])source.addEventListener(end,()=>{source.close();location.reload()});`
 
 export const loadingPage: LoadingPage = {

@@ -45,6 +45,8 @@ import { createSecretBox } from './secrets/box.ts'
 import { createEnvVars } from './secrets/env-vars.ts'
 import { loadTemplates } from './templates/load.ts'
 import { registerTemplateRoutes } from './templates/routes.ts'
+import { createAttemptStore } from './users/attempt-store.ts'
+import { registerQuotas, type QuotaDeps, type QuotaLimits } from './quotas.ts'
 import { createTemplateService, type TemplateService } from './templates/service.ts'
 import { registerVersionRoutes } from './versions/routes.ts'
 import { createVersionService, type VersionService } from './versions/service.ts'
@@ -82,6 +84,7 @@ export interface ModuleDeps {
     /** What each user's database may take. */
     readonly databaseLimitBytes: number
     readonly defaultIdleTimeoutS: number
+    readonly quotas: QuotaLimits
     readonly examplesDir: string
   }
   /** 32 bytes; seals passwords and environment variables at rest. */
@@ -100,6 +103,7 @@ export interface Services extends Omit<AppRoutesDeps, 'apps'>, DatabaseRoutesDep
   readonly deployments: DeploymentService
   readonly templates: TemplateService
   readonly trial: Trial
+  readonly quotas: QuotaDeps
   readonly now: () => Date
   /** Undefined: no such app. */
   route(appId: string): Promise<Route | undefined>
@@ -120,6 +124,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   const { db, events, targets, runtime, config, log, validate } = deps
   const now = deps.now ?? (() => new Date())
   const background = new Background(log)
+  const attempts = createAttemptStore(db)
   const box = createSecretBox(deps.secretKey)
   const stores = {
     databases: new DatabaseStore(db, deps.client),
@@ -280,6 +285,12 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     trial,
     appUrl: config.appUrl,
     now,
+    quotas: {
+      limits: config.quotas,
+      countApps: apps.count,
+      countDeploy: (userId, window) => attempts.count(`deploy:user:${userId}`, window),
+      now,
+    },
     route: live.route,
     liveTargets: live.targets,
     specOf: specs.specOf,
@@ -317,6 +328,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
 /** Every route of the modules but those of accounts. */
 export function registerRoutes(app: Api, services: Services): void {
   checkOwnership(app, services.apps)
+  registerQuotas(app, services.quotas)
   registerAppRoutes(app, services)
   registerPowerRoutes(app, services)
   registerDraftRoutes(app, services)

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
+import { whenClosed } from '../front/when-closed.ts'
 import { MAX_DEPTH, MAX_VALUES } from '../json/bounds.ts'
 import { parseBody, type Parsed } from '../json/parse.ts'
 import type { JsonThread } from '../json/thread.ts'
@@ -21,7 +22,7 @@ export const jsonBodiesPlugin = fp(
       const bytes = announced(request)
       if (bytes <= AT_ONCE) return
       const release = room.take(request.foundSession?.user.userId ?? request.ip, bytes)
-      reply.raw.once('close', release)
+      whenClosed(reply.raw, release)
     })
 
     app.removeContentTypeParser('application/json')

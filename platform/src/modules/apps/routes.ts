@@ -25,7 +25,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     '/api/apps',
     {
       bodyLimit: BODY_LIMITS.files,
-      config: { cost: 3 },
+      config: { cost: 3, quota: 'app' },
       schema: {
         tags,
         operationId: 'createApp',
@@ -136,7 +136,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
     '/api/apps/:app_id/clone',
     {
       preValidation: optionalBody,
-      config: { cost: 3 },
+      config: { cost: 3, quota: 'app' },
       schema: {
         tags,
         operationId: 'cloneApp',

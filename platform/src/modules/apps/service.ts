@@ -101,6 +101,8 @@ export function createAppService(deps: AppServiceDeps) {
 
     list: (ownerId: string, page: PageRequest): Promise<AppSummary[]> => store.list(ownerId, page),
 
+    count: (ownerId: string): Promise<number> => store.count(ownerId),
+
     newId: deps.newId,
 
     /** Checks names and values; for an app that is about to be made. */

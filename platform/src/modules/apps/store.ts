@@ -124,6 +124,10 @@ export class AppStore {
     return docs.map(toSummary)
   }
 
+  async count(ownerId: string): Promise<number> {
+    return this.#apps.countDocuments({ ownerId, deletedAt: null })
+  }
+
   async update(
     appId: string,
     set: { name?: string; idleTimeoutS?: number; entrypoint?: string | null; updatedAt: Date },

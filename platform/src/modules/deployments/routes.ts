@@ -7,6 +7,8 @@ import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams, DeploymentParams } from '../params.ts'
 import type { Accepted, DeploymentService } from './service.ts'
+import { createStreamLimit } from '../../front/stream-limit.ts'
+import { whenClosed } from '../../front/when-closed.ts'
 import { eventStream, type ServerSentEvent } from './sse.ts'
 import { deploymentToWire, eventToWire } from './wire.ts'
 
@@ -17,13 +19,14 @@ const LastEventId = Type.Object({ 'last-event-id': Type.Optional(Type.String({ m
 
 export function registerDeploymentRoutes(app: Api, deps: { deployments: DeploymentService }): void {
   const { deployments } = deps
+  const streams = createStreamLimit()
 
   app.post(
     '/api/apps/:app_id/deploy',
     {
       bodyLimit: BODY_LIMITS.files,
       preValidation: optionalBody,
-      config: { cost: 5 },
+      config: { cost: 5, quota: 'deploy' },
       schema: {
         tags,
         operationId: 'deployApp',
@@ -50,7 +53,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
   app.post(
     '/api/apps/:app_id/rollback',
     {
-      config: { cost: 3 },
+      config: { cost: 3, quota: 'deploy' },
       schema: {
         tags,
         operationId: 'rollbackApp',
@@ -127,6 +130,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
       const { app_id: appId, deployment_id: deploymentId } = request.params
       // Throws here what is to be answered as JSON.
       await deployments.find(request.user.userId, appId, deploymentId)
+      whenClosed(reply.raw, streams.open(request.user.userId))
       const after = Number(request.headers['last-event-id'] ?? 0)
       const stream = eventStream((signal) => {
         const items = deployments.follow(appId, deploymentId, {

@@ -1,0 +1,73 @@
+import { FpError } from '../errors.ts'
+import type { Api } from '../api.ts'
+import { whenClosed } from '../front/when-closed.ts'
+import type { RequestUser } from '../plugins/auth.ts'
+
+export interface QuotaLimits {
+  /** Apps of one user. 0: no limit, here and below. */
+  readonly apps: number
+  /** Deploys and rollbacks of one user. */
+  readonly deploysPerHour: number
+}
+
+export interface QuotaDeps {
+  readonly limits: QuotaLimits
+  countApps(userId: string): Promise<number>
+  /** One more of these within `window` ms. */
+  countDeploy(userId: string, window: number): Promise<{ count: number; resetsAt: Date }>
+  readonly now: () => Date
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a request of this route makes one more of. */
+    quota?: 'app' | 'deploy'
+  }
+}
+
+const HOUR = 60 * 60_000
+
+/** What each user may have; admins may have any number. Checked once a request is known to be valid, before its work. */
+export function registerQuotas(app: Api, { limits, countApps, countDeploy, now }: QuotaDeps): void {
+  /** Apps that are being made now: the count of those that are made knows nothing of them. */
+  const making = new Map<string, number>()
+
+  async function oneMoreApp({ userId }: RequestUser): Promise<() => void> {
+    const before = making.get(userId) ?? 0
+    making.set(userId, before + 1)
+    const done = (): void => {
+      const left = making.get(userId)! - 1
+      if (left > 0) making.set(userId, left)
+      else making.delete(userId)
+    }
+    const count = await countApps(userId).catch((error: unknown) => {
+      done()
+      throw error
+    })
+    if (count + before < limits.apps) return done
+    done()
+    throw new FpError(
+      'FP_APP_LIMIT',
+      `You have ${count} apps, and at most ${limits.apps} are allowed. Delete one that you no longer need, or ask the admin for more.`,
+      { details: { count, limit: limits.apps } },
+    )
+  }
+
+  async function oneMoreDeploy({ userId }: RequestUser): Promise<void> {
+    const { count, resetsAt } = await countDeploy(userId, HOUR)
+    if (count <= limits.deploysPerHour) return
+    const seconds = Math.max(1, Math.ceil((resetsAt.getTime() - now().getTime()) / 1000))
+    throw new FpError(
+      'FP_DEPLOY_LIMIT',
+      `You have deployed ${limits.deploysPerHour} times within an hour, and no more is allowed. Deploy again in ${Math.ceil(seconds / 60)} minutes, or ask the admin for more.`,
+      { headers: { 'retry-after': String(seconds) }, details: { limit: limits.deploysPerHour } },
+    )
+  }
+
+  app.addHook('preHandler', async (request, reply) => {
+    const { quota } = request.routeOptions.config
+    if (quota === undefined || request.user.role === 'admin') return
+    if (quota === 'app' && limits.apps > 0) whenClosed(reply.raw, await oneMoreApp(request.user))
+    if (quota === 'deploy' && limits.deploysPerHour > 0) await oneMoreDeploy(request.user)
+  })
+}
