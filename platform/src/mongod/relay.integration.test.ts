@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
+import { pipeline } from 'node:stream'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { BSON, MongoClient } from 'mongodb'
@@ -118,6 +119,20 @@ test('a driver shows the owner of the flooding app what is wrong', async () => {
   await expect(client.db().collection('a').findOne()).rejects.toThrow(
     /most it may have.*Make one MongoClient/,
   )
+})
+
+test('a MongoDB on a port of loopback is relayed too', async () => {
+  const port = createServer((client) => {
+    const mongodb = connect(inject('mongoSockets').apps)
+    pipeline(client, mongodb, client, () => undefined)
+  })
+  await once(port.listen(0, '127.0.0.1'), 'listening')
+  cleanUp.push(() => port.close())
+  const relay = await start({ upstream: `127.0.0.1:${(port.address() as AddressInfo).port}` })
+  const client = clientAt(await socketOf(relay, 'app'))
+  await client.db().collection<{ _id: string }>('loopback').insertOne({ _id: 'one' })
+  expect(await client.db().collection('loopback').countDocuments()).toBe(1)
+  await client.db().dropCollection('loopback')
 })
 
 test('where all connections are taken, the app with the most of them gives up its oldest', async () => {
