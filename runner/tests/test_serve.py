@@ -276,3 +276,24 @@ def _until(true: Callable[[], bool]) -> None:
         if true():
             return
     raise AssertionError(json.dumps("it never came true"))
+
+
+def test_the_request_after_an_exception_is_answered_on_the_same_connection(make_app: MakeApp) -> None:
+    code = """
+        from fastapi import FastAPI
+        app = FastAPI()
+
+        @app.get("/fail")
+        def fail():
+            return {}["missing"]
+
+        @app.get("/")
+        def read():
+            return "well"
+    """
+    app = make_app(code).start().ready()
+    with driver.client(app.socket) as client:
+        for _ in range(5):
+            assert client.get("/fail").status_code == 500
+            assert client.get("/").json() == "well"
+    assert app.output().count("KeyError: 'missing'") == 5

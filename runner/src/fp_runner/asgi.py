@@ -1,5 +1,6 @@
 """The outermost ASGI app: answers the platform's own questions, passes all else on as the client sent it."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,7 +57,24 @@ class RunnerApp:
             await self._lifespan(scope, receive, send)
         else:
             client.restore(scope)
-            await self._app(scope, receive, send)
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette answers 500 and raises the exception again. uvicorn would then close the connection, after a next
+        request may have arrived on it. Whose answer is complete needs no more than a line in the log."""
+        complete = False
+
+        async def watched(message: AsgiMessage) -> None:
+            nonlocal complete
+            await send(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if not complete:
+                raise
+            logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=error)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         failed = False
