@@ -7,6 +7,7 @@ export interface FairQueueLimits {
   readonly waitingPerKey: number
 }
 
+/** How one waits for a turn. */
 export interface EnterQueueOptions {
   /** Takes a waiter out of the queue. One that runs is left alone. */
   readonly signal?: AbortSignal | undefined
