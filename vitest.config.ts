@@ -18,7 +18,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['{scaler,sdk,platform,console}/**/*.test.ts'],
+          include: ['{scaler,sdk,platform,console,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.{integration,process,cluster}.test.ts'],
           ...patient,
         },
@@ -28,7 +28,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'process',
-          include: ['{scaler,examples}/**/*.process.test.ts'],
+          include: ['{scaler,examples,scripts}/**/*.process.test.ts'],
           ...patient,
         },
       },

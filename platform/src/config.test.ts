@@ -56,7 +56,12 @@ describe('loadConfig', () => {
       '/bin:/usr/bin',
       {
         mongod: {
-          candidates: ['/bin/mongod', '/usr/bin/mongod', '/srv/fp/.fp/mongodb/bin/mongod'],
+          candidates: [
+            '/bin/mongod',
+            '/usr/bin/mongod',
+            '/srv/fp/.fp/mongodb-download/bin/mongod',
+            '/srv/fp/.fp/mongodb/bin/mongod',
+          ],
           chosen: false,
         },
       },

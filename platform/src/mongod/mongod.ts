@@ -4,6 +4,7 @@ import path from 'node:path'
 import { secretFile } from '../secret-file.ts'
 import { findMongod, type FindOptions } from './binary.ts'
 import { logTail, spawnDaemon, stopOrphan, type Daemon } from './daemon.ts'
+import { madeBy, recordMadeBy } from './data-version.ts'
 import { keepRunning } from './keep-running.ts'
 import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
 import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
@@ -39,9 +40,11 @@ export interface MongodOptions extends FindOptions {
  */
 export async function startMongod(options: MongodOptions): Promise<ManagedMongod> {
   const { dir } = options
-  const binary = await findMongod(options)
+  const maker = await madeBy(dir)
+  const binary = await findMongod({ ...options, ...(maker && { madeBy: maker }) })
   await mkdir(dir, { recursive: true, mode: 0o700 })
   await stopOrphan(dir)
+  await recordMadeBy(dir, maker ?? binary.version)
   const password = await secretFile(path.join(dir, 'mongo-root.password'), () =>
     randomBytes(24).toString('base64url'),
   )
