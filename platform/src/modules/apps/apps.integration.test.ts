@@ -140,7 +140,12 @@ test('name and idle timeout change, and the front door hears of the latter', asy
   expect(routed).toEqual([])
   await ann('PATCH', `/api/apps/${app}`, { idle_timeout_s: 60 })
   expect(new Set(routed)).toEqual(new Set([app]))
-  expect(await bench.services.route(app)).toEqual({ appId: app, key: null, idleTimeout: 60_000 })
+  expect(await bench.services.route(app)).toEqual({
+    appId: app,
+    ownerId: 'u_ann',
+    key: null,
+    idleTimeout: 60_000,
+  })
   expect(await bench.services.route('nosuchapp000')).toBeUndefined()
   bench.events.off('app.routed', listen)
 })
