@@ -6,6 +6,9 @@ const ssr = { resolve: { conditions: ['@fp/source'], externalConditions: ['@fp/s
 /** A loaded machine may be slow; nothing is asserted about time, so waiting costs only where something is wrong. */
 const patient = { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 20_000 } } }
 
+/** CI tries what depends on a whole machine once more, and names what passed only then. */
+const retry = process.env['CI'] ? 1 : 0
+
 /**
  * unit: no process, no network. process: real processes, nothing else. integration: real MongoDB, real Python.
  * e2e: the whole product, real browser. cluster: a real Kubernetes.
@@ -53,6 +56,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 240_000,
           fileParallelism: false,
+          retry,
         },
       },
       {
@@ -65,6 +69,7 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 600_000,
           fileParallelism: false,
+          retry,
           globalSetup: ['platform/test/mongod.global.ts', 'e2e/harness/cluster.global.ts'],
         },
       },
