@@ -39,7 +39,7 @@ test('what a target is started with has the variables and what the platform adds
     PORT: '8000',
   })
   expect(spec.env['PLATFORM_MONGO_URI']).toMatch(
-    /^mongodb:\/\/fp_u_ann:[\w-]+@127\.0\.0\.1:\d+\/fp_u_ann\?authSource=fp_u_ann&/,
+    /^mongodb:\/\/fp_u_ann:[\w-]+@(127\.0\.0\.1:\d+|[\w%.-]+\.sock)\/fp_u_ann\?authSource=fp_u_ann&/,
   )
   expect(spec.sequence).toBeGreaterThan(0)
 })
