@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pino } from 'pino'
 import { expect } from 'vitest'
@@ -13,25 +13,33 @@ import { createLocalRuntime } from './index.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 
+/** An address of this machine that apps reach when it is allowed; loopback where there is no other. */
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
+}
+
 async function start(): Promise<DriverUnderTest> {
   const dataDir = await mkdtemp(join(tmpdir(), 'fp-contract-'))
+  // Apps have a network of their own, in which the machine's loopback is not to be reached.
+  const host = ownAddress()
   const doorman = await startDoorman({
     newKey: (count) => `app${count}.1.0`,
     failureCode: 'FP_APP_IMPORT_FAILED',
-    host: '127.0.0.1',
+    host,
   })
   const runtime = await createLocalRuntime({
     dataDir,
     python: join(ROOT, '.fp/venv/bin/python'),
     runnerPath: join(ROOT, 'runner/src'),
     allowUnsandboxed: false,
-    egress: { mode: 'internet', allowed: [], addresses: undefined },
+    egress: { mode: 'internet', allowed: [{ network: `${host}/32`, port: null }], addresses: undefined },
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,
       ownerId: 'u1',
       version: 1,
-      files: { 'app.py': askingApp(`http://127.0.0.1:${doorman.port}/${key}`) },
+      files: { 'app.py': askingApp(`http://${host}:${doorman.port}/${key}`) },
       assets: [],
       storage: false,
       entrypoint: 'app.py',
