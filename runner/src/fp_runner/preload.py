@@ -144,10 +144,13 @@ async def _ask(app: Callable[..., Awaitable[None]], method: str, path: str, body
 class _WarmServer(serve.AppServer):
     """Ends as soon as it has served one request over a real connection."""
 
-    path = ""
+    address: bytes = b""
 
     async def main_loop(self) -> None:
-        reader, writer = await asyncio.open_unix_connection(self.path)
+        # uvloop itself connects to no abstract address. The listener's backlog takes this at once.
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(self.address)
+        reader, writer = await asyncio.open_unix_connection(sock=client)
         writer.write(b"GET /items/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         await reader.read()
         writer.close()
@@ -162,15 +165,14 @@ def _warm_up() -> None:
     """One FastAPI app answers two requests, one of them through the whole server."""
     app = _dummy_app()
     loop = uvloop.new_event_loop()
-    tempfile = importlib.import_module("tempfile")
     ours, theirs = socket.socketpair()
     try:
         loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
-        with tempfile.TemporaryDirectory(prefix="fp-warm-") as folder, socket.socket(socket.AF_UNIX) as listener:
-            path = f"{folder}/s"
-            listener.bind(path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            # An abstract address of the kernel's choice: no file is left behind by a process that is killed meanwhile.
+            listener.bind("")
             server = _WarmServer(serve.make_config(RunnerApp(app)), ours, lambda: None)
-            server.path = path
+            server.address = listener.getsockname()
             loop.run_until_complete(server.serve(sockets=[listener]))
             serve.finish(loop)
     finally:
