@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { join } from 'node:path'
+import { listens } from '../harness/listens.ts'
 import { freePort, ROOT } from '../harness/platform.ts'
 
 export interface Uvicorn extends AsyncDisposable {
@@ -21,7 +21,7 @@ export async function startUvicorn(): Promise<Uvicorn> {
       stdio: ['ignore', 'ignore', 'inherit'],
     },
   )
-  while (!(await answers(port))) {
+  while (!(await listens(port))) {
     if (child.exitCode !== null) throw new Error(`uvicorn ended with ${child.exitCode}`)
     await new Promise((done) => setTimeout(done, 25))
   }
@@ -33,14 +33,4 @@ export async function startUvicorn(): Promise<Uvicorn> {
       await exited
     },
   }
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  const up = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  )
-  socket.destroy()
-  return up
 }

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { listens } from '../harness/listens.ts'
 import { freePort, ROOT } from '../harness/platform.ts'
 import type { Case } from './case.ts'
 
@@ -41,14 +41,4 @@ export async function serveAlone({
       await rm(cwd, { recursive: true, force: true })
     },
   }
-}
-
-async function listens(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  const up = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  )
-  socket.destroy()
-  return up
 }
