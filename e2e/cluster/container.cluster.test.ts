@@ -38,6 +38,8 @@ afterAll(async () => {
 async function start(name: string, flags: readonly string[]): Promise<Front> {
   const port = await freePort()
   left.push(name)
+  // A second try finds the container of the first.
+  await docker('rm', '-fv', name).catch(() => undefined)
   await docker(
     ...['run', '-d', '--name', name, '-p', `127.0.0.1:${port}:8080`, '-v', 'fp-e2e-data:/data', ...flags],
     ...['-e', `PUBLIC_URL=http://localhost:${port}`, '-e', `APP_DOMAIN=localhost:${port}`],

@@ -53,11 +53,21 @@ export async function follow<T extends Document>(following: Following<T>): Promi
   }
 }
 
-/** Of the newest write there is. Rejects for some moments after a start of MongoDB: it does not know that yet. */
+/** Between two questions to a MongoDB that has just been started, and the time after which there is no third, in ms. */
+const ASK_AGAIN = 50
+const GIVE_UP = 30_000
+
+/**
+ * The time of the newest write. MongoDB does not know that time for some moments after its start, in which it already
+ * takes writes: this waits for it. Rejects after 30 s.
+ */
 export async function presentInstant(db: Db): Promise<Timestamp> {
-  const { operationTime } = (await db.command({ ping: 1 })) as { operationTime?: Timestamp }
-  if (!operationTime) throw new Error('MongoDB has just been started and does not know its newest write yet.')
-  return operationTime
+  for (let waited = 0; waited < GIVE_UP; waited += ASK_AGAIN) {
+    const { operationTime } = (await db.command({ ping: 1 })) as { operationTime?: Timestamp }
+    if (operationTime) return operationTime
+    await delay(ASK_AGAIN)
+  }
+  throw new Error(`MongoDB does not name the time of its newest write, ${GIVE_UP / 1000} s after it was asked.`)
 }
 
 /** Where a stream begins that is to have all that came after an instant, and nothing else. */
