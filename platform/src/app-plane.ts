@@ -173,6 +173,7 @@ function createRuntime(
     allowUnsandboxed: config.allowUnsandboxed,
     freshInterpreters: !config.zygote,
     egress: databases.egress,
+    storageBytes: config.storageMb * 2 ** 20,
     databasePids: () => [
       ...(deps.databasePids?.() ?? []),
       ...(databases.relay ? [databases.relay.pid()] : []),

@@ -35,6 +35,8 @@ export interface Config {
   readonly responseTimeout: number
   /** What each user's database may take, MB (2^20 bytes). */
   readonly databaseMb: number
+  /** What an app may keep in its storage, MB. */
+  readonly storageMb: number
   /** Connections to MongoDB that one app may have at once. */
   readonly databaseConnections: number
   /** Top-level modules apps may import besides the default allow-list. */
@@ -150,6 +152,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
     databaseMb: read('FP_DATABASE_MB', SETTINGS.megabytes) ?? 512,
+    storageMb: read('FP_STORAGE_MB', SETTINGS.storageMegabytes) ?? 100,
     databaseConnections: read('FP_DATABASE_CONNECTIONS', SETTINGS.connections) ?? 128,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
     egress: readEgress(read, read('FP_EGRESS', SETTINGS.egress), problems),
@@ -194,6 +197,7 @@ const NAMES = [
   'FP_IDLE_TIMEOUT_S',
   'FP_RESPONSE_TIMEOUT_S',
   'FP_DATABASE_MB',
+  'FP_STORAGE_MB',
   'FP_DATABASE_CONNECTIONS',
   'FP_ALLOWED_IMPORTS',
   'FP_EGRESS',

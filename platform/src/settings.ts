@@ -76,6 +76,8 @@ export const SETTINGS = {
   idleTimeout: integer(5, 86_400, 'seconds'),
   responseTimeout: integer(1, 86_400, 'seconds'),
   megabytes: integer(1, 1_048_576, 'megabytes'),
+  /** Of a file system, whose journal and tables take some. */
+  storageMegabytes: integer(16, 1_048_576, 'megabytes'),
   connections: integer(4, 1_000, 'a number of connections'),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   logFormat: oneOf('auto', 'pretty', 'json'),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fp_runner import channel
+from fp_runner.failure import Failure
 from fp_runner.forks import Forks
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor
@@ -87,8 +88,7 @@ class Child:
 
     def _not_forked(self, why: str) -> None:
         text = f"The app could not be started: {why}"
-        failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
-        self.on_message({"event": "failed", "failure": failed})
+        self.on_message({"event": "failed", "failure": Failure("FP_SANDBOX_FAILED", text).wire()})
         self._ended()
 
     def _read(self) -> None:

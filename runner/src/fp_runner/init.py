@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from fp_runner import app_process, channel, libc, privileges, sandbox, serve
 from fp_runner.asgi import AsgiApp, RunnerApp
+from fp_runner.failure import Failure
 from fp_runner.limits import Limits
 from fp_runner.means import Means
 from fp_runner.protocol import Message
@@ -103,8 +104,7 @@ def _silence() -> None:
 
 def _report(control: socket.socket, error: BaseException) -> None:
     text = f"The sandbox could not be made: {type(error).__name__}: {error}"
-    failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
     try:
-        channel.send(control, {"event": "failed", "failure": failed})
+        channel.send(control, {"event": "failed", "failure": Failure("FP_SANDBOX_FAILED", text).wire()})
     except OSError:
         return

@@ -16,6 +16,7 @@ from typing import Final
 
 from fp_runner import cgroups, privileges, probe
 from fp_runner.cpu_shares import CpuShares
+from fp_runner.failure import Failure
 from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
 from fp_runner.instance import Instance
 from fp_runner.link import PlatformLink
@@ -135,8 +136,8 @@ class Manager:
         print(f"fp_runner: bad start: {error}", file=sys.stderr, flush=True)
         if error.id is None or error.id in self._instances:
             return
-        failed = {"code": "FP_SANDBOX_FAILED", "message": str(error), "traceback": "", "file": None, "line": None}
-        self._link.send({"event": "failed", "id": error.id, "failure": failed})
+        failure = Failure("FP_SANDBOX_FAILED", str(error)).wire()
+        self._link.send({"event": "failed", "id": error.id, "failure": failure})
         gone = {"code": None, "signal": None, "reason": "crashed", "message": str(error)}
         self._link.send({"event": "exited", "id": error.id, **gone})
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from fp_runner import channel
 from fp_runner.child import Child
+from fp_runner.failure import Failure
 from fp_runner.forks import Forks
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
@@ -123,8 +124,7 @@ class Pool:
         else:
             # Limits that cannot be set are a missing wall, not a detail.
             text = f"The sandbox could not be made: {error}"
-            failed = {"code": "FP_SANDBOX_FAILED", "message": text, "traceback": "", "file": None, "line": None}
-            child.on_message({"event": "failed", "failure": failed})
+            child.on_message({"event": "failed", "failure": Failure("FP_SANDBOX_FAILED", text).wire()})
             child.kill(through_app=False)
 
     def _go(self, child: Child, network: tuple[int, ...] = ()) -> None:

@@ -33,6 +33,7 @@ async function start(): Promise<DriverUnderTest> {
     python: join(ROOT, '.fp/venv/bin/python'),
     runnerPath: join(ROOT, 'runner/src'),
     allowUnsandboxed: false,
+    storageBytes: 16 * 2 ** 20,
     egress: { mode: 'internet', allowed: [{ network: `${host}/32`, port: null }], addresses: undefined },
     specOf: async (key) => ({
       key,

@@ -37,8 +37,8 @@ export interface LocalRuntimeOptions {
   /** How apps reach MongoDB; without it over their network. */
   readonly databases?: DatabaseSockets
   readonly limits?: Partial<Limits>
-  /** Of an app's storage. */
-  readonly storageBytes?: number
+  /** Bytes that an app may keep in its storage. */
+  readonly storageBytes: number
   specOf(key: TargetKey): Promise<AppSpec>
   /** A process ended by itself while it was being stopped. */
   crashed(key: TargetKey, failure: AppFailureReport): void
@@ -60,8 +60,6 @@ export const DEFAULT_LIMITS: Limits = {
   start_seconds: 20,
 }
 
-/** Bytes that an app may keep in its storage. */
-const DEFAULT_STORAGE = 100 * 1024 * 1024
 /** Apps get the uids from here on, one each: process limits count per uid. */
 const FIRST_UID = 200_000
 /** What a stopping app may take to answer what it has. */
@@ -84,7 +82,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     logs.sweep().catch((error: unknown) => log.warn(error, 'could not put a log aside'))
   }, LOG_SWEEP).unref()
   await mkdir(appsDir, { recursive: true, mode: 0o700 })
-  const storageBytes = options.storageBytes ?? DEFAULT_STORAGE
+  const { storageBytes } = options
   const storage = await createStorage({ dir: join(dataDir, 'storage'), bytes: storageBytes })
   const manager = await createManager({
     python: options.python,
@@ -217,9 +215,9 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     report: manager.report,
     notes: [
       ...sandboxNotes(manager.report, options.allowUnsandboxed),
-      storage.problem
-        ? `app storage: not to be had here: ${storage.problem}. Apps keep their data in the database.`
-        : `app storage: a file system of ${storageBytes / 1024 / 1024} MB for each app that has it turned on`,
+      ...(storage.problem
+        ? [`app storage: not to be had here: ${storage.problem}. Apps keep their data in the database.`]
+        : []),
     ],
     appsOnLoopback: manager.report.network?.way === 'shared',
     pid: () => manager.pid,

@@ -51,6 +51,7 @@ beforeAll(async () => {
     python: join(ROOT, '.fp/venv/bin/python'),
     runnerPath: join(ROOT, 'runner/src'),
     allowUnsandboxed: false,
+    storageBytes: 16 * 2 ** 20,
     egress: { mode: 'internet', allowed: [], addresses: undefined },
     limits: { start_seconds: 5 },
     specOf: async (key) => spec(key),

@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -53,6 +64,7 @@ export async function createStorage(options: { dir: string; bytes: number }): Pr
         await held?.close()
         continue
       }
+      await growImage(image, options.bytes)
       const { stdout } = await command('losetup', ['--find', '--show', image])
       const device = stdout.trim()
       const held = await open(device, 'r')
@@ -79,6 +91,23 @@ async function deviceOf(image: string): Promise<string | undefined> {
   return undefined
 }
 
+/** Bytes of an image in which an app can keep `bytes`. */
+function imageSize(bytes: number): number {
+  return Math.ceil((bytes * (1 + OVERHEAD)) / MIB) * MIB
+}
+
+/** An image that no app has mounted gets the size of today's limit, unless it is larger: no file of an app is lost. */
+async function growImage(image: string, bytes: number): Promise<void> {
+  const size = imageSize(bytes)
+  if ((await stat(image)).size >= size) return
+  await truncate(image, size)
+  // resize2fs wants a file system that was checked. 1: there was something to repair, which was done.
+  await command('e2fsck', ['-f', '-p', image]).catch((error: unknown) => {
+    if ((error as { code?: unknown }).code !== 1) throw error
+  })
+  await command('resize2fs', [image])
+}
+
 /** Written beside its place and renamed: one that exists is whole. It takes as much of the disk as the app has written. */
 async function makeImage(image: string, bytes: number, uid: number): Promise<void> {
   const exists = await open(image, 'r').then(
@@ -89,7 +118,7 @@ async function makeImage(image: string, bytes: number, uid: number): Promise<voi
   const draft = `${image}.${newId('tmp')}`
   try {
     await writeFile(draft, '', { mode: 0o600 })
-    await truncate(draft, Math.ceil((bytes * (1 + OVERHEAD)) / MIB) * MIB)
+    await truncate(draft, imageSize(bytes))
     const features = ['-b', '4096', '-m', '0', '-J', 'size=4', '-i', '16384']
     await command('mkfs.ext4', ['-q', '-F', ...features, '-E', `root_owner=${uid}:${uid}`, draft])
     await rename(draft, image)

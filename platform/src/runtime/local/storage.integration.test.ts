@@ -1,0 +1,48 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { createStorage } from './storage.ts'
+
+const run = promisify(execFile)
+const MIB = 2 ** 20
+const needsRoot = test.skipIf(process.getuid?.() !== 0)
+
+/** Does something in the folder that the app would have. Returns how large its file system is, bytes. */
+async function mounted(dir: string, bytes: number, work: (folder: string) => Promise<void>): Promise<number> {
+  const storage = await createStorage({ dir, bytes })
+  expect(storage.problem).toBeUndefined()
+  const folder = join(dir, '..', 'mount')
+  await mkdir(folder, { recursive: true })
+  const { device, release } = await storage.attach('app-x', 0)
+  await run('mount', ['-t', 'ext4', device, folder])
+  await release()
+  try {
+    await work(folder)
+    const { blocks, bsize } = await statfs(folder)
+    return blocks * bsize
+  } finally {
+    await run('umount', [folder])
+  }
+}
+
+needsRoot(
+  'a raised limit makes an app’s storage larger, a lowered one keeps it, and its files stay',
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), 'fp-storage-test-'))
+    const dir = join(root, 'storage')
+    const kept = (folder: string): Promise<void> =>
+      readFile(join(folder, 'kept'), 'utf8').then((text) => expect(text).toBe('yes'))
+    try {
+      const small = await mounted(dir, 16 * MIB, (folder) => writeFile(join(folder, 'kept'), 'yes'))
+      expect(small).toBeLessThan(20 * MIB)
+      const grown = await mounted(dir, 64 * MIB, kept)
+      expect(grown).toBeGreaterThanOrEqual(64 * MIB)
+      expect(await mounted(dir, 16 * MIB, kept)).toBe(grown)
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  },
+)
