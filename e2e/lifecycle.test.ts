@@ -67,12 +67,21 @@ function children(pid: number): number[] {
   return found.map(Number).flatMap((child) => [child, ...children(child)])
 }
 
-function alive(pid: number): boolean {
+/** Undefined for one that has ended. */
+function processName(pid: number): string | undefined {
+  return /^Name:\s+(\S+)\nUmask:.*\nState:\s+[^Z]/.exec(readFileOrEmpty(`/proc/${pid}/status`))?.[1]
+}
+
+function readFileOrEmpty(path: string): string {
   try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    return readFileSync(path, 'utf8')
   } catch {
-    return false
+    return ''
   }
+}
+
+function alive(pid: number): boolean {
+  return processName(pid) !== undefined
 }
 
 describe('stopping', () => {
@@ -145,6 +154,28 @@ test('a second platform on the same data is refused with a reason', async () => 
   await using first = await startPlatform({ dataDir })
   await expect(startPlatform({ dataDir })).rejects.toThrow(/data folder|already|another/i)
   expect((await fetch(`${first.url}/healthz`)).status).toBe(200)
+})
+
+test('a MongoDB that is killed under a running app comes back, with all that was answered for', async () => {
+  await using platform = await startPlatform({ dataDir })
+  const user = await TestUser.signUp(platform, 'keeper')
+  const { app_id: appId } = await user.liveApp({ code: COUNTER }, 'counter')
+  expect((await user.call(appId, '/', { method: 'POST' })).text).toBe('1')
+  const mongod = (): number | undefined =>
+    children(platform.child.pid!).find((pid) => processName(pid) === 'mongod')
+  const first = mongod()!
+  process.kill(first, 'SIGKILL')
+  // What the app asks meanwhile waits for MongoDB or fails; the app's process stays, and needs no deploy.
+  await expect
+    .poll(async () => (await user.call(appId, '/', { method: 'POST' })).status, {
+      timeout: 60_000,
+      interval: 100,
+    })
+    .toBe(200)
+  expect(Number((await user.call(appId, '/', { method: 'POST' })).text)).toBeGreaterThanOrEqual(3)
+  expect(mongod()).not.toBe(first)
+  await expect.poll(() => fetch(`${platform.url}/readyz`).then(({ status }) => status)).toBe(200)
+  expect((await user.createApp({ code: SLOW })).app_id).toBeTruthy()
 })
 
 test('a wrong setting is named with what would be right', async () => {
