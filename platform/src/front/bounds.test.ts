@@ -119,6 +119,17 @@ describe('the front door', () => {
     await Promise.all(under)
   })
 
+  it('does not count requests for apps among those for the API', async () => {
+    const world = await start({})
+    const ofApps = Array.from({ length: 150 }, (_, n) => world.get(`app-${n}`, from('192.0.2.1', '/held')))
+    await expect.poll(world.held).toBe(150)
+    const ofApi = Array.from({ length: 100 }, () => world.get('console', from('192.0.2.1', '/held')))
+    await expect.poll(world.held).toBe(250)
+    expect((await world.get('console', from('192.0.2.1'))).status).toBe(429)
+    world.release()
+    await Promise.all([...ofApps, ...ofApi])
+  })
+
   it('answers what is asked too fast with when to come again, after a while, and serves apps meanwhile', async () => {
     const world = await start({}, 1)
     const statuses = []

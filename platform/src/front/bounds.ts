@@ -67,7 +67,7 @@ export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
     if (!address) return tooManyAtOnce('from this address', limits.perAddress)
     const [key, most] =
       app === undefined ? [rates.payerOf(request), PER_API_CLIENT] : [undefined, limits.perApp]
-    const other = requests.take(key?.key ?? `app ${app}`, most)
+    const other = requests.take(key ? `api ${key.key}` : `app ${app}`, most)
     if (other) return () => (address(), other())
     address()
     return key ? tooManyAtOnce(key.from, most) : appIsFull(most)

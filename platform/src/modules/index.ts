@@ -5,6 +5,7 @@ import type { Api } from '../api.ts'
 import type { Replicas } from '../coordination/replicas.ts'
 import type { Events } from '../events.ts'
 import { newId } from '../ids.ts'
+import { repeat } from '../repeat.ts'
 import type { AppSpec, Runtime } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService, type Route } from './apps/live-service.ts'
@@ -266,7 +267,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     await lifecycle.recover({ idleFor: MEND_DELETIONS_AFTER })
     await assets.sweep()
   }
-  let mending: NodeJS.Timeout | undefined
+  let mending: AbortController | undefined
   const listening = news.move()
 
   return {
@@ -309,12 +310,12 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       await deployments.recover()
       await lifecycle.recover()
       meter.start()
-      mending = setInterval(() => {
-        mend().catch((error: unknown) => log.warn({ err: error }, 'could not mend what a replica left'))
-      }, MEND_INTERVAL).unref()
+      mending = repeat(MEND_INTERVAL, mend, (error) =>
+        log.warn({ err: error }, 'could not mend what a replica left'),
+      )
     },
     async close() {
-      clearInterval(mending)
+      mending?.abort()
       await meter.close()
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])

@@ -16,6 +16,9 @@ export interface DueBlob {
   readonly checkAt: Date
 }
 
+/** Before any check. */
+const EVER = new Date(0)
+
 /** Contents of assets. A document holds a whole one: 2 MB at most, of the 16 MB that MongoDB allows. */
 export class BlobStore {
   readonly #blobs: Collection<BlobDoc>
@@ -27,10 +30,7 @@ export class BlobStore {
   async createIndexes(): Promise<void> {
     // Covers the sum of a user's bytes: no content is read for it.
     await this.#blobs.createIndex({ ownerId: 1, bytes: 1 })
-    await this.#blobs.createIndex(
-      { checkAt: 1 },
-      { partialFilterExpression: { checkAt: { $gt: new Date(0) } } },
-    )
+    await this.#blobs.createIndex({ checkAt: 1 }, { partialFilterExpression: { checkAt: { $gt: EVER } } })
   }
 
   /** Moves the check of those that exist, and says how many do. */
@@ -69,7 +69,8 @@ export class BlobStore {
 
   async due(by: Date, limit: number): Promise<DueBlob[]> {
     const docs = await this.#blobs
-      .find({ checkAt: { $lte: by } }, { projection: { checkAt: 1 } })
+      // The lower bound is the index's own condition: without it MongoDB reads every content.
+      .find({ checkAt: { $gt: EVER, $lte: by } }, { projection: { checkAt: 1 } })
       .sort({ checkAt: 1 })
       .limit(limit)
       .toArray()

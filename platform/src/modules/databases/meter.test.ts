@@ -17,6 +17,9 @@ class Bench {
   readonly bytes = new Map<string, number>()
   disk = 0
   failure: (Error & { code?: number }) | undefined
+  /** Of a database by its name. */
+  readonly failures = new Map<string, Error>()
+  compactFailure: (Error & { code?: number }) | undefined
   /** What is done at a time, once. */
   readonly at = new Map<number, () => void>()
 
@@ -24,13 +27,17 @@ class Bench {
     lead: async () => this.leads,
     list: async () => [...this.records.values()],
     measure: async (name) => {
-      if (this.failure) throw this.failure
+      const failure = this.failure ?? this.failures.get(name)
+      if (failure) throw failure
       this.measured.push([this.time, name])
       return { bytes: this.bytes.get(name) ?? 0, diskBytes: this.disk, files: 4, measuredAt: new Date(0) }
     },
     saveUsage: async (userId, usage) => this.#change(userId, { usage }),
     setFull: async ({ userId }, full) => this.#change(userId, { full }),
-    compact: async (name) => void this.compacted.push(name),
+    compact: async (name) => {
+      this.compacted.push(name)
+      if (this.compactFailure) throw this.compactFailure
+    },
   }
 
   readonly meter = createMeter({
@@ -140,4 +147,24 @@ test('a MongoDB that does not answer is tried again; one that forbids it is said
   bench.failure = Object.assign(new Error('not authorized'), { code: 13 })
   await bench.until(12_000)
   expect(bench.warnings.slice(2)).toEqual([expect.stringMatching('lacks a role')])
+})
+
+test('a database that cannot be measured keeps no other from being measured', async () => {
+  const bench = new Bench()
+  bench.add('broken', 'whole')
+  bench.failures.set('broken', new Error('no answer'))
+  await bench.until(4_000)
+  expect(bench.timesOf('whole')).toEqual([0])
+  expect(bench.warnings).toContain('could not measure the databases; trying again')
+})
+
+test('a role that is missing for giving back space does not end the measuring', async () => {
+  const bench = new Bench()
+  bench.add('large', 'other')
+  bench.disk = 4 * LIMIT
+  bench.compactFailure = Object.assign(new Error('not authorized'), { code: 13 })
+  await bench.until(22_000)
+  expect(bench.compacted.length).toBeGreaterThan(0)
+  expect(bench.timesOf('other').at(-1)).toBe(20_000)
+  expect(bench.changes).toContainEqual(['large', true])
 })

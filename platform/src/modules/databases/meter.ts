@@ -71,17 +71,39 @@ export function createMeter(deps: MeterDeps): Meter {
     try {
       if (isForbidden || !(await databases.lead(deps.holder, LEASE))) return
       for (const record of due(await databases.list())) {
-        if (closing.signal.aborted) return
-        await look(record)
+        if (closing.signal.aborted || isForbidden) return
+        // What goes wrong with one database keeps no other from being measured.
+        await look(record).catch((error: unknown) => failed(error, { user_id: record.userId }))
       }
     } catch (error) {
-      if ((error as { code?: unknown }).code === UNAUTHORIZED) {
-        isForbidden = true
-        const text = 'the storage of databases is not limited: the user of MONGODB_URI lacks a role'
-        log.warn({ err: error as Error, role: 'clusterMonitor' }, text)
-      } else if (!closing.signal.aborted) {
-        log.warn({ err: error as Error }, 'could not measure the databases; trying again')
-      }
+      failed(error)
+    }
+  }
+
+  function failed(error: unknown, about: object = {}): void {
+    if (closing.signal.aborted) return
+    log.warn({ err: error as Error, ...about }, 'could not measure the databases; trying again')
+  }
+
+  /** Undefined where the platform's user may not measure, which is then not tried again. */
+  async function measure(name: string): Promise<DatabaseUsage | undefined> {
+    try {
+      return await databases.measure(name)
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== UNAUTHORIZED) throw error
+      isForbidden = true
+      const text = 'the storage of databases is not limited: the user of MONGODB_URI lacks a role'
+      log.warn({ err: error as Error, role: 'clusterMonitor' }, text)
+      return undefined
+    }
+  }
+
+  async function compact(record: DatabaseRecord): Promise<void> {
+    try {
+      await databases.compact(record.name)
+    } catch (error) {
+      const text = 'could not give back the space on disk that a database no longer uses'
+      log.warn({ err: error as Error, user_id: record.userId }, text)
     }
   }
 
@@ -95,7 +117,8 @@ export function createMeter(deps: MeterDeps): Meter {
   }
 
   async function look(record: DatabaseRecord): Promise<void> {
-    const usage = await databases.measure(record.name)
+    const usage = await measure(record.name)
+    if (!usage) return
     const before = seen.get(record.userId)
     const known = before?.bytes ?? record.usage?.bytes ?? 0
     const current: Seen = {
@@ -108,7 +131,7 @@ export function createMeter(deps: MeterDeps): Meter {
     const full = whatIsFull(usage, limitBytes, record.full)
     if (full === 'disk' && now() - current.compacted >= COMPACT_INTERVAL) {
       current.compacted = now()
-      await databases.compact(record.name)
+      await compact(record)
     }
     if (usage.bytes !== record.usage?.bytes || usage.files !== record.usage.files)
       await databases.saveUsage(record.userId, usage)

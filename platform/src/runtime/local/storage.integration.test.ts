@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, statfs, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -46,3 +46,35 @@ needsRoot(
     }
   },
 )
+
+needsRoot(
+  'two instances of an app share one device, also where the data folder is a symbolic link',
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), 'fp-storage-test-'))
+    try {
+      await mkdir(join(root, 'real'))
+      await symlink(join(root, 'real'), join(root, 'link'))
+      const storage = await createStorage({ dir: join(root, 'link', 'storage'), bytes: 16 * MIB })
+      const [first, second] = await Promise.all([storage.attach('app-x', 0), storage.attach('app-x', 0)])
+      expect(second.device).toBe(first.device)
+      await Promise.all([first.release(), second.release()])
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  },
+)
+
+needsRoot('growing that was cut off is done at the next start', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'fp-storage-test-'))
+  const dir = join(root, 'storage')
+  try {
+    await mounted(dir, 16 * MIB, (folder) => writeFile(join(folder, 'kept'), 'yes'))
+    await truncate(join(dir, 'app-x.img'), 72 * MIB)
+    const grown = await mounted(dir, 64 * MIB, async (folder) =>
+      expect(await readFile(join(folder, 'kept'), 'utf8')).toBe('yes'),
+    )
+    expect(grown).toBeGreaterThanOrEqual(64 * MIB)
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+})
