@@ -8,13 +8,16 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 import driver
 from conftest import App
-from fp_runner.network import firewall
+from fp_runner.means import Means
+from fp_runner.network import firewall, ways
+from fp_runner.network.report import NetworkReport
+from fp_runner.network.settings import Settings
 from world import DNS, MACHINE, PORT, PRIVATE, PUBLIC, World
 
 pytestmark = pytest.mark.skipif(
@@ -294,6 +297,29 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
     world.inside(world.machine, lambda: line.bind("\0fp-test-shared"))
     assert ask(app, "/abstract/fp-test-shared") == "EPERM"
     line.close()
+    manager.close()
+
+
+@pytest.mark.parametrize("mode", ["none", "list"])
+def test_a_limit_that_cannot_be_enforced_never_becomes_the_machines_network(mode: Literal["none", "list"]) -> None:
+    apart, not_apart = Means(network=True), Means(why={"network": "no namespaces"})
+    failed = NetworkReport("nft does not answer", ())
+    assert ways.plan(Settings(mode), not_apart, None) == ways.Plan("refused", why="no namespaces")
+    assert ways.plan(Settings("internet"), not_apart, None).way == "shared"
+    assert ways.plan(Settings("internet"), apart, failed).way == "shared"
+    refused = ways.plan(Settings(mode), apart, failed)
+    assert refused == (ways.Plan("isolated") if mode == "none" else ways.Plan("refused", why="nft does not answer"))
+    assert ways.Plan("refused", why="x").reported(apart).network is False
+
+
+def test_no_app_runs_where_the_list_cannot_be_enforced(world: World, tmp_path: Path) -> None:
+    script = 'mount -t tmpfs none $(dirname $(command -v nft || echo /usr/sbin/nft)) && exec "$@"'
+    prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
+    allowed = [{"host": "public.test", "port": PORT}]
+    manager = driver.Manager(prefix=prefix, environment=settings("list", allowed))
+    assert manager.hello["sandbox"]["network"]["way"] == "refused"
+    failure = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().failed()
+    assert "cannot isolate apps" in failure["message"]
     manager.close()
 
 

@@ -53,7 +53,7 @@ class Manager:
         self._reactor = Reactor()
         means = settings.means
         self._report = means.wire() | {"network": settings.network.wire()}
-        self._may_run = means.minimum or allow_unsandboxed
+        self._may_run = (means.minimum or allow_unsandboxed) and settings.network.way != "refused"
         self._groups = groups
         self._usher = usher
         self._shares = CpuShares(groups)

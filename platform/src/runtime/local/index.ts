@@ -134,10 +134,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     id: string,
     rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
     onEvent: (event: InstanceEvent) => void,
+    signal?: AbortSignal,
   ): Promise<void> {
     const database = await openDatabase(spec, onEvent, options.databases, manager.report.minimum)
     try {
-      await send(spec, await order(spec, id, database.env, rest), database.onEvent)
+      await send(spec, await order(spec, id, database.env, rest), database.onEvent, signal)
     } catch (error) {
       database.close()
       throw error
@@ -149,24 +150,27 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     spec: AppSpec,
     given: StartOrder,
     onEvent: (event: InstanceEvent) => void,
+    signal?: AbortSignal,
   ): Promise<void> {
-    if (!spec.storage) return manager.start(given, onEvent)
+    if (!spec.storage) return manager.start(given, onEvent, signal)
     const attached = await storage.attach(spec.appId, given.uid)
     const release = (): void => {
       attached.release().catch((error: unknown) => log.warn(error, 'could not let go of an app’s storage'))
     }
     // One file may fill it.
     const file_bytes = Math.max(limits.file_bytes, storageBytes)
-    await manager
-      .start({ ...given, storage: attached.device, limits: { ...limits, file_bytes } }, (event) => {
-        const entered = event.event === 'phase' && event.phase !== 'forked'
-        if (entered || event.event === 'exited') release()
-        onEvent(event)
-      })
-      .catch((error: unknown) => {
-        release()
-        throw error
-      })
+    const withStorage = { ...given, storage: attached.device, limits: { ...limits, file_bytes } }
+    const releasing = (event: InstanceEvent): void => {
+      const entered = event.event === 'phase' && event.phase !== 'forked'
+      if (entered || event.event === 'exited') release()
+      onEvent(event)
+    }
+    try {
+      await manager.start(withStorage, releasing, signal)
+    } catch (error) {
+      release()
+      throw error
+    }
   }
 
   function requireSandbox(): void {
@@ -193,7 +197,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       let loaded = false
       const abort = (): void => manager.kill(id)
       signal.addEventListener('abort', abort, { once: true })
-      const started = start(spec, id, { mode: 'check' }, (event) => {
+      const onEvent = (event: InstanceEvent): void => {
         if (event.event === 'checked') loaded = true
         if (event.event === 'failed') failure = fullReport(event.failure)
         if (event.event !== 'exited') return
@@ -205,8 +209,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
             ok: false,
             failure: failure ?? plainFailure('FP_APP_CRASHED', event.message),
           })
+      }
+      start(spec, id, { mode: 'check' }, onEvent, signal).catch((error: unknown) => {
+        signal.removeEventListener('abort', abort)
+        reject(error as Error)
       })
-      started.catch(reject)
     })
   }
 
@@ -223,7 +230,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     pid: () => manager.pid,
     pids: () => ({ runner: manager.pid }),
     storageProblem: () => (manager.report.minimum ? storage.problem : 'it needs the sandbox'),
-    problem: () => (manager.up ? undefined : 'the runner is being restarted'),
+    problem: () => manager.problem,
     start: () => undefined,
     databaseRestarted: () => manager.placeProcesses(),
     check,

@@ -53,7 +53,6 @@ beforeAll(async () => {
     allowUnsandboxed: false,
     storageBytes: 16 * 2 ** 20,
     egress: { mode: 'internet', allowed: [], addresses: undefined },
-    limits: { start_seconds: 5 },
     specOf: async (key) => spec(key),
     crashed: (key, failure) => void crashes.push([key, failure]),
     log: pino({ level: 'silent' }),
@@ -136,6 +135,18 @@ describe('the local runtime', () => {
     const checking = runtime.check(spec('two.3.0'), { signal: gone.signal })
     gone.abort(new Error('not wanted any more'))
     await expect(checking).rejects.toThrow('not wanted any more')
+  })
+
+  test('does not run an app whose check was given up before its order was sent', async () => {
+    sources.set('gone.1.0', `print("it ran")\n${APP('x')}`)
+    const run = { signal: AbortSignal.timeout(20_000) }
+    expect(await runtime.check(spec('gone.1.0'), run)).toEqual({ ok: true })
+    expect(await runtime.logs('gone', { lines: 10 })).toEqual(['it ran'])
+    const gone = new AbortController()
+    const checking = runtime.check(spec('gone.1.0'), { signal: gone.signal })
+    gone.abort(new Error('not wanted any more'))
+    await expect(checking).rejects.toThrow('not wanted any more')
+    expect(await runtime.logs('gone', { lines: 10 })).toEqual(['it ran'])
   })
 
   test('keeps what apps print, and forgets it with the app', async () => {

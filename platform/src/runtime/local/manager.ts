@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface, type Interface } from 'node:readline'
 import type { Duplex, Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { refusal, weakness } from './isolation.ts'
 import type {
   Exited,
   Hello,
@@ -31,12 +33,19 @@ export interface ManagerOptions {
 export interface Manager {
   readonly report: SandboxReport
   readonly python: string
-  /** False while a manager that died is being replaced. */
-  readonly up: boolean
+  /** Why there is none at the moment, if so: one that died is being replaced. */
+  readonly problem: string | undefined
   /** Another one after it was replaced. */
   readonly pid: number
-  /** Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. */
-  start(order: Extract<Order, { op: 'start' }>, onEvent: (event: InstanceEvent) => void): Promise<void>
+  /**
+   * Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. Rejects, and
+   * the instance is never started, where `signal` is aborted before the order is sent.
+   */
+  start(
+    order: Extract<Order, { op: 'start' }>,
+    onEvent: (event: InstanceEvent) => void,
+    signal?: AbortSignal,
+  ): Promise<void>
   stop(id: string, graceMs: number): void
   kill(id: string): void
   /** Gives the platform and the database their shares of the processor; again after the database was started again. */
@@ -46,8 +55,9 @@ export interface Manager {
 
 /** A manager that does not say hello within this time is broken, ms. */
 const HELLO_TIMEOUT = 30_000
-/** Between a death of the manager and the next start, ms, so that a broken Python does not start in circles. */
+/** Between a death of the manager and the next start, ms; doubled with each start that fails. */
 const RESPAWN_DELAY = 500
+const LONGEST_RESPAWN_DELAY = 30_000
 
 interface Running {
   readonly child: ChildProcess
@@ -59,11 +69,12 @@ interface Running {
 export async function createManager(options: ManagerOptions): Promise<Manager> {
   const { log } = options
   const listeners = new Map<string, (event: InstanceEvent) => void>()
-  let closing = false
-  let up = true
+  const closing = new AbortController()
+  let problem: string | undefined
   let pid = 0
+  let first: Hello | undefined
   let current: Promise<Running> = launch()
-  const first = await current
+  const { sandbox: report, python } = (first = (await current).hello)
 
   function launch(): Promise<Running> {
     const child = spawn(options.python, commandOf(options), {
@@ -84,10 +95,14 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), HELLO_TIMEOUT)
       let failed = true
+      let objection: string | undefined
       linesOf(control).on('line', (line) => {
         const event = JSON.parse(line) as ManagerEvent
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
+        objection = first ? weakness(first.sandbox, event.sandbox) : refusal(event.sandbox)
+        // The end of its control channel ends it.
+        if (objection !== undefined) return void control.destroy()
         failed = false
         pid = event.pid
         resolve({ child, control, hello: event })
@@ -98,33 +113,34 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       )
       child.once('close', (code, signal) => {
         clearTimeout(timer)
-        if (failed)
-          reject(new Error(`The runner ended before it was ready (${signal ?? `exit code ${code}`}).`))
-        else died(code, signal)
+        if (!failed) return died(code, signal)
+        const ended = `The runner ended before it was ready (${signal ?? `exit code ${code}`}).`
+        reject(new Error(objection ?? ended))
       })
     })
   }
 
   function died(code: number | null, signal: NodeJS.Signals | null): void {
-    if (!closing) log.error({ code, signal }, 'the runner has ended; starting another')
+    if (!closing.signal.aborted) log.error({ code, signal }, 'the runner has ended; starting another')
     for (const id of [...listeners.keys()]) deliver(orphaned(id))
-    if (closing) return
-    up = false
+    if (closing.signal.aborted) return
+    problem = 'the runner is being restarted'
     current = relaunch()
     current.then(
-      () => (up = true),
+      () => (problem = undefined),
       () => undefined,
     )
   }
 
   async function relaunch(): Promise<Running> {
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, RESPAWN_DELAY))
+    for (let pause = RESPAWN_DELAY; ; pause = Math.min(2 * pause, LONGEST_RESPAWN_DELAY)) {
+      await delay(pause, undefined, { signal: closing.signal })
       try {
         return await launch()
       } catch (error) {
-        if (closing) throw error
+        if (closing.signal.aborted) throw error
         log.error(error, 'the runner does not start')
+        problem = `the runner does not start: ${(error as Error).message}`
       }
     }
   }
@@ -144,30 +160,30 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
   }
 
   async function send(order: Order): Promise<void> {
-    const { control } = await current
-    control.write(`${JSON.stringify(order)}\n`)
+    write(await current, order)
   }
 
   return {
-    report: first.hello.sandbox,
-    python: first.hello.python,
+    report,
+    python,
     get pid() {
       return pid
     },
-    get up() {
-      return up
+    get problem() {
+      return problem
     },
-    async start(order, onEvent) {
-      if (closing) throw new Error('The runtime is shutting down.')
-      await current
+    async start(order, onEvent, signal) {
+      if (closing.signal.aborted) throw new Error('The runtime is shutting down.')
+      const running = await beforeAbort(current, signal)
       listeners.set(order.id, onEvent)
-      await send(order)
+      // At once: an abort after this is a kill that follows the order.
+      write(running, order)
     },
     stop: (id, graceMs) => void send({ op: 'stop', id, grace_ms: graceMs }).catch(() => undefined),
     kill: (id) => void send({ op: 'kill', id }).catch(() => undefined),
     placeProcesses,
     async close() {
-      closing = true
+      closing.abort()
       const running = await current.catch(() => undefined)
       if (!running || running.child.exitCode !== null || running.child.signalCode !== null) return
       const closed = new Promise((resolve) => running.child.once('close', resolve))
@@ -176,6 +192,27 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       running.control.destroy()
       await closed
     },
+  }
+}
+
+function write({ control }: Running, order: Order): void {
+  control.write(`${JSON.stringify(order)}\n`)
+}
+
+/** The promise's value, or a rejection as soon as `signal` is aborted. */
+async function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  const done = new AbortController()
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { signal: done.signal })
+  })
+  signal.throwIfAborted()
+  try {
+    const value = await Promise.race([promise, aborted])
+    signal.throwIfAborted()
+    return value
+  } finally {
+    done.abort()
   }
 }
 

@@ -54,7 +54,7 @@ export interface SandboxReport {
   readonly minimum: boolean
   /** How apps are connected (runner/README.md); absent where that was not asked for. */
   readonly network?: {
-    readonly way: 'filtered' | 'user-mode' | 'isolated' | 'shared'
+    readonly way: 'filtered' | 'isolated' | 'shared' | 'refused'
     readonly notes: readonly string[]
   }
 }

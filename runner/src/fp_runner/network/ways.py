@@ -12,7 +12,7 @@ from fp_runner.network.settings import Settings
 # What most of the internet is: names, pages, encrypted pages.
 _USUAL_PORTS: Final = (53, 80, 443)
 
-Way = Literal["filtered", "user-mode", "isolated", "shared"]
+Way = Literal["filtered", "isolated", "shared", "refused"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Plan:
     """How apps are connected.
 
     filtered: a network of their own, joined to the machine's behind its firewall; needs root.
-    user-mode: a network of their own, joined by a process for each app (passt) that the machine's user runs.
     isolated: a network of their own with nothing behind it.
     shared: the machine's, with whatever Landlock forbids.
+    refused: the admin has limited what apps reach and this machine cannot enforce it, so no app may run.
     """
 
     way: Way
@@ -36,7 +36,7 @@ class Plan:
     @property
     def own(self) -> bool:
         """Whether apps are kept apart from the machine's network."""
-        return self.way != "shared"
+        return self.way in ("filtered", "isolated")
 
     @property
     def resolver(self) -> str | None:
@@ -63,30 +63,23 @@ class Plan:
 def plan(settings: Settings, means: Means, joined: NetworkReport | None) -> Plan:
     """The best that there is. `joined` says whether the helper process can join networks to the machine's."""
     if not means.network:
-        return _shared(settings, means.why.get("network", "unknown"))
+        return _not_apart(settings, means.why.get("network", "unknown"))
     if settings.mode == "none":
         return Plan("isolated")
     if joined is None:
-        return _shared(settings, "the runner is not root")
+        return _not_apart(settings, "the runner is not root")
     if joined.why:
-        return _shared(settings, joined.why)
+        return _not_apart(settings, joined.why)
     return Plan("filtered", notes=joined.notes)
 
 
-def _shared(settings: Settings, why: str) -> Plan:
+def _not_apart(settings: Settings, why: str) -> Plan:
+    """Where apps cannot have networks of their own. Only the default falls back to the machine's."""
+    if settings.mode != "internet":
+        return Plan("refused", why=why)
     if not landlock.limits_ports():
         return Plan("shared", why=why, notes=("Landlock (Linux 6.7) is not there either: they reach every port.",))
-    ports = _ports(settings)
-    if ports is None:
-        return Plan("shared", why=why, notes=("FP_EGRESS_ALLOWED names something without a port: all are open.",))
-    allowed = ", ".join(map(str, ports)) or "no port"
-    note = f"Landlock limits their TCP connections to {allowed}, on any address; UDP is not limited."
-    return Plan("shared", ports, why, (note,))
-
-
-def _ports(settings: Settings) -> tuple[int, ...] | None:
     listed = [entry.port for entry in settings.networks] + [entry.port for entry in settings.hosts]
-    if settings.mode == "internet":
-        return tuple(sorted({*_USUAL_PORTS, *(port for port in listed if port is not None)}))
-    numbers = [port for port in listed if port is not None]
-    return tuple(sorted(set(numbers))) if len(numbers) == len(listed) else None
+    ports = tuple(sorted({*_USUAL_PORTS, *(port for port in listed if port is not None)}))
+    note = f"Landlock limits their TCP connections to {', '.join(map(str, ports))}, on any address; UDP is not limited."
+    return Plan("shared", ports, why, (note,))

@@ -1,0 +1,28 @@
+import type { SandboxReport } from './protocol.ts'
+
+/** Why the first manager's sandbox is not what the admin asked for, if so. */
+export function refusal({ missing, network }: SandboxReport): string | undefined {
+  if (network?.way !== 'refused') return undefined
+  const why = missing.find(({ mean }) => mean === 'network')?.why ?? 'unknown'
+  return (
+    `FP_EGRESS limits what apps reach, and this machine cannot enforce it: ${why}. ` +
+    'Mend that (docs/self-hosting.md), or set FP_EGRESS=internet; apps then share the network of the machine.'
+  )
+}
+
+/**
+ * Why a later manager must not take the place of the first one, if so: it isolates apps less. What else the platform does,
+ * as who may read /metrics, is based on the first one's report, and so is what its admin was told.
+ */
+export function weakness(first: SandboxReport, later: SandboxReport): string | undefined {
+  const lost = Object.keys(first.means).filter((name) => first.means[name] && !later.means[name])
+  const reasons = lost.map((mean) => {
+    const why = later.missing.find((one) => one.mean === mean)?.why ?? 'unknown'
+    return `no ${mean} (${why})`
+  })
+  if (first.minimum && !later.minimum) reasons.push('the minimum of the sandbox is missing')
+  const [before, now] = [first.network?.way, later.network?.way]
+  // In a network that is shared already nothing is lost.
+  if (before !== now && before !== 'shared') reasons.push(`network of apps: ${now}, was ${before}`)
+  return reasons.length === 0 ? undefined : `It would isolate apps less than before: ${reasons.join('; ')}.`
+}

@@ -1,0 +1,86 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createManager, type Manager, type ManagerOptions } from './manager.ts'
+import type { NetworkOrder } from './protocol.ts'
+
+const ROOT = resolve(import.meta.dirname, '../../../..')
+const PYTHON = join(ROOT, '.fp/venv/bin/python')
+
+let dir: string
+let logged: string[]
+let manager: Manager | undefined
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'fp-manager-'))
+  logged = []
+})
+afterEach(async () => {
+  await manager?.close()
+  manager = undefined
+  await rm(dir, { recursive: true, force: true })
+})
+
+/** A Python that finds no `nft` while the file `broken` is there: the machine then cannot set up networks. */
+async function pythonThatMayLackNft(broken: string): Promise<string> {
+  const wrapper = join(dir, 'python')
+  const folders = '/usr/sbin /usr/local/sbin'
+  const hide = `for folder in ${folders}; do mount -t tmpfs none $folder; done; exec "$@"`
+  await writeFile(
+    wrapper,
+    `#!/bin/sh
+[ -e ${broken} ] && exec unshare -m sh -c '${hide}' sh ${PYTHON} "$@"
+exec ${PYTHON} "$@"
+`,
+  )
+  await chmod(wrapper, 0o755)
+  return wrapper
+}
+
+function options(python: string, mode: NetworkOrder['mode']): ManagerOptions {
+  const write = (chunk: Buffer, _: string, done: () => void): void => {
+    logged.push(chunk.toString())
+    done()
+  }
+  return {
+    python,
+    runnerPath: join(ROOT, 'runner/src'),
+    allowUnsandboxed: false,
+    freshInterpreters: false,
+    network: { mode, allowed: [], addresses: null, mongodb: null },
+    log: pino(new Writable({ write })),
+  }
+}
+
+const failures = (): string[] => logged.filter((line) => line.includes('the runner does not start'))
+
+describe.runIf(process.getuid?.() === 0)('a manager on a machine whose networks break', () => {
+  test('is replaced only by one that isolates apps as it did', async () => {
+    const broken = join(dir, 'broken')
+    manager = await createManager(options(await pythonThatMayLackNft(broken), 'internet'))
+    expect(manager.report.network?.way).toBe('filtered')
+    const { pid } = manager
+    await writeFile(broken, '')
+    process.kill(pid, 'SIGKILL')
+    await expect.poll(failures).toHaveLength(2)
+    expect(failures()[0]).toMatch(/isolate apps less.*nft is not installed/)
+    expect(manager.problem).toMatch(/does not start: .*isolate apps less/)
+    expect(manager.pid).toBe(pid)
+    await rm(broken)
+    await expect.poll(() => manager?.problem).toBeUndefined()
+    expect(manager.pid).not.toBe(pid)
+  })
+
+  test('does not start where FP_EGRESS limits what apps reach', async () => {
+    const broken = join(dir, 'broken')
+    await writeFile(broken, '')
+    const python = await pythonThatMayLackNft(broken)
+    await expect(createManager(options(python, 'list'))).rejects.toThrow(/FP_EGRESS.*nft is not installed/)
+    // That needs a namespace, but no rules.
+    manager = await createManager(options(python, 'none'))
+    expect(manager.report.network?.way).toBe('isolated')
+  })
+})
