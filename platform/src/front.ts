@@ -177,7 +177,10 @@ export function createFront(deps: FrontDeps): Front {
         for (const server of servers) server.closeAllConnections()
         for (const socket of upgraded) socket.destroy()
       }, grace)
-      await Promise.all([closed, ...[...upgraded].map((socket) => once(socket, 'close'))])
+      await Promise.all([
+        closed,
+        ...[...upgraded].map((socket) => new Promise<void>((done) => socket.once('close', () => done()))),
+      ])
       clearInterval(sweep)
       clearTimeout(cut)
     },

@@ -6,7 +6,10 @@ export const SCALER_STATUS = {
   /** A request that the front and an app might understand differently. */
   SCALER_BAD_REQUEST: 400,
   SCALER_QUEUE_FULL: 503,
-  /** Too many targets wait to be woken, of one group or in all. */
+  /**
+   * Too many targets wait to be woken, of one group or in all. A driver that rejects with this code refuses to begin a wake
+   * without a failure of the target.
+   */
   SCALER_WAKES_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { rig } from '../test/harness.ts'
 import { DEFAULT_POLICY } from './activator.ts'
 import { settle } from './drivers/fake/index.ts'
+import { ScalerError } from './errors.ts'
 import type { TargetPolicy } from './types.ts'
 import type { WakeLimits } from './wake-turns.ts'
 
@@ -119,6 +120,18 @@ describe('wakes take turns', () => {
     await settle()
     expect(second.error).toMatchObject({ code: 'SCALER_WAKES_FULL' })
     expect(told).toEqual(['waking slow', 'waking app'])
+  })
+
+  test('a driver may refuse to begin a wake, which is no failure of the target either', async () => {
+    const { ask, wake, driver, told } = await wakesOf()
+    driver.onScale = () => Promise.reject(new ScalerError('SCALER_WAKES_FULL', 'Too many are awake.'))
+    const refused = ask('a.0')
+    await settle()
+    expect(refused.error).toMatchObject({ code: 'SCALER_WAKES_FULL', message: 'Too many are awake.' })
+    driver.onScale = undefined
+    const lease = await wake('a.0')
+    lease.release()
+    expect(told).not.toContainEqual(expect.stringContaining('failed'))
   })
 
   test('a failed wake passes its turn on at once', async () => {

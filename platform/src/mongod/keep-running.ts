@@ -67,7 +67,10 @@ export async function keepRunning<T extends Running>(
         continue
       }
       // `stop` may have come meanwhile; it then ended the old one, which was gone already.
-      if (stopping.signal.aborted) await current.stop()
+      if (stopping.signal.aborted) {
+        await current.stop()
+        return retry
+      }
       problem = undefined
       up = now()
       options.onRestart?.()

@@ -1,4 +1,5 @@
 import { QueueFull, ScalerError, type Activator, type Observer } from '@fp/scaler'
+import { FpError } from '../errors.ts'
 import type { Events } from '../events.ts'
 import { plainFailure, type AppFailureReport, type Runtime } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
@@ -15,7 +16,8 @@ export function createTargets(activator: Activator, runtime: Pick<Runtime, 'reti
         const lease = await activator.acquire(key, options)
         lease.release()
       } catch (error) {
-        throw error instanceof ScalerError ? new TargetFailed(reportOf(error)) : error
+        if (!(error instanceof ScalerError)) throw error
+        throw error.code === 'SCALER_WAKES_FULL' ? wakeRefused(error) : new TargetFailed(reportOf(error))
       }
     },
     sleep: (key) => activator.sleep(key),
@@ -55,13 +57,16 @@ export function tellAll(...observers: readonly Observer[]): Required<Observer> {
   }
 }
 
+/** Not the app's fault: the wake was not begun. */
+function wakeRefused(error: ScalerError): FpError {
+  if (error.cause instanceof QueueFull) return wakesFull(error.cause)
+  const code = error.failure?.code === 'FP_AWAKE_LIMIT' ? 'FP_AWAKE_LIMIT' : 'FP_QUEUE_FULL'
+  return new FpError(code, error.message, { headers: error.headers, cause: error })
+}
+
 function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details
-  if (error.cause instanceof QueueFull) {
-    const { code, message } = wakesFull(error.cause)
-    return plainFailure(code, message)
-  }
   const code = error.code === 'SCALER_WAKE_TIMEOUT' ? 'FP_WAKE_TIMEOUT' : (error.failure?.code ?? error.code)
   return plainFailure(code, error.message)
 }

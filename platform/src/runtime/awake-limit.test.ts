@@ -53,7 +53,7 @@ it('where all are answering requests the wake is refused, and the owner is told 
   has('ann-a.1.1', { inFlight: 1 })
   has('ann-b.1.1', { inFlight: 1 })
   await expect(driver.scale('ann-c.1.1', 1, options)).rejects.toMatchObject({
-    code: 'SCALER_TARGET_FAILED',
+    code: 'SCALER_WAKES_FULL',
     failure: { code: 'FP_AWAKE_LIMIT', message: expect.stringMatching(/^2 of your apps.*Put one to sleep/) },
     headers: { 'retry-after': '5' },
   })

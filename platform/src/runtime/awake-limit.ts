@@ -76,9 +76,10 @@ export function limitAwake(deps: AwakeLimitDeps): Driver {
   }
 }
 
+/** Called off rather than failed: the app is not at fault, and its next request tries again. */
 function tooManyAwake(most: number): ScalerError {
   const message = `${most} of your apps are awake, which is all that one user may have, and each of them is answering requests. Put one to sleep, or ask the admin for more.`
-  return new ScalerError('SCALER_TARGET_FAILED', message, {
+  return new ScalerError('SCALER_WAKES_FULL', message, {
     failure: { code: 'FP_AWAKE_LIMIT', message },
     retryAfter: RETRY_AFTER,
   })

@@ -31,7 +31,8 @@ export class TargetFailed extends Error {
 
 /** What the modules may ask of running apps; backed by the activator. */
 export interface Targets {
-  /** Resolves once the target has answered ready; rejects with TargetFailed, or the signal's reason. */
+  /** Resolves once the target has answered ready; rejects with TargetFailed, with an
+   * FpError when the wake was refused (not the app's fault), or with the signal's reason. */
   wake(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
   /** Puts a target to sleep if nothing uses it; false when something does. */
   sleep(key: TargetKey): Promise<boolean>

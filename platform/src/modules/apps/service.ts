@@ -87,6 +87,8 @@ export function createAppService(deps: AppServiceDeps) {
       try {
         await targets.wake(targetKey(target))
       } catch (error) {
+        // Refused, as too much waits already: the next request wakes it.
+        if (error instanceof FpError) return
         if (!(error instanceof TargetFailed)) throw error
         await deps.liveStore.note(target, { lastFailure: { ...error.failure, at: deps.now() } })
       }

@@ -79,8 +79,6 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
           const now = await deployed(ownerId, appId)
           if (targetKey(now) !== targetKey(target)) continue
           await live.noteFailure(target, error.failure)
-          if (error.failure.code === 'FP_AWAKE_LIMIT')
-            throw new FpError('FP_AWAKE_LIMIT', error.failure.message, { headers: { 'retry-after': '5' } })
           throw new FpError('FP_APP_CRASHED', `The app could not start: ${error.failure.message}`, {
             details: error.failure,
           })
