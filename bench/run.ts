@@ -8,11 +8,13 @@ import { benchMemory } from './memory.ts'
 import { benchNeighbours } from './neighbours.ts'
 import { benchSaturation } from './saturation.ts'
 import { benchThroughput } from './throughput.ts'
+import { benchValidation } from './validation.ts'
 import { benchWake } from './wake.ts'
 
 const benches = {
   wake: benchWake,
   deploy: benchDeploy,
+  validation: benchValidation,
   throughput: benchThroughput,
   isolation: benchIsolation,
   saturation: benchSaturation,

@@ -1,5 +1,5 @@
 import { setPriority } from 'node:os'
-import type { Validator } from '@fp/sdk/python'
+import { firstOfAll, type Validator } from '@fp/sdk/python'
 import { hashPassword, verifyPassword } from './passwords.ts'
 import type { JobMessage, Jobs, ResultMessage } from './protocol.ts'
 
@@ -22,7 +22,10 @@ function getValidator(): Promise<Validator> {
 const work: { [N in keyof Jobs]: (input: Jobs[N]['input']) => Promise<Jobs[N]['output']> } = {
   hash: ({ password }) => hashPassword(password),
   verify: ({ hash, password }) => verifyPassword(hash, password),
-  validate: async ({ files, options }) => (await getValidator()).check(files, options),
+  validate: async ({ files, options }) => {
+    const { findings, entrypoint } = (await getValidator()).check(files, options)
+    return { findings: [...firstOfAll(findings)], entrypoint }
+  },
   warm: async () => {
     ;(await getValidator()).validate({ 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n' }, {})
     return null

@@ -12,7 +12,13 @@ const NOTHING: readonly NamedBinding[] = []
 /** `a = b = c = …`: followed this far to the value, so that a silly chain costs no quadratic time. */
 const MAX_CHAIN = 20
 
-/** The names that a node itself binds, imports apart. */
+/** The types of nodes that bind names, imports apart. */
+export const BINDING = [
+  'assignment', 'augmented_assignment', 'for_statement', 'for_in_clause', 'type_alias_statement', 'named_expression',
+  'function_definition', 'class_definition', 'lambda', 'as_pattern', 'splat_pattern', 'case_pattern', 'keyword_pattern',
+] // prettier-ignore
+
+/** The names that a node of such a type itself binds. */
 export function bindingsOf(tree: SyntaxTree, node: PyNode): readonly NamedBinding[] {
   switch (node.type) {
     case 'assignment':

@@ -7,7 +7,7 @@ import type { LocalModules } from './modules.ts'
 import type { PythonFile } from './python-file.ts'
 import { childOf, type PyNode } from './syntax.ts'
 
-const EXPRESSIONS = new Set(['identifier', 'attribute', 'subscript', 'call'])
+const EXPRESSIONS = ['identifier', 'attribute', 'subscript', 'call']
 
 /**
  * Every place that names a blocked function (an import of it alone does no harm): a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
@@ -28,10 +28,10 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
       module === undefined ? [] : [childOf(node, 'function')],
     ),
   )
-  for (const node of file.tree.nodes) {
+  for (const node of file.tree.ofType(...EXPRESSIONS)) {
     if (findings.length > MAX_FINDINGS_IN_A_FILE) break
     if (readable.has(node) || guards.neverRuns(node)) continue
-    if (!EXPRESSIONS.has(node.type) || file.damage.isDamaged(node) || !isUse(file, node)) continue
+    if (file.damage.isDamaged(node) || !isUse(file, node)) continue
     const path = file.resolver.paths(node).find((candidate) => blockedCall(candidate))
     if (path && !namesAlready(file, node)) report(node, path)
   }

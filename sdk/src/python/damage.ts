@@ -26,16 +26,20 @@ const NONE: Damage = { isDamaged: () => false, maybeDefined: new Set() }
 export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFINITY): Damage {
   if (!tree.hasError && trustedUntil === Number.POSITIVE_INFINITY) return NONE
   const roots = new Set<PyNode>()
-  for (const node of tree.nodes) {
-    if (node.type !== 'ERROR') continue
+  for (const node of tree.ofType('ERROR')) {
     let at = node
     while (at.parent && !COMPOUND.has(at.parent.type)) at = at.parent
     roots.add(at)
   }
-  const damaged = new Uint8Array(tree.nodes.length)
-  for (const node of tree.nodes) {
-    const inherits = node.parent !== null && damaged[node.parent.index] === 1 && !isWholeStatement(node)
-    if (roots.has(node) || inherits || node.start >= trustedUntil) damaged[node.index] = 1
+  const damaged = new Uint8Array(tree.size)
+  for (const { index } of roots) damaged[index] = 1
+  const isStatement = tree.byType((name) => /_(?:statement|definition)$/.test(name))
+  const { types, parents, starts } = tree.data
+  for (let at = 0; at < tree.size; at++) {
+    const parent = parents[at] ?? -1
+    // A statement that tree-sitter read as a whole although the code around it is broken is none the worse for it.
+    const isWhole = isStatement[types[at] ?? 0] === true && tree.typeAt(parent) === 'ERROR'
+    if ((damaged[parent] === 1 && !isWhole) || (starts[at] ?? 0) >= trustedUntil) damaged[at] = 1
   }
   const maybeDefined = new Set<string>()
   let budget = MAX_DAMAGED_TEXT
@@ -48,11 +52,4 @@ export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFI
     for (const match of text.matchAll(DEFINING)) maybeDefined.add(match[1] ?? match[2] ?? '')
   }
   return { isDamaged: (node) => damaged[node.index] === 1, maybeDefined }
-}
-
-/** A statement that tree-sitter read as a whole although the code around it is broken. */
-function isWholeStatement(node: PyNode): boolean {
-  return (
-    node.parent?.type === 'ERROR' && (node.type.endsWith('_statement') || node.type.endsWith('_definition'))
-  )
 }

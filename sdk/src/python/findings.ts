@@ -38,6 +38,24 @@ export function firstFindings(file: string, findings: readonly Finding[]): reado
   return [...shown, findingOnFile(file, 'more-findings', message, 'warning')]
 }
 
+/** Of all files together; what goes over the network and is read by a person who mends one after the other. */
+export const MAX_FINDINGS = 200
+
+/** The findings of all files where there are too many: errors first, and one more that says how many are left out. */
+export function firstOfAll(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length <= MAX_FINDINGS) return findings
+  const { error = [], warning = [] } = Object.groupBy(findings, ({ severity }) => severity)
+  const first = [...error, ...warning]
+  const left = first.slice(MAX_FINDINGS)
+  const errors = left.filter(({ severity }) => severity === 'error').length
+  const message = `${left.length} more findings (${errors} of them errors) are not shown. Mend these, then the rest is shown.`
+  const place = left[0]?.file ?? ''
+  return [
+    ...sortFindings(first.slice(0, MAX_FINDINGS)),
+    findingOnFile(place, 'more-findings', message, 'warning'),
+  ]
+}
+
 /** By file, line and column; identical findings once. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   const unique = new Map<string, Finding>()

@@ -26,7 +26,7 @@ export function makesApp(file: PythonFile, definition: PyNode, withoutArguments 
   if (!/\breturn\b/.test(text) || !NAME.test(text)) return false
   const type = childOf(definition, 'return_type')
   if (type && isFramework(file, type.children[0] ?? type, 0)) return true
-  return returnedBy(file, definition).some((value) => {
+  return returnedBy(definition).some((value) => {
     if (isInstance(file, value)) return true
     if (value.type !== 'identifier') return false
     const found = file.scopes.lookup(textOf(file.tree, value), file.scopes.scopeOf(value))
@@ -38,12 +38,13 @@ export function makesApp(file: PythonFile, definition: PyNode, withoutArguments 
   })
 }
 
-function returnedBy(file: PythonFile, definition: PyNode): PyNode[] {
+function returnedBy(definition: PyNode): PyNode[] {
   const found: PyNode[] = []
-  for (let at = definition.index + 1; at < file.tree.nodes.length; at++) {
-    const node = file.tree.nodes[at]
-    if (!node || node.start >= definition.end) break
-    if (node.type === 'return_statement' && node.children[0]) found.push(node.children[0])
+  const { tree, index } = definition
+  const end = tree.data.nexts[index] ?? 0
+  for (let at = index + 1; at < end; at++) {
+    const value = tree.typeAt(at) === 'return_statement' ? tree.node(at).children[0] : undefined
+    if (value) found.push(value)
   }
   return found
 }
@@ -95,8 +96,8 @@ export function requiredParameters(file: PythonFile, definition: PyNode): string
 export function mountedNames(file: PythonFile): ReadonlySet<string> {
   const names = new Set<string>()
   if (!/mount/i.test(file.tree.text)) return names
-  for (const node of file.tree.nodes) {
-    const callee = node.type === 'call' ? childOf(node, 'function') : undefined
+  for (const node of file.tree.ofType('call')) {
+    const callee = childOf(node, 'function')
     if (!callee || !/(?:^|\.)(?:mount|Mount)$/.test(textOf(file.tree, callee))) continue
     for (const argument of childOf(node, 'arguments')?.children ?? []) {
       const value = argument.type === 'keyword_argument' ? childOf(argument, 'value') : argument
@@ -109,8 +110,8 @@ export function mountedNames(file: PythonFile): ReadonlySet<string> {
 /** Whether the file does more with a name on load than to bind it: `app.include_router(…)`, `@app.get(…)`. */
 export function usesAttributesOf(name: string, file: PythonFile): boolean {
   const guards = guardsOf(file.tree)
-  return file.tree.nodes.some((node) => {
-    if (node.type !== 'attribute' || !guards.runsOnLoad(node) || guards.neverRuns(node)) return false
+  return [...file.tree.ofType('attribute')].some((node) => {
+    if (!guards.runsOnLoad(node) || guards.neverRuns(node)) return false
     const object = childOf(node, 'object')
     return object?.type === 'identifier' && textOf(file.tree, object) === name
   })

@@ -17,6 +17,8 @@ const MAIN_GUARD = /^\(*\s*(?:__name__\s*==\s*(["'])__main__\1|(["'])__main__\2\
 const CATCHES = /^except\s*(?::|.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b)/s
 const SUPPRESS = /\bsuppress\s*\(.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b/s
 const MAX_CONDITION = 100
+/** The fields of what a statement runs under a condition, or handles the errors of. */
+const GUARDED = new Set(['body', 'consequence', 'alternative'])
 
 const IN_FUNCTION = 1
 const TYPES_ONLY = 2
@@ -30,9 +32,13 @@ const known = new WeakMap<SyntaxTree, Guards>()
 export function guardsOf(tree: SyntaxTree): Guards {
   const before = known.get(tree)
   if (before) return before
-  const flags = new Uint8Array(tree.nodes.length)
-  for (const node of tree.nodes) {
-    if (node.parent) flags[node.index] = (flags[node.parent.index] ?? 0) | ownFlags(tree, node, node.parent)
+  const flags = new Uint8Array(tree.size)
+  const { parents, fields } = tree.data
+  const isGuarded = tree.data.fieldNames.map((name) => name !== null && GUARDED.has(name))
+  for (let at = 1; at < tree.size; at++) {
+    const parent = parents[at] ?? 0
+    const own = isGuarded[fields[at] ?? 0] ? ownFlags(tree, tree.node(at), tree.node(parent)) : 0
+    flags[at] = (flags[parent] ?? 0) | own
   }
   const guards: Guards = {
     runsOnLoad: (node) => ((flags[node.index] ?? 0) & (IN_FUNCTION | TYPES_ONLY | NEVER)) === 0,

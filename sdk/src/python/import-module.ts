@@ -22,8 +22,8 @@ export function importedByCall(file: PythonFile, modules: LocalModules): readonl
 }
 
 function findCalls(file: PythonFile, modules: LocalModules): ImportCall[] {
-  return file.tree.nodes.flatMap((node) => {
-    if (node.type !== 'call' || file.damage.isDamaged(node) || guardsOf(file.tree).neverRuns(node)) return []
+  return [...file.tree.ofType('call')].flatMap((node) => {
+    if (file.damage.isDamaged(node) || guardsOf(file.tree).neverRuns(node)) return []
     const callee = childOf(node, 'function')
     if (!callee || !file.resolver.paths(callee).includes('importlib.import_module')) return []
     return [{ node, module: moduleNamed(node, file, modules) }]

@@ -1,6 +1,6 @@
 import type { Finding } from '../wire/deployments.ts'
 import type { AllowList } from './allow-list.ts'
-import { findingAt } from './findings.ts'
+import { findingAt, MAX_FINDINGS_IN_A_FILE } from './findings.ts'
 import { guardsOf } from './guards.ts'
 import { importedByCall } from './import-module.ts'
 import type { PyImport } from './imports.ts'
@@ -24,14 +24,18 @@ export function checkImports(file: PythonFile, modules: LocalModules, allowed: A
   const called = importedByCall(file, modules).flatMap(({ node, module }) =>
     module === undefined ? [] : [asImport(node, module)],
   )
-  return [...file.scopes.imports, ...called].flatMap((from) => {
-    if (file.damage.isDamaged(from.statement) || from.module === '__future__') return []
+  const guards = guardsOf(file.tree)
+  const findings: Finding[] = []
+  for (const from of [...file.scopes.imports, ...called]) {
+    if (findings.length > MAX_FINDINGS_IN_A_FILE) break
+    if (file.damage.isDamaged(from.statement) || from.module === '__future__') continue
     // Code that handles a failed import, or never runs it, may name what is not there.
-    const guards = guardsOf(file.tree)
-    if (guards.mayFail(from.statement) || guards.neverRuns(from.statement)) return []
+    if (guards.mayFail(from.statement) || guards.neverRuns(from.statement)) continue
     const problem = findProblem(from, file.source.file, modules, allowed)
-    return problem ? [findingAt(file.source, problem.node ?? from.node, problem.rule, problem.message)] : []
-  })
+    if (problem)
+      findings.push(findingAt(file.source, problem.node ?? from.node, problem.rule, problem.message))
+  }
+  return findings
 }
 
 /** `importlib.import_module("a.b")`, as the statement that does the same. */

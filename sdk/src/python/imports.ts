@@ -28,10 +28,10 @@ export interface ImportedName {
 
 export function findImports(tree: SyntaxTree): PyImport[] {
   const found: PyImport[] = []
-  for (const node of tree.nodes) {
+  for (const node of tree.ofType('import_statement', 'import_from_statement', 'future_import_statement')) {
     if (node.type === 'import_statement') found.push(...plainImports(tree, node))
     else if (node.type === 'import_from_statement') found.push(fromImport(tree, node))
-    else if (node.type === 'future_import_statement') found.push(futureImport(tree, node))
+    else found.push(futureImport(tree, node))
   }
   return found
 }

@@ -8,6 +8,7 @@ export {
   uvicornCommand,
   type Entrypoint,
 } from './entrypoint.ts'
+export { firstOfAll, MAX_FINDINGS } from './findings.ts'
 export { LINT_RULES, SELECTED_RULES } from './lint-rules.ts'
 export { createLinter, type PythonLinter, type RuffDiagnostic, type RuffModule } from './ruff.ts'
 export { createParser, type PyNode, type PythonParser, type SyntaxTree } from './syntax.ts'

@@ -1,4 +1,5 @@
 import type { Finding } from '../wire/deployments.ts'
+import { findingOnFile } from './findings.ts'
 import { findNestingProblem } from './nesting.ts'
 import { LINT_RULES, SYNTAX_RULES } from './lint-rules.ts'
 import type { PythonLinter, RuffDiagnostic } from './ruff.ts'
@@ -19,6 +20,13 @@ const MAX_SYNTAX_ERRORS = 20
 const MAX_WARNINGS = 500
 /** Of broken files ruff sees so many lines after the first error: it would report thousands of errors one by one. */
 const LINES_AFTER_ERROR = 500
+/** And no more than so many characters, which are lines longer than anybody writes: without a line's end there is no place to cut. */
+const TEXT_AFTER_ERROR = 40_000
+/**
+ * Several times what ordinary code of the largest size has. Each may be a finding of ruff, and it makes an object of every one, which takes
+ * ten times as long as the check itself.
+ */
+const MAX_NAMES = 20_000
 /** What the parser says again about the line after an error. */
 const ECHO =
   /^(?:Unexpected indentation|Expected a statement|Expected dedent|unexpected EOF|Expected an indented block)/
@@ -39,10 +47,18 @@ export function lintFile(source: Source, tree: SyntaxTree | undefined, linter: P
     const warnings: Finding[] = [{ ...at, rule: 'nested-too-deeply', severity: 'warning' }]
     return { syntaxErrors: [...nul, ...treeErrors(source, tree)], warnings, trustedUntil: undefined }
   }
-  const diagnostics = runLinter(source, tree, linter)
+  const isDense = tree !== undefined && tree.count(isNameOrStatement) > MAX_NAMES
+  const diagnostics = runLinter(source, tree, isDense ? linter.checkSyntax : linter.check)
   if (!diagnostics)
     return { syntaxErrors: [...nul, ...treeErrors(source, tree)], warnings: [], trustedUntil: undefined }
-  return sortDiagnostics(source, diagnostics, nul)
+  const result = sortDiagnostics(source, diagnostics, nul)
+  if (!isDense) return result
+  const message = `This file has more than ${MAX_NAMES.toLocaleString('en')} names and statements, so only its syntax, imports and calls were checked. Split it into smaller files.`
+  return { ...result, warnings: [findingOnFile(source.file, 'too-many-names', message, 'warning')] }
+}
+
+function isNameOrStatement(type: string): boolean {
+  return type === 'identifier' || type.endsWith('_statement')
 }
 
 function sortDiagnostics(
@@ -136,17 +152,20 @@ function openText(text: string, offset: number, message: string): number | undef
 function runLinter(
   source: Source,
   tree: SyntaxTree | undefined,
-  linter: PythonLinter,
+  check: PythonLinter['check'],
 ): readonly RuffDiagnostic[] | undefined {
-  if (!tree?.hasError || source.lineStarts.length <= LINES_AFTER_ERROR) return linter.check(source.text)
-  const first = tree.nodes.find(({ type }) => type === 'ERROR')
-  const lastLine = rangeOf(source, first?.start ?? 0, first?.start ?? 0).line + LINES_AFTER_ERROR
-  const found = linter.check(source.text.slice(0, source.lineStarts[lastLine]))
+  if (!tree?.hasError) return check(source.text)
+  const start = tree.ofType('ERROR').next().value?.start ?? 0
+  const lastLine = rangeOf(source, start, start).line + LINES_AFTER_ERROR
+  const end = source.lineStarts[lastLine] ?? source.text.length
+  if (end - start > TEXT_AFTER_ERROR) return undefined
+  if (end === source.text.length) return check(source.text)
+  const found = check(source.text.slice(0, end))
   // An error at the cut is the cut's; when there is no other, the parsers disagree and ruff has the say.
   const isReal = found?.some(
     ({ code, start_location }) => code === 'invalid-syntax' && start_location.row < lastLine - 1,
   )
-  return isReal ? found : linter.check(source.text)
+  return isReal ? found : check(source.text)
 }
 
 function nulError(source: Source, offset: number): Finding {
@@ -163,7 +182,7 @@ function nulError(source: Source, offset: number): Finding {
 
 /** Without ruff the parser's own errors have to do. */
 function treeErrors(source: Source, tree: SyntaxTree | undefined): Finding[] {
-  const first = tree?.hasError ? tree.nodes.find(({ type }) => type === 'ERROR') : undefined
+  const first = tree?.hasError ? tree.ofType('ERROR').next().value : undefined
   if (!first) return []
   const { line, column } = rangeOf(source, first.start, first.start)
   const message = 'Python does not understand the code here.'

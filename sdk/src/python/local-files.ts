@@ -29,12 +29,12 @@ const WRITING = /[wax+]/
  */
 export function checkLocalFiles(file: PythonFile): Finding[] {
   const findings: Finding[] = []
-  for (const node of file.tree.nodes) {
+  for (const node of file.tree.ofType('string', 'call')) {
     if (file.damage.isDamaged(node)) continue
     if (node.type === 'string') {
       const url = SQLITE_URL.exec(stringValue(file.tree, node) ?? '')
       if (url?.[1] && isUrl(node)) report(url[1], node)
-    } else if (node.type === 'call') {
+    } else {
       checkCall(node)
     }
   }

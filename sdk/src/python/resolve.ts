@@ -19,6 +19,10 @@ export interface ResolverOptions {
 /** Longer chains of attributes or aliases than this name nothing that a rule looks for. */
 const MAX_DEPTH = 12
 const NOTHING: readonly string[] = []
+/** Functions whose result can be named. */
+const CALLS = new Set([
+  'builtins.globals', 'builtins.vars', 'builtins.getattr', 'builtins.__import__', 'importlib.import_module',
+]) // prettier-ignore
 
 export function createResolver(tree: SyntaxTree, scopes: Scopes, options: ResolverOptions): Resolver {
   const known = new Map<Scope, Map<string, readonly string[]>>()
@@ -58,10 +62,12 @@ export function createResolver(tree: SyntaxTree, scopes: Scopes, options: Resolv
 
   const call = (node: PyNode, depth: number): readonly string[] => {
     const callee = childOf(node, 'function')
+    if (!callee || (callee.type !== 'identifier' && callee.type !== 'attribute')) return NOTHING
+    const called = resolve(callee, depth + 1)
+    if (!called.some((path) => CALLS.has(path))) return NOTHING
     const list = childOf(node, 'arguments')
     const [first, second] = list?.type === 'argument_list' ? list.children : []
-    if (!callee || (callee.type !== 'identifier' && callee.type !== 'attribute')) return NOTHING
-    return resolve(callee, depth + 1).flatMap((path) => {
+    return called.flatMap((path) => {
       if (path === 'builtins.globals') return ['globals()']
       if (!first) return []
       if (path === 'builtins.vars') return resolve(first, depth + 1).map((of) => `${of}.__dict__`)

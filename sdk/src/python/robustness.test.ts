@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Finding } from '../wire/deployments.ts'
+import { firstOfAll } from './findings.ts'
 import { APP, validate } from './testing.ts'
 import { createValidator, MAX_WORK } from './validator.ts'
 
@@ -164,10 +165,45 @@ describe('code made to take long', () => {
     expect(findings.length).toBe(101)
   })
 
+  test('of a file with more names than anybody writes ruff checks the syntax alone, and that is told', () => {
+    const text = `import m0\n${'a;b;c\n'.repeat(12_000)}eval(a)\n`
+    const findings = validate(many((n) => (n === 0 ? `${text}break\n` : text), 2))
+    const found = findings.map(({ file, line, rule }) => `${file}:${line} ${rule}`)
+    expect(found).toContain('m0.py:1 too-many-names')
+    // What Python refuses, and what this package finds itself, is still told.
+    expect(found).toContain('m0.py:12003 syntax-error')
+    expect(found).toContain('m1.py:12002 blocked-call')
+    expect(found.some((each) => each.endsWith('undefined-name'))).toBe(false)
+  })
+
+  test('a broken line that never ends is told once', () => {
+    expect(validate({ 'app.py': `${APP}${'1 '.repeat(40_000)}\n` }).map(({ rule }) => rule)).toEqual([
+      'syntax-error',
+    ])
+  })
+
+  test('of all findings of all files the first 200 are told, errors first, and how many more there are', () => {
+    const findings = validate(many(() => `import a1\n${'eval("1")\n'.repeat(150)}`, 5))
+    expect(findings.length).toBeGreaterThan(500)
+    const told = firstOfAll(findings)
+    const last = told.at(-1)
+    expect(told).toHaveLength(201)
+    expect(told.slice(0, 200).every(({ severity }) => severity === 'error')).toBe(
+      findings.filter(({ severity }) => severity === 'error').length >= 200,
+    )
+    expect(last).toMatchObject({ rule: 'more-findings', severity: 'warning' })
+    expect(last?.message).toMatch(new RegExp(`^${findings.length - 200} more findings`))
+    expect(firstOfAll(findings.slice(0, 200))).toHaveLength(200)
+  })
+
   test('a check that takes too much work ends with a finding that names the files left unchecked', () => {
     let now = 0
     const parse = (): undefined => void (now += MAX_WORK / 2 + 1)
-    const slow = createValidator({ parser: { parse }, linter: { check: () => [] }, now: () => now })
+    const slow = createValidator({
+      parser: { parse },
+      linter: { check: () => [], checkSyntax: () => [] },
+      now: () => now,
+    })
     const { findings, entrypoint } = slow.check({ 'app.py': 'x', 'b.py': 'x', 'c.py': 'x', 'd.py': 'x' })
     expect(findings).toEqual([
       expect.objectContaining({ file: 'c.py', rule: 'too-much-to-check', severity: 'error' }),

@@ -1,3 +1,5 @@
+import { SYNTAX_RULES } from './lint-rules.ts'
+
 /** One diagnostic of ruff; rows and columns from 1, columns in UTF-8 bytes. */
 export interface RuffDiagnostic {
   readonly code: string | null
@@ -19,6 +21,8 @@ export interface RuffModule {
 export interface PythonLinter {
   /** undefined when ruff could not read this text. Never throws. */
   check(text: string): readonly RuffDiagnostic[] | undefined
+  /** Only what Python refuses to compile. */
+  checkSyntax(text: string): readonly RuffDiagnostic[] | undefined
 }
 
 /** Apps run on this version; newer syntax is a syntax error. */
@@ -31,20 +35,33 @@ const UTF8 = 0
  * is given up and `load` asked for a fresh one. Where there is none (`load` returns undefined), checks end there.
  */
 export function createLinter(load: () => RuffModule | undefined, rules: readonly string[]): PythonLinter {
-  let workspace: RuffWorkspace | undefined
-  return {
-    check(text) {
-      try {
-        if (!workspace) {
-          const ruff = load()
-          if (!ruff) return undefined
-          workspace = new ruff.Workspace({ 'target-version': TARGET_VERSION, lint: { select: rules } }, UTF8)
-        }
-        return workspace.check(text)
-      } catch {
-        workspace = undefined
-        return undefined
-      }
-    },
+  let ruff: RuffModule | undefined
+  const workspaces = new Map<readonly string[], RuffWorkspace>()
+  const check = (text: string, select: readonly string[]): readonly RuffDiagnostic[] | undefined => {
+    try {
+      ruff ??= load()
+      if (!ruff) return undefined
+      const workspace =
+        workspaces.get(select) ??
+        new ruff.Workspace({ 'target-version': TARGET_VERSION, lint: { select } }, UTF8)
+      workspaces.set(select, workspace)
+      return workspace.check(text)
+    } catch {
+      ruff = undefined
+      for (const workspace of workspaces.values()) abandon(workspace)
+      workspaces.clear()
+      return undefined
+    }
+  }
+  const syntax = rules.filter((rule) => SYNTAX_RULES.has(rule))
+  return { check: (text) => check(text, rules), checkSyntax: (text) => check(text, syntax) }
+}
+
+/** Here and not by the collector of garbage: in a broken instance that throws too, where nobody could catch it. */
+function abandon(workspace: RuffWorkspace): void {
+  try {
+    workspace.free()
+  } catch {
+    // Its memory goes with the instance.
   }
 }

@@ -1,5 +1,5 @@
 import { findImports, type PyImport } from './imports.ts'
-import { bindingsOf } from './bindings.ts'
+import { BINDING, bindingsOf } from './bindings.ts'
 import { textOf, type PyNode, type SyntaxTree } from './syntax.ts'
 
 /** What a name stands for at one place that binds it. */
@@ -42,19 +42,12 @@ const COMPREHENSIONS = new Set([
 /** Python's scoping: functions, classes, lambdas and comprehensions; class names are unseen from their methods. */
 export function analyseScopes(tree: SyntaxTree): Scopes {
   const module = newScope('module', null)
-  const scopes: Scope[] = []
-  const inner = new Map<PyNode, Scope>()
-  for (const node of tree.nodes) {
-    const outer = node.parent ? scopeInside(node, node.parent, scopes, inner) : module
-    scopes[node.index] = outer
-    const kind = scopeKind(node)
-    if (kind) inner.set(node, newScope(kind, outer))
-    if (node.type === 'global_statement' || node.type === 'nonlocal_statement') {
-      const where = node.type === 'global_statement' ? 'global' : 'nonlocal'
-      for (const name of node.children) outer.outside.set(textOf(tree, name), where)
-    }
+  const { around, inside } = nest(tree, module)
+  const scopeOf = (node: PyNode): Scope => around[node.index] ?? module
+  for (const node of tree.ofType('global_statement', 'nonlocal_statement')) {
+    const where = node.type === 'global_statement' ? 'global' : 'nonlocal'
+    for (const name of node.children) scopeOf(node).outside.set(textOf(tree, name), where)
   }
-  const scopeOf = (node: PyNode): Scope => scopes[node.index] ?? module
   const sites = new Set<PyNode>()
   const bind = (name: string, scope: Scope, binding: Binding): void => {
     sites.add(binding.site)
@@ -75,9 +68,9 @@ export function analyseScopes(tree: SyntaxTree): Scopes {
       bind(binds, scope, { kind: 'import', site: node, path, from, name })
     }
   }
-  for (const node of tree.nodes) {
-    for (const { name, binding, inside } of bindingsOf(tree, node)) {
-      let scope = inside ? (inner.get(node) ?? scopeOf(node)) : scopeOf(node)
+  for (const node of tree.ofType(...BINDING)) {
+    for (const { name, binding, inside: isInside } of bindingsOf(tree, node)) {
+      let scope = isInside ? (inside.get(node.index) ?? scopeOf(node)) : scopeOf(node)
       // `(x := …)` in a comprehension binds in the function around it.
       if (node.type === 'named_expression')
         while (scope.kind === 'comprehension' && scope.parent) scope = scope.parent
@@ -113,21 +106,30 @@ function newScope(kind: Scope['kind'], parent: Scope | null): Scope {
   return { kind, parent, bindings: new Map(), stars: [], outside: new Map() }
 }
 
-function scopeKind(node: PyNode): Scope['kind'] | undefined {
-  if (node.type === 'function_definition' || node.type === 'lambda') return 'function'
-  if (node.type === 'class_definition') return 'class'
-  return COMPREHENSIONS.has(node.type) ? 'comprehension' : undefined
+function scopeKind(type: string): Scope['kind'] | undefined {
+  if (type === 'function_definition' || type === 'lambda') return 'function'
+  if (type === 'class_definition') return 'class'
+  return COMPREHENSIONS.has(type) ? 'comprehension' : undefined
 }
 
-/** Defaults, annotations and base classes are evaluated around a definition, only its body inside. */
-function scopeInside(
-  node: PyNode,
-  parent: PyNode,
-  scopes: readonly Scope[],
-  inner: Map<PyNode, Scope>,
-): Scope {
-  const own = inner.get(parent)
-  const around = scopes[parent.index]
-  if (own && (own.kind === 'comprehension' || node.field === 'body')) return own
-  return around ?? (own as Scope)
+/**
+ * The scope around each node, and the one inside those that open one, by their indices. Defaults, annotations and base classes
+ * are evaluated around a definition, only its body inside.
+ */
+function nest(tree: SyntaxTree, module: Scope): { around: readonly Scope[]; inside: Map<number, Scope> } {
+  const { types, parents, fields, fieldNumbers } = tree.data
+  const kinds = tree.byType(scopeKind)
+  const body = fieldNumbers.get('body')
+  const around: Scope[] = []
+  const inside = new Map<number, Scope>()
+  for (let at = 0; at < tree.size; at++) {
+    const parent = parents[at] ?? -1
+    const kind = kinds[types[parent] ?? -1]
+    const isInside = kind === 'comprehension' || (kind !== undefined && fields[at] === body)
+    const scope = (isInside ? inside.get(parent) : around[parent]) ?? module
+    around.push(scope)
+    const own = kinds[types[at] ?? -1]
+    if (own) inside.set(at, newScope(own, scope))
+  }
+  return { around, inside }
 }

@@ -30,8 +30,7 @@ export function checkStarNames(file: PythonFile): Finding[] {
   if (!file.scopes.module.stars.some(({ module }) => module === COMMON)) return []
   const guards = guardsOf(file.tree)
   const first = new Map<string, Finding>()
-  for (const node of file.tree.nodes) {
-    if (node.type !== 'identifier') continue
+  for (const node of file.tree.ofType('identifier')) {
     const name = textOf(file.tree, node)
     const advice = STAR_NAMES.get(name)
     if (!advice || first.has(name) || file.damage.isDamaged(node) || guards.neverRuns(node)) continue

@@ -1,26 +1,7 @@
-import type { Parser as TreeSitter, Tree, TreeCursor } from 'web-tree-sitter'
+import type { Language, Parser as TreeSitter, Tree, TreeCursor } from 'web-tree-sitter'
+import { SyntaxTree, TreeGrower, type PyNode } from './tree.ts'
 
-/** A named node of the syntax tree as a plain object: it holds no memory of the WebAssembly heap. */
-export interface PyNode {
-  readonly type: string
-  /** The role in the parent, such as `left` or `body`. */
-  readonly field: string | null
-  /** Offsets in UTF-16 code units. */
-  readonly start: number
-  readonly end: number
-  readonly parent: PyNode | null
-  readonly children: readonly PyNode[]
-  /** The place in `SyntaxTree.nodes`. */
-  readonly index: number
-}
-
-export interface SyntaxTree {
-  readonly text: string
-  /** All named nodes, parents before children: rules loop over this, so that no nesting can overflow the stack. */
-  readonly nodes: readonly PyNode[]
-  readonly depth: number
-  readonly hasError: boolean
-}
+export { SyntaxTree, type PyNode }
 
 export interface PythonParser {
   /** undefined when the parser gave up on this text. Never throws. */
@@ -60,54 +41,73 @@ export function createParser(create: () => TreeSitter): PythonParser {
   }
 }
 
-type Growing = PyNode & { children: PyNode[] }
+/** What is known of the types of a grammar, by their numbers. The last number stands for errors, which tree-sitter counts beyond all types. */
+interface Types {
+  readonly names: readonly string[]
+  /** Whether nodes of a type are named: each question to the cursor is a call into WebAssembly. */
+  readonly named: (boolean | undefined)[]
+  readonly isLeaf: readonly boolean[]
+  readonly string: number
+  readonly fields: readonly (string | null)[]
+  readonly fieldNumbers: ReadonlyMap<string | null, number>
+}
 
-/** Shared by all nodes without children, which most are: their arrays would be half of the tree's memory. */
-const NO_CHILDREN: PyNode[] = []
-/** Whether nodes of a type are named, by the type's number: each question to the cursor is a call into WebAssembly. */
-const named: boolean[] = []
+const typesOf = new WeakMap<Language, Types>()
+
+function readTypes(language: Language): Types {
+  const known = typesOf.get(language)
+  if (known) return known
+  const names = [...Array.from(language.types, (name) => name || 'ERROR'), 'ERROR']
+  const named: Types['named'] = names.map(() => undefined)
+  named[names.length - 1] = true
+  const isLeaf = names.map((name) => LEAVES.has(name))
+  const { fields } = language
+  const fieldNumbers = new Map(fields.map((name, at) => [name, at]))
+  const types = { names, named, isLeaf, string: names.indexOf('string'), fields, fieldNumbers }
+  typesOf.set(language, types)
+  return types
+}
+
+/** Kept between trees: it has grown to what large files need. */
+const grower = new TreeGrower()
 
 function flatten(cursor: TreeCursor, text: string, { language, rootNode }: Tree): SyntaxTree {
-  const nodes: PyNode[] = []
-  const { types, fields } = language
-  const { hasError } = rootNode
-  let parent: Growing | null = null
+  const { names, named, isLeaf, string, fields, fieldNumbers } = readTypes(language)
+  const error = names.length - 1
+  grower.size = 0
+  let parent = -1
   let level = 0
   let depth = 0
   for (;;) {
-    let here: Growing | null = null
-    const id = cursor.nodeTypeId
-    // An error has a number beyond all types.
-    if (id >= types.length || (named[id] ??= cursor.nodeIsNamed)) {
-      const type = types[id] || 'ERROR'
-      const field = fields[cursor.currentFieldId] ?? null
-      const { startIndex: start, endIndex: end } = cursor
-      const node: Growing = { type, field, start, end, parent, children: NO_CHILDREN, index: nodes.length }
-      nodes.push(node)
-      if (parent) {
-        if (parent.children === NO_CHILDREN) parent.children = [node]
-        else parent.children.push(node)
-      }
-      here = node
-    }
+    const type = Math.min(cursor.nodeTypeId, error)
     // Anonymous nodes are tokens without named children; plain strings hold nothing that a rule looks at.
-    if (here && isOpen(here, text) && cursor.gotoFirstChild()) {
-      parent = here
-      level += 1
-      depth = Math.max(depth, level)
-      continue
+    if ((named[type] ??= cursor.nodeIsNamed)) {
+      const start = cursor.startIndex
+      const here = grower.add(type, cursor.currentFieldId, start, cursor.endIndex, parent)
+      if (type === string ? isFormatted(text, start) : !isLeaf[type]) {
+        if (cursor.gotoFirstChild()) {
+          parent = here
+          level += 1
+          depth = Math.max(depth, level)
+          continue
+        }
+      }
     }
     while (!cursor.gotoNextSibling()) {
-      if (!cursor.gotoParent()) return { text, nodes, depth, hasError }
-      parent = parent?.parent as Growing | null
+      if (!cursor.gotoParent()) {
+        const { hasError } = rootNode
+        const grammar = { typeNames: names, fieldNames: fields, fieldNumbers }
+        return new SyntaxTree({ text, ...grammar, depth, hasError, ...grower.take() })
+      }
+      grower.close(parent)
+      parent = grower.parentOf(parent)
       level -= 1
     }
   }
 }
 
-function isOpen(node: PyNode, text: string): boolean {
-  if (node.type === 'string') return /^[a-z]{0,2}f/i.test(text.slice(node.start, node.start + 3))
-  return !LEAVES.has(node.type)
+function isFormatted(text: string, start: number): boolean {
+  return /^[a-z]{0,2}f/i.test(text.slice(start, start + 3))
 }
 
 const LEAVES = new Set(['comment', 'identifier', 'integer', 'float', 'true', 'false', 'none', 'ellipsis'])
@@ -117,7 +117,7 @@ export function textOf(tree: SyntaxTree, node: PyNode): string {
 }
 
 export function childOf(node: PyNode, field: string): PyNode | undefined {
-  return node.children.find((child) => child.field === field)
+  return node.child(field)
 }
 
 /** `a . b` as `a.b`, from a dotted_name. */
