@@ -68,6 +68,7 @@ def test_a_failure_deep_in_a_module_names_that_module(make_app: MakeApp) -> None
 def test_an_endless_import_is_ended_and_located(make_app: MakeApp) -> None:
     failure = make_app("x = 1\nwhile True:\n    x += 1\n").start(limits={"start_seconds": 1}).failed()
     assert failure["code"] == "FP_APP_START_TIMEOUT"
+    assert failure["message"].startswith("Your app was not imported within 1 s; it was still busy in app.py line ")
     assert failure["file"] == "app.py"
     assert failure["line"] in (2, 3)
 

@@ -38,7 +38,7 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
   },
   SCALER_UPSTREAM_INVALID: { code: 'FP_APP_CRASHED', message: 'The app did not answer in valid HTTP.' },
   SCALER_UPSTREAM_HEAD_TOO_LARGE: { code: 'FP_APP_HEADERS_TOO_LARGE' },
-  SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: 'The app did not answer in time.' },
+  SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT' },
 }
 
 /** Why an app could not start though it is not at fault: another try may find things better. */

@@ -62,9 +62,10 @@ export function invalidFields(errors: readonly SchemaError[], context = 'body'):
     .slice(0, 3)
     .join('; ')
   const more = details.size > 3 ? ` and ${details.size - 3} more` : ''
-  return new FpError('FP_INVALID_FIELDS', `The ${where} is not as it must be: ${text}${more}.`, {
-    details: list,
-  })
+  const message = details.has('')
+    ? `The ${where} ${details.get('')}.`
+    : `${where === 'body' ? '' : `In the ${where}: `}${text}${more}.`
+  return new FpError('FP_INVALID_FIELDS', message, { details: list })
 }
 
 function explain(error: SchemaError): { field: string; message: string }[] {
@@ -93,7 +94,29 @@ function explain(error: SchemaError): { field: string; message: string }[] {
       { field, message: `must be ${error.pattern ?? `text that matches ${String(params['pattern'])}`}` },
     ]
   }
-  return [{ field, message: error.message ?? 'is wrong' }]
+  return [{ field, message: WORDS[keyword ?? '']?.(params) ?? error.message ?? 'is wrong' }]
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  array: 'a JSON array',
+  boolean: 'true or false',
+  integer: 'a whole number',
+  null: 'null',
+  number: 'a number',
+  object: 'a JSON object',
+  string: 'text',
+}
+
+const counted = (count: unknown, noun: string): string => `${String(count)} ${noun}${count === 1 ? '' : 's'}`
+
+/** The rules of a schema in the words of a person, after the field's name. */
+const WORDS: Readonly<Record<string, (params: Record<string, unknown>) => string>> = {
+  type: ({ type }) => `must be ${TYPES[String(type)] ?? `of the type ${String(type)}`}`,
+  minLength: ({ limit }) =>
+    limit === 1 ? 'must not be empty' : `must have at least ${counted(limit, 'character')}`,
+  maxLength: ({ limit }) => `must have at most ${counted(limit, 'character')}`,
+  minimum: ({ limit }) => `must be at least ${String(limit)}`,
+  maximum: ({ limit }) => `must be at most ${String(limit)}`,
 }
 
 /** Names come from the request: of any number and length. */

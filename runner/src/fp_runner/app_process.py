@@ -140,7 +140,7 @@ def _become_fresh(order: Message, app_dir: str) -> None:
 
 def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
     def too_late(_signal: int, _frame: object) -> None:
-        raise failure.StartTimeoutError
+        raise failure.StartTimeoutError(seconds)
 
     # A first, soft end that can say where the import was; the zygote's SIGKILL follows for code that holds out.
     signal.signal(signal.SIGALRM, too_late)

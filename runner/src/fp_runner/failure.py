@@ -70,6 +70,10 @@ class Failure:
 class StartTimeoutError(BaseException):
     """Raised in the app's main thread when its import takes too long. BaseException: user code catches Exception."""
 
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not imported within {seconds:g} s")
+        self.seconds = seconds
+
 
 def relative(path: str, app_dir: str) -> str:
     """A path as the owner knows it: of the app, of a library, or of Python."""
@@ -157,7 +161,10 @@ def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -
     file, line = where(error, app_dir)
     place = f" in {file} line {line}" if file else ""
     if isinstance(error, StartTimeoutError):
-        message = f"Your app did not finish {doing} in time; it was still busy{place or ' elsewhere'}."
+        message = (
+            f"Your app was not imported within {error.seconds:g} s; it was still busy{place or ' elsewhere'}. "
+            "Is there a loop, or something it waits for, at the top of a file?"
+        )
     elif isinstance(error, SystemExit):
         message = f"Your app ended itself with exit code {error.code!r} {doing}{place}."
     else:

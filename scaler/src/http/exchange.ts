@@ -135,7 +135,8 @@ export class Exchange implements HeadFirstHandler {
     if (this.session.ended) return
     if (this.#response.headersSent) return this.#cut()
     // Only a connection that never was: once a byte may have been written, the app may have acted on it.
-    if (!neverConnected(error)) return this.fail(upstreamError(error, this.session))
+    if (!neverConnected(error))
+      return this.fail(upstreamError(error, this.session, this.#context.responseTimeout))
     this.session.again(error).then(
       () => this.#dispatch(),
       (failure: Error) => this.fail(failure),

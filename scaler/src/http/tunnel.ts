@@ -10,7 +10,7 @@ import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { targetOf } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 import { upgradeHead } from './upgrade-head.ts'
-import { upstreamError } from './upstream-error.ts'
+import { tooLate, upstreamError } from './upstream-error.ts'
 import { markOf } from './wake.ts'
 
 export interface TunnelOptions {
@@ -65,7 +65,7 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   const abort = (): void => void upstream.destroy(session.signal.reason as Error)
   const timer = setTimeout(() => {
     session.report('timeout')
-    upstream.destroy(new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.'))
+    upstream.destroy(tooLate(responseTimeout))
   }, responseTimeout)
   session.signal.addEventListener('abort', abort, { once: true })
 
@@ -75,7 +75,7 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
     upstream.destroy()
   }
 
-  upstream.on('error', (error) => reject(answerable(error, session)))
+  upstream.on('error', (error) => reject(answerable(error, options)))
   upstream.once('upgrade', (response, peer: Socket, first) => {
     if (response.headers.upgrade?.toLowerCase() !== 'websocket') {
       peer.destroy()
@@ -110,9 +110,9 @@ function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions
   return httpRequest({ createConnection, path: targetOf(request), headers, maxHeaderSize: MAX_HEAD })
 }
 
-function answerable(error: Error, session: ProxySession): Error {
+function answerable(error: Error, { session, responseTimeout }: TunnelOptions): Error {
   const known = error instanceof ScalerError || neverConnected(error) || session.ended
-  return known ? error : upstreamError(error, session)
+  return known ? error : upstreamError(error, session, responseTimeout)
 }
 
 /** Each end of one is passed on to the other; once both have come, or the connection of one broke, the lease is over. */

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import type { ProxySession } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
 
-function judge(error: object): { code: string; reports: string[] } {
+function judge(error: object): { code: string; message: string; reports: string[] } {
   const reports: string[] = []
   const session = { report: (fault: string) => void reports.push(fault) } as unknown as ProxySession
-  const { code } = upstreamError(Object.assign(new Error('test'), error), session)
-  return { code, reports }
+  const { code, message } = upstreamError(Object.assign(new Error('test'), error), session, 300_000)
+  return { code, message, reports }
 }
 
 test.each([
@@ -18,26 +18,27 @@ test.each([
   { code: 'ETIMEDOUT', syscall: 'read' },
   { code: 'EHOSTUNREACH', syscall: 'read' },
 ])('a connection that broke is no answer, and its endpoint not to be used: $code $syscall', (error) => {
-  expect(judge(error)).toEqual({ code: 'SCALER_UPSTREAM_RESET', reports: ['reset'] })
+  expect(judge(error)).toMatchObject({ code: 'SCALER_UPSTREAM_RESET', reports: ['reset'] })
 })
 
 test.each(['HPE_INVALID_CONSTANT', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])(
   'what is no HTTP is the app’s own fault, and says nothing of its endpoint: %s',
   (code) => {
-    expect(judge({ code })).toEqual({ code: 'SCALER_UPSTREAM_INVALID', reports: [] })
+    expect(judge({ code })).toMatchObject({ code: 'SCALER_UPSTREAM_INVALID', reports: [] })
   },
 )
 
 test.each(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])(
   'a head that is too large has a code of its own: %s',
   (code) => {
-    expect(judge({ code })).toEqual({ code: 'SCALER_UPSTREAM_HEAD_TOO_LARGE', reports: [] })
+    expect(judge({ code })).toMatchObject({ code: 'SCALER_UPSTREAM_HEAD_TOO_LARGE', reports: [] })
   },
 )
 
-test('one that takes too long is suspected', () => {
+test('one that takes too long is suspected, and the limit told', () => {
   expect(judge({ code: 'UND_ERR_HEADERS_TIMEOUT' })).toEqual({
     code: 'SCALER_UPSTREAM_TIMEOUT',
+    message: 'The app did not answer within 300 s.',
     reports: ['timeout'],
   })
 })

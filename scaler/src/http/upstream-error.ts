@@ -11,11 +11,18 @@ const TOO_LARGE = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])
 const isLost = ({ code, syscall }: NodeError): boolean =>
   code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
 
+/** What is told of an endpoint that gave no answer within so many ms. */
+export function tooLate(limit: number, cause?: Error): ScalerError {
+  return new ScalerError('SCALER_UPSTREAM_TIMEOUT', `The app did not answer within ${limit / 1000} s.`, {
+    cause,
+  })
+}
+
 /** The error to answer with when an endpoint had the request and gave no answer; reports what it says of the endpoint. */
-export function upstreamError(error: NodeError, session: ProxySession): ScalerError {
+export function upstreamError(error: NodeError, session: ProxySession, responseTimeout: number): ScalerError {
   if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
     session.report('timeout')
-    return new ScalerError('SCALER_UPSTREAM_TIMEOUT', 'The app did not answer in time.', { cause: error })
+    return tooLate(responseTimeout, error)
   }
   if (TOO_LARGE.has(error.code ?? ''))
     return new ScalerError(

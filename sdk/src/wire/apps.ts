@@ -29,6 +29,15 @@ export const EnvVarInput = Type.Object(
   { value: Type.String({ maxLength: 16_384 }), secret: Type.Optional(Type.Boolean({ default: false })) },
   { additionalProperties: false },
 )
+/** What an environment variable may be called. */
+export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+const RESERVED_ENV_NAME = /^(?:PORT|PLATFORM_MONGO_URI|PLATFORM_DATA_DIR|PATH|HOME|(?:FP|LD)_.*|PYTHON.*)$/
+/** Whether an environment variable's name is the platform's own, or one that changes what the runner itself loads. */
+export const isReservedEnvName = (name: string): boolean => RESERVED_ENV_NAME.test(name)
+/** Which those are, in words. */
+export const RESERVED_ENV_NAMES =
+  'PORT, PATH, HOME, PLATFORM_MONGO_URI, PLATFORM_DATA_DIR and what begins with FP_, PYTHON or LD_'
+
 /** Name → value, or `{value, secret}`. At most 100, names and values together at most 256 KiB. */
 export const EnvVarsInput = Type.Record(
   Type.String(),

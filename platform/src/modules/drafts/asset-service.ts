@@ -1,11 +1,11 @@
-import { ASSET_LIMITS, type RefusedAsset } from '@fp/sdk/wire'
+import { ASSET_LIMITS, showPath, type RefusedAsset } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { noSuchApp, type AppService } from '../apps/service.ts'
 import { blobsOf, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { checkAssetPath, checkAssets, checkAssetSize, withAsset } from './assets.ts'
 import { hashContents } from './hash.ts'
-import { refuse, show } from './paths.ts'
+import { refuse } from './paths.ts'
 import type { DraftRecord, DraftStore } from './store.ts'
 
 /** A file of an upload. */
@@ -122,11 +122,11 @@ export function createDraftAssetService(deps: DraftAssetServiceDeps) {
 function find(assets: readonly AssetRef[], path: string): AssetRef {
   const asset = assets.find((one) => one.path === path)
   if (asset) return asset
-  throw refuse('FP_ASSET_NOT_FOUND', `The app has no asset ${show(path)}.`, { file: path.slice(0, 500) })
+  throw refuse('FP_ASSET_NOT_FOUND', `The app has no asset ${showPath(path)}.`, { file: path.slice(0, 500) })
 }
 
 function twice(path: string): FpError {
-  return refuse('FP_FILE_PATH', `The upload holds ${show(path)} more than once.`, { file: path })
+  return refuse('FP_FILE_PATH', `The upload holds ${showPath(path)} more than once.`, { file: path })
 }
 
 /** With the code of the first reason, so that one file's error is that file's. */

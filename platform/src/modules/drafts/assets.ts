@@ -1,24 +1,20 @@
-import { ASSET_LIMITS } from '@fp/sdk/wire'
+import { ASSET_LIMITS, assetExtensionFault, showPath } from '@fp/sdk/wire'
 import type { AssetRef } from '../assets/asset.ts'
-import { checkClashes, checkPath, extensionOf, kilobytes, refuse, show } from './paths.ts'
+import { checkClashes, checkPath, kilobytes, refuse } from './paths.ts'
 
 /** Checks what an asset is to be called. Throws the FpError that names the path and the reason. */
 export function checkAssetPath(path: string): void {
   checkPath(path)
-  const extension = extensionOf(path).toLowerCase()
-  if (!(ASSET_LIMITS.refusedExtensions as readonly string[]).includes(extension)) return
-  const why =
-    extension === '.py'
-      ? 'Python files are code: save them with the draft’s files.'
-      : 'compiled code and what Python loads by itself are not allowed.'
-  throw refuse('FP_FILE_EXTENSION', `The asset ${show(path)} cannot be kept: ${why}`, { file: path })
+  const fault = assetExtensionFault(path)
+  if (fault)
+    throw refuse('FP_FILE_EXTENSION', `The asset ${showPath(path)} cannot be kept: ${fault}`, { file: path })
 }
 
 export function checkAssetSize(path: string, bytes: number): void {
   if (bytes <= ASSET_LIMITS.maxFileBytes) return
   throw refuse(
     'FP_FILE_TOO_LARGE',
-    `The asset ${show(path)} has ${megabytes(bytes)}; at most ${megabytes(ASSET_LIMITS.maxFileBytes)} an asset are allowed. Serve larger files from elsewhere.`,
+    `The asset ${showPath(path)} has ${megabytes(bytes)}; at most ${megabytes(ASSET_LIMITS.maxFileBytes)} an asset are allowed. Serve larger files from elsewhere.`,
     { file: path, limit: ASSET_LIMITS.maxFileBytes },
   )
 }

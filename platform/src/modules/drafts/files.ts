@@ -1,5 +1,5 @@
-import { FILE_LIMITS } from '@fp/sdk/wire'
-import { checkClashes, checkPath, extensionOf, kilobytes, refuse, show } from './paths.ts'
+import { extensionFault, FILE_LIMITS, showPath } from '@fp/sdk/wire'
+import { checkClashes, checkPath, kilobytes, refuse } from './paths.ts'
 
 /** As kept: an array, because a path may hold dots and `$`, which field names of MongoDB better do not. Sorted by path. */
 export interface AppFile {
@@ -46,26 +46,25 @@ export function totalBytes(files: readonly AppFile[]): number {
 }
 
 function checkExtension(path: string): void {
-  const extension = extensionOf(path)
-  if ((FILE_LIMITS.extensions as readonly string[]).includes(extension)) return
-  throw refuse(
-    'FP_FILE_EXTENSION',
-    `The file ${show(path)} ${extension ? `ends in ${show(extension)}` : 'has no extension'}; allowed are ${FILE_LIMITS.extensions.join(' ')}. Upload other files as assets.`,
-    { file: path, allowed: FILE_LIMITS.extensions },
-  )
+  const fault = extensionFault(path)
+  if (!fault) return
+  throw refuse('FP_FILE_EXTENSION', `The file ${showPath(path)} ${fault}. Upload other files as assets.`, {
+    file: path,
+    allowed: FILE_LIMITS.extensions,
+  })
 }
 
 /** Returns the size in bytes. */
 function checkText(path: string, text: unknown): number {
   // The route schema's pattern does not see names with a line break; `checkPath` refuses those first, this is the net below.
   if (typeof text !== 'string' || !text.isWellFormed()) {
-    throw refuse('FP_INVALID_FIELDS', `The file ${show(path)} is not valid Unicode text.`, { file: path })
+    throw refuse('FP_INVALID_FIELDS', `The file ${showPath(path)} is not valid Unicode text.`, { file: path })
   }
   const bytes = Buffer.byteLength(text)
   if (bytes > FILE_LIMITS.maxFileBytes) {
     throw refuse(
       'FP_FILE_TOO_LARGE',
-      `The file ${show(path)} has ${kilobytes(bytes)}; at most ${kilobytes(FILE_LIMITS.maxFileBytes)} a file are allowed. Upload larger files, other than Python, as assets.`,
+      `The file ${showPath(path)} has ${kilobytes(bytes)}; at most ${kilobytes(FILE_LIMITS.maxFileBytes)} a file are allowed. Upload larger files, other than Python, as assets.`,
       { file: path, bytes, limit: FILE_LIMITS.maxFileBytes },
     )
   }

@@ -1,4 +1,4 @@
-import type { EnvVar } from '@fp/sdk/wire'
+import { ENV_NAME, isReservedEnvName, RESERVED_ENV_NAMES, type EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { mapInTurns } from '../../in-turns.ts'
 import { BoxError, type SecretBox } from './box.ts'
@@ -7,9 +7,6 @@ export const MAX_ENV_VARS = 100
 /** Names and values together, in bytes of UTF-8: with its files, an app has to fit into one Kubernetes object of 1 MiB. */
 export const MAX_ENV_BYTES = 256 * 1024
 const MAX_NAME_LENGTH = 128
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
-/** Set by the platform, or able to change what the runner itself loads. */
-const RESERVED = /^(?:PORT|PLATFORM_MONGO_URI|PATH|HOME|(?:FP|PYTHON|LD)_.*|PYTHON.*)$/
 
 /** As kept: every value is sealed, marked secret or not. */
 export interface SealedEnvVar {
@@ -152,7 +149,7 @@ function isSame(open: () => string, value: string): boolean {
 function checkName(name: string): void {
   const shown = JSON.stringify(name.slice(0, MAX_NAME_LENGTH))
   const refuse = (why: string): FpError => new FpError('FP_ENV_VAR_NAME', why, { details: { name } })
-  if (!NAME.test(name)) {
+  if (!ENV_NAME.test(name)) {
     throw refuse(
       `${shown} cannot name an environment variable: use letters, digits and _, and do not start with a digit.`,
     )
@@ -162,9 +159,9 @@ function checkName(name: string): void {
       `The environment variable's name ${shown}… is ${name.length} characters long; at most ${MAX_NAME_LENGTH} are allowed.`,
     )
   }
-  if (RESERVED.test(name)) {
+  if (isReservedEnvName(name)) {
     throw refuse(
-      `${name} is set by the platform. Choose another name: PORT, PATH, HOME, PLATFORM_MONGO_URI and what begins with FP_, PYTHON or LD_ are reserved.`,
+      `The name ${name} is reserved. Choose another one: ${RESERVED_ENV_NAMES} are reserved for the platform.`,
     )
   }
 }

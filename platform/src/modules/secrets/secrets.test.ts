@@ -76,7 +76,7 @@ test('a value that no longer opens can be set again, even to the same', async ()
 
 test.each([
   '', '1A', 'A-B', 'A B', 'A=B', 'A\nB', 'A\n', 'Ä', 'A.B', '__proto__x\0', 'PORT', 'PATH', 'HOME', 'PLATFORM_MONGO_URI', 'FP_X',
-  'FP_APP_ID', 'PYTHONPATH', 'PYTHON_X', 'PYTHONSTARTUP', 'LD_PRELOAD', 'A'.repeat(200),
+  'PLATFORM_DATA_DIR', 'FP_APP_ID', 'PYTHONPATH', 'PYTHON_X', 'PYTHONSTARTUP', 'LD_PRELOAD', 'A'.repeat(200),
 ])('%j is no name', async (name) => {
   await expect(env.apply('a', [], { [name]: 'x' })).rejects.toThrow(expect.objectContaining({ code: 'FP_ENV_VAR_NAME' }))
 }) // prettier-ignore
