@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,11 @@ def _fits(event: Event, name: str, match: dict[str, Any]) -> bool:
 def client(path: Path, timeout: float = 20) -> httpx.Client:
     """An HTTP client that speaks to an app's socket."""
     return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://app", timeout=timeout)
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """For what nothing tells of: asks again and again, and fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} has not happened"
+        time.sleep(0.01)

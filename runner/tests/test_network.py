@@ -1,14 +1,11 @@
 """What apps reach. Each attack runs in a real app; the machine and the internet are network namespaces (world.py)."""
 
-import json
 import os
-import select
 import shutil
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -18,6 +15,7 @@ from fp_runner.means import Means
 from fp_runner.network import firewall, ways
 from fp_runner.network.report import NetworkReport
 from fp_runner.network.settings import Settings
+from network_client import CLIENT, ask, settings
 from world import DNS, MACHINE, PORT, PRIVATE, PUBLIC, World
 
 pytestmark = pytest.mark.skipif(
@@ -25,126 +23,12 @@ pytestmark = pytest.mark.skipif(
     reason="joining networks needs root, nftables and iproute2",
 )
 
-CLIENT = f"""
-import errno, select, socket, struct
-from fastapi import FastAPI
-app = FastAPI()
-here = []
-
-def outcome(work):
-    try:
-        return work()
-    except socket.gaierror as error:
-        return "no such name" if error.errno == socket.EAI_NONAME else str(error)
-    except TimeoutError:
-        return "timeout"
-    except OSError as error:
-        return errno.errorcode.get(error.errno, str(error))
-
-@app.get("/tcp/{{host}}/{{port}}")
-def tcp(host: str, port: int):
-    def work():
-        with socket.create_connection((host, port), 3) as stream:
-            return stream.recv(100).decode()
-    return outcome(work)
-
-@app.get("/udp/{{host}}")
-def udp(host: str):
-    def work():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-            line.settimeout(1)
-            line.connect((host, {PORT}))
-            line.send(b"x")
-            return line.recv(100).decode()
-    return outcome(work)
-
-@app.get("/name/{{name}}")
-def name(name: str):
-    return outcome(lambda: socket.gethostbyname(name))
-
-@app.get("/bind/{{name}}")
-def bind(name: str):
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    here.append(line)
-    return outcome(lambda: line.bind("\\0" + name))
-
-@app.get("/abstract/{{name}}")
-def abstract(name: str):
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    return outcome(lambda: line.connect("\\0" + name))
-
-@app.get("/bound/{{host}}")
-def bound(host: str):
-    def work():
-        with socket.socket() as stream:
-            stream.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-            stream.setsockopt(socket.SOL_SOCKET, 5, 1)  # SO_DONTROUTE
-            stream.settimeout(1)
-            stream.connect((host, {PORT}))
-            return "connected"
-    return outcome(work)
-
-@app.get("/flood/{{count}}")
-def flood(count: int):
-    tried = []
-    for _ in range(count):
-        stream = socket.socket()
-        stream.setblocking(False)
-        stream.connect_ex(("{PUBLIC}", {PORT}))
-        tried.append(stream)
-    poll = select.poll()
-    for stream in tried:
-        poll.register(stream, select.POLLOUT)
-    made = set()
-    while found := [fd for fd, event in poll.poll(500) if not event & (select.POLLERR | select.POLLHUP)]:
-        made.update(found)
-        for fd in found:
-            poll.unregister(fd)
-    return len(made)
-
-def question(name: str) -> bytes:
-    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    return struct.pack("!6H", 1, 256, 1, 0, 0, 0) + labels + b"\\0" + struct.pack("!HH", 1, 1)
-
-@app.get("/ask/{{count}}")
-def ask(count: int):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        for _ in range(count):
-            line.sendto(question("public.test"), ("127.0.0.1", 53))
-    return count
-
-@app.get("/name-by-tcp/{{name}}")
-def name_by_tcp(name: str):
-    with socket.create_connection(("127.0.0.1", 53), 5) as stream:
-        query = question(name)
-        stream.sendall(len(query).to_bytes(2) + query)
-        answer = stream.recv(600)
-    return socket.inet_ntoa(answer[-4:])
-
-@app.get("/own")
-def own():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.connect(("{PUBLIC}", 9))
-        return line.getsockname()[0]
-
-@app.get("/udp-listen")
-def udp_listen():
-    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    here.append(line)
-    return outcome(lambda: line.bind(("0.0.0.0", {PORT})))
-"""
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("world"))
     yield world
     world.close()
-
-
-def settings(mode: str = "internet", allowed: list[Any] | None = None, mongodb: str | None = None) -> dict[str, str]:
-    wire = {"mode": mode, "allowed": allowed or [], "addresses": None, "mongodb": mongodb}
-    return {"FP_NETWORK": json.dumps(wire)}
 
 
 @pytest.fixture(scope="module")
@@ -157,12 +41,6 @@ def manager(world: World) -> Iterator[driver.Manager]:
 @pytest.fixture(scope="module")
 def app(manager: driver.Manager, tmp_path_factory: pytest.TempPathFactory) -> App:
     return App(manager, tmp_path_factory.mktemp("apps"), "one", {"app.py": CLIENT}).start().ready()
-
-
-def ask(app: App, path: str) -> Any:
-    answer = app.get(path)
-    assert answer.status_code == 200, app.output()
-    return answer.json()
 
 
 def test_the_report_says_that_networks_are_kept_apart(manager: driver.Manager) -> None:
@@ -346,118 +224,3 @@ def test_mongodbs_socket_is_in_the_apps_root(world: World, tmp_path: Path) -> No
     assert ask(app, "/") == ["mongodb.sock"]
     manager.close()
     listener.close()
-
-
-@pytest.fixture
-def empty_world(tmp_path: Path) -> Iterator[World]:
-    """One in which no other platform runs."""
-    world = World(tmp_path)
-    yield world
-    world.close()
-
-
-def traces(world: World) -> list[str]:
-    links = [line for line in world.output("ip", "-o", "link").splitlines() if ": fp" in line]
-    return [*links, world.output("nft", "list", "tables").strip(), world.forwarding()]
-
-
-def helpers_of(manager: driver.Manager) -> list[int]:
-    """The helper, its resolver, and the zygote: the children that have no pid namespace of their own."""
-    own = os.readlink(f"/proc/{manager.process.pid}/ns/pid")
-    found, look = [], [manager.process.pid]
-    while look:
-        pid = look.pop()
-        children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        mine = [child for child in children if os.readlink(f"/proc/{child}/ns/pid") == own]
-        found += mine
-        look += mine
-    return found
-
-
-def gone(pids: list[int], seconds: float = 20) -> None:
-    for pid in pids:
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        assert select.select([fd], [], [], seconds)[0], "still there"
-        os.close(fd)
-
-
-def test_nothing_is_left_after_the_end(empty_world: World, tmp_path: Path) -> None:
-    before = traces(empty_world)
-    assert before == ["", "0"]
-    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
-    during = traces(empty_world)
-    assert "fp0-" in during[0]
-    assert during[-2:] == ["table inet fp_0\ntable inet fp_forwarding", "1"]
-    manager.close()
-    assert traces(empty_world) == before
-
-
-def test_nothing_is_left_after_the_runner_is_killed(empty_world: World, tmp_path: Path) -> None:
-    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
-    helpers = helpers_of(manager)
-    assert len(helpers) == 3
-    manager.process.kill()
-    manager.close()
-    gone(helpers)
-    assert traces(empty_world) == ["", "0"]
-
-
-def test_the_next_start_removes_what_a_killed_helper_left(empty_world: World, tmp_path: Path) -> None:
-    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
-    helpers = helpers_of(manager)
-    for pid in [*helpers, manager.process.pid]:
-        os.kill(pid, signal.SIGKILL)
-    manager.close()
-    gone(helpers)
-    # The rules outlive it: were they gone first, an app that still runs would be passed on without them.
-    assert "table inet fp_0" in traces(empty_world)[-2]
-    driver.Manager(prefix=empty_world.prefix(), environment=settings("none")).close()
-    driver.Manager(prefix=empty_world.prefix(), environment=settings()).close()
-    assert traces(empty_world) == ["", "0"]
-
-
-def test_two_platforms_share_a_machine(empty_world: World, tmp_path: Path) -> None:
-    one = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    two = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    first = App(one, tmp_path, "one", {"app.py": CLIENT}).start().ready()
-    second = App(two, tmp_path, "two", {"app.py": CLIENT}).start().ready()
-    # Whose rules see it first is the kernel's choice: one answers, the other drops.
-    assert ask(first, f"/tcp/{ask(second, '/own')}/{PORT}") in ("EHOSTUNREACH", "timeout")
-    one.close()
-    assert ask(second, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
-    two.close()
-    assert traces(empty_world) == ["", "0"]
-
-
-def test_a_resolver_that_ends_is_replaced(empty_world: World, tmp_path: Path) -> None:
-    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
-    assert ask(app, "/name/public.test") == PUBLIC
-    (resolver,) = (pid for pid in helpers_of(manager) if os.stat(f"/proc/{pid}").st_uid != 0)
-    os.kill(resolver, signal.SIGKILL)
-    gone([resolver])
-    assert ask(app, "/name/public.test") == PUBLIC
-    manager.close()
-
-
-def test_a_machine_that_was_no_router_does_not_become_one(empty_world: World) -> None:
-    """Its neighbours could else send through it into its other networks."""
-    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
-    empty_world.add_network_behind("10.98.0.1", "10.98.0.2")
-
-    def reach() -> str:
-        with socket.create_connection(("10.98.0.2", PORT), 1) as stream:
-            return stream.recv(100).decode()
-
-    with pytest.raises(OSError):
-        empty_world.inside(empty_world.outside, reach)
-    # It is the rule that prevents it.
-    empty_world.output("nft", "delete", "table", "inet", "fp_forwarding")
-    assert empty_world.inside(empty_world.outside, reach) == PUBLIC
-    manager.close()

@@ -18,6 +18,7 @@ from fp_runner import cgroups, privileges, probe
 from fp_runner.cpu_shares import CpuShares
 from fp_runner.failure import Failure
 from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
+from fp_runner.helper_process import HelperProcess
 from fp_runner.instance import Instance
 from fp_runner.link import PlatformLink
 from fp_runner.means import Means
@@ -26,7 +27,6 @@ from fp_runner.network.settings import ENVIRONMENT, parse
 from fp_runner.pool import Pool
 from fp_runner.protocol import Message, ProtocolError, StartOp, parse_start
 from fp_runner.reactor import Reactor
-from fp_runner.usher import Usher
 
 _PLATFORM_FD: Final = 3
 _SPARES: Final = 2
@@ -45,7 +45,7 @@ class Manager:
         sock: socket.socket,
         settings: ForkSettings,
         groups: cgroups.Cgroups,
-        usher: Usher | None,
+        helper: HelperProcess | None,
         *,
         allow_unsandboxed: bool,
         fresh_interpreters: bool,
@@ -55,7 +55,7 @@ class Manager:
         self._report = means.wire() | {"network": settings.network.wire()}
         self._may_run = (means.minimum or allow_unsandboxed) and settings.network.way != "refused"
         self._groups = groups
-        self._usher = usher
+        self._helper = helper
         self._shares = CpuShares(groups)
         self._instances: dict[str, Instance] = {}
         self._link = PlatformLink(sock, self._reactor, self._on_message, self._end)
@@ -66,9 +66,16 @@ class Manager:
         if fresh_interpreters:
             self._forks = FreshInterpreters(self._reactor, settings)
         else:
-            self._forks = SharedZygote(self._reactor, settings, self._on_zygote_end)
+            self._forks = SharedZygote(self._reactor, settings, lambda: self._on_end_of("the zygote"))
         spares = _SPARES if self._may_run else 0
-        self._pool = Pool(self._reactor, self._forks, usher, spares, warm=not fresh_interpreters)
+        self._pool = Pool(
+            self._reactor,
+            self._forks,
+            helper,
+            spares,
+            warm=not fresh_interpreters,
+            on_helper_end=lambda: self._on_end_of("the helper process"),
+        )
 
     def run(self) -> None:
         """Until the platform is gone and every app after it."""
@@ -77,20 +84,30 @@ class Manager:
         while not self._ended or self._instances or self._pool.spares():
             self._reactor.run_once()
         self._forks.close()
-        if self._usher:
-            self._usher.close()
+        if self._helper:
+            self._helper.close()
 
     def _on_message(self, message: Message) -> None:
-        op, instance = message.get("op"), self._instances.get(str(message.get("id")))
+        op = message.get("op")
         if op == "start":
             self._start(message)
-        elif op == "stop" and instance:
-            grace = message.get("grace_ms", _DEFAULT_GRACE_MS)
-            instance.stop(grace if isinstance(grace, int | float) and grace >= 0 else _DEFAULT_GRACE_MS)
-        elif op == "kill" and instance:
-            instance.kill()
+        elif op in ("stop", "kill"):
+            self._stop(message)
         elif op == "place":
             self._place(message)
+        else:
+            print(f"fp_runner: unknown op {op!r}", file=sys.stderr, flush=True)
+
+    def _stop(self, message: Message) -> None:
+        op, instance = message["op"], self._instances.get(str(message.get("id")))
+        if instance is None:
+            # Usual where its end and the order have crossed.
+            print(f"fp_runner: {op} of {message.get('id')!r}, which does not run", file=sys.stderr, flush=True)
+        elif op == "kill":
+            instance.kill()
+        else:
+            grace = message.get("grace_ms", _DEFAULT_GRACE_MS)
+            instance.stop(grace if isinstance(grace, int | float) and grace >= 0 else _DEFAULT_GRACE_MS)
 
     def _start(self, message: Message) -> None:
         begun = time.monotonic()
@@ -126,11 +143,11 @@ class Manager:
     def _place(self, message: Message) -> None:
         """Gives processes of the platform's own their share of the processor, this one and the zygote with them."""
         name, pid = message.get("group"), message.get("pid")
-        if self._usher is None or name not in ("platform", "mongodb") or not isinstance(pid, int):
+        if self._helper is None or name not in ("platform", "mongodb") or not isinstance(pid, int):
             return
         own = [os.getpid(), *self._forks.pids()] if name == "platform" else []
         for moved in (pid, *own):
-            self._usher.place(name, moved)
+            self._helper.place(name, moved)
 
     def _refuse_unparsed(self, error: ProtocolError) -> None:
         print(f"fp_runner: bad start: {error}", file=sys.stderr, flush=True)
@@ -147,10 +164,10 @@ class Manager:
             self._shares.remove(instance.child.name)
             self._pool.forget(instance.child)
 
-    def _on_zygote_end(self) -> None:
-        """Its forks die with it. So does this process, once all are gone: the platform starts another."""
+    def _on_end_of(self, process: str) -> None:
+        """Without it no app can start. This process ends once all apps are gone, and the platform starts another."""
         if not self._ended:
-            print("fp_runner: the zygote has ended", file=sys.stderr, flush=True)
+            print(f"fp_runner: {process} has ended", file=sys.stderr, flush=True)
             self._end()
 
     def _end(self) -> None:
@@ -187,11 +204,11 @@ def main() -> None:
     text = os.environ.pop(ENVIRONMENT, None)
     wanted = parse(text)
     joined = text is not None and wanted.mode != "none" and means.own_uid and means.network
-    usher = Usher(groups, wanted if joined else None) if groups.folders or joined else None
+    helper = HelperProcess(groups, wanted if joined else None) if groups.folders or joined else None
     if text is None:
         network = ways.Plan("shared")
     else:
-        network = ways.plan(wanted, means, usher.network if usher and joined else None)
+        network = ways.plan(wanted, means, helper.network if helper and joined else None)
         means = network.reported(means)
     settings = ForkSettings(means, network, wanted.mongodb)
     if os.geteuid() != 0:
@@ -200,7 +217,7 @@ def main() -> None:
         sock,
         settings,
         groups,
-        usher,
+        helper,
         allow_unsandboxed=_ALLOW_UNSANDBOXED in sys.argv,
         fresh_interpreters=_FRESH_INTERPRETERS in sys.argv,
     )

@@ -9,9 +9,9 @@ from fp_runner import channel
 from fp_runner.child import Child
 from fp_runner.failure import Failure
 from fp_runner.forks import Forks
+from fp_runner.helper_process import HelperProcess
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
-from fp_runner.usher import Usher
 
 # Long enough that a wake in progress has the processor to itself.
 _REFILL_SECONDS: Final = 0.03
@@ -22,11 +22,22 @@ _PAUSE_SECONDS: Final = 5.0
 class Pool:
     """Makes children ahead of time."""
 
-    def __init__(self, reactor: Reactor, forks: Forks, usher: Usher | None, size: int, *, warm: bool) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        forks: Forks,
+        helper: HelperProcess | None,
+        size: int,
+        *,
+        warm: bool,
+        on_helper_end: Callable[[], None],
+    ) -> None:
+        """`on_helper_end` is called once, when the helper process is gone: no child can be attached any more."""
         self._reactor = reactor
         self._forks = forks
         self._names = itertools.count(1)
-        self._usher = usher
+        self._helper = helper
+        self._on_helper_end = on_helper_end
         self._size = size
         # Whether there are imports that a spare can warm up.
         self._warm = warm
@@ -35,8 +46,8 @@ class Pool:
         self._attaching: dict[str, Child] = {}
         self._waiting: set[str] = set()
         self._refill: Timer | None = None
-        if usher:
-            reactor.watch(usher.channel.fileno(), self._read_usher)
+        if helper:
+            reactor.watch(helper.channel.fileno(), self._read_helper)
         self._refill_later(_REFILL_SECONDS)
 
     def take(self) -> Child:
@@ -76,8 +87,8 @@ class Pool:
         """After a child's end: lets go of its cgroups and its network."""
         self._waiting.discard(child.name)
         self._attaching.pop(child.name, None)
-        if self._usher:
-            self._usher.remove(child.name)
+        if self._helper:
+            self._helper.remove(child.name)
 
     def _spawn(self) -> Child:
         child = Child(self._reactor, self._forks, f"{next(self._names)}")
@@ -97,20 +108,21 @@ class Pool:
         return child
 
     def _attach(self, child: Child) -> None:
-        if self._usher:
+        if self._helper:
             self._attaching[child.name] = child
-            self._usher.attach(child.name, child.pid)
+            self._helper.attach(child.name, child.pid)
         else:
             self._go(child)
 
-    def _read_usher(self) -> None:
-        assert self._usher is not None
+    def _read_helper(self) -> None:
+        assert self._helper is not None
         try:
-            answer = channel.receive(self._usher.channel)
+            answer = channel.receive(self._helper.channel)
         except (BlockingIOError, ValueError):
             return
         if answer is None:
-            self._reactor.unwatch(self._usher.channel.fileno())
+            self._reactor.unwatch(self._helper.channel.fileno())
+            self._on_helper_end()
             return
         child = self._attaching.pop(answer.message["name"], None)
         if child:

@@ -11,6 +11,7 @@ import socket
 from typing import Final, NoReturn
 
 from fp_runner import channel, init, namespaces, preload, privileges, root, seccomp, session_key
+from fp_runner.descriptors import close_all_but
 from fp_runner.means import Means
 from fp_runner.network.ways import Plan
 from fp_runner.sandbox import Blueprint
@@ -81,7 +82,7 @@ def _become_init(blueprint: Blueprint, control_fd: int, status_fd: int) -> NoRet
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         # The manager's channel among them: nobody but the zygote may ask for forks.
-        _close_all_but({control_fd, status_fd})
+        close_all_but({control_fd, status_fd})
         control = socket.socket(fileno=control_fd)
         if blueprint.means.own_uid or not blueprint.walled:
             init.run(blueprint, control, status_fd)
@@ -90,14 +91,6 @@ def _become_init(blueprint: Blueprint, control_fd: int, status_fd: int) -> NoRet
         os.write(2, f"fp_runner: a child ended early: {error!r}\n".encode())
     finally:
         os._exit(1)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    low = 3
-    for fd in sorted(kept):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, 2**31 - 1)
 
 
 if __name__ == "__main__":

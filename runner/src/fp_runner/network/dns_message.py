@@ -8,6 +8,7 @@ from typing import Final
 A: Final = 1
 AAAA: Final = 28
 NO_ERROR: Final = 0
+SERVER_FAILURE: Final = 2
 NO_SUCH_NAME: Final = 3
 
 _HEADER: Final = struct.Struct("!6H")

@@ -94,10 +94,6 @@ class HostNetwork:
         """After the app's end. The kernel removes the pair with the namespace."""
         self._addresses.give_back(network.number)
 
-    def leave(self) -> None:
-        """In a forked child that has nothing to do with it: else it would keep the share claimed."""
-        self.share.claim.close()
-
     def allow(self, found: list[IPv4Address], ports: tuple[int | None, ...]) -> None:
         """Lets apps reach the addresses of an allowed name."""
         firewall.allow(self.share, found, ports)

@@ -28,8 +28,10 @@ _OPEN: Final = 32
 _STREAMS: Final = 4
 _STREAM_SECONDS: Final = 10.0
 _MAX_QUESTION: Final = 1024
+# For the firewall to let an allowed name's addresses through. Then the question is answered with a failure.
+_ALLOW_SECONDS: Final = 5.0
 
-Allow = Callable[[str, list[IPv4Address]], Awaitable[None]]
+Allow = Callable[[str, list[IPv4Address]], Awaitable[bool]]
 
 
 class Budget:
@@ -154,10 +156,11 @@ class AppResolver:
             # Apps have no IPv6, so an address would only cost them an attempt.
             return dns_message.reply(query, asked, dns_message.NO_ERROR)
         answer = await self._ask(query, asked, ask)
-        if answer and ports and asked.kind == dns_message.A:
-            # Before the app knows it: its connection may come at once.
-            await self._allow(asked.name, dns_message.addresses(answer, asked))
-        return answer
+        if answer is None or not ports or asked.kind != dns_message.A:
+            return answer
+        # Before the app knows it: its connection may come at once.
+        is_allowed = await self._allow(asked.name, dns_message.addresses(answer, asked))
+        return answer if is_allowed else dns_message.reply(query, asked, dns_message.SERVER_FAILURE)
 
     async def _ask(self, query: bytes, asked: Question, ask: upstream.Ask) -> bytes | None:
         number = secrets.randbelow(1 << 16)
@@ -172,7 +175,7 @@ class Service:
     def __init__(self, control: socket.socket, settings: Settings) -> None:
         self._control, self._settings = control, settings
         self._apps: dict[str, AppResolver] = {}
-        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._asked: dict[int, asyncio.Future[bool]] = {}
         self._next = 0
         self._ended = asyncio.Event()
 
@@ -198,20 +201,29 @@ class Service:
             if gone:
                 gone.close()
         elif message["op"] == "allowed":
-            waiting = self._asked.pop(message["number"], None)
+            waiting = self._asked.get(message["number"])
             if waiting and not waiting.done():
-                waiting.set_result(None)
+                waiting.set_result(message["allowed"])
 
-    async def _allow(self, name: str, addresses: list[IPv4Address]) -> None:
-        self._next += 1
-        waiting = self._asked[self._next] = asyncio.get_running_loop().create_future()
-        wire = {"op": "allow", "number": self._next, "host": name, "addresses": [str(ip) for ip in addresses]}
-        channel.send(self._control, wire)
-        await waiting
+    async def _allow(self, name: str, addresses: list[IPv4Address]) -> bool:
+        number = self._next = self._next + 1
+        waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked[number] = waiting
+        wire = {"number": number, "host": name, "addresses": [str(ip) for ip in addresses]}
+        try:
+            channel.send(self._control, wire)
+            async with asyncio.timeout(_ALLOW_SECONDS):
+                return await waiting
+        except OSError:
+            # No room, no helper, or no answer in time.
+            return False
+        finally:
+            del self._asked[number]
 
 
 def serve(control: socket.socket, settings: Settings) -> NoReturn:
     """The body of the process. It keeps no right but to send to the network."""
+    control.setblocking(False)
     privileges.die_with_parent()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,16 +1,15 @@
-"""The networks of apps, as the helper process keeps them: some made ahead, each by the name of its app."""
+"""The networks of all apps, as the helper process keeps them: some made ahead, each by the name of its app."""
 
 import os
-import socket
 import time
 from collections import deque
 from ipaddress import IPv4Address
 from typing import Final
 
-from fp_runner import channel
-from fp_runner.network import resolver
 from fp_runner.network.host import AppNetwork, HostNetwork
+from fp_runner.network.resolver_process import ResolverProcess
 from fp_runner.network.settings import Settings
+from fp_runner.reactor import Reactor
 
 # As many as a burst of wakes may want before the next is made.
 _STOCK: Final = 4
@@ -20,23 +19,27 @@ _REMEMBERED_SECONDS: Final = 600.0
 _MAX_REMEMBERED: Final = 10_000
 
 
-class Networks:
+class AppNetworks:
     """Raises OSError where the machine cannot keep apps' networks apart."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reactor: Reactor) -> None:
         self._settings = settings
         self._host = HostNetwork(settings)
         self._stock: deque[AppNetwork] = deque()
         self._apps: dict[str, AppNetwork] = {}
         self._allowed_until: dict[tuple[str, IPv4Address], float] = {}
         self.notes = self._host.notes
-        self._start_resolver()
+        try:
+            self._resolver = ResolverProcess(settings, reactor, self._allow)
+        except OSError:
+            self._host.close()
+            raise
 
     def take(self, name: str) -> int:
         """The namespace of a new network for the app `name`; the descriptor is the caller's. Raises OSError."""
         network = self._stock.popleft() if self._stock else self._make()
         self._apps[name] = network
-        self._add(name, network)
+        self._resolver.add(name, network.resolver)
         return network.namespace
 
     def remove(self, name: str) -> None:
@@ -44,7 +47,7 @@ class Networks:
         network = self._apps.pop(name, None)
         if network is None:
             return
-        self._tell({"op": "remove", "name": name})
+        self._resolver.remove(name)
         network.close_resolver()
         self._host.give_back(network)
 
@@ -58,20 +61,18 @@ class Networks:
             return False
         return True
 
-    def on_resolver(self) -> None:
-        """Reads what the resolver asks for; starts another if it has ended."""
-        try:
-            received = channel.receive(self.resolver)
-        except (BlockingIOError, ValueError):
-            return
-        if received is None:
-            self._restart_resolver()
-            return
-        message = received.message
-        self._allow(str(message["host"]), [IPv4Address(text) for text in message["addresses"]])
-        self._tell({"op": "allowed", "number": message["number"]})
+    def close(self) -> None:
+        """Takes everything away. No app runs any more."""
+        for network in self._stock:
+            os.close(network.namespace)
+            network.close_resolver()
+        for network in self._apps.values():
+            network.close_resolver()
+        self._resolver.close()
+        self._host.close()
 
     def _allow(self, name: str, found: list[IPv4Address]) -> None:
+        """Raises OSError where the firewall does not take it."""
         ports = self._settings.ports_of(name)
         now = time.monotonic()
         fresh = [ip for ip in found if self._allowed_until.get((name, ip), 0.0) < now]
@@ -81,17 +82,6 @@ class Networks:
             self._host.allow(fresh, ports)
             self._allowed_until |= dict.fromkeys(((name, ip) for ip in fresh), now + _REMEMBERED_SECONDS)
 
-    def close(self) -> None:
-        """Takes everything away. No app runs any more."""
-        for network in self._stock:
-            os.close(network.namespace)
-            network.close_resolver()
-        for network in self._apps.values():
-            network.close_resolver()
-        self.resolver.close()
-        os.waitpid(self._resolver_pid, 0)
-        self._host.close()
-
     def _make(self) -> AppNetwork:
         for _ in range(_ATTEMPTS - 1):
             try:
@@ -100,34 +90,3 @@ class Networks:
                 # An interface of this number is on its way out still.
                 continue
         return self._host.make()
-
-    def _start_resolver(self) -> None:
-        self.resolver, theirs = channel.pair()
-        self._resolver_pid = os.fork()
-        if self._resolver_pid == 0:
-            try:
-                self._host.leave()
-                self.resolver.close()
-                resolver.serve(theirs, self._settings)
-            finally:
-                os._exit(1)
-        theirs.close()
-
-    def _restart_resolver(self) -> None:
-        print("fp_runner: the resolver of apps has ended; starting another", flush=True)
-        self.resolver.close()
-        os.waitpid(self._resolver_pid, 0)
-        self._start_resolver()
-        for name, network in self._apps.items():
-            self._add(name, network)
-
-    def _add(self, name: str, network: AppNetwork) -> None:
-        # Its sockets are kept here too, so that a resolver that ends does not take them along.
-        self._tell({"op": "add", "name": name}, network.resolver)
-
-    def _tell(self, message: dict[str, object], sockets: tuple[socket.socket, ...] = ()) -> None:
-        try:
-            channel.send(self.resolver, message, tuple(listening.fileno() for listening in sockets))
-        except OSError:
-            # It has ended; that is read next, and all that is told here is told to its successor.
-            return
