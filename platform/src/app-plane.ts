@@ -60,8 +60,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   const note = (appId: string, text: string): Promise<void> => runtime.note(appId, text)
   const databases = await createAppDatabases(deps, note)
   if (databases.relay) started.use(databases.relay)
-  const runtime: Runtime = started.adopt(await createRuntime(deps, events, databases, () => services), (it) =>
-    it.close(),
+  const metrics = createMetricsObserver(deps.registry)
+  const crashed = (key: TargetKey, failure: AppFailureReport): void => {
+    metrics.crashed()
+    events.emit('app.failed', { ...parseTargetKey(key), failure })
+  }
+  const runtime: Runtime = started.adopt(
+    await createRuntime(deps, events, databases, { services: () => services, crashed }),
+    (it) => it.close(),
   )
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
@@ -80,7 +86,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
       wakes: wakeLimits({ shared, ownerOf: routes.ownerOf }),
-      observer: tellAll(createObserver(events), createMetricsObserver(deps.registry), {
+      observer: tellAll(createObserver(events), metrics, {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
       }),
     }),
@@ -147,12 +153,13 @@ function createRuntime(
   deps: AppPlaneDeps,
   events: Events,
   databases: Pick<AppDatabases, 'relay' | 'egress'>,
-  services: () => Services,
+  {
+    services,
+    crashed,
+  }: { services: () => Services; crashed(key: TargetKey, failure: AppFailureReport): void },
 ): Promise<Runtime> {
   const { config, logger } = deps
   const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
-  const crashed = (key: TargetKey, failure: AppFailureReport): void =>
-    void events.emit('app.failed', { ...parseTargetKey(key), failure })
   if (config.kubernetes) {
     return createKubernetesRuntime({
       kubeConfig: defaultKubeConfig(),

@@ -65,6 +65,13 @@ def test_a_failure_deep_in_a_module_names_that_module(make_app: MakeApp) -> None
     assert 'File "json/' in failure["traceback"]
 
 
+def test_the_carets_of_a_traceback_are_under_what_failed(make_app: MakeApp) -> None:
+    app = make_app("def half(x):\n    return [x / 0]\nhalf(1)\n").start()
+    lines = app.failed()["traceback"].splitlines()
+    at = lines.index("    return [x / 0]")
+    assert lines[at + 1] == "            ~~^~~"
+
+
 def test_an_endless_import_is_ended_and_located(make_app: MakeApp) -> None:
     failure = make_app("x = 1\nwhile True:\n    x += 1\n").start(limits={"start_seconds": 1}).failed()
     assert failure["code"] == "FP_APP_START_TIMEOUT"

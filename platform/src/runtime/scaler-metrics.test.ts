@@ -2,12 +2,13 @@ import { createActivator, DEFAULT_POLICY, type Activator } from '@fp/scaler'
 import { FakeClock, FakeDriver, settle } from '@fp/scaler/fake'
 import { Registry } from 'prom-client'
 import { beforeEach, expect, it } from 'vitest'
-import { createMetricsObserver, measureTargets } from './scaler-metrics.ts'
+import { createMetricsObserver, measureTargets, type MetricsObserver } from './scaler-metrics.ts'
 
 let registry: Registry
 let driver: FakeDriver
 let clock: FakeClock
 let activator: Activator
+let metrics: MetricsObserver
 
 beforeEach(async () => {
   registry = new Registry()
@@ -17,7 +18,7 @@ beforeEach(async () => {
     driver,
     clock,
     policy: () => ({ ...DEFAULT_POLICY, concurrency: 1, queueDepth: 2, readinessTimeout: 5_000 }),
-    observer: createMetricsObserver(registry),
+    observer: (metrics = createMetricsObserver(registry)),
   })
   measureTargets(registry, activator)
 })
@@ -34,6 +35,8 @@ it('counts how wakes end, and apps that crash later', async () => {
   ;(await ready).release()
   driver.fail('ready.1.0', { code: 'FP_APP_CRASHED', message: 'killed' })
 
+  metrics.crashed()
+
   const failed = activator.acquire('failed.1.0').catch((error: Error) => error)
   await settle()
   driver.fail('failed.1.0', { code: 'FP_APP_CRASHED', message: 'KeyError' })
@@ -47,7 +50,7 @@ it('counts how wakes end, and apps that crash later', async () => {
     'fp_cold_starts_total{outcome="failed"} 1',
     'fp_cold_starts_total{outcome="timeout"} 1',
   ])
-  expect(await read('fp_app_crashes_total')).toEqual(['fp_app_crashes_total 1'])
+  expect(await read('fp_app_crashes_total')).toEqual(['fp_app_crashes_total 2'])
   const durations = await read('fp_cold_start_duration_seconds')
   expect(durations).toContain('fp_cold_start_duration_seconds_bucket{le="0.025"} 0')
   expect(durations).toContain('fp_cold_start_duration_seconds_bucket{le="0.05"} 1')

@@ -7,11 +7,16 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 
 const PHASES: readonly TargetPhase[] = ['asleep', 'waking', 'awake', 'draining']
 
+export interface MetricsObserver extends Observer {
+  /** A process ended by itself that the scaler had just let go of, as after a request that its end cut off. */
+  crashed(): void
+}
+
 /**
  * Counts what the activator tells. Nothing here has a label for the app: thousands of them would be as many series, and
  * where no token is set, every app of this machine may read them.
  */
-export function createMetricsObserver(registry: Registry): Observer {
+export function createMetricsObserver(registry: Registry): MetricsObserver {
   const registers = [registry]
   const coldStarts = new Counter({
     name: 'fp_cold_starts_total',
@@ -61,6 +66,7 @@ export function createMetricsObserver(registry: Registry): Observer {
       coldStarts.inc({ outcome: 'ready' })
       coldStart.observe(waited / 1000)
     },
+    crashed: () => crashes.inc(),
     asleep: (key) => void waking.delete(key),
     failed(key, { code }) {
       if (!waking.delete(key)) crashes.inc()

@@ -105,13 +105,14 @@ def trim(error: traceback.TracebackException, app_dir: str) -> None:
 
 
 def _shortened(frame: traceback.FrameSummary, app_dir: str) -> traceback.FrameSummary:
-    # The line must be read before the path changes, for it is looked up by path.
+    # The line must be read before the path changes, for it is looked up by path. With its indentation, by which the
+    # columns of the carets are counted: the attribute `line` is without.
     return traceback.FrameSummary(
         relative(frame.filename, app_dir),
         frame.lineno,
         frame.name,
         lookup_line=False,
-        line=frame.line,
+        line=linecache.getline(frame.filename, frame.lineno) if frame.lineno else frame.line,
         end_lineno=frame.end_lineno,
         colno=frame.colno,
         end_colno=frame.end_colno,

@@ -60,8 +60,8 @@ test('an app that is busy stays awake, and one that was never deployed has nothi
   const app = await deployed()
   bench.targets.busy.add(await key(app))
   expect(await ann('POST', `/api/apps/${app}/sleep`)).toMatchObject({
-    status: 200,
-    body: { status: 'running' },
+    status: 409,
+    body: { code: 'FP_APP_BUSY' },
   })
   const draft = (await ann('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
   for (const way of ['sleep', 'wake']) {

@@ -61,7 +61,13 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
       const key = targetKey(target)
       if (targets.phase(key) === 'asleep') return
       if (await targets.sleep(key)) return live.noteSlept(target)
-      if (!deps.runtime.shared) return
+      if (!deps.runtime.shared) {
+        if (targets.phase(key) === 'asleep') return
+        throw new FpError(
+          'FP_APP_BUSY',
+          'The app is answering requests, so it stays awake. Try again once they are answered. If it hangs, deploy it again: that replaces its process.',
+        )
+      }
       // Other replicas keep their part in it for a while after its last request there; they are asked to give it up.
       await live.askSleep(appId)
       const until = performance.now() + SLEEP_PATIENCE

@@ -11,6 +11,8 @@ export interface LocalDriverDeps {
   /** No new connections, what is open may end. */
   stop(id: string): void
   socketPath(id: string): string
+  /** A process ended that nobody had told to. */
+  died(key: TargetKey, failure: AppFailureReport): void
   /** A process that was told to stop had crashed by itself: its target knows nothing of it any more. */
   crashed(key: TargetKey, failure: AppFailureReport): void
 }
@@ -99,6 +101,7 @@ export class LocalDriver implements Driver {
   }
 
   #ended(key: TargetKey, instance: Instance, failure: AppFailureReport | undefined): void {
+    if (failure) this.#deps.died(key, failure)
     if (this.#stopping.delete(instance)) {
       if (failure) this.#deps.crashed(key, failure)
       return

@@ -19,6 +19,7 @@ import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
 import { openDatabase, type DatabaseSockets } from './database.ts'
 import type { InstanceEvent, Limits, SandboxReport, StartOrder } from './protocol.ts'
+import { parseTargetKey } from '../targets.ts'
 import { createManager } from './manager.ts'
 import { createStorage } from './storage.ts'
 
@@ -68,6 +69,8 @@ const STOP_GRACE = 30_000
 const CLOSE_GRACE = 1_500
 /** How often logs that have grown are put aside, ms. */
 const LOG_SWEEP = 30_000
+/** What an app does not say itself in its log. */
+const UNTOLD = new Set(['FP_APP_CRASHED', 'FP_APP_OUT_OF_MEMORY', 'FP_APP_START_TIMEOUT'])
 /** Linux refuses longer paths of sockets. */
 const MAX_SOCKET_PATH = 107
 
@@ -184,6 +187,11 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const driver = new LocalDriver({
     specOf: options.specOf,
     crashed: options.crashed,
+    died(key, { code, message }) {
+      if (!UNTOLD.has(code)) return
+      const { appId } = parseTargetKey(key)
+      logs.note(appId, message).catch((error: unknown) => log.warn(error, 'could not write to an app’s log'))
+    },
     start: (spec, id, socket, onEvent) => start(spec, id, { mode: 'serve', socket }, onEvent),
     stop: (id) => manager.stop(id, stopGrace),
     socketPath: (id) => join(socketDir, `${id}.sock`),

@@ -121,6 +121,17 @@ describe('the local runtime', () => {
     })
   })
 
+  test('tells the owner in the log how an app ended that says nothing itself', async () => {
+    sources.set(
+      'mute.1.0',
+      'import os\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef end():\n    os._exit(3)\n',
+    )
+    await expect(call('mute.1.0')).rejects.toThrow()
+    await expect
+      .poll(() => runtime.logs('mute', { lines: 10 }))
+      .toContainEqual(expect.stringMatching(/^\[fp\] The app ended .*code 3/))
+  })
+
   test('checks an app without serving it', async () => {
     sources.set('two.1.0', APP('two'))
     const signal = AbortSignal.timeout(20_000)
