@@ -69,13 +69,13 @@ def bound(host: str):
             return "connected"
     return outcome(work)
 
-@app.get("/flood/{{count}}")
-def flood(count: int):
+@app.get("/flood/{{host}}/{{port}}/{{count}}")
+def flood(host: str, port: int, count: int):
     tried = []
     for _ in range(count):
         stream = socket.socket()
         stream.setblocking(False)
-        stream.connect_ex(("{PUBLIC}", {PORT}))
+        stream.connect_ex((host, port))
         tried.append(stream)
     poll = select.poll()
     for stream in tried:

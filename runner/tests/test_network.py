@@ -23,6 +23,8 @@ pytestmark = pytest.mark.skipif(
     reason="joining networks needs root, nftables and iproute2",
 )
 
+ROOMY = 8081
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -105,10 +107,17 @@ def test_an_interface_that_is_named_is_no_way_around(app: App) -> None:
         assert ask(app, f"/bound/{host}") in ("EHOSTUNREACH", "ENETUNREACH", "timeout", "EPERM")
 
 
-def test_a_flood_of_connections_stops_at_the_apps_limit(app: App, manager: driver.Manager, tmp_path: Path) -> None:
+def roomy_listener(world: World, namespace: str) -> socket.socket:
+    """One that completes every connection: those that come at once do not find it full."""
+    return world.inside(namespace, lambda: socket.create_server(("0.0.0.0", ROOMY), backlog=2000))
+
+
+def test_a_flood_of_connections_stops_at_the_apps_limit(
+    app: App, manager: driver.Manager, world: World, tmp_path: Path
+) -> None:
     other = App(manager, tmp_path, "two", {"app.py": CLIENT}).start().ready()
-    made = ask(app, "/flood/700")
-    assert 0 < made <= 512
+    with roomy_listener(world, world.outside):
+        assert 0 < ask(app, f"/flood/{PUBLIC}/{ROOMY}/700") <= 512
     assert ask(other, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
     other.kill()
 
@@ -147,13 +156,26 @@ def test_a_list_means_only_what_is_listed(world: World, tmp_path: Path) -> None:
     manager.close()
 
 
+def connections(world: World, address: str) -> list[str]:
+    """What the machine's table of connections has of an app: "… tcp 6 <seconds left> <state> src=…"."""
+    lines = world.output("cat", "/proc/net/nf_conntrack").splitlines()
+    return [line for line in lines if f"src={address} " in line and " tcp " in line]
+
+
 def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path) -> None:
-    allowed = [{"network": f"{MACHINE}/32", "port": PORT}, {"host": "private.test", "port": None}]
+    allowed = [{"network": f"{MACHINE}/32", "port": port} for port in (PORT, ROOMY)]
+    allowed.append({"host": "private.test", "port": None})
     manager = driver.Manager(prefix=world.prefix(), environment=settings("internet", allowed))
     app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
     assert ask(app, f"/tcp/{MACHINE}/{PORT}") == ask(app, "/own")
     assert ask(app, f"/tcp/private.test/{PORT}") == "10.99.0.2"
+    # What is allowed counts as the rest does, and is forgotten as soon.
+    closed = [line for line in connections(world, ask(app, "/own")) if "TIME_WAIT" in line]
+    assert closed
+    assert all(int(line.split()[4]) <= 10 for line in closed), closed
+    with roomy_listener(world, world.machine):
+        assert 0 < ask(app, f"/flood/{MACHINE}/{ROOMY}/700") <= 512
     manager.close()
 
 

@@ -31,6 +31,8 @@ _REFUSALS_PER_SECOND: Final = 200
 # An allowed name's addresses stay allowed this long after its last lookup.
 _NAMED_MINUTES: Final = 30
 _TIMEOUT: Final = 10.0
+# While apps run, all that the helper process does waits for it.
+_ALLOW_TIMEOUT: Final = 2.0
 _SEARCH: Final = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 
 
@@ -39,9 +41,9 @@ def program() -> str | None:
     return shutil.which("nft", path=f"{_SEARCH}:{os.environ.get('PATH', '')}")
 
 
-def nft(script: str) -> None:
+def nft(script: str, timeout: float = _TIMEOUT) -> None:
     """Carries out a script as one transaction. Raises OSError with nft's own words."""
-    _run("-f", "-", script=script)
+    _run("-f", "-", script=script, timeout=timeout)
 
 
 def tables() -> set[str]:
@@ -71,7 +73,7 @@ def allow(share: Share, addresses: Iterable[IPv4Address], ports: Iterable[int | 
             # What is there already would keep the time it has: added so that it can be deleted, and then for good.
             script += [f"add {element} {{ {key} }}", f"delete {element} {{ {key} }}"]
             script.append(f"add {element} {{ {key} timeout {_NAMED_MINUTES}m }}")
-    nft("\n".join(script) + "\n")
+    nft("\n".join(script) + "\n", _ALLOW_TIMEOUT)
 
 
 def rules(share: Share, settings: Settings) -> str:
@@ -102,10 +104,15 @@ table inet {share.table} {{
     fib saddr . iif oif missing drop
     jump allowed
     fib daddr type {{ local, broadcast, multicast, anycast }} jump refuse
-    meta l4proto tcp ct timeout set "brief"
+  }}
+  chain tracked {{
+    # Not in `first`: before the kernel has an entry for the connection there is nothing to set a timeout of.
+    type filter hook prerouting priority mangle; policy accept;
+    iifname {apps} meta l4proto tcp ct timeout set "brief"
   }}
   chain input {{
     type filter hook input priority filter - 10; policy accept;
+    iifname {apps} jump bounded
     iifname {apps} jump allowed
     iifname {apps} jump refuse
   }}
@@ -120,10 +127,14 @@ table inet {share.table} {{
     oifname {apps} jump refuse
     meta nfproto != ipv4 jump refuse
     meta l4proto != {{ tcp, udp }} jump refuse
-    update @rates {{ ip saddr limit rate over {_NEW_PER_SECOND}/second burst {_NEW_AT_ONCE} packets }} drop
-    add @connections {{ ip saddr ct count over {_CONNECTIONS} }} jump refuse
+    jump bounded
     jump allowed
     {otherwise}
+  }}
+  chain bounded {{
+    ct state established,related return
+    update @rates {{ ip saddr limit rate over {_NEW_PER_SECOND}/second burst {_NEW_AT_ONCE} packets }} drop
+    add @connections {{ ip saddr ct count over {_CONNECTIONS} }} jump refuse
   }}
   chain refuse {{
     limit rate {_REFUSALS_PER_SECOND}/second burst 100 packets reject with icmpx admin-prohibited
@@ -145,13 +156,13 @@ def _allowed(settings: Settings) -> str:
     return "\n    ".join(["meta l4proto != { tcp, udp } return", *fixed, *named])
 
 
-def _run(*arguments: str, script: str = "") -> str:
+def _run(*arguments: str, script: str = "", timeout: float = _TIMEOUT) -> str:
     path = program()
     if path is None:
         raise FileNotFoundError("the program nft is not installed (Debian package nftables)")
     try:
         done = subprocess.run(  # noqa: S603 (rules of our own)
-            [path, *arguments], input=script, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            [path, *arguments], input=script, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise OSError("nft does not answer") from error
