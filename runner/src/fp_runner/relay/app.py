@@ -1,11 +1,13 @@
 """The connections of one app."""
 
+import errno
 import os
 import select
 import socket
 from collections.abc import Callable
 from typing import Final
 
+from fp_runner.relay.upstream import Attempt
 from fp_runner.relay.wire import End, Refused, Wire
 
 # Of an app that has more to say it is the next one's turn after this many messages.
@@ -31,20 +33,49 @@ class App:
         # In the order in which they came.
         self._wires: dict[Wire, None] = {}
         self._refused: dict[int, Refused] = {}
+        # Connections that MongoDB has no room for yet.
+        self._attempts: dict[socket.socket, Attempt] = {}
+        # Whether it is not listened to, for want of a descriptor.
+        self._paused = False
         # Since the platform was last told.
         self.refusals = 0
 
     def __len__(self) -> int:
         """How many connections it has."""
-        return len(self._wires)
+        return len(self._wires) + len(self._attempts)
 
-    def connect(self, connection: socket.socket, mongodb: socket.socket) -> None:
-        """Carries one more connection."""
-        wire = Wire(connection, mongodb, self.epoll.modify)
+    def connect(self, connection: socket.socket, attempt: Attempt) -> None:
+        """Carries one more connection, once MongoDB has taken it."""
+        self._attempts[connection] = attempt
+        self._advance(connection)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something for `retry` to do."""
+        return self._paused or bool(self._attempts)
+
+    def retry(self) -> None:
+        """Tries again what could not be done at once."""
+        if self._paused:
+            self._paused = False
+            self.epoll.register(self._listener, select.EPOLLIN)
+        for connection in [*self._attempts]:
+            self._advance(connection)
+
+    def _advance(self, connection: socket.socket) -> None:
+        attempt = self._attempts.pop(connection)
+        try:
+            if not attempt.advance():
+                self._attempts[connection] = attempt
+                return
+            wire = Wire(connection, attempt.socket, self.epoll)
+        except OSError:
+            # Drivers take it for a server that is being started again, which it is, and come back.
+            attempt.socket.close()
+            connection.close()
+            return
         self._wires[wire] = None
-        for end in wire.ends:
-            self._ends[end.fd] = end
-            self.epoll.register(end.fd, select.EPOLLIN)
+        self._ends |= {end.fd: end for end in wire.ends}
 
     def refuse(self, connection: socket.socket, reason: str) -> None:
         """Answers a connection with the reason why it is not carried."""
@@ -57,7 +88,10 @@ class App:
 
     def close_oldest(self) -> None:
         """Ends the connection that has been there for longest; its driver makes another when it needs one."""
-        self._close(next(iter(self._wires)))
+        if self._wires:
+            self._close(next(iter(self._wires)))
+        else:
+            self._give_up(next(iter(self._attempts)))
 
     def turn(self) -> None:
         """Passes on what is there, up to a bound."""
@@ -76,6 +110,8 @@ class App:
         """Ends all connections and removes the socket."""
         for wire in [*self._wires]:
             self._close(wire)
+        for connection in [*self._attempts]:
+            self._give_up(connection)
         for refused in self._refused.values():
             refused.close()
         self._listener.close()
@@ -88,11 +124,21 @@ class App:
     def _accept(self) -> None:
         try:
             connection, _address = self._listener.accept()
-        except OSError:
+        except BlockingIOError:
             # It has gone again.
+            return
+        except OSError as error:
+            if error.errno != errno.ECONNABORTED:
+                # No descriptor or no memory: it would be ready again and again.
+                self._paused = True
+                self.epoll.unregister(self._listener)
             return
         connection.setblocking(False)
         self._admit(self, connection)
+
+    def _give_up(self, connection: socket.socket) -> None:
+        self._attempts.pop(connection).socket.close()
+        connection.close()
 
     def _close(self, wire: Wire) -> None:
         del self._wires[wire]

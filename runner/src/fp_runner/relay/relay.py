@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fp_runner.relay.app import App
+from fp_runner.relay.upstream import RETRY_SECONDS, Attempt
 
 # How often refusals are told, in seconds: a flood is one line of log each time.
 _REPORT_EVERY: Final = 5
-# Only a MongoDB that is overwhelmed lets a connection wait at all.
-_CONNECT_SECONDS: Final = 0.1
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -34,6 +33,8 @@ class Relay:
         self._apps: dict[str, App] = {}
         self._by_epoll: dict[int, App] = {}
         self._epoll = select.epoll()
+        # Those that could not do something at once.
+        self._waiting: set[App] = set()
 
     def open(self, name: str, path: str) -> None:
         """Listens for an app. Raises OSError where that cannot be."""
@@ -49,6 +50,7 @@ class Relay:
         if app is not None:
             self._tell(app)
             del self._by_epoll[app.epoll.fileno()]
+            self._waiting.discard(app)
             app.close()
 
     def run(self, control: int, on_control: Callable[[], bool]) -> None:
@@ -56,16 +58,30 @@ class Relay:
         self._epoll.register(control, select.EPOLLIN)
         due = time.monotonic() + _REPORT_EVERY
         while True:
-            for fd, _events in self._epoll.poll(_REPORT_EVERY):
+            for fd, _events in self._epoll.poll(RETRY_SECONDS if self._waiting else _REPORT_EVERY):
                 app = self._by_epoll.get(fd)
                 if app is not None:
-                    app.turn()
+                    self.turn(app)
                 elif fd == control and not on_control():
                     return
+            self.retry()
             if time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_EVERY
                 for app in self._apps.values():
                     self._tell(app)
+
+    def turn(self, app: App) -> None:
+        """One app's turn."""
+        app.turn()
+        if app.is_waiting:
+            self._waiting.add(app)
+
+    def retry(self) -> None:
+        """Goes on with what could not be done at once."""
+        for app in [*self._waiting]:
+            app.retry()
+            if not app.is_waiting:
+                self._waiting.discard(app)
 
     def close_all(self) -> None:
         """Removes the sockets."""
@@ -82,12 +98,11 @@ class Relay:
         if reason is not None:
             app.refuse(connection, reason)
             return
-        mongodb = _connect(self._upstream)
-        if mongodb is None:
-            # Drivers take it for a server that is being started again, which it is, and come back.
+        try:
+            app.connect(connection, Attempt(self._upstream))
+        except OSError:
+            # No descriptor. Drivers take it for a server that is being started again, and come back.
             connection.close()
-        else:
-            app.connect(connection, mongodb)
 
     def _why_not(self, app: App) -> str | None:
         """Why an app gets no further connection. Where all are taken, the app with the most of them gives one up."""
@@ -104,20 +119,3 @@ class Relay:
             return f"All {self._limits.total} connections that apps may have to MongoDB are taken. Try again later."
         largest.close_oldest()
         return None
-
-
-def _connect(upstream: str) -> socket.socket | None:
-    """`upstream` is the path of a socket, or `host:port` on this machine's loopback, where a connect does not wait."""
-    is_path = upstream.startswith("/")
-    mongodb = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET, socket.SOCK_STREAM)
-    mongodb.settimeout(_CONNECT_SECONDS)
-    try:
-        host, _, port = upstream.rpartition(":")
-        mongodb.connect(upstream if is_path else (host, int(port)))
-        if not is_path:
-            mongodb.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        mongodb.close()
-        return None
-    mongodb.setblocking(False)
-    return mongodb

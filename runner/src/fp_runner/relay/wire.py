@@ -2,7 +2,6 @@
 
 import select
 import socket
-from collections.abc import Callable
 from typing import Final
 
 from fp_runner.relay.refusal import HEADER, refuse
@@ -17,7 +16,7 @@ _view = memoryview(_buffer)
 class End:
     """One of the two ends."""
 
-    __slots__ = ("fd", "other", "pending", "socket", "wire")
+    __slots__ = ("fd", "gone", "other", "pending", "socket", "wire")
 
     other: "End"
     wire: "Wire"
@@ -27,25 +26,37 @@ class End:
         self.fd = connection.fileno()
         # Read from the other end and not taken by this one yet.
         self.pending = b""
+        # It reads and writes no more, but what it has written is still to be passed on.
+        self.gone = False
 
 
 class Wire:
     """Both ends. Closed as a whole: MongoDB's protocol knows no half-closed connections."""
 
-    def __init__(self, app: socket.socket, mongodb: socket.socket, watch: Callable[[int, int], None]) -> None:
-        """`watch` is told which events of which descriptor are waited for."""
+    def __init__(self, app: socket.socket, mongodb: socket.socket, epoll: select.epoll) -> None:
+        """Both are watched by `epoll` from now on."""
         self.ends = (End(app), End(mongodb))
-        self._watch = watch
+        self._epoll = epoll
         for end, other in (self.ends, self.ends[::-1]):
             end.other, end.wire = other, self
+            epoll.register(end.fd, select.EPOLLIN)
 
     def handle(self, end: End, events: int) -> bool:
         """Does what an end is ready for. False: the connection is over."""
-        if events & select.EPOLLOUT and not self._flush(end):
-            return False
+        if events & select.EPOLLOUT:
+            self._flush(end)
         if events & select.EPOLLIN and not end.other.pending:
             return self._pass_on(end)
-        return not events & (select.EPOLLHUP | select.EPOLLERR)
+        if not events & (select.EPOLLHUP | select.EPOLLERR):
+            return True
+        if end.other.gone or not end.other.pending:
+            return False
+        # Unwatched, since epoll would tell of it again and again. Watched again once the other end has taken what is
+        # pending; then the rest is read, to its end.
+        end.gone, end.pending = True, b""
+        self._epoll.unregister(end.fd)
+        self._watch(end.other)
+        return True
 
     def _pass_on(self, end: End) -> bool:
         try:
@@ -58,32 +69,42 @@ class Wire:
             return False
         other = end.other
         try:
-            sent = other.socket.send(_view[:count])
+            # For one that is gone there is nothing to keep.
+            sent = count if other.gone else other.socket.send(_view[:count])
         except BlockingIOError:
             sent = 0
         except OSError:
-            return False
+            # The other end is gone, which is told next: what it has written must be passed on first.
+            return True
         if sent < count:
             other.pending = bytes(_view[sent:count])
             self._watch_both()
         return True
 
-    def _flush(self, end: End) -> bool:
+    def _flush(self, end: End) -> None:
         try:
             sent = end.socket.send(end.pending)
         except BlockingIOError:
-            return True
+            return
         except OSError:
-            return False
+            # It is gone, as its other events say.
+            sent = len(end.pending)
         end.pending = end.pending[sent:]
         if not end.pending:
+            if end.other.gone:
+                end.other.gone = False
+                self._epoll.register(end.other.fd, select.EPOLLIN)
             self._watch_both()
-        return True
 
     def _watch_both(self) -> None:
-        """An end is read from only once the other one has taken what was read before."""
         for end in self.ends:
-            self._watch(end.fd, (0 if end.other.pending else select.EPOLLIN) | (select.EPOLLOUT if end.pending else 0))
+            self._watch(end)
+
+    def _watch(self, end: End) -> None:
+        """An end is read from only once the other one has taken what was read before."""
+        if not end.gone:
+            reads = 0 if end.other.pending else select.EPOLLIN
+            self._epoll.modify(end.fd, reads | (select.EPOLLOUT if end.pending else 0))
 
     def close(self) -> None:
         """Both ends."""
