@@ -114,6 +114,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       targets: createTargets(activator, runtime),
       runtime,
       replicas,
+      isAdmin: deps.isAdmin,
       call: (target, request, caller) => callApp(activator, target, request, caller),
       config: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,

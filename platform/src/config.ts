@@ -69,6 +69,8 @@ export interface UserQuotas {
   /** Apps of one user. */
   readonly apps: number
   readonly deploysPerHour: number
+  /** Apps of one user that have or had storage. */
+  readonly storageApps: number
   /** Apps of one user that are awake. */
   readonly awake: number
 }
@@ -168,6 +170,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     quotas: {
       apps: read('FP_MAX_APPS_PER_USER', SETTINGS.limit) ?? 100,
       deploysPerHour: read('FP_MAX_DEPLOYS_PER_HOUR', SETTINGS.limit) ?? 120,
+      storageApps: read('FP_MAX_STORAGE_APPS_PER_USER', SETTINGS.limit) ?? 10,
       awake: read('FP_MAX_AWAKE_PER_USER', SETTINGS.limit) ?? 20,
     },
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
@@ -214,6 +217,7 @@ const NAMES = [
   'FP_MAX_PER_APP',
   'FP_MAX_APPS_PER_USER',
   'FP_MAX_DEPLOYS_PER_HOUR',
+  'FP_MAX_STORAGE_APPS_PER_USER',
   'FP_MAX_AWAKE_PER_USER',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',

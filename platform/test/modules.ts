@@ -82,6 +82,7 @@ export async function modulesBench({
       remove: async (appId) => void removed.push(appId),
     },
     replicas: soleReplica(),
+    isAdmin: () => Promise.resolve(false),
     call: async () => {
       throw new Error('not expected')
     },
@@ -90,7 +91,7 @@ export async function modulesBench({
       mongoHost: socketHost(inject('mongoSockets').platform),
       mongoOptions: { directConnection: 'true' },
       defaultIdleTimeoutS: 900,
-      quotas: { apps: 0, deploysPerHour: 0 },
+      quotas: { apps: 0, deploysPerHour: 0, storageApps: 3 },
       databaseLimitBytes,
       examplesDir: path.resolve(import.meta.dirname, '../../examples'),
     },

@@ -76,6 +76,8 @@ export interface ModuleDeps {
   /** This process among those that share the database. */
   readonly replicas: Replicas
   readonly call: CallApp
+  /** Admins are free of quotas. */
+  readonly isAdmin: (userId: string) => Promise<boolean>
   readonly config: {
     /** Where an app answers. */
     readonly appUrl: (appId: string) => string
@@ -85,7 +87,7 @@ export interface ModuleDeps {
     /** What each user's database may take. */
     readonly databaseLimitBytes: number
     readonly defaultIdleTimeoutS: number
-    readonly quotas: QuotaLimits
+    readonly quotas: QuotaLimits & { readonly storageApps: number }
     readonly examplesDir: string
   }
   /** 32 bytes; seals passwords and environment variables at rest. */
@@ -167,6 +169,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     events,
     targets,
     storageProblem: () => runtime.storageProblem(),
+    storageApps: async (ownerId) => ((await deps.isAdmin(ownerId)) ? 0 : config.quotas.storageApps),
     background,
     defaultIdleTimeoutS: config.defaultIdleTimeoutS,
     newId,

@@ -9,7 +9,7 @@
  * - dbm, which keeps databases in files of no sure format; sqlite3 is there for apps with storage, and local-files.ts warns the others;
  * - what Python itself has deprecated.
  * Modules that an app may name for a harmless part of them are allowed, among them `os`, `subprocess`, `multiprocessing`,
- * `signal` and `importlib`: what the sandbox refuses of them is reported where it is called (blocked-calls.ts).
+ * `signal` and `importlib`: what apps may not call of them is reported where it is called (blocked-calls.ts).
  */
 const STANDARD_LIBRARY = [
   '__future__', 'abc', 'argparse', 'array', 'ast', 'asyncio', 'atexit', 'base64', 'binascii', 'bisect', 'builtins', 'bz2',

@@ -6,9 +6,9 @@ export interface BlockedCall {
 }
 
 const RUNS_TEXT = 'runs text as code, which hands your app to whoever sends the text'
-const NO_PROCESSES = 'starts another program, which the sandbox refuses'
+const NO_PROCESSES = 'starts another program or process, which apps of fp may not'
 const NO_TERMINAL = 'waits for a terminal, and a server has none: the request would hang'
-const ENDS_APP = 'ends or signals processes, which the sandbox refuses or the platform would take for a crash'
+const ENDS_APP = 'ends or signals processes, which the platform would take for a crash'
 const ANY_MODULE = 'imports a module whose name is known only when it runs, past the check of imports'
 const WORK = 'Call a Python function, or an HTTP API with httpx.'
 const THREADS = 'Use asyncio.to_thread() or concurrent.futures.ThreadPoolExecutor.'

@@ -200,6 +200,26 @@ test('every route is described', async () => {
   }
 })
 
+test('of a user’s apps so many have storage as are allowed; one that has it turned off counts, a deleted one does not', async () => {
+  const eve = bench.as('u_eve')
+  const make = async (): Promise<string> =>
+    (await eve('POST', '/api/apps', { name: 's' })).body.app_id as string
+  const turnOn = (app: string) => eve('PATCH', `/api/apps/${app}`, { storage: true })
+  const apps = await Promise.all([make(), make(), make(), make(), make()])
+  const answers = await Promise.all(apps.map(turnOn))
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 409, 409])
+  const refused = answers.find(({ status }) => status === 409)!
+  expect(refused.body).toMatchObject({ code: 'FP_STORAGE_LIMIT', details: { count: 3, limit: 3 } })
+  const [stored] = apps.filter((_, n) => answers[n]!.status === 200)
+  const other = apps.find((_, n) => answers[n]!.status === 409)!
+  await eve('PATCH', `/api/apps/${stored!}`, { storage: false })
+  expect((await turnOn(other)).status).toBe(409)
+  expect((await turnOn(stored!)).status).toBe(200)
+  expect((await eve('POST', `/api/apps/${stored!}/clone`)).body.code).toBe('FP_STORAGE_LIMIT')
+  await eve('DELETE', `/api/apps/${stored!}`)
+  expect((await turnOn(other)).status).toBe(200)
+})
+
 test('storage is part of what a live app runs in, and is refused with the reason where there is none', async () => {
   const app = (await ann('POST', '/api/apps', { name: 's', files: HELLO })).body
   expect(app.storage).toBe(false)

@@ -2,6 +2,7 @@ import { formatEntrypoint, parseEntrypoint } from '@fp/sdk/python'
 import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
+import { Lanes } from '../../lanes.ts'
 import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
 import type { Background } from '../background.ts'
 import type { PageRequest } from '../paging.ts'
@@ -18,6 +19,8 @@ export interface AppServiceDeps {
   readonly targets: Targets
   /** Why no app can have storage, if so. */
   readonly storageProblem: () => string | undefined
+  /** How many apps of a user may have storage. 0: any number. */
+  readonly storageApps: (ownerId: string) => Promise<number>
   readonly background: Background
   readonly defaultIdleTimeoutS: number
   readonly newId: () => string
@@ -37,6 +40,8 @@ export type AppService = ReturnType<typeof createAppService>
 /** The record of an app: its name, its environment, whose it is. An app of another user does not exist for the asker. */
 export function createAppService(deps: AppServiceDeps) {
   const { store, envVars, events, targets, background } = deps
+  /** Of one user one app at a time gets storage, so that each is counted for the next. */
+  const storing = new Lanes()
 
   async function find(ownerId: string, appId: string): Promise<AppRecord> {
     const app = await store.findOwned(ownerId, appId)
@@ -57,22 +62,34 @@ export function createAppService(deps: AppServiceDeps) {
         storage: storage ?? app.storage,
       }
       if (next.env === app.env && next.storage === app.storage) return
-      if (next.storage && !app.storage) checkStorage()
       const was = { revision: app.revision, live: app.live !== null }
-      const done = await store.setSurroundings(appId, was, next, deps.now())
+      const change = () => store.setSurroundings(appId, was, next, deps.now())
+      const done = await (next.storage && !app.storage ? withStorage(ownerId, appId, change) : change())
       if (!done) continue
       if (done.before) replaceTarget(appId, done.before, done.revision)
       return
     }
   }
 
-  function checkStorage(): void {
+  /** Does what turns an app's storage on, if the app may have storage. */
+  function withStorage<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
     const problem = deps.storageProblem()
-    if (problem === undefined) return
-    throw new FpError(
-      'FP_STORAGE_UNAVAILABLE',
-      `App storage cannot be turned on here: ${problem}. Keep files and data in the database (PLATFORM_MONGO_URI).`,
-    )
+    if (problem !== undefined)
+      throw new FpError(
+        'FP_STORAGE_UNAVAILABLE',
+        `App storage cannot be turned on here: ${problem}. Keep files and data in the database (PLATFORM_MONGO_URI).`,
+      )
+    return storing.run(ownerId, async () => {
+      const most = await deps.storageApps(ownerId)
+      // Turned off, an app's files stay and take room, so such apps count.
+      const count = most === 0 ? 0 : await store.countStored(ownerId, appId)
+      if (most === 0 || count < most) return work()
+      throw new FpError(
+        'FP_STORAGE_LIMIT',
+        `${count} of your apps have or had storage, and at most ${most} are allowed. Delete one that you no longer need, or ask the admin for more (FP_MAX_STORAGE_APPS_PER_USER).`,
+        { details: { count, limit: most } },
+      )
+    })
   }
 
   /** The same version with another environment is another target. The next request wakes it; so do we if it was awake. */
@@ -123,15 +140,18 @@ export function createAppService(deps: AppServiceDeps) {
       entrypoint?: string | null
       storage?: boolean
     }): Promise<AppRecord> {
-      return store.insert({
-        ...app,
-        entrypoint: readEntrypoint(app.entrypoint ?? null),
-        storage: app.storage ?? false,
-        name: app.name.trim(),
-        idleTimeoutS: app.idleTimeoutS ?? deps.defaultIdleTimeoutS,
-        sequence: await store.nextSequence(),
-        createdAt: deps.now(),
-      })
+      const storage = app.storage ?? false
+      const insert = async (): Promise<AppRecord> =>
+        store.insert({
+          ...app,
+          entrypoint: readEntrypoint(app.entrypoint ?? null),
+          storage,
+          name: app.name.trim(),
+          idleTimeoutS: app.idleTimeoutS ?? deps.defaultIdleTimeoutS,
+          sequence: await store.nextSequence(),
+          createdAt: deps.now(),
+        })
+      return storage ? withStorage(app.ownerId, app.appId, insert) : insert()
     },
 
     async change(ownerId: string, appId: string, changes: AppChanges): Promise<void> {

@@ -7,6 +7,8 @@ import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 export type AppDoc = Omit<AppRecord, 'appId' | 'entrypoint' | 'storage'> & {
   /** Apps from before there was storage have no such field. */
   readonly storage?: boolean
+  /** Storage has been turned on at some time: its files are there until the app is deleted. */
+  readonly hadStorage?: true
   readonly _id: string
   /** Missing in apps from before it could be set. */
   readonly entrypoint?: string | null
@@ -63,6 +65,7 @@ export class AppStore {
     const doc: AppDoc = {
       _id: appId,
       ...rest,
+      ...(rest.storage && { hadStorage: true as const }),
       revision: 0,
       envRevision: 0,
       live: null,
@@ -128,6 +131,11 @@ export class AppStore {
     return this.#apps.countDocuments({ ownerId, deletedAt: null })
   }
 
+  /** Apps that have or had storage, but one. */
+  async countStored(ownerId: string, but: string): Promise<number> {
+    return this.#apps.countDocuments({ ownerId, deletedAt: null, hadStorage: true, _id: { $ne: but } })
+  }
+
   async update(
     appId: string,
     set: { name?: string; idleTimeoutS?: number; entrypoint?: string | null; updatedAt: Date },
@@ -153,6 +161,7 @@ export class AppStore {
       {
         $set: {
           ...next,
+          ...(next.storage && { hadStorage: true as const }),
           revision,
           envRevision: revision,
           updatedAt: now,
@@ -193,6 +202,7 @@ export function toRecord(doc: AppDoc): AppRecord {
     lastVersion: _version,
     lastOrder: _order,
     sleepAskedAt: _asked,
+    hadStorage: _stored,
     ...rest
   } = doc
   return {
