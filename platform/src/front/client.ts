@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { TrustProxy } from '@fp/scaler/http'
 import { LOOPBACK, network } from '../network.ts'
 
@@ -18,10 +19,20 @@ export function peerOf(address: string, trusts: TrustProxy): Client {
   return { key, shared: key === LOOPBACK || trusts(address) }
 }
 
+/** Of connections whose peer is no proxy: every request on them is the peer's, and looking at an address costs more than looking here. */
+const strangers = new WeakMap<Socket, Client>()
+
 /** Who has sent a request: behind trusted proxies the last address that they have not added for each other. */
 export function senderOf({ headers, socket }: IncomingMessage, trusts: TrustProxy): Client {
+  const known = strangers.get(socket)
+  if (known) return known
   let address = socket.remoteAddress ?? ''
-  const told = trusts(address) ? String(headers['x-forwarded-for'] ?? '').split(',') : []
+  if (!trusts(address)) {
+    const client = peerOf(address, trusts)
+    if (address !== '') strangers.set(socket, client)
+    return client
+  }
+  const told = String(headers['x-forwarded-for'] ?? '').split(',')
   for (let at = told.length - 1; at >= 0 && trusts(address); at--) {
     const before = told[at]!.trim()
     if (before === '') break

@@ -54,6 +54,8 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     genReqId: requestId,
     rewriteUrl: routableUrl,
     loggerInstance: log,
+    // Fastify would make one for each request, whose bindings pass the redaction. What is logged here names its request itself.
+    childLoggerFactory: () => log as never,
     // What is refused before there is a route: a path that is no valid UTF-8.
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id)
