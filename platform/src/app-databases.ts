@@ -50,6 +50,10 @@ export async function createAppDatabases(
       ),
     }
   }
+  const tell = (appId: string, text: string): void =>
+    void note(appId, text).catch((error: unknown) =>
+      logger.warn({ err: error }, 'could not write to the log of an app'),
+    )
   const relay = await startRelay({
     python: config.python,
     runnerPath: RUNNER,
@@ -61,9 +65,11 @@ export async function createAppDatabases(
     onRefused(appId, { count, open }) {
       logger.warn({ app_id: appId, count, open }, 'an app asks for too many connections to MongoDB')
       const text = `MongoDB refused ${count} connections: this app has ${open} open, ${config.databaseConnections} are allowed (FP_DATABASE_CONNECTIONS). Make one MongoClient for the whole app.`
-      note(appId, text).catch((error: unknown) =>
-        logger.warn({ err: error }, 'could not write to the log of an app'),
-      )
+      tell(appId, text)
+    },
+    onForbidden(appId, { count, reason }) {
+      logger.warn({ app_id: appId, count, reason }, 'commands of an app were not passed on to MongoDB')
+      tell(appId, `MongoDB refused ${count} commands and ended their connections: ${reason}`)
     },
   })
   // The set knows its only member by a path that apps do not have: their drivers must not ask for it.

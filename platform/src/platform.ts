@@ -25,7 +25,7 @@ import { registerRoutes } from './modules/index.ts'
 import { createOffload } from './offload/offload.ts'
 import { watchEventLoop } from './plugins/event-loop.ts'
 import { createRegistry } from './plugins/metrics.ts'
-import { connectMongo, isPrimary } from './plugins/mongo.ts'
+import { connectMongo, isPrimary, sessionProblem } from './plugins/mongo.ts'
 import { sessionCookieName } from './plugins/session-cookie.ts'
 import { secretFile } from './secret-file.ts'
 
@@ -128,7 +128,8 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     appsOnLoopback: apps.runtime.appsOnLoopback ?? false,
     serverFactory: behindFront,
     checks: {
-      mongodb: async () => mongod?.problem() ?? ((await isPrimary(mongo)) ? undefined : 'no primary answers'),
+      mongodb: async () =>
+        mongod?.problem() ?? ((await isPrimary(mongo)) ? await sessionProblem(mongo) : 'no primary answers'),
       runner: async () => apps.runtime.problem(),
     },
     pids: () => ({ ...apps.runtime.pids?.(), ...(mongod && { mongodb: mongod.pid() }) }),

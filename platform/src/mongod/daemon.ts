@@ -95,6 +95,11 @@ function configOf({ sockets, keyFile, replicaSet, maxConnections }: DaemonOption
     replication: { replSetName: replicaSet, oplogSizeMB: 64 },
     storage: { wiredTiger: { engineConfig: { cacheSizeGB: 0.25 } } },
     setParameter: {
+      // Sessions are counted until they are written down: all users together may begin so many in that time, and a session
+      // that was not used for some minutes is forgotten. The relay bounds what each app begins.
+      maxSessions: 2_000_000,
+      logicalSessionRefreshMillis: 5_000,
+      localLogicalSessionTimeoutMinutes: 10,
       diagnosticDataCollectionEnabled: false,
       shutdownTimeoutMillisForSignaledShutdown: QUIESCE_MS,
     },

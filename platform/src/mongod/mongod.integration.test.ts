@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { MongoClient } from 'mongodb'
+import { MongoClient, UUID } from 'mongodb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config.ts'
+import { sessionProblem } from '../plugins/mongo.ts'
 import { argumentsOf } from '../process-of.ts'
 import { findMongod } from './binary.ts'
 import { madeBy } from './data-version.ts'
@@ -142,6 +143,25 @@ describe('the managed MongoDB', () => {
     const next = await start()
     expect(argumentsOf(Number(String(pid)))).toBeUndefined()
     expect(await write(next, 'one')).toEqual(['one'])
+  })
+
+  it('is known to begin no sessions where users have taken all there may be', async () => {
+    const { file, env } = await findMongod({ candidates })
+    const wrapper = path.join(dir, 'mongod')
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+    const few = `sed -i 's/"maxSessions": [0-9]*/"maxSessions": 20/' "$2" 2>/dev/null`
+    await writeFile(wrapper, `#!/bin/sh\n${few}\nexec env ${variables.join(' ')} ${file} "$@"\n`, {
+      mode: 0o755,
+    })
+    const mongod = await start({ candidates: [wrapper] })
+    await using client = new MongoClient(mongod.uri('fp'))
+    expect(await sessionProblem({ client })).toBeUndefined()
+    const sessions = Array.from({ length: 20 }, () => ({ id: new UUID() }))
+    await client
+      .db('admin')
+      .command({ refreshSessions: sessions })
+      .catch(() => undefined)
+    expect(await sessionProblem({ client })).toMatch(/begins no sessions: .*[Ss]ession/)
   })
 
   it('says what to do where no mongod is found', async () => {

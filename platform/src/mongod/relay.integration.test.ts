@@ -83,6 +83,15 @@ async function greet(socket: Socket): Promise<string> {
   return Promise.race([answered, closed])
 }
 
+/** All that comes until the connection is closed, as text. */
+async function untilClosed(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk) => chunks.push(chunk))
+  // Also after a reset, which an end that has not read everything causes.
+  await new Promise((resolve) => socket.once('close', resolve))
+  return Buffer.concat(chunks).toString('latin1')
+}
+
 async function greetAll(sockets: readonly Socket[]): Promise<string[]> {
   return Promise.all(sockets.map(greet))
 }
@@ -107,6 +116,34 @@ test('a flood of connections by one app leaves another app and the platform work
   cleanUp.push(() => platform.close())
   await platform.db('test_relay').dropDatabase()
   expect(await refused.promise).toMatchObject({ app: 'flooder', count: expect.any(Number), open: 10 })
+})
+
+test('no app can fill the sessions that all users of MongoDB have together, and its owner is told', async () => {
+  const forbidden = Promise.withResolvers<{ app: string; reason: string }>()
+  const relay = await start({ onForbidden: (app, { reason }) => forbidden.resolve({ app, reason }) })
+  const socket = await socketOf(relay, 'flooder')
+  const sessions = (count: number): object[] => Array.from({ length: count }, () => ({ id: new BSON.UUID() }))
+  for (const command of [{ refreshSessions: sessions(10) }, { startSession: 1 }]) {
+    await expect(clientAt(socket).db('admin').command(command)).rejects.toThrow(/is not allowed here/)
+  }
+  expect(await forbidden.promise).toMatchObject({
+    app: 'flooder',
+    reason: expect.stringMatching(/^refreshS/),
+  })
+
+  // Any command begins a session where its id is new.
+  const flooder = clientAt(socket)
+  await flooder.db().command({ ping: 1 })
+  const command = (lsid: object): Buffer => wireMessage(OP_MSG, wireCommand({ hello: 1, lsid, $db: 'admin' }))
+  const [first, late] = await open(socket, 2)
+  first!.write(Buffer.concat(sessions(5_100).map(command)))
+  await untilClosed(first!)
+  late!.write(command(sessions(1)[0]!))
+  expect(await untilClosed(late!)).toMatch(/5,000 database sessions within 60 s/)
+  // What has a session goes on, and so does another app.
+  await expect(flooder.db().command({ ping: 1 })).resolves.toMatchObject({ ok: 1 })
+  const neighbour = clientAt(await socketOf(relay, 'neighbour'))
+  await expect(neighbour.db().command({ ping: 1 })).resolves.toMatchObject({ ok: 1 })
 })
 
 test('a driver shows the owner of the flooding app what is wrong', async () => {

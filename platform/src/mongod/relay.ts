@@ -22,6 +22,8 @@ export interface RelayOptions {
   readonly total: number
   /** An app asked for more connections than it may have: `count` times since it was told last. */
   readonly onRefused?: (app: string, refused: { count: number; open: number }) => void
+  /** Commands of an app were not passed on: `count` times since it was told last. Its connections ended with them. */
+  readonly onForbidden?: (app: string, forbidden: { count: number; reason: string }) => void
   readonly log: { warn(data: object, text: string): void }
 }
 
@@ -45,6 +47,7 @@ type Event =
   | { event: 'opened'; app: string }
   | { event: 'failed'; app: string; message: string }
   | { event: 'refused'; app: string; count: number; open: number }
+  | { event: 'forbidden'; app: string; count: number; reason: string }
 
 interface Open {
   users: number
@@ -107,6 +110,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   function handle(event: Exclude<Event, { event: 'ready' }>): void {
     if (event.event === 'refused') options.onRefused?.(event.app, event)
+    else if (event.event === 'forbidden') options.onForbidden?.(event.app, event)
     else if (event.event === 'opened') opened.get(event.app)?.ready.resolve()
     else opened.get(event.app)?.ready.reject(new Error(`No socket for its database: ${event.message}`))
   }

@@ -1,4 +1,4 @@
-import { MongoClient, type Db } from 'mongodb'
+import { MongoClient, UUID, type Db } from 'mongodb'
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Mongo {
@@ -64,6 +64,21 @@ async function tryConnect(uri: string): Promise<Mongo> {
 
 function databaseName(uri: string): string {
   return /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^?]+)/.exec(uri)?.[1] ?? 'fp'
+}
+
+/**
+ * Why users of MongoDB cannot begin a session, if so: there is a limit for all of them together, and connections that have
+ * one do not notice.
+ */
+export async function sessionProblem({ client }: Pick<Mongo, 'client'>): Promise<string | undefined> {
+  const sessions = [{ id: new UUID() }]
+  const admin = client.db('admin')
+  try {
+    await admin.command({ refreshSessions: sessions }, { timeoutMS: SELECTION_TIMEOUT })
+    return undefined
+  } catch (error) {
+    return `it begins no sessions: ${(error as Error).message}`
+  }
 }
 
 /** Whether writes are answered. Standalone servers have no transactions and change streams, so they do not count. */

@@ -10,6 +10,7 @@ On standard output:
     {"event": "opened", "app": …}
     {"event": "failed", "app": …, "message": …}
     {"event": "refused", "app": …, "count": …, "open": …}
+    {"event": "forbidden", "app": …, "count": …, "reason": …}
 Ends with its standard input.
 """
 

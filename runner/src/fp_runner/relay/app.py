@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from fp_runner.relay.bounds import Bounds
 from fp_runner.relay.upstream import Attempt
 from fp_runner.relay.wire import End, Refused, Wire
 
@@ -37,7 +38,8 @@ class App:
         self._attempts: dict[socket.socket, Attempt] = {}
         # Whether it is not listened to, for want of a descriptor.
         self._paused = False
-        # Since the platform was last told.
+        self.bounds = Bounds()
+        # Connections, since the platform was last told.
         self.refusals = 0
 
     def __len__(self) -> int:
@@ -68,7 +70,7 @@ class App:
             if not attempt.advance():
                 self._attempts[connection] = attempt
                 return
-            wire = Wire(connection, attempt.socket, self.epoll)
+            wire = Wire(connection, attempt.socket, self.bounds, self.epoll)
         except OSError:
             # Drivers take it for a server that is being started again, which it is, and come back.
             attempt.socket.close()

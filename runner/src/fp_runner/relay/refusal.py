@@ -1,4 +1,4 @@
-"""What a connection too many is told: an error of MongoDB's wire protocol, which every driver shows as it is."""
+"""What is told to an app that asks for too much: an error of MongoDB's wire protocol, which every driver shows."""
 
 import struct
 from typing import Final
@@ -7,20 +7,19 @@ from typing import Final
 HEADER: Final = struct.Struct("<iiii")
 
 _OP_REPLY: Final = 1
-_OP_QUERY: Final = 2004
-_OP_MSG: Final = 2013
+OP_QUERY: Final = 2004
+OP_MSG: Final = 2013
 # MongoDB's TemporarilyUnavailable.
 _CODE: Final = 365
 
 
-def refuse(request: bytes, text: str) -> bytes:
-    """The answer to the first message of a connection, of which at least the header is there."""
-    _length, request_id, _response_to, op_code = HEADER.unpack_from(request)
+def refuse(request_id: int, op_code: int, text: str) -> bytes:
+    """The answer to a message."""
     document = _document(text)
-    if op_code == _OP_QUERY:
+    if op_code == OP_QUERY:
         # Drivers greet in the old protocol.
         return _message(_OP_REPLY, request_id, struct.pack("<iqii", 0, 0, 0, 1) + document)
-    return _message(_OP_MSG, request_id, struct.pack("<ib", 0, 0) + document)
+    return _message(OP_MSG, request_id, struct.pack("<ib", 0, 0) + document)
 
 
 def _message(op_code: int, request_id: int, body: bytes) -> bytes:

@@ -92,6 +92,9 @@ class Relay:
         if app.refusals:
             self._report({"event": "refused", "app": app.name, "count": app.refusals, "open": len(app)})
             app.refusals = 0
+        for reason, count in app.bounds.refusals.items():
+            self._report({"event": "forbidden", "app": app.name, "count": count, "reason": reason})
+        app.bounds.refusals.clear()
 
     def _admit(self, app: App, connection: socket.socket) -> None:
         reason = self._why_not(app)

@@ -1,9 +1,12 @@
-"""One connection of an app, and what it is connected to: bytes go both ways, no more is kept than one read."""
+"""One connection of an app, and what it is connected to: bytes go both ways, no more is kept than one read. What the
+app sends is looked at before it is passed on."""
 
 import select
 import socket
 from typing import Final
 
+from fp_runner.relay.bounds import Bounds
+from fp_runner.relay.messages import Messages, RefusalError
 from fp_runner.relay.refusal import HEADER, refuse
 
 CHUNK: Final = 64 * 1024
@@ -33,9 +36,11 @@ class End:
 class Wire:
     """Both ends. Closed as a whole: MongoDB's protocol knows no half-closed connections."""
 
-    def __init__(self, app: socket.socket, mongodb: socket.socket, epoll: select.epoll) -> None:
+    def __init__(self, app: socket.socket, mongodb: socket.socket, bounds: Bounds, epoll: select.epoll) -> None:
         """Both are watched by `epoll` from now on."""
         self.ends = (End(app), End(mongodb))
+        self._bounds = bounds
+        self._messages = Messages(bounds)
         self._epoll = epoll
         for end, other in (self.ends, self.ends[::-1]):
             end.other, end.wire = other, self
@@ -68,6 +73,12 @@ class Wire:
         if count == 0:
             return False
         other = end.other
+        if end is self.ends[0]:
+            try:
+                self._messages.read(_buffer, count)
+            except RefusalError as refusal:
+                self._refuse(end, refusal)
+                return False
         try:
             # For one that is gone there is nothing to keep.
             sent = count if other.gone else other.socket.send(_view[:count])
@@ -80,6 +91,15 @@ class Wire:
             other.pending = bytes(_view[sent:count])
             self._watch_both()
         return True
+
+    def _refuse(self, app: End, refusal: RefusalError) -> None:
+        self._bounds.refusals[refusal.reason] += 1
+        # Within another answer it would not be understood.
+        if not app.pending:
+            try:
+                app.socket.send(refuse(refusal.request_id, refusal.op_code, refusal.reason))
+            except OSError:
+                pass
 
     def _flush(self, end: End) -> None:
         try:
@@ -124,7 +144,8 @@ class Refused:
         try:
             request = self.socket.recv(CHUNK)
             if len(request) >= HEADER.size:
-                self.socket.send(refuse(request, self._reason))
+                _length, request_id, _response_to, op_code = HEADER.unpack_from(request)
+                self.socket.send(refuse(request_id, op_code, self._reason))
         except BlockingIOError:
             return True
         except OSError:
