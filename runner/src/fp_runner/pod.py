@@ -123,6 +123,8 @@ def _supervise(
         try:
             with open(options["--order"], "rb") as packed:
                 given = order.unpack(packed.read(order.MAX_PACKED + 1))
+            if given.assets:
+                raise order.OrderError("its assets would have to be sent, and this pod does not wait for anything")
         except (OSError, order.OrderError) as error:
             supervisor.fail("FP_SANDBOX_FAILED", f"The order cannot be read: {error}")
         else:

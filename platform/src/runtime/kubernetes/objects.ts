@@ -1,7 +1,8 @@
 import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import type { AppSpec } from '../runtime.ts'
-import { DEPLOYMENT_KIND, deploymentOf, ownerOf, secretOf, serviceOf } from './manifests.ts'
+import { targetPodKey } from './claim.ts'
+import { DEPLOYMENT_KIND, deploymentOf, isSentItsOrder, ownerOf, secretOf, serviceOf } from './manifests.ts'
 import { APP_LABEL, objectName } from './names.ts'
 import { sealOrder } from './order.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -10,6 +11,8 @@ import type { ObjectStore } from './store.ts'
 export interface TargetObjectsDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
+  /** From which the keys of pods are made. */
+  readonly secretKey: Buffer
   specOf(key: TargetKey): Promise<AppSpec>
 }
 
@@ -24,7 +27,12 @@ export interface TargetObjects {
   removeApp(appId: string): Promise<void>
 }
 
-export function createTargetObjects({ store, settings, specOf }: TargetObjectsDeps): TargetObjects {
+export function createTargetObjects({
+  store,
+  settings,
+  secretKey,
+  specOf,
+}: TargetObjectsDeps): TargetObjects {
   const made = new Map<TargetKey, Promise<V1OwnerReference>>()
 
   async function make(key: TargetKey): Promise<V1OwnerReference> {
@@ -39,8 +47,9 @@ export function createTargetObjects({ store, settings, specOf }: TargetObjectsDe
     ])
     if (!deployment) throw new Error(`The Deployment ${name} was deleted while it was being made.`)
     const owner = ownerOf(deployment, DEPLOYMENT_KIND, false)
+    const holds = isSentItsOrder(spec) ? { podKey: targetPodKey(secretKey, key) } : { order: order.body }
     await Promise.all([
-      store.create('secrets', secretOf(key, order, owner)),
+      store.create('secrets', secretOf(key, holds, owner)),
       store.create('services', serviceOf(key, owner)),
     ])
     return owner

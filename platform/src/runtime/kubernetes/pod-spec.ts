@@ -9,12 +9,15 @@ const KILL_AFTER_S = STOP_GRACE_S + 5
 const PRE_STOP_S = 1
 /** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
 const START_SECONDS = 60
+/** The same for one that is sent its order first: while no platform runs it waits, and is not to be started again for that. */
+const ORDER_SECONDS = 3600
 
 /** For the NetworkPolicies to hold for a new pod: well below a second was seen. */
 const WALLS_S = 10
 
 const TMP_LIMIT = '64Mi'
-const APP_LIMIT = '16Mi'
+/** For files and assets: 20.5 MB at most, in whole blocks. */
+const APP_LIMIT = '32Mi'
 
 export interface PodKind {
   readonly args: readonly string[]
@@ -96,7 +99,7 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
                 periodSeconds: 1,
                 // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
                 timeoutSeconds: 5,
-                failureThreshold: START_SECONDS,
+                failureThreshold: kind.keySecret && kind.restart === 'Always' ? ORDER_SECONDS : START_SECONDS,
               },
             }
           : {}),
