@@ -10,6 +10,8 @@ const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']
 const CPU_REQUEST = '50m'
 const MEMORY_REQUEST = '64Mi'
 const MEMORY_LIMIT = '512Mi'
+/** As in the embedded home. */
+const STORAGE_SIZE = '100Mi'
 
 /** The settings of the cluster home. `read` takes one of them, and adds to `problems` if it is wrong. */
 export function readKubernetes(
@@ -44,6 +46,8 @@ export function readKubernetes(
     poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
     runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.kubernetesName),
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    storageClass: read('FP_STORAGE_CLASS', SETTINGS.kubernetesName),
+    storageSize: read('FP_APP_STORAGE', SETTINGS.memory) ?? STORAGE_SIZE,
     resources: {
       cpuRequest: request('FP_APP_CPU_REQUEST', SETTINGS.cpu, CPU_REQUEST, cpu),
       cpuLimit,

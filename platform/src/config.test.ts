@@ -172,6 +172,8 @@ describe('the cluster home', () => {
       maxReplicas: 1,
       runtimeClass: undefined,
       allowUnsandboxed: false,
+      storageClass: undefined,
+      storageSize: '100Mi',
       resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
     })
   })
@@ -213,6 +215,8 @@ describe('the cluster home', () => {
     ['FP_POOL_SIZE', '1000', { poolSize: 1_000 }],
     ['FP_RUNTIME_CLASS', 'gvisor', { runtimeClass: 'gvisor' }],
     ['FP_APP_MAX_REPLICAS', '5', { maxReplicas: 5 }],
+    ['FP_STORAGE_CLASS', 'fast.example', { storageClass: 'fast.example' }],
+    ['FP_APP_STORAGE', '1Gi', { storageSize: '1Gi' }],
     ['FP_ALLOW_UNSANDBOXED', '1', { allowUnsandboxed: true }],
     ['FP_APP_CPU_REQUEST', '100m', { resources: { cpuRequest: '100m' } }],
     ['FP_APP_CPU_REQUEST', '0.25', { resources: { cpuRequest: '0.25' } }],
@@ -243,6 +247,8 @@ describe('the cluster home', () => {
     ['FP_POOL_SIZE', '1001'],
     ['FP_POOL_SIZE', '2.5'],
     ['FP_RUNTIME_CLASS', 'g visor'],
+    ['FP_STORAGE_CLASS', 'Fast'],
+    ['FP_APP_STORAGE', '100MB'],
     ['FP_APP_CPU_REQUEST', '0'],
     ['FP_APP_CPU_REQUEST', '512Mi'],
     ['FP_APP_CPU_REQUEST', '0.5m'],

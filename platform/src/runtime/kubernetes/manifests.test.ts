@@ -13,7 +13,7 @@ import {
   serviceOf,
   settingsHash,
 } from './manifests.ts'
-import { objectName, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
+import { objectName, ROLE_LABEL, SOURCE_LABEL, STORAGE_LABEL, TARGET_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
 
@@ -161,6 +161,24 @@ describe('a Deployment', () => {
       httpGet: { path: '/_fp/ready', port: 8000 },
       failureThreshold: 3600,
     })
+  })
+
+  test('of an app with storage mounts its volume in one pod, beside the one that it replaces', () => {
+    const { strategy, template } = deploymentOf({ ...SPEC, storage: true }, SETTINGS).spec!
+    expect(strategy).toEqual({ type: 'Recreate' })
+    expect(template.metadata!.labels).toMatchObject({ [STORAGE_LABEL]: 'a1b2' })
+    const { volumes, containers, securityContext, affinity } = template.spec!
+    expect(volumes).toContainEqual({
+      name: 'storage',
+      persistentVolumeClaim: { claimName: 'storage-a1b2' },
+    })
+    expect(containers[0]!.volumeMounts).toContainEqual({ name: 'storage', mountPath: '/data' })
+    expect(securityContext).toMatchObject({ fsGroup: 200_007, fsGroupChangePolicy: 'OnRootMismatch' })
+    expect(affinity!.podAffinity!.requiredDuringSchedulingIgnoredDuringExecution).toEqual([
+      { labelSelector: { matchLabels: { [STORAGE_LABEL]: 'a1b2' } }, topologyKey: 'kubernetes.io/hostname' },
+    ])
+    expect(deployment.spec!.template.metadata!.labels).not.toHaveProperty([STORAGE_LABEL])
+    expect(deployment.spec).not.toHaveProperty('strategy')
   })
 
   test('runs each app as a user of its own', () => {

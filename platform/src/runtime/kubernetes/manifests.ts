@@ -17,6 +17,7 @@ import {
   poolLabels,
   POD_PORT,
   SOURCE_LABEL,
+  STORAGE_LABEL,
   TARGET_LABEL,
   targetLabels,
   TEMPLATE_ANNOTATION,
@@ -46,6 +47,8 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
     spec: {
       replicas: 0,
       revisionHistoryLimit: 0,
+      // Of pods with a volume there is one.
+      ...(spec.storage ? { strategy: { type: 'Recreate' } } : {}),
       selector: { matchLabels: ownLabels(key) },
       template: podTemplateOf(spec, settings),
     },
@@ -57,10 +60,17 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
   const { key, sequence } = spec
   const secret = objectName(key)
   return {
-    metadata: { labels: { ...targetLabels(key), ...ownLabels(key) } },
+    metadata: {
+      labels: {
+        ...targetLabels(key),
+        ...ownLabels(key),
+        ...(spec.storage ? { [STORAGE_LABEL]: spec.appId } : {}),
+      },
+    },
     spec: {
       ...podSpec(settings, {
         ...(isSentItsOrder(spec) ? { args: ['--wait'], keySecret: secret } : { args: [], orderSecret: secret }),
+        ...(spec.storage ? { storageOf: spec.appId } : {}),
         uid: FIRST_APP_UID + sequence,
         restart: 'Always',
         readyPath: '/_fp/ready',

@@ -4,16 +4,26 @@ import { createTargetObjects, type TargetObjects } from './objects.ts'
 import { MemoryStore, refusal } from './test/memory-store.ts'
 import { targetPodKey } from './claim.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
+import type { Volumes } from './volumes.ts'
 
 const SECRET_KEY = Buffer.alloc(32, 7)
 const KINDS = ['deployments', 'secrets', 'services'] as const
 let store: MemoryStore
 let objects: TargetObjects
 let asSpec: typeof specOf
+const asked: string[] = []
+const volumes: Pick<Volumes, 'ensure' | 'remove'> = {
+  async ensure(appId) {
+    expect(store.all('deployments')).toEqual([])
+    asked.push(`ensure ${appId}`)
+  },
+  remove: async (appId) => void asked.push(`remove ${appId}`),
+}
 
 beforeEach(() => {
   store = new MemoryStore()
   asSpec = specOf
+  asked.length = 0
   objects = replica()
 })
 const replica = (): TargetObjects =>
@@ -21,6 +31,7 @@ const replica = (): TargetObjects =>
     store,
     settings: SETTINGS,
     secretKey: SECRET_KEY,
+    volumes,
     specOf: async (key) => asSpec(key),
   })
 
@@ -100,4 +111,17 @@ test('a target with assets keeps no order in the cluster, but the key of the pod
   const [secret] = store.all<V1Secret>('secrets')
   expect(secret).toMatchObject({ stringData: { key: targetPodKey(SECRET_KEY, 'a.1.0') }, immutable: true })
   expect(secret).not.toHaveProperty('data')
+})
+
+test('an app with storage has its volume before its pods, keeps it when they go, and loses it with the app', async () => {
+  await objects.ensure('a.1.0')
+  expect(asked).toEqual([])
+  store = new MemoryStore()
+  objects = replica()
+  asSpec = (key) => ({ ...specOf(key), storage: true })
+  await objects.ensure('a.1.0')
+  await objects.remove('a.1.0')
+  expect(asked).toEqual(['ensure a'])
+  await objects.removeApp('a')
+  expect(asked).toEqual(['ensure a', 'remove a'])
 })

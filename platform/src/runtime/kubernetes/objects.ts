@@ -7,12 +7,14 @@ import { APP_LABEL, objectName } from './names.ts'
 import { sealOrder } from './order.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
+import type { Volumes } from './volumes.ts'
 
 export interface TargetObjectsDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
   /** From which the keys of pods are made. */
   readonly secretKey: Buffer
+  readonly volumes: Pick<Volumes, 'ensure' | 'remove'>
   specOf(key: TargetKey): Promise<AppSpec>
 }
 
@@ -31,12 +33,14 @@ export function createTargetObjects({
   store,
   settings,
   secretKey,
+  volumes,
   specOf,
 }: TargetObjectsDeps): TargetObjects {
   const made = new Map<TargetKey, Promise<V1OwnerReference>>()
 
   async function make(key: TargetKey): Promise<V1OwnerReference> {
     const spec = await specOf(key)
+    if (spec.storage) await volumes.ensure(spec.appId)
     const name = objectName(key)
     const manifest = deploymentOf(spec, settings)
     const [order, deployment] = await Promise.all([
@@ -78,7 +82,11 @@ export function createTargetObjects({
       const label = `${APP_LABEL}=${appId}`
       const deployments = await store.list<V1Deployment>('deployments', label)
       for (const key of [...made.keys()]) if (key.startsWith(`${appId}.`)) forget(key)
-      await Promise.all(deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)))
+      await Promise.all([
+        ...deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)),
+        // It goes when the last pod has.
+        volumes.remove(appId),
+      ])
     },
   }
 }

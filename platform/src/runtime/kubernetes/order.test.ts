@@ -25,6 +25,11 @@ test.each(['serve', 'check'] as const)('says all that a pod must know to %s', as
   })
 })
 
+test('lets an app with storage fill it with one file', async () => {
+  const { body } = await sealOrder({ ...specOf('a.1.0'), storage: true }, 'serve')
+  expect(JSON.parse(gunzipSync(body).toString())).toMatchObject({ limits: { file_bytes: 2 ** 40 } })
+})
+
 test('is as large as Kubernetes keeps it, and no larger', async () => {
   // As many bytes of base64 as the limits of the platform allow to be there, which compress to three quarters.
   const { body } = await sealOrder(withFile(randomBytes(375_000).toString('base64')), 'serve')

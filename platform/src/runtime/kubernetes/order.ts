@@ -23,6 +23,8 @@ const MIB = 1024 * 1024
 
 /** As in the embedded home; memory and processes are the pod's to limit. */
 const LIMITS: Order['limits'] = { file_bytes: 64 * MIB, open_files: 1024, start_seconds: 20 }
+/** A file of an app with storage may be as large as its volume, which is what limits it. */
+const STORAGE_FILE_BYTES = 1024 * 1024 * MIB
 
 /** Kubernetes takes no larger Secret. */
 const MAX_BYTES = MIB
@@ -37,7 +39,8 @@ export interface SealedOrder {
 export async function sealOrder(spec: AppSpec, mode: Order['mode']): Promise<SealedOrder> {
   const { files, entrypoint, env } = spec
   const assets = spec.assets.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }))
-  const order: Order = { mode, files, assets, entrypoint, env, limits: LIMITS }
+  const limits = spec.storage ? { ...LIMITS, file_bytes: STORAGE_FILE_BYTES } : LIMITS
+  const order: Order = { mode, files, assets, entrypoint, env, limits }
   const body = await compress(JSON.stringify(order))
   if (body.length <= MAX_BYTES) return { body, assets: spec.assets }
   throw new Error(

@@ -1,5 +1,6 @@
-import type { V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
-import { POD_PORT } from './names.ts'
+import type { V1Affinity, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import { STORAGE_DIR } from '../runtime.ts'
+import { claimName, POD_PORT, STORAGE_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 
 /** What a stopping pod may take to answer what it has; kubelet waits a little longer before it kills. */
@@ -24,6 +25,8 @@ export interface PodKind {
   readonly uid: number
   /** A Secret that holds the order. */
   readonly orderSecret?: string
+  /** The app whose volume it mounts. */
+  readonly storageOf?: string
   /** A Secret that holds the pod's key. */
   readonly keySecret?: string
   readonly restart: 'Always' | 'Never'
@@ -49,6 +52,10 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
     volumes.push({ name: 'order', secret: { secretName: kind.orderSecret, defaultMode: 0o444 } })
     mounts.push({ name: 'order', mountPath: '/fp/order', readOnly: true })
   }
+  if (kind.storageOf) {
+    volumes.push({ name: 'storage', persistentVolumeClaim: { claimName: claimName(kind.storageOf) } })
+    mounts.push({ name: 'storage', mountPath: STORAGE_DIR })
+  }
   return {
     restartPolicy: kind.restart,
     serviceAccountName: 'fp-app',
@@ -60,6 +67,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
       runAsNonRoot: true,
       runAsUser: kind.uid,
       runAsGroup: kind.uid,
+      // The volume's files are the app's user's, and not looked through each time.
+      ...(kind.storageOf ? { fsGroup: kind.uid, fsGroupChangePolicy: 'OnRootMismatch' } : {}),
       seccompProfile: { type: 'RuntimeDefault' },
     },
     containers: [
@@ -106,5 +115,21 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
       },
     ],
     volumes,
+    ...(kind.storageOf ? { affinity: besideOthersOf(kind.storageOf) } : {}),
+  }
+}
+
+/**
+ * While a deploy replaces an app's pod, the old and the new one have the volume at once: on one node, whose one kernel keeps
+ * their locks. A volume of one node could not be had on another anyway.
+ */
+function besideOthersOf(appId: string): V1Affinity {
+  const labelSelector = { matchLabels: { [STORAGE_LABEL]: appId } }
+  return {
+    podAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [
+        { labelSelector, topologyKey: 'kubernetes.io/hostname' },
+      ],
+    },
   }
 }

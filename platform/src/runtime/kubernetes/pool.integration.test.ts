@@ -192,6 +192,13 @@ test('a target that was replaced takes no pod', async () => {
   expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
 })
 
+test('an app with storage takes no pod, for one that runs can mount nothing more', async () => {
+  await spare()
+  asSpec = (key) => ({ ...specOf(key), storage: true })
+  expect(await take(replica(), 'a.1.0')).toBeUndefined()
+  expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
+})
+
 test('who has lost interest takes no pod, and leaves none behind that nobody tells', async () => {
   const pod = await spare()
   const stop = new AbortController()

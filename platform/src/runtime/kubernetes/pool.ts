@@ -122,7 +122,10 @@ export function createPool(deps: PoolDeps): Pool {
 
   async function takenBy(key: TargetKey, signal: AbortSignal): Promise<TakenPod | undefined> {
     // Before a pod is taken: a target that was replaced meanwhile is refused here.
-    const order = await sealOrder(await specOf(key), 'serve')
+    const spec = await specOf(key)
+    // A pod that runs can mount nothing more.
+    if (spec.storage) return undefined
+    const order = await sealOrder(spec, 'serve')
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined

@@ -51,6 +51,7 @@ async function lead(settings: Partial<KubernetesSettings> = {}): Promise<void> {
     store,
     settings: { ...SETTINGS, ...settings },
     secretKey: Buffer.alloc(32, 7),
+    volumes: { ensure: () => Promise.resolve(), remove: () => Promise.resolve() },
     specOf: async (key: string) => asSpec(key),
   }
   running = reconcile(

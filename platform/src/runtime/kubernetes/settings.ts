@@ -14,6 +14,10 @@ export interface KubernetesSettings {
   readonly runtimeClass: string | undefined
   /** Run apps even where the cluster enforces no NetworkPolicies. */
   readonly allowUnsandboxed: boolean
+  /** Of apps' volumes; undefined = the cluster's default. */
+  readonly storageClass: string | undefined
+  /** Of each such volume, a Kubernetes quantity. */
+  readonly storageSize: string
   readonly resources: AppResources
 }
 

@@ -13,6 +13,8 @@ export const SETTINGS: KubernetesSettings = {
   maxReplicas: 1,
   runtimeClass: undefined,
   allowUnsandboxed: false,
+  storageClass: undefined,
+  storageSize: '100Mi',
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
 }
 
