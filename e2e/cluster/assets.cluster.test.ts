@@ -27,8 +27,9 @@ def sums() -> dict[str, str]:
 
 @app.post("/end")
 def end() -> None:
-    # As a crash of native code would; called by its name, the validator refuses it.
-    getattr(os, "_exit")(3)
+    # As a crash of native code would. The validator would refuse it by its name.
+    name = "_exit"
+    getattr(os, name)(3)
 `
 
 const MB = 1024 * 1024

@@ -98,9 +98,9 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await world.user.api('DELETE', `/apps/${appId}`)
-  await expect.poll(() => claimsOf(appId), PATIENCE).toEqual([])
   await world.fp.kubectl('delete', 'storageclass', CLASS, '--ignore-not-found')
-  await world.fp.kubectl('delete', 'pv', ...VOLUMES, '--ignore-not-found')
+  // Once their claims have gone.
+  await world.fp.kubectl('delete', 'pv', ...VOLUMES, '--ignore-not-found', '--timeout=120s')
 })
 
 test('storage is refused, with the reason, where the cluster has no StorageClass for it', async () => {

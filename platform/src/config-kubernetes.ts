@@ -46,6 +46,7 @@ export function readKubernetes(
     poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
     runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.kubernetesName),
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    mongodbHost: read('FP_APP_MONGODB_HOST', SETTINGS.hostAndPort),
     storageClass: read('FP_STORAGE_CLASS', SETTINGS.kubernetesName),
     storageSize: read('FP_APP_STORAGE', SETTINGS.memory) ?? STORAGE_SIZE,
     resources: {

@@ -42,6 +42,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       poolSize,
       maxReplicas: 3,
       runtimeClass: undefined,
+      mongodbHost: undefined,
       storageClass: undefined,
       storageSize: '100Mi',
       // No policies in its namespaces.

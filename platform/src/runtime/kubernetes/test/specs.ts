@@ -13,6 +13,7 @@ export const SETTINGS: KubernetesSettings = {
   maxReplicas: 1,
   runtimeClass: undefined,
   allowUnsandboxed: false,
+  mongodbHost: undefined,
   storageClass: undefined,
   storageSize: '100Mi',
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
