@@ -9,7 +9,12 @@ function inCluster(uri: string, env: Record<string, string> = {}): ReturnType<ty
   const { config } = loadCluster(uri, env)
   const client = new MongoClient(uri)
   return createAppDatabases(
-    { config, mongo: { client, db: client.db() }, mongoAppsSocket: undefined, logger: pino({ level: 'silent' }) },
+    {
+      config,
+      mongo: { client, db: client.db() },
+      mongoAppsSocket: undefined,
+      logger: pino({ level: 'silent' }),
+    },
     () => Promise.resolve(),
   )
 }
@@ -24,7 +29,9 @@ const loadCluster = (uri: string, env: Record<string, string>) => ({
 })
 
 test('apps of a cluster are handed the members of its replica set', async () => {
-  expect(await inCluster('mongodb://fp:pw@db-0.example.com,db-1.example.com/fp?replicaSet=rs0&tls=true')).toMatchObject({
+  expect(
+    await inCluster('mongodb://fp:pw@db-0.example.com,db-1.example.com/fp?replicaSet=rs0&tls=true'),
+  ).toMatchObject({
     host: 'db-0.example.com:27017,db-1.example.com:27017',
     options: { replicaSet: 'rs0', tls: 'true' },
     relay: undefined,
@@ -33,7 +40,9 @@ test('apps of a cluster are handed the members of its replica set', async () => 
 
 test('where a relay stands before MongoDB they are handed it alone, and their drivers do not go past it', async () => {
   const uri = 'mongodb://fp:pw@fp-mongodb-0.fp-mongodb.fp-system.svc:27017/fp?replicaSet=fp'
-  const { host, options } = await inCluster(uri, { FP_APP_MONGODB_HOST: 'fp-mongodb-0.fp-mongodb.fp-system.svc:27018' })
+  const { host, options } = await inCluster(uri, {
+    FP_APP_MONGODB_HOST: 'fp-mongodb-0.fp-mongodb.fp-system.svc:27018',
+  })
   expect([host, options]).toEqual([
     'fp-mongodb-0.fp-mongodb.fp-system.svc:27018',
     { directConnection: 'true' },

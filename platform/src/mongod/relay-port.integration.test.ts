@@ -60,15 +60,21 @@ function busy(client: MongoClient, count: number): Promise<unknown> {
 
 test('the connections of each address are bounded, and another has its own', async () => {
   const relay = await start({ perAddress: 10 })
-  const greedy = clientFrom('127.0.0.2', relay, { minPoolSize: 30, maxPoolSize: 30, waitQueueTimeoutMS: 5_000 })
+  const greedy = clientFrom('127.0.0.2', relay, {
+    minPoolSize: 30,
+    maxPoolSize: 30,
+    waitQueueTimeoutMS: 5_000,
+  })
   // It goes on with the connections that it has.
   await greedy.db().command({ ping: 1 })
-  await expect.poll(() => relay.said, { timeout: 20_000 }).toContainEqual({
-    event: 'refused',
-    app: '127.0.0.2',
-    count: expect.any(Number) as number,
-    open: 10,
-  })
+  await expect
+    .poll(() => relay.said, { timeout: 20_000 })
+    .toContainEqual({
+      event: 'refused',
+      app: '127.0.0.2',
+      count: expect.any(Number) as number,
+      open: 10,
+    })
   const other = clientFrom('127.0.0.3', relay)
   await busy(other, 5)
   expect(relay.said.filter((one) => 'app' in one && one.app === '127.0.0.3')).toEqual([])

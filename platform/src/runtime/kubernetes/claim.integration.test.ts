@@ -84,7 +84,9 @@ describe('the runner', () => {
   test('waits on after what is no order', async () => {
     const pod = await runner()
     const proven = await provePod(pod.address, KEY, signal())
-    await expect(proven.order({ body: Buffer.from('no order'), assets: [] }, signal())).rejects.toThrow('FP_POD_BAD_ORDER')
+    await expect(proven.order({ body: Buffer.from('no order'), assets: [] }, signal())).rejects.toThrow(
+      'FP_POD_BAD_ORDER',
+    )
     expect(await claim(pod)).toMatchObject({ ready: true })
   })
 
@@ -136,7 +138,9 @@ def sha(path: str) -> str:
     const pod = await runner()
     const lost = { ...ASSETS[1]!, read: () => Promise.reject(new Error('the database is down')) }
     const broken = await provePod(pod.address, KEY, signal())
-    await expect(broken.order(await seal([ASSETS[0]!, lost]), signal())).rejects.toThrow('the database is down')
+    await expect(broken.order(await seal([ASSETS[0]!, lost]), signal())).rejects.toThrow(
+      'the database is down',
+    )
     await expect
       .poll(async () => {
         const proven = await provePod(pod.address, KEY, signal())

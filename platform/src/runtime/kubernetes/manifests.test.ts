@@ -223,7 +223,10 @@ describe('a pod of the pool', () => {
 describe('Secrets', () => {
   const order = Buffer.from('an order')
   test('of an order are immutable, and go with their owner', () => {
-    for (const secret of [secretOf(SPEC.key, { order }, OWNER), checkSecretOf('check-1', SPEC, order, OWNER)]) {
+    for (const secret of [
+      secretOf(SPEC.key, { order }, OWNER),
+      checkSecretOf('check-1', SPEC, order, OWNER),
+    ]) {
       expect(secret).toMatchObject({ immutable: true, data: { [ORDER_KEY]: order.toString('base64') } })
       expect(secret.metadata!.ownerReferences).toEqual([OWNER])
     }

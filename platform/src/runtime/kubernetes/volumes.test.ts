@@ -13,7 +13,11 @@ beforeEach(() => {
   store = new MemoryStore()
   classes = []
 })
-const storageClass = (name: string, more: Partial<V1StorageClass> = {}, isDefault = false): V1StorageClass => ({
+const storageClass = (
+  name: string,
+  more: Partial<V1StorageClass> = {},
+  isDefault = false,
+): V1StorageClass => ({
   metadata: {
     name,
     annotations: isDefault ? { 'storageclass.kubernetes.io/is-default-class': 'true' } : {},
