@@ -134,23 +134,23 @@ test('they are there after a sleep, in a pod of the pool and in one of the Deplo
 test('a pod that starts while no platform runs waits for one', async () => {
   await world.asleep(appId)
   await world.reallyAsleep(appId)
-  await world.emptyPool()
-  await wake()
+  let waiting: string | undefined
   try {
     await platforms(0)
     await expect
       .poll(() => world.fp.objects('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform'), PATIENCE)
       .toEqual([])
-    await losePods()
-    // Its ReplicaSet needs no platform for it.
+    // As after the loss of a node: the Deployment needs no platform to make it.
+    await world.fp.kubectl(
+      ...['-n', 'fp-apps', 'scale', 'deployment', '-l', `fp.dev/app=${appId}`, '--replicas=1'],
+    )
     await expect
-      .poll(
-        async () =>
-          (await world.running(appId)).filter(({ status }) => status?.containerStatuses?.[0]?.state?.running)
-            .length,
-        PATIENCE,
-      )
-      .toBe(1)
+      .poll(async () => {
+        const [pod] = await world.running(appId)
+        if (pod?.status?.containerStatuses?.[0]?.state?.running) waiting = pod.metadata!.name
+        return waiting
+      }, PATIENCE)
+      .toBeDefined()
   } finally {
     await platforms(2)
     await world.fp.kubectl(
@@ -158,6 +158,7 @@ test('a pod that starts while no platform runs waits for one', async () => {
     )
   }
   await expect.poll(sums, PATIENCE).toEqual(EXPECTED)
+  expect((await onlyPod()).metadata!.name).toBe(waiting)
 })
 
 test('they are there again after the app has crashed, and after its pod is lost', async () => {

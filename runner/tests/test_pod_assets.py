@@ -59,7 +59,9 @@ def waiting(make_pod: MakePod) -> pods.Pod:
     return make_pod(wait=True)
 
 
-def test_contents_are_written_byte_for_byte_before_the_app_starts(waiting: pods.Pod) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_contents_are_written_byte_for_byte_before_the_app_starts(make_pod: MakePod, cold: bool) -> None:
+    waiting = make_pod(wait=True, cold=cold)
     large, small = os.urandom(2 * MIB), bytes(range(256))
     assets = {"static/large.bin": large, "static/deep/small.bin": small, "twin.bin": small, "empty": b""}
     packed = order(APP, assets=[_asset(path, content) for path, content in assets.items()])

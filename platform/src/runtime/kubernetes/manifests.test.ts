@@ -151,7 +151,7 @@ describe('a Deployment', () => {
   test('of an app with assets starts pods that wait, longer than it takes an admin to bring the platform back', () => {
     const { spec } = deploymentOf(WITH_ASSETS, SETTINGS).spec!.template
     const [container] = spec!.containers
-    expect([spec!.restartPolicy, container!.args]).toEqual(['Always', ['--wait']])
+    expect([spec!.restartPolicy, container!.args]).toEqual(['Always', ['--wait', '--cold']])
     expect(container!.env).toContainEqual({
       name: 'FP_POD_KEY',
       valueFrom: { secretKeyRef: { name: objectName(SPEC.key), key: 'key' } },

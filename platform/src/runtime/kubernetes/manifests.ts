@@ -70,7 +70,7 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
     spec: {
       ...podSpec(settings, {
         ...(isSentItsOrder(spec)
-          ? { args: ['--wait'], keySecret: secret }
+          ? { args: ['--wait', '--cold'], keySecret: secret }
           : { args: [], orderSecret: secret }),
         ...(spec.storage ? { storageOf: spec.appId } : {}),
         uid: FIRST_APP_UID + sequence,
