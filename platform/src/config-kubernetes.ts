@@ -10,14 +10,13 @@ const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']
 const CPU_REQUEST = '50m'
 const MEMORY_REQUEST = '64Mi'
 const MEMORY_LIMIT = '512Mi'
-/** As in the embedded home. */
-const STORAGE_SIZE = '100Mi'
 
 /** The settings of the cluster home. `read` takes one of them, and adds to `problems` if it is wrong. */
 export function readKubernetes(
   env: Environment,
   read: <T>(name: string, setting: Setting<T>) => T | undefined,
   problems: string[],
+  storageMb: number,
 ): KubernetesSettings {
   for (const name of NEEDED) {
     if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
@@ -48,7 +47,7 @@ export function readKubernetes(
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
     mongodbHost: read('FP_APP_MONGODB_HOST', SETTINGS.hostAndPort),
     storageClass: read('FP_STORAGE_CLASS', SETTINGS.kubernetesName),
-    storageSize: read('FP_APP_STORAGE', SETTINGS.memory) ?? STORAGE_SIZE,
+    storageSize: `${storageMb}Mi`,
     resources: {
       cpuRequest: request('FP_APP_CPU_REQUEST', SETTINGS.cpu, CPU_REQUEST, cpu),
       cpuLimit,

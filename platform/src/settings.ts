@@ -127,7 +127,7 @@ export const SETTINGS = {
   memory: {
     parse: (text) =>
       /^\d+(?:\.\d+)?(?:[kMGT]|[KMGT]i)?$/.test(text) && amountOf(text) >= LEAST_MEMORY ? text : undefined,
-    expects: 'set an amount as Kubernetes takes it, at least 16Mi, such as 512Mi or 1Gi',
+    expects: 'set an amount of memory as Kubernetes takes it, at least 16Mi, such as 512Mi or 1Gi',
   } satisfies Setting<string>,
   hostAndPort: {
     parse: (text) => {
