@@ -82,7 +82,7 @@ class Relay:
             if time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_EVERY
                 for app in [*self._apps.values()]:
-                    if app.is_idle:
+                    if app.is_idle and app.bounds.is_over:
                         self.close(app.name)
                     else:
                         self._tell(app)
