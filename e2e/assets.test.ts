@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bytesOf as answeredBytes, upload as sendAssets } from './harness/assets.ts'
 import { CHROMIUM } from './harness/chromium.ts'
 import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 import { TestUser } from './harness/user.ts'
@@ -40,9 +39,31 @@ def write():
         return "refused"
 `
 
-const upload = (appId: string, files: Record<string, Buffer>): Promise<UploadAnswer> =>
-  sendAssets(platform, user, appId, files)
-const bytesOf = (appId: string, path: string): Promise<Buffer> => answeredBytes(platform, appId, path)
+async function upload(appId: string, files: Record<string, Buffer>): Promise<UploadAnswer> {
+  const form = new FormData()
+  for (const [path, content] of Object.entries(files)) form.append(path, new Blob([new Uint8Array(content)]))
+  const response = await fetch(`${platform.url}/api/apps/${appId}/assets`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${user.token}` },
+    body: form,
+  })
+  expect(response.status).toBe(200)
+  return (await response.json()) as UploadAnswer
+}
+
+/** The bytes that the app answers with. */
+function bytesOf(appId: string, path: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const host = `app-${appId}.${platform.appDomain}`
+    request({ host: platform.address, port: platform.port, path, headers: { host } }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk)).once('error', reject)
+      response.once('end', () => resolve(Buffer.concat(chunks)))
+    })
+      .once('error', reject)
+      .end()
+  })
+}
 
 test('what is uploaded is what the app serves and reads, also after a sleep, a new version and a rollback', async () => {
   const [first, second] = [randomBytes(300_000), randomBytes(2 * 1024 * 1024)]
@@ -158,7 +179,7 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
       problems.push(message.text())
   })
   const picture = png(320, 200)
-  const { app_id: id } = await user.createApp({ files: { 'app.py': APP } })
+  const { app_id: id } = await user.createApp({ files: { 'app.py': APP, 'static/old.css': '' } })
   await openEditor(page, id)
 
   // By the button.
@@ -167,7 +188,7 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
     { name: 'font.woff2', mimeType: 'font/woff2', buffer: randomBytes(5_000) },
     { name: 'logo.so', mimeType: 'application/octet-stream', buffer: randomBytes(10) },
   ])
-  await page.getByText('The asset "static/logo.so" cannot be kept').waitFor()
+  await page.getByText('The asset "logo.so" cannot be kept').waitFor()
   await page.getByTestId('file-static/logo.png').click()
   const image = page.getByTestId('asset-image')
   await image.waitFor()

@@ -121,6 +121,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
         mongoHost: databases.host,
         mongoOptions: databases.options,
         databaseLimitBytes: config.databaseMb * 2 ** 20,
+        storageLimitBytes: config.storageMb * 2 ** 20,
         defaultIdleTimeoutS: config.idleTimeout / 1000,
         quotas: config.quotas,
         examplesDir: path.join(ROOT, 'examples'),

@@ -93,6 +93,7 @@ export async function modulesBench({
       defaultIdleTimeoutS: 900,
       quotas: { apps: 0, deploysPerHour: 0, storageApps: 3 },
       databaseLimitBytes,
+      storageLimitBytes: 100 * 2 ** 20,
       examplesDir: path.resolve(import.meta.dirname, '../../examples'),
     },
     secretKey: Buffer.alloc(32, 7),

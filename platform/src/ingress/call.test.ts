@@ -10,6 +10,7 @@ import { callApp } from './call.ts'
 async function call(
   app: (socket: Socket, request: string) => void,
   request: ProxyBody = { method: 'GET', path: '/' },
+  gone: AbortSignal = new AbortController().signal,
 ): Promise<ProxyAnswer> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', (data) => app(socket, String(data)))
@@ -20,7 +21,7 @@ async function call(
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   driver.emit('a.1.1', { ready: [{ id: 'a', url }] })
   try {
-    const caller = { address: '192.0.2.7', scheme: 'https' }
+    const caller = { address: '192.0.2.7', scheme: 'https', gone }
     return await callApp(activator, { key: 'a.1.1', host: 'app-a.x' }, request, caller)
   } finally {
     await activator.close()
@@ -68,6 +69,36 @@ describe('a fault of the app that its owner calls from the console is a 502 with
 test('what an app answers in order is shown, whatever its status', async () => {
   const answer = await call((socket) => socket.end('HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno'))
   expect(answer).toMatchObject({ status_code: 500, body: 'no', body_truncated: false })
+})
+
+test('what is no text comes whole, in base64; text comes in the encoding that its type names', async () => {
+  const respond = (type: string, body: Buffer): Promise<ProxyAnswer> =>
+    call((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`)
+      socket.end(body)
+    })
+  const picture = Buffer.from('89504e470d0a1a0aff00', 'hex')
+  expect(await respond('image/png', picture)).toMatchObject({
+    body: picture.toString('base64'),
+    body_encoding: 'base64',
+  })
+  expect(await respond('text/plain; charset=iso-8859-1', Buffer.from('façade', 'latin1'))).toMatchObject({
+    body: 'façade',
+    body_encoding: 'text',
+  })
+  expect(await respond('text/plain', Buffer.from('façade', 'latin1'))).toMatchObject({
+    body_encoding: 'base64',
+  })
+  const long = Buffer.from(`x${'ü'.repeat(600_000)}`)
+  const answer = await respond('text/plain', long)
+  expect(answer).toMatchObject({ body_encoding: 'text', body_truncated: true })
+  expect(answer.body.endsWith('ü')).toBe(true)
+})
+
+test('who goes away has the call ended, and is no fault of the app', async () => {
+  const gone = new AbortController()
+  const calling = call(() => gone.abort(new Error('gone')), undefined, gone.signal)
+  await expect(calling).rejects.toThrow('gone')
 })
 
 test('an app is told who calls it through the API, and nobody can tell it otherwise', async () => {

@@ -24,7 +24,8 @@ export async function callApp(
   call: ProxyBody,
   caller: Caller,
 ): Promise<ProxyAnswer> {
-  const signal = AbortSignal.timeout(TIMEOUT)
+  const timeout = AbortSignal.timeout(TIMEOUT)
+  const signal = AbortSignal.any([timeout, caller.gone])
   const began = performance.now()
   try {
     using lease = await activator.acquire(target.key, { signal })
@@ -35,11 +36,12 @@ export async function callApp(
       cold_start: lease.coldStart !== undefined,
     }
   } catch (error) {
-    throw signal.aborted ? noAnswer(error as Error) : publicError(error as Error)
+    caller.gone.throwIfAborted()
+    throw timeout.aborted ? noAnswer(error as Error) : publicError(error as Error)
   }
 }
 
-type Answer = Pick<ProxyAnswer, 'status_code' | 'headers' | 'body' | 'body_truncated'>
+type Answer = Pick<ProxyAnswer, 'status_code' | 'headers' | 'body' | 'body_encoding' | 'body_truncated'>
 
 /** The app's answer. What goes wrong here is the app's doing and never an error of the platform. */
 async function send(
@@ -59,11 +61,12 @@ async function send(
       signal,
     })
     if (response.statusCode > 599) throw new RangeError(`${response.statusCode} is no status of HTTP`)
-    const { text, truncated } = await readUpTo(response.body, MAX_BODY)
+    const { bytes, truncated } = await readUpTo(response.body, MAX_BODY)
+    const headers = flatten(response.headers)
     return {
       status_code: response.statusCode,
-      headers: flatten(response.headers),
-      body: text,
+      headers,
+      ...shown(bytes, headers['content-type'] ?? '', truncated),
       body_truncated: truncated,
     }
   } catch (error) {
@@ -105,18 +108,36 @@ function flatten(headers: Record<string, string | string[] | undefined>): Record
   )
 }
 
-/** The first bytes as text; a stream without end is cut off there and left. */
+/** As text where it is text, in the encoding that its type names, else UTF-8. */
+function shown(
+  bytes: Buffer,
+  contentType: string,
+  truncated: boolean,
+): Pick<ProxyAnswer, 'body' | 'body_encoding'> {
+  const charset = /;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1] ?? 'utf-8'
+  try {
+    // What was cut off may end in the middle of a character.
+    const body = new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(bytes, {
+      stream: truncated,
+    })
+    if (!body.includes('\0')) return { body, body_encoding: 'text' }
+  } catch {
+    // No such encoding, or not encoded in it.
+  }
+  return { body: bytes.toString('base64'), body_encoding: 'base64' }
+}
+
+/** The first bytes; a stream without end is cut off there and left. */
 async function readUpTo(
   body: AsyncIterable<Buffer>,
   limit: number,
-): Promise<{ text: string; truncated: boolean }> {
+): Promise<{ bytes: Buffer; truncated: boolean }> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of body) {
     chunks.push(chunk)
     size += chunk.length
-    if (size > limit)
-      return { text: Buffer.concat(chunks).subarray(0, limit).toString('utf8'), truncated: true }
+    if (size > limit) return { bytes: Buffer.concat(chunks).subarray(0, limit), truncated: true }
   }
-  return { text: Buffer.concat(chunks).toString('utf8'), truncated: false }
+  return { bytes: Buffer.concat(chunks), truncated: false }
 }

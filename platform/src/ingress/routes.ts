@@ -12,8 +12,6 @@ export interface Route {
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number
-  /** Where it may have fewer instances than others. */
-  readonly maxReplicas?: number
 }
 
 export interface RouteTable {
@@ -88,8 +86,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         // In the turn of that look: a switch that comes now takes them away again.
         keys.set(appId, route.key)
         owners.set(appId, route.ownerId)
-        const { idleTimeout, maxReplicas = common.maxReplicas } = route
-        policies.set(appId, { ...common, idleTimeout, maxReplicas })
+        policies.set(appId, { ...common, idleTimeout: route.idleTimeout })
       }
       return route
     }

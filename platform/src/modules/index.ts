@@ -86,6 +86,7 @@ export interface ModuleDeps {
     readonly mongoOptions?: Readonly<Record<string, string>>
     /** What each user's database may take. */
     readonly databaseLimitBytes: number
+    readonly storageLimitBytes: number
     readonly defaultIdleTimeoutS: number
     readonly quotas: QuotaLimits & { readonly storageApps: number }
     readonly examplesDir: string
@@ -228,7 +229,13 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     // Where apps shared memory before, their session keys are replaced together with the passwords of databases.
     sessionKeyPurpose: runtime.shared ? 'session' : 'session 1',
   })
-  const views = createViews({ apps, drafts, deployments, targets })
+  const views = createViews({
+    apps,
+    drafts,
+    deployments,
+    targets,
+    storageLimitBytes: config.storageLimitBytes,
+  })
   const lifecycle = createLifecycle({
     apps,
     drafts,

@@ -84,7 +84,10 @@ export const App = Type.Object({
   storage: Type.Boolean({
     description: 'Whether the app has a folder whose files last, named by PLATFORM_DATA_DIR.',
   }),
-  last_failure: Type.Union([AppFailure, Type.Null()]),
+  storage_limit_bytes: Type.Integer({ description: 'What that folder holds.' }),
+  last_failure: Type.Union([AppFailure, Type.Null()], {
+    description: 'The newest since the live version was deployed; the app may have started well since.',
+  }),
   asleep_since: Type.Union([Timestamp, Type.Null()]),
   created_at: Timestamp,
   updated_at: Timestamp,
@@ -168,6 +171,9 @@ export const ProxyAnswer = Type.Object({
   status_code: Type.Integer(),
   headers: Type.Record(Type.String(), Type.String()),
   body: Type.String(),
+  body_encoding: Type.Union([Type.Literal('text'), Type.Literal('base64')], {
+    description: 'base64 where the answer is no text, such as a picture.',
+  }),
   body_truncated: Type.Boolean(),
   latency_ms: Type.Number(),
   cold_start: Type.Boolean(),

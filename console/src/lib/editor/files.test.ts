@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { buildTree, renames, within, type TreeNode } from './file-tree.ts'
 import { changedPaths, dropCopy, findCopy, keepCopy } from './local-copy.ts'
-import { measure, pathProblem } from './paths.ts'
+import { assetPathProblem, measure, pathProblem } from './paths.ts'
 
 const PATHS = ['z.md', 'routers/users.py', 'app.py', 'routers/admin/keys.py', 'models.py', 'routers.py']
 
@@ -32,7 +32,8 @@ test.each([
   '../x.py',
   '/x.py',
   'a//b.py',
-  'a b.py',
+  'App.py',
+  'templates/',
   'x.exe',
   '.env.py',
   'app.py',
@@ -40,11 +41,20 @@ test.each([
   'a\0.py',
   `${'x'.repeat(200)}.py`,
 ])('refuses the path %j', (path) => expect(pathProblem(path, PATHS)).toMatch(/\.|\w/))
-test.each(['x.py', 'static/site.css', 'a/b/c-d_e.1.json'])('takes the path %j', (path) =>
-  expect(pathProblem(path, PATHS)).toBeUndefined(),
+test.each(['x.py', 'static/site.css', 'a/b/c-d_e.1.json', 'big file äö (1).txt'])(
+  'takes the path %j',
+  (path) => expect(pathProblem(path, PATHS)).toBeUndefined(),
 )
+test('a name that cannot be says why', () => {
+  expect(pathProblem('/abs.csv', PATHS)).toMatch('begins with /')
+  expect(pathProblem('templates/', PATHS)).toMatch('templates/index.html')
+  expect(pathProblem('.env', PATHS)).toMatch('Environment')
+  expect(pathProblem('Makefile', PATHS)).toMatch('has no extension')
+  expect(assetPathProblem('big logo äö (1).png', PATHS)).toBeUndefined()
+  expect(assetPathProblem('x.PY', PATHS)).toMatch('code')
+})
 test('a file cannot take the name of a folder', () => {
-  expect(pathProblem('pages.html', ['pages.html/x.py'])).toMatch('folder')
+  expect(pathProblem('pages.html', ['pages.html/x.py'])).toMatch('a file and cannot be a folder')
 })
 
 test('counts bytes, not characters', () => {

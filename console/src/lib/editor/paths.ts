@@ -1,40 +1,40 @@
-import { ASSET_LIMITS, FILE_LIMITS } from '@fp/sdk/wire'
+import { assetExtensionFault, extensionFault, FILE_LIMITS, findClash, pathFault } from '@fp/sdk/wire'
 
-const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
+/** `.env`, `.env.local`: what holds variables. */
+export const isEnvFile = (path: string): boolean => /(?:^|\/)\.env(?:\.[^/]*)?$/.test(path)
 
-/** Why a file cannot have this path among `others`, in plain words; undefined when it can. The service has the last word. */
+export const ENV_FILE_ADVICE =
+  'Variables are kept encrypted, not among the files: open Environment and paste the .env file into the name.'
+
+/** Why a file cannot have this path among `others`, in plain words; undefined when it can: the service's own rules. */
 export function pathProblem(path: string, others: Iterable<string>): string | undefined {
-  if (path === '') return 'Type a file name, such as models.py or routers/users.py.'
-  if (path.length > FILE_LIMITS.maxPathLength)
-    return `A path has at most ${FILE_LIMITS.maxPathLength} characters.`
-  const segments = path.split('/')
-  if (segments.some((segment) => !SEGMENT.test(segment)))
-    return 'Use letters, digits, _, - and . in names, and / between folders.'
-  if (!FILE_LIMITS.extensions.some((extension) => path.endsWith(extension)))
-    return `The name must end in ${FILE_LIMITS.extensions.join(' ')}`
-  return clash(path, others)
+  return problem(path, others, (ending) => {
+    const fault = extensionFault(ending)
+    return fault && `The name ${fault}. Upload other files.`
+  })
 }
 
-/** The same for an asset, which may be called as it likes but must not pass for code. */
+/** The same for an asset, which may end as it likes but must not pass for code. */
 export function assetPathProblem(path: string, others: Iterable<string>): string | undefined {
-  if (path === '') return 'Type a file name, such as static/logo.png.'
-  if (path.length > FILE_LIMITS.maxPathLength)
-    return `A path has at most ${FILE_LIMITS.maxPathLength} characters.`
-  if (path.split('/').some((segment) => segment === '' || segment.startsWith('.')))
-    return 'No part of a path may be empty or start with a dot.'
-  if (ASSET_LIMITS.refusedExtensions.some((extension) => path.endsWith(extension)))
-    return 'Code cannot be an asset: choose another ending.'
-  return clash(path, others)
+  return problem(path, others, (ending) => {
+    const fault = assetExtensionFault(ending)
+    return fault && `An uploaded file cannot be called so: ${fault}`
+  })
 }
 
-function clash(path: string, others: Iterable<string>): string | undefined {
-  const taken = new Set(others)
-  if (taken.has(path)) return 'There is a file of this name already.'
-  for (const other of taken) {
-    if (other.startsWith(`${path}/`)) return 'There is a folder of this name already.'
-    if (path.startsWith(`${other}/`)) return `${other} is a file, so it cannot be a folder.`
-  }
-  return undefined
+function problem(
+  path: string,
+  others: Iterable<string>,
+  ofEnding: (path: string) => string | undefined,
+): string | undefined {
+  if (path === '') return 'Type a file name, such as models.py or routers/users.py.'
+  if (isEnvFile(path)) return ENV_FILE_ADVICE
+  const fault = pathFault(path)
+  if (fault) return `This name is not allowed: ${fault}.`
+  const ending = ofEnding(path)
+  if (ending) return ending
+  const clash = findClash([...others, path])
+  return clash && `This name is not allowed: ${clash.fault}.`
 }
 
 export interface Sizes {

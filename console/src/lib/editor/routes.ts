@@ -18,3 +18,15 @@ export function findRoutes(files: Readonly<Record<string, string>>): FoundRoute[
   }
   return [...found.values()].slice(0, 60)
 }
+
+/** The path of what was typed: an address of the app is cut to its path. Throws for an address of another host. */
+export function pathWithin(text: string, appUrl: string): string {
+  const typed = text.trim()
+  const { host } = new URL(appUrl)
+  const address = typed.startsWith(`${host}/`) || typed === host ? `http://${typed}` : typed
+  if (!/^https?:\/\//i.test(address)) return typed.startsWith('/') ? typed : `/${typed}`
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (url?.host !== host)
+    throw new Error(`Requests go to this app alone: type a path, or an address that begins with ${appUrl}.`)
+  return url.pathname + url.search
+}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { parseEnv } from './env-file.ts'
+import { parseEnvFile } from './env-file.ts'
 import { jsonTokens, prettyJson } from './json-tokens.ts'
-import { findRoutes } from './routes.ts'
+import { findRoutes, pathWithin } from './routes.ts'
 import { parseTraceback } from './traceback.ts'
 
 test('a traceback links to the files of the app only', () => {
@@ -47,10 +47,54 @@ test('cuts JSON into tokens without losing anything', () => {
   expect(prettyJson('{no')).toBeUndefined()
 })
 
-test('reads a pasted .env file', () => {
-  expect(parseEnv('# c\nexport A=1\nB="x # y"\n\nC = two words # note\nnonsense\nA=2')).toEqual([
-    ['A', '2'],
-    ['B', 'x # y'],
-    ['C', 'two words'],
-  ])
+test('reads a pasted .env file as dotenv does', () => {
+  const text = [
+    '# c',
+    'export A=1',
+    'B="x # y"',
+    '',
+    'C = two words # note',
+    'A=2',
+    'LINES="l1\\nl2"',
+    'KEY="-----BEGIN',
+    'X=1',
+    '-----END" # of the key',
+    "RAW='a\\nb'",
+    'HASH=abc#def',
+    'EMPTY=',
+    'NOTE= # nothing',
+  ]
+  expect(parseEnvFile(text.join('\r\n'))).toEqual({
+    pairs: [
+      ['A', '2'],
+      ['B', 'x # y'],
+      ['C', 'two words'],
+      ['LINES', 'l1\nl2'],
+      ['KEY', '-----BEGIN\nX=1\n-----END'],
+      ['RAW', 'a\\nb'],
+      ['HASH', 'abc#def'],
+      ['EMPTY', ''],
+      ['NOTE', ''],
+    ],
+    reserved: [],
+    unknown: [],
+  })
+})
+
+test('names what a pasted .env file holds that is not taken', () => {
+  const text = 'A=1\nnonsense\nPORT=80\nLD_PRELOAD=x\nmy-name=1\nB="never closed'
+  expect(parseEnvFile(text)).toEqual({
+    pairs: [['A', '1']],
+    reserved: ['PORT', 'LD_PRELOAD'],
+    unknown: [2, 5, 6],
+  })
+})
+
+test('an address of the app is cut to its path', () => {
+  const url = 'http://app-a.localhost:8080/'
+  expect(pathWithin('http://app-a.localhost:8080/items?q=1#x', url)).toBe('/items?q=1')
+  expect(pathWithin('app-a.localhost:8080/items', url)).toBe('/items')
+  expect(pathWithin(' items', url)).toBe('/items')
+  expect(pathWithin('/go?to=http://other/', url)).toBe('/go?to=http://other/')
+  expect(() => pathWithin('https://example.com/', url)).toThrow('this app')
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inBatches, sortFiles } from './uploads.ts'
+import { inBatches, sortFiles, whereTo } from './uploads.ts'
 
 test('text within the limits of files is edited, all else is kept as bytes', async () => {
   const { texts, assets } = await sortFiles(
@@ -12,6 +12,7 @@ test('text within the limits of files is edited, all else is kept as bytes', asy
       ['tool.py', new Blob(['x = 1'])],
     ]),
     '',
+    [],
     () => false,
   )
   expect(Object.fromEntries(texts)).toEqual({
@@ -22,20 +23,34 @@ test('text within the limits of files is edited, all else is kept as bytes', asy
   expect([...assets.keys()]).toEqual(['static/big.css', 'static/latin1.txt', 'static/logo.png'])
 })
 
-test('a file goes where an app looks for it', async () => {
-  const goesTo = async (name: string, folder: string): Promise<string[]> => {
-    const { texts, assets } = await sortFiles(new Map([[name, new Blob()]]), folder, () => false)
+test('a file goes where it is put, and to static/ only what a browser loads, in an app that has the folder', async () => {
+  const goesTo = async (name: string, folder = '', paths = ['app.py']): Promise<string[]> => {
+    const { texts, assets } = await sortFiles(new Map([[name, new Blob()]]), folder, paths, () => false)
     return [...texts.keys(), ...assets.keys()]
   }
-  expect(await goesTo('logo.png', '')).toEqual(['static/logo.png'])
-  expect(await goesTo('tool.py', '')).toEqual(['tool.py'])
-  expect(await goesTo('data/x.csv', '')).toEqual(['data/x.csv'])
+  expect(await goesTo('logo.png')).toEqual(['logo.png'])
+  expect(await goesTo('requirements.txt')).toEqual(['requirements.txt'])
+  expect(await goesTo('data/x.csv')).toEqual(['data/x.csv'])
   expect(await goesTo('logo.png', 'public/img')).toEqual(['public/img/logo.png'])
+  const withStatic = ['app.py', 'static/old.css']
+  for (const name of ['logo.png', 'x.woff2', 'site.css', 'site.js'])
+    expect(await goesTo(name, '', withStatic)).toEqual([`static/${name}`])
+  for (const name of ['conf.json', 'x.csv', 'tool.py', 'x.bin'])
+    expect(await goesTo(name, '', withStatic)).toEqual([name])
+  expect(await goesTo('logo.png', '', [...withStatic, 'logo.png'])).toEqual(['logo.png'])
 })
 
 test('an asset that could be edited is replaced as an asset', async () => {
-  const { assets } = await sortFiles(new Map([['site.css', new Blob(['x'])]]), '', () => true)
-  expect([...assets.keys()]).toEqual(['static/site.css'])
+  const { assets } = await sortFiles(new Map([['site.css', new Blob(['x'])]]), '', [], () => true)
+  expect([...assets.keys()]).toEqual(['site.css'])
+})
+
+test('every file that was added is counted, by its folder', () => {
+  expect(whereTo(['static/a.png'])).toBe('1 file added to static/')
+  expect(whereTo(['a.txt', 'b.csv'])).toBe('2 files added to the top folder')
+  expect(whereTo(['static/a.png', 'b.csv', 'static/c.png'])).toBe(
+    '3 files added: 2 to static/, 1 to the top folder',
+  )
 })
 
 test('many files go in requests that are not too large', () => {

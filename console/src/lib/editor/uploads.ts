@@ -1,4 +1,6 @@
-import { FILE_LIMITS, type ASSET_LIMITS } from '@fp/sdk/wire'
+import { FILE_LIMITS, mediaType, type ASSET_LIMITS } from '@fp/sdk/wire'
+import { plural } from '#lib/ui/format.ts'
+import { isEnvFile } from './paths.ts'
 
 /** Files that a person gave, by where they go in the app. */
 export interface Sorted {
@@ -8,29 +10,54 @@ export interface Sorted {
   assets: Map<string, Blob>
 }
 
-/** What lies in a folder of its own stays in it; Python goes to the top, what a browser loads to static/. */
-function pathOf(name: string, folder: string): string {
+/** What a page in a browser loads. */
+const FOR_BROWSERS = /^(?:image\/|font\/|text\/(?:css|javascript)$)/
+
+/**
+ * Into the folder that was chosen. At the top a file takes the place of its namesake; what a browser loads goes to static/
+ * where the app has that folder: from there an app serves it. All else stays at the top, which nobody can read by a URL.
+ */
+function pathOf(name: string, folder: string, paths: readonly string[]): string {
   if (folder) return `${folder}/${name}`
-  return name.includes('/') || name.endsWith('.py') ? name : `static/${name}`
+  const isServed = FOR_BROWSERS.test(mediaType(name)) && paths.some((path) => path.startsWith('static/'))
+  return isServed && !name.includes('/') && !paths.includes(name) ? `static/${name}` : name
 }
 
 /**
- * Tells files that can be edited from those that are kept as bytes. `isAsset`: whether there is an asset of this path now,
- * which then stays one.
+ * Tells files that can be edited from those that are kept as bytes. `paths` are those of the app; `isAsset`: whether there is
+ * an asset of this path now, which then stays one.
  */
 export async function sortFiles(
   given: ReadonlyMap<string, Blob>,
   folder: string,
+  paths: readonly string[],
   isAsset: (path: string) => boolean,
 ): Promise<Sorted> {
   const sorted: Sorted = { texts: new Map(), assets: new Map() }
   for (const [name, blob] of given) {
-    const path = pathOf(name, folder)
+    const path = pathOf(name, folder, paths)
     const text = isAsset(path) ? undefined : await textOf(path, blob)
     if (text === undefined) sorted.assets.set(path, blob)
     else sorted.texts.set(path, text)
   }
   return sorted
+}
+
+/** What holds variables does not become a file. */
+export function withoutEnvFiles(given: ReadonlyMap<string, Blob>): Map<string, Blob> {
+  return new Map([...given].filter(([name]) => !isEnvFile(name)))
+}
+
+/** "2 files added to static/", "3 files added: 2 to static/, 1 to the top". */
+export function whereTo(paths: readonly string[]): string {
+  const counts = new Map<string, number>()
+  for (const path of paths) {
+    const folder = path.slice(0, path.lastIndexOf('/') + 1) || 'the top folder'
+    counts.set(folder, (counts.get(folder) ?? 0) + 1)
+  }
+  const [first] = counts.keys()
+  if (counts.size === 1) return `${plural(paths.length, 'file')} added to ${first}`
+  return `${plural(paths.length, 'file')} added: ${[...counts].map(([folder, count]) => `${count} to ${folder}`).join(', ')}`
 }
 
 async function textOf(path: string, blob: Blob): Promise<string | undefined> {
@@ -66,6 +93,9 @@ export function inBatches(
   return batches
 }
 
+/** Whether it is files that are dragged, not text. */
+export const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false
+
 /** The files of a drop, those in folders included, by their names within what was dropped. */
 export async function droppedFiles(data: DataTransfer): Promise<Map<string, Blob>> {
   // Before anything is awaited: the browser empties the list afterwards.
@@ -80,8 +110,8 @@ export async function droppedFiles(data: DataTransfer): Promise<Map<string, Blob
 }
 
 async function collect(entry: FileSystemEntry, into: Map<string, Blob>): Promise<void> {
-  // Of editors, systems and version control: never part of an app.
-  if (entry.name.startsWith('.') || entry.name === '__pycache__') return
+  // Of editors, systems and version control: never part of an app. Where variables go is told.
+  if ((entry.name.startsWith('.') && !isEnvFile(entry.name)) || entry.name === '__pycache__') return
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) =>
       (entry as FileSystemFileEntry).file(resolve, reject),

@@ -1,14 +1,13 @@
-import { ASSET_LIMITS, type Asset } from '@fp/sdk/wire'
+import { ASSET_LIMITS, type Asset, type RefusedAsset } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { inBatches } from '#lib/editor/uploads.ts'
-import { plural } from '#lib/ui/format.ts'
 import { toasts } from './toasts.svelte.ts'
 
 /** The files of an app that are kept as bytes. Each change is made on the server at once; the editor shows what it answers. */
 export class AssetsState {
   readonly appId: string
   items = $state.raw<readonly Asset[]>([])
-  /** Files on their way. */
+  /** Files on their way, those of the draft included. */
   uploading = $state(0)
   paths = $derived(this.items.map((asset) => asset.path))
   bytes = $derived(this.items.reduce((sum, asset) => sum + asset.bytes, 0))
@@ -32,22 +31,16 @@ export class AssetsState {
   /** Returns the paths that were kept. What was refused is told with the reason. */
   async upload(files: ReadonlyMap<string, Blob>): Promise<string[]> {
     const saved: string[] = []
-    this.uploading += files.size
-    try {
-      // One after the other: a request has a limit, and so have the uploads of a user at once.
-      for (const batch of inBatches(files, ASSET_LIMITS)) {
-        try {
-          const answer = await client.apps.uploadAssets(this.appId, batch)
-          this.#adopt(answer.assets)
-          saved.push(...answer.saved)
-          for (const { message } of answer.refused) toasts.error(new Error(message))
-        } catch (error) {
-          toasts.error(error, 'Not uploaded')
-        }
-        this.uploading -= batch.size
+    // One after the other: a request has a limit, and so have the uploads of a user at once.
+    for (const batch of inBatches(files, ASSET_LIMITS)) {
+      try {
+        const answer = await client.apps.uploadAssets(this.appId, batch)
+        this.#adopt(answer.assets)
+        saved.push(...answer.saved)
+        tellRefused(answer.refused)
+      } catch (error) {
+        toasts.error(error, 'Not uploaded')
       }
-    } finally {
-      if (saved.length > 0) toasts.info(`${plural(saved.length, 'file')} uploaded`)
     }
     return saved
   }
@@ -73,4 +66,11 @@ export class AssetsState {
     this.changes++
     this.items = assets
   }
+}
+
+/** All in one: many toasts would hide each other. */
+function tellRefused(refused: readonly RefusedAsset[]): void {
+  const told = refused.slice(0, 3).map(({ message }) => message)
+  if (refused.length > told.length) told.push(`${refused.length - told.length} more were refused.`)
+  if (told.length > 0) toasts.error(new Error(told.join(' ')))
 }

@@ -54,15 +54,23 @@ export class DeploymentState {
     }
   }
 
-  /** Follows the deployment that is under way, if any: this page was loaded in its middle. */
-  async resume(): Promise<void> {
+  /**
+   * Takes up what this page was loaded in the middle of, or after: follows the deployment that is under way, shows the newest
+   * when it failed. Resolves to whether it followed one.
+   */
+  async resume(): Promise<boolean> {
     const { items } = await client.deployments.list(this.appId, { limit: 1, signal: this.#stop.signal })
     const [latest] = items
-    if (!latest || isFinal(latest) || this.progress) return
+    if (!latest || latest.stage === 'ready' || this.progress) return false
     this.kind = latest.kind
     this.version = latest.version
+    if (isFinal(latest)) {
+      this.progress = latest.events.reduce(advance, begin())
+      return false
+    }
     this.progress = begin()
     await this.#watch(latest.deployment_id)
+    return true
   }
 
   async #watch(deploymentId: string): Promise<void> {

@@ -14,6 +14,7 @@ export class Problems {
   #checker: Checker
   #timer: ReturnType<typeof setTimeout> | undefined
   #asked = 0
+  #setting: string | null | undefined
 
   constructor(checker: Checker) {
     this.#checker = checker
@@ -23,12 +24,19 @@ export class Problems {
   check(files: Files, entrypoint: string | null): void {
     clearTimeout(this.#timer)
     const asked = ++this.#asked
-    this.#timer = setTimeout(async () => {
-      const found = await this.#checker.check(files, entrypoint)
-      if (!found || asked !== this.#asked) return
-      this.items = sorted(found.findings)
-      this.entrypoint = found.entrypoint
-    }, DELAY)
+    // What another setting served is not shown under this one.
+    const isNew = entrypoint !== this.#setting
+    if (isNew) this.entrypoint = undefined
+    this.#setting = entrypoint
+    this.#timer = setTimeout(
+      async () => {
+        const found = await this.#checker.check(files, entrypoint)
+        if (!found || asked !== this.#asked) return
+        this.items = sorted(found.findings)
+        this.entrypoint = found.entrypoint
+      },
+      isNew ? 0 : DELAY,
+    )
   }
 
   /** Findings of the platform itself, which has the last word until something is typed. */

@@ -7,16 +7,16 @@ export interface Toast {
   request_id: string | undefined
 }
 
-/** ms on screen. Errors stay until they are closed. */
-const INFO_TIME = 4000
+/** ms on screen. */
+const TIMES = { info: 4_000, error: 10_000 }
 
 class Toasts {
   items = $state.raw<readonly Toast[]>([])
   #next = 1
+  readonly #timers = new Map<number, ReturnType<typeof setTimeout>>()
 
   info(text: string): void {
-    const id = this.#add({ kind: 'info', text, request_id: undefined })
-    setTimeout(() => this.close(id), INFO_TIME)
+    this.#add({ kind: 'info', text, request_id: undefined })
   }
 
   /** Shows what was thrown. `doing` says what failed, such as "The app was not renamed". */
@@ -31,15 +31,31 @@ class Toasts {
   }
 
   close(id: number): void {
+    this.hold(id)
     this.items = this.items.filter((toast) => toast.id !== id)
   }
 
-  #add(toast: Omit<Toast, 'id'>): number {
-    const id = this.#next++
+  /** It stays while somebody reads it, … */
+  hold(id: number): void {
+    clearTimeout(this.#timers.get(id))
+    this.#timers.delete(id)
+  }
+
+  /** … and closes some time after. */
+  release({ id, kind }: Toast): void {
+    this.hold(id)
+    this.#timers.set(
+      id,
+      setTimeout(() => this.close(id), TIMES[kind]),
+    )
+  }
+
+  #add(fields: Omit<Toast, 'id'>): void {
+    const toast = { id: this.#next++, ...fields }
     // The same news twice is one toast: a poll that fails must not fill the screen.
     const others = this.items.filter((other) => other.text !== toast.text)
-    this.items = [...others.slice(-3), { id, ...toast }]
-    return id
+    this.items = [...others.slice(-2), toast]
+    this.release(toast)
   }
 }
 

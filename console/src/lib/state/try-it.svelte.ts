@@ -1,5 +1,7 @@
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
+import { isAbort } from '#lib/api/errors.ts'
+import { pathWithin } from '#lib/editor/routes.ts'
 
 export type Method = ProxyBody['method']
 export const METHODS: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']
@@ -35,6 +37,10 @@ export class TryIt {
   error = $state.raw<unknown>()
   hasBody = $derived(this.method !== 'GET' && this.method !== 'HEAD')
 
+  /** The path that `answer` answers. */
+  answered = $state('')
+  #stop: AbortController | undefined
+
   constructor(appId: string) {
     this.appId = appId
     try {
@@ -48,26 +54,35 @@ export class TryIt {
     }
   }
 
-  async send(): Promise<void> {
+  /** `appUrl`: where the app answers, which may have been pasted with the path. */
+  async send(appUrl: string): Promise<void> {
     if (this.sending) return
-    const { method, headers, body } = this
-    const path = this.path.startsWith('/') ? this.path : `/${this.path}`
-    rememberTry(this.appId, { method, path, headers, body })
-    this.sending = true
+    // What is shown belongs to this request, or nothing is.
+    this.answer = undefined
     this.error = undefined
+    const stop = (this.#stop = new AbortController())
+    this.sending = true
     try {
-      this.answer = await client.apps.proxy(this.appId, {
+      const path = (this.path = pathWithin(this.path, appUrl))
+      const { method, headers, body } = this
+      rememberTry(this.appId, { method, path, headers, body })
+      const request = {
         method,
         path,
         headers: this.#headers(),
         ...(this.hasBody && body !== '' ? { body } : {}),
-      })
+      }
+      this.answer = await client.apps.proxy(this.appId, request, { signal: stop.signal })
+      this.answered = path
     } catch (error) {
-      this.answer = undefined
-      this.error = error
+      if (!isAbort(error)) this.error = error
     } finally {
       this.sending = false
     }
+  }
+
+  cancel(): void {
+    this.#stop?.abort()
   }
 
   #headers(): Record<string, string> {

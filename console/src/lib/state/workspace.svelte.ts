@@ -2,7 +2,8 @@ import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
 import { entrypointFile, parseEntrypoint } from '@fp/sdk/python'
 import { client } from '#lib/api/client.ts'
 import { createChecker } from '#lib/editor/checker.ts'
-import { sortFiles } from '#lib/editor/uploads.ts'
+import { ENV_FILE_ADVICE, pathProblem } from '#lib/editor/paths.ts'
+import { sortFiles, whereTo, withoutEnvFiles } from '#lib/editor/uploads.ts'
 import { AssetsState } from './assets.svelte.ts'
 import { DeploymentState } from './deployment.svelte.ts'
 import { DraftState } from './draft.svelte.ts'
@@ -47,7 +48,7 @@ export class Workspace {
     this.deployment = new DeploymentState(app.app_id)
     this.tryIt = new TryIt(app.app_id)
     this.openPath = firstFile(this.draft.paths)
-    if (app.status === 'deploying') void this.#resume()
+    void this.#resume()
     this.#stopPolling = poll(
       () => this.refresh().catch(() => {}),
       () => (['deploying', 'waking'].includes(this.status) ? INTERVAL.moving : INTERVAL.still),
@@ -85,13 +86,28 @@ export class Workspace {
 
   /** Takes files that a person gave: text that can be edited into the draft, all else as assets. Shows the last one. */
   async addFiles(given: ReadonlyMap<string, Blob>, folder: string): Promise<void> {
-    const { texts, assets } = await sortFiles(given, folder, (path) => this.assets.find(path) !== undefined)
-    if (texts.size > 0) this.draft.addAll(texts)
-    const saved = assets.size > 0 ? await this.assets.upload(assets) : []
-    const last = saved.at(-1) ?? [...texts.keys()].at(-1)
-    if (last !== undefined) this.openPath = last
-    // There is something unpublished now.
-    if (saved.length > 0) await this.refresh().catch(() => {})
+    const files = withoutEnvFiles(given)
+    if (files.size < given.size) toasts.error(new Error(`The .env file was not uploaded. ${ENV_FILE_ADVICE}`))
+    this.assets.uploading += files.size
+    try {
+      const isAsset = (path: string): boolean => this.assets.find(path) !== undefined
+      const { texts, assets } = await sortFiles(files, folder, this.paths, isAsset)
+      for (const path of texts.keys()) {
+        const problem = pathProblem(path, [])
+        if (!problem) continue
+        texts.delete(path)
+        toasts.error(new Error(`${path} was not added. ${problem}`))
+      }
+      if (texts.size > 0) this.draft.addAll(texts)
+      const saved = assets.size > 0 ? await this.assets.upload(assets) : []
+      const added = [...texts.keys(), ...saved]
+      if (added.length > 0) toasts.info(whereTo(added))
+      this.openPath = added.at(-1) ?? this.openPath
+      // There is something unpublished now.
+      if (saved.length > 0) await this.refresh().catch(() => {})
+    } finally {
+      this.assets.uploading -= files.size
+    }
   }
 
   async save(): Promise<void> {
@@ -165,8 +181,7 @@ export class Workspace {
 
   async #resume(): Promise<void> {
     try {
-      await this.deployment.resume()
-      await this.refresh()
+      if (await this.deployment.resume()) await this.refresh()
     } catch {
       // The next poll says how it went.
     }

@@ -56,6 +56,6 @@ export const STATUS_LOOKS: Record<AppStatus, Look> = {
     icon: CircleAlert,
     tone: 'text-red bg-red-soft',
     motion: '',
-    meaning: 'The app cannot start',
+    meaning: 'The app ended or did not start; the next request tries again',
   },
 }

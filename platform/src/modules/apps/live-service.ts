@@ -24,8 +24,6 @@ export interface Route {
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number
-  /** Where it may have fewer instances than others. */
-  readonly maxReplicas?: number
 }
 
 export type LiveService = ReturnType<typeof createLiveService>
@@ -61,15 +59,8 @@ export function createLiveService(deps: LiveServiceDeps) {
     async route(appId: string): Promise<Route | undefined> {
       const found = await store.route(appId)
       if (!found) return undefined
-      const { ownerId, live, idleTimeoutS, storage } = found
-      return {
-        appId,
-        ownerId,
-        key: liveKey(appId, live),
-        idleTimeout: idleTimeoutS * 1000,
-        // Its files are for one instance to write.
-        ...(storage ? { maxReplicas: 1 } : {}),
-      }
+      const { ownerId, live, idleTimeoutS } = found
+      return { appId, ownerId, key: liveKey(appId, live), idleTimeout: idleTimeoutS * 1000 }
     },
 
     /** Of every app that has one. */

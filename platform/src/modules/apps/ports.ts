@@ -12,6 +12,7 @@ export interface AppView {
   readonly status: AppStatus
   readonly hasUnpublishedChanges: boolean
   readonly asleepSince: Date | null
+  readonly storageLimitBytes: number
   /** Of the record or its draft, whichever is later. */
   readonly updatedAt: Date
 }
@@ -45,6 +46,8 @@ export interface Caller {
   readonly address: string
   /** `http` or `https` */
   readonly scheme: string
+  /** Aborts when nobody waits for the answer any more. */
+  readonly gone: AbortSignal
 }
 
 export interface AppPower {

@@ -67,14 +67,14 @@ export function registerPowerRoutes(app: Api, deps: PowerRoutesDeps): void {
         operationId: 'callApp',
         summary: 'Send a request to an app',
         description:
-          'Wakes it if it sleeps. The answer is shown as text, at most 1 MB of it. Headers of one connection and `host` are not passed on.',
+          'Wakes it if it sleeps. At most 1 MB of the answer is shown, as text, or in base64 where it is none. Headers of one connection and `host` are not passed on.',
         params: AppParams,
         body: ProxyBody,
         response: { 200: ProxyAnswer },
       },
     },
-    async (request) => {
-      const caller = { address: request.ip, scheme: request.protocol }
+    async (request, reply) => {
+      const caller = { address: request.ip, scheme: request.protocol, gone: clientGone(reply) }
       return power.call(request.user.userId, request.params.app_id, request.body, caller)
     },
   )

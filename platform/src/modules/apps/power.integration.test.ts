@@ -131,6 +131,7 @@ test('a request to an app carries what its owner typed, and nothing of the platf
       'set-cookie': 'a=b',
     },
     body: 'ok',
+    body_encoding: 'text',
     body_truncated: false,
     latency_ms: 3,
     cold_start: true,

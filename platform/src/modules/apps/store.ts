@@ -93,11 +93,9 @@ export class AppStore {
 
   async route(appId: string): Promise<LiveRoute | undefined> {
     const doc = await this.#apps.findOne(present(appId), {
-      projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 },
+      projection: { ownerId: 1, live: 1, idleTimeoutS: 1 },
     })
-    if (!doc) return undefined
-    const { ownerId, live, idleTimeoutS, storage = false } = doc
-    return { appId, ownerId, live, idleTimeoutS, storage }
+    return doc ? { appId, ownerId: doc.ownerId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
   }
 
   /** Of every app that has something live. */
@@ -105,16 +103,10 @@ export class AppStore {
     const docs = await this.#apps
       .find(
         { deletedAt: null, live: { $ne: null } },
-        { projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 } },
+        { projection: { ownerId: 1, live: 1, idleTimeoutS: 1 } },
       )
       .toArray()
-    return docs.map(({ _id, ownerId, live, idleTimeoutS, storage = false }) => ({
-      appId: _id,
-      ownerId,
-      live,
-      idleTimeoutS,
-      storage,
-    }))
+    return docs.map(({ _id, ownerId, live, idleTimeoutS }) => ({ appId: _id, ownerId, live, idleTimeoutS }))
   }
 
   /** Newest first, one more than the page's limit when there are more. */

@@ -17,6 +17,7 @@ export function appToWire(view: AppView, appUrl: AppUrl): App {
     idle_timeout_s: app.idleTimeoutS,
     entrypoint: app.entrypoint,
     storage: app.storage,
+    storage_limit_bytes: view.storageLimitBytes,
     last_failure: app.lastFailure && failureToWire(app.lastFailure),
     asleep_since: view.asleepSince?.toISOString() ?? null,
     created_at: app.createdAt.toISOString(),

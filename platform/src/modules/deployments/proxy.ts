@@ -41,7 +41,7 @@ export function cleanRequest(request: ProxyBody): ProxyBody {
     method: request.method,
     path: cleanPath(request.path),
     headers: {
-      // The answer is shown as text.
+      // The answer is shown as it is.
       'accept-encoding': 'identity',
       ...(body === undefined
         ? {}

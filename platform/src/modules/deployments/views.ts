@@ -15,6 +15,7 @@ export interface ViewDeps {
   readonly drafts: DraftService
   readonly deployments: DeploymentService
   readonly targets: Targets
+  readonly storageLimitBytes: number
 }
 
 /** Apps as their owner sees them: the record, joined with the draft, the deployments and what the live target does now. */
@@ -29,6 +30,7 @@ export function createViews(deps: ViewDeps): AppViews {
       status,
       hasUnpublishedChanges:
         app.live === null || !draft || hashOf(draft.hash, app.entrypoint) !== app.live.hash,
+      storageLimitBytes: deps.storageLimitBytes,
       asleepSince: status === 'sleeping' ? app.sleptAt : null,
       updatedAt: draft && draft.updatedAt > app.updatedAt ? draft.updatedAt : app.updatedAt,
     }

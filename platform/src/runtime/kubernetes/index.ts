@@ -25,7 +25,6 @@ import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore, type Kind } from './store.ts'
-import { createVolumes } from './volumes.ts'
 
 /** The Lease, in the platform's own namespace. */
 const LEASE = 'fp-leader'
@@ -60,8 +59,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   await using started = new AsyncDisposableStack()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
-  const volumes = createVolumes({ api, store, settings, clock: systemClock })
-  const objects = createTargetObjects({ store, settings, secretKey, volumes, specOf })
+  const objects = createTargetObjects({ store, settings, specOf })
   const logs = new LogStore(options.db)
   await logs.createIndexes()
   const failed = (error: Error): void => log.warn({ err: error }, 'lost sight of the cluster; trying again')
@@ -115,13 +113,9 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       onError: failed,
     }),
   )
-  /** Of pods with a volume there is one, also where the front door has not looked the app up yet. */
-  const allowed = async (key: TargetKey, replicas: number): Promise<number> =>
-    replicas > 1 && (await specOf(key)).storage ? 1 : replicas
   const driver: Driver = {
     name: 'kubernetes',
-    scale: async (key, replicas, scaling) =>
-      cluster.scale(key, await allowed(key, replicas), scaling).catch(inPlainWords),
+    scale: (key, replicas, scaling) => cluster.scale(key, replicas, scaling).catch(inPlainWords),
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
 
@@ -190,18 +184,13 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   })
   const leading = started.use(new AsyncDisposableStack())
 
-  const withoutStorage = await volumes.problem()
   const stack = started.move()
   return {
     driver,
     shared: true,
-    notes: [
-      withoutStorage
-        ? `app storage: not to be had here: ${withoutStorage}. Apps keep their data in the database.`
-        : `app storage: a volume of ${settings.storageSize} for each app that has it turned on`,
-    ],
+    notes: [],
     problem: () => undefined,
-    storageProblem: () => volumes.problem(),
+    storageProblem: () => 'fp on Kubernetes has no storage for apps',
     start: () => void leading.use(elector.run(lead)),
     check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
     logs: (appId, { lines }) => logs.tail(appId, lines),

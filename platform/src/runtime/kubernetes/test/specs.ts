@@ -1,6 +1,5 @@
 import type { TargetKey } from '@fp/scaler'
-import { createHash } from 'node:crypto'
-import type { AppSpec, SpecAsset } from '../../runtime.ts'
+import type { AppSpec } from '../../runtime.ts'
 import { parseTargetKey } from '../../targets.ts'
 import type { KubernetesSettings } from '../settings.ts'
 
@@ -13,9 +12,6 @@ export const SETTINGS: KubernetesSettings = {
   maxReplicas: 1,
   runtimeClass: undefined,
   allowUnsandboxed: false,
-  mongodbHost: undefined,
-  storageClass: undefined,
-  storageSize: '100Mi',
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
 }
 
@@ -43,9 +39,4 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
     env: { NAME: 'a secret value' },
     sequence: 7,
   }
-}
-
-export function assetOf(path: string, content: Buffer): SpecAsset {
-  const sha256 = createHash('sha256').update(content).digest('hex')
-  return { path, bytes: content.length, sha256, read: async () => content }
 }

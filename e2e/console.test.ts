@@ -1,0 +1,244 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { chromium, type Browser, type Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CHROMIUM } from './harness/chromium.ts'
+import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
+import { TestUser } from './harness/user.ts'
+
+const SHOTS = join(ROOT, '.fp/screenshots')
+
+let platform: PlatformUnderTest
+let user: TestUser
+let browser: Browser
+let page: Page
+
+beforeAll(async () => {
+  await mkdir(SHOTS, { recursive: true })
+  platform = await startPlatform()
+  user = await TestUser.signUp(platform, 'newcomer')
+  browser = await chromium.launch(CHROMIUM)
+  page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
+  await page.goto(`${platform.url}/login`)
+  await page.getByTestId('login-username').fill(user.username)
+  await page.getByTestId('login-password').fill('correct horse battery')
+  await page.getByTestId('login-submit').click()
+  await page.waitForURL((url) => !url.pathname.startsWith('/login'))
+})
+afterAll(async () => {
+  await browser?.close()
+  await platform?.[Symbol.asyncDispose]()
+})
+
+/** In light and dark. */
+async function shoot(name: string): Promise<void> {
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}.png`) })
+  }
+}
+
+async function open(files: Record<string, string>, tab = 'code'): Promise<string> {
+  const { app_id: id } = await user.createApp({ files })
+  await page.goto(`${platform.url}/apps/${id}?tab=${tab}`)
+  await page.getByTestId('status-pill').waitFor()
+  return id
+}
+
+async function tryPath(path: string): Promise<void> {
+  await page.getByTestId('tryit-path').fill(path)
+  await page.getByTestId('tryit-send').click()
+}
+
+const APP = `import base64, os, time
+from fastapi import FastAPI, Response
+
+app = FastAPI()
+
+
+@app.get("/")
+def hello():
+    return {"hello": "console"}
+
+
+@app.get("/crash")
+def crash():
+    getattr(os, "".join(["_", "exit"]))(3)
+
+
+@app.get("/picture")
+def picture():
+    data = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    return Response(base64.b64decode(data), media_type="image/png")
+
+
+@app.get("/bytes")
+def some():
+    return Response(bytes(range(256)) * 480, media_type="application/x-thing")
+
+
+@app.get("/slow")
+def slow():
+    time.sleep(30)
+`
+
+test('an app that ended is told of, also after it started again, until another version is live', async () => {
+  const id = await open({ 'app.py': APP })
+  expect((await user.deploy(id)).stage).toBe('ready')
+  expect((await user.call(id, '/crash')).status).toBe(502)
+  const card = page.getByTestId('failure-card')
+  await expect
+    .poll(() => user.must('GET', `/apps/${id}`), { timeout: 8_000 })
+    .toMatchObject({ last_failure: { code: 'FP_APP_CRASHED' } })
+  await card.waitFor()
+  await page.getByRole('heading', { name: 'v1 ended' }).waitFor()
+  expect(await card.textContent()).toMatch(/exit code 3/)
+  await shoot('ended')
+  expect((await user.call(id, '/')).status).toBe(200)
+  await page.locator('[data-testid="status-pill"][data-status="running"]').waitFor()
+  await expect.poll(() => card.textContent()).toMatch(/Ended \d\d:\d\d.*exit code 3/)
+  await shoot('ended-and-running')
+  await user.sleep(id)
+  await page.locator('[data-testid="status-pill"][data-status="sleeping"]').waitFor()
+  expect(await card.textContent()).toMatch(/Ended \d\d:\d\d/)
+  await page.goto(platform.url)
+  await page
+    .locator(`[data-app-id="${id}"]`)
+    .getByText(/Ended \d\d:\d\d.*exit code 3/)
+    .waitFor()
+  await shoot('list-of-ended')
+  expect((await user.deploy(id, { 'app.py': `${APP}\n# mended\n` })).stage).toBe('ready')
+  await page.goto(`${platform.url}/apps/${id}`)
+  await page.getByText('v2 is live').waitFor()
+  expect(await card.count()).toBe(0)
+})
+
+test('a deploy that failed is told of after a reload', async () => {
+  const id = await open({ 'app.py': `raise KeyError("no")\n${APP}` })
+  expect((await user.deploy(id)).stage).toBe('failed')
+  await page.reload()
+  await page.getByTestId('deploy-outcome').getByText('Not deployed').waitFor()
+  expect(await page.getByTestId('failure-card').textContent()).toContain('KeyError')
+  expect(await page.getByText('Not deployed yet').count()).toBe(0)
+})
+
+test('an answer that is a picture or bytes is shown as what it is, an address is cut to its path, a request is cancelled', async () => {
+  const id = await open({ 'app.py': APP })
+  expect((await user.deploy(id)).stage).toBe('ready')
+  await page.reload()
+  await tryPath('/picture')
+  await page.getByTestId('tryit-image').waitFor()
+  await shoot('try-picture')
+  await tryPath('/bytes')
+  await page.getByTestId('tryit-binary').getByText('Binary, 120.0 KB of application/x-thing').waitFor()
+  await shoot('try-binary')
+  await tryPath('/slow')
+  await page.getByTestId('tryit-cancel').waitFor()
+  expect(await page.getByTestId('tryit-result').count()).toBe(0)
+  await page.getByTestId('tryit-cancel').click()
+  await tryPath(`http://app-${id}.${platform.appDomain}/?x=1`)
+  await page.getByTestId('tryit-body-text').getByText('console').waitFor()
+  expect(await page.getByTestId('tryit-path').inputValue()).toBe('/?x=1')
+  await tryPath('https://example.com/')
+  await page.getByText('Requests go to this app alone').waitFor()
+})
+
+test('files go where a person expects, all are counted, and a drop anywhere uploads', async () => {
+  await open({ 'app.py': APP })
+  const text = (name: string, content = 'x') => ({ name, mimeType: '', buffer: Buffer.from(content) })
+  await page
+    .getByTestId('upload-input')
+    .setInputFiles([
+      text('requirements.txt'),
+      text('conf.json', '{}'),
+      text('big logo äö (1).bin'),
+      text('.env', 'A=1'),
+      { name: 'latin.csv', mimeType: '', buffer: Buffer.from('a;ü', 'latin1') },
+    ])
+  await page.getByText('4 files added to the top folder').waitFor()
+  await page.getByText('The .env file was not uploaded').waitFor()
+  await shoot('toasts')
+  await page.getByTestId('file-latin.csv').click()
+  await page.getByTestId('asset-view').getByText('not encoded in UTF-8').waitFor()
+  await page.getByTestId('file-conf.json').waitFor()
+
+  // Beside the panel of files.
+  const transfer = await page.evaluateHandle(() => {
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any
+    const data = new (globalThis as any).DataTransfer()
+    data.items.add(
+      new File(
+        [
+          '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><circle cx="45" cy="45" r="40" fill="teal"/></svg>',
+        ],
+        'dot.svg',
+      ),
+    )
+    return data
+  })
+  for (const type of ['dragover', 'drop'])
+    await page.getByTestId('tryit-path').dispatchEvent(type, { dataTransfer: transfer })
+  await page.getByTestId('file-dot.svg').waitFor()
+  await page.getByTestId('svg-preview').click()
+  await page.getByTestId('svg-image').waitFor()
+  await shoot('svg')
+
+  await page.getByTestId('file-big logo äö (1).bin').focus()
+  await page.keyboard.press('F2')
+  await page.getByTestId('file-name').fill('data/big logo äö (2).bin')
+  await page.keyboard.press('Enter')
+  await page.getByTestId('file-data').hover()
+  await page.getByRole('button', { name: 'Actions for data', exact: true }).click()
+  const choosing = page.waitForEvent('filechooser')
+  await page.getByRole('menuitem', { name: 'Upload here' }).click()
+  await (await choosing).setFiles([text('here.txt')])
+  await page.getByTestId('file-data/here.txt').waitFor()
+})
+
+test('a pasted .env file is taken whole, and what is left out is named', async () => {
+  const id = await open({ 'app.py': APP }, 'environment')
+  const pasted = 'A=1\nB="l1\\nl2"\nKEY="-----BEGIN\nx\n-----END"\nPORT=80\nnonsense\n'
+  const transfer = await page.evaluateHandle((given) => {
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any
+    const data = new (globalThis as any).DataTransfer()
+    data.setData('text', given)
+    return data
+  }, pasted)
+  await page.getByTestId('env-name').evaluate((element, clipboardData) => {
+    const { ClipboardEvent } = globalThis as unknown as {
+      ClipboardEvent: new (type: string, init: object) => Event
+    }
+    element.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+  }, transfer)
+  await page.getByText('3 variables saved').waitFor()
+  expect(await page.getByTestId('env-left-out').textContent()).toMatch(/PORT left out.*Line 7 left out/s)
+  await shoot('env-left-out')
+  const { env_vars: vars } = await user.must<{ env_vars: { name: string }[] }>('GET', `/apps/${id}`)
+  expect(vars.map(({ name }) => name)).toEqual(['A', 'B', 'KEY'])
+  await page.getByTestId('env-name').fill('LD_PRELOAD')
+  await page.getByTestId('env-bad-name').getByText('reserved').waitFor()
+})
+
+test('an error closes by itself, and not while somebody reads it', async () => {
+  await open({ 'app.py': APP })
+  await page.clock.install()
+  await page
+    .getByTestId('upload-input')
+    .setInputFiles([{ name: '.env', mimeType: '', buffer: Buffer.from('A=1') }])
+  const toast = page.getByTestId('toast')
+  await toast.waitFor()
+  await toast.hover()
+  await page.clock.runFor(30_000)
+  expect(await toast.count()).toBe(1)
+  await page.mouse.move(5, 5)
+  await page.clock.runFor(11_000)
+  await toast.waitFor({ state: 'detached' })
+})
+
+test('the settings say how much storage there is, and what goes with the app', async () => {
+  await open({ 'app.py': APP }, 'settings')
+  await page.getByText('A folder of 100.0 MB').waitFor()
+  await page.getByText('from 5 to 86400').waitFor()
+  await page.getByText('secrets included').waitFor()
+  await shoot('settings')
+})
