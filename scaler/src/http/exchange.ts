@@ -6,7 +6,7 @@ import { ScalerError } from '../errors.ts'
 import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
 import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
 import { closeIfUnread } from './linger.ts'
-import { MAX_HEAD, type EndpointPools } from './pools.ts'
+import type { EndpointPools } from './pools.ts'
 import { hasBody, waitsForContinue } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { targetOf } from './request-target.ts'
@@ -37,8 +37,10 @@ export class Exchange implements HeadFirstHandler {
   readonly #response: ServerResponse
   #body: Readable | null = null
   #controller: Controller | undefined
-  /** The part of the answer's body that came in one piece with its head. */
-  #first: Buffer | undefined
+  /** What has come of the answer's body and is to be written: all that is read at once goes out in one write. */
+  #pieces: Buffer[] = []
+  /** Whether a write is due. */
+  #pending = false
   #flushed = false
   /** Whether the end of the connection is how the client knows the end of the body. */
   #endsWithConnection = false
@@ -110,20 +112,16 @@ export class Exchange implements HeadFirstHandler {
     this.#response.writeHead(statusCode, reasonOf(reason), answerHeaders(head, { set, own, chunks }))
     this.#reply.hijack()
     this.#limitIdle()
-    process.nextTick(flush, this)
+    this.#flushSoon()
   }
 
-  onResponseData(controller: Controller, chunk: Buffer): void {
-    if (!this.#flushed && !this.#first) {
-      this.#first = chunk
-      return
-    }
-    this.flush()
-    this.#write(controller, chunk)
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#pieces.push(chunk)
+    this.#flushSoon()
   }
 
   onResponseEnd(_controller: Controller, trailers: IncomingHttpHeaders): void {
-    const rest = this.#flushed ? undefined : this.#first
+    const rest = this.#take()
     this.#flushed = true
     this.#addTrailers(trailers)
     // A short string goes out in one buffer with the head, where bytes go out beside it: a tenth of a request's time.
@@ -133,7 +131,10 @@ export class Exchange implements HeadFirstHandler {
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
     if (this.session.ended) return
-    if (this.#response.headersSent) return this.#cut()
+    if (this.#response.headersSent) {
+      this.flush()
+      return this.#cut()
+    }
     // Only a connection that never was: once a byte may have been written, the app may have acted on it.
     if (!neverConnected(error))
       return this.fail(upstreamError(error, this.session, this.#context.responseTimeout))
@@ -145,11 +146,26 @@ export class Exchange implements HeadFirstHandler {
 
   /** Writes what has come so far: a head does not wait for a body that comes later. */
   flush(): void {
-    if (this.#flushed || this.session.ended) return
-    this.#flushed = true
-    if (this.#first) this.#write(this.#controller!, this.#first)
+    this.#pending = false
+    if (this.session.ended || this.#response.writableEnded) return
+    const bytes = this.#take()
+    if (bytes) this.#write(bytes)
     // Not flushHeaders(), which writes bytes above 127 as UTF-8.
-    else this.#response.write('', 'latin1')
+    else if (!this.#flushed) this.#response.write('', 'latin1')
+    this.#flushed = true
+  }
+
+  #flushSoon(): void {
+    if (this.#pending) return
+    this.#pending = true
+    process.nextTick(flush, this)
+  }
+
+  #take(): Buffer | undefined {
+    const pieces = this.#pieces
+    if (pieces.length === 0) return undefined
+    this.#pieces = []
+    return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)
   }
 
   #dispatch(): void {
@@ -162,9 +178,9 @@ export class Exchange implements HeadFirstHandler {
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
     if (!body || ended || (!expectsContinue && (body.readableLength > 0 || body.readableEnded)))
-      return void pools.of(endpoint).dispatch({ path, method, headers, body, blocking: false }, this)
+      return pools.dispatch(endpoint, { path, method, headers, body, blocking: false }, this)
     const chunked = request.headers['transfer-encoding'] !== undefined
-    const more = { chunked, expectsContinue, maxHeaderSize: MAX_HEAD, responseTimeout }
+    const more = { chunked, expectsContinue, responseTimeout }
     dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }
 
@@ -178,8 +194,9 @@ export class Exchange implements HeadFirstHandler {
     this.#response.addTrailers(kept.map((name): [string, string] => [name, String(trailers[name])]))
   }
 
-  #write(controller: Controller, chunk: Buffer): void {
-    if (this.#response.write(chunk)) return
+  #write(bytes: Buffer): void {
+    const controller = this.#controller!
+    if (this.#response.write(bytes) || controller.paused) return
     controller.pause()
     this.#response.once('drain', () => controller.resume())
   }

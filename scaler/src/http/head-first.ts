@@ -2,7 +2,9 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { errors, type Dispatcher } from 'undici'
 import type { Endpoint } from '../types.ts'
+import { AnswerMeter, MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
 import { connectTo } from './app-socket.ts'
+import { PacedSocket } from './paced-socket.ts'
 
 export interface HeadFirstRequest {
   readonly endpoint: Endpoint
@@ -14,8 +16,6 @@ export interface HeadFirstRequest {
   readonly chunked: boolean
   /** Whether the client waits to be asked for the body. */
   readonly expectsContinue: boolean
-  /** For the answer's head, in bytes. */
-  readonly maxHeaderSize: number
   /** ms without a byte of the body until the head of the answer must have come. */
   readonly responseTimeout: number
 }
@@ -31,13 +31,17 @@ export interface HeadFirstHandler extends Dispatcher.DispatchHandler {
  * first byte of a body, and knows no `Expect`: an app could neither refuse an upload by its head nor ask for the body.
  */
 export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstHandler): void {
-  const { endpoint, method, path, body, chunked, expectsContinue, maxHeaderSize, responseTimeout } = request
+  const { endpoint, method, path, body, chunked, expectsContinue, responseTimeout } = request
   const socket = connectTo(endpoint)
   const headers = [...request.headers, 'connection', 'keep-alive']
   if (chunked) headers.push('transfer-encoding', 'chunked')
   if (expectsContinue) headers.push('expect', '100-continue')
-  const upstream = httpRequest({ createConnection: () => socket, method, path, headers, maxHeaderSize })
-  upstream.maxHeadersCount = 0
+  const meter = new AnswerMeter(socket)
+  const paced = new PacedSocket(socket, endpoint.id, meter)
+  const createConnection = (): PacedSocket => paced
+  const upstream = httpRequest({ createConnection, method, path, headers, maxHeaderSize: MAX_HEAD })
+  // One more than is allowed, to see that there are more.
+  upstream.maxHeadersCount = MAX_HEAD_LINES + 1
   let answer: IncomingMessage | undefined
   let over = false
 
@@ -47,10 +51,17 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
     clearTimeout(timer)
     body.unpipe(upstream).off('data', refresh).off('error', fail)
     finish()
-    socket.destroy()
+    paced.destroy()
     upstream.destroy()
   }
   const fail = (error: Error): void => end(() => handler.onResponseError?.(controller, error))
+  const attempt = (work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      fail(error as Error)
+    }
+  }
   const timer = setTimeout(() => fail(new errors.HeadersTimeoutError()), responseTimeout)
   const refresh = (): void => void timer.refresh()
   const controller = controllerOf(() => answer, fail)
@@ -61,6 +72,7 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
   socket.once('connect', () => body.on('data', refresh).pipe(upstream))
   body.once('error', fail)
   upstream.on('error', fail).on('continue', () => handler.onContinue())
+  upstream.on('information', () => attempt(() => meter.interimEnded()))
   upstream.on('upgrade', () => fail(new RangeError('The app switches protocols, which nobody asked it to.')))
   upstream.on('close', () => fail(new errors.SocketError('other side closed')))
   upstream.on('response', (response) => {
@@ -68,14 +80,17 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
     clearTimeout(timer)
     body.off('data', refresh)
     response.on('error', fail)
-    try {
+    attempt(() => {
+      meter.headEnded(response.rawHeaders, false)
       Object.assign(controller, { rawHeaders: response.rawHeaders })
       handler.onResponseStart?.(controller, response.statusCode!, response.headers, response.statusMessage)
-    } catch (error) {
-      return fail(error as Error)
-    }
+    })
+    if (over) return
     response.on('data', (chunk: Buffer) => handler.onResponseData?.(controller, chunk))
-    response.once('end', () => end(() => handler.onResponseEnd?.(controller, response.trailers)))
+    response.once('end', () => {
+      if (response.rawTrailers.length > 2 * MAX_HEAD_LINES) fail(new errors.HeadersOverflowError())
+      else end(() => handler.onResponseEnd?.(controller, response.trailers))
+    })
   })
   upstream.flushHeaders()
 }

@@ -1,5 +1,7 @@
-import { Pool } from 'undici'
+import { Pool, type Dispatcher } from 'undici'
 import type { Endpoint } from '../types.ts'
+import { MAX_HEAD } from './answer-meter.ts'
+import { MeteredHandler, pacedConnector } from './paced-reads.ts'
 
 /** An unused pool is closed at the second sweep that finds it so. */
 const SWEEP_INTERVAL = 10_000
@@ -7,9 +9,6 @@ const SWEEP_INTERVAL = 10_000
 const KEEP_ALIVE = 4_000
 /** ms until an endpoint that does not even refuse is given up. */
 export const CONNECT_TIMEOUT = 2_000
-
-/** Bytes of the head of an answer; more is SCALER_UPSTREAM_HEAD_TOO_LARGE. */
-export const MAX_HEAD = 64 * 1024
 
 /** Keep-alive connections to endpoints, one pool an endpoint. */
 export class EndpointPools {
@@ -23,7 +22,15 @@ export class EndpointPools {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
   }
 
-  of(endpoint: Endpoint): Pool {
+  dispatch(
+    endpoint: Endpoint,
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): void {
+    this.#of(endpoint).dispatch(options, new MeteredHandler(handler))
+  }
+
+  #of(endpoint: Endpoint): Pool {
     let entry = this.#pools.get(endpoint.id)
     if (!entry) this.#pools.set(endpoint.id, (entry = { pool: this.#open(endpoint), used: true }))
     entry.used = true
@@ -39,8 +46,12 @@ export class EndpointPools {
   #open(endpoint: Endpoint): Pool {
     const socketPath = socketPathOf(endpoint.url)
     return new Pool(socketPath ? 'http://app' : endpoint.url.origin, {
-      connect: { timeout: CONNECT_TIMEOUT, ...(socketPath ? { socketPath } : {}) },
-      maxHeaderSize: MAX_HEAD,
+      connect: pacedConnector(endpoint.id, {
+        timeout: CONNECT_TIMEOUT,
+        ...(socketPath ? { socketPath } : {}),
+      }),
+      // Above what the connector lets through: undici goes on after it has found too much.
+      maxHeaderSize: 2 * MAX_HEAD,
       headersTimeout: this.#responseTimeout,
       // A stream may be silent for as long as it likes; the client's end of it is what ends it.
       bodyTimeout: 0,

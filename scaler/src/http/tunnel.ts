@@ -4,7 +4,8 @@ import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
 import { connectTo, KEEP_ALIVE } from './app-socket.ts'
 import { Lookout } from './lookout.ts'
-import { MAX_HEAD } from './pools.ts'
+import { AnswerMeter, MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
+import { PacedSocket } from './paced-socket.ts'
 import { hasBody } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { targetOf } from './request-target.ts'
@@ -76,7 +77,8 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   }
 
   upstream.on('error', (error) => reject(answerable(error, options)))
-  upstream.once('upgrade', (response, peer: Socket, first) => {
+  upstream.once('upgrade', (response, paced: PacedSocket, first) => {
+    const peer = paced.release()
     if (response.headers.upgrade?.toLowerCase() !== 'websocket') {
       peer.destroy()
       return refuse('The app switches to another protocol than it was asked to.')
@@ -91,6 +93,7 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
   upstream.once('response', (response) => {
     // 101 among them, where the headers do not say what the app switches to.
     const { statusCode = 0 } = response
+    if (upstream.destroyed) return
     if (statusCode < 200 || statusCode > 599) return refuse(`${statusCode} is no answer to an upgrade.`)
     socket.write(upgradeHead(response, lease, own), 'latin1')
     passRefusal(response, socket, session)
@@ -106,8 +109,29 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
 function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions): ClientRequest {
   const headers = requestHeaders(request, rules)
   headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
-  const createConnection = (): Socket => connectTo(endpoint)
-  return httpRequest({ createConnection, path: targetOf(request), headers, maxHeaderSize: MAX_HEAD })
+  const connection = connectTo(endpoint)
+  const meter = new AnswerMeter(connection)
+  const createConnection = (): PacedSocket => new PacedSocket(connection, endpoint.id, meter)
+  const upstream = httpRequest({
+    createConnection,
+    path: targetOf(request),
+    headers,
+    maxHeaderSize: MAX_HEAD,
+  })
+  // One more than is allowed, to see that there are more.
+  upstream.maxHeadersCount = MAX_HEAD_LINES + 1
+  const attempt = (work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      upstream.destroy(error as Error)
+    }
+  }
+  upstream.on('information', () => attempt(() => meter.interimEnded()))
+  upstream.prependOnceListener('response', ({ rawHeaders }) =>
+    attempt(() => meter.headEnded(rawHeaders, false)),
+  )
+  return upstream
 }
 
 function answerable(error: Error, { session, responseTimeout }: TunnelOptions): Error {

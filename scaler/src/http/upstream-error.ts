@@ -1,5 +1,5 @@
 import { ScalerError } from '../errors.ts'
-import { MAX_HEAD } from './pools.ts'
+import { MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
 import type { ProxySession } from './session.ts'
 
 type NodeError = Error & { readonly code?: string; readonly syscall?: string }
@@ -27,7 +27,7 @@ export function upstreamError(error: NodeError, session: ProxySession, responseT
   if (TOO_LARGE.has(error.code ?? ''))
     return new ScalerError(
       'SCALER_UPSTREAM_HEAD_TOO_LARGE',
-      `The headers of the app's answer are larger than ${MAX_HEAD / 1024} KB.`,
+      `The headers of the app's answer are larger than ${MAX_HEAD / 1024} KB or more than ${MAX_HEAD_LINES} lines.`,
       { cause: error },
     )
   if (!isLost(error))

@@ -1,0 +1,83 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
+import { buildConnector, type Dispatcher } from 'undici'
+import { AnswerMeter } from './answer-meter.ts'
+import { ReadTurns } from './read-turns.ts'
+
+/** One, as there is one event loop. */
+const turns = new ReadTurns()
+
+type Controller = Dispatcher.DispatchController
+
+/** Of the connection whose bytes are being parsed: undici parses what it has read before it does anything else. */
+let parsing: AnswerMeter | undefined
+
+/** Makes connections for undici that hand out their bytes in pieces, in turns. */
+export function pacedConnector(
+  endpoint: string,
+  options: buildConnector.BuildOptions,
+): buildConnector.connector {
+  const connect = buildConnector(options)
+  return (target, callback) =>
+    connect(target, (...result) => {
+      if (result[1]) pace(result[1], endpoint, new AnswerMeter(result[1]))
+      callback(...result)
+    })
+}
+
+/** Has `socket.read()` hand out the next piece when it is the endpoint's turn; then the socket is `readable` once more. */
+export function pace(socket: Socket, endpoint: string, meter: AnswerMeter): void {
+  const read = socket.read.bind(socket) as (size?: number) => Buffer | null
+  socket.read = (size?: number) => {
+    const bytes = socket.readableLength
+    // Node itself asks for 0, to have more read.
+    if (size !== undefined || bytes === 0 || socket.destroyed) return read(size)
+    const flaw = meter.flaw()
+    if (flaw) socket.destroy(flaw)
+    if (flaw || !turns.take(socket, endpoint)) return null
+    const piece = read(bytes > meter.next ? meter.next : undefined)
+    if (piece) meter.given(piece)
+    parsing = meter
+    return piece
+  }
+}
+
+/** Tells the meter of a connection what its bytes have come to. */
+export class MeteredHandler implements Dispatcher.DispatchHandler {
+  readonly #handler: Dispatcher.DispatchHandler
+  #meter: AnswerMeter | undefined
+
+  constructor(handler: Dispatcher.DispatchHandler) {
+    this.#handler = handler
+  }
+
+  onRequestStart(controller: Controller, context: unknown): void {
+    this.#handler.onRequestStart?.(controller, context)
+  }
+
+  onResponseStart(
+    controller: Controller,
+    statusCode: number,
+    headers: IncomingHttpHeaders,
+    reason?: string,
+  ): void {
+    const meter = (this.#meter ??= parsing!)
+    if (statusCode < 200) meter.interimEnded()
+    else meter.headEnded(controller.rawHeaders as readonly Buffer[])
+    this.#handler.onResponseStart?.(controller, statusCode, headers, reason)
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    this.#meter!.content(chunk.length)
+    this.#handler.onResponseData?.(controller, chunk)
+  }
+
+  onResponseEnd(controller: Controller, trailers: IncomingHttpHeaders): void {
+    this.#meter!.ended()
+    this.#handler.onResponseEnd?.(controller, trailers)
+  }
+
+  onResponseError(controller: Controller, error: Error): void {
+    this.#handler.onResponseError?.(controller, error)
+  }
+}
