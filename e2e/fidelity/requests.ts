@@ -110,7 +110,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
     'fp-clientele: 1',
     'x-fp-wake: 1',
   ],
-  'of many lines': Array.from({ length: 900 }, (_, i) => `X-${i}: ${i}`),
+  'of many lines': Array.from({ length: 180 }, (_, i) => `X-${i}: ${i}`),
   'of one line of 60 KB': [`X-Large: ${'x'.repeat(60_000)}`],
   'of a length of nought': ['Content-Length: 0'],
   'of ranges and conditions': ['Range: bytes=0-1', 'If-None-Match: "a", W/"b"', 'If-Range: "a"'],

@@ -10,8 +10,8 @@ export const MAX_HEAD = 64 * 1024
  * known as a whole when it is refused, and what is larger still has a whole cookie in the piece at which the parser gives up.
  */
 export const MAX_PARSED_HEAD = MAX_HEAD + 72 * 1024
-/** Lines of a request's headers; Node's own default. */
-export const MAX_HEADER_LINES = 2_000
+/** Lines of a request's headers: each costs as much as a hundred bytes of one line, here and in the app. Browsers send some 20. */
+export const MAX_HEADER_LINES = 200
 
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
 

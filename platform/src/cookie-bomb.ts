@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http'
 const LEFT = 16 * 1024
 /** Set-Cookie lines of one answer: browsers take heads of 256 KB. The browser comes again for the rest. */
 const MAX_LINES = 1_500
+/** Cookies that are looked at; a browser keeps some hundred for a domain. */
+const MAX_COOKIES = 4_000
 /** Segments of a path for which cookies are looked for. */
 const MAX_SEGMENTS = 12
 
@@ -24,7 +26,7 @@ export function defuse(
   isApp: boolean,
   cookies: ConsoleCookies,
 ): string[] {
-  const pairs = (headers.cookie ?? '').split('; ')
+  const pairs = (headers.cookie ?? '').split('; ', MAX_COOKIES)
   let left = headers.cookie?.length ?? 0
   const names = new Set<string>()
   for (const pair of pairs.sort((a, b) => b.length - a.length)) {
@@ -33,25 +35,25 @@ export function defuse(
     names.add(pair.split('=', 1)[0]!)
   }
   // An app's own cookies are its own business.
-  return expireCookies([...names], pathsOf(url), cookies, !isApp)
+  return expireCookies(names, pathsOf(url), cookies, !isApp)
 }
 
 /** In all forms in which cookies of these names may be there: a cookie is told by its name, domain and path. */
 export function expireCookies(
-  names: readonly string[],
+  names: Iterable<string>,
   paths: readonly string[],
   { domains, session }: ConsoleCookies,
   ofHost = true,
 ): string[] {
-  const lines = names.flatMap((name) => {
+  const lines: string[] = []
+  for (const name of names) {
+    if (lines.length >= MAX_LINES) break
     const secure = /^__(?:secure|host)-/i.test(name) ? '; Secure' : ''
     const gone = `${name}=; Max-Age=0${secure}`
-    const own = ofHost && name !== session ? [`${gone}; Path=/`] : []
-    return [
-      ...own,
-      ...domains.flatMap((domain) => paths.map((path) => `${gone}; Path=${path}; Domain=${domain}`)),
-    ]
-  })
+    if (ofHost && name !== session) lines.push(`${gone}; Path=/`)
+    for (const domain of domains)
+      for (const path of paths) lines.push(`${gone}; Path=${path}; Domain=${domain}`)
+  }
   return lines.slice(0, MAX_LINES)
 }
 

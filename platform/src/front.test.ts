@@ -172,8 +172,8 @@ describe('the front', () => {
     expect(await raw(port, headers(`x: ${'a'.repeat(66_000)}\r\n`))).toMatch(
       /^HTTP\/1\.1 431 .*FP_HEADERS_TOO_LARGE.*64 KB/s,
     )
-    expect(await raw(port, headers('a: 1\r\n'.repeat(1_998)))).toMatch(/^HTTP\/1\.1 200 /)
-    expect(await raw(port, headers('a: 1\r\n'.repeat(1_999)))).toMatch(/^HTTP\/1\.1 431 .*2000/s)
+    expect(await raw(port, headers('a: 1\r\n'.repeat(198)))).toMatch(/^HTTP\/1\.1 200 /)
+    expect(await raw(port, headers('a: 1\r\n'.repeat(199)))).toMatch(/^HTTP\/1\.1 431 .*200 lines/s)
   })
 
   it('answers HTTP/2 without an upgrade in HTTP/1.1, says what it speaks, and closes', async () => {

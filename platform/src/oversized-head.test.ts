@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import Fastify from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expireCookies } from './cookie-bomb.ts'
 import { CookieNames } from './cookie-names.ts'
 import { behindFront, createFront, type Front } from './front.ts'
 import { UNBOUNDED } from '../test/unbounded.ts'
@@ -124,18 +125,33 @@ it('a head without an end is given up', async () => {
   expect(socket.destroyed).toBe(true)
 })
 
+it('no more cookies are looked at than one answer can delete', () => {
+  function* endless(): Generator<string> {
+    for (let n = 0; ; n++) yield `bomb${n}`
+  }
+  const cookies = { domains: ['example.org'], session: 'fp_session' }
+  expect(expireCookies(endless(), ['/'], cookies).length).toBeLessThan(2_000)
+})
+
 describe('the names of cookies', () => {
+  it('are not more than are asked for', () => {
+    const found = new CookieNames(2)
+    found.add(Buffer.from('Cookie: a=1; b=2; c=3'))
+    found.add(Buffer.from('; d=4'))
+    expect([...found.names]).toEqual(['a', 'b'])
+  })
+
   const HEAD = 'Accept: */*; q=0.8\r\nCookie: a=1; b-c=x=y; long=zz; __Host-d=\r\nX-Other: e; f=1\r\n\r\n'
   it('are found wherever the head is cut', () => {
     for (let cut = 0; cut <= HEAD.length; cut++) {
-      const found = new CookieNames()
+      const found = new CookieNames(10)
       for (const piece of ['Host: x\r\n', HEAD.slice(0, cut), HEAD.slice(cut)]) found.add(Buffer.from(piece))
       expect([...found.names], `cut at ${cut}`).toEqual(['a', 'b-c', 'long', '__Host-d'])
     }
   })
 
   it('are found in a piece that begins amid a value', () => {
-    const found = new CookieNames()
+    const found = new CookieNames(10)
     found.add(Buffer.from('xxxx=; a=1; b=2'))
     expect([...found.names]).toEqual(['a', 'b'])
   })

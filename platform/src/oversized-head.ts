@@ -21,7 +21,7 @@ export class OversizedHead {
   readonly #socket: Duplex
   readonly #refusal: Refusal
   readonly #cookies: ConsoleCookies
-  readonly #found = new CookieNames()
+  readonly #found = new CookieNames(MAX_EXPIRED)
   #timer: NodeJS.Timeout
   #seen = 0
   #end = ''
@@ -54,7 +54,7 @@ export class OversizedHead {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#socket.destroy(), PATIENCE)
     const [status, message, code] = this.#refusal
-    const names = [...this.#found.names].slice(0, MAX_EXPIRED)
+    const names = [...this.#found.names]
     const setCookie = expireCookies(names, PATHS, this.#cookies)
     refuseSocket(
       this.#socket,
