@@ -38,6 +38,8 @@ export interface AppPlaneDeps {
   readonly secretKey: Buffer
   readonly validate: ModuleDeps['validate']
   readonly isAdmin: (userId: string) => Promise<boolean>
+  /** Bytes in the temporary files of the platform's own MongoDB. */
+  readonly databaseSpilled?: () => Promise<number>
   /** The processes of the database, if the platform runs it. */
   readonly databasePids?: () => readonly number[]
   readonly logger: Logger
@@ -114,6 +116,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       targets: createTargets(activator, runtime),
       runtime,
       replicas,
+      ...(deps.databaseSpilled && { databaseSpilled: deps.databaseSpilled }),
       isAdmin: deps.isAdmin,
       call: (target, request, caller) => callApp(activator, target, request, caller),
       config: {

@@ -108,7 +108,7 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     secretKey: await readSecretKey(config),
     isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
     validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
-    ...(mongod && { databasePids: () => [mongod.pid()] }),
+    ...(mongod && { databasePids: () => [mongod.pid()], databaseSpilled: mongod.spilled }),
     logger,
   })
   databaseRestarted = () => apps.runtime.databaseRestarted?.()

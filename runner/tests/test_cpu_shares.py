@@ -38,6 +38,18 @@ def test_a_users_weight_is_divided_among_their_apps(tmp_path: Path) -> None:
     assert weights()[1:] == [1000, 1000]
 
 
+@pytest.mark.parametrize(("version", "limit"), [(1, "memory.limit_in_bytes"), (2, "memory.max")])
+def test_mongodb_has_half_of_the_memory_at_most(tmp_path: Path, version: int, limit: str) -> None:
+    group = tmp_path / "mongodb"
+    group.mkdir()
+    for name in ("cgroup.procs", "memory.limit_in_bytes", "memory.max"):
+        (group / name).write_text("")
+    Cgroups({"memory": str(tmp_path / "apps")}, {"memory": version}).place("mongodb", 7)
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    assert (group / limit).read_text() == str(half)
+    assert (group / "cgroup.procs").read_text() == "7"
+
+
 @pytest.fixture
 def manager() -> Iterator[driver.Manager]:
     manager = driver.Manager()

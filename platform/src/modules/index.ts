@@ -23,8 +23,10 @@ import { Background, type Log } from './background.ts'
 import { createDatabaseService } from './databases/service.ts'
 import { createMeter } from './databases/meter.ts'
 import { registerDatabaseRoutes, type DatabaseRoutesDeps } from './databases/routes.ts'
+import { HARM_BOUNDS } from './databases/harm.ts'
 import { DatabaseStore } from './databases/store.ts'
 import { fullText, roomText } from './databases/usage.ts'
+import { createWatcher } from './databases/watcher.ts'
 import { createDeploymentFeed } from './deployments/feed.ts'
 import { followDeployments } from './deployments/news-store.ts'
 import { createLifecycle } from './deployments/lifecycle.ts'
@@ -73,6 +75,8 @@ export interface ModuleDeps {
   readonly validate: Validate
   readonly targets: Targets
   readonly runtime: Pick<Runtime, 'check' | 'storageProblem' | 'logs' | 'note' | 'remove' | 'shared'>
+  /** Bytes in MongoDB's temporary files, where it is the platform's own. */
+  readonly databaseSpilled?: () => Promise<number>
   /** This process among those that share the database. */
   readonly replicas: Replicas
   readonly call: CallApp
@@ -263,13 +267,22 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     holder: deps.replicas.id,
     limitBytes: config.databaseLimitBytes,
     onChange: (userId, full, usage) =>
-      background.run(userId, "tell a user's apps of their database", async () => {
-        const text = full ? fullText(usage, config.databaseLimitBytes) : roomText
-        const owned = await apps.list(userId, { limit: NOTED_APPS, before: undefined })
-        await Promise.all(owned.map(({ appId }) => runtime.note(appId, text)))
-      }),
+      tellApps(userId, full ? fullText(usage, config.databaseLimitBytes) : roomText),
     log,
   })
+  const watcher = createWatcher({
+    databases: stores.databases,
+    ...(deps.databaseSpilled && { spilled: deps.databaseSpilled }),
+    bounds: HARM_BOUNDS,
+    onEnded: tellApps,
+    log,
+  })
+  function tellApps(userId: string, text: string): void {
+    background.run(userId, "tell a user's apps of their database", async () => {
+      const owned = await apps.list(userId, { limit: NOTED_APPS, before: undefined })
+      await Promise.all(owned.map(({ appId }) => runtime.note(appId, text)))
+    })
+  }
 
   /** What dead replicas have left; at boot everything, later what nobody can be busy with any more. */
   async function mend(): Promise<void> {
@@ -320,13 +333,14 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       await deployments.recover()
       await lifecycle.recover()
       meter.start()
+      watcher.start()
       mending = repeat(MEND_INTERVAL, mend, (error) =>
         log.warn({ err: error }, 'could not mend what a replica left'),
       )
     },
     async close() {
       mending?.abort()
-      await meter.close()
+      await Promise.all([meter.close(), watcher.close()])
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
       power.close()

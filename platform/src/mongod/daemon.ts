@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { argumentsOf } from '../process-of.ts'
 import type { MongodBinary } from './binary.ts'
 import type { MongodSockets } from './sockets.ts'
+import { cacheSizeGb } from './tuning.ts'
 
 /** Above this the log of the last run is kept as `mongod.log.1` and a new one begun. */
 const MAX_LOG_BYTES = 16 * 1024 * 1024
@@ -93,7 +94,9 @@ function configOf({ sockets, keyFile, replicaSet, maxConnections }: DaemonOption
     // With a key file logging in is a must. No JavaScript of users in the process that holds everybody's data.
     security: { keyFile, javascriptEnabled: false },
     replication: { replSetName: replicaSet, oplogSizeMB: 64 },
-    storage: { wiredTiger: { engineConfig: { cacheSizeGB: 0.25 } } },
+    storage: { wiredTiger: { engineConfig: { cacheSizeGB: cacheSizeGb() } } },
+    // Slower operations than this are lines in the log. ms
+    operationProfiling: { slowOpThresholdMs: 1_000 },
     setParameter: {
       // Sessions are counted until they are written down: all users together may begin so many in that time, and a session
       // that was not used for some minutes is forgotten. The relay bounds what each app begins.

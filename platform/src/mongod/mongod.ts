@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { secretFile } from '../secret-file.ts'
 import { findMongod, type FindOptions } from './binary.ts'
@@ -7,6 +7,7 @@ import { logTail, spawnDaemon, stopOrphan, type Daemon } from './daemon.ts'
 import { madeBy, recordMadeBy } from './data-version.ts'
 import { keepRunning } from './keep-running.ts'
 import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
+import { tune } from './tuning.ts'
 import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
 
 /** What all apps may have open at once. Each connection costs mongod a thread and some 300 KB. */
@@ -16,6 +17,8 @@ export const MAX_APP_CONNECTIONS = 1_000
 export interface ManagedMongod {
   readonly version: string
   readonly sockets: MongodSockets
+  /** Bytes in the temporary files of sorts and the like. */
+  spilled(): Promise<number>
   pid(): number
   /** Why it does not answer at the moment, if so. */
   problem(): string | undefined
@@ -63,6 +66,7 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     void next.ended.then((how) => death.abort(new Error(`mongod ended (${how})`)))
     try {
       await becomePrimary({ address, member: sockets.platform, password, signal: death.signal })
+      await tune(rootUri(address, password))
       return next
     } catch (error) {
       await next.stop()
@@ -80,9 +84,23 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   return {
     version: binary.version,
     sockets,
+    spilled: () => sizeOf(path.join(dir, 'mongo', '_tmp')),
     pid: () => kept.current().pid,
     problem: kept.problem,
     uri: (database) => rootUri(address, password, database),
     stop: kept.stop,
   }
+}
+
+/** Of the files in a folder. */
+async function sizeOf(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => [])
+  const sizes = names.map((name) =>
+    stat(path.join(folder, name)).then(
+      ({ blocks }) => blocks * 512,
+      // It has gone.
+      () => 0,
+    ),
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }

@@ -19,6 +19,9 @@ _APPS: Final = "apps"
 _WEIGHTS: Final = {_APPS: 100, "platform": 400, "mongodb": 200}
 # Of the machine's memory, for all apps together: the kernel then ends an app, not the database.
 _APPS_MEMORY: Final = 0.85
+# The same for MongoDB: what users' queries take is watched by the platform, which may be too late. Without this the
+# kernel would end other processes of the machine.
+_MONGODB_MEMORY: Final = 0.5
 _SHARES_PER_WEIGHT: Final = 1024 / 100
 _SMALLEST_SHARES: Final = 2
 
@@ -44,8 +47,7 @@ class Cgroups:
         if folder := self.folders.get("cpu"):
             _set_weight(folder, _WEIGHTS[_APPS], self.version["cpu"])
         if folder := self.folders.get("memory"):
-            name = "memory.max" if self.version["memory"] == 2 else "memory.limit_in_bytes"
-            _write_if_there(f"{folder}/{name}", str(int(_machine_memory() * _APPS_MEMORY)))
+            self._limit_memory(folder, _APPS_MEMORY)
 
     def create(self, name: str) -> None:
         """Makes the groups of one app, without limits."""
@@ -87,6 +89,16 @@ class Cgroups:
             os.makedirs(path, exist_ok=True)
             _set_weight(path, _WEIGHTS[name], self.version["cpu"])
             _write(f"{path}/cgroup.procs", str(pid))
+        if (folder := self.folders.get("memory")) and name == "mongodb":
+            path = f"{os.path.dirname(folder)}/{name}"
+            os.makedirs(path, exist_ok=True)
+            self._limit_memory(path, _MONGODB_MEMORY)
+            _write(f"{path}/cgroup.procs", str(pid))
+
+    def _limit_memory(self, path: str, part: float) -> None:
+        """At most this part of the machine's memory for a group of the platform's own."""
+        name = "memory.max" if self.version["memory"] == 2 else "memory.limit_in_bytes"
+        _write_if_there(f"{path}/{name}", str(int(_machine_memory() * part)))
 
     def oom_kills(self, name: str) -> int:
         """How many processes of the group the kernel killed for want of memory."""

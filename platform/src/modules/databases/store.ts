@@ -1,4 +1,5 @@
 import { MongoServerError, type Collection, type Db, type MongoClient } from 'mongodb'
+import { readLoad, type Load } from './operations.ts'
 import { setRights, WRITE_ROLE } from './rights.ts'
 import type { DatabaseUsage } from './usage.ts'
 
@@ -117,6 +118,11 @@ export class DatabaseStore {
       files: (stats['collections'] as number) + (stats['indexes'] as number),
       measuredAt: new Date(),
     }
+  }
+
+  /** What goes on in these databases. */
+  load(names: readonly string[]): Promise<Load> {
+    return readLoad(this.#client, names)
   }
 
   async saveUsage(userId: string, usage: DatabaseUsage): Promise<void> {

@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Log } from '../background.ts'
+import { harmOf, type HarmBounds } from './harm.ts'
+import type { Load } from './operations.ts'
+import type { DatabaseRecord } from './store.ts'
+
+/** Between two looks, ms: while operations last, and else. */
+const BUSY_TICK = 500
+const TICK = 2_000
+/** The same is told again after this long, ms. */
+const TELL_INTERVAL = 10_000
+const UNAUTHORIZED = 13
+
+export interface WatcherDeps {
+  readonly databases: {
+    list(): Promise<DatabaseRecord[]>
+    load(names: readonly string[]): Promise<Load>
+  }
+  /** Bytes in MongoDB's temporary files, where they can be seen. */
+  readonly spilled?: () => Promise<number>
+  readonly bounds: HarmBounds
+  /** Operations of a user were ended. */
+  readonly onEnded: (userId: string, why: string) => void
+  readonly log: Log
+  readonly now?: () => number
+  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>
+}
+
+export interface Watcher {
+  /** One look; whether it is to be soon again. Never rejects. */
+  tick(): Promise<boolean>
+  start(): void
+  close(): Promise<void>
+}
+
+/** Ends what users do in MongoDB where it keeps others from working: MongoDB itself has no bounds by user. */
+export function createWatcher(deps: WatcherDeps): Watcher {
+  const { databases, log } = deps
+  const now = deps.now ?? (() => performance.now())
+  const sleep = deps.sleep ?? ((ms, signal) => delay(ms, undefined, { signal, ref: false }))
+  const closing = new AbortController()
+  const told = new Map<string, number>()
+  let running: Promise<void> = Promise.resolve()
+  let isForbidden = false
+
+  async function tick(): Promise<boolean> {
+    if (isForbidden) return false
+    try {
+      const records = new Map((await databases.list()).map((record) => [record.name, record]))
+      const [load, spilled] = await Promise.all([databases.load([...records.keys()]), deps.spilled?.() ?? 0])
+      for (const { database, operations, why } of harmOf(load, spilled, deps.bounds)) {
+        await Promise.all(operations.map((operation) => operation.end()))
+        tell(records.get(database)!.userId, why)
+      }
+      return load.operations.length > 0 || spilled > 0
+    } catch (error) {
+      if (!closing.signal.aborted) failed(error)
+      return false
+    }
+  }
+
+  function failed(error: unknown): void {
+    isForbidden = (error as { code?: unknown }).code === UNAUTHORIZED
+    if (isForbidden)
+      log.warn(
+        { err: error as Error, role: 'clusterMonitor, killAnyCursor, killAnySession, killop' },
+        'what users do in MongoDB is not bounded: the user of MONGODB_URI lacks a role',
+      )
+    else log.warn({ err: error as Error }, 'could not look at what goes on in MongoDB; trying again')
+  }
+
+  function tell(userId: string, why: string): void {
+    // Numbers in it may differ.
+    const key = `${userId} ${why.slice(0, 20)}`
+    if (now() - (told.get(key) ?? -Infinity) < TELL_INTERVAL) return
+    for (const [old, at] of told) if (now() - at >= TELL_INTERVAL) told.delete(old)
+    told.set(key, now())
+    log.warn({ user_id: userId, why }, 'operations of a user in MongoDB were ended')
+    deps.onEnded(userId, why)
+  }
+
+  return {
+    tick,
+    start() {
+      running = (async () => {
+        while (!closing.signal.aborted) {
+          const soon = await tick()
+          await sleep(soon ? BUSY_TICK : TICK, closing.signal).catch(() => undefined)
+        }
+      })()
+    },
+    async close() {
+      closing.abort()
+      await running
+    },
+  }
+}
