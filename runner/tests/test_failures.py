@@ -185,6 +185,12 @@ def test_stop_while_importing(make_app: MakeApp, tmp_path: Path) -> None:
     assert app.stop()["reason"] == "stopped"
 
 
+def test_an_app_that_ends_with_an_error_as_it_is_told_to_stop_has_crashed(make_app: MakeApp) -> None:
+    code = FINE + "import os\n@app.on_event('shutdown')\ndef bye(): os._exit(3)\n"
+    gone = make_app(code).start().ready().stop()
+    assert (gone["reason"], gone["code"]) == ("crashed", 3)
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

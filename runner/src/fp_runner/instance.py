@@ -210,7 +210,8 @@ class Instance:
             mib = self.op.limits.memory_bytes // (1024 * 1024)
             out_of_memory = f"The app used more than its {mib} MiB of memory and was ended."
         # It may have crashed on its own just as it was told to stop; that is worth telling.
-        if self._stop and not out_of_memory and number in (None, signal.SIGTERM, signal.SIGKILL):
+        # The platform stops an app whose connections break before it hears that the process has ended.
+        if self._stop and not out_of_memory and (code == 0 or number in (signal.SIGTERM, signal.SIGKILL)):
             return "stopped", "The app was stopped."
         return ending.explain(code, number, out_of_memory)
 
