@@ -61,6 +61,8 @@ export class AnswerMeter {
       return new errors.HTTPParserError('The extensions of chunks, or the trailers, are too large.')
     }
     if (this.#piece) this.#lines += linesIn(this.#piece)
+    // Asked again before there is another.
+    this.#piece = undefined
     return bytes > MAX_HEAD || this.#lines > MAX_HEAD_LINES ? new errors.HeadersOverflowError() : undefined
   }
 
