@@ -274,6 +274,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     databases: stores.databases,
     ...(deps.databaseSpilled && { spilled: deps.databaseSpilled }),
     bounds: HARM_BOUNDS,
+    onManyFiles: meter.hurry,
     onEnded: tellApps,
     log,
   })

@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { MongoClient } from 'mongodb'
 import { argumentsOf } from '../process-of.ts'
 import type { MongodBinary } from './binary.ts'
 import type { MongodSockets } from './sockets.ts'
 import { cacheSizeGb } from './tuning.ts'
 
-/** Above this the log of the last run is kept as `mongod.log.1` and a new one begun. */
-const MAX_LOG_BYTES = 16 * 1024 * 1024
+/** Above this the log is kept as `mongod.log.1` and a new one begun. */
+export const MAX_LOG_BYTES = 16 * 1024 * 1024
 /** A mongod that takes longer to flush and end is killed; its journal recovers it. */
 const STOP_TIMEOUT = 10_000
 /** How long mongod waits for operations at SIGTERM; its own default is 15 s. */
@@ -43,7 +44,7 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   const dbPath = path.join(dir, 'mongo')
   const logFile = path.join(dir, 'mongod.log')
   await mkdir(dbPath, { recursive: true, mode: 0o700 })
-  await rotate(logFile)
+  await renameLarge(logFile)
   // YAML, of which JSON is a part. A file, since not every option can be given on the command line.
   const configFile = path.join(dir, 'mongod.conf')
   await writeFile(configFile, JSON.stringify(configOf(options), undefined, 2), { mode: 0o600 })
@@ -54,6 +55,7 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   const command = setpriv ? [setpriv, '--pdeathsig', 'TERM', binary.file] : [binary.file]
   const child = spawn(command[0]!, [...command.slice(1), ...args], {
     detached: true,
+    // What it says before it has opened its log.
     stdio: ['ignore', log.fd, log.fd],
     env: binary.env,
   })
@@ -80,7 +82,7 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-function configOf({ sockets, keyFile, replicaSet, maxConnections }: DaemonOptions): object {
+function configOf({ dir, sockets, keyFile, replicaSet, maxConnections }: DaemonOptions): object {
   return {
     net: {
       bindIp: [sockets.platform, sockets.apps].join(','),
@@ -90,6 +92,12 @@ function configOf({ sockets, keyFile, replicaSet, maxConnections }: DaemonOption
       maxIncomingConnectionsOverride: [sockets.platform],
       // Compressed messages are read before anybody has logged in: CVE-2025-14847 was there.
       compression: { compressors: 'disabled' },
+    },
+    systemLog: {
+      destination: 'file',
+      path: path.join(dir, 'mongod.log'),
+      logAppend: true,
+      logRotate: 'reopen',
     },
     // With a key file logging in is a must. No JavaScript of users in the process that holds everybody's data.
     security: { keyFile, javascriptEnabled: false },
@@ -114,12 +122,19 @@ async function endOf(child: ChildProcess): Promise<string> {
   return child.signalCode ?? `exit code ${child.exitCode}`
 }
 
-async function rotate(file: string): Promise<void> {
-  const size = await stat(file).then(
-    (found) => found.size,
-    () => 0,
-  )
-  if (size > MAX_LOG_BYTES) await rename(file, `${file}.1`)
+/** Whether there is no log now, or it is one too large, which is then kept under another name. */
+async function renameLarge(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined)
+  if (found && found.size <= MAX_LOG_BYTES) return false
+  if (found) await rename(file, `${file}.1`)
+  return true
+}
+
+/** Begins a new log where the present one is large; mongod writes on into the old one until it is told. */
+export async function rotateLog(dir: string, uri: string): Promise<void> {
+  if (!(await renameLarge(path.join(dir, 'mongod.log')))) return
+  await using client = new MongoClient(uri)
+  await client.db('admin').command({ logRotate: 1 })
 }
 
 /**

@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { MongoClient, UUID } from 'mongodb'
@@ -9,6 +19,7 @@ import { loadConfig } from '../config.ts'
 import { sessionProblem } from '../plugins/mongo.ts'
 import { argumentsOf } from '../process-of.ts'
 import { findMongod } from './binary.ts'
+import { MAX_LOG_BYTES, rotateLog } from './daemon.ts'
 import { madeBy } from './data-version.ts'
 import { startMongod, type ManagedMongod, type MongodOptions } from './mongod.ts'
 import { socketHost } from './sockets.ts'
@@ -143,6 +154,22 @@ describe('the managed MongoDB', () => {
     const next = await start()
     expect(argumentsOf(Number(String(pid)))).toBeUndefined()
     expect(await write(next, 'one')).toEqual(['one'])
+  })
+
+  it('begins a new log while it runs, and keeps one old one', async () => {
+    const mongod = await start()
+    const log = path.join(dir, 'mongod.log')
+    for (const _ of [1, 2]) {
+      await appendFile(log, Buffer.alloc(MAX_LOG_BYTES))
+      await rotateLog(dir, mongod.uri('fp'))
+    }
+    await rotateLog(dir, mongod.uri('fp'))
+    expect((await stat(`${log}.1`)).size).toBeGreaterThan(MAX_LOG_BYTES)
+    expect((await readdir(dir)).filter((name) => name.startsWith('mongod.log'))).toHaveLength(2)
+    await using stranger = new MongoClient(mongod.uri('fp').replace(/:[^:@]+@/, ':wrong@'))
+    await expect(stranger.connect()).rejects.toThrow(/Authentication failed/)
+    expect(await readFile(log, 'utf8')).toContain('Authentication failed')
+    expect((await stat(log)).size).toBeLessThan(MAX_LOG_BYTES)
   })
 
   it('is known to begin no sessions where users have taken all there may be', async () => {

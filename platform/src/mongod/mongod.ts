@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { repeat } from '../repeat.ts'
 import { secretFile } from '../secret-file.ts'
 import { findMongod, type FindOptions } from './binary.ts'
-import { logTail, spawnDaemon, stopOrphan, type Daemon } from './daemon.ts'
+import { logTail, rotateLog, spawnDaemon, stopOrphan, type Daemon } from './daemon.ts'
 import { madeBy, recordMadeBy } from './data-version.ts'
 import { keepRunning } from './keep-running.ts'
 import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
@@ -12,6 +13,9 @@ import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
 
 /** What all apps may have open at once. Each connection costs mongod a thread and some 300 KB. */
 export const MAX_APP_CONNECTIONS = 1_000
+
+/** Between two looks at the size of its log, ms. */
+const LOG_INTERVAL = 10_000
 
 /** The MongoDB the platform runs for itself. */
 export interface ManagedMongod {
@@ -81,6 +85,11 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     ...(options.onCrash && { onEnd: options.onCrash }),
     ...(options.onRestart && { onRestart: options.onRestart }),
   })
+  const rotation = repeat(
+    LOG_INTERVAL,
+    () => rotateLog(dir, rootUri(address, password)),
+    (error) => options.onWarning?.(`The log of MongoDB could not be begun anew: ${error.message}`),
+  )
   return {
     version: binary.version,
     sockets,
@@ -88,7 +97,10 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     pid: () => kept.current().pid,
     problem: kept.problem,
     uri: (database) => rootUri(address, password, database),
-    stop: kept.stop,
+    stop() {
+      rotation.abort()
+      return kept.stop()
+    },
   }
 }
 

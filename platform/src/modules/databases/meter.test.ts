@@ -107,6 +107,17 @@ test('a full database is looked at every time, so that deleting helps at once', 
   expect(bench.timesOf('u1')).toEqual([0, 2_000, 4_000, 6_000, 8_000])
 })
 
+test('where somebody makes collections fast, all are looked at every time for half a minute', async () => {
+  const bench = new Bench()
+  bench.add('u1', 'u2')
+  bench.at.set(4_000, () => bench.meter.hurry())
+  await bench.until(40_000)
+  const times = Array.from({ length: 15 }, (_, n) => 4_000 + 2_000 * n)
+  expect(bench.timesOf('u1').slice(1, 16)).toEqual(times)
+  expect(bench.timesOf('u2')).toEqual(bench.timesOf('u1'))
+  expect(bench.timesOf('u1').length).toBeLessThan(18)
+})
+
 test('with very many databases a look stays short, and none is forgotten', async () => {
   const bench = new Bench()
   bench.add(...Array.from({ length: 1_000 }, (_, n) => `u${n}`))

@@ -9,6 +9,9 @@ const TICK = 2_000
 const QUIET_INTERVAL = 20_000
 /** Of those that do not grow, at most so many are measured at a look: with more than 400 they are measured less often. */
 const QUIET_PER_TICK = 40
+/** How long all are measured more often, ms, and how many of those that do not grow. */
+const HURRY = 30_000
+const HURRIED_PER_TICK = 400
 /** One that has grown by this part of its limit since it was measured last is one that grows. */
 const GROWTH = 0.01
 /** Longer than a look with many databases may take. ms */
@@ -45,6 +48,8 @@ export interface MeterDeps {
 export interface Meter {
   /** One look. Never rejects. */
   tick(): Promise<void>
+  /** For half a minute all are measured at each look: somebody makes collections or indexes fast. */
+  hurry(): void
   /** Looks again and again until it is closed. */
   start(): void
   close(): Promise<void>
@@ -66,6 +71,7 @@ export function createMeter(deps: MeterDeps): Meter {
   const seen = new Map<string, Seen>()
   let running: Promise<void> = Promise.resolve()
   let isForbidden = false
+  let hurriesUntil = -Infinity
 
   async function tick(): Promise<void> {
     try {
@@ -110,10 +116,11 @@ export function createMeter(deps: MeterDeps): Meter {
   function due(records: readonly DatabaseRecord[]): DatabaseRecord[] {
     const at = (record: DatabaseRecord): number => seen.get(record.userId)?.at ?? -Infinity
     const watched = records.filter((record) => record.full || seen.get(record.userId)?.grows)
+    const hurries = now() < hurriesUntil
     const quiet = records
-      .filter((record) => !watched.includes(record) && now() - at(record) >= QUIET_INTERVAL)
+      .filter((record) => !watched.includes(record) && (hurries || now() - at(record) >= QUIET_INTERVAL))
       .sort((a, b) => at(a) - at(b))
-    return [...watched, ...quiet.slice(0, QUIET_PER_TICK)]
+    return [...watched, ...quiet.slice(0, hurries ? HURRIED_PER_TICK : QUIET_PER_TICK)]
   }
 
   async function look(record: DatabaseRecord): Promise<void> {
@@ -143,6 +150,7 @@ export function createMeter(deps: MeterDeps): Meter {
 
   return {
     tick,
+    hurry: () => void (hurriesUntil = now() + HURRY),
     start() {
       running = (async () => {
         while (!closing.signal.aborted) {

@@ -21,6 +21,8 @@ export interface Load {
   readonly dirty: number
   /** Bytes in use outside the cache. Undefined where MongoDB does not say. */
   readonly memory: number | undefined
+  /** Files of collections and indexes that are in use. */
+  readonly files: number
 }
 
 interface Lsid {
@@ -57,8 +59,8 @@ export async function readLoad(client: MongoClient, databases: readonly string[]
   const byUid = lazyUids(databases)
   const now = Date.now()
   const operations = found.flatMap((op) => toOperations(client, op, { names, byUid, now }))
-  const cache = (status['wiredTiger'] as Document | undefined)?.['cache'] as
-    Record<string, number> | undefined
+  const engine = status['wiredTiger'] as Record<string, Record<string, number>> | undefined
+  const cache = engine?.['cache']
   const inCache = cache?.['bytes currently in the cache'] ?? 0
   const generic = (status['tcmalloc'] as Document | undefined)?.['generic'] as
     Record<string, number> | undefined
@@ -66,6 +68,7 @@ export async function readLoad(client: MongoClient, databases: readonly string[]
   const allocated = generic?.['current_allocated_bytes'] ?? generic?.['bytes_in_use_by_app']
   return {
     operations,
+    files: engine?.['data-handle']?.['connection data handles currently active'] ?? 0,
     dirty: (cache?.['tracked dirty bytes in the cache'] ?? 0) / (cache?.['maximum bytes configured'] ?? 1),
     memory: allocated === undefined ? undefined : allocated - inCache,
   }

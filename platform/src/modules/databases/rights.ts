@@ -1,4 +1,5 @@
 import { MongoServerError, type Db } from 'mongodb'
+import { readLoad } from './operations.ts'
 
 const ROLE_EXISTS = 51_002
 const UNAUTHORIZED = 13
@@ -40,12 +41,11 @@ export async function setRights(db: Db, full: boolean): Promise<void> {
 
 /** A command that runs keeps the rights it began with: one `$out` could write for ever. */
 async function endOperations(db: Db): Promise<void> {
-  const user = { user: db.databaseName, db: db.databaseName }
-  await db.client
-    .db('admin')
-    .command({ killAllSessions: [user] })
-    .catch((error: unknown) => {
-      // A MongoDB of the admin's own, whose role for the platform has it not: what runs ends by itself.
-      if (!(error instanceof MongoServerError && error.code === UNAUTHORIZED)) throw error
-    })
+  try {
+    const { operations } = await readLoad(db.client, [db.databaseName])
+    await Promise.all(operations.map((operation) => operation.end()))
+  } catch (error) {
+    // A MongoDB of the admin's own, whose role for the platform has it not: what runs ends by itself.
+    if (!(error instanceof MongoServerError && error.code === UNAUTHORIZED)) throw error
+  }
 }

@@ -18,11 +18,17 @@ async function bench() {
     users.map(async (userId) => MongoClient.connect(await modules.services.databases.uriFor(userId))),
   )
   const ended: [string, string][] = []
-  const watcher = (seen: (load: Load) => Load = (load) => load, bounds = AMPLE, spilled = 0): Watcher =>
+  const watcher = (
+    seen: (load: Load) => Load = (load) => load,
+    bounds = AMPLE,
+    spilled = 0,
+    onManyFiles = () => {},
+  ): Watcher =>
     createWatcher({
       databases: { list: () => store.list(), load: async (names) => seen(await store.load(names)) },
       spilled: async () => spilled,
       bounds,
+      onManyFiles,
       onEnded: (userId, why) => void ended.push([userId === users[0] ? 'mallory' : 'ada', why]),
       log: {
         info: () => undefined,
@@ -129,6 +135,21 @@ test('where the cache fills with what is not committed, the open transactions of
   )
   expect(await Promise.all(results)).toEqual(['ended', 'ended', 'committed'])
   await Promise.all(begun.map(({ session }) => session.endSession()))
+})
+
+test('many new collections and indexes are seen at once, whoever made them', async () => {
+  await using world = await bench()
+  let seen = 0
+  const watcher = world.watcher(undefined, AMPLE, 0, () => seen++)
+  await watcher.tick()
+  await world.mallory.db().createCollection('one')
+  await watcher.tick()
+  expect(seen).toBe(0)
+  const many = Array.from({ length: 60 }, (_, n) => ({ key: { [`f${n}`]: 1 }, name: `i${n}` }))
+  for (const collection of ['two', 'three'])
+    await world.mallory.db().command({ createIndexes: collection, indexes: many })
+  await watcher.tick()
+  expect(seen).toBe(1)
 })
 
 test('where memory or temporary files run out, the one with the most operations and cursors loses them', async () => {

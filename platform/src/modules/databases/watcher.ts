@@ -9,6 +9,8 @@ const BUSY_TICK = 500
 const TICK = 2_000
 /** The same is told again after this long, ms. */
 const TELL_INTERVAL = 10_000
+/** A tenth of what a user may have. */
+const MANY_FILES = 100
 const UNAUTHORIZED = 13
 
 export interface WatcherDeps {
@@ -19,6 +21,8 @@ export interface WatcherDeps {
   /** Bytes in MongoDB's temporary files, where they can be seen. */
   readonly spilled?: () => Promise<number>
   readonly bounds: HarmBounds
+  /** Many collections or indexes were made since the last look, whoever did. */
+  readonly onManyFiles?: () => void
   /** Operations of a user were ended. */
   readonly onEnded: (userId: string, why: string) => void
   readonly log: Log
@@ -42,12 +46,15 @@ export function createWatcher(deps: WatcherDeps): Watcher {
   const told = new Map<string, number>()
   let running: Promise<void> = Promise.resolve()
   let isForbidden = false
+  let files = Infinity
 
   async function tick(): Promise<boolean> {
     if (isForbidden) return false
     try {
       const records = new Map((await databases.list()).map((record) => [record.name, record]))
       const [load, spilled] = await Promise.all([databases.load([...records.keys()]), deps.spilled?.() ?? 0])
+      if (load.files - files > MANY_FILES) deps.onManyFiles?.()
+      files = load.files
       for (const { database, operations, why } of harmOf(load, spilled, deps.bounds)) {
         await Promise.all(operations.map((operation) => operation.end()))
         tell(records.get(database)!.userId, why)
