@@ -3,6 +3,7 @@
 import os
 import resource
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 
 from fp_runner.relay.app import App
 from fp_runner.relay.relay import Limits, Relay
+
+_LENGTH = 40_000_000
+_PING = b"\x10ping\0\x01\0\0\0" + b"\x05pad\0" + struct.pack("<iB", _LENGTH - 1_000, 0)
+# The begin of a message that any bytes continue.
+LONG_MESSAGE = struct.pack("<iiiiIBi", _LENGTH, 1, 0, 2013, 0, 0, _LENGTH - 21) + _PING
 
 
 class Scene:
@@ -92,7 +98,9 @@ def test_a_mongodb_without_room_holds_up_nobody_else(tmp_path: Path) -> None:
 def test_what_was_written_before_a_close_arrives_whole(scene: Scene, writer_is_app: bool) -> None:
     client, mongodb = scene.pair()
     writer, reader = (client, mongodb) if writer_is_app else (mongodb, client)
-    data, sent = os.urandom(4 << 20), 0
+    data, sent = LONG_MESSAGE + os.urandom(4 << 20), 0
+    if not writer_is_app:
+        reader.send(LONG_MESSAGE)
     # Until neither the reader nor the relay takes any more. What is for the writer is lost: it does not read.
     with suppress(BlockingIOError):
         while True:
