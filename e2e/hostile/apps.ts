@@ -106,6 +106,94 @@ for _ in range(30):
 return "flooding"
 `)
 
+/** A route for each way to take from MongoDB what all tenants share; each goes on for some seconds. */
+export const ATTACKS_MONGOD = `${HEAD}
+from bson import Binary
+
+END = 8
+
+
+def by_many(count, work):
+    client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
+    database = client.get_default_database()
+    database.one.replace_one({"_id": 1}, {"_id": 1, "text": os.urandom(4_000_000)}, upsert=True)
+    end, outcomes = time.monotonic() + END, []
+    def again(number):
+        turn = 0
+        while time.monotonic() < end:
+            turn += 1
+            try:
+                work(database, number, turn)
+                outcomes.append("done")
+            except Exception as error:
+                outcomes.append(str(error)[:100])
+                time.sleep(0.01)
+    threads = [threading.Thread(target=again, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    client.close()
+    others = sorted(set(outcomes) - {"done"})[:3]
+    return f"{outcomes.count('done')} of {len(outcomes)} {others}"
+
+
+@app.get("/nothing")
+def nothing():
+    return "nothing"
+
+
+@app.get("/sessions")
+def sessions():
+    def work(database, number, turn):
+        ids = [{"id": Binary(os.urandom(16), 4)} for _ in range(50_000)]
+        database.client.admin.command({"refreshSessions": ids})
+    return by_many(2, work)
+
+
+@app.get("/transactions")
+def transactions():
+    def work(database, number, turn):
+        with database.client.start_session() as session:
+            session.start_transaction()
+            for _ in range(12):
+                texts = [{"text": os.urandom(200_000)} for _ in range(10)]
+                database[f"t{number}"].insert_many(texts, session=session)
+            time.sleep(END)
+            session.abort_transaction()
+    return by_many(10, work)
+
+
+@app.get("/cursors")
+def cursors():
+    text = {"$reduce": {"input": {"$range": [0, 20]}, "initialValue": "x", "in": {"$concat": ["$$value", "$$value"]}}}
+    stages = [{"$project": {"a": {"$range": [0, 12]}}}, {"$unwind": "$a"}, {"$set": {"p": text}}, {"$sort": {"a": -1}}]
+    def work(database, number, turn):
+        database.command({"aggregate": "one", "pipeline": stages, "cursor": {"batchSize": 1}, "allowDiskUse": False})
+    return by_many(4, work)
+
+
+@app.get("/spills")
+def spills():
+    stages = [
+        {"$set": {"a": {"$range": [0, 5000]}}},
+        {"$unwind": "$a"},
+        {"$set": {"r": {"$rand": {}}}},
+        {"$sort": {"r": -1}},
+    ]
+    def work(database, number, turn):
+        database.command({"aggregate": "one", "pipeline": stages, "cursor": {"batchSize": 1}, "allowDiskUse": True})
+    return by_many(2, work)
+
+
+@app.get("/indexes")
+def indexes():
+    many = [{"key": {f"f{n}": 1}, "name": f"i{n}"} for n in range(60)]
+    def work(database, number, turn):
+        database.command({"createIndexes": f"c{number}_{turn}", "indexes": many})
+    return by_many(16, work)
+`
+
 export const HOLDS_CONNECTIONS = route(`
 held = []
 path = re.search(r"@([^/?]+)", os.environ["PLATFORM_MONGO_URI"]).group(1).replace("%2F", "/")

@@ -114,3 +114,19 @@ def test_sessions_that_are_ended_count() -> None:
     bounds = Bounds()
     ends = message({"endSessions": [LSID] * 1000, "$db": "admin"})
     assert [refusal(ends, None, bounds) is None for _ in range(6)] == [True] * 4 + [False] * 2
+
+
+def test_collections_and_indexes_are_bounded_by_their_number() -> None:
+    time = 0.0
+    bounds = Bounds(lambda: time)
+    # As an app does at its start.
+    one = message(
+        {"createIndexes": "notes", "indexes": [{"key": {"at": 1}, "name": "at_1"}], "lsid": LSID, "$db": "fp_u"}
+    )
+    assert [refusal(one, None, bounds) for _ in range(60)] == [None] * 60
+    many = [{"key": {f"f{n}": 1}, "name": f"i{n}"} for n in range(60)]
+    told = [refusal(message({"createIndexes": f"c{n}", "indexes": many}), None, bounds) for n in range(8)]
+    assert told[0] is None
+    assert "collections and indexes" in str(told[7])
+    time = WINDOW_SECONDS
+    assert refusal(one, None, bounds) is None

@@ -273,7 +273,8 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   const watcher = createWatcher({
     databases: stores.databases,
     ...(deps.databaseSpilled && { spilled: deps.databaseSpilled }),
-    bounds: HARM_BOUNDS,
+    // The memory of another machine is not known.
+    bounds: deps.databaseSpilled ? HARM_BOUNDS : { ...HARM_BOUNDS, memory: Infinity },
     onManyFiles: meter.hurry,
     onEnded: tellApps,
     log,

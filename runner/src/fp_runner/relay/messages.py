@@ -16,11 +16,15 @@ _MAX_NAME: Final = 128
 _MAX_LSID: Final = 128
 # What a session takes in the list of an `endSessions`, at least.
 _SESSION_BYTES: Final = 32
+# What a command that makes an index has for it, about: less where it makes many, more where it makes one.
+_INDEX_BYTES: Final = 64
 
 _GREETINGS: Final = frozenset([b"hello", b"isMaster", b"ismaster"])
 _SMALL: Final = _GREETINGS | {b"saslStart", b"saslContinue", b"authenticate", b"logout"}
 # No driver sends these: sessions begin with the first command that names them.
 _FORBIDDEN: Final = frozenset([b"refreshSessions", b"startSession"])
+
+_MAKES_FILES: Final = frozenset([b"create", b"createIndexes"])
 
 _INT: Final = struct.Struct("<i")
 # Header, flags, kind of section, length of the document.
@@ -176,7 +180,10 @@ class Messages:
             raise self._refuse(
                 f"{command.decode()} is not allowed here. Sessions begin by themselves, and stay while used."
             )
-        elif command == b"endSessions":
+        refusal = None
+        if command == b"endSessions":
             refusal = self._bounds.end_sessions(self._length // _SESSION_BYTES)
-            if refusal is not None:
-                raise self._refuse(refusal)
+        elif command in _MAKES_FILES:
+            refusal = self._bounds.make_files(self._length // _INDEX_BYTES)
+        if refusal is not None:
+            raise self._refuse(refusal)

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
+import { TestUser } from '../harness/user.ts'
+import { ATTACKS_MONGOD } from './apps.ts'
+
+/** One tenant takes what MongoDB has for all of them; another one writes and reads meanwhile. */
+
+let platform: PlatformUnderTest
+let mallory: TestUser
+let ada: TestUser
+let attacker: string
+let victim: string
+
+const VICTIM = `import os
+from fastapi import FastAPI
+from pymongo import MongoClient
+
+app = FastAPI()
+
+
+@app.get("/")
+def write_and_read() -> str:
+    # A client of its own has a session of its own.
+    with MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000) as client:
+        notes = client.get_default_database().notes
+        made = notes.insert_one({"text": "x" * 100})
+        return "well" if notes.find_one({"_id": made.inserted_id}) else "lost"
+`
+
+beforeAll(async () => {
+  platform = await startPlatform({ env: { FP_ALLOWED_IMPORTS: 'ctypes,gc,socket' } })
+  ada = await TestUser.signUp(platform, 'ada')
+  mallory = await TestUser.signUp(platform, 'mallory')
+  victim = (await ada.liveApp({ code: VICTIM })).app_id
+  attacker = (await mallory.liveApp({ code: ATTACKS_MONGOD })).app_id
+})
+afterAll(async () => {
+  await platform[Symbol.asyncDispose]()
+})
+
+/** What the attack came to, and what its owner reads of it; the other tenant and the platform must not notice. */
+async function under(attack: string): Promise<{ result: string; log: string }> {
+  let over = false
+  const attacking = mallory.call(attacker, `/${attack}`).finally(() => (over = true))
+  const answers: string[] = []
+  const seen = new Set<string>()
+  while (!over) {
+    const answer = await ada.call(victim, '/')
+    answers.push(answer.text)
+    if (answer.text !== '"well"') seen.add(answer.text)
+    if ((await fetch(`${platform.url}/readyz`)).status !== 200) seen.add('not ready')
+  }
+  const result = (await attacking).text
+  console.log(`${attack}: ${result.slice(0, 300)}; ${answers.length} requests of the neighbour`)
+  expect([...seen]).toEqual([])
+  expect(answers.length).toBeGreaterThan(0)
+  const { lines } = await mallory.must<{ lines: string[] }>('GET', `/apps/${attacker}/logs?lines=200`)
+  return { result, log: lines.join('\n') }
+}
+
+function mongodPid(): number {
+  const children = readFileSync(`/proc/${platform.child.pid!}/task/${platform.child.pid!}/children`, 'utf8')
+  const pids = children.split(' ').filter(Boolean).map(Number)
+  return pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--dbpath'))!
+}
+
+test('sessions without end', async () => {
+  const { result, log } = await under('sessions')
+  expect(result).toMatch(/^"0 of/)
+  await expect.poll(async () => (await under('nothing')).log + log).toMatch(/refreshSessions is not allowed/)
+})
+
+test('open transactions that fill the cache', async () => {
+  await under('transactions')
+})
+
+test('cursors that hold sorted results', async () => {
+  const before = mongodPid()
+  const { log } = await under('cursors')
+  expect(log).toMatch(/MongoDB (closed your \d+ cursors|ended your operations and cursors)/)
+  expect(mongodPid()).toBe(before)
+})
+
+test('sorts that fill the disk', async () => {
+  const { log } = await under('spills')
+  expect(log).toMatch(/temporary files/)
+})
+
+test('indexes without end', async () => {
+  const { log } = await under('indexes')
+  await expect
+    .poll(async () => log + (await under('nothing')).log)
+    .toMatch(/some 300 collections and indexes within 60 s/)
+})
