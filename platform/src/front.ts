@@ -7,6 +7,7 @@ import { createClientErrors, MAX_HEADER_LINES, MAX_PARSED_HEAD } from './client-
 import type { ConsoleCookies } from './cookie-bomb.ts'
 import type { Bounds } from './front/bounds.ts'
 import { takeNoMore } from './front/take-no-more.ts'
+import { Chunks } from './front/chunks.ts'
 import { refuseLater } from './front/refuse.ts'
 import { refuse, refuseSocket } from './front-answers.ts'
 import { listenOn } from './listen.ts'
@@ -73,6 +74,7 @@ export function createFront(deps: FrontDeps): Front {
     isAppHost: (host) => deps.appOf(host) !== undefined,
     cookies: deps.cookies,
   })
+  const chunks = new Chunks()
   let closing = false
 
   const appOf = (req: IncomingMessage): string | undefined => deps.appOf(hostOf(req))
@@ -102,7 +104,9 @@ export function createFront(deps: FrontDeps): Front {
     const refusal = refusalOf(req)
     if (refusal) return refuse(res, ...refusal)
     useTargetHost(req)
-    if (admit(req, res)) pass(req, res)
+    if (!admit(req, res)) return
+    chunks.watch(req)
+    pass(req, res)
   }
 
   function pass(req: IncomingMessage, res: ServerResponse): void {
@@ -113,7 +117,9 @@ export function createFront(deps: FrontDeps): Front {
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
     if (refusalOf(req)) return onRequest(req, res)
     useTargetHost(req)
-    if (!admit(req, res) || serverFor(req).emit('checkContinue', req, res)) return
+    if (!admit(req, res)) return
+    chunks.watch(req)
+    if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
     pass(req, res)
   }
