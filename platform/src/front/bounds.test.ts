@@ -110,6 +110,21 @@ describe('the front door', () => {
     expect((await world.get('app-a', from('192.0.2.9'))).status).toBe(200)
   })
 
+  it('gives one address a quarter of what an app takes, and all of this machine together the whole', async () => {
+    const world = await start({ perApp: 8 })
+    const under = [0, 1].map(() => world.get('app-a', from('192.0.2.1', '/held')))
+    await expect.poll(world.held).toBe(2)
+    const refused = await world.get('app-a', from('192.0.2.1'))
+    expect([refused.status, refused.code]).toEqual([429, 'FP_TOO_MANY_REQUESTS'])
+    expect((await world.get('app-b', from('192.0.2.1'))).status).toBe(200)
+    under.push(...Array.from({ length: 6 }, () => world.get('app-a', { path: '/held' })))
+    await expect.poll(world.held).toBe(8)
+    expect((await world.get('app-a', from('192.0.2.2'))).code).toBe('FP_QUEUE_FULL')
+    world.release()
+    await Promise.all(under)
+    expect((await world.get('app-a', from('192.0.2.1'))).status).toBe(200)
+  })
+
   it('sets no such limit for all of this machine together, where everybody has one address', async () => {
     const world = await start({ perAddress: 2 })
     const under = Array.from({ length: 10 }, (_, n) => world.get(`app-${n}`, { path: '/held' }))

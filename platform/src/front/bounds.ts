@@ -17,6 +17,8 @@ export interface BoundLimits {
 
 /** Requests to the API under way, of a user or of an address without a session. */
 const PER_API_CLIENT = 100
+/** One address gets this part of what an app takes at once: nobody fills its queue alone. */
+const SHARE_OF_APP = 4
 /** Unanswered requests on one connection. Browsers send one at a time. */
 const PIPELINED = 16
 /**
@@ -65,12 +67,20 @@ export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
     const sender = senderOf(request, trusts)
     const address = requests.take(`address ${sender.key}`, sender.shared ? 0 : limits.perAddress)
     if (!address) return tooManyAtOnce('from this address', limits.perAddress)
-    const [key, most] =
-      app === undefined ? [rates.payerOf(request), PER_API_CLIENT] : [undefined, limits.perApp]
-    const other = requests.take(key ? `api ${key.key}` : `app ${app}`, most)
-    if (other) return () => (address(), other())
+    if (app === undefined) {
+      const payer = rates.payerOf(request)
+      const place = requests.take(`api ${payer.key}`, PER_API_CLIENT)
+      if (place) return () => (address(), place())
+      address()
+      return tooManyAtOnce(payer.from, PER_API_CLIENT)
+    }
+    const most = sender.shared ? 0 : Math.ceil(limits.perApp / SHARE_OF_APP)
+    const place = requests.take(`app ${app}`, limits.perApp)
+    const share = place && requests.take(`app ${app} ${sender.key}`, most)
+    if (share) return () => (address(), place(), share())
     address()
-    return key ? tooManyAtOnce(key.from, most) : appIsFull(most)
+    place?.()
+    return place ? tooManyAtOnce('from this address to this app', most) : appIsFull(limits.perApp)
   }
 
   /** One at a time on a connection: whoever sends more before it has heard is not told again. */

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { ScalerError } from '../errors.ts'
 import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
+import { gathered } from './gathered.ts'
 import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
 import { closeIfUnread } from './linger.ts'
 import type { EndpointPools } from './pools.ts'
@@ -36,6 +37,7 @@ export class Exchange implements HeadFirstHandler {
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
   #body: Readable | null = null
+  #gathered: Readable | undefined
   #controller: Controller | undefined
   /** What has come of the answer's body and is to be written: all that is read at once goes out in one write. */
   #pieces: Buffer[] = []
@@ -171,15 +173,18 @@ export class Exchange implements HeadFirstHandler {
   #dispatch(): void {
     const { request, lease, ended } = this.session
     const { pools, responseTimeout } = this.#context
-    const body = this.#body
+    const source = this.#body
+    const chunked = request.headers['transfer-encoding'] !== undefined
+    const hasCome = source !== null && (source.readableLength > 0 || source.readableEnded)
+    // Kept for another endpoint, should this one not accept the connection.
+    const body = source && chunked ? (this.#gathered ??= gathered(source)) : source
     const path = targetOf(request)
     const method = request.method as Dispatcher.HttpMethod
     const headers = requestHeaders(request, this.#context)
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
-    if (!body || ended || (!expectsContinue && (body.readableLength > 0 || body.readableEnded)))
+    if (!body || ended || (!expectsContinue && hasCome))
       return pools.dispatch(endpoint, { path, method, headers, body, blocking: false }, this)
-    const chunked = request.headers['transfer-encoding'] !== undefined
     const more = { chunked, expectsContinue, responseTimeout }
     dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }

@@ -108,3 +108,24 @@ describe('the body of a request', () => {
     await world.idle()
   })
 })
+
+test.each(['', 'Expect: 100-continue\r\n'])(
+  'thousands of tiny chunks that come at once reach the app in a few large ones (%j)',
+  async (expects) => {
+    let body = ''
+    let bytes = 0
+    await using world = await rawWorld(async (wire) => {
+      body = (await wire.message()).body
+      bytes = wire.socket.bytesRead
+      wire.send(OK)
+    })
+    const client = await world.client()
+    const head = `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n${expects}\r\n`
+    client.send(`${head}${'1\r\nx\r\n'.repeat(20_000)}0\r\n\r\n`)
+
+    expect(status(await client.message())).toBe(200)
+    expect(body).toHaveLength(20_000)
+    // Each by itself, they take 120,000.
+    expect(bytes).toBeLessThan(22_000)
+  },
+)
