@@ -5,12 +5,14 @@ import {
   sendAttack,
   type OpenApi,
 } from '../e2e/harness/attacks.ts'
-import { loopProbe } from '../e2e/harness/event-loop.ts'
-import { startPlatform } from '../e2e/harness/platform.ts'
+import { loopProbe, type LoopProbe } from '../e2e/harness/event-loop.ts'
+import { startPlatform, type PlatformUnderTest } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
+import { HOSTILE_APP, hostileBytes, sendBytes } from './hostile-bytes.ts'
 import { ms, row, section } from './lib.ts'
 
 const ROUNDS = 4
+const WARM = 200
 /** Deployments that have failed. */
 const FAILURES = 10
 const APPS = 40
@@ -40,6 +42,7 @@ export async function benchEventLoop(): Promise<void> {
   const probe = await loopProbe()
   await using platform = await startPlatform({ env: { ...probe.env, FP_API_RATE: '0' } })
   const user = await TestUser.signUp(platform, 'attacker')
+  await benchBytes(platform, user, probe)
   const ids = await victim(user)
   const api = (await (await fetch(`${platform.url}/api/openapi.json`)).json()) as OpenApi
   // What is read is largest once the largest has been written.
@@ -61,6 +64,27 @@ export async function benchEventLoop(): Promise<void> {
   }
   row('', 'longest')
   for (const [route, { block }] of [...worst].sort(([, a], [, b]) => b.block - a.block)) row(route, ms(block))
+}
+
+/** The same of what is sent past every client and server: bytes of strangers, and of apps. */
+async function benchBytes(platform: PlatformUnderTest, user: TestUser, probe: LoopProbe): Promise<void> {
+  const { app_id: appId } = await user.liveApp({ code: HOSTILE_APP }, 'hostile')
+  // What runs for the first time is compiled.
+  for (let n = 0; n < WARM; n++) await user.call(appId, '/')
+  const host = new URL(platform.url).host
+  let longest = 0
+  for (const attack of hostileBytes(host, `app-${appId}.${platform.appDomain}`, appId, user.token)) {
+    let block = Infinity
+    let status = ''
+    for (let round = 0; round < ROUNDS; round++) {
+      await probe.maxBlock()
+      status = await sendBytes(platform.port, attack)
+      block = Math.min(block, await probe.maxBlock())
+    }
+    longest = Math.max(longest, block)
+    row(attack.name, status, ms(block))
+  }
+  row('longest of these', '', ms(longest))
 }
 
 async function victim(user: TestUser): Promise<Record<string, string>> {
