@@ -1,9 +1,10 @@
 import type { AppDetail, Deployment } from '@fp/sdk/wire'
-import { existsSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROOT, startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
 import { TestUser } from '../harness/user.ts'
+import { listenToAll } from './listeners.ts'
 
 let platform: PlatformUnderTest
 let user: TestUser
@@ -53,11 +54,11 @@ async function deployed(code: string): Promise<string> {
   return (await user.liveApp({ code })).app_id
 }
 
-/** IPv4 addresses of this machine. */
-function addresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all) =>
-    (all ?? []).filter(({ family }) => family === 'IPv4').map(({ address }) => address),
-  )
+/** Of the running neighbour, in the data folder. */
+function neighboursSocket(): string {
+  const name = readdirSync(join(platform.dataDir, 'run')).find((file) => file.startsWith(neighbour.id))
+  if (name === undefined) throw new Error('The neighbour has no socket.')
+  return name
 }
 
 async function neighbourIsWell(): Promise<void> {
@@ -93,8 +94,8 @@ describe('an app cannot', () => {
       'import socket\nsocket.create_connection(("127.0.0.1", PLATFORM), 5)\nreturn "connected"',
     ],
     [
-      'reach the platform’s port on the machine’s own addresses',
-      'import socket\nfor address in MACHINE:\n    try:\n        socket.create_connection((address, PLATFORM), 5)\n        return "connected to " + address\n    except OSError:\n        pass\nreturn "refused: everywhere"',
+      'reach what listens on the machine’s own addresses',
+      'import socket\nfor address in MACHINE:\n    try:\n        socket.create_connection((address, LISTENING), 5)\n        return "connected to " + address\n    except OSError:\n        pass\nreturn "refused: everywhere"',
     ],
     [
       'reach the metadata address of a cloud',
@@ -102,12 +103,14 @@ describe('an app cannot', () => {
     ],
   ]
   test.each(readers)('%s', async (_name, body) => {
-    const socket = `${neighbour.id}.1.0-1.sock`
+    await using listeners = await listenToAll()
+    await neighbourIsWell()
     const constants = [
       `DATA = ${JSON.stringify(platform.dataDir)}`,
-      `NEIGHBOUR = ${JSON.stringify(socket)}`,
+      `NEIGHBOUR = ${JSON.stringify(neighboursSocket())}`,
       `PLATFORM = ${new URL(platform.url).port}`,
-      `MACHINE = ${JSON.stringify(addresses())}`,
+      `LISTENING = ${listeners.port}`,
+      `MACHINE = ${JSON.stringify(listeners.addresses)}`,
     ].join('\n')
     const id = await deployed(attempt(body, constants))
     const answer = await user.call(id, '/')

@@ -1,3 +1,4 @@
+import type { Listeners } from './listeners.ts'
 /** Apps of a hostile tenant. `ctypes` and the like are allowed by the admin of this platform, so that the sandbox, not the validator, is tried. */
 
 const HEAD = `import ctypes
@@ -53,7 +54,7 @@ found |= set(pattern.findall(repr(gc.get_objects()[:50_000]).encode(errors="repl
 return sorted(token.decode() for token in found)
 `)
 
-export const REACHES_OUT = (port: number, addresses: readonly string[]): string =>
+export const REACHES_OUT = ({ port, addresses, abstract }: Omit<Listeners, keyof AsyncDisposable>): string =>
   route(`
 def connect(host, port):
     with socket.socket() as s:
@@ -63,7 +64,7 @@ def connect(host, port):
 
 def abstract():
     with socket.socket(socket.AF_UNIX) as s:
-        s.connect("\\0fp-hostile")
+        s.connect("\\0" + ${JSON.stringify(abstract)})
     return "connected"
 
 places = [(host, ${port}) for host in ${JSON.stringify(addresses)}] + [("169.254.169.254", 80), ("10.0.0.1", 80), ("192.168.1.1", 80)]

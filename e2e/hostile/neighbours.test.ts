@@ -2,12 +2,12 @@ import type { AppDetail } from '@fp/sdk/wire'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
 import { repeatedly } from '../harness/repeatedly.ts'
 import { TestUser } from '../harness/user.ts'
 import * as apps from './apps.ts'
+import { listenToAll } from './listeners.ts'
 import { neighbourOf, type Neighbour, type Seen } from './neighbour.ts'
 
 /**
@@ -94,9 +94,8 @@ describe('a tenant’s app', () => {
   })
 
   test('reaches neither the platform, this machine, private networks nor other apps', async () => {
-    const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
-    const ipv4 = addresses.filter(({ family }) => family === 'IPv4').map(({ address }) => address)
-    const id = await attackingApp(apps.REACHES_OUT(platform.port, [...new Set(['127.0.0.1', ...ipv4])]))
+    await using listeners = await listenToAll()
+    const id = await attackingApp(apps.REACHES_OUT(listeners))
     const results = (await mallory.call(id, '/')).json() as Record<string, string>
     for (const [place, result] of Object.entries(results)) expect(result, place).toMatch(/^refused: /)
     rows.push(`connections to ${Object.keys(results).length} forbidden places → all refused`)
