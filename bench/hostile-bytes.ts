@@ -80,7 +80,7 @@ export async function sendBytes(port: number, { bytes }: HostileBytes): Promise<
   const socket = connect(port, '127.0.0.1').on('error', () => undefined)
   let start = ''
   socket.on('data', (data: Buffer) => (start ||= data.subarray(9, 12).toString()))
-  socket.setTimeout(500, () => socket.destroy())
+  socket.setTimeout(2_000, () => socket.destroy())
   socket.write(bytes)
   await new Promise((done) => socket.once('close', done))
   return start || 'cut'

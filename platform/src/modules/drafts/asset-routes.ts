@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+import { gathered } from '@fp/scaler/http'
 import { ASSET_LIMITS, AssetList, ChangeAssetsBody, UploadAnswer } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
@@ -40,12 +42,12 @@ export function registerAssetRoutes(app: Api, deps: { draftAssets: DraftAssetSer
       },
       async (request) => {
         const { userId } = request.user
-        const body = request.body as AsyncIterable<Buffer> | undefined
+        const body = request.body as Readable | undefined
         const contentType = request.headers['content-type'] ?? ''
         if (!/^multipart\/form-data/i.test(contentType) || !body) throw noForm()
         if (Number(request.headers['content-length'] ?? 0) > LIMITS.maxBytes) throw tooLarge(LIMITS.maxBytes)
         using _slot = slots.take(userId)
-        const files = toFiles(readMultipart(contentType, unbroken(body), LIMITS))
+        const files = toFiles(readMultipart(contentType, unbroken(gathered(body)), LIMITS))
         const { assets, saved, refused } = await draftAssets.upload(userId, request.params.app_id, files)
         return { assets: assets.map(assetToWire), saved: [...saved], refused: [...refused] }
       },
