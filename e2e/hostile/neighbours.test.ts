@@ -2,7 +2,7 @@ import type { AppDetail } from '@fp/sdk/wire'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
 import { repeatedly } from '../harness/repeatedly.ts'
 import { TestUser } from '../harness/user.ts'
@@ -31,6 +31,9 @@ beforeAll(async () => {
   mallory = await TestUser.signUp(platform, 'mallory')
   neighbour = await neighbourOf(platform, ada)
   await neighbour.measure()
+})
+// Before each attack: what else the machine has to do changes.
+beforeEach(async () => {
   quiet = await neighbour.measure()
   expect(quiet.errors).toEqual([])
 })
