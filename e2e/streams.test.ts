@@ -43,14 +43,16 @@ test('the chat wakes for a WebSocket, carries messages both ways, and sleeps onc
   await ada.said('bob')
   ada.socket.send(JSON.stringify({ text: 'hello bob' }))
   await bob.said('hello bob')
-  expect((await user.must<AppDetail>('POST', `/apps/${id}/sleep`)).status).toBe('running')
+  expect(await user.api('POST', `/apps/${id}/sleep`)).toMatchObject({
+    status: 409,
+    body: { code: 'FP_APP_BUSY' },
+  })
   for (const { socket } of [ada, bob]) {
     socket.close()
     await once(socket, 'close')
   }
-  await expect
-    .poll(async () => (await user.must<AppDetail>('POST', `/apps/${id}/sleep`)).status)
-    .toBe('sleeping')
+  await user.sleep(id)
+  expect((await user.must<AppDetail>('GET', `/apps/${id}`)).status).toBe('sleeping')
 })
 
 test('server-sent events arrive as they are sent, also when the app had to wake', async () => {

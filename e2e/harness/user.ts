@@ -112,8 +112,10 @@ export class TestUser {
     return app
   }
 
-  sleep(appId: string): Promise<unknown> {
-    return this.must('POST', `/apps/${appId}/sleep`)
+  /** Puts an app to sleep, once it is known that its last request was answered. */
+  async sleep(appId: string): Promise<void> {
+    while ((await this.api<{ code?: string }>('POST', `/apps/${appId}/sleep`)).body.code === 'FP_APP_BUSY')
+      await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
   call(appId: string, path: string, options: CallOptions = {}): Promise<AppAnswer> {
