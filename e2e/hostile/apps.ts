@@ -139,11 +139,6 @@ def by_many(count, work):
     return f"{outcomes.count('done')} of {len(outcomes)} {others}"
 
 
-@app.get("/nothing")
-def nothing():
-    return "nothing"
-
-
 @app.get("/sessions")
 def sessions():
     def work(database, number, turn):

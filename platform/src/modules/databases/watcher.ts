@@ -77,8 +77,8 @@ export function createWatcher(deps: WatcherDeps): Watcher {
   }
 
   function tell(userId: string, why: string): void {
-    // Numbers in it may differ.
-    const key = `${userId} ${why.slice(0, 20)}`
+    // The same reason, whatever its numbers.
+    const key = `${userId} ${why.replace(/\d+/g, '')}`
     if (now() - (told.get(key) ?? -Infinity) < TELL_INTERVAL) return
     for (const [old, at] of told) if (now() - at >= TELL_INTERVAL) told.delete(old)
     told.set(key, now())
