@@ -7,6 +7,8 @@ export const MAX_CURSORS = 100
 export const MAX_SECONDS = 60
 /** The part of the cache that may wait to be written before open transactions, which keep it from that, are ended. */
 export const MAX_DIRTY = 0.12
+/** Of a user's operations, by their number and seconds: what weighs less cannot have taken so much. */
+const MIN_WEIGHT = 5
 /** A transaction that is younger than this does not fill the cache. */
 const YOUNG_SECONDS = 1
 
@@ -38,12 +40,14 @@ export function harmOf(load: Load, spilled: number, bounds: HarmBounds): Harm[] 
   const byUser = Map.groupBy(load.operations, ({ database }) => database)
   const each = [...byUser].flatMap(([database, operations]) => harmOfUser(database, operations))
   if (each.length > 0) return each
-  const heaviest = (candidates: readonly Operation[], why: string): Harm[] => {
+  const heaviest = (candidates: readonly Operation[], why: string, least = 0): Harm[] => {
     const users = [...Map.groupBy(candidates, ({ database }) => database)]
     const weight = (operations: readonly Operation[]): number =>
       operations.reduce((sum, { seconds }) => sum + 1 + seconds, 0)
     const [first] = users.sort(([, a], [, b]) => weight(b) - weight(a))
-    return first ? [{ database: first[0], operations: first[1], why }] : []
+    // What the guilty one had is given back a moment after its end: whoever is left then is not to blame.
+    if (!first || weight(first[1]) < least) return []
+    return [{ database: first[0], operations: first[1], why }]
   }
   if (load.dirty > MAX_DIRTY) {
     const open = load.operations.filter(
@@ -60,11 +64,13 @@ export function harmOf(load: Load, spilled: number, bounds: HarmBounds): Harm[] 
     return heaviest(
       working,
       'MongoDB ended your operations and cursors: their temporary files took the room of others. Sort and group less data, or sort by an index.',
+      MIN_WEIGHT,
     )
   if ((load.memory ?? 0) > bounds.memory)
     return heaviest(
       working,
       'MongoDB ended your operations and cursors: they took the memory of others. Sort and group less data, read fewer results at once.',
+      MIN_WEIGHT,
     )
   return []
 }
