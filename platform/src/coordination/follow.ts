@@ -67,7 +67,9 @@ export async function presentInstant(db: Db): Promise<Timestamp> {
     if (operationTime) return operationTime
     await delay(ASK_AGAIN)
   }
-  throw new Error(`MongoDB does not name the time of its newest write, ${GIVE_UP / 1000} s after it was asked.`)
+  throw new Error(
+    `MongoDB does not name the time of its newest write, ${GIVE_UP / 1000} s after it was asked.`,
+  )
 }
 
 /** Where a stream begins that is to have all that came after an instant, and nothing else. */
