@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bytesOf as answeredBytes, upload as sendAssets } from './harness/assets.ts'
 import { CHROMIUM } from './harness/chromium.ts'
 import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 import { TestUser } from './harness/user.ts'
@@ -39,31 +40,9 @@ def write():
         return "refused"
 `
 
-async function upload(appId: string, files: Record<string, Buffer>): Promise<UploadAnswer> {
-  const form = new FormData()
-  for (const [path, content] of Object.entries(files)) form.append(path, new Blob([new Uint8Array(content)]))
-  const response = await fetch(`${platform.url}/api/apps/${appId}/assets`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${user.token}` },
-    body: form,
-  })
-  expect(response.status).toBe(200)
-  return (await response.json()) as UploadAnswer
-}
-
-/** The bytes that the app answers with. */
-function bytesOf(appId: string, path: string): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const host = `app-${appId}.${platform.appDomain}`
-    request({ host: platform.address, port: platform.port, path, headers: { host } }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk)).once('error', reject)
-      response.once('end', () => resolve(Buffer.concat(chunks)))
-    })
-      .once('error', reject)
-      .end()
-  })
-}
+const upload = (appId: string, files: Record<string, Buffer>): Promise<UploadAnswer> =>
+  sendAssets(platform, user, appId, files)
+const bytesOf = (appId: string, path: string): Promise<Buffer> => answeredBytes(platform, appId, path)
 
 test('what is uploaded is what the app serves and reads, also after a sleep, a new version and a rollback', async () => {
   const [first, second] = [randomBytes(300_000), randomBytes(2 * 1024 * 1024)]

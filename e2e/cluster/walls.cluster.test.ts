@@ -13,6 +13,7 @@ import socket
 
 from fastapi import FastAPI
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 app = FastAPI()
 
@@ -36,6 +37,26 @@ def mongo() -> list[str]:
     client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
     client.get_default_database().things.insert_one({"a": 1})
     return client.list_database_names()
+
+
+held: list[socket.socket] = []
+
+
+@app.get("/hold")
+def hold(count: int) -> int:
+    for _ in range(count):
+        held.append(socket.create_connection(("fp-mongodb-0.fp-mongodb.fp-system.svc", 27018), timeout=10))
+    return len(held)
+
+
+@app.get("/ping")
+def ping() -> str:
+    try:
+        with MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000) as client:
+            client.get_default_database().command("ping")
+        return "answered"
+    except PyMongoError as error:
+        return str(error)
 
 
 @app.get("/me")
@@ -88,7 +109,7 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
         .podIP!
 
     expect(await ask('/resolve?host=fp-mongodb-0.fp-mongodb.fp-system.svc')).toMatch(/^10\./)
-    expect(await ask('/connect?host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27017')).toBe('reached')
+    expect(await ask('/connect?host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27018')).toBe('reached')
     // Its own database alone is what it sees there.
     expect(await ask('/mongo')).toEqual([expect.stringMatching(/^fp_/)])
 
@@ -99,6 +120,7 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
       'the API server on the node': `host=${world.fp.address}&port=6443`,
       kubelet: `host=${world.fp.address}&port=10250`,
       'the metadata address': 'host=169.254.169.254&port=80',
+      'MongoDB past its relay': 'host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27017',
       'another app': `host=${neighbour}&port=8000`,
       'the platform': `host=${platform}&port=8080`,
       'the platform by its Service': 'host=fp-platform.fp-system.svc&port=80',
@@ -124,6 +146,18 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
     expect(me['uid']).toBeGreaterThan(100_000)
     expect(me['writes']).toEqual(['/tmp/x'])
   })
+})
+
+test('an app that takes all connections to MongoDB that it gets takes none from another app or the platform', async () => {
+  const { app_id: greedy } = await world.user.liveApp({ code: PROBE })
+  const { app_id: other } = await (await world.someone()).liveApp({ code: PROBE })
+  const ask = async (appId: string, path: string): Promise<unknown> =>
+    (await world.user.call(appId, path)).json()
+  expect(await ask(greedy, '/hold?count=140')).toBe(140)
+  // Who has too many is told what to do, in words that its driver shows.
+  expect(await ask(greedy, '/ping')).toContain('FP_DATABASE_CONNECTIONS')
+  expect(await ask(other, '/ping')).toBe('answered')
+  expect(await world.user.must('GET', '/apps')).toBeDefined()
 })
 
 test('an app reaches what the admin allows it, and only that', async () => {

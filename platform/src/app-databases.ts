@@ -36,12 +36,14 @@ export async function createAppDatabases(
   const { hosts, replicaSet, tls, directConnection } = deps.mongo.client.options
   const upstream = deps.mongoAppsSocket ?? hosts[0]?.socketPath ?? (tls ? undefined : onLoopback(hosts))
   if (config.kubernetes || upstream === undefined) {
+    const relayed = config.kubernetes?.mongodbHost
     return {
-      host: hosts.map(String).join(','),
+      host: relayed ?? hosts.map(String).join(','),
       options: {
-        ...(replicaSet ? { replicaSet } : {}),
+        // Drivers ask a set for its members, and would go past the relay.
+        ...(relayed ? { directConnection: 'true' } : replicaSet ? { replicaSet } : {}),
         ...(tls ? { tls: 'true' } : {}),
-        ...(directConnection ? { directConnection: 'true' } : {}),
+        ...(directConnection && !relayed ? { directConnection: 'true' } : {}),
       },
       relay: undefined,
       egress: withDatabase(

@@ -16,6 +16,7 @@ export function readKubernetes(
   env: Environment,
   read: <T>(name: string, setting: Setting<T>) => T | undefined,
   problems: string[],
+  storageMb: number,
 ): KubernetesSettings {
   for (const name of NEEDED) {
     if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
@@ -44,6 +45,9 @@ export function readKubernetes(
     poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,
     runtimeClass: read('FP_RUNTIME_CLASS', SETTINGS.kubernetesName),
     allowUnsandboxed: read('FP_ALLOW_UNSANDBOXED', SETTINGS.flag) ?? false,
+    mongodbHost: read('FP_APP_MONGODB_HOST', SETTINGS.hostAndPort),
+    storageClass: read('FP_STORAGE_CLASS', SETTINGS.kubernetesName),
+    storageSize: `${storageMb}Mi`,
     resources: {
       cpuRequest: request('FP_APP_CPU_REQUEST', SETTINGS.cpu, CPU_REQUEST, cpu),
       cpuLimit,

@@ -121,6 +121,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     return text ? path.resolve(cwd, text) : path.join(root, fallback)
   }
 
+  const storageMb = read('FP_STORAGE_MB', SETTINGS.storageMegabytes) ?? 100
   const inCluster = read('FP_RUNTIME', SETTINGS.runtime) === 'kubernetes'
   const port = read('FP_PORT', SETTINGS.port) ?? 8080
   const publicUrl = read('PUBLIC_URL', SETTINGS.origin) ?? `http://localhost:${port}`
@@ -154,7 +155,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
     databaseMb: read('FP_DATABASE_MB', SETTINGS.megabytes) ?? 512,
-    storageMb: read('FP_STORAGE_MB', SETTINGS.storageMegabytes) ?? 100,
+    storageMb,
     databaseConnections: read('FP_DATABASE_CONNECTIONS', SETTINGS.connections) ?? 128,
     allowedImports: read('FP_ALLOWED_IMPORTS', SETTINGS.modules) ?? [],
     egress: readEgress(read, read('FP_EGRESS', SETTINGS.egress), problems),
@@ -175,7 +176,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     },
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
-    kubernetes: inCluster ? readKubernetes(env, read, problems) : undefined,
+    kubernetes: inCluster ? readKubernetes(env, read, problems, storageMb) : undefined,
     shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
     shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
     warnings: [...unknownNames(env), ...(inCluster ? unusedInCluster(env) : [])],
@@ -227,6 +228,8 @@ const NAMES = [
   'FP_POOL_SIZE',
   'FP_RUNTIME_CLASS',
   'FP_APP_MAX_REPLICAS',
+  'FP_STORAGE_CLASS',
+  'FP_APP_MONGODB_HOST',
   'FP_APP_CPU_REQUEST',
   'FP_APP_CPU_LIMIT',
   'FP_APP_MEMORY',

@@ -129,6 +129,13 @@ export const SETTINGS = {
       /^\d+(?:\.\d+)?(?:[kMGT]|[KMGT]i)?$/.test(text) && amountOf(text) >= LEAST_MEMORY ? text : undefined,
     expects: 'set an amount of memory as Kubernetes takes it, at least 16Mi, such as 512Mi or 1Gi',
   } satisfies Setting<string>,
+  hostAndPort: {
+    parse: (text) => {
+      const port = DOMAIN.exec(text)?.[2]
+      return port !== undefined && Number(port) <= 65_535 ? text.toLowerCase() : undefined
+    },
+    expects: 'set a host name and a port, such as fp-mongodb-0.fp-mongodb.fp-system.svc:27018',
+  } satisfies Setting<string>,
   domain: {
     parse: (text) => {
       const port = DOMAIN.exec(text)?.[2]

@@ -111,12 +111,15 @@ def make_pod(tmp_path: Path) -> Iterator[MakePod]:
         pytest.skip("no Python and libraries that an ordinary user can read")
     made: list[pods.Pod] = []
 
-    def make(packed: bytes | None = None, *, wait: bool = False, start: bool = True, **more: Any) -> pods.Pod:
+    def make(
+        packed: bytes | None = None, *, wait: bool = False, cold: bool = False, start: bool = True, **more: Any
+    ) -> pods.Pod:
         folder = tmp_path / f"pod{len(made)}"
         folder.mkdir()
         if wait:
             more["env"] = {"FP_POD_KEY": pods.KEY} | more.get("env", {})
-        pod = pods.Pod(folder, packed, *(["--wait"] if wait else []), **more)
+        flags = [*(["--wait"] if wait else []), *(["--cold"] if cold else [])]
+        pod = pods.Pod(folder, packed, *flags, **more)
         made.append(pod)
         return pod.start() if start else pod
 

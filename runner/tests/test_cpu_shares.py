@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,8 +83,7 @@ def test_each_app_has_a_group_and_each_user_the_same_weight(manager: driver.Mana
     assert weights["a1"] == weights["a2"] == weights["b1"] // 2
     apps["a1"].kill()
     # The end is told before the weights are divided anew.
-    while _weight(manager, groups["a2"]) != weights["b1"]:
-        time.sleep(0.01)
+    driver.until(lambda: _weight(manager, groups["a2"]) == weights["b1"], "the new division")
 
 
 def test_the_platform_and_the_database_outweigh_all_apps_together(manager: driver.Manager, tmp_path: Path) -> None:
@@ -94,12 +92,10 @@ def test_the_platform_and_the_database_outweigh_all_apps_together(manager: drive
     own = os.path.dirname(apps)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as database:
         manager.send({"op": "place", "group": "mongodb", "pid": database.pid})
-        while _group(database.pid) != f"{own}/mongodb":
-            assert database.poll() is None
+        driver.until(lambda: _group(database.pid) == f"{own}/mongodb", "the move of the database")
         assert _weight(manager, f"{own}/mongodb") > _weight(manager, apps)
         manager.send({"op": "place", "group": "platform", "pid": manager.process.pid})
-        while _group(manager.process.pid) != f"{own}/platform":
-            continue
+        driver.until(lambda: _group(manager.process.pid) == f"{own}/platform", "the move of the manager")
         # What wakes apps must not wait behind them either.
         manager.close()
         assert _group(database.pid) == ""

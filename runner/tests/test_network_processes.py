@@ -158,6 +158,19 @@ def test_a_firewall_that_fails_costs_one_answer_and_ends_nothing(empty_world: Wo
     manager.close()
 
 
+def test_an_interface_that_only_begins_like_ours_is_of_the_machine(empty_world: World) -> None:
+    """Its network is in use, and nothing is passed on for it."""
+    empty_world.output("ip", "link", "add", "fpga0", "type", "veth", "peer", "name", "fpga1")
+    empty_world.output("ip", "link", "set", "fpga0", "up")
+    empty_world.output("ip", "route", "add", "10.213.0.0/16", "dev", "fpga0")
+    manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
+    assert "172.29.0.0" in empty_world.output("nft", "list", "table", "inet", "fp_0")
+    rules = empty_world.output("nft", "list", "table", "inet", "fp_forwarding")
+    assert '"fp0-*"' in rules
+    assert '"fp*"' not in rules
+    manager.close()
+
+
 def test_a_machine_that_was_no_router_does_not_become_one(empty_world: World) -> None:
     """Its neighbours could else send through it into its other networks."""
     manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())

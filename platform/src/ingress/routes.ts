@@ -12,6 +12,8 @@ export interface Route {
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number
+  /** Where it may have fewer instances than others. */
+  readonly maxReplicas?: number
 }
 
 export interface RouteTable {
@@ -86,7 +88,8 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         // In the turn of that look: a switch that comes now takes them away again.
         keys.set(appId, route.key)
         owners.set(appId, route.ownerId)
-        policies.set(appId, { ...common, idleTimeout: route.idleTimeout })
+        const { idleTimeout, maxReplicas = common.maxReplicas } = route
+        policies.set(appId, { ...common, idleTimeout, maxReplicas })
       }
       return route
     }

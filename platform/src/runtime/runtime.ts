@@ -60,7 +60,7 @@ export interface Runtime {
   /** Why no app can be started at the moment, if so. */
   problem(): string | undefined
   /** Why no app can have storage here, if so. */
-  storageProblem(): string | undefined
+  storageProblem(): string | undefined | Promise<string | undefined>
   /** Begins what it does of its own accord. Once, when the modules above can be asked. */
   start(): void
   /** The processes on this machine that all apps depend on, by their role. */

@@ -40,7 +40,7 @@ class _StopError(Exception):
 
 
 class _Reporter:
-    """Tells the zygote how far the start is."""
+    """Tells the manager how far the start is."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -142,7 +142,7 @@ def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> 
     def too_late(_signal: int, _frame: object) -> None:
         raise failure.StartTimeoutError(seconds)
 
-    # A first, soft end that can say where the import was; the zygote's SIGKILL follows for code that holds out.
+    # A first, soft end that can say where the import was; the manager's SIGKILL follows for code that holds out.
     signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

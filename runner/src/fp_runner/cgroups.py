@@ -6,6 +6,7 @@ fp-<pid>-<start time>/            of one manager, so that a later one knows whic
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,8 @@ from typing import Final
 from fp_runner.limits import Limits
 
 _PREFIX: Final = "fp-"
+# Of a manager, as opposed to what an admin may call a group.
+_NAME: Final = re.compile(rf"{_PREFIX}(\d+)-(\d+)")
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _APPS: Final = "apps"
 # All apps together against each of the other groups, in units of version 2 (100 is the default).
@@ -140,17 +143,20 @@ def detect(pid: int) -> Cgroups:
     mounts = list(_mounts())
     for controller in _CONTROLLERS:
         groups.why[controller] = "no cgroup hierarchy with this controller is mounted"
-        for mount in mounts:
-            if controller not in mount.controllers:
+        places = (
+            (base, mount.version)
+            for mount in mounts
+            if controller in mount.controllers
+            for base in _bases(mount, own.get(controller if mount.version == 1 else "", "/"))
+        )
+        for base, version in places:
+            try:
+                groups.folders[controller] = _make_folder(base, pid, version)
+            except OSError as error:
+                groups.why[controller] = f"{base}: {error.strerror}"
                 continue
-            for base in _bases(mount, own.get(controller if mount.version == 1 else "", "/")):
-                try:
-                    folder = _make_folder(base, pid, mount.version)
-                except OSError as error:
-                    groups.why[controller] = f"{base}: {error.strerror}"
-                    continue
-                groups.folders[controller], groups.version[controller] = folder, mount.version
-                break
+            groups.version[controller] = version
+            break
     groups.set_up()
     return groups
 
@@ -178,7 +184,7 @@ def read_oom_kills(folder: str, version: int) -> int:
 
 def _make_folder(base: str, pid: int, version: int) -> str:
     for stale in _subfolders(base):
-        if stale.startswith(_PREFIX) and not _is_alive(stale):
+        if _NAME.fullmatch(stale) and not _is_alive(stale):
             _remove_tree(f"{base}/{stale}")
     own = f"{base}/{_PREFIX}{pid}-{_start_time(pid)}"
     apps = f"{own}/{_APPS}"
@@ -236,7 +242,7 @@ def _start_time(pid: int) -> str:
 def _is_alive(folder: str) -> bool:
     pid, _, started = folder.removeprefix(_PREFIX).partition("-")
     try:
-        return pid.isdigit() and _start_time(int(pid)) == started
+        return _start_time(int(pid)) == started
     except OSError:
         return False
 

@@ -2,9 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from fp_runner import order
 from fp_runner.failure import Failure
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _READY: Final = ("GET", "/_fp/ready")
 _ALIVE: Final = ("GET", "/_fp/alive")
 _CLAIM_PATH: Final = "/_fp/claim"
+_CONTENT: Final = ("POST", "/_fp/claim/content")
 # code, and what it means
 _WAITING: Final = ("FP_POD_WAITING", "This pod waits to be told which app it is.")
 _CLAIMED: Final = ("FP_POD_CLAIMED", "This pod has an order already.")
@@ -28,18 +29,37 @@ _WRONG_PROOF: Final = (
 )
 
 
-class Door:
-    """`on_order` is called at most once, with a checked order and when (time.monotonic()) it had arrived."""
+class Recipient(Protocol):
+    """Whom the order is for."""
 
-    def __init__(self, reactor: Reactor, listener: socket.socket, on_order: Callable[[Order, float], None]) -> None:
-        self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer)
-        self._on_order = on_order
+    def take_order(self, given: Order, arrived: float) -> None:
+        """A checked order, and when (time.monotonic()) it had arrived."""
+
+    def take_content(self, content: bytes) -> None:
+        """Of an asset of that order. Raises OrderError."""
+
+    def drop_order(self) -> None:
+        """The rest of it will not come. Another order may."""
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The contents of the order that are still to come, by their SHA-256. Without any, it is being started."""
+
+
+class Door:
+    """`recipient` gets an order once, unless the contents that belong to it do not follow."""
+
+    def __init__(self, reactor: Reactor, listener: socket.socket, recipient: Recipient) -> None:
+        self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer, self._closed)
+        self._recipient = recipient
         self._key: ClaimKey | None = None
-        self._state: Literal["waiting", "starting", "started", "failed"] = "starting"
+        self._state: Literal["waiting", "receiving", "starting", "started", "failed"] = "starting"
         self._timing = ""
         self._failure: Failure | None = None
         # Who waits for the outcome of the start.
         self._claim: Connection | None = None
+        # Who has sent an order, and is to send the contents that belong to it.
+        self._sender: Connection | None = None
         self._probes: list[Connection] = []
 
     def wait(self, key: "ClaimKey") -> None:
@@ -76,7 +96,9 @@ class Door:
             _refuse(connection, HTTPStatus.CONFLICT, _CLAIMED)
         elif self._failure:
             connection.answer(HTTPStatus.INTERNAL_SERVER_ERROR, self._failure.wire())
-        elif route == _READY and self._state == "starting":
+        elif route == _CONTENT and connection is self._sender:
+            self._take_content(request, connection)
+        elif route == _READY and self._state in ("receiving", "starting"):
             self._probes.append(connection)
         elif route == _READY and self._state == "started":
             # It came before the order, and asks only now.
@@ -115,7 +137,40 @@ class Door:
         # Whoever connects from here on is the app's to answer.
         self._server.pause()
         self._state, self._claim = "starting", connection
-        self._on_order(given, arrived)
+        self._recipient.take_order(given, arrived)
+        if self._failure is None and (wanted := self._recipient.wanted):
+            self._state, self._claim, self._sender = "receiving", None, connection
+            connection.answer(HTTPStatus.OK, {"wanted": wanted}, keep=True)
+
+    def _take_content(self, request: Request, connection: Connection) -> None:
+        self._claim = connection
+        try:
+            self._recipient.take_content(request.body)
+        except OrderError as error:
+            _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_CONTENT", f"{error}"))
+            self._abandon()
+            return
+        if self._failure is None and self._recipient.wanted:
+            self._claim = None
+            connection.answer(HTTPStatus.NO_CONTENT, keep=True)
+        else:
+            # Answered as an order without assets is: by the outcome of the start.
+            self._state, self._sender = "failed" if self._failure else "starting", None
+
+    def _closed(self, connection: Connection) -> None:
+        if connection is self._sender:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        self._claim = self._sender = None
+        if self._state != "receiving":
+            return
+        self._state = "waiting"
+        self._recipient.drop_order()
+        probes, self._probes = self._probes, []
+        for probe in probes:
+            _refuse(probe, HTTPStatus.CONFLICT, _WAITING)
+        self._server.open()
 
 
 def _refuse(connection: Connection, status: int, why: tuple[str, str]) -> None:

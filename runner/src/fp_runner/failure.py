@@ -19,7 +19,7 @@ StartCode = Literal[
     "FP_APP_START_TIMEOUT",
     "FP_SANDBOX_FAILED",
 ]
-# In a pod an end is told as a failure as well; a zygote tells it as "exited".
+# In a pod an end is told as a failure as well; the manager tells it as "exited".
 EndCode = Literal["FP_APP_CRASHED", "FP_APP_OUT_OF_MEMORY"]
 Code = StartCode | EndCode
 

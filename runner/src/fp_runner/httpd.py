@@ -42,7 +42,9 @@ class Connection:
         self._server = server
         self._sock = sock
         self._reactor = reactor
-        self._unread = b""
+        self._unread = bytearray()
+        # Bytes of which a request consists, as far as that is known.
+        self._whole = 0
         self._unsent = b""
         self._busy = False
         self._continued = False
@@ -145,7 +147,7 @@ class Connection:
             if len(self._unread) > _MAX_HEAD + self._server.max_body:
                 # More than one request can be, while one is being answered.
                 self.close()
-            elif not self._busy:
+            elif not self._busy and len(self._unread) >= self._whole:
                 self._next()
 
     def _next(self) -> None:
@@ -162,12 +164,12 @@ class Connection:
 
     def _parse(self) -> Request | None:
         """The next request, if it has arrived whole."""
-        head, end, rest = self._unread.partition(b"\r\n\r\n")
-        if len(head) > _MAX_HEAD:
+        end = self._unread.find(b"\r\n\r\n", 0, _MAX_HEAD + 4)
+        if end < 0 and len(self._unread) >= _MAX_HEAD + 4:
             raise _BadRequestError(431, f"The head of a request has at most {_MAX_HEAD} bytes.")
-        if not end:
+        if end < 0:
             return None
-        method, path, headers = _parse_head(head)
+        method, path, headers = _parse_head(bytes(self._unread[:end]))
         if "transfer-encoding" in headers:
             raise _BadRequestError(411, "Send the body with a content-length.")
         length = headers.get("content-length", "0")
@@ -175,14 +177,18 @@ class Connection:
             raise _BadRequestError(400, "The content-length is no number.")
         if int(length[:20]) > self._server.max_body:
             raise _BadRequestError(413, f"The body of a request has at most {self._server.max_body} bytes.")
-        if len(rest) < int(length):
+        begin = end + 4
+        self._whole = begin + int(length)
+        if len(self._unread) < self._whole:
             if headers.get("expect", "").lower() == "100-continue" and not self._continued:
                 self._continued = True
                 self._unsent += b"HTTP/1.1 100 Continue\r\n\r\n"
                 self._write()
             return None
-        self._unread = rest[int(length) :]
-        return Request(method, path, headers, rest[: int(length)])
+        body = bytes(self._unread[begin : self._whole])
+        del self._unread[: self._whole]
+        self._whole = 0
+        return Request(method, path, headers, body)
 
 
 def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
@@ -203,7 +209,7 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
 
 
 class HttpServer:
-    """Accepts connections while it is open, and calls `handle` for each request."""
+    """Accepts connections while it is open, and calls `handle` for each request, `closed` at each connection's end."""
 
     def __init__(
         self,
@@ -211,9 +217,11 @@ class HttpServer:
         listener: socket.socket,
         max_body: int,
         handle: Callable[[Request, Connection], None],
+        closed: Callable[[Connection], None] = lambda connection: None,
     ) -> None:
         self.max_body = max_body
         self.handle = handle
+        self._closed = closed
         self._reactor = reactor
         self._listener = listener
         self._connections: dict[Connection, None] = {}
@@ -229,6 +237,7 @@ class HttpServer:
     def forget(self, connection: Connection) -> None:
         """By the connection, at its end."""
         self._connections.pop(connection, None)
+        self._closed(connection)
 
     def has_unsent(self) -> bool:
         """Whether answers are still on their way out."""

@@ -35,7 +35,7 @@ class Walls:
     def server(
         self, app: AsgiApp, _order: Message, control: socket.socket, on_ready: app_process.OnReady
     ) -> serve.AppServer:
-        """On the unix socket that the zygote bound."""
+        """On the unix socket that the manager bound."""
         return serve.AppServer(serve.make_config(RunnerApp(app)), control, on_ready)
 
 
@@ -48,7 +48,7 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
         sandbox.prepare(blueprint)
-        # The zygote says go once this process is in its cgroups and has a network; the app inherits both.
+        # The manager says go once this process is in its cgroups and has a network; the app inherits both.
         go = channel.receive(control)
         if go is None:
             os._exit(0)

@@ -1,4 +1,4 @@
-"""The zygote's end of the line to the platform (fd 3)."""
+"""The manager's end of the line to the platform (fd 3)."""
 
 import os
 import socket

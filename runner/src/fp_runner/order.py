@@ -1,8 +1,7 @@
 """The order: the document that tells a pod which app it is (docs/decisions/0020-the-kubernetes-home.md)."""
 
 import json
-import os
-import stat
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -14,6 +13,11 @@ MAX_PACKED: Final = 2 * 1024 * 1024
 _MAX_UNPACKED: Final = 8 * 1024 * 1024
 # zlib's window bits for a gzip header and trailer.
 _GZIP: Final = 31
+# Of an app's assets; sdk/src/wire/assets.ts has the same.
+_MAX_ASSETS: Final = 200
+_MAX_ASSET_BYTES: Final = 2 * 1024 * 1024
+_MAX_ASSETS_BYTES: Final = 20 * 1024 * 1024
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class OrderError(Exception):
@@ -22,10 +26,14 @@ class OrderError(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """A checked order. `files` by their path relative to the app's folder."""
+    """A checked order. `files` and `assets` by their path relative to the app's folder.
+
+    Of an asset it has the SHA-256 of the content, which is sent after the order.
+    """
 
     mode: Literal["serve", "check"]
     files: dict[str, bytes]
+    assets: dict[str, str]
     entrypoint: str
     env: dict[str, str]
     limits: Limits
@@ -64,7 +72,33 @@ def _parse(given: Any) -> Order:
         limits = parse_limits(given.get("limits", {}))
     except ProtocolError as error:
         raise OrderError(str(error)) from error
-    return Order(mode, {path: _bytes(path, text) for path, text in files.items()}, entrypoint, env, limits)
+    contents = {path: _bytes(path, text) for path, text in files.items()}
+    assets = _assets(given.get("assets", []))
+    if twice := contents.keys() & assets.keys():
+        raise OrderError(f"{min(twice)!r} is a file and an asset")
+    return Order(mode, contents, assets, entrypoint, env, limits)
+
+
+def _assets(given: object) -> dict[str, str]:
+    if not isinstance(given, list) or not all(isinstance(asset, dict) for asset in given):
+        raise OrderError("assets must be a list of objects")
+    if len(given) > _MAX_ASSETS:
+        raise OrderError(f"there are more than {_MAX_ASSETS} assets")
+    found: dict[str, str] = {}
+    total = 0
+    for asset in given:
+        path, size, sha256 = asset.get("path"), asset.get("bytes"), asset.get("sha256")
+        if not isinstance(path, str) or not _is_inside(path) or path in found:
+            raise OrderError(f"the asset {path!r} has no path of its own within the app's folder")
+        if type(size) is not int or not 0 <= size <= _MAX_ASSET_BYTES:
+            raise OrderError(f"the asset {path!r} must have at most {_MAX_ASSET_BYTES} bytes")
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise OrderError(f"the asset {path!r} must have a SHA-256 in lower case hex")
+        found[path] = sha256
+        total += size
+    if total > _MAX_ASSETS_BYTES:
+        raise OrderError(f"the assets have more than {_MAX_ASSETS_BYTES} bytes")
+    return found
 
 
 def _bytes(path: str, text: object) -> bytes:
@@ -80,36 +114,3 @@ def _bytes(path: str, text: object) -> bytes:
 
 def _is_inside(path: str) -> bool:
     return "\0" not in path and not any(part in ("", ".", "..") for part in path.split("/"))
-
-
-def write_files(files: dict[str, bytes], folder: str) -> None:
-    """Makes `folder` hold these files and no others, none of them writable. Raises OSError."""
-    _empty(folder)
-    folders: set[str] = set()
-    for path, content in files.items():
-        target = f"{folder}/{path}"
-        parent = os.path.dirname(target)
-        if parent not in folders:
-            os.makedirs(parent, 0o755, exist_ok=True)
-            while parent != folder:
-                folders.add(parent)
-                parent = os.path.dirname(parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(target, flags, 0o644), "wb", buffering=0) as file:
-            file.write(content)
-            # Not by the mode above, which the umask would change.
-            os.fchmod(file.fileno(), 0o444)
-    for made in folders:
-        os.chmod(made, 0o555)  # noqa: S103
-
-
-def _empty(folder: str) -> None:
-    """A container that is started again in its pod finds what the one before it left."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, stat.S_IRWXU)
-                _empty(entry.path)
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)

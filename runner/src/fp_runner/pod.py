@@ -1,7 +1,8 @@
-"""The first process of a pod's container: `python -m fp_runner.pod [--wait]`.
+"""The first process of a pod's container: `python -m fp_runner.pod [--wait [--cold]]`.
 
-Reads its order from a mounted file, or imports the frameworks and waits to be sent one. Never runs user code. The
-contract is docs/decisions/0020-the-kubernetes-home.md. What not every pod needs is imported late: a cold start waits.
+Reads its order from a mounted file, or waits to be sent one. What waits has time to import the frameworks first, unless
+somebody waits for it already: `--cold`. Never runs user code. The contract is
+docs/decisions/0020-the-kubernetes-home.md. What not every pod needs is imported late: a cold start waits.
 """
 
 import gc
@@ -24,6 +25,7 @@ _DEFAULT_GRACE: Final = 30.0
 _MADE_WITH_SANDBOX: Final = "/etc/resolv.conf"
 _SANDBOX_MS: Final = 60_000
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_FLAGS: Final = ("--wait", "--cold")
 # Each followed by its value. --key-fd is for this program itself.
 _OPTIONS: Final = {
     "--order": "/fp/order/order.json.gz",
@@ -43,10 +45,10 @@ def main() -> None:
     begun = time.monotonic()
     # The kernel throws away what a first process has no handler for, unless it is blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    options, wait = dict(_OPTIONS), False
+    options = dict(_OPTIONS)
     try:
-        wait = _read_arguments(sys.argv[1:], options)
-        _run(options, begun, wait=wait)
+        flags = _read_arguments(sys.argv[1:], options)
+        _run(options, begun, wait="--wait" in flags, warm=flags == {"--wait"})
     except Exception as error:
         from fp_runner import termination
         from fp_runner.failure import Failure
@@ -58,7 +60,7 @@ def main() -> None:
         sys.exit(f"fp_runner: {text}")
 
 
-def _run(options: dict[str, str], begun: float, *, wait: bool) -> NoReturn:
+def _run(options: dict[str, str], begun: float, *, wait: bool, warm: bool) -> NoReturn:
     if _KEY in os.environ:
         _start_again_without_key()
     if os.getuid() == 0:
@@ -69,14 +71,14 @@ def _run(options: dict[str, str], begun: float, *, wait: bool) -> NoReturn:
     wakeups = _signals()
     listener = tcp.listen(int(options["--port"]))
     _protect()
-    if wait:
+    if warm:
         from fp_runner import preload
 
         preload.preload()
         preload.freeze()
     reactor = Reactor()
     # Before the key is read and anybody can connect: the app's process has never seen either.
-    child = AppChild(reactor, warm=wait)
+    child = AppChild(reactor, warm=warm)
     _supervise(reactor, listener, child, wakeups, options, begun, wait=wait)
 
 
@@ -123,6 +125,8 @@ def _supervise(
         try:
             with open(options["--order"], "rb") as packed:
                 given = order.unpack(packed.read(order.MAX_PACKED + 1))
+            if given.assets:
+                raise order.OrderError("its assets would have to be sent, and this pod does not wait for anything")
         except (OSError, order.OrderError) as error:
             supervisor.fail("FP_SANDBOX_FAILED", f"The order cannot be read: {error}")
         else:
@@ -134,17 +138,17 @@ def _supervise(
     os._exit(supervisor.exit_code)
 
 
-def _read_arguments(given: list[str], options: dict[str, str]) -> bool:
-    """Whether to wait. Not argparse: importing that takes as long as starting Python does."""
-    rest, wait = iter(given), False
+def _read_arguments(given: list[str], options: dict[str, str]) -> set[str]:
+    """The flags. Not argparse: importing that takes as long as starting Python does."""
+    rest, flags = iter(given), set[str]()
     for name in rest:
-        if name == "--wait":
-            wait = True
+        if name in _FLAGS:
+            flags.add(name)
         elif name in options:
             options[name] = next(rest, "")
         else:
-            raise _SetupError(f"unknown option {name}; known are --wait {' '.join(_OPTIONS)}")
-    return wait
+            raise _SetupError(f"unknown option {name}; known are {' '.join((*_FLAGS, *_OPTIONS))}")
+    return flags
 
 
 def _start_again_without_key() -> NoReturn:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,8 @@ from fp_runner.cgroups import Cgroups
 from fp_runner.means import Means
 
 _TRY_UID: Final = 200_000
+_REMOVAL_ATTEMPTS: Final = 100
+_REMOVAL_PAUSE: Final = 0.01
 
 
 def detect(groups: Cgroups, own_namespace: int) -> Means:
@@ -33,7 +36,7 @@ def detect(groups: Cgroups, own_namespace: int) -> Means:
         why["user_namespace"] = "not needed as root"
         inside = own_namespace
     else:
-        why["own_uid"] = "the zygote is not root"
+        why["own_uid"] = "the manager is not root"
         found["own_uid"] = False
         found["user_namespace"] = _try("user_namespace", lambda: None, -1, why)
         inside = -1
@@ -122,9 +125,20 @@ def _try_group(name: str, groups: Cgroups, why: dict[str, str]) -> bool:
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(pid, 0)
-    while not only.remove("probe"):
-        continue
-    if status:
+    if not _removes(only, "probe"):
+        why[f"{name}_cgroup"] = "a group could not be removed"
+    elif status:
         why[f"{name}_cgroup"] = "a process could not be moved into a group"
-        del groups.folders[name]
-    return status == 0
+    else:
+        return True
+    del groups.folders[name]
+    return False
+
+
+def _removes(groups: Cgroups, name: str) -> bool:
+    """Whether a group goes away whose processes have ended; the kernel may take a moment."""
+    for _ in range(_REMOVAL_ATTEMPTS):
+        if groups.remove(name):
+            return True
+        time.sleep(_REMOVAL_PAUSE)
+    return False

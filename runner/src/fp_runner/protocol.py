@@ -1,4 +1,4 @@
-"""The lines between the platform and the zygote: one JSON object a line, both ways (see README.md)."""
+"""The lines between the platform and the manager: one JSON object a line, both ways (see README.md)."""
 
 import json
 import os

@@ -14,7 +14,7 @@ STAGE: Final = "/proc"
 APP_DIR: Final = "/app"
 # Where an app keeps files that last; the platform names it in PLATFORM_DATA_DIR.
 DATA_DIR: Final = "/data"
-# Where an app finds the socket mongodb.sock of the platform's MongoDB.
+# Where an app finds its own socket to the platform's MongoDB; only the app is told its name.
 MONGODB_DIR: Final = "/run/mongodb"
 
 _SYSTEM: Final = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")

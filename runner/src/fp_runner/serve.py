@@ -1,4 +1,4 @@
-"""Serves a loaded app on the socket that the zygote bound, with uvicorn."""
+"""Serves a loaded app on the socket that the manager bound, with uvicorn."""
 
 import asyncio
 import importlib
@@ -86,7 +86,7 @@ class AppServer(uvicorn.Server):
             await asyncio.sleep(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM. How much time there is stands in the message that the zygote sent before it."""
+        """SIGTERM. How much time there is stands in the message that the manager sent before it."""
         self.should_exit = True
         grace = self._read_grace()
         if grace is not None:

@@ -7,8 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
-from fp_runner import cgroups, ending, order, termination
+from fp_runner import cgroups, ending, termination
 from fp_runner.app_child import AppChild
+from fp_runner.app_folder import AppFolder
 from fp_runner.asgi import server_timing
 from fp_runner.door import Door
 from fp_runner.failure import Code, Failure
@@ -16,7 +17,7 @@ from fp_runner.order import Order
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
 
-State = Literal["waiting", "starting", "serving", "stopping", "failed", "checked"]
+State = Literal["waiting", "receiving", "starting", "serving", "stopping", "failed", "checked"]
 
 # How long a failed start is still answered, for whoever polls.
 _FAILED_SECONDS: Final = 3.0
@@ -42,11 +43,13 @@ class Supervisor:
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
-        self.door = Door(reactor, listener, lambda given, arrived: self.start(given, arrived, {}))
+        self.door = Door(reactor, listener, self)
         self._reactor = reactor
         self._listener = listener
         self._child = child
         self._settings = settings
+        self._folder = AppFolder(settings.app_dir)
+        self._given: Order | None = None
         self._state: State = "waiting"
         self._mode: Literal["serve", "check"] = "serve"
         self._since = 0.0
@@ -59,14 +62,47 @@ class Supervisor:
 
     def start(self, given: Order, since: float, before: dict[str, float]) -> None:
         """Carries out the order. Times count from `since`, a time.monotonic(); `before` was reached by then."""
-        self._state, self._mode, self._since, self._before = "starting", given.mode, since, before
+        self._state, self._given, self._mode = "receiving", given, given.mode
+        self._since, self._before = since, before
+        try:
+            self._folder.begin(given)
+        except OSError as error:
+            self._cannot_write(error)
+            return
+        self._launch_if_whole()
+
+    def take_order(self, given: Order, arrived: float) -> None:
+        """See door.Recipient."""
+        self.start(given, arrived, {})
+
+    def take_content(self, content: bytes) -> None:
+        """See door.Recipient."""
+        try:
+            self._folder.receive(content)
+        except OSError as error:
+            self._cannot_write(error)
+            return
+        self._launch_if_whole()
+
+    def drop_order(self) -> None:
+        """See door.Recipient."""
+        self._state = "waiting"
+
+    @property
+    def wanted(self) -> list[str]:
+        """See door.Recipient."""
+        return self._folder.wanted
+
+    def _cannot_write(self, error: OSError) -> None:
+        self.fail("FP_SANDBOX_FAILED", f"The app's files could not be written: {error}")
+
+    def _launch_if_whole(self) -> None:
+        given = self._given
+        if not given or self._folder.wanted:
+            return
+        self._state = "starting"
         seconds = given.limits.start_seconds
         self._timer = self._reactor.call_later(given.limits.kill_seconds, lambda: self._too_late(seconds))
-        try:
-            order.write_files(given.files, self._settings.app_dir)
-        except OSError as error:
-            self.fail("FP_SANDBOX_FAILED", f"The app's files could not be written: {error}")
-            return
         self._reach("written")
         message = {
             "mode": given.mode,
@@ -74,8 +110,8 @@ class Supervisor:
             "entrypoint": given.entrypoint,
             "env": given.env,
             "limits": asdict(given.limits),
-            "since": since,
-            "before": before,
+            "since": self._since,
+            "before": self._before,
             "walls": self._settings.walls,
         }
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
@@ -96,7 +132,7 @@ class Supervisor:
             self._reactor.call_later(self._settings.grace, self._out_of_grace)
         elif self._state == "failed":
             self.exit_code = 1
-        elif self._state in ("waiting", "starting"):
+        elif self._state in ("waiting", "receiving", "starting"):
             # There is nothing to finish.
             self._state, self.exit_code = "stopping", 0
             self._child.signal(signal.SIGKILL)
@@ -127,7 +163,7 @@ class Supervisor:
             self.exit_code = 1
         elif self._state == "starting":
             self.fail(reason, text)
-        elif self._state == "waiting":
+        elif self._state in ("waiting", "receiving"):
             self.fail("FP_SANDBOX_FAILED", "The process that was to become the app ended.")
 
     def _on_message(self, message: Message) -> None:

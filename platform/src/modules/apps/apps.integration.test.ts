@@ -236,6 +236,8 @@ test('storage is part of what a live app runs in, and is refused with the reason
     storage: true,
     env: { PLATFORM_DATA_DIR: '/data' },
   })
+  // Its files are for one instance to write.
+  expect(await bench.services.route(app.app_id)).toMatchObject({ maxReplicas: 1 })
   // The same again starts nothing anew.
   await ann('PATCH', `/api/apps/${app.app_id}`, { storage: true })
   expect((await bench.services.route(app.app_id))!.key).toBe(after)

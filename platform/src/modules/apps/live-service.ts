@@ -24,6 +24,8 @@ export interface Route {
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number
+  /** Where it may have fewer instances than others. */
+  readonly maxReplicas?: number
 }
 
 export type LiveService = ReturnType<typeof createLiveService>
@@ -59,8 +61,15 @@ export function createLiveService(deps: LiveServiceDeps) {
     async route(appId: string): Promise<Route | undefined> {
       const found = await store.route(appId)
       if (!found) return undefined
-      const { ownerId, live, idleTimeoutS } = found
-      return { appId, ownerId, key: liveKey(appId, live), idleTimeout: idleTimeoutS * 1000 }
+      const { ownerId, live, idleTimeoutS, storage } = found
+      return {
+        appId,
+        ownerId,
+        key: liveKey(appId, live),
+        idleTimeout: idleTimeoutS * 1000,
+        // Its files are for one instance to write.
+        ...(storage ? { maxReplicas: 1 } : {}),
+      }
     },
 
     /** Of every app that has one. */

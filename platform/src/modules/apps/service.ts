@@ -18,7 +18,7 @@ export interface AppServiceDeps {
   readonly events: Events
   readonly targets: Targets
   /** Why no app can have storage, if so. */
-  readonly storageProblem: () => string | undefined
+  readonly storageProblem: () => string | undefined | Promise<string | undefined>
   /** How many apps of a user may have storage. 0: any number. */
   readonly storageApps: (ownerId: string) => Promise<number>
   readonly background: Background
@@ -72,8 +72,8 @@ export function createAppService(deps: AppServiceDeps) {
   }
 
   /** Does what turns an app's storage on, if the app may have storage. */
-  function withStorage<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
-    const problem = deps.storageProblem()
+  async function withStorage<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
+    const problem = await deps.storageProblem()
     if (problem !== undefined)
       throw new FpError(
         'FP_STORAGE_UNAVAILABLE',

@@ -93,9 +93,11 @@ export class AppStore {
 
   async route(appId: string): Promise<LiveRoute | undefined> {
     const doc = await this.#apps.findOne(present(appId), {
-      projection: { ownerId: 1, live: 1, idleTimeoutS: 1 },
+      projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 },
     })
-    return doc ? { appId, ownerId: doc.ownerId, live: doc.live, idleTimeoutS: doc.idleTimeoutS } : undefined
+    if (!doc) return undefined
+    const { ownerId, live, idleTimeoutS, storage = false } = doc
+    return { appId, ownerId, live, idleTimeoutS, storage }
   }
 
   /** Of every app that has something live. */
@@ -103,10 +105,16 @@ export class AppStore {
     const docs = await this.#apps
       .find(
         { deletedAt: null, live: { $ne: null } },
-        { projection: { ownerId: 1, live: 1, idleTimeoutS: 1 } },
+        { projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 } },
       )
       .toArray()
-    return docs.map(({ _id, ownerId, live, idleTimeoutS }) => ({ appId: _id, ownerId, live, idleTimeoutS }))
+    return docs.map(({ _id, ownerId, live, idleTimeoutS, storage = false }) => ({
+      appId: _id,
+      ownerId,
+      live,
+      idleTimeoutS,
+      storage,
+    }))
   }
 
   /** Newest first, one more than the page's limit when there are more. */

@@ -53,4 +53,5 @@ export interface LiveRoute {
   readonly ownerId: string
   readonly live: Pick<Live, 'version' | 'revision'> | null
   readonly idleTimeoutS: number
+  readonly storage: boolean
 }

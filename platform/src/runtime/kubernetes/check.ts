@@ -43,7 +43,7 @@ async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): 
   const pod = await store.create<V1Pod>('pods', checkPodOf(name, spec, settings))
   if (!pod) throw new Error(`There is a pod ${name} already.`)
   try {
-    await store.create('secrets', checkSecretOf(name, spec, order, ownerOf(pod, POD_KIND, false)))
+    await store.create('secrets', checkSecretOf(name, spec, order.body, ownerOf(pod, POD_KIND, false)))
     for (;;) {
       const result = resultOf(await store.get<V1Pod>('pods', name))
       if (result) return result

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { podKey, provePod, type OrderAnswer } from './claim.ts'
+import { podKey, provePod, targetPodKey, type OrderAnswer } from './claim.ts'
 import { sealOrder } from './order.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
 import { RunnerPod } from './test/runner-pod.ts'
-import { HELLO, specOf } from './test/specs.ts'
+import { assetOf, HELLO, specOf } from './test/specs.ts'
 
 const KEY = podKey(randomBytes(32), 'pool-1')
 const stack: AsyncDisposable[] = []
@@ -74,7 +74,7 @@ describe('the runner', () => {
     await expect(provePod(pod.address, podKey(randomBytes(32), 'pool-1'), signal())).rejects.toThrow(
       'is not the pod',
     )
-    const body = await sealOrder(specOf('a.1.0'), 'serve')
+    const { body } = await sealOrder(specOf('a.1.0'), 'serve')
     const headers = { 'fp-proof': '0'.repeat(64) }
     const url = new URL('/_fp/claim', pod.address)
     expect((await fetch(url, { method: 'POST', body, headers })).status).toBe(401)
@@ -84,7 +84,9 @@ describe('the runner', () => {
   test('waits on after what is no order', async () => {
     const pod = await runner()
     const proven = await provePod(pod.address, KEY, signal())
-    await expect(proven.order(Buffer.from('no order'), signal())).rejects.toThrow('FP_POD_BAD_ORDER')
+    await expect(proven.order({ body: Buffer.from('no order'), assets: [] }, signal())).rejects.toThrow(
+      'FP_POD_BAD_ORDER',
+    )
     expect(await claim(pod)).toMatchObject({ ready: true })
   })
 
@@ -94,6 +96,65 @@ describe('the runner', () => {
     await expect.poll(() => pod.output, { timeout: 20_000 }).toContain('importing')
     pod.kill()
     await expect(told).rejects.toThrow()
+  })
+})
+
+describe('an order with assets', () => {
+  const ASSETS = [
+    assetOf('static/large.bin', randomBytes(2 * 1024 * 1024)),
+    assetOf('static/small.bin', randomBytes(10)),
+    assetOf('empty', Buffer.alloc(0)),
+    assetOf('twin', Buffer.alloc(0)),
+  ]
+  const SHOWING = `import hashlib
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/sha/{path:path}")
+def sha(path: str) -> str:
+    return hashlib.sha256(open(path, "rb").read()).hexdigest()
+`
+  const seal = (assets = ASSETS): ReturnType<typeof sealOrder> =>
+    sealOrder({ ...specOf('a.1.0', SHOWING), assets }, 'serve')
+
+  test('is followed by their contents, and the app has each byte', async () => {
+    const pod = await runner()
+    const proven = await provePod(pod.address, KEY, signal())
+    expect(await proven.order(await seal(), signal())).toMatchObject({ ready: true })
+    for (const { path, sha256 } of ASSETS)
+      expect(await (await fetch(new URL(`sha/${path}`, pod.address))).json()).toBe(sha256)
+  })
+
+  test('is followed by each content once, on the connection that the proof came on', async () => {
+    const pod = await local()
+    const proven = await provePod(pod.address, KEY, signal())
+    expect(await proven.order(await seal(), signal())).toMatchObject({ ready: true })
+    expect([pod.connections, pod.contents.length]).toEqual([1, 3])
+  })
+
+  test('whose content cannot be read leaves a pod that takes another order', async () => {
+    const pod = await runner()
+    const lost = { ...ASSETS[1]!, read: () => Promise.reject(new Error('the database is down')) }
+    const broken = await provePod(pod.address, KEY, signal())
+    await expect(broken.order(await seal([ASSETS[0]!, lost]), signal())).rejects.toThrow(
+      'the database is down',
+    )
+    await expect
+      .poll(async () => {
+        const proven = await provePod(pod.address, KEY, signal())
+        return proven.order(await seal(), signal())
+      })
+      .toMatchObject({ ready: true })
+  })
+
+  test('is not taken for kept by a pod that knows no assets', async () => {
+    const pod = await local()
+    pod.knowsNoAssets = true
+    const proven = await provePod(pod.address, KEY, signal())
+    await expect(proven.order(await seal(), signal())).rejects.toThrow('its image is too old')
+    expect(pod.contents).toEqual([])
   })
 })
 
@@ -135,13 +196,13 @@ describe('an order never reaches', () => {
 
   test('anybody once it was closed, or was sent', async () => {
     const pod = await local()
-    const body = await sealOrder(specOf('a.1.0'), 'serve')
+    const order = await sealOrder(specOf('a.1.0'), 'serve')
     const closed = await provePod(pod.address, KEY, signal())
     closed.close()
-    await expect(closed.order(body, signal())).rejects.toThrow('hung up')
+    await expect(closed.order(order, signal())).rejects.toThrow('hung up')
     const proven = await provePod(pod.address, KEY, signal())
-    expect(await proven.order(body, signal())).toMatchObject({ ready: true })
-    await expect(proven.order(body, signal())).rejects.toThrow('hung up')
+    expect(await proven.order(order, signal())).toMatchObject({ ready: true })
+    await expect(proven.order(order, signal())).rejects.toThrow('hung up')
     expect(pod.connections).toBe(2)
   })
 })
@@ -190,4 +251,6 @@ test('each pod has a key of its own, which only the platform can make', () => {
   expect(podKey(secret, 'pool-1')).toBe(podKey(Buffer.from(secret), 'pool-1'))
   expect(podKey(secret, 'pool-1')).not.toBe(podKey(secret, 'pool-2'))
   expect(podKey(secret, 'pool-1')).not.toBe(podKey(randomBytes(32), 'pool-1'))
+  expect(targetPodKey(secret, 'a.1.0')).not.toBe(targetPodKey(secret, 'a.1.1'))
+  expect(targetPodKey(secret, 'pool-1')).not.toBe(podKey(secret, 'pool-1'))
 })

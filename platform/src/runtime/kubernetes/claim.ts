@@ -2,12 +2,19 @@ import type { Phase } from '@fp/scaler'
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Agent, request, type ClientRequestArgs, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { AppFailureReport } from '../runtime.ts'
+import type { TargetKey } from '@fp/scaler'
+import type { AppFailureReport, SpecAsset } from '../runtime.ts'
 import { parseReport } from './failures.ts'
+import type { SealedOrder } from './order.ts'
 
-/** Of the pod's pool: what both sides prove to know. Nobody else can: it is derived from the platform's own key. */
+/** Of a pod of the pool: what both sides prove to know. Nobody else can: it is derived from the platform's own key. */
 export function podKey(secretKey: Buffer, podName: string): string {
   return createHmac('sha256', secretKey).update(`pool ${podName}`).digest('hex')
+}
+
+/** Of the pods of a target's Deployment, which wait for their order because assets belong to it. */
+export function targetPodKey(secretKey: Buffer, key: TargetKey): string {
+  return createHmac('sha256', secretKey).update(`target ${key}`).digest('hex')
 }
 
 export type OrderAnswer =
@@ -19,8 +26,11 @@ export class PodToldError extends Error {}
 
 /** A pod that has proved to be the one, and waits for its order on the connection that it proved it on. */
 export interface ProvenPod {
-  /** Resolves once the app is ready or has failed; rejects when the pod is gone, with PodToldError when it has an order. */
-  order(body: Buffer, signal: AbortSignal): Promise<OrderAnswer>
+  /**
+   * Sends the order and the contents of its assets. Resolves once the app is ready or has failed; rejects when the pod is
+   * gone, with PodToldError when it has an order.
+   */
+  order(order: SealedOrder, signal: AbortSignal): Promise<OrderAnswer>
   close(): void
 }
 
@@ -50,8 +60,8 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
       throw new Error('whoever answers at the address of the pod is not the pod')
     }
     return {
-      order: (body, stop) =>
-        order(address, agent, { key, theirs, body, signal: stop }).finally(() => agent.destroy()),
+      order: (order, stop) =>
+        sendOrder(address, agent, { key, theirs, order, signal: stop }).finally(() => agent.destroy()),
       close: () => agent.destroy(),
     }
   } catch (error) {
@@ -60,23 +70,58 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
   }
 }
 
-async function order(
+async function sendOrder(
   address: URL,
   agent: Agent,
-  { key, theirs, body, signal }: { key: string; theirs: string; body: Buffer; signal: AbortSignal },
+  { key, theirs, order, signal }: { key: string; theirs: string; order: SealedOrder; signal: AbortSignal },
 ): Promise<OrderAnswer> {
+  const { body, assets } = order
   const digest = createHash('sha256').update(body).digest('hex')
-  const answer = await send(address, agent, {
+  let answer = await send(address, agent, {
     method: 'POST',
     headers: { 'fp-proof': hmac(key, `platform:${theirs}:${digest}`), 'content-type': 'application/gzip' },
     body,
     signal,
   })
+  if (assets.length > 0 && answer.status === 200) {
+    if (!parsed(answer)['wanted']) throw new Error('the pod takes no assets: its image is too old')
+    answer = await sendContents(address, agent, assets, signal)
+  }
   const value = parsed(answer)
   if (answer.status === 200) return { ready: true, phases: (value['phases'] as Phase[] | undefined) ?? [] }
   const failure = parseReport(JSON.stringify(value['failure'] ?? null))
   if (answer.status === 422 && failure) return { ready: false, failure }
   throw refusalOf(answer)
+}
+
+/** One after the other, each once. The order names them by their hash, so they need no proof. Resolves to the last answer. */
+async function sendContents(
+  address: URL,
+  agent: Agent,
+  assets: readonly SpecAsset[],
+  signal: AbortSignal,
+): Promise<Answer> {
+  const left = [...new Map(assets.map((asset) => [asset.sha256, asset])).values()]
+  /** The next one is read while one is sent. */
+  const read = (asset: SpecAsset | undefined): Promise<Buffer | undefined> => {
+    const reading = asset?.read() ?? Promise.resolve(undefined)
+    reading.catch(() => undefined)
+    return reading
+  }
+  for (let next = read(left.shift()); ;) {
+    const body = (await next)!
+    const isLast = left.length === 0
+    next = read(left.shift())
+    const answer = await send(address, agent, {
+      path: '/_fp/claim/content',
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body,
+      signal,
+    })
+    if (isLast) return answer
+    if (answer.status !== 204) throw refusalOf(answer)
+  }
 }
 
 function refusalOf({ status, text }: Answer): Error {
@@ -124,12 +169,18 @@ const MAX_ANSWER = 64 * 1024
 function send(
   address: URL,
   agent: Agent,
-  options: { method: string; headers: Record<string, string>; body?: Buffer; signal: AbortSignal },
+  options: {
+    path?: string
+    method: string
+    headers: Record<string, string>
+    body?: Buffer
+    signal: AbortSignal
+  },
 ): Promise<Answer> {
-  const { method, headers, body, signal } = options
+  const { path = '/_fp/claim', method, headers, body, signal } = options
   return new Promise((resolve, reject) => {
     const sent = request(
-      new URL('/_fp/claim', address),
+      new URL(path, address),
       {
         method,
         agent,

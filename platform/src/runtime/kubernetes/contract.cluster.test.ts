@@ -42,6 +42,9 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       poolSize,
       maxReplicas: 3,
       runtimeClass: undefined,
+      mongodbHost: undefined,
+      storageClass: undefined,
+      storageSize: '100Mi',
       // No policies in its namespaces.
       allowUnsandboxed: true,
       resources: { cpuRequest: '10m', cpuLimit: undefined, memoryRequest: '32Mi', memoryLimit: '256Mi' },

@@ -78,7 +78,9 @@ const REPORTS: Record<KubernetesFailureCode, (failure: Failure) => AppFailureRep
   KUBERNETES_UNSCHEDULABLE: ({ message }) =>
     plainFailure(
       'FP_CLUSTER_FULL',
-      `The cluster has no room for the app. Try again later, or tell its admin. ${message}`,
+      /persistent ?volume|volume node affinity/i.test(message)
+        ? `The cluster has no volume for the app's storage. Tell its admin. ${message}`
+        : `The cluster has no room for the app. Try again later, or tell its admin. ${message}`,
     ),
   KUBERNETES_QUOTA_EXCEEDED: ({ message }) =>
     plainFailure(

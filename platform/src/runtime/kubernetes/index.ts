@@ -25,6 +25,7 @@ import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore, type Kind } from './store.ts'
+import { createVolumes } from './volumes.ts'
 
 /** The Lease, in the platform's own namespace. */
 const LEASE = 'fp-leader'
@@ -59,7 +60,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   await using started = new AsyncDisposableStack()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
-  const objects = createTargetObjects({ store, settings, specOf })
+  const volumes = createVolumes({ api, store, settings, clock: systemClock })
+  const objects = createTargetObjects({ store, settings, secretKey, volumes, specOf })
   const logs = new LogStore(options.db)
   await logs.createIndexes()
   const failed = (error: Error): void => log.warn({ err: error }, 'lost sight of the cluster; trying again')
@@ -113,9 +115,13 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       onError: failed,
     }),
   )
+  /** Of pods with a volume there is one, also where the front door has not looked the app up yet. */
+  const allowed = async (key: TargetKey, replicas: number): Promise<number> =>
+    replicas > 1 && (await specOf(key)).storage ? 1 : replicas
   const driver: Driver = {
     name: 'kubernetes',
-    scale: (key, replicas, scaling) => cluster.scale(key, replicas, scaling).catch(inPlainWords),
+    scale: async (key, replicas, scaling) =>
+      cluster.scale(key, await allowed(key, replicas), scaling).catch(inPlainWords),
     watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
   }
 
@@ -184,13 +190,18 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   })
   const leading = started.use(new AsyncDisposableStack())
 
+  const withoutStorage = await volumes.problem()
   const stack = started.move()
   return {
     driver,
     shared: true,
-    notes: [],
+    notes: [
+      withoutStorage
+        ? `app storage: not to be had here: ${withoutStorage}. Apps keep their data in the database.`
+        : `app storage: a volume of ${settings.storageSize} for each app that has it turned on`,
+    ],
     problem: () => undefined,
-    storageProblem: () => 'fp on Kubernetes has no storage for apps',
+    storageProblem: () => volumes.problem(),
     start: () => void leading.use(elector.run(lead)),
     check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
     logs: (appId, { lines }) => logs.tail(appId, lines),

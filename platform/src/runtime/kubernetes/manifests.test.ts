@@ -13,14 +13,17 @@ import {
   serviceOf,
   settingsHash,
 } from './manifests.ts'
-import { objectName, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
+import { objectName, ROLE_LABEL, SOURCE_LABEL, STORAGE_LABEL, TARGET_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
-import { SETTINGS, specOf } from './test/specs.ts'
+import { assetOf, SETTINGS, specOf } from './test/specs.ts'
 
 const SPEC = specOf('a1b2.3.14')
 const OWNER = ownerOf({ metadata: { name: 'owner', uid: 'its uid' } }, DEPLOYMENT_KIND, true)
 
+const WITH_ASSETS = { ...SPEC, assets: [assetOf('logo.png', Buffer.alloc(10))] }
+
 const kinds: Record<string, (settings: KubernetesSettings) => V1PodSpec> = {
+  'of a Deployment with assets': (settings) => deploymentOf(WITH_ASSETS, settings).spec!.template.spec!,
   'of a Deployment': (settings) => deploymentOf(SPEC, settings).spec!.template.spec!,
   'of the pool': (settings) => poolPodOf('pool-1', OWNER, settings).spec!,
   'of a check': (settings) => checkPodOf('check-1', SPEC, settings).spec!,
@@ -145,6 +148,39 @@ describe('a Deployment', () => {
     expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S', 'FP_AWAIT_WALLS_S'])
   })
 
+  test('of an app with assets starts pods that wait, longer than it takes an admin to bring the platform back', () => {
+    const { spec } = deploymentOf(WITH_ASSETS, SETTINGS).spec!.template
+    const [container] = spec!.containers
+    expect([spec!.restartPolicy, container!.args]).toEqual(['Always', ['--wait', '--cold']])
+    expect(container!.env).toContainEqual({
+      name: 'FP_POD_KEY',
+      valueFrom: { secretKeyRef: { name: objectName(SPEC.key), key: 'key' } },
+    })
+    expect(spec!.volumes!.map(({ name }) => name)).toEqual(['tmp', 'app'])
+    expect(container!.startupProbe).toMatchObject({
+      httpGet: { path: '/_fp/ready', port: 8000 },
+      failureThreshold: 3600,
+    })
+  })
+
+  test('of an app with storage mounts its volume in one pod, beside the one that it replaces', () => {
+    const { strategy, template } = deploymentOf({ ...SPEC, storage: true }, SETTINGS).spec!
+    expect(strategy).toEqual({ type: 'Recreate' })
+    expect(template.metadata!.labels).toMatchObject({ [STORAGE_LABEL]: 'a1b2' })
+    const { volumes, containers, securityContext, affinity } = template.spec!
+    expect(volumes).toContainEqual({
+      name: 'storage',
+      persistentVolumeClaim: { claimName: 'storage-a1b2' },
+    })
+    expect(containers[0]!.volumeMounts).toContainEqual({ name: 'storage', mountPath: '/data' })
+    expect(securityContext).toMatchObject({ fsGroup: 200_007, fsGroupChangePolicy: 'OnRootMismatch' })
+    expect(affinity!.podAffinity!.requiredDuringSchedulingIgnoredDuringExecution).toEqual([
+      { labelSelector: { matchLabels: { [STORAGE_LABEL]: 'a1b2' } }, topologyKey: 'kubernetes.io/hostname' },
+    ])
+    expect(deployment.spec!.template.metadata!.labels).not.toHaveProperty([STORAGE_LABEL])
+    expect(deployment.spec).not.toHaveProperty('strategy')
+  })
+
   test('runs each app as a user of its own', () => {
     const uidOf = (sequence: number): number =>
       deploymentOf({ ...SPEC, sequence }, SETTINGS).spec!.template.spec!.securityContext!.runAsUser!
@@ -187,7 +223,10 @@ describe('a pod of the pool', () => {
 describe('Secrets', () => {
   const order = Buffer.from('an order')
   test('of an order are immutable, and go with their owner', () => {
-    for (const secret of [secretOf(SPEC.key, order, OWNER), checkSecretOf('check-1', SPEC, order, OWNER)]) {
+    for (const secret of [
+      secretOf(SPEC.key, { order }, OWNER),
+      checkSecretOf('check-1', SPEC, order, OWNER),
+    ]) {
       expect(secret).toMatchObject({ immutable: true, data: { [ORDER_KEY]: order.toString('base64') } })
       expect(secret.metadata!.ownerReferences).toEqual([OWNER])
     }

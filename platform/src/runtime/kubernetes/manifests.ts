@@ -17,6 +17,7 @@ import {
   poolLabels,
   POD_PORT,
   SOURCE_LABEL,
+  STORAGE_LABEL,
   TARGET_LABEL,
   targetLabels,
   TEMPLATE_ANNOTATION,
@@ -46,6 +47,8 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
     spec: {
       replicas: 0,
       revisionHistoryLimit: 0,
+      // Of pods with a volume there is one.
+      ...(spec.storage ? { strategy: { type: 'Recreate' } } : {}),
       selector: { matchLabels: ownLabels(key) },
       template: podTemplateOf(spec, settings),
     },
@@ -53,14 +56,24 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
 }
 
 /** What becomes of the pods of a Deployment that was made with other settings. */
-export function podTemplateOf({ key, sequence }: AppSpec, settings: KubernetesSettings): V1PodTemplateSpec {
+export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1PodTemplateSpec {
+  const { key, sequence } = spec
+  const secret = objectName(key)
   return {
-    metadata: { labels: { ...targetLabels(key), ...ownLabels(key) } },
+    metadata: {
+      labels: {
+        ...targetLabels(key),
+        ...ownLabels(key),
+        ...(spec.storage ? { [STORAGE_LABEL]: spec.appId } : {}),
+      },
+    },
     spec: {
       ...podSpec(settings, {
-        args: [],
+        ...(isSentItsOrder(spec)
+          ? { args: ['--wait', '--cold'], keySecret: secret }
+          : { args: [], orderSecret: secret }),
+        ...(spec.storage ? { storageOf: spec.appId } : {}),
         uid: FIRST_APP_UID + sequence,
-        orderSecret: objectName(key),
         restart: 'Always',
         readyPath: '/_fp/ready',
       }),
@@ -85,6 +98,7 @@ function ownLabels(key: TargetKey): Record<string, string> {
 export function settingsHash(settings: KubernetesSettings): string {
   const pods = [
     podSpec(settings, { args: [], uid: 1, orderSecret: 'order', restart: 'Always', readyPath: '/' }),
+    podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Always', readyPath: '/' }),
     podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Never', readyPath: '/' }),
   ]
   return createHash('sha256').update(JSON.stringify(pods)).digest('hex').slice(0, 16)
@@ -96,8 +110,18 @@ export function isMadeWith(settings: KubernetesSettings): (object: KubernetesObj
   return ({ metadata }) => metadata?.annotations?.[TEMPLATE_ANNOTATION] === hash
 }
 
-export function secretOf(key: TargetKey, order: Buffer, owner: V1OwnerReference): V1Secret {
-  return orderSecret({ name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] }, order)
+/** Assets are larger than Secrets may be: pods of such a target are sent what others mount. */
+export function isSentItsOrder({ assets }: Pick<AppSpec, 'assets'>): boolean {
+  return assets.length > 0
+}
+
+export function secretOf(
+  key: TargetKey,
+  holds: { readonly order: Buffer } | { readonly podKey: string },
+  owner: V1OwnerReference,
+): V1Secret {
+  const metadata = { name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] }
+  return 'order' in holds ? orderSecret(metadata, holds.order) : keySecret(metadata, holds.podKey)
 }
 
 function orderSecret(metadata: V1ObjectMeta, order: Buffer): V1Secret {
@@ -146,10 +170,14 @@ export function poolPodOf(name: string, owner: V1OwnerReference, settings: Kuber
 }
 
 export function poolSecretOf(name: string, key: string, owner: V1OwnerReference): V1Secret {
+  return keySecret({ name, labels: poolLabels(), ownerReferences: [owner] }, key)
+}
+
+function keySecret(metadata: V1ObjectMeta, key: string): V1Secret {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name, labels: poolLabels(), ownerReferences: [owner] },
+    metadata,
     type: 'fp.dev/pod-key',
     immutable: true,
     stringData: { key },

@@ -5,6 +5,8 @@ import { parseTargetKey } from '../targets.ts'
 export const TARGET_LABEL = 'fp.dev/target'
 export const APP_LABEL = 'fp.dev/app'
 export const ROLE_LABEL = 'fp.dev/role'
+/** The app whose volume a pod mounts. */
+export const STORAGE_LABEL = 'fp.dev/storage'
 export const SOURCE_LABEL = 'fp.dev/source'
 /** On what must be made anew when the way it is made changes. */
 export const TEMPLATE_ANNOTATION = 'fp.dev/template'
@@ -43,6 +45,15 @@ export function poolLabels(): Record<string, string> {
 /** Whether a pod of a target was one of the pool before. */
 export function cameFromPool({ metadata }: KubernetesObject): boolean {
   return metadata?.labels?.[SOURCE_LABEL] === 'pool'
+}
+
+/** Of the claim for an app's volume, which all its targets use. */
+export function claimName(appId: string): string {
+  return `storage-${appId}`
+}
+
+export function storageLabels(appId: string): Record<string, string> {
+  return { ...COMMON, 'app.kubernetes.io/component': 'storage', [APP_LABEL]: appId }
 }
 
 export function checkLabels(appId: string): Record<string, string> {

@@ -2,20 +2,38 @@ import type { V1Secret } from '@kubernetes/client-node'
 import { beforeEach, expect, test } from 'vitest'
 import { createTargetObjects, type TargetObjects } from './objects.ts'
 import { MemoryStore, refusal } from './test/memory-store.ts'
-import { SETTINGS, specOf } from './test/specs.ts'
+import { targetPodKey } from './claim.ts'
+import { assetOf, SETTINGS, specOf } from './test/specs.ts'
+import type { Volumes } from './volumes.ts'
 
+const SECRET_KEY = Buffer.alloc(32, 7)
 const KINDS = ['deployments', 'secrets', 'services'] as const
 let store: MemoryStore
 let objects: TargetObjects
 let asSpec: typeof specOf
+const asked: string[] = []
+const volumes: Pick<Volumes, 'ensure' | 'remove'> = {
+  async ensure(appId) {
+    expect(store.all('deployments')).toEqual([])
+    asked.push(`ensure ${appId}`)
+  },
+  remove: async (appId) => void asked.push(`remove ${appId}`),
+}
 
 beforeEach(() => {
   store = new MemoryStore()
   asSpec = specOf
+  asked.length = 0
   objects = replica()
 })
 const replica = (): TargetObjects =>
-  createTargetObjects({ store, settings: SETTINGS, specOf: async (key) => asSpec(key) })
+  createTargetObjects({
+    store,
+    settings: SETTINGS,
+    secretKey: SECRET_KEY,
+    volumes,
+    specOf: async (key) => asSpec(key),
+  })
 
 test('makes all that a target needs, owned by its Deployment', async () => {
   const owner = await objects.ensure('a.1.0')
@@ -85,4 +103,25 @@ test('removes a target by its Deployment, and an app by all of them', async () =
   await objects.ensure('a.1.0')
   await objects.remove('nobody.1.0')
   expect(store.names('deployments')).toEqual(['app-a-1-0', 'app-ab-1-0', 'app-b-1-0'])
+})
+
+test('a target with assets keeps no order in the cluster, but the key of the pods that are sent it', async () => {
+  asSpec = (key) => ({ ...specOf(key), assets: [assetOf('logo.png', Buffer.alloc(10))] })
+  await objects.ensure('a.1.0')
+  const [secret] = store.all<V1Secret>('secrets')
+  expect(secret).toMatchObject({ stringData: { key: targetPodKey(SECRET_KEY, 'a.1.0') }, immutable: true })
+  expect(secret).not.toHaveProperty('data')
+})
+
+test('an app with storage has its volume before its pods, keeps it when they go, and loses it with the app', async () => {
+  await objects.ensure('a.1.0')
+  expect(asked).toEqual([])
+  store = new MemoryStore()
+  objects = replica()
+  asSpec = (key) => ({ ...specOf(key), storage: true })
+  await objects.ensure('a.1.0')
+  await objects.remove('a.1.0')
+  expect(asked).toEqual(['ensure a'])
+  await objects.removeApp('a')
+  expect(asked).toEqual(['ensure a', 'remove a'])
 })

@@ -1,15 +1,20 @@
 import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import type { AppSpec } from '../runtime.ts'
-import { DEPLOYMENT_KIND, deploymentOf, ownerOf, secretOf, serviceOf } from './manifests.ts'
+import { targetPodKey } from './claim.ts'
+import { DEPLOYMENT_KIND, deploymentOf, isSentItsOrder, ownerOf, secretOf, serviceOf } from './manifests.ts'
 import { APP_LABEL, objectName } from './names.ts'
 import { sealOrder } from './order.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
+import type { Volumes } from './volumes.ts'
 
 export interface TargetObjectsDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
+  /** From which the keys of pods are made. */
+  readonly secretKey: Buffer
+  readonly volumes: Pick<Volumes, 'ensure' | 'remove'>
   specOf(key: TargetKey): Promise<AppSpec>
 }
 
@@ -24,11 +29,18 @@ export interface TargetObjects {
   removeApp(appId: string): Promise<void>
 }
 
-export function createTargetObjects({ store, settings, specOf }: TargetObjectsDeps): TargetObjects {
+export function createTargetObjects({
+  store,
+  settings,
+  secretKey,
+  volumes,
+  specOf,
+}: TargetObjectsDeps): TargetObjects {
   const made = new Map<TargetKey, Promise<V1OwnerReference>>()
 
   async function make(key: TargetKey): Promise<V1OwnerReference> {
     const spec = await specOf(key)
+    if (spec.storage) await volumes.ensure(spec.appId)
     const name = objectName(key)
     const manifest = deploymentOf(spec, settings)
     const [order, deployment] = await Promise.all([
@@ -39,8 +51,9 @@ export function createTargetObjects({ store, settings, specOf }: TargetObjectsDe
     ])
     if (!deployment) throw new Error(`The Deployment ${name} was deleted while it was being made.`)
     const owner = ownerOf(deployment, DEPLOYMENT_KIND, false)
+    const holds = isSentItsOrder(spec) ? { podKey: targetPodKey(secretKey, key) } : { order: order.body }
     await Promise.all([
-      store.create('secrets', secretOf(key, order, owner)),
+      store.create('secrets', secretOf(key, holds, owner)),
       store.create('services', serviceOf(key, owner)),
     ])
     return owner
@@ -69,7 +82,11 @@ export function createTargetObjects({ store, settings, specOf }: TargetObjectsDe
       const label = `${APP_LABEL}=${appId}`
       const deployments = await store.list<V1Deployment>('deployments', label)
       for (const key of [...made.keys()]) if (key.startsWith(`${appId}.`)) forget(key)
-      await Promise.all(deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)))
+      await Promise.all([
+        ...deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)),
+        // It goes when the last pod has.
+        volumes.remove(appId),
+      ])
     },
   }
 }

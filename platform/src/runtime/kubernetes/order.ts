@@ -1,6 +1,6 @@
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
-import type { AppSpec } from '../runtime.ts'
+import type { AppSpec, SpecAsset } from '../runtime.ts'
 
 const compress = promisify(gzip)
 
@@ -8,6 +8,8 @@ const compress = promisify(gzip)
 interface Order {
   readonly mode: 'serve' | 'check'
   readonly files: AppSpec['files']
+  /** Their contents follow the order. */
+  readonly assets: readonly Pick<SpecAsset, 'path' | 'bytes' | 'sha256'>[]
   readonly entrypoint: string
   readonly env: AppSpec['env']
   readonly limits: {
@@ -21,21 +23,27 @@ const MIB = 1024 * 1024
 
 /** As in the embedded home; memory and processes are the pod's to limit. */
 const LIMITS: Order['limits'] = { file_bytes: 64 * MIB, open_files: 1024, start_seconds: 20 }
+/** A file of an app with storage may be as large as its volume, which is what limits it. */
+const STORAGE_FILE_BYTES = 1024 * 1024 * MIB
 
 /** Kubernetes takes no larger Secret. */
 const MAX_BYTES = MIB
 
-/** Gzipped JSON: what a pod mounts or is sent. Holds secrets. */
-export async function sealOrder(spec: AppSpec, mode: Order['mode']): Promise<Buffer> {
+export interface SealedOrder {
+  /** Gzipped JSON: what a pod mounts or is sent. Holds secrets. */
+  readonly body: Buffer
+  /** What the pod must be sent besides: a pod that mounts its order has none. */
+  readonly assets: readonly SpecAsset[]
+}
+
+export async function sealOrder(spec: AppSpec, mode: Order['mode']): Promise<SealedOrder> {
   const { files, entrypoint, env } = spec
-  if (spec.assets.length > 0)
-    throw new Error(
-      `The app has ${spec.assets.length} assets, which apps on Kubernetes cannot have yet. Delete them, or serve them from elsewhere.`,
-    )
-  const order: Order = { mode, files, entrypoint, env, limits: LIMITS }
-  const bytes = await compress(JSON.stringify(order))
-  if (bytes.length <= MAX_BYTES) return bytes
+  const assets = spec.assets.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }))
+  const limits = spec.storage ? { ...LIMITS, file_bytes: STORAGE_FILE_BYTES } : LIMITS
+  const order: Order = { mode, files, assets, entrypoint, env, limits }
+  const body = await compress(JSON.stringify(order))
+  if (body.length <= MAX_BYTES) return { body, assets: spec.assets }
   throw new Error(
-    `The app's files and environment are ${bytes.length} bytes when compressed; Kubernetes keeps at most ${MAX_BYTES}. Remove some.`,
+    `The app's files and environment are ${body.length} bytes when compressed; Kubernetes keeps at most ${MAX_BYTES}. Remove some.`,
   )
 }

@@ -1,5 +1,6 @@
-import type { V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
-import { POD_PORT } from './names.ts'
+import type { V1Affinity, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import { STORAGE_DIR } from '../runtime.ts'
+import { claimName, POD_PORT, STORAGE_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 
 /** What a stopping pod may take to answer what it has; kubelet waits a little longer before it kills. */
@@ -9,18 +10,23 @@ const KILL_AFTER_S = STOP_GRACE_S + 5
 const PRE_STOP_S = 1
 /** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
 const START_SECONDS = 60
+/** The same for one that is sent its order first: while no platform runs it waits, and is not to be started again for that. */
+const ORDER_SECONDS = 3600
 
 /** For the NetworkPolicies to hold for a new pod: well below a second was seen. */
 const WALLS_S = 10
 
 const TMP_LIMIT = '64Mi'
-const APP_LIMIT = '16Mi'
+/** For files and assets: 20.5 MB at most, in whole blocks. */
+const APP_LIMIT = '32Mi'
 
 export interface PodKind {
   readonly args: readonly string[]
   readonly uid: number
   /** A Secret that holds the order. */
   readonly orderSecret?: string
+  /** The app whose volume it mounts. */
+  readonly storageOf?: string
   /** A Secret that holds the pod's key. */
   readonly keySecret?: string
   readonly restart: 'Always' | 'Never'
@@ -46,6 +52,10 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
     volumes.push({ name: 'order', secret: { secretName: kind.orderSecret, defaultMode: 0o444 } })
     mounts.push({ name: 'order', mountPath: '/fp/order', readOnly: true })
   }
+  if (kind.storageOf) {
+    volumes.push({ name: 'storage', persistentVolumeClaim: { claimName: claimName(kind.storageOf) } })
+    mounts.push({ name: 'storage', mountPath: STORAGE_DIR })
+  }
   return {
     restartPolicy: kind.restart,
     serviceAccountName: 'fp-app',
@@ -57,6 +67,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
       runAsNonRoot: true,
       runAsUser: kind.uid,
       runAsGroup: kind.uid,
+      // The volume's files are the app's user's, and not looked through each time.
+      ...(kind.storageOf ? { fsGroup: kind.uid, fsGroupChangePolicy: 'OnRootMismatch' } : {}),
       seccompProfile: { type: 'RuntimeDefault' },
     },
     containers: [
@@ -96,12 +108,28 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
                 periodSeconds: 1,
                 // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
                 timeoutSeconds: 5,
-                failureThreshold: START_SECONDS,
+                failureThreshold: kind.keySecret && kind.restart === 'Always' ? ORDER_SECONDS : START_SECONDS,
               },
             }
           : {}),
       },
     ],
     volumes,
+    ...(kind.storageOf ? { affinity: besideOthersOf(kind.storageOf) } : {}),
+  }
+}
+
+/**
+ * While a deploy replaces an app's pod, the old and the new one have the volume at once: on one node, whose one kernel keeps
+ * their locks. A volume of one node could not be had on another anyway.
+ */
+function besideOthersOf(appId: string): V1Affinity {
+  const labelSelector = { matchLabels: { [STORAGE_LABEL]: appId } }
+  return {
+    podAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [
+        { labelSelector, topologyKey: 'kubernetes.io/hostname' },
+      ],
+    },
   }
 }

@@ -5,13 +5,13 @@ import { randomInt } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { podKey } from './claim.ts'
+import { podKey, targetPodKey } from './claim.ts'
 import { DEPLOYMENT_KIND, ownerOf } from './manifests.ts'
 import { APP_LABEL, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
 import { createPool, type Pool } from './pool.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
 import { MemoryStore, refusal } from './test/memory-store.ts'
-import { specOf } from './test/specs.ts'
+import { assetOf, specOf } from './test/specs.ts'
 
 const SECRET_KEY = Buffer.alloc(32, 7)
 const PATIENT = { timeout: 20_000 }
@@ -192,6 +192,13 @@ test('a target that was replaced takes no pod', async () => {
   expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
 })
 
+test('an app with storage takes no pod, for one that runs can mount nothing more', async () => {
+  await spare()
+  asSpec = (key) => ({ ...specOf(key), storage: true })
+  expect(await take(replica(), 'a.1.0')).toBeUndefined()
+  expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
+})
+
 test('who has lost interest takes no pod, and leaves none behind that nobody tells', async () => {
   const pod = await spare()
   const stop = new AbortController()
@@ -295,6 +302,57 @@ describe('a claimer that dies after its claim', () => {
     other.seenWaiting(pod)
     await expect.poll(() => asked, PATIENT).toBe(1)
     expect(bodies()).toBe(0)
+  })
+})
+
+describe('a pod of a Deployment that is sent its order', () => {
+  const CONTENT = Buffer.from('the content of an asset')
+  const withAsset: typeof specOf = (key) => ({ ...namedSpec(key), assets: [assetOf('a.bin', CONTENT)] })
+
+  async function deployed(): Promise<V1Pod> {
+    await spare({ key: targetPodKey(SECRET_KEY, 'a.1.0') })
+    const { metadata, status } = stored()
+    const labels = { [TARGET_LABEL]: 'a.1.0', [SOURCE_LABEL]: 'deployment', [ROLE_LABEL]: 'app' }
+    const pod = { metadata: { ...metadata, labels }, status: status! }
+    store.put<V1Pod>('pods', pod)
+    return stored()
+  }
+
+  test('is told as soon as it is seen, with its assets', async () => {
+    asSpec = withAsset
+    const pod = await deployed()
+    replica().seenWaiting(pod)
+    await expect.poll(() => pods[0]!.contents, PATIENT).toEqual([CONTENT])
+    expect(told()).toEqual([['a.1.0']])
+  })
+
+  test('takes one order of several replicas that tell it at once', async () => {
+    asSpec = withAsset
+    const pod = await deployed()
+    const answered = Promise.withResolvers<void>()
+    pods[0]!.onOrder = (response) => void answered.promise.then(() => answer(response, 200, { ready: true }))
+    for (const one of [replica(), replica(), replica()]) one.seenWaiting(pod)
+    await expect.poll(() => pods[0]!.connections, PATIENT).toBe(3)
+    await expect.poll(() => pods[0]!.contents, PATIENT).toEqual([CONTENT])
+    answered.resolve()
+    expect(told()).toEqual([['a.1.0']])
+  })
+
+  test('is told again when its container was started again', async () => {
+    asSpec = withAsset
+    const pod = await deployed()
+    const pool = replica()
+    pool.seenWaiting(pod)
+    await expect.poll(() => pods[0]!.contents, PATIENT).toHaveLength(1)
+    pods[0]!.orders.length = 0
+    await expect
+      .poll(async () => {
+        pool.seenWaiting(pod)
+        await clock.advance(1_000)
+        return told()
+      }, PATIENT)
+      .toEqual([['a.1.0']])
+    expect(clock.now()).toBeGreaterThan(5_000)
   })
 })
 

@@ -9,10 +9,10 @@ import {
 } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
-import { podKey, PodToldError, provePod, type OrderAnswer, type ProvenPod } from './claim.ts'
+import { podKey, PodToldError, provePod, targetPodKey, type OrderAnswer, type ProvenPod } from './claim.ts'
 import { asFailure, createRunnerProbe } from './failures.ts'
-import { checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
-import { sealOrder } from './order.ts'
+import { cameFromPool, checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
+import { sealOrder, type SealedOrder } from './order.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface PoolDeps {
@@ -34,8 +34,8 @@ export interface Pool extends SparePods {
   /** Loads an app in a pod of the pool; undefined where none waits. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult | undefined>
   /**
-   * Tells a pod that was claimed for a target what it is to be, if whoever claimed it has not within a while: that one
-   * may be dead. To be called as often as the pod is seen waiting.
+   * Tells a target's pod what it is to be: one of its Deployment at once; one that was claimed if whoever claimed it has
+   * not within a while, for that one may be dead. To be called as often as the pod is seen waiting.
    */
   seenWaiting(pod: V1Pod): void
 }
@@ -45,7 +45,7 @@ type Start = Awaited<TakenPod['ready']>
 interface ClaimedPod {
   readonly pod: V1Pod
   /** See ProvenPod.order. */
-  tell(order: Buffer, signal?: AbortSignal): Promise<OrderAnswer>
+  tell(order: SealedOrder, signal?: AbortSignal): Promise<OrderAnswer>
 }
 
 /** ms that a pod may be seen waiting by others than its claimer, who tells it at once. */
@@ -55,8 +55,8 @@ const RETELL = 5_000
 
 export function createPool(deps: PoolDeps): Pool {
   const { store, secretKey, clock, specOf, ownerOf, log } = deps
-  /** When a pod that was claimed by somebody else was first seen waiting. */
-  const seen = new Map<string, number>()
+  /** Until when a pod that is seen waiting is left to others. */
+  const left = new Map<string, number>()
   /** Claimed by this replica and being told. */
   const telling = new Set<string>()
 
@@ -109,7 +109,7 @@ export function createPool(deps: PoolDeps): Pool {
   async function tell(
     pod: V1Pod,
     proven: ProvenPod,
-    order: Buffer,
+    order: SealedOrder,
     signal?: AbortSignal,
   ): Promise<OrderAnswer> {
     const late = AbortSignal.timeout(ORDER_TIMEOUT)
@@ -122,7 +122,10 @@ export function createPool(deps: PoolDeps): Pool {
 
   async function takenBy(key: TargetKey, signal: AbortSignal): Promise<TakenPod | undefined> {
     // Before a pod is taken: a target that was replaced meanwhile is refused here.
-    const order = await sealOrder(await specOf(key), 'serve')
+    const spec = await specOf(key)
+    // A pod that runs can mount nothing more.
+    if (spec.storage) return undefined
+    const order = await sealOrder(spec, 'serve')
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined
@@ -134,7 +137,7 @@ export function createPool(deps: PoolDeps): Pool {
     return { pod, ready }
   }
 
-  async function started(claimed: ClaimedPod, order: Buffer): Promise<Start> {
+  async function started(claimed: ClaimedPod, order: SealedOrder): Promise<Start> {
     try {
       const answer = await claimed.tell(order)
       return answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) }
@@ -164,11 +167,11 @@ export function createPool(deps: PoolDeps): Pool {
     const { name = '' } = pod.metadata!
     const proven = await provePod(
       podAddress(pod, deps.port)!,
-      podKey(secretKey, name),
+      cameFromPool(pod) ? podKey(secretKey, name) : targetPodKey(secretKey, key),
       AbortSignal.timeout(ORDER_TIMEOUT),
     )
     await tell(pod, proven, order)
-    log.info({ pod: name, target: key }, 'told a pod what it is, whose claimer had not')
+    log.info({ pod: name, target: key }, 'told a pod that waited what it is')
   }
 
   return {
@@ -195,20 +198,20 @@ export function createPool(deps: PoolDeps): Pool {
       const uid = pod.metadata!.uid!
       if (telling.has(uid)) return
       const now = clock.now()
-      const since = seen.get(uid)
-      if (since === undefined) {
-        // Few are seen waiting for long; those that were are forgotten with the rest.
-        if (seen.size > 1_000) seen.clear()
-        seen.set(uid, now)
-      } else if (now - since > CLAIMER_TIME) {
-        seen.set(uid, now - CLAIMER_TIME + RETELL)
-        telling.add(uid)
-        retell(pod)
-          .catch((error: unknown) =>
-            log.warn({ err: error, pod: pod.metadata!.name }, 'a claimed pod that waits could not be told'),
-          )
-          .finally(() => telling.delete(uid))
-      }
+      // Several replicas may tell a Deployment's pod at once: it takes one order, and the others send no contents.
+      const until = left.get(uid) ?? (cameFromPool(pod) ? now + CLAIMER_TIME : -Infinity)
+      // Few are seen waiting for long; those that were are forgotten with the rest.
+      if (left.size > 1_000) left.clear()
+      left.set(uid, until)
+      if (now <= until) return
+      left.set(uid, now + RETELL)
+      telling.add(uid)
+      retell(pod)
+        .catch((error: unknown) => {
+          if (error instanceof PodToldError) return
+          log.warn({ err: error, pod: pod.metadata!.name }, 'a pod that waits could not be told what it is')
+        })
+        .finally(() => telling.delete(uid))
     },
   }
 }

@@ -47,7 +47,13 @@ afterEach(async () => {
 })
 
 async function lead(settings: Partial<KubernetesSettings> = {}): Promise<void> {
-  const deps = { store, settings: { ...SETTINGS, ...settings }, specOf: async (key: string) => asSpec(key) }
+  const deps = {
+    store,
+    settings: { ...SETTINGS, ...settings },
+    secretKey: Buffer.alloc(32, 7),
+    volumes: { ensure: () => Promise.resolve(), remove: () => Promise.resolve() },
+    specOf: async (key: string) => asSpec(key),
+  }
   running = reconcile(
     {
       ...deps,

@@ -14,6 +14,12 @@ export interface KubernetesSettings {
   readonly runtimeClass: string | undefined
   /** Run apps even where the cluster enforces no NetworkPolicies. */
   readonly allowUnsandboxed: boolean
+  /** `host:port` of a relay that bounds each pod's connections to MongoDB; undefined = apps connect to it directly. */
+  readonly mongodbHost: string | undefined
+  /** Of apps' volumes; undefined = the cluster's default. */
+  readonly storageClass: string | undefined
+  /** Of each such volume, a Kubernetes quantity. */
+  readonly storageSize: string
   readonly resources: AppResources
 }
 

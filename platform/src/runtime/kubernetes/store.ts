@@ -7,6 +7,7 @@ const PATHS = {
   services: '/api/v1',
   configmaps: '/api/v1',
   events: '/api/v1',
+  persistentvolumeclaims: '/api/v1',
   deployments: '/apis/apps/v1',
 } as const
 

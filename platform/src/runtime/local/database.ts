@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { AppSpec } from '../runtime.ts'
 import type { InstanceEvent } from './protocol.ts'
 
-/** In the address of an app's database, where a host would be: the runtime puts the app's own socket in its place. */
+/** Stands where the host is in the address of an app's database: the runtime puts the app's own socket in its place. */
 export const DATABASE_HOST = encodeURIComponent('/run/mongodb/mongodb.sock')
 
 /** Where the sandbox shows apps the folder of their sockets (runner: root.py). */

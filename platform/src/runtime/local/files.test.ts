@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -26,7 +26,11 @@ afterEach(async () => {
 })
 
 let reads = 0
-function spec(version: number, assets: Record<string, string>, files = { 'app.py': `${version}` }): AppSpec {
+function spec(
+  version: number,
+  assets: Record<string, string>,
+  files: Record<string, string> = { 'app.py': `${version}` },
+): AppSpec {
   return {
     key: `a.${version}.1`,
     appId: 'a',
@@ -96,4 +100,24 @@ test('two who ask for a version at once get the same whole folder', async () => 
   expect(await readdir(join(one, 'static'))).toHaveLength(20)
   await folders.remove('a')
   expect(await readdir(root)).toEqual([])
+})
+
+test('apps can read their files whatever umask the platform has', async () => {
+  const before = process.umask(0o077)
+  try {
+    const files = { 'app.py': '1', 'deep/er/module.py': '2' }
+    const folder = await folders.of(spec(1, { 'static/deep/a.png': 'one' }, files))
+    const modes = ['.', 'app.py', 'deep', 'deep/er', 'deep/er/module.py', 'static/deep', 'static/deep/a.png']
+    const found = await Promise.all(modes.map(async (path) => (await stat(join(folder, path))).mode & 0o777))
+    expect(found).toEqual([0o755, 0o644, 0o755, 0o755, 0o644, 0o755, 0o444])
+  } finally {
+    process.umask(before)
+  }
+})
+
+test('what a platform was writing that was killed is deleted', async () => {
+  await mkdir(join(root, 'a', '.tmp_left'), { recursive: true })
+  await writeFile(join(root, 'a', '.tmp_left', 'app.py'), 'half')
+  await folders.of(spec(1, {}))
+  await expect.poll(() => readdir(join(root, 'a'))).toEqual(['v1'])
 })

@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { newId } from '../../ids.ts'
 import { Lanes } from '../../lanes.ts'
@@ -8,6 +8,8 @@ import type { AppSpec, SpecAsset } from '../runtime.ts'
 const KEPT_FOLDERS = 5
 /** Contents of assets by their hash, linked into the folders of versions: what did not change is neither read nor copied. */
 const CONTENTS = '.assets'
+/** In the names of what is being written. */
+const DRAFT = 'tmp'
 /** Read from the database and written at a time. */
 const AT_ONCE = 4
 
@@ -56,15 +58,17 @@ function folderOf(root: string, { appId, version }: AppSpec): string {
 async function materialize(root: string, spec: AppSpec): Promise<string> {
   const target = folderOf(root, spec)
   if (await exists(target)) return target
-  const draft = join(root, spec.appId, `.${newId('tmp')}`)
+  const draft = join(root, spec.appId, `.${newId(DRAFT)}`)
   try {
-    await mkdir(draft, { recursive: true, mode: 0o755 })
+    await mkdir(draft, { recursive: true })
     for (const [path, text] of Object.entries(spec.files)) {
       const file = join(draft, path)
-      await mkdir(dirname(file), { recursive: true, mode: 0o755 })
-      await writeFile(file, text, { mode: 0o644 })
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, text)
+      await chmod(file, 0o644)
     }
     await linkAssets(join(root, spec.appId, CONTENTS), draft, spec.assets)
+    await openFolders(draft)
     await rename(draft, target)
   } catch (error) {
     await rm(draft, { recursive: true, force: true })
@@ -73,16 +77,24 @@ async function materialize(root: string, spec: AppSpec): Promise<string> {
   return target
 }
 
+/** Apps have users of their own, and the umask of the platform's service may keep all others out. */
+async function openFolders(folder: string): Promise<void> {
+  await chmod(folder, 0o755)
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory()) await chmod(join(entry.parentPath, entry.name), 0o755)
+  }
+}
+
 async function linkAssets(contents: string, folder: string, assets: readonly SpecAsset[]): Promise<void> {
   if (assets.length === 0) return
-  await mkdir(contents, { recursive: true, mode: 0o755 })
+  await mkdir(contents, { recursive: true })
   const left = [...assets]
   const worker = async (): Promise<void> => {
     for (let asset = left.pop(); asset; asset = left.pop()) {
       const content = join(contents, asset.sha256)
       if (!(await exists(content))) await writeWhole(content, await asset.read())
       const file = join(folder, asset.path)
-      await mkdir(dirname(file), { recursive: true, mode: 0o755 })
+      await mkdir(dirname(file), { recursive: true })
       await link(content, file)
     }
   }
@@ -93,12 +105,16 @@ async function linkAssets(contents: string, folder: string, assets: readonly Spe
 
 /** Two who write the same content both succeed. */
 async function writeWhole(file: string, content: Buffer): Promise<void> {
-  const draft = `${file}.${newId('tmp')}`
-  await writeFile(draft, content, { mode: 0o444 })
+  const draft = `${file}.${newId(DRAFT)}`
+  await writeFile(draft, content)
+  await chmod(draft, 0o444)
   await rename(draft, file)
 }
 
-/** Deletes the folders of versions that are not to be kept, and the contents that no folder holds any more. */
+/**
+ * Deletes the folders of versions that are not to be kept, the contents that no folder holds any more, and what a platform
+ * was writing that was killed. Nobody else writes in the app's folder meanwhile.
+ */
 async function forgetVersions(
   root: string,
   appId: string,
@@ -107,7 +123,8 @@ async function forgetVersions(
   const folder = join(root, appId)
   for (const name of await readdir(folder)) {
     const version = /^v(\d+)$/.exec(name)?.[1]
-    if (version !== undefined && !isKept(Number(version))) {
+    const isStale = version === undefined ? name.startsWith(`.${DRAFT}_`) : !isKept(Number(version))
+    if (isStale) {
       await rm(join(folder, name), { recursive: true, force: true })
     }
   }

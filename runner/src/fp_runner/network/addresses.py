@@ -1,6 +1,7 @@
 """Which addresses the apps of this platform have: a sixteenth of a private network that the machine does not use."""
 
 import errno
+import re
 import socket
 import time
 from collections import deque
@@ -17,6 +18,7 @@ _SHARE_BITS: Final = 4
 # Seldom used by home routers, clouds, Docker and Kubernetes. Apps never see each other's, so only the machine's matter.
 _USUAL: Final = (IPv4Network("10.213.0.0/16"), IPv4Network("172.29.0.0/16"), IPv4Network("198.18.0.0/16"))
 _PREFIX: Final = "fp"
+_OURS: Final = re.compile(rf"{_PREFIX}\d+-")
 _LOCK_SECONDS: Final = 10.0
 
 
@@ -103,7 +105,7 @@ def choose(links: Netlink, wanted: IPv4Network | None) -> IPv4Network:
     # The ends of the pairs on this side have no address, so every address is of something else.
     used = links.addresses()
     for route in links.routes():
-        if route.to.prefixlen > 0 and not _interface(route.interface).startswith(_PREFIX):
+        if route.to.prefixlen > 0 and not _OURS.match(_interface(route.interface)):
             used.append(route.to)
     candidates = (wanted,) if wanted else _USUAL
     for network in candidates:

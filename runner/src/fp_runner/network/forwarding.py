@@ -7,12 +7,14 @@ from fp_runner.network import addresses, firewall
 _SWITCH: Final = "/proc/sys/net/ipv4/ip_forward"
 # Stands for "fp has switched it on". All platforms of the machine share it.
 _TABLE: Final = "fp_forwarding"
+# Each share's interfaces: nft knows no pattern but a prefix.
+_APPS: Final = [f'"{addresses.interfaces_of(number)}*"' for number in range(addresses.SHARES)]
+_ACCEPT: Final = "\n    ".join(f"iifname {apps} accept\n    oifname {apps} accept" for apps in _APPS)
 _GUARD: Final = f"""
 table inet {_TABLE} {{
   chain forward {{
     type filter hook forward priority filter - 20; policy accept;
-    iifname "fp*" accept
-    oifname "fp*" accept
+    {_ACCEPT}
     drop
   }}
 }}

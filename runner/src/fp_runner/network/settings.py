@@ -1,6 +1,6 @@
 """What the platform says about the network of apps: FP_NETWORK, as JSON.
 
-Written by platform/src/runtime/local/network.ts.
+Written by the platform (NetworkOrder in platform/src/runtime/local/protocol.ts).
 """
 
 import json
@@ -37,7 +37,7 @@ class Settings:
     hosts: tuple[AllowedHost, ...] = ()
     # Where the addresses of apps are taken from; None: the first usual one that this machine does not use.
     addresses: IPv4Network | None = None
-    # The folder that holds MongoDB's socket; apps see it as MONGODB_FOLDER.
+    # The folder that holds MongoDB's socket; apps see it as root.MONGODB_DIR.
     mongodb: str | None = None
 
     @property

@@ -1,6 +1,6 @@
 """usage: python -m fp_runner.relay <upstream> <connections per app> <connections of all>
 
-The upstream is MongoDB's socket, or its host:port on loopback.
+The upstream is MongoDB's socket, or its address:port on this machine.
 
 One JSON object a line. On standard input:
     {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"
@@ -17,10 +17,10 @@ Ends with its standard input.
 import gc
 import json
 import os
-import resource
 import sys
 from typing import Any, Final
 
+from fp_runner.relay.descriptors import allow_descriptors
 from fp_runner.relay.relay import Limits, Relay
 
 # Above the apps that it works for: it is on the way of each of their queries.
@@ -30,7 +30,7 @@ _NICE: Final = -5
 def main() -> None:
     """Runs until the platform closes its end of standard input."""
     upstream, per_app, total = sys.argv[1:]
-    _allow_descriptors(2 * int(total))
+    allow_descriptors(2 * int(total))
     try:
         os.nice(_NICE)
     except OSError:
@@ -78,14 +78,6 @@ class _Control:
 def _say(event: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
-
-
-def _allow_descriptors(wires: int) -> None:
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Each app has a socket, an epoll and some that it refuses.
-    wanted = wires + 8192
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

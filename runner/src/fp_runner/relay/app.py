@@ -19,17 +19,21 @@ _MAX_REFUSED: Final = 16
 
 
 class App:
-    """Listens on a socket that this app alone knows. Has an epoll of its own, which is one entry of the relay's: apps
-    that are ready take turns, however many connections one has or asks for."""
+    """Listens on a socket that this app alone knows, or has the connections of one address.
 
-    def __init__(self, name: str, path: str, admit: Callable[["App", socket.socket], None]) -> None:
-        """`admit` is given each new connection. Raises OSError where no socket can be made at `path`."""
+    Has an epoll of its own, which is one entry of the relay's: apps that are ready take turns, however many connections
+    one has or asks for.
+    """
+
+    def __init__(self, name: str, path: str | None, admit: Callable[["App", socket.socket], None]) -> None:
+        """`admit` is given each new connection at `path`. Raises OSError where no socket can be made there."""
         self.name = name
         self.epoll = select.epoll()
         self._path = path
         self._admit = admit
-        self._listener = _listen(path)
-        self.epoll.register(self._listener, select.EPOLLIN)
+        self._listener = None if path is None else _listen(path)
+        if self._listener:
+            self.epoll.register(self._listener, select.EPOLLIN)
         self._ends: dict[int, End] = {}
         # In the order in which they came.
         self._wires: dict[Wire, None] = {}
@@ -46,6 +50,11 @@ class App:
         """How many connections it has."""
         return len(self._wires) + len(self._attempts)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is left, and nothing of it can come but by way of the relay."""
+        return not (self._listener or self._wires or self._attempts or self._refused)
+
     def connect(self, connection: socket.socket, attempt: Attempt) -> None:
         """Carries one more connection, once MongoDB has taken it."""
         self._attempts[connection] = attempt
@@ -58,7 +67,7 @@ class App:
 
     def retry(self) -> None:
         """Tries again what could not be done at once."""
-        if self._paused:
+        if self._paused and self._listener:
             self._paused = False
             self.epoll.register(self._listener, select.EPOLLIN)
         for connection in [*self._attempts]:
@@ -105,8 +114,8 @@ class App:
             elif fd in self._refused:
                 if not self._refused[fd].handle():
                     self._refused.pop(fd).close()
-            elif fd == self._listener.fileno():
-                self._accept()
+            elif self._listener and fd == self._listener.fileno():
+                self._accept(self._listener)
 
     def close(self) -> None:
         """Ends all connections and removes the socket."""
@@ -116,16 +125,17 @@ class App:
             self._give_up(connection)
         for refused in self._refused.values():
             refused.close()
-        self._listener.close()
         self.epoll.close()
-        try:
-            os.unlink(self._path)
-        except OSError:
-            pass
+        if self._listener and self._path:
+            self._listener.close()
+            try:
+                os.unlink(self._path)
+            except OSError:
+                pass
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _address = self._listener.accept()
+            connection, _address = listener.accept()
         except BlockingIOError:
             # It has gone again.
             return
@@ -133,7 +143,7 @@ class App:
             if error.errno != errno.ECONNABORTED:
                 # No descriptor or no memory: it would be ready again and again.
                 self._paused = True
-                self.epoll.unregister(self._listener)
+                self.epoll.unregister(listener)
             return
         connection.setblocking(False)
         self._admit(self, connection)

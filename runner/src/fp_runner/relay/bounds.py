@@ -36,6 +36,11 @@ class Bounds:
         # Why its commands were refused, and how often, since the platform was last told.
         self.refusals: Counter[str] = Counter()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the window has ended: one that begins anew allows no more than this one would."""
+        return self._now() - self._begun >= WINDOW_SECONDS
+
     def session(self, lsid: bytes) -> str | None:
         """A command is of this session. Returns why it is refused, if it is."""
         if lsid in self._sessions:
@@ -62,10 +67,9 @@ class Bounds:
 
     def _count(self, ended: int) -> str | None:
         if len(self._sessions) + self._ended + ended >= MAX_SESSIONS:
-            now = self._now()
-            if now - self._begun < WINDOW_SECONDS or ended >= MAX_SESSIONS:
+            if not self.is_over or ended >= MAX_SESSIONS:
                 return _TOO_MANY_SESSIONS
-            self._begun = now
+            self._begun = self._now()
             self._sessions.clear()
             self._ended = 0
         self._ended += ended

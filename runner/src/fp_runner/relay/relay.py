@@ -1,5 +1,6 @@
 """The relay's loop: gives each app its turn, and says who gets a connection."""
 
+import errno
 import select
 import socket
 import time
@@ -25,24 +26,35 @@ class Limits:
 
 
 class Relay:
-    """Apps that listen, and the sums over all of them."""
+    """Apps that listen, or that come to a port, and the sums over all of them."""
 
     def __init__(self, upstream: str, limits: Limits, report: Report) -> None:
-        """`upstream` is MongoDB's socket, or its `host:port` on loopback."""
+        """`upstream` is MongoDB's socket, or its `address:port` on this machine."""
         self._upstream, self._limits, self._report = upstream, limits, report
         self._apps: dict[str, App] = {}
         self._by_epoll: dict[int, App] = {}
         self._epoll = select.epoll()
         # Those that could not do something at once.
         self._waiting: set[App] = set()
+        self._port: socket.socket | None = None
+        # Whether the port is not listened to, for want of a descriptor.
+        self._paused = False
+
+    def listen(self, port: socket.socket) -> None:
+        """Carries what comes to a TCP port that does not block. Each address is an app; a pod has its own."""
+        self._port = port
+        self._epoll.register(port, select.EPOLLIN)
 
     def open(self, name: str, path: str) -> None:
         """Listens for an app. Raises OSError where that cannot be."""
         if name in self._apps:
             return
-        app = App(name, path, self._admit)
-        self._apps[name] = self._by_epoll[app.epoll.fileno()] = app
+        self._add(App(name, path, self._admit))
+
+    def _add(self, app: App) -> App:
+        self._apps[app.name] = self._by_epoll[app.epoll.fileno()] = app
         self._epoll.register(app.epoll, select.EPOLLIN)
+        return app
 
     def close(self, name: str) -> None:
         """Ends all that an app has. Idempotent."""
@@ -58,17 +70,22 @@ class Relay:
         self._epoll.register(control, select.EPOLLIN)
         due = time.monotonic() + _REPORT_EVERY
         while True:
-            for fd, _events in self._epoll.poll(RETRY_SECONDS if self._waiting else _REPORT_EVERY):
+            for fd, _events in self._epoll.poll(RETRY_SECONDS if self._waiting or self._paused else _REPORT_EVERY):
                 app = self._by_epoll.get(fd)
                 if app is not None:
                     self.turn(app)
+                elif self._port and fd == self._port.fileno():
+                    self._accept(self._port)
                 elif fd == control and not on_control():
                     return
             self.retry()
             if time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_EVERY
-                for app in self._apps.values():
-                    self._tell(app)
+                for app in [*self._apps.values()]:
+                    if app.is_idle and app.bounds.is_over:
+                        self.close(app.name)
+                    else:
+                        self._tell(app)
 
     def turn(self, app: App) -> None:
         """One app's turn."""
@@ -78,6 +95,9 @@ class Relay:
 
     def retry(self) -> None:
         """Goes on with what could not be done at once."""
+        if self._paused and self._port:
+            self._paused = False
+            self._epoll.register(self._port, select.EPOLLIN)
         for app in [*self._waiting]:
             app.retry()
             if not app.is_waiting:
@@ -95,6 +115,30 @@ class Relay:
         for reason, count in app.bounds.refusals.items():
             self._report({"event": "forbidden", "app": app.name, "count": count, "reason": reason})
         app.bounds.refusals.clear()
+
+    def _accept(self, port: socket.socket) -> None:
+        try:
+            connection, (address, *_) = port.accept()
+        except BlockingIOError:
+            # It has gone again.
+            return
+        except OSError as error:
+            if error.errno != errno.ECONNABORTED:
+                # No descriptor or no memory: it would be ready again and again.
+                self._paused = True
+                self._epoll.unregister(port)
+            return
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            name = address.removeprefix("::ffff:")
+            app = self._apps.get(name) or self._add(App(name, None, self._admit))
+        except OSError:
+            connection.close()
+            return
+        self._admit(app, connection)
+        if app.is_waiting:
+            self._waiting.add(app)
 
     def _admit(self, app: App, connection: socket.socket) -> None:
         reason = self._why_not(app)

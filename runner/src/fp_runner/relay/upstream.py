@@ -16,12 +16,13 @@ class Attempt:
     """`socket` is connected once `advance` says so."""
 
     def __init__(self, upstream: str) -> None:
-        """`upstream` is the path of a socket, or `host:port` on this machine's loopback. Raises OSError."""
+        """`upstream` is the path of a socket, or `address:port` on this machine. Raises OSError."""
         self._is_path = upstream.startswith("/")
         host, _, port = upstream.rpartition(":")
         self._address = upstream if self._is_path else (host, int(port))
         self._end = time.monotonic() + _GIVE_UP_SECONDS
-        self.socket = socket.socket(socket.AF_UNIX if self._is_path else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(socket.AF_UNIX if self._is_path else family, socket.SOCK_STREAM)
         self.socket.setblocking(False)
 
     def advance(self) -> bool:

@@ -8,12 +8,15 @@ interface SentOrder {
   readonly mode: string
   readonly files: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string>>
+  readonly assets?: readonly { readonly sha256: string }[]
 }
 
 /** The pod's side of the claim, over real HTTP, without an app. What it answers to the order is the test's to say. */
 export class LocalPod implements AsyncDisposable {
   /** Orders that came from whoever knew the key. */
   readonly orders: SentOrder[] = []
+  /** Contents of assets that followed an order. */
+  readonly contents: Buffer[] = []
   /** Every body that came, whoever sent it. */
   readonly bodies: Buffer[] = []
   /** Connections that were made. */
@@ -26,10 +29,13 @@ export class LocalPod implements AsyncDisposable {
   /** What it answers at `/_fp/ready`: by itself that it waits. */
   onReady: (response: ServerResponse) => void = (response) =>
     answer(response, 409, { code: 'FP_POD_WAITING' })
+  /** As one of an older image. */
+  knowsNoAssets = false
   /** The connection is closed after the proof, as by one that ends. */
   hangsUp = false
   readonly #key: string
   readonly #server: Server
+  #wanted = new Set<string>()
   readonly #nonces = new WeakMap<object, string>()
 
   private constructor(key: string) {
@@ -67,6 +73,7 @@ export class LocalPod implements AsyncDisposable {
     const body = Buffer.concat(chunks)
     if (body.length > 0) this.bodies.push(body)
     if (request.url === '/_fp/ready') return this.onReady(response)
+    if (request.url === '/_fp/claim/content') return this.#receive(response, body)
     if (request.url !== '/_fp/claim') return answer(response, 409, { code: 'FP_POD_WAITING' })
     if (request.method === 'GET') return this.#prove(request, response)
     const nonce = this.#nonces.get(request.socket)
@@ -77,7 +84,18 @@ export class LocalPod implements AsyncDisposable {
     if (this.orders.length > 0) return answer(response, 409, { code: 'FP_POD_CLAIMED' })
     const order = JSON.parse(gunzipSync(body).toString()) as SentOrder
     this.orders.push(order)
+    this.#wanted = new Set(order.assets?.map(({ sha256 }) => sha256))
+    if (this.#wanted.size > 0 && !this.knowsNoAssets)
+      return answer(response, 200, { wanted: [...this.#wanted] })
     this.onOrder(response, order)
+  }
+
+  #receive(response: ServerResponse, body: Buffer): void {
+    this.contents.push(body)
+    if (!this.#wanted.delete(createHash('sha256').update(body).digest('hex')))
+      return answer(response, 400, { code: 'FP_POD_BAD_CONTENT' })
+    if (this.#wanted.size > 0) return void response.writeHead(204).end()
+    this.onOrder(response, this.orders.at(-1)!)
   }
 
   #prove(request: IncomingMessage, response: ServerResponse): void {

@@ -1,5 +1,6 @@
 import type { TargetKey } from '@fp/scaler'
-import type { AppSpec } from '../../runtime.ts'
+import { createHash } from 'node:crypto'
+import type { AppSpec, SpecAsset } from '../../runtime.ts'
 import { parseTargetKey } from '../../targets.ts'
 import type { KubernetesSettings } from '../settings.ts'
 
@@ -12,6 +13,9 @@ export const SETTINGS: KubernetesSettings = {
   maxReplicas: 1,
   runtimeClass: undefined,
   allowUnsandboxed: false,
+  mongodbHost: undefined,
+  storageClass: undefined,
+  storageSize: '100Mi',
   resources: { cpuRequest: '50m', cpuLimit: undefined, memoryRequest: '64Mi', memoryLimit: '512Mi' },
 }
 
@@ -39,4 +43,9 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
     env: { NAME: 'a secret value' },
     sequence: 7,
   }
+}
+
+export function assetOf(path: string, content: Buffer): SpecAsset {
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  return { path, bytes: content.length, sha256, read: async () => content }
 }
