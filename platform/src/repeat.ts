@@ -1,22 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
+export interface Repetition {
+  /** Begins no further run. Resolves once the one under way has ended. */
+  end(): Promise<void>
+}
+
 /**
- * Does `work` again and again, each time `interval` ms after the run before has ended: slow runs do not pile up. Returns what
- * ends the repetition; the process may end without.
+ * Runs `work` again and again until it is ended, first after `first` ms. Each run resolves to the ms until the next one, which
+ * count from its end: slow runs do not pile up. `work` must not reject. The process may end without waiting for the next run.
  */
-export function repeat(
-  interval: number,
-  work: () => Promise<unknown>,
-  onError: (error: Error) => void,
-): AbortController {
+export function repeat(work: () => Promise<number>, first = 0): Repetition {
   const ending = new AbortController()
   const { signal } = ending
-  void (async () => {
-    for (;;) {
-      await delay(interval, undefined, { signal, ref: false }).catch(() => undefined)
+  const running = (async () => {
+    for (let pause = first; ; pause = await work()) {
+      if (pause > 0) await delay(pause, undefined, { signal, ref: false }).catch(() => undefined)
       if (signal.aborted) return
-      await work().catch((error: unknown) => onError(error as Error))
     }
   })()
-  return ending
+  return {
+    end() {
+      ending.abort()
+      return running
+    },
+  }
 }

@@ -5,7 +5,7 @@ import type { Api } from '../api.ts'
 import type { Replicas } from '../coordination/replicas.ts'
 import type { Events } from '../events.ts'
 import { newId } from '../ids.ts'
-import { repeat } from '../repeat.ts'
+import { repeat, type Repetition } from '../repeat.ts'
 import type { AppSpec, Runtime } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService, type Route } from './apps/live-service.ts'
@@ -292,7 +292,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     await lifecycle.recover({ idleFor: MEND_DELETIONS_AFTER })
     await assets.sweep()
   }
-  let mending: AbortController | undefined
+  let mending: Repetition | undefined
   const listening = news.move()
 
   return {
@@ -336,12 +336,13 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       await lifecycle.recover()
       meter.start()
       watcher.start()
-      mending = repeat(MEND_INTERVAL, mend, (error) =>
-        log.warn({ err: error }, 'could not mend what a replica left'),
-      )
+      mending = repeat(async () => {
+        await mend().catch((error: unknown) => log.warn({ err: error }, 'could not mend what a replica left'))
+        return MEND_INTERVAL
+      }, MEND_INTERVAL)
     },
     async close() {
-      mending?.abort()
+      void mending?.end()
       await Promise.all([meter.close(), watcher.close()])
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])

@@ -85,11 +85,12 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     ...(options.onCrash && { onEnd: options.onCrash }),
     ...(options.onRestart && { onRestart: options.onRestart }),
   })
-  const rotation = repeat(
-    LOG_INTERVAL,
-    () => rotateLog(dir, rootUri(address, password)),
-    (error) => options.onWarning?.(`The log of MongoDB could not be begun anew: ${error.message}`),
-  )
+  const rotation = repeat(async () => {
+    await rotateLog(dir, rootUri(address, password)).catch((error: Error) =>
+      options.onWarning?.(`The log of MongoDB could not be begun anew: ${error.message}`),
+    )
+    return LOG_INTERVAL
+  }, LOG_INTERVAL)
   return {
     version: binary.version,
     sockets,
@@ -98,7 +99,7 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
     problem: kept.problem,
     uri: (database) => rootUri(address, password, database),
     stop() {
-      rotation.abort()
+      void rotation.end()
       return kept.stop()
     },
   }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { MongoClient } from 'mongodb'
 import { afterEach, expect, inject, test } from 'vitest'
+import { freePort } from '../../test/free-port.ts'
 import { loadConfig } from '../config.ts'
 
 const runnerPath = path.resolve(import.meta.dirname, '../../../runner/src')
@@ -94,12 +94,3 @@ test('ends when it is told to', async () => {
   await clientFrom('127.0.0.2', relay).db().command({ ping: 1 })
   expect(await relay.stop()).toBe(0)
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { repeat, type Repetition } from '../../repeat.ts'
 import type { Log } from '../background.ts'
 import type { DatabaseRecord } from './store.ts'
 import { whatIsFull, type DatabaseUsage } from './usage.ts'
@@ -42,7 +42,6 @@ export interface MeterDeps {
   readonly onChange: (userId: string, full: boolean, usage: DatabaseUsage) => void
   readonly log: Log
   readonly now?: () => number
-  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>
 }
 
 export interface Meter {
@@ -66,10 +65,9 @@ interface Seen {
 export function createMeter(deps: MeterDeps): Meter {
   const { databases, limitBytes, log } = deps
   const now = deps.now ?? (() => performance.now())
-  const sleep = deps.sleep ?? ((ms, signal) => delay(ms, undefined, { signal, ref: false }))
-  const closing = new AbortController()
+  let isClosing = false
   const seen = new Map<string, Seen>()
-  let running: Promise<void> = Promise.resolve()
+  let looking: Repetition | undefined
   let isForbidden = false
   let hurriesUntil = -Infinity
 
@@ -77,7 +75,7 @@ export function createMeter(deps: MeterDeps): Meter {
     try {
       if (isForbidden || !(await databases.lead(deps.holder, LEASE))) return
       for (const record of due(await databases.list())) {
-        if (closing.signal.aborted || isForbidden) return
+        if (isClosing || isForbidden) return
         // What goes wrong with one database keeps no other from being measured.
         await look(record).catch((error: unknown) => failed(error, { user_id: record.userId }))
       }
@@ -87,7 +85,7 @@ export function createMeter(deps: MeterDeps): Meter {
   }
 
   function failed(error: unknown, about: object = {}): void {
-    if (closing.signal.aborted) return
+    if (isClosing) return
     log.warn({ err: error as Error, ...about }, 'could not measure the databases; trying again')
   }
 
@@ -152,16 +150,14 @@ export function createMeter(deps: MeterDeps): Meter {
     tick,
     hurry: () => void (hurriesUntil = now() + HURRY),
     start() {
-      running = (async () => {
-        while (!closing.signal.aborted) {
-          await tick()
-          await sleep(TICK, closing.signal).catch(() => undefined)
-        }
-      })()
+      looking = repeat(async () => {
+        await tick()
+        return TICK
+      })
     },
     async close() {
-      closing.abort()
-      await running
+      isClosing = true
+      await looking?.end()
     },
   }
 }

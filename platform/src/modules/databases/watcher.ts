@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { repeat, type Repetition } from '../../repeat.ts'
 import type { Log } from '../background.ts'
 import { harmOf, type HarmBounds } from './harm.ts'
 import type { Load } from './operations.ts'
@@ -27,7 +27,6 @@ export interface WatcherDeps {
   readonly onEnded: (userId: string, why: string) => void
   readonly log: Log
   readonly now?: () => number
-  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>
 }
 
 export interface Watcher {
@@ -41,10 +40,9 @@ export interface Watcher {
 export function createWatcher(deps: WatcherDeps): Watcher {
   const { databases, log } = deps
   const now = deps.now ?? (() => performance.now())
-  const sleep = deps.sleep ?? ((ms, signal) => delay(ms, undefined, { signal, ref: false }))
-  const closing = new AbortController()
+  let isClosing = false
   const told = new Map<string, number>()
-  let running: Promise<void> = Promise.resolve()
+  let looking: Repetition | undefined
   let isForbidden = false
   let files = Infinity
 
@@ -61,7 +59,7 @@ export function createWatcher(deps: WatcherDeps): Watcher {
       }
       return load.operations.length > 0 || spilled > 0
     } catch (error) {
-      if (!closing.signal.aborted) failed(error)
+      if (!isClosing) failed(error)
       return false
     }
   }
@@ -89,16 +87,11 @@ export function createWatcher(deps: WatcherDeps): Watcher {
   return {
     tick,
     start() {
-      running = (async () => {
-        while (!closing.signal.aborted) {
-          const soon = await tick()
-          await sleep(soon ? BUSY_TICK : TICK, closing.signal).catch(() => undefined)
-        }
-      })()
+      looking = repeat(async () => ((await tick()) ? BUSY_TICK : TICK))
     },
     async close() {
-      closing.abort()
-      await running
+      isClosing = true
+      await looking?.end()
     },
   }
 }

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { freePort } from '../../../../test/free-port.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../../..')
 /** It refuses to run as root, and another user cannot read root's own Python: then it is the system's, on the same libraries. */
@@ -81,13 +81,4 @@ export class RunnerPod implements AsyncDisposable {
       if (answer?.status === 204) return
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
