@@ -1,12 +1,12 @@
 """The connections of one app."""
 
-import errno
 import os
 import select
 import socket
 from collections.abc import Callable
 from typing import Final
 
+from fp_runner.relay.accept import accept
 from fp_runner.relay.bounds import Bounds
 from fp_runner.relay.upstream import Attempt
 from fp_runner.relay.wire import End, Refused, Wire
@@ -135,16 +135,14 @@ class App:
 
     def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _address = listener.accept()
-        except BlockingIOError:
-            # It has gone again.
+            accepted = accept(listener)
+        except OSError:
+            self._paused = True
+            self.epoll.unregister(listener)
             return
-        except OSError as error:
-            if error.errno != errno.ECONNABORTED:
-                # No descriptor or no memory: it would be ready again and again.
-                self._paused = True
-                self.epoll.unregister(listener)
+        if accepted is None:
             return
+        connection, _address = accepted
         connection.setblocking(False)
         self._admit(self, connection)
 

@@ -1,6 +1,5 @@
 """The relay's loop: gives each app its turn, and says who gets a connection."""
 
-import errno
 import select
 import socket
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fp_runner.relay.accept import accept
 from fp_runner.relay.app import App
 from fp_runner.relay.upstream import RETRY_SECONDS, Attempt
 
@@ -118,16 +118,14 @@ class Relay:
 
     def _accept(self, port: socket.socket) -> None:
         try:
-            connection, (address, *_) = port.accept()
-        except BlockingIOError:
-            # It has gone again.
+            accepted = accept(port)
+        except OSError:
+            self._paused = True
+            self._epoll.unregister(port)
             return
-        except OSError as error:
-            if error.errno != errno.ECONNABORTED:
-                # No descriptor or no memory: it would be ready again and again.
-                self._paused = True
-                self._epoll.unregister(port)
+        if accepted is None:
             return
+        connection, address = accepted
         try:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
