@@ -75,6 +75,8 @@ async function opened(page: Page): Promise<string | undefined> {
 async function visit(context: BrowserContext, ...paths: string[]): Promise<string[]> {
   const page = await context.newPage()
   for (const path of paths) await page.goto(app + path)
+  // What the page's script has set is on its way to the browser's process until the page reads it.
+  await page.evaluate('document.cookie')
   await page.close()
   return (await context.cookies(`${home}/api/auth/me`)).map(({ name, value }) => `${name}=${value}`)
 }
