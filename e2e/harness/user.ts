@@ -1,5 +1,6 @@
 import type { AppDetail, Deployment, DeployAccepted, SessionCreated } from '@fp/sdk/wire'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** A platform as a client finds it. */
 export interface Front {
@@ -66,9 +67,13 @@ export class TestUser {
     }
   }
 
-  /** The same, for calls that must succeed. */
+  /** The same, for calls that must succeed; where the account sends too many, after the wait that the answer asks for. */
   async must<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
-    const answer = await this.api<T>(method, path, body)
+    let answer = await this.api<T>(method, path, body)
+    while ((answer.body as { code?: string } | undefined)?.code === 'FP_TOO_MANY_REQUESTS') {
+      await wait(1000 * Number(answer.headers.get('retry-after')))
+      answer = await this.api<T>(method, path, body)
+    }
     if (answer.status >= 300)
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
     return answer.body
