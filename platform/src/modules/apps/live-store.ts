@@ -70,10 +70,14 @@ export class LiveStore {
     await this.#apps.updateOne({ ...present(appId), live: null }, { $set: { lastFailure: failure } })
   }
 
-  /** Apps that ran when the platform ended fell asleep with it; `now` is the best that is known. */
+  /** Apps that ran when the platform ended fell asleep with it, unless they had failed; `now` is the best that is known. */
   async noteAllAsleep(now: Date): Promise<void> {
     await this.#apps.updateMany(
-      { live: { $ne: null }, $or: [{ sleptAt: null }, { $expr: { $lt: ['$sleptAt', '$startedAt'] } }] },
+      {
+        live: { $ne: null },
+        $or: [{ sleptAt: null }, { $expr: { $lt: ['$sleptAt', '$startedAt'] } }],
+        $nor: [{ lastFailure: { $ne: null }, $expr: { $gte: ['$lastFailure.at', '$startedAt'] } }],
+      },
       { $set: { sleptAt: now } },
     )
   }

@@ -103,6 +103,18 @@ test('news of a live target is kept, of others it is not', async () => {
   await expect.poll(async () => (await get(app))['status']).toBe('running')
 })
 
+test('an app that ended is in error, after a restart of the platform too, until it has come back and fallen asleep', async () => {
+  const app = await deployed()
+  const live = parseTargetKey(await key(app))
+  bench.targets.awake.delete(await key(app))
+  bench.events.emit('app.failed', { ...live, failure: BROKEN })
+  await expect.poll(async () => (await get(app))['status']).toBe('error')
+  await bench.services.recover()
+  expect(await get(app)).toMatchObject({ status: 'error' })
+  bench.events.emit('app.slept', live)
+  await expect.poll(async () => (await get(app))['status']).toBe('sleeping')
+})
+
 test('a switch while an app is woken: the caller gets the new one', async () => {
   const app = await deployed()
   await ann('POST', `/api/apps/${app}/sleep`)

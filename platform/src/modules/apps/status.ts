@@ -12,7 +12,7 @@ export function statusOf(app: AppSummary, deploying: boolean, phase: TargetPhase
   return hasFailedSince(app) ? 'error' : 'sleeping'
 }
 
-/** Whether the live target failed after it last started well. */
-function hasFailedSince(app: AppSummary): boolean {
-  return app.lastFailure !== null && (app.startedAt === null || app.lastFailure.at >= app.startedAt)
+/** Whether the live target failed after it last started well, or last fell asleep well: one that ended may have come back by itself. */
+function hasFailedSince({ lastFailure, startedAt, sleptAt }: AppSummary): boolean {
+  return lastFailure !== null && [startedAt, sleptAt].every((time) => time === null || lastFailure.at >= time)
 }
