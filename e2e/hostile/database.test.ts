@@ -12,20 +12,29 @@ let ada: TestUser
 let attacker: string
 let victim: string
 
-const VICTIM = `import os
+const VICTIM = `import itertools
+import os
 from fastapi import FastAPI
 from pymongo import MongoClient
 
 app = FastAPI()
+client = MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000)
+requests = itertools.count()
+kept = []
 
 
 @app.get("/")
 def write_and_read() -> str:
-    # A client of its own has a session of its own.
-    with MongoClient(os.environ["PLATFORM_MONGO_URI"], serverSelectionTimeoutMS=5000) as client:
-        notes = client.get_default_database().notes
-        made = notes.insert_one({"text": "x" * 100})
-        return "well" if notes.find_one({"_id": made.inserted_id}) else "lost"
+    session = client.start_session()
+    notes = client.get_default_database().notes
+    made = notes.insert_one({"text": "x" * 100}, session=session)
+    found = notes.find_one({"_id": made.inserted_id}, session=session)
+    if next(requests) % 5:
+        session.end_session()
+    else:
+        # The next request opens another one: sessions that have ended are used again.
+        kept.append(session)
+    return "well" if found else "lost"
 `
 
 beforeAll(async () => {
@@ -53,21 +62,23 @@ async function under(attack: string): Promise<string> {
   }
   const result = (await attacking).text
   console.log(`${attack}: ${result.slice(0, 300)}; ${answers.length} requests of the neighbour`)
+  if (seen.size > 0) console.log(await linesOf(ada, victim))
   expect([...seen]).toEqual([])
   expect(answers.length).toBeGreaterThan(0)
   return result
 }
 
+async function linesOf(user: TestUser, appId: string): Promise<string> {
+  const { lines } = await user.must<{ lines: string[] }>('GET', `/apps/${appId}/logs?lines=1000`)
+  return lines.join('\n')
+}
+
 /** What the attacker reads of it. The relay tells at its own pace, so the attack goes on until it has been told. */
 async function untilTold(attack: string, reason: RegExp): Promise<void> {
-  const read = async (): Promise<string> => {
-    const { lines } = await mallory.must<{ lines: string[] }>('GET', `/apps/${attacker}/logs?lines=1000`)
-    return lines.join('\n')
-  }
   await expect
     .poll(
       async () => {
-        const told = await read()
+        const told = await linesOf(mallory, attacker)
         if (!reason.test(told)) await under(attack)
         return told
       },
