@@ -4,7 +4,7 @@ import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
 import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
-import { SoleStake } from './stake.ts'
+import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
@@ -73,7 +73,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       })
     },
     wakeTurn: (key) => wakes.of(key),
-    stake: (key, events) => member?.stake(key, events) ?? new SoleStake(),
+    lock: (key, events) => member?.lock(key, events) ?? new LocalTargetLock(),
     forget(target) {
       // A retired target may outlive its place here; the one that took it is not to be forgotten.
       if (targets.get(target.key) === target) targets.delete(target.key)

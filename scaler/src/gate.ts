@@ -2,13 +2,13 @@ import { Breaker } from './breaker.ts'
 import { LeaseBook } from './lease-book.ts'
 import { SlotLease, type ColdStart } from './lease.ts'
 import { EndpointSet, type Slot } from './picker.ts'
-import type { Demand, Stake } from './stake.ts'
+import type { Demand, TargetLock } from './target-lock.ts'
 import type { AcquireOptions, Lease, TargetPolicy } from './types.ts'
 
 /** What a gate needs of the target behind it. */
 export interface GateHost {
   policy(): TargetPolicy
-  readonly stake: () => Stake
+  readonly lock: () => TargetLock
   /** Requests have come or ended. */
   loadChanged(): void
   /** The last lease is back. */
@@ -77,20 +77,20 @@ export class Gate {
     return this.#leases.none(signal)
   }
 
-  /** To be called whenever endpoints, policy or stake have changed: endpoints first, then capacity. */
+  /** To be called whenever the endpoints, the policy or the lock have changed: endpoints first, then capacity. */
   adjust(): void {
-    const stake = this.#host.stake()
-    for (const id of stake.condemned) this.endpoints.drop(id)
-    this.endpoints.rest(stake.resting)
+    const lock = this.#host.lock()
+    for (const id of lock.condemned) this.endpoints.drop(id)
+    this.endpoints.rest(lock.resting)
     this.count()
   }
 
   /** To be called when endpoints rest or are dropped. */
   count(): void {
-    const stake = this.#host.stake()
+    const lock = this.#host.lock()
     const concurrency = this.#concurrency()
-    const capacity = this.endpoints.allot((id) => stake.places(id, concurrency))
-    this.#breaker.setCapacity(stake.held ? capacity : 0)
+    const capacity = this.endpoints.allot((id) => lock.places(id, concurrency))
+    this.#breaker.setCapacity(lock.hasShare ? capacity : 0)
   }
 
   #take(): Slot {
@@ -100,7 +100,7 @@ export class Gate {
 
   readonly #giveBack = (slot: Slot): void => {
     const lost = this.endpoints.leave(slot)
-    if (this.#host.stake().yields(slot.endpoint.id) || lost) this.count()
+    if (this.#host.lock().handsOver(slot.endpoint.id) || lost) this.count()
     this.#breaker.leave()
     this.#leases.give()
     this.#host.loadChanged()

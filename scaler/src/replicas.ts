@@ -3,7 +3,7 @@ import { Autoscaler, scalingOf } from './autoscaler.ts'
 import type { Clock } from './clock.ts'
 import { ConcurrencyMeter } from './meter.ts'
 import type { EndpointSet } from './picker.ts'
-import type { Stake } from './stake.ts'
+import type { TargetLock } from './target-lock.ts'
 import type { TargetPolicy } from './types.ts'
 
 /** Between two decisions; Knative's tick. */
@@ -13,7 +13,7 @@ const TICK = 2_000
 export interface ReplicasHost {
   readonly clock: Clock
   readonly endpoints: EndpointSet
-  readonly stake: Stake
+  readonly lock: TargetLock
   policy(): TargetPolicy
   /** Requests in flight and waiting. */
   load(): number
@@ -41,7 +41,7 @@ export class Replicas {
   /** Endpoints that nobody uses any more, until the driver has been told so. */
   #toStop: string[] = []
   #started = false
-  /** Answers of the stake that are not there yet. */
+  /** Answers of the lock that are still pending. */
   #asking = 0
   /** What the driver was last asked for; 0 while the target is asleep. */
   #wanted = 0
@@ -62,7 +62,7 @@ export class Replicas {
 
   /** A wake begins, or a target is found awake with this many that are ready. */
   begin(ready: number): void {
-    const decided = Math.min(this.#host.stake.replicas, this.#most())
+    const decided = Math.min(this.#host.lock.replicas, this.#most())
     this.#wanted = Math.max(1, this.#host.kept(), ready, decided)
     this.#autoscaler = new Autoscaler()
     this.#meter = undefined
@@ -74,10 +74,10 @@ export class Replicas {
    * Asks the driver for those of a wake, once and if it is this activator's to ask. In its turn among scale calls.
    */
   async start(): Promise<void> {
-    const { stake } = this.#host
-    if (this.#started || this.#wanted === 0 || !stake.leads) return
-    const replicas = Math.max(this.#wanted, stake.replicas)
-    const leads = stake.report({ load: this.#host.load(), quiet: [], lead: { replicas, resting: [] } })
+    const { lock } = this.#host
+    if (this.#started || this.#wanted === 0 || !lock.leads) return
+    const replicas = Math.max(this.#wanted, lock.replicas)
+    const leads = lock.report({ load: this.#host.load(), quiet: [], lead: { replicas, resting: [] } })
     // Should that fail it has been told, and is tried again at the next news.
     if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
     if (this.#started || this.#wanted === 0) return
@@ -104,17 +104,17 @@ export class Replicas {
     this.#watch()
     // What was decided before is not yet agreed on: with a slow coordination, decisions must not pile up.
     if (this.#asking > 0) return
-    const { stake, endpoints } = this.#host
+    const { lock, endpoints } = this.#host
     const wish = this.#wish()
-    if (stake.leads) this.#pursue(wish)
+    if (lock.leads) this.#pursue(wish)
     else {
-      this.#when(stake.report({ load: this.#host.load(), quiet: endpoints.rested }), () => undefined)
-      this.#wanted = stake.replicas
+      this.#when(lock.report({ load: this.#host.load(), quiet: endpoints.rested }), () => undefined)
+      this.#wanted = lock.replicas
     }
   }
 
   #wish(): number {
-    const { clock, endpoints, stake } = this.#host
+    const { clock, endpoints, lock } = this.#host
     const policy = this.#host.policy()
     const least = Math.max(1, this.#host.kept())
     if (!this.#meter) return least
@@ -123,8 +123,8 @@ export class Replicas {
       {
         now: clock.now(),
         ready: endpoints.size,
-        stable: this.#meter.average(scaling.stableWindow) + stake.othersLoad,
-        panic: this.#meter.average(scaling.panicWindow) + stake.othersLoad,
+        stable: this.#meter.average(scaling.stableWindow) + lock.othersLoad,
+        panic: this.#meter.average(scaling.panicWindow) + lock.othersLoad,
       },
       policy,
     )
@@ -132,7 +132,7 @@ export class Replicas {
   }
 
   #pursue(wish: number): void {
-    const { endpoints, stake } = this.#host
+    const { endpoints, lock } = this.#host
     // A leader before this one may have asked for more than it had time to say.
     this.#wanted = Math.max(this.#wanted, endpoints.size)
     const resting = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
@@ -140,9 +140,9 @@ export class Replicas {
     const free = endpoints.rested
     // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
     const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
-    const leads = stake.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
+    const leads = lock.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
     this.#when(leads, (mine) => mine && this.#scale(next))
-    if (free.length > 0) this.#when(stake.remove(free), (ids) => this.#stop(ids))
+    if (free.length > 0) this.#when(lock.remove(free), (ids) => this.#stop(ids))
   }
 
   /** At once where there is nobody to ask. */
@@ -152,7 +152,7 @@ export class Replicas {
     answer
       .then(
         (value) => this.#wanted > 0 && act(value),
-        // The stake has told of it; it is asked again at the next tick.
+        // The lock has told of it; it is asked again at the next tick.
         () => undefined,
       )
       .finally(() => this.#asking--)

@@ -7,7 +7,7 @@ import type { Observer } from './observer.ts'
 import type { EndpointSet } from './picker.ts'
 import { Replicas } from './replicas.ts'
 import { ScaleQueue } from './scale-queue.ts'
-import type { Stake, StakeEvents } from './stake.ts'
+import type { TargetLock, TargetLockEvents } from './target-lock.ts'
 import type {
   AcquireOptions,
   Driver,
@@ -21,7 +21,7 @@ import type {
   TargetState,
   TargetStats,
 } from './types.ts'
-import { Upkeep } from './upkeep.ts'
+import { KeepWarm } from './keep-warm.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
 /** What a target needs of the activator around it. */
@@ -34,7 +34,7 @@ export interface TargetContext {
   scale(key: TargetKey, replicas: number, remove?: readonly string[]): ReturnType<Driver['scale']>
   /** For all wakes of the target, which take turns with those of others. */
   wakeTurn(key: TargetKey): WakeTurn
-  stake(key: TargetKey, events: StakeEvents): Stake
+  lock(key: TargetKey, events: TargetLockEvents): TargetLock
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
 }
@@ -53,9 +53,9 @@ export class Target {
   readonly key: TargetKey
   readonly #context: TargetContext
   readonly #gate: Gate
-  readonly #stake: Stake
+  readonly #lock: TargetLock
   readonly #replicas: Replicas
-  readonly #upkeep: Upkeep
+  readonly #keepWarm: KeepWarm
   readonly #idle: IdleClock
   readonly #readiness: Alarm
   /** For what still runs though the target sleeps. */
@@ -83,7 +83,7 @@ export class Target {
     this.#turn = context.wakeTurn(key)
     this.#gate = new Gate({
       policy: () => this.#policy(),
-      stake: () => this.#stake,
+      lock: () => this.#lock,
       loadChanged: () => this.#replicas.loadChanged(),
       unused: () => this.#rest(),
     })
@@ -92,12 +92,12 @@ export class Target {
       () => this.#policy().idleTimeout,
       () => this.#fallAsleep(),
     )
-    this.#stake = context.stake(key, {
-      changed: () => this.#stakeChanged(),
+    this.#lock = context.lock(key, {
+      changed: () => this.#lockChanged(),
       retired: () => this.#retireHere(),
       demand: () => this.#gate.demand,
     })
-    this.#upkeep = new Upkeep(
+    this.#keepWarm = new KeepWarm(
       clock,
       () => this.#policy(),
       () => this.refresh(),
@@ -105,10 +105,10 @@ export class Target {
     this.#replicas = new Replicas({
       clock,
       endpoints: this.#gate.endpoints,
-      stake: this.#stake,
+      lock: this.#lock,
       policy: () => this.#policy(),
       load: () => this.#gate.inFlight + this.#gate.queued,
-      kept: () => this.#upkeep.kept,
+      kept: () => this.#keepWarm.kept,
       rested: () => this.#gate.count(),
       scale: (replicas, remove) => context.scale(key, replicas, remove),
       enqueue: (scale) => this.#scaling.run(scale),
@@ -177,12 +177,12 @@ export class Target {
       this.#generation !== generation ||
       !this.#gate.unused ||
       this.#phase === 'waking' ||
-      this.#upkeep.kept > 0
+      this.#keepWarm.kept > 0
     if (inUse()) return false
     if (this.#phase !== 'awake') return true
     const kept = this.#context.keepAwake(this.key)
     if (kept !== false && ((await kept) || inUse())) return false
-    const seized = this.#stake.seize()
+    const seized = this.#lock.tryExclusive()
     if (seized !== true) {
       if (!(await seized)) return false
       if (inUse()) {
@@ -197,8 +197,8 @@ export class Target {
   /** Applies the policy as it is now: wakes what is to be kept awake, lets go of what is not any more. */
   refresh(): void {
     if (this.#retired) return
-    this.#upkeep.look()
-    if (this.#phase === 'asleep' && this.#upkeep.kept > 0 && !this.#failing) this.#wake()
+    this.#keepWarm.look()
+    if (this.#phase === 'asleep' && this.#keepWarm.kept > 0 && !this.#failing) this.#wake()
     this.#gate.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
@@ -210,8 +210,8 @@ export class Target {
     this.#refuseAll(retired())
     await this.#gate.none(signal)
     // Another may have woken it, though nothing is heard of that yet.
-    const used = await this.#stake.retire(signal)
-    if (!used && this.#phase === 'asleep' && this.#scaling.open === 0) await this.#stake.free()
+    const used = await this.#lock.retire(signal)
+    if (!used && this.#phase === 'asleep' && this.#scaling.open === 0) await this.#lock.release()
     if (used || this.#phase !== 'asleep' || this.#scaling.open > 0) await this.#drain('whoever uses it')
     // Retired twice, the later scale call ends it.
     if (this.#scaling.open === 0) this.#forget()
@@ -228,7 +228,7 @@ export class Target {
     this.#readiness.stop()
     this.#turn.leave()
     this.#replicas.end()
-    this.#stake.drop()
+    this.#lock.cancel()
   }
 
   #refuseAll(reason: Error): void {
@@ -240,7 +240,7 @@ export class Target {
 
   #refuse(reason: Error): void {
     this.#retired = true
-    this.#upkeep.stop()
+    this.#keepWarm.stop()
     this.#gate.refuse(reason)
   }
 
@@ -255,7 +255,7 @@ export class Target {
     if (this.#phase === 'waking') this.#phase = 'asleep'
     this.#replicas.end()
     void this.#gate.none().then(async () => {
-      await this.#stake.free()
+      await this.#lock.release()
       this.#rest()
     })
   }
@@ -272,7 +272,7 @@ export class Target {
       if (this.#phase === 'asleep') this.#wake()
       else if (this.#phase === 'draining') this.#limitWait()
       else if (this.#phase === 'awake') this.#hold()
-      this.#stake.balance()
+      this.#lock.balance()
       const slot = await place
       const waited = clock.now() - began
       observer.granted?.(this.key, { waited, cold })
@@ -280,7 +280,7 @@ export class Target {
     } catch (error) {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
-      this.#stake.balance()
+      this.#lock.balance()
       this.#rest()
       throw error
     }
@@ -304,9 +304,9 @@ export class Target {
   #start(generation = this.#generation): void {
     this.#scaling
       .run(async () => {
-        await this.#stake.hold()
+        await this.#lock.acquireShared()
         const mayStart = (): boolean =>
-          this.#generation === generation && this.#stake.leads && !this.#replicas.started
+          this.#generation === generation && this.#lock.leads && !this.#replicas.started
         if (!mayStart()) return
         const turn = this.#phase === 'waking' ? this.#turn.take() : true
         if (turn !== true) await this.#untilTurn(turn, generation)
@@ -355,13 +355,13 @@ export class Target {
   }
 
   #becomeAwake(): void {
-    if (this.#phase === 'awake') return this.#stake.balance()
+    if (this.#phase === 'awake') return this.#lock.balance()
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
     this.#failure = undefined
     this.#readiness.stop()
     this.#again.stop()
-    this.#upkeep.settled()
+    this.#keepWarm.becameReady()
     if (wasWaking) {
       const waited = this.#context.clock.now() - this.#wakeBegan
       this.#context.observer.awake?.(this.key, { waited, phases: this.#phases })
@@ -370,7 +370,7 @@ export class Target {
       this.#replicas.begin(this.#endpoints.size)
     }
     if (this.#gate.queued > 0) this.#hold()
-    this.#stake.balance()
+    this.#lock.balance()
     this.#rest()
   }
 
@@ -420,7 +420,7 @@ export class Target {
     this.#readiness.stop()
     this.#again.stop()
     this.#replicas.end()
-    this.#stake.drop()
+    this.#lock.cancel()
     const generation = ++this.#generation
     const { ids } = this.#endpoints
     this.#phase = 'draining'
@@ -429,7 +429,7 @@ export class Target {
     let stopped: string[] | undefined
     try {
       await this.#scaling.run(async () => {
-        if (!(await this.#stake.seize()) && !force) return
+        if (!(await this.#lock.tryExclusive()) && !force) return
         const told = (await this.#context.scale(this.key, 0)) ?? []
         stopped = [...ids, ...this.#endpoints.reported, ...told]
       })
@@ -437,7 +437,7 @@ export class Target {
       if (this.#generation === generation) this.#undrain(true)
       throw error
     } finally {
-      void this.#stake.free(stopped)
+      void this.#lock.release(stopped)
     }
     if (this.#generation !== generation) return stopped !== undefined
     if (!stopped) {
@@ -467,24 +467,24 @@ export class Target {
 
   /** Asks for a share in a target that runs already. When it is retired, those who wait are told. */
   #hold(): void {
-    if (this.#stake.held) return
+    if (this.#lock.hasShare) return
     this.#limitWait()
-    this.#stake.hold()?.catch((error: Error) => {
+    this.#lock.acquireShared()?.catch((error: Error) => {
       // Dropped by a drain, they go to the next generation.
       if (error instanceof ScalerError) this.#gate.refuse(error)
     })
   }
 
-  #stakeChanged(): void {
+  #lockChanged(): void {
     if (this.#phase === 'draining') return
     this.#gate.adjust()
     // It was another's to ask the driver; that one has left.
-    if (this.#phase === 'waking' && this.#stake.leads && !this.#replicas.started) this.#start()
+    if (this.#phase === 'waking' && this.#lock.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
-    if (this.#stake.held) this.#readiness.stop()
+    if (this.#lock.hasShare) this.#readiness.stop()
     else if (!this.#gate.unused) this.#hold()
-    this.#stake.balance()
+    this.#lock.balance()
   }
 
   /** What is answered at once, as long as the back-off of a failed wake lasts. */
@@ -518,13 +518,13 @@ export class Target {
   }
 
   #watchIdle(): void {
-    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#upkeep.kept === 0)
+    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#keepWarm.kept === 0)
       this.#idle.arm()
   }
 
   #fallAsleep(): void {
     // In use or kept, it is armed again by the last release or refresh.
-    if (!this.#gate.unused || this.#upkeep.kept > 0) return
+    if (!this.#gate.unused || this.#keepWarm.kept > 0) return
     this.sleep().then(
       (slept) => slept || this.#rest(),
       (error: Error) => {
@@ -538,9 +538,9 @@ export class Target {
   #wakeOrForget(): void {
     if (this.#retired) return this.#forgetIfUnused()
     if (this.#gate.queued > 0) return this.#wake()
-    if (this.#upkeep.kept > 0) this.#upkeep.lookSoon()
+    if (this.#keepWarm.kept > 0) this.#keepWarm.retryLater()
     // Others who want it awake must not wait for this one to see to it.
-    void this.#stake.free()
+    void this.#lock.release()
     this.#forgetIfUnused()
   }
 
@@ -550,7 +550,7 @@ export class Target {
    */
   #forgetIfUnused(): void {
     const owed =
-      this.#scaling.open > 0 || this.#endpoints.lingering || this.#upkeep.armed || this.#again.armed
+      this.#scaling.open > 0 || this.#endpoints.lingering || this.#keepWarm.armed || this.#again.armed
     if (!this.#failure && this.#gate.unused && !owed) this.#forget()
   }
 
@@ -559,7 +559,7 @@ export class Target {
     this.#idle.stop()
     this.#readiness.stop()
     this.#again.stop()
-    this.#stake.dispose()
+    this.#lock.dispose()
     this.#context.forget(this)
   }
 }

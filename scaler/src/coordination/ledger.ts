@@ -1,4 +1,4 @@
-import type { Demand, StakeReport } from '../stake.ts'
+import type { Demand, LoadReport } from '../target-lock.ts'
 
 /** Names one activator for as long as it runs. */
 export type MemberId = string
@@ -6,12 +6,12 @@ export type MemberId = string
 /** How many requests one may have at each endpoint. */
 export type Places = Readonly<Record<string, number>>
 
-/** The count of signs of life that a member had given when it took what it has. */
+/** The number of heartbeats that a member had sent when it took what it has. */
 export type Beat = number
 
 /** One activator's part in a target. */
 export interface Share {
-  /** Who returns from a silence may have been taken for dead by one who has not heard of it yet: this tells. */
+  /** A member that returns from a pause may have been counted as dead by others. This number tells which shares are void. */
   readonly beat: Beat
   /** Requests in flight and waiting. */
   readonly load: number
@@ -63,7 +63,7 @@ export const EMPTY: Ledger = {
 }
 const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }
 
-/** Whether a member that had given so many signs of life is to be counted with. */
+/** Whether a member that had sent so many heartbeats counts as alive. */
 export type Alive = (id: MemberId, beat: Beat) => boolean
 
 /** Leaves out whoever is not alive any more. The steps below are pure, and all begin with it. */
@@ -132,7 +132,7 @@ export function retiredByAll(ledger: Ledger): Ledger {
 }
 
 /** `restings` is the count at which the reporter looked at what rests. What is to be done counts from the leader alone. */
-export function reported(ledger: Ledger, me: MemberId, report: StakeReport & { restings: number }): Ledger {
+export function reported(ledger: Ledger, me: MemberId, report: LoadReport & { restings: number }): Ledger {
   const { load, lead } = report
   if (!ledger.shares[me]) return ledger
   const next =

@@ -1,26 +1,26 @@
 import { Alarm } from '../alarm.ts'
 import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
-import type { StakeEvents } from '../stake.ts'
+import type { TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
 import { hasPart, left, written, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
-import { SharedStake } from './stake.ts'
+import { SharedTargetLock } from './target-lock.ts'
 import type { Coordination, Shared } from './types.ts'
 
-/** Between two signs of life. */
+/** ms between two heartbeats. */
 const BEAT = 3_000
-/** Without a sign of life for this long, a member is taken for dead, and what it shared for free. */
+/** ms without a heartbeat, after which a member counts as dead, and its locks as released. */
 const DEAD_AFTER = 20_000
-/** One that cannot give signs of life stops sending requests well before the others take it for dead. */
+/** ms after its last heartbeat, at which a member stops sending requests: well before the others count it as dead. */
 const TRUSTED_FOR = 12_000
-/** Without news of its own signs of life for this long, a member knows nothing of the others'. */
-const DEAF_AFTER = 10_000
-/** The sign of life of one that has been silent for this long is removed: the store is not to fill with the dead. */
-const BURIED_AFTER = 10 * 60_000
-/** An update that takes longer has failed; it is tried again. */
+/** ms without news of its own heartbeats, after which a member cannot tell whether the others live: its watch is stale. */
+const WATCH_STALE_AFTER = 10_000
+/** ms without a heartbeat, after which the others remove a member's document from the store. */
+const MEMBER_TTL = 10 * 60_000
+/** ms after which an update has failed. It is tried again. */
 const UPDATE_TIMEOUT = 5_000
 
-/** When a member that has said goodbye was last seen. */
+/** The time at which a member that has left was last seen. */
 const LEFT = -Infinity
 
 const MEMBER = 'member/'
@@ -32,10 +32,10 @@ export interface MembershipOptions {
   readonly onError: (error: Error) => void
 }
 
-type SignOfLife = { readonly count: Beat }
+type Heartbeat = { readonly count: Beat }
 
 /**
- * One activator among several: tells the others that it lives, and knows which of them do. No clock is compared with
+ * One activator among several: sends heartbeats to the others, and knows which of them live. No clock is compared with
  * another machine's: a member is dead when its count has not moved for a while on the observer's own clock.
  */
 export class Membership {
@@ -43,17 +43,17 @@ export class Membership {
   readonly clock: Clock
   readonly #coordination: Coordination
   readonly #onError: (error: Error) => void
-  readonly #stakes = new Map<TargetKey, SharedStake>()
+  readonly #locks = new Map<TargetKey, SharedTargetLock>()
   readonly #ledgers = new Map<TargetKey, Ledger>()
-  /** Each other member's last sign of life: its count, and when it was heard of. */
+  /** Each other member's last heartbeat: its count, and when it arrived. */
   readonly #seen = new Map<MemberId, { readonly beat: Beat; readonly at: number }>()
   /** The updates of one target are made one after the other. */
   readonly #updates = new Map<TargetKey, Promise<unknown>>()
-  /** Its own signs of life come back as news: since when they have, and when the last one did. */
+  /** Its own heartbeats come back as news: the times of the first and of the last one. */
   #hearsSince: number
   #heard: number
   #trusted = false
-  /** The sign of life by which it came back from its last silence. */
+  /** The count of the first heartbeat after its last pause. */
   #trustedFrom: Beat = 0
   #fence = new AbortController()
   #count = 0
@@ -89,34 +89,34 @@ export class Membership {
     if (id === this.id) return true
     const now = this.clock.now()
     const seen = this.#seen.get(id)
-    // What it has taken since it was last heard of is a sign of life as well.
+    // A change that it made since its last heartbeat shows that it lives, too.
     if (!seen || beat > seen.beat) this.#seen.set(id, { beat, at: now })
     if (!seen || beat > seen.beat) return true
     if (seen.at === LEFT) return false
-    // Who hears nothing, not even itself, cannot call others silent.
-    if (now - this.#heard > DEAF_AFTER) return true
+    // A member whose own heartbeats do not come back cannot know that others are silent.
+    if (now - this.#heard > WATCH_STALE_AFTER) return true
     return now - Math.max(seen.at, this.#hearsSince) < DEAD_AFTER
   }
 
-  /** How many signs of life it has given. */
+  /** The number of heartbeats that this member has sent. */
   get beats(): Beat {
     return this.#count
   }
 
-  /** Whether the others respect what this one took when it had given so many signs of life. */
+  /** Whether the others respect what this member took when it had sent so many heartbeats. */
   isGood(beat: Beat | undefined): boolean {
     return this.#trusted && beat !== undefined && beat >= this.#trustedFrom
   }
 
-  stake(key: TargetKey, events: StakeEvents): SharedStake {
-    const stake = new SharedStake(key, this, events, this.#ledgers.get(key))
-    this.#stakes.set(key, stake)
-    return stake
+  lock(key: TargetKey, events: TargetLockEvents): SharedTargetLock {
+    const lock = new SharedTargetLock(key, this, events, this.#ledgers.get(key))
+    this.#locks.set(key, lock)
+    return lock
   }
 
-  /** The target is forgotten: a later one of that name gets a stake of its own. */
-  forget(key: TargetKey, stake: SharedStake): void {
-    if (this.#stakes.get(key) === stake) this.#stakes.delete(key)
+  /** The target is forgotten: a later one of that name gets a lock of its own. */
+  forget(key: TargetKey, lock: SharedTargetLock): void {
+    if (this.#locks.get(key) === lock) this.#locks.delete(key)
   }
 
   /** Writes what `change` makes of the target's ledger, unless that is the very one that it was given. */
@@ -145,12 +145,12 @@ export class Membership {
     if (!this.#closed) this.#onError(error)
   }
 
-  /** Leaves: the others need not wait for it to be taken for dead. Not waited for longer than the signal. */
+  /** Leaves, so that the others need not wait until it counts as dead. Waits no longer than the signal. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closed = true
     this.#nextBeat.stop()
     this.#loseTrust()
-    await this.#update<SignOfLife>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
+    await this.#update<Heartbeat>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
     await this.#watch?.[Symbol.asyncDispose]()
   }
 
@@ -163,12 +163,12 @@ export class Membership {
   #memberNews(id: MemberId, value: Shared | undefined): void {
     const now = this.clock.now()
     if (id === this.id) {
-      if (now - this.#heard > DEAF_AFTER) this.#hearsSince = now
+      if (now - this.#heard > WATCH_STALE_AFTER) this.#hearsSince = now
       this.#heard = now
       return
     }
     // Gone for good, whatever it had taken.
-    if (value) this.#seen.set(id, { beat: (value as SignOfLife).count, at: now })
+    if (value) this.#seen.set(id, { beat: (value as Heartbeat).count, at: now })
     else this.#gone(id)
     if (!value) this.#recheckAll()
   }
@@ -180,20 +180,20 @@ export class Membership {
   #targetNews(key: TargetKey, ledger: Ledger | undefined): void {
     if (ledger) this.#ledgers.set(key, ledger)
     else this.#ledgers.delete(key)
-    this.#stakes.get(key)?.news(ledger)
+    this.#locks.get(key)?.news(ledger)
   }
 
   async #beat(): Promise<void> {
     const began = this.clock.now()
     try {
-      await this.#update<SignOfLife>(MEMBER + this.id, () => ({ count: ++this.#count }))
+      await this.#update<Heartbeat>(MEMBER + this.id, () => ({ count: ++this.#count }))
       if (!this.#closed) this.#gainTrust(began + TRUSTED_FOR)
     } catch (error) {
       this.failed(error as Error)
     }
     if (this.#closed) return
     this.#recheckAll()
-    this.#bury()
+    this.#removeExpired()
     this.#nextBeat.set(BEAT, () => void this.#beat())
   }
 
@@ -211,26 +211,26 @@ export class Membership {
     this.#trustEnds.stop()
     const message = 'This server cannot reach the others. Try again shortly.'
     this.#fence.abort(new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 }))
-    for (const stake of [...this.#stakes.values()]) stake.lose()
+    for (const lock of [...this.#locks.values()]) lock.lose()
   }
 
-  #bury(): void {
+  #removeExpired(): void {
     const now = this.clock.now()
-    if (now - this.#heard > DEAF_AFTER) return
+    if (now - this.#heard > WATCH_STALE_AFTER) return
     for (const [id, { beat, at }] of this.#seen) {
-      if (at === LEFT || now - Math.max(at, this.#hearsSince) < BURIED_AFTER) continue
+      if (at === LEFT || now - Math.max(at, this.#hearsSince) < MEMBER_TTL) continue
       this.#gone(id)
-      // Compared with what is stored: should it live all the same, its sign of life stays and is heard of.
-      const last = (sign: SignOfLife | undefined): SignOfLife | undefined =>
-        sign && sign.count > beat ? sign : undefined
-      this.#update<SignOfLife>(MEMBER + id, last).catch((error: Error) => this.failed(error))
+      // Compared with what is stored: if the member lives all the same, its heartbeat stays and arrives.
+      const last = (heartbeat: Heartbeat | undefined): Heartbeat | undefined =>
+        heartbeat && heartbeat.count > beat ? heartbeat : undefined
+      this.#update<Heartbeat>(MEMBER + id, last).catch((error: Error) => this.failed(error))
     }
   }
 
   #recheckAll(): void {
-    for (const stake of [...this.#stakes.values()]) stake.recheck()
+    for (const lock of [...this.#locks.values()]) lock.recheck()
     for (const [key, ledger] of this.#ledgers)
-      if (!this.#stakes.has(key) && hasPart(ledger, this.id)) this.#leave(key)
+      if (!this.#locks.has(key) && hasPart(ledger, this.id)) this.#leave(key)
   }
 
   /** A target that is forgotten here, but of which the last step was taken late or not at all. */

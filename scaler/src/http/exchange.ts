@@ -10,7 +10,7 @@ import { closeIfUnread } from './linger.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, waitsForContinue } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
-import { targetOf } from './request-target.ts'
+import { requestPath } from './request-target.ts'
 import { gone, neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
 import { markOf, type WakeMark } from './wake.ts'
@@ -178,7 +178,7 @@ export class Exchange implements HeadFirstHandler {
     const hasCome = source !== null && (source.readableLength > 0 || source.readableEnded)
     // Kept for another endpoint, should this one not accept the connection.
     const body = source && chunked ? (this.#gathered ??= gathered(source)) : source
-    const path = targetOf(request)
+    const path = requestPath(request)
     const method = request.method as Dispatcher.HttpMethod
     const headers = requestHeaders(request, this.#context)
     const { endpoint } = lease!

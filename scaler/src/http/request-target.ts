@@ -24,7 +24,7 @@ export function useTargetHost(request: IncomingMessage): void {
   const target = absoluteTarget(request)
   if (!target) return
   const { headers, rawHeaders } = request
-  request.url = targetOf(request)
+  request.url = requestPath(request)
   headers.host = target.host
   const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
   if (at < 0) rawHeaders.push('Host', target.host)
@@ -35,7 +35,7 @@ export function useTargetHost(request: IncomingMessage): void {
 type Rewritten = IncomingMessage & { readonly originalUrl?: string }
 
 /** Path and query as the client wrote them: an app must see `//` and `%2e` as they are. */
-export function targetOf(request: IncomingMessage): string {
+export function requestPath(request: IncomingMessage): string {
   const target = (request as Rewritten).originalUrl ?? request.url ?? '/'
   if (target.startsWith('/')) return target
   const path = target.replace(ABSOLUTE, '')

@@ -3,12 +3,12 @@ import type { Socket } from 'node:net'
 import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
 import { connectTo, KEEP_ALIVE } from './app-socket.ts'
-import { Lookout } from './lookout.ts'
+import { DisconnectWatcher } from './disconnect-watcher.ts'
 import { AnswerMeter, MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
 import { PacedSocket } from './paced-socket.ts'
 import { hasBody } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
-import { targetOf } from './request-target.ts'
+import { requestPath } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 import { upgradeHead } from './upgrade-head.ts'
 import { tooLate, upstreamError } from './upstream-error.ts'
@@ -42,23 +42,23 @@ export function asksForWebSocket(request: IncomingMessage): boolean {
  */
 export async function tunnel(options: TunnelOptions): Promise<void> {
   const { session, socket, head } = options
-  const lookout = new Lookout(socket, head)
+  const watcher = new DisconnectWatcher(socket, head)
   try {
     let lease = await session.acquire()
     for (;;) {
       try {
-        return await open(lease, options, lookout)
+        return await open(lease, options, watcher)
       } catch (error) {
         if (!neverConnected(error as Error) || session.ended) throw error
         lease = await session.again(error as Error)
       }
     }
   } finally {
-    lookout.end()
+    watcher.end()
   }
 }
 
-function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<void> {
+function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher): Promise<void> {
   const { session, socket, responseTimeout } = options
   session.signal.throwIfAborted()
   const upstream = ask(lease, options)
@@ -83,10 +83,10 @@ function open(lease: Lease, options: TunnelOptions, lookout: Lookout): Promise<v
       peer.destroy()
       return refuse('The app switches to another protocol than it was asked to.')
     }
-    lookout.end()
+    watcher.end()
     socket.write(upgradeHead(response, lease, own), 'latin1')
     socket.write(first)
-    peer.write(lookout.bytes)
+    peer.write(watcher.bytes)
     join(socket, peer, session)
     resolve()
   })
@@ -114,7 +114,7 @@ function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions
   const createConnection = (): PacedSocket => new PacedSocket(connection, endpoint.id, meter)
   const upstream = httpRequest({
     createConnection,
-    path: targetOf(request),
+    path: requestPath(request),
     headers,
     maxHeaderSize: MAX_HEAD,
   })

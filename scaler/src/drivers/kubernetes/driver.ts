@@ -19,9 +19,9 @@ const KUBELET_PATIENCE = 5_000
 /** ms for a ReplicaSet to end what it has too many. Of what is deleted before it knows, it makes another one, and ends that. */
 const SET_PATIENCE = 1_000
 
-/** ms for which an API server that does not answer or is busy is asked again. All that is asked here may be asked twice. */
-const INSISTENCE = 2_000
-/** Until it is asked again, ms; doubled each time. */
+/** ms for which a request to an API server that does not answer or is busy is retried. Every request here may be sent twice. */
+const RETRY_FOR = 2_000
+/** ms until the first retry; doubled each time. */
 const FIRST_RETRY = 50
 
 /**
@@ -304,7 +304,7 @@ class Driver {
     request: ApiRequest & { signal: AbortSignal },
   ): Promise<T> {
     const { clock = systemClock } = this.#options
-    const until = clock.now() + INSISTENCE
+    const until = clock.now() + RETRY_FOR
     for (let wait = FIRST_RETRY; ; wait *= 2) {
       try {
         return await this.#api.request<T>(method, path, request)

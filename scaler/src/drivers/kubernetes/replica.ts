@@ -16,7 +16,7 @@ export interface ReplicaDeps {
 }
 
 /** Of the conditions that kubelet and others set: what is never ready at first is no news, what was ready and is not any more is. */
-type Word = 'none yet' | 'ready' | 'withdrawn'
+type Readiness = 'unknown' | 'ready' | 'withdrawn'
 
 /** One pod of a target, by the cluster's latest word and by its own. */
 export class PodReplica {
@@ -35,8 +35,8 @@ export class PodReplica {
   #taken = false
   #ready = false
   #failure: Failure | undefined
-  #kubelet: Word = 'none yet'
-  #slice: Word = 'none yet'
+  #kubelet: Readiness = 'unknown'
+  #slice: Readiness = 'unknown'
 
   /** `began`: when the wake did that it is for, on the clock. */
   constructor(pod: V1Pod, began: number, deps: ReplicaDeps) {
@@ -198,9 +198,9 @@ export class PodReplica {
   }
 }
 
-function next(before: Word, ready: boolean): Word {
+function next(before: Readiness, ready: boolean): Readiness {
   if (ready) return 'ready'
-  return before === 'none yet' ? before : 'withdrawn'
+  return before === 'unknown' ? before : 'withdrawn'
 }
 
 /** Of all its containers: which one answers is not known. */

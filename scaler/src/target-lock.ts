@@ -1,24 +1,31 @@
 /**
- * One activator's part in a target that other activators may use as well: a share, which keeps everybody from putting the
- * target to sleep, or the target for itself, to do just that. See src/coordination for the one over a `Coordination`.
+ * The lock on a target that several activators may use. Activators that send requests hold it shared: while any of them does,
+ * nobody puts the target to sleep. Whoever puts it to sleep holds it exclusively. `coordination/target-lock.ts` keeps it in a
+ * store that the activators share; `LocalTargetLock` is that of an activator without others.
  */
-export interface Stake {
-  /** Whether this activator has a share: requests may be sent. */
-  readonly held: boolean
-  /** Takes a share; waits while another activator puts the target to sleep. Rejects when the target is retired, or `drop`ped. */
-  hold(): Promise<void> | undefined
-  /** Ends a `hold` that still waits. */
-  drop(): void
-  /** Takes the target for itself if nobody else has a share; gives its own up, and false, when somebody has. */
-  seize(): boolean | Promise<boolean>
+export interface TargetLock {
+  /** Whether this activator holds the lock shared: it may send requests. */
+  readonly hasShare: boolean
   /**
-   * Tells all that the target is retired, and waits until nobody else has a share; not longer than the signal. Whether
-   * anybody else had one.
+   * Acquires the lock shared; undefined when this activator holds it already. Waits while another activator puts the target to
+   * sleep. Rejects when the target is retired, and after `cancel`.
+   */
+  acquireShared(): Promise<void> | undefined
+  /** Ends an `acquireShared` that still waits. */
+  cancel(): void
+  /**
+   * Acquires the lock exclusively if no other activator holds it. Otherwise resolves to false, and this activator holds
+   * nothing afterwards.
+   */
+  tryExclusive(): boolean | Promise<boolean>
+  /**
+   * Tells all activators that the target is retired, and waits until no other holds the lock, or the signal aborts. Resolves to
+   * whether another held it.
    */
   retire(signal?: AbortSignal): boolean | Promise<boolean>
-  /** Gives up whatever it has. After a scale-down nobody may use the endpoints that were stopped by it. */
-  free(stopped?: readonly string[]): Promise<void> | undefined
-  /** Gives up whatever it has, for good: the target is forgotten. */
+  /** Releases the lock. No activator uses the endpoints in `stopped` any more: they were stopped by a scale-down. */
+  release(stopped?: readonly string[]): Promise<void> | undefined
+  /** Releases the lock for good: the target is forgotten. */
   dispose(): void
 
   /** Whether this activator decides how many replicas there are: it alone asks the driver for any. */
@@ -29,7 +36,7 @@ export interface Stake {
    * Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is
    * decided. True when it leads: only then may it be done.
    */
-  report(report: StakeReport): boolean | Promise<boolean>
+  report(report: LoadReport): boolean | Promise<boolean>
   /** Before resting endpoints are stopped: those of them that nobody uses, and from then on nobody may. */
   remove(endpoints: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Requests that the others have, together. */
@@ -43,19 +50,19 @@ export interface Stake {
   places(endpointId: string, concurrency: number): number
   /** Asks for places, gives back unused ones that others wait for. Called when the demand has changed. */
   balance(): void
-  /** Whether the place that is just given back has to go to another activator. */
-  yields(endpointId: string): boolean
+  /** Whether the place of a request that has just ended goes to another activator. */
+  handsOver(endpointId: string): boolean
 }
 
-export interface StakeReport {
+export interface LoadReport {
   readonly load: number
   readonly quiet: readonly string[]
   readonly lead?: { readonly replicas: number; readonly resting: readonly string[] }
 }
 
-/** What a stake is told of the target, and asks it. */
-export interface StakeEvents {
-  /** Held or not, places, resting or condemned endpoints are other than before. */
+/** What the lock tells its target, and asks it. */
+export interface TargetLockEvents {
+  /** The share, the places, or the resting or condemned endpoints have changed. */
   changed(): void
   /** Another activator retires the target. */
   retired(): void
@@ -75,28 +82,28 @@ export interface Demand {
 const NONE: ReadonlySet<string> = new Set()
 
 /** Of an activator that has its targets to itself. */
-export class SoleStake implements Stake {
-  readonly held = true
+export class LocalTargetLock implements TargetLock {
+  readonly hasShare = true
   readonly leads = true
   readonly othersLoad = 0
   replicas = 1
   resting = NONE
   readonly condemned = NONE
 
-  hold(): undefined {}
-  drop(): void {}
-  seize(): boolean {
+  acquireShared(): undefined {}
+  cancel(): void {}
+  tryExclusive(): boolean {
     return true
   }
   retire(): boolean {
     return false
   }
-  free(): undefined {
+  release(): undefined {
     this.replicas = 1
     this.resting = NONE
   }
   dispose(): void {}
-  report({ lead }: StakeReport): boolean {
+  report({ lead }: LoadReport): boolean {
     if (lead) {
       this.replicas = lead.replicas
       this.resting = new Set(lead.resting)
@@ -110,7 +117,7 @@ export class SoleStake implements Stake {
     return concurrency
   }
   balance(): void {}
-  yields(): boolean {
+  handsOver(): boolean {
     return false
   }
 }

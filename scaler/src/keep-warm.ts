@@ -4,11 +4,11 @@ import { cronMinutes, type CronMinutes } from './cron.ts'
 import type { TargetPolicy, WarmWindow } from './types.ts'
 
 const MINUTE = 60_000
-/** Until a target that is to be kept awake is woken again after it ended, doubled each time. */
+/** ms until a target that has ended is woken again, where it is to be kept awake. Doubled each time. */
 const FIRST_RETRY = 1_000
 
-/** Which replicas of one target are kept awake though nobody uses them: `minReplicas`, and one in a warm window. */
-export class Upkeep {
+/** How many replicas of one target are kept awake without requests: `minReplicas`, and at least one in a warm window. */
+export class KeepWarm {
   readonly #clock: Clock
   readonly #policy: () => TargetPolicy
   readonly #alarm: Alarm
@@ -35,7 +35,7 @@ export class Upkeep {
     return Math.max(this.#policy().minReplicas, this.#warm ? 1 : 0)
   }
 
-  /** Reads the time of day; comes back at the next minute while there are windows. No timer where there are none. */
+  /** Checks the warm windows against the time of day, and again at the next minute. Sets no timer where there are none. */
   look(): void {
     const windows = this.#policy().warmWindows ?? []
     const at = this.#clock.wall()
@@ -44,25 +44,25 @@ export class Upkeep {
     else this.#alarm.stop()
   }
 
-  /** The target ended though it is to be kept awake. */
-  lookSoon(): void {
+  /** Called when the target has ended although it is to be kept awake. */
+  retryLater(): void {
     this.#alarm.set(this.#retry, this.#due)
     this.#retry = Math.min(this.#retry * 2, MINUTE)
   }
 
-  /** It became ready: the next end is a new story. */
-  settled(): void {
+  /** Called when the target became ready: resets the retry delay. */
+  becameReady(): void {
     this.#retry = FIRST_RETRY
   }
 
-  /** For good: nothing is kept any more. */
+  /** Keeps nothing awake from now on. */
   stop(): void {
     this.#stopped = true
     this.#alarm.stop()
   }
 }
 
-/** Reading a pattern and making its formatter costs far more than asking it; a policy object is often made anew. */
+/** Parsed patterns. Parsing costs far more than a look-up, and policy objects are often created anew. */
 const known = new Map<string, CronMinutes>()
 const MAX_KNOWN = 1_000
 

@@ -1,4 +1,4 @@
-import type { Stake, StakeEvents, StakeReport } from '../stake.ts'
+import type { TargetLock, TargetLockEvents, LoadReport } from '../target-lock.ts'
 import { retired } from '../errors.ts'
 import type { TargetKey } from '../types.ts'
 import {
@@ -23,13 +23,13 @@ import {
 import type { Membership } from './membership.ts'
 
 /**
- * One activator's part in a target that others may use. Everything that must be exact is decided by a step on the
- * ledger (compare-and-swap); in between, this one goes by what it was granted and never by more.
+ * The lock of one activator on a target that others may use. Everything that must be exact is decided by an update of the
+ * ledger (compare-and-swap). Between updates, the activator uses what it was granted and never more.
  */
-export class SharedStake implements Stake {
+export class SharedTargetLock implements TargetLock {
   readonly #key: TargetKey
   readonly #member: Membership
-  readonly #events: StakeEvents
+  readonly #events: TargetLockEvents
   #ledger: Ledger
   /** The document of which the last news were, and the last one of whose end there were news. */
   #told: string | undefined
@@ -42,8 +42,8 @@ export class SharedStake implements Stake {
   #joining: number | undefined
   /** A step has failed: it may have been taken, or be taken yet. The next one writes in any case, which voids it. */
   #unsure = false
-  /** It has the target for itself, or is about to: until it gives that up or has a share again. */
-  #seizing = false
+  /** Whether this activator holds the lock exclusively or is about to: until it releases the lock or has a share again. */
+  #exclusive = false
   /** Whether it may have anything to give up. */
   #engaged = false
   #disposed = false
@@ -57,19 +57,19 @@ export class SharedStake implements Stake {
   #decided: readonly string[] | undefined
   #waiters = new Set<() => void>()
 
-  constructor(key: TargetKey, member: Membership, events: StakeEvents, ledger: Ledger | undefined) {
+  constructor(key: TargetKey, member: Membership, events: TargetLockEvents, ledger: Ledger | undefined) {
     this.#key = key
     this.#member = member
     this.#events = events
     this.#ledger = ofTheLiving(ledger, member.alive)
   }
 
-  get held(): boolean {
+  get hasShare(): boolean {
     return this.#granted
   }
 
-  hold(): Promise<void> | undefined {
-    if (this.held) return undefined
+  acquireShared(): Promise<void> | undefined {
+    if (this.hasShare) return undefined
     if (!this.#pending) {
       this.#pending = Promise.withResolvers()
       // Whoever drops it need not have waited for it.
@@ -79,28 +79,28 @@ export class SharedStake implements Stake {
     return this.#pending.promise
   }
 
-  drop(): void {
+  cancel(): void {
     this.#pending?.reject(new Error('No share in the target is wanted any more.'))
     this.#pending = undefined
   }
 
-  async seize(): Promise<boolean> {
+  async tryExclusive(): Promise<boolean> {
     this.lose()
-    this.#engaged = this.#seizing = true
+    this.#engaged = this.#exclusive = true
     try {
       const ledger = await this.#step((now) => {
         const mine = seized(now, this.#me, this.#member.beats)
         return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
       })
-      this.#seizing = ledger.seizedBy?.id === this.#me
-      if (!this.#seizing) return false
+      this.#exclusive = ledger.seizedBy?.id === this.#me
+      if (!this.#exclusive) return false
       if (this.#member.isGood(ledger.seizedBy?.beat)) return true
     } catch (error) {
-      this.#seizing = false
+      this.#exclusive = false
       throw error
     }
     // Another may not have respected it.
-    void this.free()
+    void this.release()
     return false
   }
 
@@ -114,10 +114,10 @@ export class SharedStake implements Stake {
     return used
   }
 
-  async free(stopped: readonly string[] = []): Promise<void> {
-    this.drop()
+  async release(stopped: readonly string[] = []): Promise<void> {
+    this.cancel()
     this.lose()
-    this.#seizing = false
+    this.#exclusive = false
     this.#stopped.push(...stopped)
     if (this.#engaged) {
       this.#engaged = false
@@ -136,7 +136,7 @@ export class SharedStake implements Stake {
 
   dispose(): void {
     this.#disposed = true
-    void this.free()
+    void this.release()
   }
 
   get leads(): boolean {
@@ -160,7 +160,7 @@ export class SharedStake implements Stake {
     return new Set(this.#ledger.condemned)
   }
 
-  async report(report: StakeReport): Promise<boolean> {
+  async report(report: LoadReport): Promise<boolean> {
     const { restings } = this.#ledger
     const decided = report.lead?.resting
     this.#decided = decided
@@ -185,7 +185,7 @@ export class SharedStake implements Stake {
     return concurrency === Infinity ? Infinity : (this.#places.get(endpointId) ?? 0)
   }
 
-  yields(endpointId: string): boolean {
+  handsOver(endpointId: string): boolean {
     // Asked after every request: what costs most comes last.
     if (this.#places.size === 0 || !othersWait(this.#living, this.#me)) return false
     const { concurrency, endpoints } = this.#events.demand()
@@ -248,11 +248,11 @@ export class SharedStake implements Stake {
   recheck(): void {
     for (const waiter of [...this.#waiters]) waiter()
     const { load, waiting } = this.#events.demand()
-    const idle = !this.#granted && !this.#pending && !this.#seizing && waiting === 0 && sum(load) === 0
+    const idle = !this.#granted && !this.#pending && !this.#exclusive && waiting === 0 && sum(load) === 0
     // A step that was given up may have been taken later all the same.
     if (idle && (this.#unsure || hasPart(this.#ledger, this.#me))) {
       this.#engaged = true
-      void this.free()
+      void this.release()
     }
     if (this.#pending) void this.#join()
     this.#events.changed()
@@ -278,7 +278,7 @@ export class SharedStake implements Stake {
         this.#pending === pending ? joined(now, this.#me, this.#member.beats) : now,
       )
     } catch {
-      // Told already, and tried again at the next sign of life.
+      // Told already, and tried again at the next heartbeat.
       return
     } finally {
       if (this.#joining === losses) this.#joining = undefined
@@ -291,7 +291,7 @@ export class SharedStake implements Stake {
       this.#events.retired()
     } else if (this.#member.isGood(ledger.shares[this.#me]?.beat)) {
       this.#granted = true
-      this.#seizing = false
+      this.#exclusive = false
       this.#pending = undefined
       pending.resolve()
       this.#events.changed()

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net'
 
-/** Bytes that are kept for a client that talks before it was answered; it then waits. By RFC 6455 none does. */
+/** Bytes that are kept of what a client sends before its answer; then the socket is paused. RFC 6455 forbids clients to send any. */
 const MAX_EARLY = 64 * 1024
 
 /**
- * Watches a client that waits. A socket that nobody reads does not tell that its other end has left, and the request of
- * one that has left must leave the queue.
+ * Watches for the disconnect of a client that waits. A socket reports its end only while somebody reads from it, and the
+ * request of a client that has gone must leave the queue.
  */
-export class Lookout {
+export class DisconnectWatcher {
   readonly #socket: Socket
   readonly #early: Buffer[]
   #size: number
@@ -20,12 +20,12 @@ export class Lookout {
     socket.on('data', this.#keep).once('end', this.#leave)
   }
 
-  /** What the client has said so far. */
+  /** What the client has sent so far. */
   get bytes(): Buffer {
     return Buffer.concat(this.#early)
   }
 
-  /** Idempotent. From then on what the client says is lost, unless somebody reads it from the same moment on. */
+  /** Stops watching. Idempotent. What the client sends next is lost unless the caller begins to read in the same turn. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
