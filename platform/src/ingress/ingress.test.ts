@@ -128,7 +128,7 @@ describe('the route table of one of several replicas', () => {
     }))
     const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
     await table.keyOf('a')
-    events.emit('apps.missed')
+    events.emit('apps.changesLost')
     await table.keyOf('a')
     expect(lookup).toHaveBeenCalledTimes(2)
   })

@@ -67,7 +67,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     routes.clear()
     keys.clear()
   }
-  deps.events.on('apps.missed', forgetRoutes)
+  deps.events.on('apps.changesLost', forgetRoutes)
   deps.events.on('app.routed', forget)
   deps.events.on('app.deleted', forgetAll)
 
@@ -124,7 +124,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     },
     policyOf: (key) => policies.get(parseTargetKey(key).appId) ?? defaultPolicy,
     close() {
-      deps.events.off('apps.missed', forgetRoutes)
+      deps.events.off('apps.changesLost', forgetRoutes)
       deps.events.off('app.routed', forget)
       deps.events.off('app.deleted', forgetAll)
     },

@@ -12,7 +12,7 @@ import { createLiveService, type LiveService, type Route } from './apps/live-ser
 import { LiveStore } from './apps/live-store.ts'
 import { checkOwnership } from './apps/ownership.ts'
 import { registerPowerRoutes } from './apps/power-routes.ts'
-import { followApps } from './apps/news-store.ts'
+import { followApps } from './apps/change-stream.ts'
 import { registerAppRoutes, type AppRoutesDeps } from './apps/routes.ts'
 import { createAppService } from './apps/service.ts'
 import { AppStore } from './apps/store.ts'
@@ -28,7 +28,7 @@ import { DatabaseStore } from './databases/store.ts'
 import { fullText, roomText } from './databases/usage.ts'
 import { createWatcher } from './databases/watcher.ts'
 import { createDeploymentFeed } from './deployments/feed.ts'
-import { followDeployments } from './deployments/news-store.ts'
+import { followDeployments } from './deployments/change-stream.ts'
 import { createLifecycle } from './deployments/lifecycle.ts'
 import { createPower, type CallApp } from './deployments/power.ts'
 import { registerDeploymentRoutes } from './deployments/routes.ts'
@@ -59,9 +59,9 @@ import { VersionStore } from './versions/store.ts'
 const CLOSE_PATIENCE = 1_000
 
 /** How often it is looked for what dead replicas have left. ms */
-const MEND_INTERVAL = 15_000
+const RECOVERY_INTERVAL = 15_000
 /** A deletion that has not ended by then was cut off: longer than a retired target may go on answering. ms */
-const MEND_DELETIONS_AFTER = 5 * 60_000
+const RECOVER_DELETIONS_AFTER = 5 * 60_000
 
 /** A user's newest apps, whose logs say that the database is full. */
 const NOTED_APPS = 100
@@ -286,13 +286,13 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     })
   }
 
-  /** What dead replicas have left; at boot everything, later what nobody can be busy with any more. */
-  async function mend(): Promise<void> {
+  /** Finishes what replicas that have ended left unfinished. */
+  async function recoverOthersWork(): Promise<void> {
     await deployments.recover()
-    await lifecycle.recover({ idleFor: MEND_DELETIONS_AFTER })
+    await lifecycle.recover({ idleFor: RECOVER_DELETIONS_AFTER })
     await assets.sweep()
   }
-  let mending: Repetition | undefined
+  let recovering: Repetition | undefined
   const listening = news.move()
 
   return {
@@ -336,13 +336,15 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
       await lifecycle.recover()
       meter.start()
       watcher.start()
-      mending = repeat(async () => {
-        await mend().catch((error: unknown) => log.warn({ err: error }, 'could not mend what a replica left'))
-        return MEND_INTERVAL
-      }, MEND_INTERVAL)
+      recovering = repeat(async () => {
+        await recoverOthersWork().catch((error: unknown) =>
+          log.warn({ err: error }, 'could not finish what another replica left'),
+        )
+        return RECOVERY_INTERVAL
+      }, RECOVERY_INTERVAL)
     },
     async close() {
-      void mending?.end()
+      void recovering?.end()
       await Promise.all([meter.close(), watcher.close()])
       await deployments.close()
       await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])

@@ -1,5 +1,5 @@
 import { ScalerError, type Activator, type Driver, type TargetKey } from '@fp/scaler'
-import { Lanes } from '../lanes.ts'
+import { KeyedQueue } from '../keyed-queue.ts'
 import { parseTargetKey } from './targets.ts'
 
 /** Seconds after which another try may find an app idle. */
@@ -22,14 +22,14 @@ export interface AwakeLimitDeps {
 export function limitAwake(deps: AwakeLimitDeps): Driver {
   const { driver, most } = deps
   /** Of one user one wake at a time looks and takes the place it finds. */
-  const lanes = new Lanes()
+  const perOwner = new KeyedQueue()
   /** Targets that were let through; those that wake without are waiting for it. */
   const admitted = new Set<TargetKey>()
 
   async function admit(key: TargetKey): Promise<void> {
     const owner = await deps.ownerOf(key)
     if (await deps.isExempt(owner)) return
-    await lanes.run(owner, async () => {
+    await perOwner.run(owner, async () => {
       while ((await othersAwake(owner, key)).size >= most) {
         const idle = await longestIdle(owner, key)
         if (idle === undefined || !(await deps.activator().sleep(idle))) throw tooManyAwake(most)

@@ -2,7 +2,7 @@ import { formatEntrypoint, parseEntrypoint } from '@fp/sdk/python'
 import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
-import { Lanes } from '../../lanes.ts'
+import { KeyedQueue } from '../../keyed-queue.ts'
 import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
 import type { Background } from '../background.ts'
 import type { PageRequest } from '../paging.ts'
@@ -41,7 +41,7 @@ export type AppService = ReturnType<typeof createAppService>
 export function createAppService(deps: AppServiceDeps) {
   const { store, envVars, events, targets, background } = deps
   /** Of one user one app at a time gets storage, so that each is counted for the next. */
-  const storing = new Lanes()
+  const storing = new KeyedQueue()
 
   async function find(ownerId: string, appId: string): Promise<AppRecord> {
     const app = await store.findOwned(ownerId, appId)

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ASSET_LIMITS } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { blobId, type BlobId } from './asset.ts'
-import { Lanes } from '../../lanes.ts'
+import { KeyedQueue } from '../../keyed-queue.ts'
 import type { BlobStore } from './store.ts'
 
 /**
@@ -34,7 +34,7 @@ export type AssetService = ReturnType<typeof createAssetService>
 export function createAssetService(deps: AssetServiceDeps) {
   const { store } = deps
   /** So that two uploads of a user do not both take the last free bytes. Replicas each have their own. */
-  const perOwner = new Lanes()
+  const perOwner = new KeyedQueue()
   const checkAt = (): Date => new Date(deps.now().getTime() + REVIEW_AFTER)
 
   return {

@@ -1,14 +1,14 @@
 import { EventEmitter } from 'node:events'
 
-/** Tells that something of an app's deployments has changed, here or at another replica. What it is, the store knows. */
+/** Tells when an app's deployments have changed, by this replica or another. The new state is in the store. */
 export interface DeploymentFeed {
   changed(deployment: { deploymentId: string; appId?: string }): void
-  /** Changes may have been missed: everybody looks again. */
-  missed(): void
+  /** Changes may have been lost: all watchers read the state again. */
+  changesLost(): void
   /** Changes from this call on, until it is disposed of. */
   watchDeployment(deploymentId: string): Changes
   watchApp(appId: string): Changes
-  /** How many watch a deployment now. */
+  /** The number of watchers. */
   watchers(): number
 }
 
@@ -55,7 +55,7 @@ export function createDeploymentFeed(): DeploymentFeed {
       emitter.emit(DEPLOYMENT + deploymentId)
       if (appId !== undefined) emitter.emit(APP + appId)
     },
-    missed() {
+    changesLost() {
       for (const name of emitter.eventNames()) emitter.emit(name)
     },
     watchDeployment: (deploymentId) => watch(DEPLOYMENT + deploymentId),

@@ -13,7 +13,7 @@ import type { VersionService } from '../versions/service.ts'
 import { DeployQueue } from './deploy-queue.ts'
 import { appDeleted, stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
-import { Lanes } from '../../lanes.ts'
+import { KeyedQueue } from '../../keyed-queue.ts'
 import type { DeploymentStore } from './store.ts'
 import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
@@ -59,9 +59,9 @@ export type DeploymentService = ReturnType<typeof createDeploymentService>
 export function createDeploymentService(deps: DeploymentServiceDeps) {
   const { store, feed, apps, live, drafts, versions, replicas, events, log } = deps
   /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
-  const accepting = new Lanes()
+  const accepting = new KeyedQueue()
   /** The deployments themselves, as far as this replica carries them. */
-  const running = new Lanes()
+  const running = new KeyedQueue()
   const stops = new Map<string, AbortController>()
   const stopped = new AbortController()
   const carried = new DeployQueue()
@@ -96,7 +96,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     running
       .run(appId, () => run(deployment))
       .finally(() => carried.remove(deploymentId))
-      // Not within the running lane: `removeAll` waits for that lane while it holds the accepting one.
+      // Not within the queue `running`: `removeAll` waits for that queue while it holds the place in `accepting`.
       .then(() => accepting.run(appId, () => prune(appId)))
       .catch((error: unknown) => log.error({ err: error, app_id: appId }, 'could not complete a deployment'))
     return deployment

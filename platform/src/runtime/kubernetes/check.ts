@@ -4,7 +4,7 @@ import { podFailure } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { newId } from '../../ids.ts'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
-import { inOwnersWords, parseReport, refusalOf } from './failures.ts'
+import { withOwnersMessage, parseReport, refusalOf } from './failures.ts'
 import { checkPodOf, checkSecretOf, ownerOf, POD_KIND } from './manifests.ts'
 import { sealOrder } from './order.ts'
 import { pause } from './pause.ts'
@@ -65,6 +65,6 @@ function resultOf(pod: V1Pod | undefined): CheckResult | undefined {
   if (pod.status?.phase === 'Succeeded') return { ok: true }
   const failure = podFailure(pod)
   if (!failure) return undefined
-  const { details } = inOwnersWords({ ready: [], failure }).failure!
+  const { details } = withOwnersMessage({ ready: [], failure }).failure!
   return { ok: false, failure: parseReport(JSON.stringify(details))! }
 }

@@ -2,7 +2,14 @@ import type { Failure } from '@fp/scaler'
 import { KubernetesApiError, podFailure, type KubernetesFailureCode } from '@fp/scaler/kubernetes'
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
 import { describe, expect, test } from 'vitest'
-import { asFailure, inOwnersWords, inPlainWords, parseReport, refusalOf, unaskedEnd } from './failures.ts'
+import {
+  asFailure,
+  withOwnersMessage,
+  throwOwnersMessage,
+  parseReport,
+  refusalOf,
+  unaskedEnd,
+} from './failures.ts'
 
 const REPORT = {
   code: 'FP_APP_IMPORT_FAILED',
@@ -11,7 +18,7 @@ const REPORT = {
   file: 'app.py',
   line: 3,
 }
-const said = (failure: Failure): Failure => inOwnersWords({ ready: [], failure }).failure!
+const said = (failure: Failure): Failure => withOwnersMessage({ ready: [], failure }).failure!
 
 /** A container that ended, as the driver tells of it. */
 function crashed(
@@ -95,7 +102,7 @@ describe("the driver's failures in an owner's words", () => {
 
   test('a target that is well is told as it is', () => {
     const state = { ready: [], phases: [{ name: 'ready', at: 5 }] }
-    expect(inOwnersWords(state)).toBe(state)
+    expect(withOwnersMessage(state)).toBe(state)
   })
 })
 
@@ -127,10 +134,10 @@ describe('what the cluster refuses', () => {
     [500, 'refuses it'],
   ])('with %s is told without its names and addresses', (status, words) => {
     const error = new KubernetesApiError(secret, status, 'Test')
-    expect(() => inPlainWords(error)).toThrow(words)
+    expect(() => throwOwnersMessage(error)).toThrow(words)
     expect(refusalOf(error).message).not.toContain(secret)
     try {
-      inPlainWords(error)
+      throwOwnersMessage(error)
     } catch (plain) {
       expect(plain).toMatchObject({ cause: error, failure: { code: refusalOf(error).code } })
     }
@@ -141,7 +148,7 @@ describe('what the cluster refuses', () => {
   })
   test('is not what went wrong elsewhere', () => {
     const error = new Error('The files are too large.')
-    expect(() => inPlainWords(error)).toThrow(error)
+    expect(() => throwOwnersMessage(error)).toThrow(error)
     expect(refusalOf(error)).toMatchObject({ code: 'FP_CLUSTER_POD', message: 'The files are too large.' })
   })
 })

@@ -31,14 +31,14 @@ export function createRunnerProbe(waiting: (pod: V1Pod) => void, clock: Clock = 
   }
 }
 
-/** The driver's failure in the words of an app's owner. */
-export function inOwnersWords(state: TargetState): TargetState {
+/** Replaces the driver's failure by a message for the app's owner. */
+export function withOwnersMessage(state: TargetState): TargetState {
   const { failure } = state
   return failure ? { ...state, failure: asFailure(reportOf(failure)) } : state
 }
 
-/** For owners, who are not to read the cluster's addresses and names; the cause is for the log. */
-export function inPlainWords(error: Error): never {
+/** Throws the error again with a message for owners, without the cluster's addresses and names. The cause is for the log. */
+export function throwOwnersMessage(error: Error): never {
   if (!(error instanceof KubernetesApiError)) throw error
   const failure = asFailure(refusalOf(error))
   throw new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure, cause: error })

@@ -13,7 +13,7 @@ import type { Logger } from 'pino'
 import type { AppFailureReport, AppSpec, Runtime } from '../runtime.ts'
 import { checkApp } from './check.ts'
 import { followClusterEvents } from './cluster-events.ts'
-import { createRunnerProbe, inOwnersWords, inPlainWords, unaskedEnd } from './failures.ts'
+import { createRunnerProbe, withOwnersMessage, throwOwnersMessage, unaskedEnd } from './failures.ts'
 import { createElector } from './leader.ts'
 import { createClusterLease } from './lease.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
@@ -121,8 +121,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   const driver: Driver = {
     name: 'kubernetes',
     scale: async (key, replicas, scaling) =>
-      cluster.scale(key, await allowed(key, replicas), scaling).catch(inPlainWords),
-    watch: (onChange) => cluster.watch((key, state) => onChange(key, inOwnersWords(state))),
+      cluster.scale(key, await allowed(key, replicas), scaling).catch(throwOwnersMessage),
+    watch: (onChange) => cluster.watch((key, state) => onChange(key, withOwnersMessage(state))),
   }
 
   started.use(

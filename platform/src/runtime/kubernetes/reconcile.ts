@@ -79,7 +79,7 @@ async function sweep(
   { strays, checks }: { readonly strays: Since; readonly checks: Since },
 ): Promise<number> {
   const { store, objects, settings, log } = deps
-  const isPresent = isMadeWith(settings)
+  const isUpToDate = isMadeWith(settings)
   let next = SWEEP
   /** One app's trouble is not to be the others'. */
   const attempt = async (of: object, work: () => Promise<void>): Promise<void> => {
@@ -94,7 +94,7 @@ async function sweep(
       const missing = KINDS.filter((kind) => !there.get(kind)!.get(objectName(key)))
       if (missing.length === 0) {
         const deployment = there.get('deployments')!.get(objectName(key))!
-        if (!isPresent(deployment)) await renew(deps, deployment)
+        if (!isUpToDate(deployment)) await renew(deps, deployment)
         return
       }
       log.warn({ target: key, missing }, 'an app has lost something in the cluster; it is made again')
@@ -112,9 +112,9 @@ async function sweep(
   for (const { metadata } of checks.longer(ABANDONED, loads)) {
     await attempt({ pod: metadata!.name }, () => store.remove('pods', metadata!.name!))
   }
-  const outdated = pods.filter((pod) => cameFromPool(pod) && isRunning(pod) && !isPresent(pod))
+  const outdated = pods.filter((pod) => cameFromPool(pod) && isRunning(pod) && !isUpToDate(pod))
   const [first] = outdated
-  if (first && (settings.poolSize === 0 || pods.some((pod) => isPresent(pod) && isWaiting(pod)))) {
+  if (first && (settings.poolSize === 0 || pods.some((pod) => isUpToDate(pod) && isWaiting(pod)))) {
     // Those of Deployments are rolled by them. This one answers what it has, and its app wakes anew, in the one that waits.
     await attempt({ pod: first.metadata!.name }, () => store.remove('pods', first.metadata!.name!))
   }

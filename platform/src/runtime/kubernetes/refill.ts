@@ -40,7 +40,7 @@ const ORPHAN_AGE = 60_000
  */
 export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Promise<void> {
   const { store, settings, pods, clock, log } = deps
-  const isPresent = isMadeWith(settings)
+  const isUpToDate = isMadeWith(settings)
   /** The last one that was made: maybe not heard of yet. */
   let made = { name: '', at: -Infinity, heard: true }
   /** Pods that have failed, or could not be made, since one became ready. */
@@ -75,7 +75,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   }
 
   function isGood(pod: V1Pod): boolean {
-    return !isPodOver(pod) && isPresent(pod)
+    return !isPodOver(pod) && isUpToDate(pod)
   }
 
   /** In the state that is known of it: one that was claimed meanwhile is somebody's. */

@@ -1,7 +1,7 @@
 import { chmod, link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { newId } from '../../ids.ts'
-import { Lanes } from '../../lanes.ts'
+import { KeyedQueue } from '../../keyed-queue.ts'
 import type { AppSpec, SpecAsset } from '../runtime.ts'
 
 /** Newest versions of an app whose folders are kept; those that run are kept besides. */
@@ -28,7 +28,7 @@ export function createVersionFolders(options: {
 }): VersionFolders {
   const { root, isRunning } = options
   /** Who writes an app's folders, and who deletes in them. */
-  const writing = new Lanes()
+  const writing = new KeyedQueue()
 
   return {
     async of(spec) {

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { newId } from '../../ids.ts'
-import { Lanes } from '../../lanes.ts'
+import { KeyedQueue } from '../../keyed-queue.ts'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024
@@ -67,7 +67,7 @@ async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promi
   // As the kernel names it when it says which image a device has.
   const folder = await realpath(dir)
   /** Two devices of one image would destroy it. */
-  const attaching = new Lanes()
+  const attaching = new KeyedQueue()
   const imageOf = (appId: string): string => join(folder, `${appId}.img`)
 
   async function attach(appId: string, uid: number): Promise<AttachedStorage> {

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue'
 
-/** One queue for each key, made when needed and dropped when idle: work of one key runs in order, of others at once. */
-export class Lanes {
+/** A queue for each key: work of one key runs in order, work of different keys at the same time. Idle queues are removed. */
+export class KeyedQueue {
   readonly #queues = new Map<string, PQueue>()
 
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
@@ -16,7 +16,7 @@ export class Lanes {
     await Promise.all([...this.#queues.values()].map((queue) => queue.onIdle()))
   }
 
-  /** Keys that have work. */
+  /** The number of keys that have work. */
   get size(): number {
     return this.#queues.size
   }

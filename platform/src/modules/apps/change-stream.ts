@@ -5,12 +5,12 @@ import { APPS, type AppDoc } from './store.ts'
 
 /** Fields of an app that decide where its requests go, and how long it stays awake. */
 const ROUTING = /^(?:live|idleTimeoutS)(?:\.|$)/
-/** Notes on how apps fare change often and are no news; environments are large. */
-const NEWS = [{ $unset: ['fullDocument', 'updateDescription.updatedFields.env'] }]
+/** What each change leaves out: environments, which are large, and the whole document. */
+const PIPELINE = [{ $unset: ['fullDocument', 'updateDescription.updatedFields.env'] }]
 
 /**
- * What other replicas do to apps becomes the same events as what this one does; of its own it tells a second time, which
- * costs a lookup and nothing else. Resolves once it listens.
+ * Emits the same events for changes that other replicas make to apps as for those of this one. Changes of this replica are
+ * emitted twice, which costs one more look-up. Resolves once it listens.
  */
 export async function followApps(
   db: Db,
@@ -31,8 +31,8 @@ export async function followApps(
 
   return follow<AppDoc>({
     async open() {
-      const stream = apps.watch<AppDoc>(NEWS, { startAtOperationTime: after(await presentInstant(db)) })
-      events.emit('apps.missed')
+      const stream = apps.watch<AppDoc>(PIPELINE, { startAtOperationTime: after(await presentInstant(db)) })
+      events.emit('apps.changesLost')
       return stream
     },
     onChange,

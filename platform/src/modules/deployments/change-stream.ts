@@ -3,10 +3,10 @@ import { after, follow, presentInstant } from '../../coordination/follow.ts'
 import type { DeploymentFeed } from './feed.ts'
 import { DEPLOYMENTS, type DeploymentDoc } from './store.ts'
 
-/** Which deployment, of which app: what has become of it is read by whoever wants to know. */
-const NEWS = [{ $project: { operationType: 1, documentKey: 1, 'fullDocument.appId': 1 } }]
+/** The ids of the deployment and its app alone: whoever needs the state reads it. */
+const PIPELINE = [{ $project: { operationType: 1, documentKey: 1, 'fullDocument.appId': 1 } }]
 
-/** What other replicas' deployments come to reaches the feed of this one. Resolves once it listens. */
+/** Passes changes of other replicas' deployments to the feed of this one. Resolves once it listens. */
 export function followDeployments(
   db: Db,
   feed: DeploymentFeed,
@@ -15,11 +15,11 @@ export function followDeployments(
   const deployments = db.collection<DeploymentDoc>(DEPLOYMENTS)
   return follow<DeploymentDoc>({
     async open() {
-      const stream = deployments.watch<DeploymentDoc>(NEWS, {
+      const stream = deployments.watch<DeploymentDoc>(PIPELINE, {
         startAtOperationTime: after(await presentInstant(db)),
         fullDocument: 'updateLookup',
       })
-      feed.missed()
+      feed.changesLost()
       return stream
     },
     onChange(change) {
