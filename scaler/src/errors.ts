@@ -15,7 +15,7 @@ export const SCALER_STATUS = {
   SCALER_RETIRED: 503,
   /** A wake policy refused to wake the target for this request. */
   SCALER_ASLEEP: 503,
-  /** One of several activators has lost touch with the others, and must not act on its own. */
+  /** One of several activators has lost the connection to the others, and must not act alone. */
   SCALER_CUT_OFF: 503,
   SCALER_WAKE_TIMEOUT: 504,
   SCALER_TARGET_FAILED: 502,
@@ -81,7 +81,7 @@ export function wakesFull(cause: QueueFull): ScalerError {
 
 /** `limit` in ms. */
 export function wakeNotBegun(limit: number): ScalerError {
-  const message = `It was not this target's turn to be woken within ${limit / 1000} s. Try again shortly.`
+  const message = `The wake of this target did not begin within ${limit / 1000} s, because other wakes were queued before it. Try again shortly.`
   return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2 })
 }
 

@@ -389,7 +389,7 @@ export class Target {
     else this.#giveUp(this.#timedOut())
   }
 
-  /** A driver that hangs while it scales down, or a share that is not to be had, must not hold requests for ever. */
+  /** A driver that hangs while it scales down, or a share that cannot be acquired, must not hold requests forever. */
   #limitWait(): void {
     if (this.#readiness.armed) return
     this.#readiness.set(this.#policy().readinessTimeout, () => this.#gate.refuse(this.#timedOut()))

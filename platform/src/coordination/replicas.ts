@@ -56,9 +56,7 @@ export async function joinReplicas(db: Db, onError: (error: Error) => void): Pro
   const timer = setInterval(() => {
     beating = beat().catch(onError)
     if (performance.now() - beaten < LOST_AFTER) return
-    lost.abort(
-      new FpError('FP_UNAVAILABLE', 'The platform lost touch with its database meanwhile. Try again.'),
-    )
+    lost.abort(new FpError('FP_UNAVAILABLE', 'The platform lost the connection to its database. Try again.'))
   }, BEAT)
   timer.unref()
 

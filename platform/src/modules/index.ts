@@ -154,7 +154,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   const templates = createTemplateService(loaded)
   const feed = createDeploymentFeed()
   const brokeOff = (error: Error): void =>
-    log.warn({ err: error }, 'news of what other replicas do broke off; they are asked for again')
+    log.warn({ err: error }, 'the change streams of other replicas ended; opening them again')
   await using news = new AsyncDisposableStack()
   news.use(await followApps(db, events, brokeOff))
   news.use(await followDeployments(db, feed, brokeOff))

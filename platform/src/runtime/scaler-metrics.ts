@@ -28,18 +28,18 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
   for (const outcome of ['ready', 'failed', 'timeout']) coldStarts.inc({ outcome }, 0)
   const coldStart = new Histogram({
     name: 'fp_cold_start_duration_seconds',
-    help: 'From the begin of a wake until the first endpoint was ready.',
+    help: 'Seconds from the start of a wake until the first endpoint was ready.',
     buckets: BUCKETS,
     registers,
   })
   const crashes = new Counter({
     name: 'fp_app_crashes_total',
-    help: 'Running apps that ended without being told to.',
+    help: 'Running apps that ended by themselves.',
     registers,
   })
   const wait = new Histogram({
     name: 'fp_queue_wait_seconds',
-    help: 'Wait of the requests that could not go to an endpoint at once; cold: none was ready.',
+    help: 'Seconds that requests waited for an endpoint. cold: no endpoint was ready.',
     labelNames: ['cold'],
     buckets: BUCKETS,
     registers,
@@ -53,7 +53,7 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
   refusals.inc({ code: 'SCALER_QUEUE_FULL' }, 0)
   const errors = new Counter({
     name: 'fp_scaler_errors_total',
-    help: 'Failures that no request waited for and that are tried again, such as a refused scale-down.',
+    help: 'Background operations that failed and are retried, such as a scale-down.',
     registers,
   })
   /** `failed` is told of wakes and of running apps alike. */
@@ -86,7 +86,7 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
 export function countDecisions(registry: Registry): (policy: WakePolicy) => WakePolicy {
   const decisions = new Counter({
     name: 'fp_wake_decisions_total',
-    help: 'Requests to apps that were not awake on which a wake policy had an opinion, by action.',
+    help: 'Requests to apps that were not awake and matched a wake policy, by action.',
     labelNames: ['action'],
     registers: [registry],
   })
@@ -116,7 +116,7 @@ export function measureTargets(registry: Registry, activator: Activator): void {
   sum('fp_replicas_wanted', 'Replicas that were last asked for.', 'replicas')
   new Gauge({
     name: 'fp_targets',
-    help: 'Versions of apps that the activator knows, by phase; most that sleep are forgotten.',
+    help: 'Versions of apps that the activator tracks, by phase. It does not track most of those that sleep.',
     labelNames: ['phase'],
     registers: [registry],
     collect() {

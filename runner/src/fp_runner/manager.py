@@ -31,7 +31,7 @@ from fp_runner.reactor import Reactor
 _PLATFORM_FD: Final = 3
 _SPARES: Final = 2
 _DEFAULT_GRACE_MS: Final = 10_000
-# The owner of the machine trusts all apps: they run even where the minimum of the sandbox is not to be had.
+# The owner of the machine trusts all apps: they run even where the required minimum of the sandbox is not available.
 _ALLOW_UNSANDBOXED: Final = "--allow-unsandboxed"
 # No zygote: an interpreter of its own for each app.
 _FRESH_INTERPRETERS: Final = "--fresh-interpreters"

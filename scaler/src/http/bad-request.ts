@@ -33,25 +33,26 @@ export function badRequest(flaw: string): ScalerError {
  */
 export function flawOf(request: IncomingMessage): string | undefined {
   const { headers, httpVersion, rawHeaders, url = '' } = request
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'This version of HTTP is not spoken here.'
-  if (url.includes('#')) return 'A request has no fragment.'
-  if (url === '*') return 'No request is for the server as a whole.'
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'Only HTTP/1.0 and HTTP/1.1 are supported.'
+  if (url.includes('#')) return 'The request target must not contain a fragment (#).'
+  if (url === '*') return 'The request target * is not supported.'
   // What does not end in chunked, Node's parser refuses by itself once it has told of the request.
   const coding = headers['transfer-encoding']?.toLowerCase()
   const last = coding?.split(',').at(-1)!.trim()
   if (last === 'chunked' && (coding !== 'chunked' || httpVersion === '1.0'))
-    return 'Only chunked is understood as Transfer-Encoding, and only in HTTP/1.1.'
+    return 'The only supported Transfer-Encoding is chunked, in HTTP/1.1.'
   if (!url.startsWith('/')) {
     const target = absoluteTarget(request)
-    if (!target || !/^https?$/.test(target.scheme)) return 'The target is neither a path nor an http address.'
-    if (target.host === '' || !HOST.test(target.host)) return 'The host of the target is not valid.'
+    if (!target || !/^https?$/.test(target.scheme))
+      return 'The request target is neither a path nor an http or https URL.'
+    if (target.host === '' || !HOST.test(target.host)) return 'The host in the request target is not valid.'
   }
   // Node looks for it only once it is clear that nothing is upgraded.
-  if (headers.host === undefined && httpVersion === '1.1') return 'The Host is missing.'
-  if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host is not valid.'
+  if (headers.host === undefined && httpVersion === '1.1') return 'The Host header is missing.'
+  if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host header is not valid.'
   // Node takes the first of several and says nothing.
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2)
     if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++
-  return hosts > 1 ? 'There is more than one Host.' : undefined
+  return hosts > 1 ? 'There is more than one Host header.' : undefined
 }

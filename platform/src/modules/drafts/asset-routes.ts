@@ -120,7 +120,11 @@ async function* unbroken(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body
   } catch (error) {
-    throw new FpError('FP_BAD_REQUEST', 'The upload broke off; nothing of it was kept.', { cause: error })
+    throw new FpError(
+      'FP_BAD_REQUEST',
+      'The upload ended before it was complete. Nothing was saved. Send it again.',
+      { cause: error },
+    )
   }
 }
 

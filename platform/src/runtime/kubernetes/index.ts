@@ -197,7 +197,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     shared: true,
     notes: [
       withoutStorage
-        ? `app storage: not to be had here: ${withoutStorage}. Apps keep their data in the database.`
+        ? `app storage: not available here: ${withoutStorage}. Apps keep their data in the database.`
         : `app storage: a volume of ${settings.storageSize} for each app that has it turned on`,
     ],
     problem: () => undefined,

@@ -100,7 +100,7 @@ async function follow(
       if (status === 404) return true
       // It has not been started yet, or nothing of it was left.
       if (status === 400) return false
-      log.debug({ err: error, pod: name }, 'the log of a pod broke off; trying again')
+      log.debug({ err: error, pod: name }, 'reading the log of a pod failed; trying again')
     }
     await pause(clock, RETRY, signal)
     if (signal.aborted) return true

@@ -27,7 +27,7 @@ export interface LocalRuntimeOptions {
   readonly dataDir: string
   readonly python: string
   readonly runnerPath: string
-  /** Run apps even where the sandbox's minimum is not to be had. */
+  /** Run apps even where the required minimum of the sandbox is not available. */
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters?: boolean
@@ -231,7 +231,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     notes: [
       ...sandboxNotes(manager.report, options.allowUnsandboxed),
       ...(storage.problem
-        ? [`app storage: not to be had here: ${storage.problem}. Apps keep their data in the database.`]
+        ? [`app storage: not available here: ${storage.problem}. Apps keep their data in the database.`]
         : []),
     ],
     appsOnLoopback: manager.report.network?.way === 'shared',
@@ -270,7 +270,7 @@ function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[
   ]
   if (report.minimum) return notes
   if (allowUnsandboxed) {
-    const lack = 'sandbox: the minimum is not to be had here'
+    const lack = 'sandbox: the required minimum is not available here'
     return [...notes, `${lack}; FP_ALLOW_UNSANDBOXED=1 lets apps run without it`]
   }
   const facts = containerFacts()
@@ -278,7 +278,7 @@ function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[
   return [
     ...notes,
     ...flags.map((flag) => `sandbox: add to docker run: ${flag}`),
-    `sandbox: the minimum is not to be had here, so no app will run. ${flags.length > 0 ? 'Add the flags above' : 'Start fp as root'}, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.`,
+    `sandbox: the required minimum is not available here, so no app will run. ${flags.length > 0 ? 'Add the flags above' : 'Start fp as root'}, or set FP_ALLOW_UNSANDBOXED=1 where all code is your own.`,
   ]
 }
 

@@ -19,7 +19,7 @@ export interface ManagerOptions {
   readonly python: string
   /** The folder that holds the package `fp_runner`. */
   readonly runnerPath: string
-  /** Let apps run where the sandbox's minimum is not to be had. */
+  /** Let apps run where the required minimum of the sandbox is not available. */
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
