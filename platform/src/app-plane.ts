@@ -1,4 +1,4 @@
-import { createActivator, type Activator, type Driver, type TargetKey } from '@fp/scaler'
+import { createActivator, type Activator, type Driver } from '@fp/scaler'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -7,7 +7,7 @@ import { createAppDatabases, type AppDatabases } from './app-databases.ts'
 import type { Config } from './config.ts'
 import { createMongoCoordination } from './coordination/register.ts'
 import { joinReplicas, soleReplica } from './coordination/replicas.ts'
-import { createEvents, type Events } from './events.ts'
+import { createEvents } from './events.ts'
 import { behindFront } from './front.ts'
 import { callApp } from './ingress/call.ts'
 import { createIngress } from './ingress/ingress.ts'
@@ -22,7 +22,7 @@ import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.
 import { parseTargetKey } from './runtime/targets.ts'
 import { createKubernetesRuntime, defaultKubeConfig } from './runtime/kubernetes/index.ts'
 import { createLocalRuntime } from './runtime/local/index.ts'
-import type { AppFailureReport, AppSpec, Runtime } from './runtime/runtime.ts'
+import type { Runtime } from './runtime/runtime.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 /** What leases get at shutdown, after the front has let requests end. */
@@ -59,18 +59,11 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   // Stopped in reverse order: the modules first, the processes of apps last.
   await using started = new AsyncDisposableStack()
 
-  const note = (appId: string, text: string): Promise<void> => runtime.note(appId, text)
+  const note = (appId: string, text: string): Promise<void> => runtime.logs.note(appId, text)
   const databases = await createAppDatabases(deps, note)
   if (databases.relay) started.use(databases.relay)
   const metrics = createMetricsObserver(deps.registry)
-  const crashed = (key: TargetKey, failure: AppFailureReport): void => {
-    metrics.crashed()
-    events.emit('app.failed', { ...parseTargetKey(key), failure })
-  }
-  const runtime: Runtime = started.adopt(
-    await createRuntime(deps, events, databases, { services: () => services, crashed }),
-    (it) => it.close(),
-  )
+  const runtime: Runtime = started.adopt(await createRuntime(deps, databases), (it) => it.close())
   const routes = createRouteTable({
     lookup: (appId) => services.route(appId),
     events,
@@ -78,16 +71,16 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     ...(config.kubernetes && { maxReplicas: config.kubernetes.maxReplicas }),
   })
   started.defer(() => routes.close())
-  const shared = runtime.shared === true
+  const { sharedByReplicas, appsOnThisMachine } = runtime.capabilities
   const brokeOff = (error: Error): void => logger.warn({ err: error }, 'other replicas cannot be reached')
-  const replicas = started.use(shared ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
+  const replicas = started.use(sharedByReplicas ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
   const activator: Activator = started.adopt(
     await createActivator({
       driver: limited(runtime.driver),
       instance: replicas.id,
-      ...(shared ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
+      ...(sharedByReplicas ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
       policy: routes.policyOf,
-      wakes: wakeLimits({ shared, ownerOf: routes.ownerOf }),
+      wakes: wakeLimits({ onThisMachine: appsOnThisMachine, ownerOf: routes.ownerOf }),
       observer: tellAll(createObserver(events), metrics, {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
       }),
@@ -113,7 +106,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       client: mongo.client,
       events,
       validate: deps.validate,
-      targets: createTargets(activator, runtime),
+      targets: createTargets(activator, runtime.cleanup),
       runtime,
       replicas,
       ...(deps.databaseSpilled && { databaseSpilled: deps.databaseSpilled }),
@@ -134,8 +127,17 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     }),
     (it) => it.close(),
   )
+  // Before the recovery, which may wake apps.
+  runtime.start({
+    specOf: (key) => services.specOf(key),
+    liveTargets: () => services.liveTargets(),
+    crashed(key, failure) {
+      metrics.crashed()
+      events.emit('app.failed', { ...parseTargetKey(key), failure })
+    },
+    progress: (key, message) => void events.emit('app.progress', { ...parseTargetKey(key), message }),
+  })
   await services.recover()
-  runtime.start()
   const ingress = started.adopt(
     await createIngress({
       activator,
@@ -156,25 +158,15 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
 
 function createRuntime(
   deps: AppPlaneDeps,
-  events: Events,
   databases: Pick<AppDatabases, 'relay' | 'egress'>,
-  {
-    services,
-    crashed,
-  }: { services: () => Services; crashed(key: TargetKey, failure: AppFailureReport): void },
 ): Promise<Runtime> {
   const { config, logger } = deps
-  const specOf = (key: TargetKey): Promise<AppSpec> => services().specOf(key)
   if (config.kubernetes) {
     return createKubernetesRuntime({
       kubeConfig: defaultKubeConfig(),
       settings: config.kubernetes,
       db: deps.mongo.db,
       secretKey: deps.secretKey,
-      specOf,
-      liveTargets: () => services().liveTargets(),
-      crashed,
-      progress: (key, message) => void events.emit('app.progress', { ...parseTargetKey(key), message }),
       log: logger,
     })
   }
@@ -191,8 +183,6 @@ function createRuntime(
       ...(databases.relay ? [databases.relay.pid()] : []),
     ],
     ...(databases.relay && { databases: databases.relay }),
-    specOf,
-    crashed,
     log: logger,
   })
 }

@@ -111,9 +111,9 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     ...(mongod && { databasePids: () => [mongod.pid()], databaseSpilled: mongod.spilled }),
     logger,
   })
-  databaseRestarted = () => apps.runtime.databaseRestarted?.()
+  databaseRestarted = () => apps.runtime.databaseRestarted()
   started.adopt(apps, (it) => it.close())
-  for (const line of apps.runtime.notes) logger.warn(line)
+  for (const line of apps.runtime.health.notes) logger.warn(line)
 
   // 5. The API and the console.
   const lag = started.use(watchEventLoop())
@@ -125,14 +125,14 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     lag,
     rates,
     registry,
-    appsOnLoopback: apps.runtime.appsOnLoopback ?? false,
+    appsOnLoopback: apps.runtime.capabilities.appsOnLoopback,
     serverFactory: behindFront,
     checks: {
       mongodb: async () =>
         mongod?.problem() ?? ((await isPrimary(mongo)) ? await sessionProblem(mongo) : 'no primary answers'),
-      runner: async () => apps.runtime.problem(),
+      runner: async () => apps.runtime.health.problem(),
     },
-    pids: () => ({ ...apps.runtime.pids?.(), ...(mongod && { mongodb: mongod.pid() }) }),
+    pids: () => ({ ...apps.runtime.health.pids(), ...(mongod && { mongodb: mongod.pid() }) }),
     registerModules: async (app) => registerRoutes(app, apps.services),
   })
   started.adopt(api, (it) => it.close())

@@ -13,6 +13,7 @@ import { createServices, registerRoutes, type ModuleDeps, type Services } from '
 import type { Mongo } from '../src/plugins/mongo.ts'
 import { socketHost } from '../src/mongod/sockets.ts'
 import { testMongo } from './database.ts'
+import { fakeRuntime } from './fake-runtime.ts'
 import { HeldTargets } from './held-targets.ts'
 
 export interface ModulesBench extends AsyncDisposable {
@@ -74,13 +75,20 @@ export async function modulesBench({
     events,
     targets,
     validate: async () => ({ findings: state.findings, entrypoint: 'app:app' }),
-    runtime: {
-      check: async () => ({ ok: true }),
-      storageProblem: () => state.storageProblem,
-      logs: async () => ['a line'],
-      note: async (appId, text) => void notes.push([appId, text]),
-      remove: async (appId) => void removed.push(appId),
-    },
+    runtime: fakeRuntime({
+      health: { storageProblem: () => state.storageProblem },
+      logs: {
+        tail: async () => [
+          { time: null, stream: 'stdout', instance: null, version: null, text: 'a line' },
+          { time: null, stream: 'platform', instance: null, version: null, text: 'a note' },
+        ],
+        note: async (appId, text) => void notes.push([appId, text]),
+      },
+      cleanup: {
+        removeTarget: async () => undefined,
+        removeApp: async (appId) => void removed.push(appId),
+      },
+    }),
     replicas: soleReplica(),
     isAdmin: () => Promise.resolve(false),
     call: async () => {

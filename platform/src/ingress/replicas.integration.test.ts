@@ -61,7 +61,7 @@ async function startReplica(uri: string): Promise<Replica> {
     client: mongo.client,
     events,
     replicas: replica,
-    targets: createTargets(activator, { retired: () => Promise.resolve() }),
+    targets: createTargets(activator, { removeTarget: () => Promise.resolve() }),
   })
   const routes = createRouteTable({ lookup: bench.services.route, events, defaultIdleTimeout: 900_000 })
   const ingress = await createIngress({

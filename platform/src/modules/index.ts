@@ -6,7 +6,7 @@ import type { Replicas } from '../coordination/replicas.ts'
 import type { Events } from '../events.ts'
 import { newId } from '../ids.ts'
 import { repeat, type Repetition } from '../repeat.ts'
-import type { AppSpec, Runtime } from '../runtime/runtime.ts'
+import type { AppSpec, Runtime, RuntimeHealth } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
 import { createLiveService, type LiveService, type Route } from './apps/live-service.ts'
 import { LiveStore } from './apps/live-store.ts'
@@ -74,7 +74,9 @@ export interface ModuleDeps {
   readonly events: Events
   readonly validate: Validate
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'check' | 'storageProblem' | 'logs' | 'note' | 'remove' | 'shared'>
+  readonly runtime: Pick<Runtime, 'capabilities' | 'logs' | 'trial' | 'cleanup'> & {
+    readonly health: Pick<RuntimeHealth, 'storageProblem'>
+  }
   /** Bytes in MongoDB's temporary files, where it is the platform's own. */
   readonly databaseSpilled?: () => Promise<number>
   /** This process among those that share the database. */
@@ -173,7 +175,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     envVars: createEnvVars(box),
     events,
     targets,
-    storageProblem: () => runtime.storageProblem(),
+    storageProblem: () => runtime.health.storageProblem(),
     storageApps: async (ownerId) => ((await deps.isAdmin(ownerId)) ? 0 : config.quotas.storageApps),
     background,
     defaultIdleTimeoutS: config.defaultIdleTimeoutS,
@@ -231,7 +233,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     assets,
     secretKey: deps.secretKey,
     // Where apps shared memory before, their session keys are replaced together with the passwords of databases.
-    sessionKeyPurpose: runtime.shared ? 'session' : 'session 1',
+    sessionKeyPurpose: runtime.capabilities.appsSharedMemoryOnce ? 'session 1' : 'session',
   })
   const views = createViews({
     apps,
@@ -247,7 +249,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     deployments,
     starters: templates,
     targets,
-    runtime,
+    cleanup: runtime.cleanup,
     background,
   })
   const power = createPower({
@@ -260,7 +262,14 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     call: deps.call,
     appUrl: config.appUrl,
   })
-  const trial = createTrial({ validate, specs, runtime, background, newId })
+  const trial = createTrial({
+    validate,
+    specs,
+    runtime: runtime.trial,
+    cleanup: runtime.cleanup,
+    background,
+    newId,
+  })
 
   const meter = createMeter({
     databases: stores.databases,
@@ -282,7 +291,7 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
   function tellApps(userId: string, text: string): void {
     background.run(userId, "tell a user's apps of their database", async () => {
       const owned = await apps.list(userId, { limit: NOTED_APPS, before: undefined })
-      await Promise.all(owned.map(({ appId }) => runtime.note(appId, text)))
+      await Promise.all(owned.map(({ appId }) => runtime.logs.note(appId, text)))
     })
   }
 
@@ -322,9 +331,8 @@ export async function createServices(deps: ModuleDeps): Promise<Services> {
     specOf: specs.specOf,
     sweepAssets: () => assets.sweep(),
     async recover() {
-      // Where apps outlive the platform, they may be awake.
-      if (!runtime.shared) {
-        await live.recover()
+      if (!runtime.capabilities.appsOutlivePlatform) await live.recover()
+      if (runtime.capabilities.appsSharedMemoryOnce) {
         const replaced = await databases.replaceOldPasswords()
         if (replaced > 0)
           log.warn(

@@ -1,7 +1,7 @@
 import { QueueFull, ScalerError, type Activator, type Observer } from '@fp/scaler'
 import { FpError } from '../errors.ts'
 import type { Events } from '../events.ts'
-import { plainFailure, type AppFailureReport, type Runtime } from './runtime.ts'
+import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 import { wakesFull } from './wakes.ts'
 
@@ -9,7 +9,7 @@ import { wakesFull } from './wakes.ts'
 const RETIRE_LIMIT = 60_000
 
 /** The modules' view of the activator. */
-export function createTargets(activator: Activator, runtime: Pick<Runtime, 'retired'>): Targets {
+export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup, 'removeTarget'>): Targets {
   return {
     async wake(key, options = {}) {
       try {
@@ -23,7 +23,7 @@ export function createTargets(activator: Activator, runtime: Pick<Runtime, 'reti
     sleep: (key) => activator.sleep(key),
     async retire(key) {
       await activator.retire(key, { signal: AbortSignal.timeout(RETIRE_LIMIT) })
-      await runtime.retired(key)
+      await cleanup.removeTarget(key)
     },
     phase: (key) => activator.stats(key)?.phase ?? 'asleep',
   }

@@ -47,37 +47,91 @@ export function plainFailure(code: string, message: string): AppFailureReport {
 
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly failure: AppFailureReport }
 
-/**
- * Where apps live. `local` runs them as sandboxed processes of this machine, `kubernetes` as Deployments.
- * The activator drives `driver`; the modules above use the rest.
- */
-export interface Runtime {
-  readonly driver: Driver
-  /** What the person who starts the platform should know of it. */
+/** What a runtime asks of, and tells to, the parts above it. */
+export interface RuntimeBinding {
+  /** Everything that starting the target takes. Rejects when the target was replaced or its app is gone. */
+  specOf(key: TargetKey): Promise<AppSpec>
+  /** The targets that serve the apps now. */
+  liveTargets(): Promise<readonly TargetKey[]>
+  /** A process or pod of the target ended by itself while the activator was not using it. */
+  crashed(key: TargetKey, failure: AppFailureReport): void
+  /** Something happened to a target that is starting; `message` is for the app's owner. */
+  progress(key: TargetKey, message: string): void
+}
+
+/** How the runtimes differ, for those who must act differently. */
+export interface RuntimeCapabilities {
+  /** Apps keep running when the platform ends, so some may be awake when it starts. */
+  readonly appsOutlivePlatform: boolean
+  /** All replicas of the platform see and scale the same apps, so they must coordinate. */
+  readonly sharedByReplicas: boolean
+  /** Apps run on the machine of the platform: each start takes time of its cores. */
+  readonly appsOnThisMachine: boolean
+  /** Apps use this machine's loopback interface: a request that comes from there may come from an app. */
+  readonly appsOnLoopback: boolean
+  /** In old versions apps could read each other's memory: secrets that apps were given then must be replaced. */
+  readonly appsSharedMemoryOnce: boolean
+}
+
+/** A line of an app's log. */
+export interface LogLine {
+  /** UTC, in ISO 8601. Null: the line is from before times were kept. */
+  readonly time: string | null
+  /** `output`: stdout or stderr, where the runtime cannot tell which. `platform`: written by the platform, for the owner. */
+  readonly stream: 'stdout' | 'stderr' | 'output' | 'platform'
+  /** The process or pod that wrote it; null where that is not known, and for lines of the platform. */
+  readonly instance: string | null
+  /** The version of the app that wrote it; null where `instance` is. */
+  readonly version: number | null
+  readonly text: string
+}
+
+export interface RuntimeLogs {
+  /** The newest lines of an app, oldest first. */
+  tail(appId: string, options: { lines: number }): Promise<LogLine[]>
+  /** Adds a line of the platform: something that the app's owner should know. */
+  note(appId: string, text: string): Promise<void>
+}
+
+export interface RuntimeHealth {
+  /** What the person who starts the platform should know of the runtime. */
   readonly notes: readonly string[]
-  /** Whether apps share this machine's loopback: what comes from there may then come from an app. */
-  readonly appsOnLoopback?: boolean
   /** Why no app can be started at the moment, if so. */
   problem(): string | undefined
   /** Why no app can have storage here, if so. */
   storageProblem(): string | undefined | Promise<string | undefined>
-  /** Begins what it does of its own accord. Once, when the modules above can be asked. */
-  start(): void
   /** The processes on this machine that all apps depend on, by their role. */
-  pids?(): Readonly<Record<string, number>>
-  /** The database that the platform runs is another process now. */
-  databaseRestarted?(): void
-  /** Whether all replicas of the platform see the same apps, which outlive them. Default: each has its own, which end with it. */
-  readonly shared?: boolean
+  pids(): Readonly<Record<string, number>>
+}
+
+export interface RuntimeTrial {
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
-  /** The newest lines an app wrote to stdout and stderr, oldest first. */
-  logs(appId: string, options: { lines: number }): Promise<string[]>
-  /** Adds a line of the platform's to what the app wrote: something its owner should know. */
-  note(appId: string, text: string): Promise<void>
-  /** The target was put to sleep for good: what is kept for its next start is not needed any more. */
-  retired(key: TargetKey): Promise<void>
-  /** Forgets everything kept of an app (files, logs). The app must be asleep. */
-  remove(appId: string): Promise<void>
+}
+
+/** Removes what a runtime keeps between starts. */
+export interface RuntimeCleanup {
+  /** The target was retired and will not start again. */
+  removeTarget(key: TargetKey): Promise<void>
+  /** Removes everything of the app: files, logs, storage. The app must be asleep. */
+  removeApp(appId: string): Promise<void>
+}
+
+/**
+ * Where apps run. `local` runs them as sandboxed processes of this machine, `kubernetes` as Deployments. The activator uses
+ * `driver`; other consumers declare the parts they need.
+ */
+export interface Runtime {
+  readonly capabilities: RuntimeCapabilities
+  /** Refuses to start targets before `start`. */
+  readonly driver: Driver
+  readonly logs: RuntimeLogs
+  readonly health: RuntimeHealth
+  readonly trial: RuntimeTrial
+  readonly cleanup: RuntimeCleanup
+  /** Binds the runtime to the parts above it, which must be ready to be asked. Once. */
+  start(binding: RuntimeBinding): void
+  /** Tells the runtime that the database which the platform runs is another process now. */
+  databaseRestarted(): void
   close(): Promise<void>
 }

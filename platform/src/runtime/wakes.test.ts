@@ -6,8 +6,8 @@ import { wakeLimits } from './wakes.ts'
 describe('wakes', () => {
   test('one user never has all places, on any machine', () => {
     for (const cores of [1, 2, 3, 8, 64])
-      for (const shared of [false, true]) {
-        const { atOnce, atOncePerGroup = atOnce } = wakeLimits({ shared, ownerOf: () => 'u', cores })
+      for (const onThisMachine of [false, true]) {
+        const { atOnce, atOncePerGroup = atOnce } = wakeLimits({ onThisMachine, ownerOf: () => 'u', cores })
         expect(atOncePerGroup).toBeGreaterThan(0)
         expect(atOncePerGroup).toBeLessThan(atOnce)
       }

@@ -14,19 +14,20 @@ const IN_A_CLUSTER = 32
  * no sooner done. Half of them are left to others, so a user who wakes everything at once takes nobody's turn.
  */
 export function wakeLimits(options: {
-  shared: boolean
+  /** Apps start on this machine, not elsewhere in a cluster. */
+  onThisMachine: boolean
   ownerOf(key: TargetKey): string | Promise<string>
   cores?: number
 }): WakeLimits {
-  const { shared, ownerOf, cores = availableParallelism() } = options
-  const atOnce = shared ? IN_A_CLUSTER : Math.max(2, cores)
+  const { onThisMachine, ownerOf, cores = availableParallelism() } = options
+  const atOnce = onThisMachine ? Math.max(2, cores) : IN_A_CLUSTER
   return {
     atOnce,
     atOncePerGroup: Math.floor(atOnce / 2),
     waiting: WAITING,
     waitingPerGroup: WAITING_PER_USER,
     // Longer than most starts take. One that is slow because it waits for something leaves the core to others.
-    turnLimit: shared ? 2_000 : 500,
+    turnLimit: onThisMachine ? 500 : 2_000,
     groupOf: ownerOf,
   }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fakeClusterRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
 
 /** Two replicas on one database: what is done at one, the other hears of. */
@@ -8,14 +9,7 @@ let two: ModulesBench
 let ann: Requests
 
 beforeAll(async () => {
-  const runtime = {
-    check: async () => ({ ok: true }) as const,
-    logs: async () => [],
-    storageProblem: () => undefined,
-    note: async () => undefined,
-    remove: async () => undefined,
-    shared: true,
-  }
+  const runtime = fakeClusterRuntime()
   one = await modulesBench({ runtime })
   two = await modulesBench({ runtime, db: one.mongo.db, client: one.mongo.client })
   ann = one.as('u_ann')

@@ -210,6 +210,8 @@ test.each([
 
 test('logs are those of the runtime', async () => {
   const app = await deployed()
-  expect((await ann('GET', `/api/apps/${app}/logs?lines=5`)).body).toEqual({ lines: ['a line'] })
+  expect((await ann('GET', `/api/apps/${app}/logs?lines=5`)).body).toEqual({
+    lines: ['a line', '[fp] a note'],
+  })
   expect(await ann('GET', `/api/apps/${app}/logs?lines=0`)).toMatchObject({ status: 422 })
 })

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CreateAppBody, Files } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import type { Runtime } from '../../runtime/runtime.ts'
+import type { RuntimeCleanup } from '../../runtime/runtime.ts'
 import type { Targets } from '../../runtime/targets.ts'
 import { liveKey } from '../apps/live-service.ts'
 import type { AppLifecycle } from '../apps/ports.ts'
@@ -34,7 +34,7 @@ export interface LifecycleDeps {
   readonly deployments: DeploymentService
   readonly starters: Starters
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'remove'>
+  readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
   readonly background: Background
 }
 
@@ -91,7 +91,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
     if (key) await deps.targets.retire(key)
     await background.settled(appId)
     await drafts.remove(appId)
-    await deps.runtime.remove(appId)
+    await deps.cleanup.removeApp(appId)
     await apps.remove(appId)
   }
 

@@ -3,7 +3,8 @@ import { ScalerError, type TargetKey } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
-import type { Runtime } from '../../runtime/runtime.ts'
+import { lineText } from '../../runtime/logs.ts'
+import type { RuntimeCapabilities, RuntimeLogs } from '../../runtime/runtime.ts'
 import { targetKey, TargetFailed, type TargetId, type Targets } from '../../runtime/targets.ts'
 import { liveTarget, type LiveService } from '../apps/live-service.ts'
 import type { AppPower, Caller } from '../apps/ports.ts'
@@ -22,7 +23,10 @@ export interface PowerDeps {
   readonly apps: AppService
   readonly live: LiveService
   readonly targets: Targets
-  readonly runtime: Pick<Runtime, 'logs' | 'shared'>
+  readonly runtime: {
+    readonly capabilities: Pick<RuntimeCapabilities, 'sharedByReplicas'>
+    readonly logs: Pick<RuntimeLogs, 'tail'>
+  }
   readonly events: Events
   readonly background: Background
   readonly call: CallApp
@@ -61,7 +65,7 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
       const key = targetKey(target)
       if (targets.phase(key) === 'asleep') return
       if (await targets.sleep(key)) return live.noteSlept(target)
-      if (!deps.runtime.shared) {
+      if (!deps.runtime.capabilities.sharedByReplicas) {
         if (targets.phase(key) === 'asleep') return
         throw new FpError(
           'FP_APP_BUSY',
@@ -110,7 +114,7 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
 
     async logs(ownerId, appId, lines) {
       await apps.find(ownerId, appId)
-      return deps.runtime.logs(appId, { lines })
+      return (await deps.runtime.logs.tail(appId, { lines })).map(lineText)
     },
 
     close: () => void events.off('app.sleepAsked', sleepToo),

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { joinReplicas, type Replicas } from '../../coordination/replicas.ts'
 import { testMongo } from '../../../test/database.ts'
+import { fakeClusterRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench } from '../../../test/modules.ts'
 import type { Mongo } from '../../plugins/mongo.ts'
 
@@ -121,17 +122,10 @@ test('apps that outlive the platform are not said to be asleep at its start', as
   one.targets.hold = false
   await events(one, app, await deploy(one, app))
   const sleptAt = async (): Promise<Date | null> => (await one.services.apps.find('u_ann', app)).sleptAt
-  const runtime = {
-    check: async () => ({ ok: true }) as const,
-    logs: async () => [],
-    storageProblem: () => undefined,
-    note: async () => undefined,
-    remove: async () => undefined,
-  }
   const shared = await modulesBench({
     db: mongo.db,
     client: mongo.client,
-    runtime: { ...runtime, shared: true },
+    runtime: fakeClusterRuntime(),
   })
   await shared.services.recover()
   expect(await sleptAt()).toBeNull()

@@ -1,5 +1,6 @@
 import type { Finding } from '@fp/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { fakeRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
 import type { AppSpec, CheckResult } from '../../runtime/runtime.ts'
 
@@ -11,16 +12,18 @@ const removed: string[] = []
 
 beforeAll(async () => {
   bench = await modulesBench({
-    runtime: {
-      check: async (spec) => {
-        specs.push(spec)
-        return result
+    runtime: fakeRuntime({
+      trial: {
+        check: async (spec) => {
+          specs.push(spec)
+          return result
+        },
       },
-      logs: async () => [],
-      storageProblem: () => undefined,
-      note: async () => undefined,
-      remove: async (appId) => void removed.push(appId),
-    },
+      cleanup: {
+        removeTarget: async () => undefined,
+        removeApp: async (appId) => void removed.push(appId),
+      },
+    }),
   })
   ann = bench.as('u_ann')
 })

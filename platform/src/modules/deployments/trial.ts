@@ -1,7 +1,12 @@
 import type { Validation } from '@fp/sdk/python'
 import type { Files, ValidateBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import { plainFailure, type AppFailureReport, type Runtime } from '../../runtime/runtime.ts'
+import {
+  plainFailure,
+  type AppFailureReport,
+  type RuntimeCleanup,
+  type RuntimeTrial,
+} from '../../runtime/runtime.ts'
 import { WorkQueue } from '../../work-queue.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
@@ -24,7 +29,8 @@ const LOAD_LIMIT = 30_000
 export interface TrialDeps {
   readonly validate: Validate
   readonly specs: Specs
-  readonly runtime: Pick<Runtime, 'check' | 'remove'>
+  readonly runtime: RuntimeTrial
+  readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
   readonly background: Background
   readonly newId: () => string
 }
@@ -65,7 +71,7 @@ export function createTrial(deps: TrialDeps): Trial {
       )
     } finally {
       places.push(place)
-      deps.background.run(id, 'forget a trial load', () => deps.runtime.remove(id))
+      deps.background.run(id, 'forget a trial load', () => deps.cleanup.removeApp(id))
     }
   }
 

@@ -51,6 +51,9 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     },
     db: mongo.db,
     secretKey: randomBytes(32),
+    log: pino({ level: 'silent' }),
+  })
+  runtime.start({
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,
@@ -66,9 +69,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     liveTargets: () => Promise.resolve([]),
     crashed: () => undefined,
     progress: () => undefined,
-    log: pino({ level: 'silent' }),
   })
-  runtime.start()
   await until(async () => (await podsOf('fp.dev/role=pool')).filter(isReady).length === poolSize)
 
   return {

@@ -10,7 +10,8 @@ import {
 import { KubeConfig, type KubernetesObject, type V1Pod } from '@kubernetes/client-node'
 import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
-import type { AppFailureReport, AppSpec, Runtime } from '../runtime.ts'
+import { LateBinding } from '../binding.ts'
+import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkApp } from './check.ts'
 import { followClusterEvents } from './cluster-events.ts'
 import { createRunnerProbe, withOwnersMessage, throwOwnersMessage, unaskedEnd } from './failures.ts'
@@ -37,13 +38,6 @@ export interface KubernetesRuntimeOptions {
   readonly db: Db
   /** From which the keys of pods are made. */
   readonly secretKey: Buffer
-  specOf(key: TargetKey): Promise<AppSpec>
-  /** What serves the apps. */
-  liveTargets(): Promise<readonly TargetKey[]>
-  /** A pod that served has ended by itself. */
-  crashed(key: TargetKey, failure: AppFailureReport): void
-  /** What happens to a target that is starting, in its owner's words. */
-  progress(key: TargetKey, message: string): void
   readonly log: Logger
 }
 
@@ -56,7 +50,9 @@ export function defaultKubeConfig(): KubeConfig {
 
 /** Apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster cannot be asked. */
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<Runtime> {
-  const { kubeConfig, settings, secretKey, specOf, liveTargets, log } = options
+  const { kubeConfig, settings, secretKey, log } = options
+  const binding = new LateBinding()
+  const specOf = (key: TargetKey): Promise<AppSpec> => binding.specOf(key)
   await using started = new AsyncDisposableStack()
   const api = started.use(new KubernetesApi(kubeConfig))
   const store = createObjectStore(api, settings.namespace)
@@ -94,7 +90,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     const before = appPods.get(pod.metadata!.uid!)
     // Its end is news where it was seen without: not at the start, of what ended long ago.
     const end = before && !unaskedEnd(before) ? unaskedEnd(pod) : undefined
-    if (end) options.crashed(pod.metadata!.labels![TARGET_LABEL]!, end)
+    if (end) binding.crashed(pod.metadata!.labels![TARGET_LABEL]!, end)
     if (gone) appPods.delete(pod.metadata!.uid!)
     else appPods.set(pod.metadata!.uid!, pod)
     if (gone) collector?.gone(pod)
@@ -134,8 +130,8 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
         [...appPods.values()].find(({ metadata }) => metadata!.name === name)?.metadata!.labels![
           TARGET_LABEL
         ],
-      progress: (key, message) => options.progress(key, message),
-      evicted: (key, failure) => options.crashed(key, failure),
+      progress: (key, message) => binding.progress(key, message),
+      evicted: (key, failure) => binding.crashed(key, failure),
     }),
   )
 
@@ -177,7 +173,19 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     try {
       await Promise.all([
         keepPoolFilled({ store, settings, secretKey, pods: waiting, clock: systemClock, log }, signal),
-        reconcile({ store, settings, objects, clock: systemClock, follow, liveTargets, specOf, log }, signal),
+        reconcile(
+          {
+            store,
+            settings,
+            objects,
+            clock: systemClock,
+            follow,
+            liveTargets: () => binding.liveTargets(),
+            specOf,
+            log,
+          },
+          signal,
+        ),
       ])
     } finally {
       collector = undefined
@@ -193,24 +201,43 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
   const withoutStorage = await volumes.problem()
   const stack = started.move()
   return {
-    driver,
-    shared: true,
-    notes: [
-      withoutStorage
-        ? `app storage: not available here: ${withoutStorage}. Apps keep their data in the database.`
-        : `app storage: a volume of ${settings.storageSize} for each app that has it turned on`,
-    ],
-    problem: () => undefined,
-    storageProblem: () => volumes.problem(),
-    start: () => void leading.use(elector.run(lead)),
-    check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
-    logs: (appId, { lines }) => logs.tail(appId, lines),
-    note: (appId, text) => logs.note(appId, text),
-    retired: (key) => objects.remove(key),
-    async remove(appId) {
-      await objects.removeApp(appId)
-      await logs.remove(appId)
+    capabilities: {
+      appsOutlivePlatform: true,
+      sharedByReplicas: true,
+      appsOnThisMachine: false,
+      appsOnLoopback: false,
+      appsSharedMemoryOnce: false,
     },
+    driver,
+    logs: {
+      tail: (appId, { lines }) => logs.tail(appId, lines),
+      note: (appId, text) => logs.note(appId, text),
+    },
+    health: {
+      notes: [
+        withoutStorage
+          ? `app storage: not available here: ${withoutStorage}. Apps keep their data in the database.`
+          : `app storage: a volume of ${settings.storageSize} for each app that has it turned on`,
+      ],
+      problem: () => undefined,
+      storageProblem: () => volumes.problem(),
+      pids: () => ({}),
+    },
+    trial: {
+      check: (spec, { signal }) => checkApp(spec, signal, { store, settings, pool, clock: systemClock, log }),
+    },
+    cleanup: {
+      removeTarget: (key) => objects.remove(key),
+      async removeApp(appId) {
+        await objects.removeApp(appId)
+        await logs.remove(appId)
+      },
+    },
+    start(given) {
+      binding.bind(given)
+      leading.use(elector.run(lead))
+    },
+    databaseRestarted: () => undefined,
     close: () => stack.disposeAsync(),
   }
 }

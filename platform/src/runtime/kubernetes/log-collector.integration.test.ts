@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
-import { LogStore, type LogLine } from './log-store.ts'
+import { LogStore, type PodLine } from './log-store.ts'
 import { createObjectStore } from './store.ts'
 import { LocalApi, type Asked } from './test/local-api.ts'
 import { LocalKubelet } from './test/local-kubelet.ts'
@@ -21,7 +21,7 @@ class FragileLogs extends LogStore {
   /** So many times nothing is kept. */
   broken = 0
   written = 0
-  override async append(lines: readonly LogLine[]): Promise<void> {
+  override async append(lines: readonly PodLine[]): Promise<void> {
     if (this.broken > 0) {
       this.broken--
       throw new Error('the database is away')
@@ -59,6 +59,8 @@ function collect(): LogCollector {
   })
 }
 const see = (): void => collector.seen(kubelet.pod)
+const texts = async (lines: number): Promise<string[]> =>
+  (await logs.tail('a', lines)).map(({ text }) => text)
 const logsAsked = (): Asked[] => api.asked.filter(({ path }) => path.endsWith('/log'))
 const followed = (streams = 1): Promise<void> =>
   expect
@@ -73,7 +75,7 @@ const kept = (...lines: string[]): Promise<void> =>
   expect
     .poll(async () => {
       await clock.advance(1_000)
-      return logs.tail('a', 10_000)
+      return texts(10_000)
     }, PATIENT)
     .toEqual(lines)
 /** Until nothing is asked again for a while, however the clock goes on. Each look at the database gives what is under way its time. */
@@ -167,7 +169,7 @@ test('what was read when it is stopped is kept', async () => {
   // It is to be written a little later.
   await expect.poll(() => clock.pending, PATIENT).toBe(1)
   await collector[Symbol.asyncDispose]()
-  expect(await logs.tail('a', 10)).toEqual(['one'])
+  expect(await texts(10)).toEqual(['one'])
 })
 
 test('the log of a container that has ended is read to its end, and no further', async () => {
@@ -291,7 +293,7 @@ test('a database that is away for a moment costs no line and no order', async ()
   await expect
     .poll(async () => {
       await clock.advance(1_000)
-      return (await logs.tail('a', 10_000)).slice(0, 3)
+      return (await texts(10_000)).slice(0, 3)
     }, PATIENT)
     .toEqual(['one', 'two', 'more'])
 })
@@ -312,7 +314,7 @@ test('a long line is cut, one without an end is not held, and what is no line of
   await expect
     .poll(async () => {
       await clock.advance(1_000)
-      return (await logs.tail('a', 10)).map(({ length }) => length)
+      return (await texts(10)).map(({ length }) => length)
     }, PATIENT)
     .toEqual([16_384 - '2026-01-01T00:00:00.100Z '.length, 4])
 })

@@ -5,7 +5,8 @@ import type { Logger } from 'pino'
 import { cutLines, stamped } from './log-lines.ts'
 import type { LogStore } from './log-store.ts'
 import { LogWriter } from './log-writer.ts'
-import { APP_LABEL } from './names.ts'
+import { parseTargetKey } from '../targets.ts'
+import { APP_LABEL, TARGET_LABEL } from './names.ts'
 import { pause } from './pause.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -130,6 +131,7 @@ async function keepFrom(
   signal: AbortSignal,
 ): Promise<{ last: string | undefined; failed?: Error }> {
   const { name = '', labels } = metadata!
+  const { version } = parseTargetKey(labels![TARGET_LABEL]!)
   const body = await api.stream(`${store.path('pods', name)}/log`, {
     query: {
       container: 'app',
@@ -154,7 +156,7 @@ async function keepFrom(
       const read = stamped(line)
       // Asked for from a whole second on: what came before the last that is kept is kept too.
       if (!read || (last !== undefined && read.stamp <= last)) continue
-      await writer.add({ appId: labels![APP_LABEL]!, pod: name, ...read })
+      await writer.add({ appId: labels![APP_LABEL]!, pod: name, version, ...read })
     }
   } catch (error) {
     failed ??= error as Error

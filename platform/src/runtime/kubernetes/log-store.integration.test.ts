@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
-import { LogStore, type LogLine } from './log-store.ts'
+import { LogStore, type PodLine } from './log-store.ts'
 import { padded } from './log-lines.ts'
 
 let mongo: Awaited<ReturnType<typeof testMongo>>
@@ -12,27 +12,59 @@ beforeEach(async () => {
 })
 afterEach(() => mongo[Symbol.asyncDispose]())
 
-function line(number: number, { appId = 'a', pod = 'a-1' } = {}): LogLine {
+function line(number: number, { appId = 'a', pod = 'a-1' } = {}): PodLine {
   const stamp = padded(new Date(Date.UTC(2026, 0, 1) + number).toISOString())!
   return { appId, pod, stamp, text: `line ${number}` }
 }
+const texts = async (lines: number): Promise<string[]> =>
+  (await logs.tail('a', lines)).map(({ text }) => text)
 const count = (appId = 'a'): Promise<number> => mongo.db.collection('app_logs').countDocuments({ appId })
 
 test('an app has the lines of all of its pods, in the order in which they were written', async () => {
   await logs.append([line(1), line(4)])
   await logs.append([line(3, { pod: 'a-2' }), line(2, { pod: 'a-2' })])
   await logs.append([line(5, { appId: 'b', pod: 'b-1' })])
-  expect(await logs.tail('a', 10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
-  expect(await logs.tail('a', 2)).toEqual(['line 3', 'line 4'])
+  expect(await texts(10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+  expect(await texts(2)).toEqual(['line 3', 'line 4'])
   expect(await logs.last('a-1')).toBe(line(4).stamp)
   expect(await logs.last('a-3')).toBeUndefined()
+})
+
+test('a line tells when it was written, and by which pod and version', async () => {
+  await logs.append([{ ...line(1), version: 3 }])
+  await logs.note('a', 'The database is full.')
+  expect(await logs.tail('a', 10)).toEqual([
+    { time: line(1).stamp, stream: 'output', instance: 'a-1', version: 3, text: 'line 1' },
+    {
+      time: expect.stringMatching(/Z$/) as string,
+      stream: 'platform',
+      instance: null,
+      version: null,
+      text: 'The database is full.',
+    },
+  ])
+})
+
+test('lines that older versions kept are read', async () => {
+  const { stamp } = line(1)
+  const at = new Date()
+  await mongo.db.collection('app_logs').insertMany([
+    { appId: 'a', pod: 'app-a-2-5-7d9f-x1', stamp, text: '[fp] says the app', at },
+    { appId: 'a', pod: 'pool-9x', stamp: line(2).stamp, text: 'from the pool', at },
+    { appId: 'a', pod: 'fp-a', stamp: line(3).stamp, text: '[fp] The database is full.', at },
+  ])
+  expect(await logs.tail('a', 10)).toMatchObject([
+    { time: stamp, stream: 'output', instance: 'app-a-2-5-7d9f-x1', version: 2, text: '[fp] says the app' },
+    { stream: 'output', instance: 'pool-9x', version: null, text: 'from the pool' },
+    { stream: 'platform', instance: null, version: null, text: 'The database is full.' },
+  ])
 })
 
 test('a line is kept once, and those around it all the same', async () => {
   await logs.append([line(1), line(3)])
   await logs.append([line(1), line(2), line(3), line(4)])
   await logs.append([])
-  expect(await logs.tail('a', 10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
+  expect(await texts(10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
 })
 
 test('what fails for another reason is told, also beside lines that were there', async () => {
@@ -48,7 +80,7 @@ test('of an app the newest 5000 are kept, whoever else prints', async () => {
     await logs.append(Array.from({ length: 200 }, (_, index) => line(from + index)))
   }
   expect(await count()).toBe(5_000)
-  const [oldest] = await logs.tail('a', 10_000)
+  const [oldest] = await texts(10_000)
   expect(oldest).toBe('line 1000')
   expect(await count('b')).toBe(1)
 })

@@ -1,14 +1,20 @@
 import { MongoBulkWriteError, type Collection, type Db } from 'mongodb'
+import type { LogLine } from '../runtime.ts'
 
-export interface LogLine {
+/** A line of a pod's log. */
+export interface PodLine {
   readonly appId: string
   readonly pod: string
+  /** Missing in lines from before it was kept. */
+  readonly version?: number
   /** As kubelet stamped it, to the nanosecond, padded so that texts compare as times do. */
   readonly stamp: string
   readonly text: string
 }
 
-interface LogDoc extends LogLine {
+interface LogDoc extends PodLine {
+  /** The platform's own lines have it. */
+  readonly stream?: 'platform'
   readonly at: Date
 }
 
@@ -34,7 +40,11 @@ export class LogStore {
     await this.#lines.createIndex({ at: 1 }, { expireAfterSeconds: KEPT_SECONDS })
   }
 
-  async append(lines: readonly LogLine[]): Promise<void> {
+  async append(lines: readonly PodLine[]): Promise<void> {
+    return this.#append(lines)
+  }
+
+  async #append(lines: readonly Omit<LogDoc, 'at'>[]): Promise<void> {
     if (lines.length === 0) return
     const at = new Date()
     await this.#lines
@@ -53,15 +63,15 @@ export class LogStore {
 
   /** A line of the platform's among those of the app. */
   async note(appId: string, text: string): Promise<void> {
-    // As no pod is called; to the nanosecond, as kubelet's.
+    // To the nanosecond, as kubelet's.
     const stamp = new Date().toISOString().replace('Z', '000000Z')
-    await this.append([{ appId, pod: `fp-${appId}`, stamp, text: `[fp] ${text}` }])
+    await this.#append([{ appId, pod: platformPod(appId), stamp, stream: 'platform', text }])
   }
 
   /** The newest, oldest first. */
-  async tail(appId: string, lines: number): Promise<string[]> {
+  async tail(appId: string, lines: number): Promise<LogLine[]> {
     const docs = await this.#lines.find({ appId }).sort({ stamp: -1 }).limit(lines).toArray()
-    return docs.reverse().map(({ text }) => text)
+    return docs.reverse().map(toLine)
   }
 
   /** The stamp of a pod's last line that was kept. */
@@ -84,6 +94,26 @@ export class LogStore {
       .toArray()
     if (oldest) await this.#lines.deleteMany({ appId, stamp: { $lte: oldest.stamp } })
   }
+}
+
+/** Stands in the place of the pod in lines of the platform: no pod has such a name. */
+const platformPod = (appId: string): string => `fp-${appId}`
+/** How older versions marked lines of the platform. */
+const OLD_MARK = '[fp] '
+
+function toLine({ appId, pod, version, stamp, stream, text }: LogDoc): LogLine {
+  if (stream === 'platform' || pod === platformPod(appId)) {
+    const own = stream === undefined && text.startsWith(OLD_MARK) ? text.slice(OLD_MARK.length) : text
+    return { time: stamp, stream: 'platform', instance: null, version: null, text: own }
+  }
+  // The API server gives both streams of a container as one.
+  return { time: stamp, stream: 'output', instance: pod, version: version ?? versionOfPod(pod), text }
+}
+
+/** Pods of a Deployment are named after their target; those of the pool are not. */
+function versionOfPod(pod: string): number | null {
+  const version = /^app-[a-z0-9]+-(\d+)-\d+-/.exec(pod)?.[1]
+  return version === undefined ? null : Number(version)
 }
 
 /** MongoDB's number for a key that is there already. */

@@ -1,6 +1,6 @@
 import { FakeClock } from '@fp/scaler/fake'
 import { beforeEach, expect, test } from 'vitest'
-import type { LogLine } from './log-store.ts'
+import type { PodLine } from './log-store.ts'
 import { LogWriter } from './log-writer.ts'
 
 let clock: FakeClock
@@ -15,7 +15,7 @@ beforeEach(() => {
   kept = []
   writes = []
   failures = []
-  const append = async (lines: readonly LogLine[]): Promise<void> => {
+  const append = async (lines: readonly PodLine[]): Promise<void> => {
     await writes.shift()
     kept.push(lines.map(({ stamp }) => stamp).join(' '))
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '@fp/scaler'
-import type { LogLine, LogStore } from './log-store.ts'
+import type { PodLine, LogStore } from './log-store.ts'
 
 /** Lines are kept in batches: as many as came meanwhile, at most so many, at most so late (ms). */
 const BATCH = 200
@@ -12,7 +12,7 @@ export class LogWriter {
   readonly #logs: Pick<LogStore, 'append'>
   readonly #clock: Clock
   readonly #onFailure: (error: Error) => void
-  #batch: LogLine[] = []
+  #batch: PodLine[] = []
   #writing = Promise.resolve()
   #cancel: (() => void) | undefined
   #failed = false
@@ -31,7 +31,7 @@ export class LogWriter {
   }
 
   /** Reading waits for writing: an app that prints without end is slowed by its own log's limits, not by memory. */
-  async add(line: LogLine): Promise<void> {
+  async add(line: PodLine): Promise<void> {
     this.#batch.push(line)
     if (this.#batch.length >= BATCH) await this.flush()
     else this.#cancel ??= this.#clock.schedule(BATCH_TIME, () => void this.flush())
@@ -46,7 +46,7 @@ export class LogWriter {
     return this.#writing
   }
 
-  async #write(batch: readonly LogLine[]): Promise<void> {
+  async #write(batch: readonly PodLine[]): Promise<void> {
     if (this.#failed || batch.length === 0) return
     try {
       await this.#logs.append(batch)

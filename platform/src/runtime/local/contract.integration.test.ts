@@ -35,6 +35,9 @@ async function start(): Promise<DriverUnderTest> {
     allowUnsandboxed: false,
     storageBytes: 16 * 2 ** 20,
     egress: { mode: 'internet', allowed: [{ network: `${host}/32`, port: null }], addresses: undefined },
+    log: pino({ level: 'silent' }),
+  })
+  runtime.start({
     specOf: async (key) => ({
       key,
       appId: key.split('.')[0]!,
@@ -47,8 +50,9 @@ async function start(): Promise<DriverUnderTest> {
       env: {},
       sequence: 7,
     }),
+    liveTargets: () => Promise.resolve([]),
     crashed: () => undefined,
-    log: pino({ level: 'silent' }),
+    progress: () => undefined,
   })
 
   return {

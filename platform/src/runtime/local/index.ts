@@ -1,10 +1,10 @@
-import type { TargetKey } from '@fp/scaler'
 import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Egress } from '../../egress.ts'
 import { newId } from '../../ids.ts'
+import { LateBinding } from '../binding.ts'
 import {
   plainFailure,
   type AppFailureReport,
@@ -40,9 +40,6 @@ export interface LocalRuntimeOptions {
   readonly limits?: Partial<Limits>
   /** Bytes that an app may keep in its storage. */
   readonly storageBytes: number
-  specOf(key: TargetKey): Promise<AppSpec>
-  /** A process ended by itself while it was being stopped. */
-  crashed(key: TargetKey, failure: AppFailureReport): void
   readonly log: Logger
 }
 
@@ -77,6 +74,7 @@ const MAX_SOCKET_PATH = 107
 /** Apps as sandboxed processes of this machine, forked from a Python manager. */
 export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
   const { dataDir, log } = options
+  const binding = new LateBinding()
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const appsDir = join(dataDir, 'apps')
   const socketDir = await freshSocketDir(dataDir)
@@ -185,8 +183,8 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   }
 
   const driver = new LocalDriver({
-    specOf: options.specOf,
-    crashed: options.crashed,
+    specOf: (key) => binding.specOf(key),
+    crashed: (key, failure) => binding.crashed(key, failure),
     died(key, { code, message }) {
       if (!UNTOLD.has(code)) return
       const { appId } = parseTargetKey(key)
@@ -226,31 +224,43 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   }
 
   return {
+    capabilities: {
+      appsOutlivePlatform: false,
+      sharedByReplicas: false,
+      appsOnThisMachine: true,
+      appsOnLoopback: manager.report.network?.way === 'shared',
+      appsSharedMemoryOnce: true,
+    },
     driver,
     report: manager.report,
-    notes: [
-      ...sandboxNotes(manager.report, options.allowUnsandboxed),
-      ...(storage.problem
-        ? [`app storage: not available here: ${storage.problem}. Apps keep their data in the database.`]
-        : []),
-    ],
-    appsOnLoopback: manager.report.network?.way === 'shared',
     pid: () => manager.pid,
-    pids: () => ({ runner: manager.pid }),
-    storageProblem: () => (manager.report.minimum ? storage.problem : 'it needs the sandbox'),
-    problem: () => manager.problem,
-    start: () => undefined,
-    databaseRestarted: () => manager.placeProcesses(),
-    check,
-    logs: (appId, { lines }) => logs.tail(appId, lines),
-    note: (appId, text) => logs.note(appId, text),
-    // Its files are its version's: the next target of the version has them at hand.
-    retired: () => Promise.resolve(),
-    async remove(appId) {
-      await folders.remove(appId)
-      await logs.remove(appId)
-      await storage.remove(appId)
+    logs: {
+      tail: (appId, { lines }) => logs.tail(appId, lines),
+      note: (appId, text) => logs.note(appId, text),
     },
+    health: {
+      notes: [
+        ...sandboxNotes(manager.report, options.allowUnsandboxed),
+        ...(storage.problem
+          ? [`app storage: not available here: ${storage.problem}. Apps keep their data in the database.`]
+          : []),
+      ],
+      problem: () => manager.problem,
+      storageProblem: () => (manager.report.minimum ? storage.problem : 'it needs the sandbox'),
+      pids: () => ({ runner: manager.pid }),
+    },
+    trial: { check },
+    cleanup: {
+      // The files belong to the version, and its next target uses them.
+      removeTarget: () => Promise.resolve(),
+      async removeApp(appId) {
+        await folders.remove(appId)
+        await logs.remove(appId)
+        await storage.remove(appId)
+      },
+    },
+    start: (given) => binding.bind(given),
+    databaseRestarted: () => manager.placeProcesses(),
     async close() {
       clearInterval(sweeper)
       stopGrace = CLOSE_GRACE

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AppFailureReport, AppSpec } from '../runtime.ts'
+import { lineText } from '../logs.ts'
 import { createLocalRuntime, type LocalRuntime } from './index.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
@@ -25,6 +26,8 @@ let activator: Activator
 const sources = new Map<string, string>()
 const crashes: [string, AppFailureReport][] = []
 const failures: string[] = []
+/** What a start was answered before the runtime was started. */
+let refusal: unknown
 
 function spec(key: string): AppSpec {
   const [appId = '', version] = key.split('.')
@@ -53,9 +56,16 @@ beforeAll(async () => {
     allowUnsandboxed: false,
     storageBytes: 16 * 2 ** 20,
     egress: { mode: 'internet', allowed: [], addresses: undefined },
-    specOf: async (key) => spec(key),
-    crashed: (key, failure) => void crashes.push([key, failure]),
     log: pino({ level: 'silent' }),
+  })
+  refusal = await runtime.driver
+    .scale('one.1.0', 1, { signal: AbortSignal.timeout(20_000) })
+    .catch((error: Error) => error)
+  runtime.start({
+    specOf: async (key) => spec(key),
+    liveTargets: async () => [],
+    crashed: (key, failure) => void crashes.push([key, failure]),
+    progress: () => undefined,
   })
   activator = await createActivator({
     driver: runtime.driver,
@@ -68,6 +78,10 @@ afterAll(async () => {
   await runtime.close()
   await rm(dataDir, { recursive: true, force: true })
 })
+
+async function texts(appId: string): Promise<string[]> {
+  return (await runtime.logs.tail(appId, { lines: 10 })).map(lineText)
+}
 
 async function call(key: string): Promise<string> {
   using lease = await activator.acquire(key)
@@ -84,6 +98,13 @@ async function call(key: string): Promise<string> {
 }
 
 describe('the local runtime', () => {
+  test('starts no target before it is started itself, and says why', () => {
+    expect(refusal).toMatchObject({
+      message: 'The runtime has not been started, so it cannot start one.1.0. Call start() first.',
+    })
+    expect(() => runtime.start({} as never)).toThrow('has been started already')
+  })
+
   test('wakes a target, puts it to sleep, and wakes it again as another process', async () => {
     sources.set('one.1.0', APP('one'))
     expect(await call('one.1.0')).toBe('"one"')
@@ -128,22 +149,22 @@ describe('the local runtime', () => {
     )
     await expect(call('mute.1.0')).rejects.toThrow()
     await expect
-      .poll(() => runtime.logs('mute', { lines: 10 }))
+      .poll(() => texts('mute'))
       .toContainEqual(expect.stringMatching(/^\[fp\] The app ended .*code 3/))
   })
 
   test('checks an app without serving it', async () => {
     sources.set('two.1.0', APP('two'))
     const signal = AbortSignal.timeout(20_000)
-    expect(await runtime.check(spec('two.1.0'), { signal })).toEqual({ ok: true })
+    expect(await runtime.trial.check(spec('two.1.0'), { signal })).toEqual({ ok: true })
     sources.set('two.2.0', 'x = 1\n')
-    expect(await runtime.check(spec('two.2.0'), { signal })).toMatchObject({
+    expect(await runtime.trial.check(spec('two.2.0'), { signal })).toMatchObject({
       ok: false,
       failure: { code: 'FP_APP_NOT_FOUND_IN_CODE' },
     })
     sources.set('two.3.0', 'while True: pass\n')
     const gone = new AbortController()
-    const checking = runtime.check(spec('two.3.0'), { signal: gone.signal })
+    const checking = runtime.trial.check(spec('two.3.0'), { signal: gone.signal })
     gone.abort(new Error('not wanted any more'))
     await expect(checking).rejects.toThrow('not wanted any more')
   })
@@ -151,22 +172,22 @@ describe('the local runtime', () => {
   test('does not run an app whose check was given up before its order was sent', async () => {
     sources.set('gone.1.0', `print("it ran")\n${APP('x')}`)
     const run = { signal: AbortSignal.timeout(20_000) }
-    expect(await runtime.check(spec('gone.1.0'), run)).toEqual({ ok: true })
-    expect(await runtime.logs('gone', { lines: 10 })).toEqual(['it ran'])
+    expect(await runtime.trial.check(spec('gone.1.0'), run)).toEqual({ ok: true })
+    expect(await texts('gone')).toEqual(['it ran'])
     const gone = new AbortController()
-    const checking = runtime.check(spec('gone.1.0'), { signal: gone.signal })
+    const checking = runtime.trial.check(spec('gone.1.0'), { signal: gone.signal })
     gone.abort(new Error('not wanted any more'))
     await expect(checking).rejects.toThrow('not wanted any more')
-    expect(await runtime.logs('gone', { lines: 10 })).toEqual(['it ran'])
+    expect(await texts('gone')).toEqual(['it ran'])
   })
 
   test('keeps what apps print, and forgets it with the app', async () => {
     sources.set('talk.1.0', `print("hello from import")\n${APP('x')}`)
     await call('talk.1.0')
-    await expect.poll(() => runtime.logs('talk', { lines: 10 })).toContain('hello from import')
+    await expect.poll(() => texts('talk')).toContain('hello from import')
     await activator.retire('talk.1.0')
-    await runtime.remove('talk')
-    expect(await runtime.logs('talk', { lines: 10 })).toEqual([])
+    await runtime.cleanup.removeApp('talk')
+    expect(await texts('talk')).toEqual([])
     await expect(readFile(join(dataDir, 'apps/talk/v1/app.py'))).rejects.toThrow('ENOENT')
   })
 
@@ -176,6 +197,6 @@ describe('the local runtime', () => {
     process.kill(runtime.pid(), 'SIGKILL')
     await expect.poll(() => activator.stats('phoenix.1.0')?.phase ?? 'asleep').toBe('asleep')
     expect(await call('phoenix.1.0')).toBe('"up"')
-    expect(runtime.problem()).toBeUndefined()
+    expect(runtime.health.problem()).toBeUndefined()
   })
 })

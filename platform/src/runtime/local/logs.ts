@@ -1,5 +1,6 @@
 import { appendFile, copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LogLine } from '../runtime.ts'
 
 /** A log that has grown beyond this is put aside at the next sweep; one older part is kept. */
 const ROTATE_BYTES = 1024 * 1024
@@ -43,12 +44,12 @@ export class AppLogs {
     }
   }
 
-  async tail(appId: string, lines: number): Promise<string[]> {
+  async tail(appId: string, lines: number): Promise<LogLine[]> {
     const text = await readEnd(this.#path(appId))
     const kept = text.split('\n').slice(0, -1)
-    if (kept.length >= lines) return kept.slice(-lines)
+    if (kept.length >= lines) return kept.slice(-lines).map(toLine)
     const older = (await readEnd(`${this.#path(appId)}.1`)).split('\n').slice(0, -1)
-    return [...older, ...kept].slice(-lines)
+    return [...older, ...kept].slice(-lines).map(toLine)
   }
 
   async remove(appId: string): Promise<void> {
@@ -58,6 +59,10 @@ export class AppLogs {
   #path(appId: string): string {
     return join(this.#folder, `${appId}.log`)
   }
+}
+
+function toLine(text: string): LogLine {
+  return { time: null, stream: 'output', instance: null, version: null, text }
 }
 
 /** The last TAIL_BYTES, from the first whole line on. Empty when there is no such file. */

@@ -1,0 +1,6 @@
+import type { LogLine } from './runtime.ts'
+
+/** A line as the API and the console show it: what the platform says is marked. */
+export function lineText({ stream, text }: LogLine): string {
+  return stream === 'platform' ? `[fp] ${text}` : text
+}
