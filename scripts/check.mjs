@@ -24,6 +24,7 @@ const CHECKS = [
   ['lint', ...javascript('eslint/bin/eslint.js', '.', '--max-warnings=0')],
   ['format', ...javascript('prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.')],
   ['glossary', NODE, [inRoot('scripts/glossary.mjs')]],
+  ['error codes', NODE, [inRoot('scripts/errors.mjs'), '--check']],
   ['knip', ...javascript('knip/bin/knip.js')],
   ['scaler package', NODE, [inRoot('scaler/scripts/check-package.ts')], inRoot('scaler')],
   ['ruff check', ...python('ruff', 'check', '.')],

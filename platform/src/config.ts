@@ -186,8 +186,8 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
   return warning === undefined ? config : { ...config, warnings: [...config.warnings, warning] }
 }
 
-/** The names the environment may set; everything else that begins with FP_ is a slip of the pen. */
-const NAMES = [
+/** The settings that begin with FP_. Any other such name in the environment is a typing error. */
+export const SETTING_NAMES: readonly string[] = [
   'FP_PORT',
   'FP_HOST',
   'FP_DATA_DIR',
@@ -240,9 +240,9 @@ const NAMES = [
 
 function unknownNames(env: Environment): string[] {
   return Object.keys(env)
-    .filter((name) => /^FP_/i.test(name) && !NAMES.includes(name) && !name.startsWith('FP_E2E_'))
+    .filter((name) => /^FP_/i.test(name) && !SETTING_NAMES.includes(name) && !name.startsWith('FP_E2E_'))
     .map((name) => {
-      const near = closest(name.toUpperCase(), NAMES)
+      const near = closest(name.toUpperCase(), SETTING_NAMES)
       return `${name} is not a setting and is ignored.${near ? ` Did you mean ${near}?` : ''}`
     })
 }

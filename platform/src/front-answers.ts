@@ -1,11 +1,12 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { ErrorCode } from './errors.ts'
 import { takeNoMore } from './front/take-no-more.ts'
 import { newId } from './ids.ts'
 
-const CODE = 'FP_BAD_REQUEST'
+const CODE: ErrorCode = 'FP_BAD_REQUEST'
 
-export type Refusal = readonly [status: number, message: string, code?: string]
+export type Refusal = readonly [status: number, message: string, code?: ErrorCode]
 
 export interface More {
   readonly setCookie?: readonly string[]
@@ -20,7 +21,7 @@ export function refuse(
   res: ServerResponse,
   status: number,
   message: string,
-  code = CODE,
+  code: ErrorCode = CODE,
   more: More = {},
 ): void {
   takeNoMore(res.req.socket)
@@ -34,7 +35,7 @@ export function refuseSocket(
   socket: Duplex,
   status: number,
   message: string,
-  code = CODE,
+  code: ErrorCode = CODE,
   more: More = {},
 ): void {
   const { body, headers } = answer(message, code, more)
@@ -45,7 +46,7 @@ export function refuseSocket(
 
 function answer(
   message: string,
-  code: string,
+  code: ErrorCode,
   { page, setCookie = [], headers = {} }: More,
 ): { body: string; headers: [name: string, value: string][] } {
   const id = newId('req')

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { flawOf, hostOf } from '@fp/scaler/http'
 import { HEAD_TOO_LARGE, MAX_HEAD, MAX_HEADER_LINES } from './client-error.ts'
 import { COOKIES_PAGE, defuse, type ConsoleCookies } from './cookie-bomb.ts'
+import type { ErrorCode } from './errors.ts'
 import type { More } from './front-answers.ts'
 
 export interface RefusalDeps {
@@ -12,7 +13,7 @@ export interface RefusalDeps {
 /** How to refuse a request that no service is to see, for `refuse`; undefined for all others. */
 export type RefusalOf = (
   request: IncomingMessage,
-) => readonly [status: number, message: string, code?: string | undefined, more?: More] | undefined
+) => readonly [status: number, message: string, code?: ErrorCode | undefined, more?: More] | undefined
 
 export function createRefusals({ isAppHost, cookies }: RefusalDeps): RefusalOf {
   return (request) => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TrustProxy } from '@fp/scaler/http'
-import { ERROR_STATUS, type ErrorCode } from '../errors.ts'
+import { statusOf, type ErrorCode } from '../errors.ts'
 import { peerOf, senderOf } from './client.ts'
 import { Connections } from './connections.ts'
 import { Counters } from './counters.ts'
@@ -114,7 +114,7 @@ function refusal(
   headers: Record<string, string>,
   delay = REFUSAL_DELAY,
 ): Refusal {
-  return { status: ERROR_STATUS[code], code, message, headers, delay }
+  return { status: statusOf(code), code, message, headers, delay }
 }
 
 function tooFast(from: string, wait: number, headers: Record<string, string>): Refusal {

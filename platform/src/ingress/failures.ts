@@ -1,17 +1,21 @@
 import { QueueFull, ScalerError, type ScalerErrorCode } from '@fp/scaler'
+import { errorInfo } from '@fp/sdk/errors'
 import type { IncomingHttpHeaders } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
 import { wakesFull } from '../runtime/wakes.ts'
 
-/** What a visitor of an app is told. The app's own words (tracebacks) are for its owner alone, in the console. */
-const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
-  SCALER_BAD_REQUEST: { code: 'FP_BAD_REQUEST' },
-  SCALER_QUEUE_FULL: {
-    code: 'FP_QUEUE_FULL',
-    message: 'Too many requests are waiting for this app. Try again shortly.',
-  },
+/** What a visitor of an app reads. The text of an app's failure (a traceback) is for its owner alone, in the console. */
+interface Public {
+  readonly code: ErrorCode
+  /** Where it can say more than the table of error codes. `true`: the scaler's message is for everybody. */
+  readonly message?: string | true
+}
+
+const PUBLIC: Record<ScalerErrorCode, Public> = {
+  SCALER_BAD_REQUEST: { code: 'FP_BAD_REQUEST', message: true },
+  SCALER_QUEUE_FULL: { code: 'FP_QUEUE_FULL' },
   SCALER_WAKES_FULL: {
     code: 'FP_QUEUE_FULL',
     message: 'Too many apps are waiting to start. Try again shortly.',
@@ -23,11 +27,8 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
     message: 'The server cannot start apps just now. Try again shortly.',
   },
   SCALER_ASLEEP: { code: 'FP_UNAVAILABLE', message: 'The app is asleep, and this request does not wake it.' },
-  SCALER_WAKE_TIMEOUT: { code: 'FP_WAKE_TIMEOUT', message: 'The app did not start in time.' },
-  SCALER_TARGET_FAILED: {
-    code: 'FP_APP_CRASHED',
-    message: 'The app could not start. Its owner sees why in the console.',
-  },
+  SCALER_WAKE_TIMEOUT: { code: 'FP_WAKE_TIMEOUT' },
+  SCALER_TARGET_FAILED: { code: 'FP_APP_CRASHED' },
   SCALER_UPSTREAM_RESET: {
     code: 'FP_APP_CRASHED',
     message: 'The app ended before it answered. Its owner sees why in the console.',
@@ -37,42 +38,41 @@ const PUBLIC: Record<ScalerErrorCode, { code: ErrorCode; message?: string }> = {
     message: 'The app does not accept connections. Its owner sees why in the console.',
   },
   SCALER_UPSTREAM_INVALID: { code: 'FP_APP_CRASHED', message: 'The app did not answer in valid HTTP.' },
-  SCALER_UPSTREAM_HEAD_TOO_LARGE: { code: 'FP_APP_HEADERS_TOO_LARGE' },
-  SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT' },
+  SCALER_UPSTREAM_HEAD_TOO_LARGE: { code: 'FP_APP_HEADERS_TOO_LARGE', message: true },
+  SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: true },
 }
 
-/** Why an app could not start though it is not at fault: another try may find things better. */
-const OF_THE_PLACE = new Set([
-  'FP_APP_EVICTED',
-  'FP_CLUSTER_FULL',
-  'FP_CLUSTER_IMAGE',
-  'FP_CLUSTER_POD',
-  'FP_SANDBOX_FAILED',
-  'SCALER_SCALE_FAILED',
-])
+/** Whether the app is not at fault, so that another try may succeed. A driver that throws is the platform's fault. */
+const isTemporary = (code: string): boolean =>
+  code === 'SCALER_SCALE_FAILED' || errorInfo(code)?.isTemporary === true
 
-const TOO_MANY_AWAKE =
-  'The owner of this app has as many apps awake as one user may have, and all of them are busy. Try again in some seconds.'
+const visitorsText = (code: ErrorCode): string => errorInfo(code)?.visitor ?? 'The request failed.'
 
 /** The visitor's error for whatever went wrong on the way to the app. */
 export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
-  if (error instanceof ScalerError) {
-    if (error.failure?.code === 'FP_AWAKE_LIMIT')
-      return new FpError('FP_AWAKE_LIMIT', TOO_MANY_AWAKE, { headers: error.headers, cause: error })
-    if (error.code === 'SCALER_TARGET_FAILED' && OF_THE_PLACE.has(error.failure?.code ?? ''))
-      return new FpError('FP_UNAVAILABLE', 'The server cannot start the app just now. Try again shortly.', {
-        headers: { 'retry-after': '5' },
-        cause: error,
-      })
-    if (error.cause instanceof QueueFull) return wakesFull(error.cause)
-    const { code, message = error.message } = PUBLIC[error.code]
-    return new FpError(code, message, { headers: error.headers, cause: error })
-  }
+  if (error instanceof ScalerError) return publicScalerError(error)
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
     return new FpError('FP_BAD_REQUEST', error.message, { cause: error })
   }
-  return new FpError('FP_INTERNAL', 'Something went wrong on the way to the app.', { cause: error })
+  return new FpError('FP_INTERNAL', visitorsText('FP_INTERNAL'), { cause: error })
+}
+
+function publicScalerError(error: ScalerError): FpError {
+  const failure = error.failure?.code ?? ''
+  if (failure === 'FP_AWAKE_LIMIT')
+    return new FpError(failure, visitorsText(failure), { headers: error.headers, cause: error })
+  if (error.code === 'SCALER_TARGET_FAILED' && isTemporary(failure))
+    return new FpError('FP_UNAVAILABLE', visitorsText('FP_UNAVAILABLE'), {
+      headers: { 'retry-after': '5' },
+      cause: error,
+    })
+  if (error.cause instanceof QueueFull) return wakesFull(error.cause)
+  const { code, message = visitorsText(code) } = PUBLIC[error.code]
+  return new FpError(code, message === true ? error.message : message, {
+    headers: error.headers,
+    cause: error,
+  })
 }
 
 export interface ErrorBody {

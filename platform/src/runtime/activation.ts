@@ -1,4 +1,5 @@
 import { QueueFull, ScalerError, type Activator, type Observer } from '@fp/scaler'
+import type { AppFailureCode } from '@fp/sdk/errors'
 import { FpError } from '../errors.ts'
 import type { Events } from '../events.ts'
 import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runtime.ts'
@@ -36,11 +37,23 @@ export function createObserver(events: Events): Observer {
     asleep: (key) => void events.emit('app.slept', parseTargetKey(key)),
     failed: (key, failure) => {
       const report =
-        (failure.details as AppFailureReport | undefined) ?? plainFailure(failure.code, failure.message)
+        (failure.details as AppFailureReport | undefined) ??
+        plainFailure(ownersCode(failure.code), failure.message)
       events.emit('app.failed', { ...parseTargetKey(key), failure: report })
     },
   }
 }
+
+/** The scaler's own codes as the table of error codes has them. */
+const OWNERS_CODES: Readonly<Record<string, AppFailureCode>> = {
+  SCALER_CLOSED: 'FP_UNAVAILABLE',
+  SCALER_CUT_OFF: 'FP_UNAVAILABLE',
+  SCALER_RETIRED: 'FP_UNAVAILABLE',
+  SCALER_SCALE_FAILED: 'FP_INTERNAL',
+  SCALER_WAKE_TIMEOUT: 'FP_WAKE_TIMEOUT',
+}
+
+const ownersCode = (code: string): string => OWNERS_CODES[code] ?? code
 
 /** One observer that passes all it hears on. */
 export function tellAll(...observers: readonly Observer[]): Required<Observer> {
@@ -67,6 +80,5 @@ function wakeRefused(error: ScalerError): FpError {
 function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details
-  const code = error.code === 'SCALER_WAKE_TIMEOUT' ? 'FP_WAKE_TIMEOUT' : (error.failure?.code ?? error.code)
-  return plainFailure(code, error.message)
+  return plainFailure(ownersCode(error.failure?.code ?? error.code), error.message)
 }

@@ -1,3 +1,4 @@
+import type { CLIENT_ERRORS } from '../errors/index.ts'
 import type { ErrorBody } from '../wire/index.ts'
 
 /** Codes that the client itself makes, when no answer of the API could be read. */
@@ -6,7 +7,7 @@ export const CLIENT_CODES = {
   network: 'FP_NETWORK',
   /** The answer was not what the API promises, such as a proxy's HTML page. */
   badAnswer: 'FP_BAD_ANSWER',
-} as const
+} as const satisfies Record<string, keyof typeof CLIENT_ERRORS>
 
 export interface ApiErrorFields {
   /** HTTP status; 0 when there was no answer. */

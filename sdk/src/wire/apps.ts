@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
 
-/** Limits of an app's files. One table: the platform enforces them, the console and the CLI warn before sending. */
+/** Limits of an app's files. One table: the platform enforces them, and the console warns before it sends. */
 export const FILE_LIMITS = {
   maxFiles: 50,
   maxFileBytes: 100 * 1024,

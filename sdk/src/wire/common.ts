@@ -1,9 +1,9 @@
 import { Type, type TObject, type TSchema } from 'typebox'
 
-/** The error body of every non-2xx answer of the API. `code` is stable; programs match on it. */
+/** The body of every answer of the API whose status is not 2xx. `code` is stable, so programs match on it. */
 export const ErrorBody = Type.Object(
   {
-    code: Type.String({ examples: ['FP_APP_NOT_FOUND'] }),
+    code: Type.String({ examples: ['FP_APP_NOT_FOUND'], description: 'One of docs/errors.md.' }),
     message: Type.String({ description: 'What went wrong, why, and how to mend it.' }),
     details: Type.Optional(Type.Unknown()),
     request_id: Type.Optional(Type.String()),

@@ -1,12 +1,13 @@
+import { APP_FAILURES, type ErrorInfo } from '@fp/sdk/errors'
 import type { App, AppFailure } from '@fp/sdk/wire'
 import { clockTime } from './format.ts'
 
 /** ms for which a list still tells of an app that started again. */
 const NEWS = 24 * 60 * 60 * 1000
-const ENDS = new Set(['FP_APP_CRASHED', 'FP_APP_OUT_OF_MEMORY'])
+const FAILURES: Readonly<Record<string, ErrorInfo>> = APP_FAILURES
 
 /** Whether the app ran and ended, rather than did not start. */
-export const isEnd = (failure: AppFailure): boolean => ENDS.has(failure.code)
+export const isEnd = (failure: AppFailure): boolean => FAILURES[failure.code]?.isEnd ?? false
 
 /** "Ended 12:41", "Start failed 12 Mar 14:02". */
 export function failedAt(failure: AppFailure, now: number): string {
