@@ -1,28 +1,14 @@
-import type { V1Deployment, V1EndpointSlice, V1Pod, V1Scale } from '@kubernetes/client-node'
 import { systemClock } from '../../clock.ts'
-import { pause, untilReady } from '../../readiness.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
-import { KubernetesApi, KubernetesApiError, type ApiRequest } from './api.ts'
-import { createInformer } from './informer.ts'
+import { KubernetesApi } from './api.ts'
 import type { KubernetesDriver, KubernetesDriverOptions } from './options.ts'
 import { httpProbe } from './probe.ts'
-import type { PodReplica } from './replica.ts'
+import { ignoring, TargetRequests } from './target-requests.ts'
 import { KubernetesTarget } from './target.ts'
+import { watchTargets } from './watch-targets.ts'
 
-/** A ReplicaSet ends pods of lower cost first, of those that are ready. */
-const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 /** The values that Kubernetes takes for a label. */
 const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
-
-/** ms for kubelet to call ready what answers already; then whoever the ReplicaSet ends answers what it has. */
-const KUBELET_PATIENCE = 5_000
-/** ms for a ReplicaSet to end what it has too many. Of what is deleted before it knows, it makes another one, and ends that. */
-const SET_PATIENCE = 1_000
-
-/** ms for which a request to an API server that does not answer or is busy is retried. Every request here may be sent twice. */
-const RETRY_FOR = 2_000
-/** ms until the first retry; doubled each time. */
-const FIRST_RETRY = 50
 
 /**
  * Targets as Deployments of a cluster. One informer each for the pods, Deployments and EndpointSlices of all targets. A
@@ -34,7 +20,13 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const api = started.use(new KubernetesApi(options.kubeConfig))
   const driver = new Driver(api, options)
   started.defer(() => driver.close())
-  await driver.begin(started)
+  started.use(
+    await watchTargets(api, options, {
+      of: (key) => driver.targetOf(key),
+      known: (key) => driver.knownTarget(key),
+      forgetIfEmpty: (key) => driver.forgetIfEmpty(key),
+    }),
+  )
   const stack = started.move()
   return {
     name: 'kubernetes',
@@ -45,7 +37,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
 }
 
 class Driver {
-  readonly #api: KubernetesApi
+  readonly #requests: TargetRequests
   readonly #options: KubernetesDriverOptions
   readonly #targets = new Map<TargetKey, KubernetesTarget>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
@@ -53,61 +45,9 @@ class Driver {
   readonly #queues = new Map<TargetKey, Promise<unknown>>()
 
   constructor(api: KubernetesApi, options: KubernetesDriverOptions) {
-    this.#api = api
+    const { namespace, clock = systemClock, deploymentName = (key) => key } = options
+    this.#requests = new TargetRequests({ api, namespace, clock, deploymentName })
     this.#options = options
-  }
-
-  async begin(stack: AsyncDisposableStack): Promise<void> {
-    const { namespace, targetLabel, clock = systemClock, onError, onPod, onDeploymentGone } = this.#options
-    const follow = {
-      api: this.#api,
-      labelSelector: targetLabel,
-      clock,
-      ...(onError ? { failed: onError } : {}),
-    }
-    const keyOf = (object: V1Pod | V1Deployment | V1EndpointSlice): TargetKey =>
-      object.metadata?.labels?.[targetLabel] ?? ''
-    // Deployments first: whether their pods are wanted is known before the pods are.
-    stack.use(
-      await createInformer<V1Deployment>({
-        ...follow,
-        path: `/apis/apps/v1/namespaces/${namespace}/deployments`,
-        changed: (deployment) => {
-          this.#targetOf(keyOf(deployment)).deploymentChanged(deployment)
-          this.#forgetIfEmpty(keyOf(deployment))
-        },
-        deleted: (deployment) => {
-          onDeploymentGone?.(keyOf(deployment))
-          this.#targets.get(keyOf(deployment))?.deploymentChanged(undefined)
-          this.#forgetIfEmpty(keyOf(deployment))
-        },
-      }),
-    )
-    stack.use(
-      await createInformer<V1Pod>({
-        ...follow,
-        path: `/api/v1/namespaces/${namespace}/pods`,
-        changed: (pod, before) => {
-          // Given to another target, or taken out of service by hand.
-          if (before && keyOf(before) !== keyOf(pod)) this.#targets.get(keyOf(before))?.podDeleted(before)
-          this.#targetOf(keyOf(pod)).podChanged(pod)
-          onPod?.(pod, false)
-        },
-        deleted: (pod) => {
-          onPod?.(pod, true)
-          this.#targets.get(keyOf(pod))?.podDeleted(pod)
-          this.#forgetIfEmpty(keyOf(pod))
-        },
-      }),
-    )
-    stack.use(
-      await createInformer<V1EndpointSlice>({
-        ...follow,
-        path: `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
-        changed: (slice) => this.#targets.get(keyOf(slice))?.sliceChanged(slice),
-        deleted: () => undefined,
-      }),
-    )
   }
 
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable> {
@@ -137,7 +77,7 @@ class Driver {
     this.#queues.set(key, settled)
     void settled.then(() => {
       if (this.#queues.get(key) === settled) this.#queues.delete(key)
-      this.#forgetIfEmpty(key)
+      this.forgetIfEmpty(key)
     })
     return scaled
   }
@@ -147,7 +87,8 @@ class Driver {
     this.#watchers.clear()
   }
 
-  #targetOf(key: TargetKey): KubernetesTarget {
+  /** Made where it is not known yet. */
+  targetOf(key: TargetKey): KubernetesTarget {
     const known = this.#targets.get(key)
     if (known) return known
     const { readiness = {}, clock = systemClock, port } = this.#options
@@ -159,35 +100,39 @@ class Driver {
     return target
   }
 
-  #forgetIfEmpty(key: TargetKey): void {
+  knownTarget(key: TargetKey): KubernetesTarget | undefined {
+    return this.#targets.get(key)
+  }
+
+  forgetIfEmpty(key: TargetKey): void {
     if (this.#targets.get(key)?.empty && !this.#queues.has(key)) this.#targets.delete(key)
   }
 
   async #stop(key: TargetKey, signal: AbortSignal): Promise<string[]> {
-    const target = this.#targetOf(key)
+    const target = this.targetOf(key)
     // One that was never scaled up has no Deployment yet.
-    await this.#patchScale(key, 0, signal).catch(unless(404))
-    // What there is now, not before it was told: a pod that became ready meanwhile is not to be used any more either.
+    await this.#setReplicas(key, 0, signal).catch(ignoring(404))
+    // Read after the request: a pod that became ready meanwhile must not be used any more either.
     const stopped = [...target.pods.values()].filter(({ terminating }) => !terminating)
-    const ids = target.condemn(stopped)
-    // Not only what the ReplicaSet ends: it leaves pods that failed, and scaled up again at once it might keep one.
-    await this.#end(target, signal)
+    const ids = target.stop(stopped)
+    // The ReplicaSet leaves pods that failed, and might keep one when it is scaled up again at once.
+    await this.#requests.deletePods(target, signal)
     return ids
   }
 
   async #scale(key: TargetKey, wanted: number, options: ScaleOptions): Promise<string[]> {
-    const target = this.#targetOf(key)
+    const target = this.targetOf(key)
     const { living } = target
     const loose = living.filter(({ controlled }) => !controlled).length
     const excess = loose + target.replicas - wanted
     if (excess > 0) return this.#shrink(key, target, excess, options)
-    // What an attempt to have fewer has left behind is in the place of others.
-    await this.#delete(target.doomed, options.signal)
+    // Pods that an earlier attempt to scale down has left take the place of others.
+    await this.#requests.deleteNow(target.toDelete, options.signal)
     if (excess < 0) await this.#grow(key, target, wanted - loose, options.signal)
     return []
   }
 
-  /** Until the Deployment's pods and what is taken in their place are this many. */
+  /** Takes spare pods, and scales the Deployment up for those that are missing still. */
   async #grow(key: TargetKey, target: KubernetesTarget, wanted: number, signal: AbortSignal): Promise<void> {
     if (target.living.length === 0) target.begin()
     let missing = wanted - target.replicas
@@ -197,7 +142,7 @@ class Driver {
       missing--
       left--
     }
-    if (missing > 0) await this.#patchScale(key, left, signal)
+    if (missing > 0) await this.#setReplicas(key, left, signal)
   }
 
   /** Whether a spare pod has become the target's. */
@@ -207,8 +152,8 @@ class Driver {
   }
 
   /**
-   * Those that are not ready yet go first, the newest before the others, then those that are named. Others are in use.
-   * None of them is ready any more from the begin on, so that nobody comes to use one that is about to end.
+   * Stops pods that are not ready first, the newest before the others, then those that are named. Others are in use. None
+   * of them counts as ready from the beginning on, so that nobody begins to use one that is about to end.
    */
   async #shrink(
     key: TargetKey,
@@ -219,113 +164,24 @@ class Driver {
     const { living } = target
     const starting = living.filter(({ endpoint }) => !endpoint).reverse()
     const named = living.filter(({ endpoint }) => endpoint && remove.includes(endpoint.id))
-    // What a Deployment is to have and has not made yet goes before everything.
+    // Pods that the Deployment is to make and has not made yet are cancelled before any is stopped.
     const controlled = living.filter((replica) => replica.controlled).length
     const unmade = Math.min(excess, Math.max(0, target.replicas - controlled))
     const victims = [...starting, ...named].slice(0, excess - unmade)
     const fewer = unmade + victims.filter((replica) => replica.controlled).length
     const left = target.replicas - fewer
-    const ids = target.condemn(victims)
+    const ids = target.stop(victims)
     if (fewer > 0) {
-      await this.#mark(target, signal)
-      await this.#patchScale(key, left, signal)
+      await this.#requests.markForDeletion(target, signal)
+      await this.#setReplicas(key, left, signal)
     }
-    // Should the ReplicaSet have chosen another one, it makes one in the place of what nobody uses.
-    await this.#end(target, signal)
+    // If the ReplicaSet chose another pod, it replaces the one that is deleted here, which nobody uses.
+    await this.#requests.deletePods(target, signal)
     return ids
   }
 
-  /**
-   * Makes the doomed the ones that their ReplicaSet ends first. It looks at what kubelet calls ready before it looks at
-   * the cost, so what stays must be ready by kubelet's word too: that comes within a second or so of this driver's.
-   */
-  async #mark(target: KubernetesTarget, signal: AbortSignal): Promise<void> {
-    const { clock = systemClock } = this.#options
-    const body = { metadata: { annotations: { [DELETION_COST]: '-1000' } } }
-    await Promise.all(
-      target.doomed
-        .filter(({ controlled }) => controlled)
-        .map(({ name }) =>
-          this.#ask('PATCH', this.#pod(name), { patch: 'merge', body, signal }).catch(unless(404)),
-        ),
-    )
-    const began = clock.now()
-    const staying = target.living.filter(({ controlled }) => controlled)
-    await untilReady(
-      async () =>
-        clock.now() - began >= KUBELET_PATIENCE ||
-        staying.every(({ kubeletReady, endpoint }) => kubeletReady || !endpoint),
-      { signal, clock },
-    )
-  }
-
-  async #patchScale(key: TargetKey, replicas: number, signal: AbortSignal): Promise<void> {
-    const { namespace, deploymentName = (same) => same } = this.#options
-    const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${deploymentName(key)}/scale`
-    const body = { spec: { replicas } }
-    const scale = await this.#ask<V1Scale>('PATCH', path, { patch: 'merge', body, signal })
-    this.#targetOf(key).told(replicas, scale.metadata?.resourceVersion)
-  }
-
-  /** The doomed are gone or about to, when this resolves: by their ReplicaSet if it does so soon. */
-  async #end(target: KubernetesTarget, signal: AbortSignal): Promise<void> {
-    const { clock = systemClock } = this.#options
-    await this.#delete(
-      target.doomed.filter(({ ofSet }) => !ofSet),
-      signal,
-    )
-    const began = clock.now()
-    await untilReady(
-      async () => clock.now() - began >= SET_PATIENCE || !target.doomed.some(({ ofSet }) => ofSet),
-      { signal, clock },
-    )
-    await this.#delete(target.doomed, signal)
-  }
-
-  async #delete(replicas: readonly PodReplica[], signal: AbortSignal): Promise<void> {
-    await Promise.all(
-      replicas.map(({ name, uid }) =>
-        // Conflict: another one of that name.
-        this.#ask('DELETE', this.#pod(name), { body: { preconditions: { uid } }, signal }).catch(
-          unless(404, 409),
-        ),
-      ),
-    )
-  }
-
-  #pod(name: string): string {
-    return `/api/v1/namespaces/${this.#options.namespace}/pods/${name}`
-  }
-
-  /** Again where the API server could not be asked or had no time: requests wait for what is asked. */
-  async #ask<T>(
-    method: 'PATCH' | 'DELETE',
-    path: string,
-    request: ApiRequest & { signal: AbortSignal },
-  ): Promise<T> {
-    const { clock = systemClock } = this.#options
-    const until = clock.now() + RETRY_FOR
-    for (let wait = FIRST_RETRY; ; wait *= 2) {
-      try {
-        return await this.#api.request<T>(method, path, request)
-      } catch (error) {
-        if (!isPassing(error) || clock.now() + wait > until) throw error
-      }
-      await pause(wait, clock, request.signal)
-    }
-  }
-}
-
-/** It could not be asked, is asked too much, or is not well. */
-function isPassing(error: unknown): boolean {
-  return (
-    error instanceof KubernetesApiError && (error.status === 0 || error.status === 429 || error.status >= 500)
-  )
-}
-
-/** Takes what the API server says of something that is not there for an answer. */
-function unless(...statuses: number[]): (error: unknown) => void {
-  return (error) => {
-    if (!(error instanceof KubernetesApiError && statuses.includes(error.status))) throw error
+  async #setReplicas(key: TargetKey, replicas: number, signal: AbortSignal): Promise<void> {
+    const version = await this.#requests.scale(key, replicas, signal)
+    this.targetOf(key).told(replicas, version)
   }
 }

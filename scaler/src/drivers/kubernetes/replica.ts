@@ -24,7 +24,7 @@ export class PodReplica {
   readonly name: string
   pod: V1Pod
   /** Told to end, by whomever. Nothing is sent to it any more. */
-  condemned = false
+  stopped = false
   readonly #deps: ReplicaDeps
   readonly #began: number
   readonly #phases = new Map<string, number>()
@@ -70,7 +70,7 @@ export class PodReplica {
 
   /** Whether it counts as a replica: it may be starting, crashing or ready. */
   get counts(): boolean {
-    return !this.condemned && !this.terminating && !isPodOver(this.pod)
+    return !this.stopped && !this.terminating && !isPodOver(this.pod)
   }
 
   get endpoint(): Endpoint | undefined {
@@ -81,7 +81,7 @@ export class PodReplica {
 
   /** Why it is not going to be ready. */
   get failure(): Failure | undefined {
-    if (this.condemned || this.terminating) return undefined
+    if (this.stopped || this.terminating) return undefined
     return this.#failure ?? podFailure(this.pod)
   }
 
@@ -112,8 +112,8 @@ export class PodReplica {
   }
 
   /** Nothing more is asked of it or sent to it. */
-  condemn(): void {
-    this.condemned = true
+  stop(): void {
+    this.stopped = true
     this.#stopAsking()
   }
 

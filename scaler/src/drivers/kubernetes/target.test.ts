@@ -264,7 +264,7 @@ describe('a pod that is to end', () => {
     await awake('a', 'b')
     target.podChanged(pod('a', { deleted: true }))
     expect(ids()).toEqual(['b/0'])
-    expect(target.condemn([target.pods.get('b')!])).toEqual(['b/0'])
+    expect(target.stop([target.pods.get('b')!])).toEqual(['b/0'])
     expect(said.at(-1)?.ready).toEqual([])
     expect(target.living).toEqual([])
     const before = asked.length
@@ -275,12 +275,12 @@ describe('a pod that is to end', () => {
     expect(ids()).toEqual([])
   })
 
-  test('is doomed until it is known to be ending', async () => {
+  test('is to be deleted until it is known to be ending', async () => {
     await awake('a')
-    target.condemn(target.living)
-    expect(target.doomed.map(({ name }) => name)).toEqual(['a'])
+    target.stop(target.living)
+    expect(target.toDelete.map(({ name }) => name)).toEqual(['a'])
     target.podChanged(pod('a', { deleted: true }))
-    expect(target.doomed).toEqual([])
+    expect(target.toDelete).toEqual([])
     target.podDeleted(pod('a'))
     expect(target.pods.size).toBe(0)
   })
@@ -289,7 +289,7 @@ describe('a pod that is to end', () => {
     target.deploymentChanged(deployment(1, 1))
     target.podChanged(pod('a'))
     await settle()
-    target.condemn(target.living)
+    target.stop(target.living)
     answer('a')
     await settle()
     expect(clock.pending).toBe(0)
@@ -367,7 +367,7 @@ describe('a pod that is taken as a spare', () => {
     await take(Promise.resolve({ failure: { code: 'MINE', message: 'no' } }))
     await settle()
     expect(said.at(-1)?.failure).toEqual({ code: 'MINE', message: 'no' })
-    target.condemn(target.living)
+    target.stop(target.living)
     await take(Promise.reject(new Error('connection lost')), 't')
     await settle()
     expect(said.at(-1)?.failure).toMatchObject({
@@ -380,7 +380,7 @@ describe('a pod that is taken as a spare', () => {
   test('counts for nothing when it was told to end meanwhile', async () => {
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
     await take(told.promise)
-    target.condemn(target.living)
+    target.stop(target.living)
     told.resolve({ phases: [] })
     await settle()
     expect(ids()).toEqual([])

@@ -41,8 +41,8 @@ export class KubernetesTarget {
   }
 
   /** Those that are to end and are not known to be ending. */
-  get doomed(): PodReplica[] {
-    return [...this.pods.values()].filter(({ condemned, terminating }) => condemned && !terminating)
+  get toDelete(): PodReplica[] {
+    return [...this.pods.values()].filter(({ stopped, terminating }) => stopped && !terminating)
   }
 
   get state(): TargetState {
@@ -99,7 +99,7 @@ export class KubernetesTarget {
     this.#ended?.add(pod.metadata!.uid!)
     const replica = this.pods.get(pod.metadata!.uid!)
     if (!replica) return
-    replica.condemn()
+    replica.stop()
     this.pods.delete(replica.uid)
     this.say()
   }
@@ -112,9 +112,9 @@ export class KubernetesTarget {
   }
 
   /** Returns the ids of their endpoints, whether they have been ready or not. */
-  condemn(replicas: readonly PodReplica[]): string[] {
+  stop(replicas: readonly PodReplica[]): string[] {
     const ids = replicas.map(({ id }) => id)
-    for (const replica of replicas) replica.condemn()
+    for (const replica of replicas) replica.stop()
     if (replicas.length > 0) this.say()
     return ids
   }
@@ -130,7 +130,7 @@ export class KubernetesTarget {
 
   /** Stops all that goes on for it here. */
   close(): void {
-    for (const replica of this.pods.values()) replica.condemn()
+    for (const replica of this.pods.values()) replica.stop()
   }
 
   #replicaOf(pod: V1Pod): PodReplica {

@@ -1,0 +1,69 @@
+import type { V1Deployment, V1EndpointSlice, V1Pod } from '@kubernetes/client-node'
+import { systemClock } from '../../clock.ts'
+import type { TargetKey } from '../../types.ts'
+import type { KubernetesApi } from './api.ts'
+import { createInformer } from './informer.ts'
+import type { KubernetesDriverOptions } from './options.ts'
+import type { KubernetesTarget } from './target.ts'
+
+export interface WatchedTargets {
+  /** Made where it is not known yet. */
+  of(key: TargetKey): KubernetesTarget
+  known(key: TargetKey): KubernetesTarget | undefined
+  forgetIfEmpty(key: TargetKey): void
+}
+
+/** Tells targets what changes in the cluster. Resolves once all of its present state was told. */
+export async function watchTargets(
+  api: KubernetesApi,
+  options: KubernetesDriverOptions,
+  targets: WatchedTargets,
+): Promise<AsyncDisposable> {
+  await using started = new AsyncDisposableStack()
+  const { namespace, targetLabel, clock = systemClock, onError, onPod, onDeploymentGone } = options
+  const follow = { api, labelSelector: targetLabel, clock, ...(onError ? { failed: onError } : {}) }
+  const keyOf = (object: V1Pod | V1Deployment | V1EndpointSlice): TargetKey =>
+    object.metadata?.labels?.[targetLabel] ?? ''
+  // Deployments first: whether their pods are wanted is known before the pods are.
+  started.use(
+    await createInformer<V1Deployment>({
+      ...follow,
+      path: `/apis/apps/v1/namespaces/${namespace}/deployments`,
+      changed(deployment) {
+        targets.of(keyOf(deployment)).deploymentChanged(deployment)
+        targets.forgetIfEmpty(keyOf(deployment))
+      },
+      deleted(deployment) {
+        onDeploymentGone?.(keyOf(deployment))
+        targets.known(keyOf(deployment))?.deploymentChanged(undefined)
+        targets.forgetIfEmpty(keyOf(deployment))
+      },
+    }),
+  )
+  started.use(
+    await createInformer<V1Pod>({
+      ...follow,
+      path: `/api/v1/namespaces/${namespace}/pods`,
+      changed(pod, before) {
+        // The pod was given to another target, or somebody took it out of service by hand.
+        if (before && keyOf(before) !== keyOf(pod)) targets.known(keyOf(before))?.podDeleted(before)
+        targets.of(keyOf(pod)).podChanged(pod)
+        onPod?.(pod, false)
+      },
+      deleted(pod) {
+        onPod?.(pod, true)
+        targets.known(keyOf(pod))?.podDeleted(pod)
+        targets.forgetIfEmpty(keyOf(pod))
+      },
+    }),
+  )
+  started.use(
+    await createInformer<V1EndpointSlice>({
+      ...follow,
+      path: `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
+      changed: (slice) => targets.known(keyOf(slice))?.sliceChanged(slice),
+      deleted: () => undefined,
+    }),
+  )
+  return started.move()
+}
