@@ -1,16 +1,26 @@
 import path from 'node:path'
 import type { HostAddress } from 'mongodb'
-import type { AppPlaneDeps } from './app-plane.ts'
+import type { Logger } from 'pino'
+import type { Config } from './config.ts'
 import { withDatabase, type Egress } from './egress.ts'
 import { MAX_APP_CONNECTIONS } from './mongod/mongod.ts'
 import { startRelay, type Relay } from './mongod/relay.ts'
 import { relayFolder } from './mongod/sockets.ts'
+import type { Mongo } from './plugins/mongo.ts'
 import { DATABASE_HOST } from './runtime/local/database.ts'
 
 const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
 
 /** Of MongoDB. */
 const DEFAULT_PORT = 27_017
+
+export interface AppDatabasesDeps {
+  readonly config: Config
+  readonly mongo: Mongo
+  /** Where the platform's own MongoDB takes the connections of apps. */
+  readonly mongoAppsSocket?: string | undefined
+  readonly logger: Logger
+}
 
 /** How apps reach MongoDB: each user with a name and a password of its own. */
 export interface AppDatabases {
@@ -29,7 +39,7 @@ export interface AppDatabases {
  * Any other is reached by the platform's own address of it, which their networks then let through, private or not.
  */
 export async function createAppDatabases(
-  deps: Pick<AppPlaneDeps, 'config' | 'mongo' | 'mongoAppsSocket' | 'logger'>,
+  deps: AppDatabasesDeps,
   note: (appId: string, text: string) => Promise<void>,
 ): Promise<AppDatabases> {
   const { config, logger } = deps

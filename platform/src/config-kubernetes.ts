@@ -1,7 +1,6 @@
 import os from 'node:os'
-import type { Environment } from './config.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
-import { amountOf, SETTINGS, type Setting } from './settings.ts'
+import { amountOf, SETTINGS, type Environment, type Setting } from './settings.ts'
 
 /** Without these several replicas could not be one platform, or no app could be run. */
 const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']

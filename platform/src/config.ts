@@ -4,7 +4,7 @@ import { cookieWarning } from './cookie-domains.ts'
 import { readKubernetes } from './config-kubernetes.ts'
 import { readEgress, type Egress } from './egress.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
-import { SETTINGS, type Setting } from './settings.ts'
+import { SETTINGS, type Environment, type Setting } from './settings.ts'
 
 /** Everything that can be set from outside. `loadConfig` is the only place that reads the environment. */
 export interface Config {
@@ -94,10 +94,6 @@ export class ConfigError extends Error {
     super(['The settings are wrong:', ...problems.map((problem) => `  - ${problem}`)].join('\n'))
     this.problems = problems
   }
-}
-
-export interface Environment {
-  readonly [name: string]: string | undefined
 }
 
 /** Folder of the checkout: defaults lie under its `.fp`. */

@@ -1,5 +1,9 @@
 import { isIP } from 'node:net'
 
+export interface Environment {
+  readonly [name: string]: string | undefined
+}
+
 /** One kind of value: how its text is read, and what to say when it cannot be. */
 export interface Setting<T> {
   /** Undefined = wrong. */

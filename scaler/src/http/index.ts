@@ -1,5 +1,5 @@
 export { scalerProxy } from './plugin.ts'
-export type { LoadingPage, ScalerProxyOptions } from './options.ts'
+export type { ScalerProxyOptions } from './options.ts'
 export { serverTiming } from './answer-headers.ts'
 export { flawOf } from './bad-request.ts'
 export { gathered } from './gathered.ts'
@@ -7,7 +7,7 @@ export type { TrustProxy } from './origin.ts'
 export type { OwnHeaders } from './request-headers.ts'
 export { hostOf, routableUrl, useTargetHost } from './request-target.ts'
 export type { ResolveTarget } from './session.ts'
-export type { WakeDecision, WakeMark, WakePolicy } from './wake.ts'
+export type { LoadingPage, WakeDecision, WakeMark, WakePolicy } from './wake.ts'
 export { KNOWN_MONITORS } from './known-monitors.ts'
 export {
   answerFavicon,

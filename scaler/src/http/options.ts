@@ -1,4 +1,3 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
@@ -6,15 +5,7 @@ import type { Activator, Lease, TargetKey } from '../types.ts'
 import type { TrustProxy } from './origin.ts'
 import type { OwnHeaders } from './request-headers.ts'
 import type { ResolveTarget } from './session.ts'
-import type { WakePolicy } from './wake.ts'
-
-/** What a client that would rather see something than wait gets, while the target goes on waking. */
-export interface LoadingPage {
-  /** ms of waiting until it is sent. */
-  readonly after: number
-  /** Sends it. The wake goes on meanwhile. */
-  send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
-}
+import type { LoadingPage, WakePolicy } from './wake.ts'
 
 /**
  * Times in ms. What bounds a client is the server's own, given to `Fastify()`: `http.headersTimeout` (until the head of a

@@ -1,10 +1,9 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
 import { closeIfUnread } from './linger.ts'
-import type { LoadingPage } from './options.ts'
 import type { ProxySession } from './session.ts'
 
 /** What is done with a request whose target is not awake. */
@@ -38,6 +37,14 @@ export type WakeMark = 'warm' | 'held' | 'loading-page' | 'answered' | 'rejected
 /** Of a request that has, or has been refused, its lease. */
 export function markOf(lease: Lease | undefined): WakeMark {
   return lease && !lease.coldStart ? 'warm' : 'held'
+}
+
+/** What a client that would rather see something than wait gets, while the target goes on waking. */
+export interface LoadingPage {
+  /** ms of waiting until it is sent. */
+  readonly after: number
+  /** Sends it. The wake goes on meanwhile. */
+  send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
 }
 
 export interface WakeContext {

@@ -1,5 +1,3 @@
-import type { Wire } from './wire.ts'
-
 export type HeaderLine = readonly [name: string, value: string]
 
 /** An HTTP/1.1 request or answer as it stood on the wire. */
@@ -12,10 +10,17 @@ export interface Message {
   readonly trailers: readonly HeaderLine[]
 }
 
+/** What a message is read from: see `Wire`. */
+export interface ByteSource {
+  take(length: number): Promise<Buffer>
+  until(mark: string): Promise<string>
+  rest(): Promise<string>
+}
+
 const NO_BODY = /^HTTP\/1\.1 (1\d\d|204|304)/
 
 /** Reads one message and fails on whatever is not exactly HTTP/1.1, so that a test need not look. */
-export async function readMessage(wire: Wire, options: { noBody?: boolean }): Promise<Message> {
+export async function readMessage(wire: ByteSource, options: { noBody?: boolean }): Promise<Message> {
   const [start = '', ...lines] = (await wire.until('\r\n\r\n')).split('\r\n')
   const headers = lines.map(parseLine)
   const length = all(headers, 'content-length')
@@ -35,7 +40,7 @@ export async function readMessage(wire: Wire, options: { noBody?: boolean }): Pr
   return { start, headers, body: await wire.rest(), framing: 'close', trailers: [] }
 }
 
-async function readChunks(wire: Wire): Promise<{ body: string; trailers: HeaderLine[] }> {
+async function readChunks(wire: ByteSource): Promise<{ body: string; trailers: HeaderLine[] }> {
   let body = ''
   for (;;) {
     const chunk = await readChunk(wire)
@@ -51,7 +56,7 @@ async function readChunks(wire: Wire): Promise<{ body: string; trailers: HeaderL
 }
 
 /** One chunk's data; empty for the last one, whose trailers are still to be read. */
-export async function readChunk(wire: Wire): Promise<string> {
+export async function readChunk(wire: ByteSource): Promise<string> {
   const size = await wire.until('\r\n')
   if (!/^[0-9a-fA-F]+$/.test(size)) throw new Error(`Bad chunk size ${JSON.stringify(size)}`)
   if (Number.parseInt(size, 16) === 0) return ''

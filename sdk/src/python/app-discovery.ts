@@ -6,7 +6,7 @@ import { targetOf } from './import-rules.ts'
 import type { PyImport } from './imports.ts'
 import type { Project } from './project.ts'
 import type { PythonFile } from './python-file.ts'
-import type { Binding } from './scopes.ts'
+import type { Binding } from './bindings.ts'
 import { childOf, textOf, type PyNode } from './syntax.ts'
 
 const ASGI_NAMES = ['app', 'application']

@@ -1,5 +1,20 @@
-import type { Binding } from './scopes.ts'
+import type { PyImport } from './imports.ts'
 import { childOf, textOf, type PyNode, type SyntaxTree } from './syntax.ts'
+
+/** What a name stands for at one place that binds it. */
+export type Binding =
+  | {
+      readonly kind: 'import'
+      readonly site: PyNode
+      readonly path: string
+      readonly from: PyImport
+      readonly name: string
+    }
+  | { readonly kind: 'value'; readonly site: PyNode; readonly value: PyNode }
+  | { readonly kind: 'function'; readonly site: PyNode; readonly definition: PyNode }
+  | { readonly kind: 'class'; readonly site: PyNode; readonly definition: PyNode }
+  /** Part of a tuple, a loop variable, a parameter, …: bound, to something unknown. */
+  | { readonly kind: 'unpacked' | 'other' | 'annotation'; readonly site: PyNode; readonly value?: PyNode }
 
 export interface NamedBinding {
   readonly name: string

@@ -1,21 +1,6 @@
 import { findImports, type PyImport } from './imports.ts'
-import { BINDING, bindingsOf } from './bindings.ts'
+import { BINDING, bindingsOf, type Binding } from './bindings.ts'
 import { textOf, type PyNode, type SyntaxTree } from './syntax.ts'
-
-/** What a name stands for at one place that binds it. */
-export type Binding =
-  | {
-      readonly kind: 'import'
-      readonly site: PyNode
-      readonly path: string
-      readonly from: PyImport
-      readonly name: string
-    }
-  | { readonly kind: 'value'; readonly site: PyNode; readonly value: PyNode }
-  | { readonly kind: 'function'; readonly site: PyNode; readonly definition: PyNode }
-  | { readonly kind: 'class'; readonly site: PyNode; readonly definition: PyNode }
-  /** Part of a tuple, a loop variable, a parameter, …: bound, to something unknown. */
-  | { readonly kind: 'unpacked' | 'other' | 'annotation'; readonly site: PyNode; readonly value?: PyNode }
 
 export interface Scope {
   readonly kind: 'module' | 'class' | 'function' | 'comprehension'
