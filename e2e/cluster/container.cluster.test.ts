@@ -79,22 +79,22 @@ def add() -> int:
     return notes.count_documents({})
 
 
-@app.get("/walls")
-def walls() -> dict[str, object]:
+@app.get("/isolation")
+def isolation() -> dict[str, object]:
     return {"pids": [name for name in os.listdir("/proc") if name.isdigit()], "root": sorted(os.listdir("/"))}
 `
 
-test('the image alone is the embedded home, with its sandbox on, and keeps its data', async () => {
-  const front = await start('fp-e2e-home', [...SANDBOX, ...HARDENING])
+test('the image alone is the embedded mode, with its sandbox on, and keeps its data', async () => {
+  const front = await start('fp-e2e-embedded', [...SANDBOX, ...HARDENING])
   const user = await TestUser.signUp(front, 'homer')
   const { app_id: appId } = await user.liveApp({ code: CODE })
   expect((await user.call(appId, '/notes', { method: 'POST' })).json()).toBe(1)
-  const walls = (await user.call(appId, '/walls')).json() as { pids: string[]; root: string[] }
+  const isolation = (await user.call(appId, '/isolation')).json() as { pids: string[]; root: string[] }
   // Its own processes and its own root: nothing of the platform's.
-  expect(walls.pids.length).toBeLessThan(4)
-  expect(walls.root).not.toContain('data')
-  await docker('stop', 'fp-e2e-home')
-  await docker('start', 'fp-e2e-home')
+  expect(isolation.pids.length).toBeLessThan(4)
+  expect(isolation.root).not.toContain('data')
+  await docker('stop', 'fp-e2e-embedded')
+  await docker('start', 'fp-e2e-embedded')
   await untilReady(front)
   expect((await user.call(appId, '/notes', { method: 'POST' })).json()).toBe(2)
 })

@@ -106,7 +106,7 @@ MakePod = Callable[..., pods.Pod]
 
 @pytest.fixture
 def make_pod(tmp_path: Path) -> Iterator[MakePod]:
-    """make_pod(order) reads it from a file; make_pod(wait=True) is to be claimed. Killed at the end."""
+    """make_pod(start request) reads it from a file; make_pod(wait=True) is to be claimed. Killed at the end."""
     if not pods.usable():
         pytest.skip("no Python and libraries that an ordinary user can read")
     made: list[pods.Pod] = []

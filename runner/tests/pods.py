@@ -43,8 +43,8 @@ def usable() -> bool:
     return subprocess.run([PYTHON, "-c", script], user=UID, capture_output=True, cwd="/").returncode == 0
 
 
-def order(code: str = HELLO, **change: Any) -> bytes:
-    """A gzipped order; `files` and `limits` are added to, the rest is replaced."""
+def start_request(code: str = HELLO, **change: Any) -> bytes:
+    """A gzipped start request; `files` and `limits` are added to, the rest is replaced."""
     files = {"app.py": textwrap.dedent(code)} | {
         path: textwrap.dedent(text) for path, text in change.pop("files", {}).items()
     }
@@ -65,12 +65,13 @@ class Pod:
     """One container's first process, without the container."""
 
     def __init__(self, folder: Path, packed: bytes | None = None, *arguments: str, env: dict[str, str] | None = None):
-        self.app_dir, self.order, self.log = folder / "app", folder / "order.json.gz", folder / "pod.log"
+        self.app_dir, self.log = folder / "app", folder / "pod.log"
+        self.start_request = folder / "start-request.json.gz"
         self.app_dir.mkdir(exist_ok=True)
         self.termination_log = folder / "termination-log"
         self.termination_log.touch()
         if packed is not None:
-            self.order.write_bytes(packed)
+            self.start_request.write_bytes(packed)
         for path in (folder, *folder.parents):
             if path.stat().st_mode & 0o005 != 0o005:
                 path.chmod(0o755)
@@ -83,8 +84,9 @@ class Pod:
         self._reserved.bind(("::", 0))
         self.port = self._reserved.getsockname()[1]
         self.command = [
-            *(PYTHON, "-s", "-P", "-m", "fp_runner.pod", "--port", f"{self.port}", "--order", f"{self.order}"),
-            *("--app-dir", f"{self.app_dir}", "--termination-log", f"{self.termination_log}", *arguments),
+            *(PYTHON, "-s", "-P", "-m", "fp_runner.pod", "--port", f"{self.port}"),
+            *("--start-request", f"{self.start_request}", "--app-dir", f"{self.app_dir}"),
+            *("--termination-log", f"{self.termination_log}", *arguments),
         ]
         self.env = {"PYTHONPATH": f"{driver.SOURCE}:{LIBRARIES}", "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         self.env |= env or {}

@@ -52,7 +52,7 @@ def test_mongodb_has_half_of_the_memory_at_most(tmp_path: Path, version: int, li
 @pytest.fixture
 def manager() -> Iterator[driver.Manager]:
     manager = driver.Manager()
-    if not manager.hello["sandbox"]["means"]["cpu_cgroup"]:
+    if not manager.hello["isolation"]["mechanisms"]["cpu_cgroup"]:
         pytest.skip("no cpu controller here")
     yield manager
     manager.close()

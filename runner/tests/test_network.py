@@ -11,7 +11,7 @@ import pytest
 
 import driver
 from conftest import App
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network import firewall, ways
 from fp_runner.network.report import NetworkReport
 from fp_runner.network.settings import Settings
@@ -46,8 +46,8 @@ def app(manager: driver.Manager, tmp_path_factory: pytest.TempPathFactory) -> Ap
 
 
 def test_the_report_says_that_networks_are_kept_apart(manager: driver.Manager) -> None:
-    sandbox = manager.hello["sandbox"]
-    assert sandbox["means"]["network"] is True
+    sandbox = manager.hello["isolation"]
+    assert sandbox["mechanisms"]["network"] is True
     assert sandbox["network"] == {"way": "filtered", "notes": []}
 
 
@@ -183,8 +183,8 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
     script = 'mount -t tmpfs none $(dirname $(command -v nft || echo /usr/sbin/nft)) && exec "$@"'
     prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
     manager = driver.Manager(prefix=prefix, environment=settings())
-    sandbox = manager.hello["sandbox"]
-    missing = {entry["mean"]: entry["why"] for entry in sandbox["missing"]}
+    sandbox = manager.hello["isolation"]
+    missing = {entry["mechanism"]: entry["why"] for entry in sandbox["missing"]}
     assert "nftables" in missing["network"]
     assert sandbox["network"]["way"] == "shared"
     assert "53, 80, 443" in sandbox["network"]["notes"][0]
@@ -202,7 +202,7 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
 
 @pytest.mark.parametrize("mode", ["none", "list"])
 def test_a_limit_that_cannot_be_enforced_never_becomes_the_machines_network(mode: Literal["none", "list"]) -> None:
-    apart, not_apart = Means(network=True), Means(why={"network": "no namespaces"})
+    apart, not_apart = Mechanisms(network=True), Mechanisms(why={"network": "no namespaces"})
     failed = NetworkReport("nft does not answer", ())
     assert ways.plan(Settings(mode), not_apart, None) == ways.Plan("refused", why="no namespaces")
     assert ways.plan(Settings("internet"), not_apart, None).way == "shared"
@@ -217,7 +217,7 @@ def test_no_app_runs_where_the_list_cannot_be_enforced(world: World, tmp_path: P
     prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
     allowed = [{"host": "public.test", "port": PORT}]
     manager = driver.Manager(prefix=prefix, environment=settings("list", allowed))
-    assert manager.hello["sandbox"]["network"]["way"] == "refused"
+    assert manager.hello["isolation"]["network"]["way"] == "refused"
     failure = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().failed()
     assert "cannot isolate apps" in failure["message"]
     manager.close()

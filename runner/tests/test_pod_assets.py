@@ -1,4 +1,4 @@
-"""A pod whose order has assets: their contents follow the order, on its connection."""
+"""A pod whose start request has assets: their contents follow the start request, on its connection."""
 
 import hashlib
 import http.client
@@ -9,7 +9,7 @@ import pytest
 
 import pods
 from conftest import MakePod
-from pods import KEY, order, prove
+from pods import KEY, prove, start_request
 
 MIB = 1024 * 1024
 APP = """
@@ -41,7 +41,7 @@ def _asset(path: str, content: bytes) -> dict[str, Any]:
     return {"path": path, "bytes": len(content), "sha256": _sha(content)}
 
 
-def _send_order(pod: pods.Pod, packed: bytes) -> tuple[http.client.HTTPConnection, Any]:
+def _send_start_request(pod: pods.Pod, packed: bytes) -> tuple[http.client.HTTPConnection, Any]:
     client = pod.client()
     proof = prove(pod.challenge(client), packed)
     status, _, body = pod.ask("/_fp/claim", "POST", client, body=packed, headers={"fp-proof": proof})
@@ -64,8 +64,8 @@ def test_contents_are_written_byte_for_byte_before_the_app_starts(make_pod: Make
     waiting = make_pod(wait=True, cold=cold)
     large, small = os.urandom(2 * MIB), bytes(range(256))
     assets = {"static/large.bin": large, "static/deep/small.bin": small, "twin.bin": small, "empty": b""}
-    packed = order(APP, assets=[_asset(path, content) for path, content in assets.items()])
-    client, body = _send_order(waiting, packed)
+    packed = start_request(APP, assets=[_asset(path, content) for path, content in assets.items()])
+    client, body = _send_start_request(waiting, packed)
     # Equal contents are sent once.
     assert body == {"wanted": [_sha(large), _sha(small), _sha(b"")]}
     # Not in the order in which they were named.
@@ -84,23 +84,25 @@ def test_contents_are_written_byte_for_byte_before_the_app_starts(make_pod: Make
 
 def test_a_pod_that_is_sent_half_waits_for_another_order(waiting: pods.Pod) -> None:
     left, content = os.urandom(1000), os.urandom(2000)
-    client, _ = _send_order(waiting, order(APP, assets=[_asset("left", left), _asset("never", b"never sent")]))
+    client, _ = _send_start_request(
+        waiting, start_request(APP, assets=[_asset("left", left), _asset("never", b"never sent")])
+    )
     assert _send(waiting, client, left)[0] == 204
     client.close()
     # Whoever comes while nobody knows whether the rest will, waits with the pod.
     assert waiting.ask("/_fp/ready")[0] == 409
-    client, body = _send_order(waiting, order(APP, assets=[_asset("kept", content)]))
+    client, body = _send_start_request(waiting, start_request(APP, assets=[_asset("kept", content)]))
     assert body == {"wanted": [_sha(content)]}
     assert _send(waiting, client, content)[0] == 200
     assert sorted(waiting.get("/files")) == ["app.py", "kept"]
 
 
 def test_a_content_that_is_not_the_orders_is_refused(waiting: pods.Pod) -> None:
-    packed = order(APP, assets=[_asset("a", b"right")])
-    client, _ = _send_order(waiting, packed)
+    packed = start_request(APP, assets=[_asset("a", b"right")])
+    client, _ = _send_start_request(waiting, packed)
     status, body = _send(waiting, client, b"wrong")
     assert (status, body["code"]) == (400, "FP_POD_BAD_CONTENT")
-    client, _ = _send_order(waiting, packed)
+    client, _ = _send_start_request(waiting, packed)
     assert _send(waiting, client, b"right")[0] == 200
 
 
@@ -108,30 +110,30 @@ def test_nobody_but_who_sent_the_order_sends_contents(waiting: pods.Pod) -> None
     other = waiting.client()
     early = waiting.client()
     assert _send(waiting, early, b"right")[1]["code"] == "FP_POD_WAITING"
-    client, _ = _send_order(waiting, order(APP, assets=[_asset("a", b"right")]))
+    client, _ = _send_start_request(waiting, start_request(APP, assets=[_asset("a", b"right")]))
     assert _send(waiting, other, b"right")[0] == 409
     assert _send(waiting, client, b"right")[0] == 200
 
 
 def test_a_probe_that_comes_between_is_answered_by_the_outcome(waiting: pods.Pod) -> None:
     early = waiting.client()
-    # Accepted before the order: who connects later waits in the backlog.
+    # Accepted before the start request: who connects later waits in the backlog.
     waiting.ask("/_fp/claim", client=early, headers={"fp-nonce": "0" * 32})
-    client, _ = _send_order(waiting, order(APP, assets=[_asset("a", b"right")]))
+    client, _ = _send_start_request(waiting, start_request(APP, assets=[_asset("a", b"right")]))
     early.request("GET", "/_fp/ready")
     assert _send(waiting, client, b"right")[0] == 200
     assert early.getresponse().status == 204
 
 
 def test_a_failed_start_is_told_to_who_sent_the_last_content(waiting: pods.Pod) -> None:
-    client, _ = _send_order(waiting, order("1 / 0\n", assets=[_asset("a", b"right")]))
+    client, _ = _send_start_request(waiting, start_request("1 / 0\n", assets=[_asset("a", b"right")]))
     status, body = _send(waiting, client, b"right")
     assert (status, body["failure"]["code"]) == (422, "FP_APP_IMPORT_FAILED")
     assert waiting.wait() == 1
 
 
 def test_a_pod_told_to_stop_meanwhile_ends(waiting: pods.Pod) -> None:
-    _send_order(waiting, order(APP, assets=[_asset("a", b"right")]))
+    _send_start_request(waiting, start_request(APP, assets=[_asset("a", b"right")]))
     waiting.signal(15)
     assert waiting.wait() == 0
 
@@ -155,13 +157,13 @@ _BYTES = {"bytes": 1, "sha256": "0" * 64}
     ],
 )
 def test_assets_have_limits(waiting: pods.Pod, assets: Any, words: str) -> None:
-    status, body = waiting.claim(order(assets=assets))
-    assert (status, body["code"]) == (400, "FP_POD_BAD_ORDER")
+    status, body = waiting.claim(start_request(assets=assets))
+    assert (status, body["code"]) == (400, "FP_POD_BAD_START_REQUEST")
     assert words in body["message"]
 
 
 def test_a_mounted_order_cannot_have_assets(make_pod: MakePod) -> None:
-    pod = make_pod(order(assets=[_asset("a", b"right")]))
+    pod = make_pod(start_request(assets=[_asset("a", b"right")]))
     assert pod.wait() == 1
     assert pod.last_words()["code"] == "FP_SANDBOX_FAILED"
     assert KEY not in pod.output()

@@ -18,7 +18,7 @@ import pods
 from conftest import MakePod
 from fp_runner import httpd, tcp
 from fp_runner.reactor import Reactor
-from pods import HELLO, KEY, order, prove
+from pods import HELLO, KEY, prove, start_request
 
 BAD = "d = {}\nd['x']\n"
 # Tells that it is being imported, and goes on when it is told to: the test decides how long a start takes.
@@ -40,17 +40,17 @@ def waiting(make_pod: MakePod) -> pods.Pod:
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Pod]:
-    """One that waits through all that these tests send it, and still takes an order after that."""
+    """One that waits through all that these tests send it, and still takes a start request after that."""
     if not pods.usable():
         pytest.skip("no Python and libraries that an ordinary user can read")
     pod = pods.Pod(tmp_path_factory.mktemp("patient"), None, "--wait", env={"FP_POD_KEY": KEY}).start()
     yield pod
-    assert pod.claim(order())[0] == 200
+    assert pod.claim(start_request())[0] == 200
     pod.close()
 
 
 def test_a_claim_is_answered_once_the_app_is_ready(waiting: pods.Pod) -> None:
-    status, body = waiting.claim(order())
+    status, body = waiting.claim(start_request())
     assert (status, body["ready"]) == (200, True)
     assert [phase["name"] for phase in body["phases"]] == ["written", "sandboxed", "imported", "started", "ready"]
     times = [phase["at"] for phase in body["phases"]]
@@ -61,7 +61,7 @@ def test_a_claim_is_answered_once_the_app_is_ready(waiting: pods.Pod) -> None:
     assert status == 204
     assert re.fullmatch(r"imported;dur=[\d.]+, ready;dur=[\d.]+", headers["server-timing"])
     assert waiting.ask("/_fp/alive")[0] == 204
-    assert waiting.ask("/_fp/claim", "POST", body=order())[0] == 409
+    assert waiting.ask("/_fp/claim", "POST", body=start_request())[0] == 409
     assert waiting.ask("/_fp/claim", headers={"fp-nonce": "0" * 32})[2]["code"] == "FP_POD_CLAIMED"
 
 
@@ -78,7 +78,7 @@ def _post(pod: pods.Pod, client: Any, proof: str, body: bytes) -> Any:
 
 
 def test_only_who_knows_the_key_is_heard(patient: pods.Pod) -> None:
-    body = order()
+    body = start_request()
     wrong = (401, "FP_POD_WRONG_PROOF")
     client = patient.client()
     assert _post(patient, client, prove(patient.challenge(client), b"another body"), body) == wrong
@@ -97,7 +97,7 @@ def test_only_who_knows_the_key_is_heard(patient: pods.Pod) -> None:
 
 
 def test_a_nonce_is_used_once(patient: pods.Pod) -> None:
-    body = order()
+    body = start_request()
     with patient.connect() as raw:
         file = raw.makefile("rb")
 
@@ -138,30 +138,30 @@ def _packed(value: Any) -> bytes:
         (gzip.compress(b"{"), "not JSON"),
         (gzip.compress(b"\xff"), "not JSON"),
         (gzip.compress(b"[" * 200_000), "not JSON"),
-        (order()[:-1], "not one whole gzip stream"),
-        (order() + b"x", "not one whole gzip stream"),
+        (start_request()[:-1], "not one whole gzip stream"),
+        (start_request() + b"x", "not one whole gzip stream"),
         (gzip.compress(b" " * (8 * 1024 * 1024 + 1)), "larger than 8388608 bytes"),
         (_packed([]), "not an object"),
         (_packed({}), "mode must be"),
-        (order(mode="what"), "mode must be"),
-        (order(files={"../x.py": ""}), "'../x.py' is not within"),
-        (order(files={"/etc/x": ""}), "'/etc/x' is not within"),
-        (order(files={"a//b": ""}), "'a//b' is not within"),
-        (order(files={"a/./b": ""}), "'a/./b' is not within"),
-        (order(files={"": ""}), "'' is not within"),
-        (order(files={"a\0b": ""}), "is not within"),
-        (order(files={"x.py": "\ud800"}), "cannot be written as UTF-8"),
+        (start_request(mode="what"), "mode must be"),
+        (start_request(files={"../x.py": ""}), "'../x.py' is not within"),
+        (start_request(files={"/etc/x": ""}), "'/etc/x' is not within"),
+        (start_request(files={"a//b": ""}), "'a//b' is not within"),
+        (start_request(files={"a/./b": ""}), "'a/./b' is not within"),
+        (start_request(files={"": ""}), "'' is not within"),
+        (start_request(files={"a\0b": ""}), "is not within"),
+        (start_request(files={"x.py": "\ud800"}), "cannot be written as UTF-8"),
         (_packed({"mode": "serve", "files": {"app.py": 1}, "entrypoint": "app.py", "env": {}}), "is no text"),
         (_packed({"mode": "serve", "files": [], "entrypoint": "app.py", "env": {}}), "files must map"),
-        (order(entrypoint=None), "entrypoint must be"),
-        (order(env={"A=B": "c"}), "env must map"),
-        (order(env={"A": 1}), "env must map"),
-        (order(limits={"open_files": 0}), "limits.open_files must be a positive number"),
+        (start_request(entrypoint=None), "entrypoint must be"),
+        (start_request(env={"A=B": "c"}), "env must map"),
+        (start_request(env={"A": 1}), "env must map"),
+        (start_request(limits={"open_files": 0}), "limits.open_files must be a positive number"),
     ],
 )
 def test_what_is_no_order_changes_nothing(patient: pods.Pod, body: bytes, words: str) -> None:
     status, answer = patient.claim(body)
-    assert (status, answer["code"]) == (400, "FP_POD_BAD_ORDER")
+    assert (status, answer["code"]) == (400, "FP_POD_BAD_START_REQUEST")
     assert words in answer["message"]
     assert patient.ask("/_fp/ready")[2]["code"] == "FP_POD_WAITING"
 
@@ -215,7 +215,7 @@ def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
             continue
     client = waiting.client()
     nonce = waiting.challenge(client)
-    body = order()
+    body = start_request()
     head = f"POST /_fp/claim HTTP/1.1\r\nfp-proof: {prove(nonce, body)}\r\ncontent-length: {len(body)}\r\n\r\n"
     # Byte by byte, with others being answered in between.
     for byte in head.encode() + body[:50]:
@@ -278,11 +278,11 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
     nonce = waiting.challenge(early[0])
     answers: list[Any] = []
     claim = threading.Thread(
-        target=lambda: answers.append(waiting.claim(order(HELD, env={"GATE": str(gate.getsockname())})))
+        target=lambda: answers.append(waiting.claim(start_request(HELD, env={"GATE": str(gate.getsockname())})))
     )
     claim.start()
     held, _ = gate.accept()
-    assert _post(waiting, early[0], prove(nonce, order()), order()) == (409, "FP_POD_CLAIMED")
+    assert _post(waiting, early[0], prove(nonce, start_request()), start_request()) == (409, "FP_POD_CLAIMED")
     assert waiting.ask("/", client=early[1])[2]["code"] == "FP_POD_CLAIMED"
     assert waiting.ask("/_fp/alive", client=early[2])[0] == 204
     early[3].request("GET", "/_fp/ready")
@@ -301,7 +301,7 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
 
 def test_who_came_before_the_order_and_asks_after_the_start_is_answered_too(waiting: pods.Pod) -> None:
     early = [waiting.client() for _ in range(3)]
-    assert waiting.claim(order())[0] == 200
+    assert waiting.claim(start_request())[0] == 200
     status, headers, _ = waiting.ask("/_fp/ready", client=early[0])
     assert status == 204
     assert "ready;dur=" in headers["server-timing"]
@@ -313,7 +313,7 @@ def test_who_came_before_the_order_and_asks_after_the_start_is_answered_too(wait
 
 def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> None:
     client = waiting.client()
-    body = order(HELD, env={"GATE": str(gate.getsockname())})
+    body = start_request(HELD, env={"GATE": str(gate.getsockname())})
     proof = prove(waiting.challenge(client), body)
     client.request("POST", "/_fp/claim", body=body, headers={"fp-proof": proof})
     held, _ = gate.accept()
@@ -323,11 +323,11 @@ def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> N
 
 
 def test_a_failed_start_is_told_to_who_claimed_and_who_asks(waiting: pods.Pod) -> None:
-    status, body = waiting.claim(order(BAD))
+    status, body = waiting.claim(start_request(BAD))
     assert status == 422
     assert body["failure"]["code"] == "FP_APP_IMPORT_FAILED"
     assert waiting.ask("/_fp/ready")[::2] == (500, body["failure"])
-    assert waiting.ask("/_fp/claim", "POST", body=order())[0] == 409
+    assert waiting.ask("/_fp/claim", "POST", body=start_request())[0] == 409
     assert waiting.wait() == 1
     assert waiting.last_words() == body["failure"]
 
@@ -341,12 +341,12 @@ def test_a_failed_start_is_told_to_who_claimed_and_who_asks(waiting: pods.Pod) -
     ],
 )
 def test_every_kind_of_failed_start(waiting: pods.Pod, code: str, limits: dict[str, float], expected: str) -> None:
-    status, body = waiting.claim(order(code, limits=limits))
+    status, body = waiting.claim(start_request(code, limits=limits))
     assert (status, body["failure"]["code"]) == (422, expected)
 
 
 def test_files_that_cannot_be_written_are_a_failed_start(waiting: pods.Pod) -> None:
-    status, body = waiting.claim(order(files={"a": "", "a/b": ""}))
+    status, body = waiting.claim(start_request(files={"a": "", "a/b": ""}))
     assert (status, body["failure"]["code"]) == (422, "FP_SANDBOX_FAILED")
 
 
@@ -361,7 +361,7 @@ def test_files_that_cannot_be_written_are_a_failed_start(waiting: pods.Pod) -> N
 def test_check_answers_and_ends(
     waiting: pods.Pod, code: str, status: int, key: str, ended: int, words: dict[str, Any] | None
 ) -> None:
-    answered, body = waiting.claim(order(code, mode="check"))
+    answered, body = waiting.claim(start_request(code, mode="check"))
     assert (answered, key in body) == (status, True)
     assert waiting.wait() == ended
     assert waiting.last_words() == words if words else waiting.last_words()
@@ -373,7 +373,7 @@ def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) 
     # Its log, and nothing else that the supervisor has open: the key's pipe, the port, the clients.
     shared = _open(waiting.app_pid()) & _open(waiting.pid)
     assert shared == {"/dev/null", str(waiting.log)}
-    assert waiting.claim(order(env={"OWN": "a value of its own"}))[0] == 200
+    assert waiting.claim(start_request(env={"OWN": "a value of its own"}))[0] == 200
     app = waiting.app_pid()
     assert KEY not in Path(f"/proc/{waiting.pid}/environ").read_text()
     assert KEY not in Path(f"/proc/{app}/environ").read_text()
@@ -439,7 +439,7 @@ def test_a_claimed_app_begins_as_a_fresh_process_does(make_pod: MakePod) -> None
     first, second = make_pod(wait=True), make_pod(wait=True)
     answers = []
     for pod in (first, second):
-        assert pod.claim(order(code, env={"BIG": "x" * 100_000}))[0] == 200
+        assert pod.claim(start_request(code, env={"BIG": "x" * 100_000}))[0] == 200
         answers.append(pod.get("/"))
     assert set(answers[0][0]) == {
         "BIG",

@@ -14,7 +14,7 @@ import pods
 from conftest import MakePod
 from fp_runner import cgroups, tcp
 from fp_runner.limits import Limits
-from pods import HELLO, order, until, wait_gone
+from pods import HELLO, start_request, until, wait_gone
 
 ENDS = """
     import ctypes, os, sys
@@ -86,7 +86,7 @@ def gate(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def _slow(gate: socket.socket, **more: Any) -> bytes:
-    return order(SLOW, env={"GATE": str(gate.getsockname())}, **more)
+    return start_request(SLOW, env={"GATE": str(gate.getsockname())}, **more)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def _slow(gate: socket.socket, **more: Any) -> bytes:
 )
 @pytest.mark.parametrize("wait", [False, True])
 def test_an_app_that_ends_itself_ends_the_pod(make_pod: MakePod, path: str, text: str, wait: bool) -> None:
-    pod = make_pod(None if wait else order(ENDS), wait=wait)
+    pod = make_pod(None if wait else start_request(ENDS), wait=wait)
     if wait:
-        assert pod.claim(order(ENDS))[0] == 200
+        assert pod.claim(start_request(ENDS))[0] == 200
     with pytest.raises(ConnectionError):
         pod.ready().ask(path)
     assert pod.wait() == 1
@@ -110,7 +110,7 @@ def test_an_app_that_ends_itself_ends_the_pod(make_pod: MakePod, path: str, text
 
 
 def test_a_kill_by_the_machine_is_a_crash(make_pod: MakePod) -> None:
-    pod = make_pod(order()).ready()
+    pod = make_pod(start_request()).ready()
     os.kill(pod.app_pid(), signal.SIGKILL)
     assert pod.wait() == 1
     words = pod.last_words()
@@ -124,7 +124,7 @@ def test_out_of_memory(make_pod: MakePod) -> None:
     groups.create("pod")
     groups.limit("pod", Limits(memory_bytes=200 * 1024 * 1024, pids=100))
     try:
-        pod = make_pod(order(ENDS), start=False)
+        pod = make_pod(start_request(ENDS), start=False)
         joins = [f"echo $$ > {folder}/pod/cgroup.procs" for folder in set(groups.folders.values())]
         pod.start(**_by_root(pod, "sh", "-c", " && ".join([*joins, 'exec "$@"']), "sh"))
         with pytest.raises(ConnectionError):
@@ -254,7 +254,7 @@ def test_a_crash_while_it_stops_is_told(make_pod: MakePod) -> None:
     app.router.lifespan_context = lifespan
     """
     )
-    pod = make_pod(order(code)).ready()
+    pod = make_pod(start_request(code)).ready()
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 1
     assert pod.last_words()["message"] == "The app ended itself with exit code 9."
@@ -271,7 +271,7 @@ def test_told_to_stop_while_it_waits(make_pod: MakePod) -> None:
 
 
 def test_told_to_stop_while_it_starts(make_pod: MakePod) -> None:
-    pod = make_pod(order("print('in', flush=True)\nimport time\ntime.sleep(60)\n"))
+    pod = make_pod(start_request("print('in', flush=True)\nimport time\ntime.sleep(60)\n"))
     until(lambda: "in" in pod.output())
     app = pod.app_pid()
     pod.signal(signal.SIGTERM)
@@ -281,14 +281,14 @@ def test_told_to_stop_while_it_starts(make_pod: MakePod) -> None:
 
 
 def test_told_to_stop_after_it_failed(make_pod: MakePod) -> None:
-    pod = make_pod(order("x ="))
+    pod = make_pod(start_request("x ="))
     assert pod.ask("/_fp/ready")[0] == 500
     pod.signal(signal.SIGTERM)
     assert pod.wait(2) == 1
 
 
 def test_the_app_ends_with_its_supervisor(make_pod: MakePod) -> None:
-    for pod in (make_pod(order()).ready(), make_pod(wait=True)):
+    for pod in (make_pod(start_request()).ready(), make_pod(wait=True)):
         pod.ask("/_fp/alive")
         app = pod.app_pid()
         pod.signal(signal.SIGKILL)
@@ -324,7 +324,7 @@ ORPHANS = '''
 
 
 def test_orphans_are_reaped(make_pod: MakePod) -> None:
-    pod = make_pod(order(ORPHANS)).ready()
+    pod = make_pod(start_request(ORPHANS)).ready()
     assert pod.get("/") == [7, pod.pid]
     children = Path(f"/proc/{pod.pid}/task/{pod.pid}/children")
     until(lambda: len(children.read_text().split()) == 1)
@@ -347,7 +347,7 @@ def first(make_pod: MakePod) -> Any:
 
 
 def test_as_pid_1_of_a_container(first: Any) -> None:
-    pod, pid = first(order(ORPHANS))
+    pod, pid = first(start_request(ORPHANS))
     assert pod.ready().get("/") == [7, 1]
     os.kill(pid, signal.SIGTERM)
     # unshare ends as what it started does.
@@ -356,7 +356,7 @@ def test_as_pid_1_of_a_container(first: Any) -> None:
     os.kill(pid, signal.SIGTERM)
     assert pod.wait() == 0
     pod, _ = first(wait=True)
-    assert pod.claim(order(ENDS))[0] == 200
+    assert pod.claim(start_request(ENDS))[0] == 200
     with pytest.raises(ConnectionError):
         pod.ask("/os_exit")
     assert pod.wait() == 1
@@ -375,7 +375,7 @@ def test_what_the_app_left_running_does_not_keep_the_pod(make_pod: MakePod) -> N
             print(child.pid, flush=True)
             os._exit(7)
     """
-    pod = make_pod(order(code)).ready()
+    pod = make_pod(start_request(code)).ready()
     with pytest.raises(ConnectionError):
         pod.ask("/")
     assert pod.wait() == 1

@@ -90,22 +90,22 @@ def reach(manager: driver.Manager, folder: Path) -> str:
 
 def test_without_root_egress_none_is_a_network_of_its_own(tmp_path: Path) -> None:
     manager = manager_with("none")
-    assert manager.hello["sandbox"]["network"] == {"way": "isolated", "notes": []}
+    assert manager.hello["isolation"]["network"] == {"way": "isolated", "notes": []}
     assert reach(manager, tmp_path) == "ECONNREFUSED"
 
 
 def test_without_root_the_internet_means_the_machines_network_with_few_ports(tmp_path: Path) -> None:
     manager = manager_with("internet")
-    sandbox = manager.hello["sandbox"]
+    sandbox = manager.hello["isolation"]
     assert sandbox["network"]["way"] == "shared"
-    assert ("network", "the runner is not root") in {(one["mean"], one["why"]) for one in sandbox["missing"]}
+    assert ("network", "the runner is not root") in {(one["mechanism"], one["why"]) for one in sandbox["missing"]}
     assert reach(manager, tmp_path) == ("EACCES" if landlock.limits_ports() else "connected")
 
 
 def test_serves_and_stops(app: App) -> None:
-    assert app.manager.hello["sandbox"]["means"]["user_namespace"] is True
-    assert app.manager.hello["sandbox"]["minimum"] is True
-    assert {missing["mean"] for missing in app.manager.hello["sandbox"]["missing"]} >= {"own_uid"}
+    assert app.manager.hello["isolation"]["mechanisms"]["user_namespace"] is True
+    assert app.manager.hello["isolation"]["minimum"] is True
+    assert {missing["mechanism"] for missing in app.manager.hello["isolation"]["missing"]} >= {"own_uid"}
     assert app.start().ready().get("/").json() == [False, 1]
     assert app.stop()["reason"] == "stopped"
     app.start().ready()

@@ -24,10 +24,10 @@ HELLO = """
 
 
 def test_hello_reports_the_sandbox(shared_manager: driver.Manager) -> None:
-    sandbox = shared_manager.hello["sandbox"]
+    sandbox = shared_manager.hello["isolation"]
     assert sandbox["minimum"] is True
-    assert set(sandbox["means"]) - {m["mean"] for m in sandbox["missing"]} == {
-        name for name, there in sandbox["means"].items() if there
+    assert set(sandbox["mechanisms"]) - {m["mechanism"] for m in sandbox["missing"]} == {
+        name for name, there in sandbox["mechanisms"].items() if there
     }
 
 

@@ -33,9 +33,9 @@ FILES = {
 
 def test_nothing_runs_without_the_minimum(tmp_path: Path) -> None:
     manager = driver.Manager(arguments=("-c", _LAUNCH))
-    sandbox = manager.hello["sandbox"]
+    sandbox = manager.hello["isolation"]
     assert sandbox["minimum"] is False
-    assert {missing["mean"] for missing in sandbox["missing"]} >= {"mount_namespace", "pid_namespace"}
+    assert {missing["mechanism"] for missing in sandbox["missing"]} >= {"mount_namespace", "pid_namespace"}
     failure = App(manager, tmp_path, "one", FILES).start().failed()
     assert failure["code"] == "FP_SANDBOX_FAILED"
     manager.close()
@@ -43,7 +43,7 @@ def test_nothing_runs_without_the_minimum(tmp_path: Path) -> None:
 
 def test_apps_run_bare_where_that_is_allowed(tmp_path: Path) -> None:
     manager = driver.Manager(arguments=("-c", _LAUNCH, "--allow-unsandboxed"))
-    assert manager.hello["sandbox"]["minimum"] is False
+    assert manager.hello["isolation"]["minimum"] is False
     app = App(manager, tmp_path, "one", FILES).start().ready()
     assert app.get("/").json() == ["bare", str(app.dir), False]
     assert app.stop()["reason"] == "stopped"

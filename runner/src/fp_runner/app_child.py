@@ -64,10 +64,10 @@ def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
         import socket
 
         from fp_runner import app_process, session_key
-        from fp_runner.pod_home import PodHome
+        from fp_runner.pod_environment import PodEnvironment
 
         session_key.install()
-        app_process.run(PodHome(), socket.socket(fileno=3), warm)
+        app_process.run(PodEnvironment(), socket.socket(fileno=3), warm)
     except BaseException as error:
         os.write(2, f"fp_runner: the app's process ended early: {error!r}\n".encode())
     finally:

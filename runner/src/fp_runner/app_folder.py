@@ -1,14 +1,14 @@
-"""The app's folder in a pod: the files of its order, and its assets as they arrive."""
+"""The app's folder in a pod: the files of its start request, and its assets as they arrive."""
 
 import os
 import stat
 from collections.abc import Sequence
 
-from fp_runner.order import Order, OrderError
+from fp_runner.pod_start_request import PodStartRequest, StartRequestError
 
 
 class AppFolder:
-    """Holds what one order names and nothing else, none of it writable. Raises OSError where it cannot be written."""
+    """Holds the files of one start request and nothing else, all read-only. Raises OSError if it cannot write them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -16,7 +16,7 @@ class AppFolder:
         self._wanted: dict[str, list[str]] = {}
         self._folders: set[str] = set()
 
-    def begin(self, given: Order) -> None:
+    def begin(self, given: PodStartRequest) -> None:
         """Empties the folder and writes the files."""
         _empty(self._path)
         self._wanted, self._folders = {}, set()
@@ -32,13 +32,13 @@ class AppFolder:
         return list(self._wanted)
 
     def receive(self, content: bytes) -> None:
-        """Writes an asset's content. Raises OrderError where the order names no such content."""
+        """Writes an asset's content. Raises StartRequestError where the start request names no such content."""
         # Not every pod needs it.
         import hashlib
 
         paths: Sequence[str] | None = self._wanted.pop(hashlib.sha256(content).hexdigest(), None)
         if paths is None:
-            raise OrderError("no asset that is still to come has this content")
+            raise StartRequestError("no asset that is still to come has this content")
         for path in paths:
             self._write(path, content)
         self._close_if_whole()

@@ -23,14 +23,14 @@ OnReady = Callable[[], None]
 _FAILED: Final = 1
 
 
-class Home(Protocol):
-    """Where the app lives: beside others in a sandbox of ours, or alone in a pod."""
+class AppEnvironment(Protocol):
+    """Where the app runs: beside others in a sandbox of the runner, or alone in a pod."""
 
-    def enter(self, order: Message, limits: Limits, listen_fd: int | None) -> str:
+    def enter(self, request: Message, limits: Limits, listen_fd: int | None) -> str:
         """Gives up all rights, for good. User code runs afterwards. Returns the app's folder as the app sees it."""
         ...
 
-    def server(self, app: AsgiApp, order: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
+    def server(self, app: AsgiApp, request: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
         """The server for an app that has just been imported."""
         ...
 
@@ -58,7 +58,7 @@ class _Reporter:
         return _StopError()
 
 
-def run(home: Home, control: socket.socket, spare: bool) -> NoReturn:
+def run(environment: AppEnvironment, control: socket.socket, spare: bool) -> NoReturn:
     """Never returns: the process ends with the app. A spare has time to warm up first; a start under way has not."""
     code = _FAILED
     try:
@@ -69,9 +69,9 @@ def run(home: Home, control: socket.socket, spare: bool) -> NoReturn:
         reporter.event("waiting")
         if spare:
             preload.touch(loop)
-        received = channel.receive_order(control)
+        received = channel.receive_start_request(control)
         if received is not None:
-            code = _run(home, control, reporter, loop, received)
+            code = _run(environment, control, reporter, loop, received)
     except _StopError:
         code = _FAILED
     except SystemExit as error:
@@ -93,24 +93,24 @@ def _exit_code(error: SystemExit) -> int:
 
 
 def _run(
-    home: Home,
+    environment: AppEnvironment,
     control: socket.socket,
     reporter: _Reporter,
     loop: asyncio.AbstractEventLoop,
     received: channel.Received,
 ) -> int:
-    order = received.message
+    request = received.message
     log.redirect(received.fds[0], received.fds[1])
-    listener = socket.socket(fileno=received.fds[2]) if order["mode"] == "serve" else None
-    limits = Limits(**order["limits"])
+    listener = socket.socket(fileno=received.fds[2]) if request["mode"] == "serve" else None
+    limits = Limits(**request["limits"])
     try:
-        app_dir = home.enter(order, limits, listener.fileno() if listener else None)
+        app_dir = environment.enter(request, limits, listener.fileno() if listener else None)
     except BaseException as error:
         text = f"The sandbox could not be made: {type(error).__name__}: {error}"
         raise reporter.fail(Failure("FP_SANDBOX_FAILED", text)) from error
     reporter.phase("sandboxed")
-    _become_fresh(order, app_dir)
-    found = _load(order, app_dir, reporter, limits.start_seconds)
+    _become_fresh(request, app_dir)
+    found = _load(request, app_dir, reporter, limits.start_seconds)
     if listener is None:
         reporter.event("checked", kind=found.kind, variable=found.variable)
         return 0
@@ -120,14 +120,14 @@ def _run(
         reporter.phase("started")
         reporter.phase("ready")
 
-    server = home.server(found.app, order, control, ready)
+    server = environment.server(found.app, request, control, ready)
     return _serve(server, app_dir, reporter, loop, listener)
 
 
-def _become_fresh(order: Message, app_dir: str) -> None:
+def _become_fresh(request: Message, app_dir: str) -> None:
     """Undoes what a fork shares with its siblings."""
     os.environ.clear()
-    os.environ.update(sandbox.environment(order["env"], os.path.join(sys.prefix, "bin")))
+    os.environ.update(sandbox.environment_variables(request["env"], os.path.join(sys.prefix, "bin")))
     random.seed()
     # As the environment tells the app's own children: its folder is no place to write.
     sys.dont_write_bytecode = True
@@ -138,7 +138,7 @@ def _become_fresh(order: Message, app_dir: str) -> None:
     log.configure_logging(app_dir)
 
 
-def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
+def _load(request: Message, app_dir: str, reporter: _Reporter, seconds: float) -> loader.LoadedApp:
     def too_late(_signal: int, _frame: object) -> None:
         raise failure.StartTimeoutError(seconds)
 
@@ -146,7 +146,7 @@ def _load(order: Message, app_dir: str, reporter: _Reporter, seconds: float) -> 
     signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return loader.load(app_dir, order["entrypoint"])
+        return loader.load(app_dir, request["entrypoint"])
     except loader.AppNotFoundError as error:
         raise reporter.fail(Failure("FP_APP_NOT_FOUND_IN_CODE", str(error), file=error.file)) from error
     except BaseException as error:

@@ -103,7 +103,7 @@ def _decode(data: bytes) -> Message:
     return message
 
 
-def receive_order(channel: socket.socket) -> Received | None:
+def receive_start_request(channel: socket.socket) -> Received | None:
     """As `receive`, in a child: also takes a message that did not fit."""
     received = receive(channel)
     if received and not received.message and received.fds:

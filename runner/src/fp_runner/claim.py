@@ -1,4 +1,4 @@
-"""The claim of a waiting pod: both sides prove that they know the pod's key before an order changes hands."""
+"""The claim of a waiting pod: both sides prove that they know the pod's key before a start request changes hands."""
 
 import hashlib
 import hmac

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
 from fp_runner import channel
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network.ways import Plan
 from fp_runner.reactor import Reactor
 
@@ -27,7 +27,7 @@ OnFailed = Callable[[str], None]
 class ForkSettings:
     """What every fork needs to know of the machine. Apps can read it, so it holds nothing of any tenant."""
 
-    means: Means
+    mechanisms: Mechanisms
     network: Plan
     # The folder of MongoDB's sockets.
     mongodb: str | None

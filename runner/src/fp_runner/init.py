@@ -11,8 +11,8 @@ from typing import Final, NoReturn
 from fp_runner import app_process, channel, libc, privileges, sandbox, serve
 from fp_runner.asgi import AsgiApp, RunnerApp
 from fp_runner.failure import Failure
+from fp_runner.isolation import Mechanisms
 from fp_runner.limits import Limits
-from fp_runner.means import Means
 from fp_runner.protocol import Message
 
 # Of -1000 to 1000: an app is ended before the platform and the database are.
@@ -20,46 +20,46 @@ _OOM_SCORE: Final = "500"
 _NICE: Final = 5
 
 
-class Walls:
-    """The home of an app beside others (app_process.Home)."""
+class SandboxEnvironment:
+    """The AppEnvironment (see app_process) of an app that runs beside others."""
 
-    def __init__(self, blueprint: sandbox.Blueprint) -> None:
-        self._blueprint = blueprint
+    def __init__(self, settings: sandbox.SandboxSettings) -> None:
+        self._settings = settings
 
-    def enter(self, order: Message, limits: Limits, listen_fd: int | None) -> str:
+    def enter(self, request: Message, limits: Limits, listen_fd: int | None) -> str:
         """The sandbox."""
         return sandbox.enter(
-            self._blueprint, order["app_dir"], order["storage"], order["uid"], order["gid"], limits, listen_fd
+            self._settings, request["app_dir"], request["storage"], request["uid"], request["gid"], limits, listen_fd
         )
 
     def server(
-        self, app: AsgiApp, _order: Message, control: socket.socket, on_ready: app_process.OnReady
+        self, app: AsgiApp, _request: Message, control: socket.socket, on_ready: app_process.OnReady
     ) -> serve.AppServer:
         """On the unix socket that the manager bound."""
         return serve.AppServer(serve.make_config(RunnerApp(app)), control, on_ready)
 
 
-def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) -> NoReturn:
+def run(settings: sandbox.SandboxSettings, control: socket.socket, status_fd: int) -> NoReturn:
     """The body of pid 1. Writes the app's wait status to `status_fd` as a line and exits."""
     try:
         privileges.die_with_parent()
-        _stand_back(blueprint.means)
+        _lower_priority(settings.mechanisms)
         # The app may have the same user (without root): keep it out of this process's /proc entries.
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
-        sandbox.prepare(blueprint)
+        sandbox.prepare(settings)
         # The manager says go once this process is in its cgroups and has a network; the app inherits both.
         go = channel.receive(control)
         if go is None:
             os._exit(0)
-        _join_network(blueprint, go.fds)
+        _join_network(settings, go.fds)
         app = os.fork()
     except BaseException as error:
         _report(control, error)
         os._exit(1)
     if app == 0:
         os.close(status_fd)
-        app_process.run(Walls(blueprint), control, bool(go.message.get("spare")))
+        app_process.run(SandboxEnvironment(settings), control, bool(go.message.get("spare")))
     control.close()
     privileges.no_new_privs()
     privileges.drop_capabilities()
@@ -67,7 +67,7 @@ def run(blueprint: sandbox.Blueprint, control: socket.socket, status_fd: int) ->
     os._exit(0)
 
 
-def _stand_back(means: Means) -> None:
+def _lower_priority(mechanisms: Mechanisms) -> None:
     """Lets the rest of the machine go first where its memory or processor run short."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
@@ -75,12 +75,12 @@ def _stand_back(means: Means) -> None:
     except OSError:
         # Some kernels and containers keep it fixed.
         pass
-    if not means.cpu_cgroup:
+    if not mechanisms.cpu_cgroup:
         os.nice(_NICE)
 
 
-def _join_network(blueprint: sandbox.Blueprint, fds: list[int]) -> None:
-    if blueprint.walled and blueprint.network.way == "filtered":
+def _join_network(settings: sandbox.SandboxSettings, fds: list[int]) -> None:
+    if settings.isolated and settings.network.way == "filtered":
         # Not finding it would leave the app in the machine's network.
         (namespace,) = fds
         libc.setns(namespace, libc.CLONE_NEWNET)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from fp_runner import ending
 from fp_runner.child import Child
 from fp_runner.failure import Failure, StartCode
-from fp_runner.protocol import Message, StartOp
+from fp_runner.protocol import Message, StartRequest
 from fp_runner.reactor import Reactor, Timer
 
 Reason = ending.End | Literal["stopped"]
@@ -27,13 +27,13 @@ class Instance:
 
     def __init__(
         self,
-        op: StartOp,
+        request: StartRequest,
         begun: float,
         reactor: Reactor,
         emit: Callable[[Message], None],
         on_gone: Callable[["Instance"], None],
     ) -> None:
-        self.op = op
+        self.request = request
         self.child: Child | None = None
         self.oom_kills: Callable[[], int] = lambda: 0
         self.kill_through_app = False
@@ -51,30 +51,30 @@ class Instance:
 
     def open_files(self) -> None:
         """Binds the socket, opens the log. Raises OSError."""
-        if not os.path.isdir(self.op.app_dir):
-            raise FileNotFoundError(f"there is no folder {self.op.app_dir}")
+        if not os.path.isdir(self.request.app_dir):
+            raise FileNotFoundError(f"there is no folder {self.request.app_dir}")
         # Not through a link that an app could have laid.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._log = os.open(self.op.log, flags, 0o600)
-        if self.op.socket is None:
+        self._log = os.open(self.request.log, flags, 0o600)
+        if self.request.socket is None:
             return
         try:
-            os.unlink(self.op.socket)
+            os.unlink(self.request.socket)
         except FileNotFoundError:
             pass
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener = listener
         old = os.umask(0o177)
         try:
-            listener.bind(self.op.socket)
+            listener.bind(self.request.socket)
         finally:
             os.umask(old)
-        self._socket_inode = os.lstat(self.op.socket).st_ino
+        self._socket_inode = os.lstat(self.request.socket).st_ino
         listener.listen(_BACKLOG)
 
     def assign(self, child: Child, limit: Callable[[], None]) -> None:
         """Tells a waiting child that it is this app."""
-        op = self.op
+        request = self.request
         fds = [self._log, self._log, self._listener.fileno() if self._listener else None]
         try:
             limit()
@@ -84,14 +84,14 @@ class Instance:
             return
         child.send(
             {
-                "mode": op.mode,
-                "app_dir": op.app_dir,
-                "storage": op.storage,
-                "entrypoint": op.entrypoint,
-                "env": op.env,
-                "uid": op.uid,
-                "gid": op.gid,
-                "limits": asdict(op.limits),
+                "mode": request.mode,
+                "app_dir": request.app_dir,
+                "storage": request.storage,
+                "entrypoint": request.entrypoint,
+                "env": request.env,
+                "uid": request.uid,
+                "gid": request.gid,
+                "limits": asdict(request.limits),
             },
             tuple(fd for fd in fds if fd is not None),
         )
@@ -104,7 +104,7 @@ class Instance:
         """From now on the child's fate is this instance's."""
         self.child = child
         child.on_message, child.on_violation, child.on_end = self._on_message, self._on_violation, self._on_end
-        self._timer = self._reactor.call_later(self.op.limits.kill_seconds, self._too_late)
+        self._timer = self._reactor.call_later(self.request.limits.kill_seconds, self._too_late)
 
     def refuse(self, text: str) -> None:
         """The start could not even be tried: "failed" and "exited"."""
@@ -144,7 +144,7 @@ class Instance:
         self._kill()
 
     def _too_late(self) -> None:
-        seconds = self.op.limits.start_seconds
+        seconds = self.request.limits.start_seconds
         self._fail("FP_APP_START_TIMEOUT", f"Your app was not ready after {seconds:g} seconds.")
         self._stop = "timeout"
         self._kill()
@@ -157,7 +157,7 @@ class Instance:
         event = message.get("event")
         if event == "phase" and message.get("phase") in _PHASES[len(self._phases) :][:1]:
             self._reached(message["phase"])
-        elif event == "checked" and self.op.mode == "check" and not self._is_ready():
+        elif event == "checked" and self.request.mode == "check" and not self._is_ready():
             names = {key: str(message.get(key))[:_MAX_NAME] for key in ("kind", "variable")}
             self._told_all()
             self._event("checked", **names)
@@ -207,7 +207,7 @@ class Instance:
             return "killed", "The app did not start in time and was killed."
         out_of_memory = None
         if number == signal.SIGKILL and self.oom_kills() > 0:
-            mib = self.op.limits.memory_bytes // (1024 * 1024)
+            mib = self.request.limits.memory_bytes // (1024 * 1024)
             out_of_memory = f"The app used more than its {mib} MiB of memory and was ended."
         # It may have crashed on its own just as it was told to stop; that is worth telling.
         # The platform stops an app whose connections break before it hears that the process has ended.
@@ -216,7 +216,7 @@ class Instance:
         return ending.explain(code, number, out_of_memory)
 
     def _event(self, name: str, **more: Any) -> None:
-        self._emit({"event": name, "id": self.op.id, **more})
+        self._emit({"event": name, "id": self.request.id, **more})
 
     def _ms(self) -> float:
         return round((time.monotonic() - self._begun) * 1000, 3)
@@ -234,11 +234,11 @@ class Instance:
 
     def _unlink_socket(self) -> None:
         # Ours only: a later instance may have bound the same path already.
-        if self.op.socket is None or self._socket_inode is None:
+        if self.request.socket is None or self._socket_inode is None:
             return
         try:
-            if os.lstat(self.op.socket).st_ino == self._socket_inode:
-                os.unlink(self.op.socket)
+            if os.lstat(self.request.socket).st_ino == self._socket_inode:
+                os.unlink(self.request.socket)
         except OSError:
             pass
         self._socket_inode = None

@@ -15,17 +15,17 @@ import time
 from typing import Final
 
 from fp_runner import cgroups, privileges, probe
+from fp_runner.connection import PlatformConnection
 from fp_runner.cpu_shares import CpuShares
 from fp_runner.failure import Failure
 from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
 from fp_runner.helper_process import HelperProcess
 from fp_runner.instance import Instance
-from fp_runner.link import PlatformLink
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network import ways
 from fp_runner.network.settings import ENVIRONMENT, parse
 from fp_runner.pool import Pool
-from fp_runner.protocol import Message, ProtocolError, StartOp, parse_start
+from fp_runner.protocol import Message, ProtocolError, StartRequest, parse_start
 from fp_runner.reactor import Reactor
 
 _PLATFORM_FD: Final = 3
@@ -51,17 +51,17 @@ class Manager:
         fresh_interpreters: bool,
     ) -> None:
         self._reactor = Reactor()
-        means = settings.means
-        self._report = means.wire() | {"network": settings.network.wire()}
-        self._may_run = (means.minimum or allow_unsandboxed) and settings.network.way != "refused"
+        mechanisms = settings.mechanisms
+        self._report = mechanisms.report() | {"network": settings.network.wire()}
+        self._may_run = (mechanisms.minimum or allow_unsandboxed) and settings.network.way != "refused"
         self._groups = groups
         self._helper = helper
         self._shares = CpuShares(groups)
         self._instances: dict[str, Instance] = {}
-        self._link = PlatformLink(sock, self._reactor, self._on_message, self._end)
+        self._platform = PlatformConnection(sock, self._reactor, self._on_message, self._end)
         self._ended = False
         # Pid 1 of a namespace takes all with it. Where there is none, or a process before it, the app is what to kill.
-        self._kill_through_app = not (means.minimum and means.own_uid)
+        self._kill_through_app = not (mechanisms.minimum and mechanisms.own_uid)
         self._forks: Forks
         if fresh_interpreters:
             self._forks = FreshInterpreters(self._reactor, settings)
@@ -80,7 +80,7 @@ class Manager:
     def run(self) -> None:
         """Until the platform is gone and every app after it."""
         hello = {"event": "hello", "pid": os.getpid(), "python": platform.python_version()}
-        self._link.send(hello | {"sandbox": self._report})
+        self._platform.send(hello | {"isolation": self._report})
         while not self._ended or self._instances or self._pool.spares():
             self._reactor.run_once()
         self._forks.close()
@@ -101,7 +101,7 @@ class Manager:
     def _stop(self, message: Message) -> None:
         op, instance = message["op"], self._instances.get(str(message.get("id")))
         if instance is None:
-            # Usual where its end and the order have crossed.
+            # This is usual: the app may end while the request is on its way.
             print(f"fp_runner: {op} of {message.get('id')!r}, which does not run", file=sys.stderr, flush=True)
         elif op == "kill":
             instance.kill()
@@ -112,18 +112,18 @@ class Manager:
     def _start(self, message: Message) -> None:
         begun = time.monotonic()
         try:
-            op = parse_start(message)
+            request = parse_start(message)
         except ProtocolError as error:
             self._refuse_unparsed(error)
             return
-        if op.id in self._instances:
+        if request.id in self._instances:
             # Answering "failed" would speak for the instance that runs under this id.
-            print(f"fp_runner: {op.id} is started already", file=sys.stderr, flush=True)
+            print(f"fp_runner: {request.id} is started already", file=sys.stderr, flush=True)
             return
-        instance = Instance(op, begun, self._reactor, self._link.send, self._forget)
-        self._instances[op.id] = instance
+        instance = Instance(request, begun, self._reactor, self._platform.send, self._forget)
+        self._instances[request.id] = instance
         if not self._may_run:
-            instance.refuse("This machine cannot isolate apps (see the sandbox report); none is started.")
+            instance.refuse("This machine cannot isolate apps (see the isolation report), so no app is started.")
             return
         try:
             instance.open_files()
@@ -134,11 +134,11 @@ class Manager:
         instance.oom_kills = lambda: self._groups.oom_kills(child.name)
         instance.kill_through_app = self._kill_through_app
         instance.begin(child)
-        self._pool.when_waiting(child, lambda: instance.assign(child, lambda: self._limit(child.name, op)))
+        self._pool.when_waiting(child, lambda: instance.assign(child, lambda: self._limit(child.name, request)))
 
-    def _limit(self, name: str, op: StartOp) -> None:
-        self._groups.limit(name, op.limits)
-        self._shares.add(op.user, name)
+    def _limit(self, name: str, request: StartRequest) -> None:
+        self._groups.limit(name, request.limits)
+        self._shares.add(request.user, name)
 
     def _place(self, message: Message) -> None:
         """Gives processes of the platform's own their share of the processor, this one and the zygote with them."""
@@ -154,12 +154,12 @@ class Manager:
         if error.id is None or error.id in self._instances:
             return
         failure = Failure("FP_SANDBOX_FAILED", str(error)).wire()
-        self._link.send({"event": "failed", "id": error.id, "failure": failure})
+        self._platform.send({"event": "failed", "id": error.id, "failure": failure})
         gone = {"code": None, "signal": None, "reason": "crashed", "message": str(error)}
-        self._link.send({"event": "exited", "id": error.id, **gone})
+        self._platform.send({"event": "exited", "id": error.id, **gone})
 
     def _forget(self, instance: Instance) -> None:
-        self._instances.pop(instance.op.id, None)
+        self._instances.pop(instance.request.id, None)
         if instance.child:
             self._shares.remove(instance.child.name)
             self._pool.forget(instance.child)
@@ -197,20 +197,20 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     groups = cgroups.detect(os.getpid())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    means: Means = probe.detect(groups, own_namespace)
+    mechanisms: Mechanisms = probe.detect(groups, own_namespace)
     os.close(own_namespace)
     # Forked while the process is still small.
     # Out of the environment that all below this process inherit. A platform that says nothing of it wants none.
     text = os.environ.pop(ENVIRONMENT, None)
     wanted = parse(text)
-    joined = text is not None and wanted.mode != "none" and means.own_uid and means.network
+    joined = text is not None and wanted.mode != "none" and mechanisms.own_uid and mechanisms.network
     helper = HelperProcess(groups, wanted if joined else None) if groups.folders or joined else None
     if text is None:
         network = ways.Plan("shared")
     else:
-        network = ways.plan(wanted, means, helper.network if helper and joined else None)
-        means = network.reported(means)
-    settings = ForkSettings(means, network, wanted.mongodb)
+        network = ways.plan(wanted, mechanisms, helper.network if helper and joined else None)
+        mechanisms = network.reported(mechanisms)
+    settings = ForkSettings(mechanisms, network, wanted.mongodb)
     if os.geteuid() != 0:
         privileges.no_new_privs()
     manager = Manager(

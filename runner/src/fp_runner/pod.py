@@ -1,8 +1,8 @@
 """The first process of a pod's container: `python -m fp_runner.pod [--wait [--cold]]`.
 
-Reads its order from a mounted file, or waits to be sent one. What waits has time to import the frameworks first, unless
-somebody waits for it already: `--cold`. Never runs user code. The contract is
-docs/decisions/0020-the-kubernetes-home.md. What not every pod needs is imported late: a cold start waits.
+Reads its start request from a mounted file, or waits until the platform sends one (`--wait`). A pod that waits imports
+the frameworks first, unless an app waits for it already (`--cold`). Never runs user code. The contract is
+docs/decisions/0020-the-kubernetes-home.md. Modules that not every pod needs are imported late, for faster cold starts.
 """
 
 import gc
@@ -20,7 +20,6 @@ from fp_runner.reactor import Reactor
 
 _KEY: Final = "FP_POD_KEY"
 _GRACE: Final = "FP_STOP_GRACE_S"
-_WALLS: Final = "FP_AWAIT_WALLS_S"
 _DEFAULT_GRACE: Final = 30.0
 _MADE_WITH_SANDBOX: Final = "/etc/resolv.conf"
 _SANDBOX_MS: Final = 60_000
@@ -28,10 +27,12 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _FLAGS: Final = ("--wait", "--cold")
 # Each followed by its value. --key-fd is for this program itself.
 _OPTIONS: Final = {
-    "--order": "/fp/order/order.json.gz",
+    "--start-request": "/fp/start/request.json.gz",
     "--app-dir": "/app",
     "--port": "8000",
     "--termination-log": "/dev/termination-log",
+    # How long network policies may take until they are enforced; no code of an app runs before. 0: nobody looks.
+    "--network-policy-seconds": "10",
     "--key-fd": "",
 }
 
@@ -92,12 +93,12 @@ def _supervise(
     *,
     wait: bool,
 ) -> NoReturn:
-    from fp_runner import order
+    from fp_runner import pod_start_request
     from fp_runner.supervisor import Settings, Supervisor
 
-    grace, closing = _seconds(_GRACE, _DEFAULT_GRACE), _seconds(_WALLS, 0.0)
-    # One that waits looks before it is claimed, and no wake has to.
-    settings = Settings(options["--app-dir"], options["--termination-log"], grace, 0.0 if wait else closing)
+    policy_seconds = _number(options, "--network-policy-seconds")
+    # A pod that waits looks before it is claimed, so that no wake has to.
+    settings = Settings(options["--app-dir"], options["--termination-log"], _grace(), 0.0 if wait else policy_seconds)
     supervisor = Supervisor(reactor, listener, child, settings)
 
     def on_signal() -> None:
@@ -108,7 +109,7 @@ def _supervise(
 
     reactor.watch(wakeups, on_signal)
     if wait:
-        from fp_runner import walls
+        from fp_runner import network_policies
         from fp_runner.claim import ClaimKey
 
         with open(int(options["--key-fd"]), encoding="ascii") as file:
@@ -116,19 +117,19 @@ def _supervise(
         if not key:
             raise _SetupError(f"{_KEY} is empty")
         try:
-            walls.wait(closing)
-        except walls.OpenWallError as error:
+            network_policies.wait_until_enforced(policy_seconds)
+        except network_policies.NotEnforcedError as error:
             supervisor.fail("FP_SANDBOX_FAILED", f"No app may run here: {error}.")
         else:
-            supervisor.door.wait(ClaimKey(key))
+            supervisor.api.wait(ClaimKey(key))
     else:
         try:
-            with open(options["--order"], "rb") as packed:
-                given = order.unpack(packed.read(order.MAX_PACKED + 1))
+            with open(options["--start-request"], "rb") as packed:
+                given = pod_start_request.unpack(packed.read(pod_start_request.MAX_PACKED + 1))
             if given.assets:
-                raise order.OrderError("its assets would have to be sent, and this pod does not wait for anything")
-        except (OSError, order.OrderError) as error:
-            supervisor.fail("FP_SANDBOX_FAILED", f"The order cannot be read: {error}")
+                raise pod_start_request.StartRequestError("an app with assets needs a pod that was started with --wait")
+        except (OSError, pod_start_request.StartRequestError) as error:
+            supervisor.fail("FP_SANDBOX_FAILED", f"The start request cannot be read: {error}")
         else:
             since = begun - _age()
             supervisor.start(given, since, _sandboxed(since) | {"interpreter": (begun - since) * 1000})
@@ -179,11 +180,18 @@ def _protect() -> None:
     seccomp.install(seccomp.io_uring_filter())
 
 
-def _seconds(name: str, default: float) -> float:
+def _number(options: dict[str, str], name: str) -> float:
     try:
-        return max(0.0, float(os.environ.get(name, "")))
+        return float(options[name])
     except ValueError:
-        return default
+        raise _SetupError(f"{name} must be a number, not {options[name]!r}") from None
+
+
+def _grace() -> float:
+    try:
+        return max(0.0, float(os.environ.get(_GRACE, "")))
+    except ValueError:
+        return _DEFAULT_GRACE
 
 
 def _sandboxed(since: float) -> dict[str, float]:

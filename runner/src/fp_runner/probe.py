@@ -1,4 +1,4 @@
-"""Finds out which means of isolation this machine has, by using each in a throwaway child."""
+"""Finds out which mechanisms of isolation this machine has, by using each in a throwaway child."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from typing import Final
 
 from fp_runner import libc, namespaces, privileges, root, seccomp
 from fp_runner.cgroups import Cgroups
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 
 _TRY_UID: Final = 200_000
 _REMOVAL_ATTEMPTS: Final = 100
 _REMOVAL_PAUSE: Final = 0.01
 
 
-def detect(groups: Cgroups, own_namespace: int) -> Means:
+def detect(groups: Cgroups, own_namespace: int) -> Mechanisms:
     """Tries everything. Leaves nothing behind."""
     why: dict[str, str] = {}
     as_root = os.geteuid() == 0
@@ -45,7 +45,7 @@ def detect(groups: Cgroups, own_namespace: int) -> Means:
         found[name] = _try(name, attempt, inside, why)
     for name in ("memory", "pids", "cpu"):
         found[f"{name}_cgroup"] = _try_group(name, groups, why)
-    return Means(**found, why=why)
+    return Mechanisms(**found, why=why)
 
 
 def _try(name: str, attempt: Callable[[], None], namespace: int | None, why: dict[str, str]) -> bool:

@@ -20,7 +20,7 @@ class ProtocolError(Exception):
 
 
 @dataclass(frozen=True)
-class StartOp:
+class StartRequest:
     """A checked "start" message."""
 
     id: str
@@ -39,7 +39,7 @@ class StartOp:
     limits: Limits
 
 
-def parse_start(message: Message) -> StartOp:
+def parse_start(message: Message) -> StartRequest:
     """Checks a "start" message. Raises ProtocolError with the instance's id."""
     instance_id = message.get("id")
     if not isinstance(instance_id, str) or not instance_id:
@@ -65,7 +65,7 @@ def parse_start(message: Message) -> StartOp:
     env = message.get("env", {})
     if not isinstance(env, dict) or not all(is_variable(k, v) for k, v in env.items()):
         raise ProtocolError("env must map names to texts", instance_id)
-    return StartOp(
+    return StartRequest(
         id=instance_id,
         mode=mode,
         socket=text("socket", absolute=True) if mode == "serve" else None,

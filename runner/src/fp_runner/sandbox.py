@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from fp_runner import landlock, libc, limits, namespaces, privileges, root, seccomp
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network.ways import Plan
 
 _HOME: Final = "/tmp"
 
 
 @dataclass(frozen=True)
-class Blueprint:
-    """What every sandbox needs to know, gathered once by the zygote."""
+class SandboxSettings:
+    """What is the same for every sandbox. The zygote gathers it once."""
 
-    means: Means
+    mechanisms: Mechanisms
     etc: dict[str, bytes]
     last_capability: int
     network: Plan
@@ -23,23 +23,23 @@ class Blueprint:
     mongodb: str | None
 
     @property
-    def walled(self) -> bool:
-        """Whether apps get namespaces and a root of their own; if not, none runs unless the owner allows it."""
-        return self.means.minimum
+    def isolated(self) -> bool:
+        """Whether apps get namespaces and a private root. If not, no app runs unless the admin allows it."""
+        return self.mechanisms.minimum
 
 
-def prepare(blueprint: Blueprint) -> None:
+def prepare(settings: SandboxSettings) -> None:
     """Namespaces and the common root, as pid 1 of its namespace. The host's files are still there behind it."""
-    if not blueprint.walled:
+    if not settings.isolated:
         return
     os.umask(0o022)
-    namespaces.leave_host(network=blueprint.network.way == "isolated")
-    root.build(blueprint.etc, blueprint.mongodb)
+    namespaces.leave_host(network=settings.network.way == "isolated")
+    root.build(settings.etc, settings.mongodb)
     root.mount_proc()
 
 
 def enter(
-    blueprint: Blueprint,
+    settings: SandboxSettings,
     app_dir: str,
     storage: str | None,
     uid: int,
@@ -51,16 +51,16 @@ def enter(
 
     Returns the app's folder as the app sees it.
     """
-    means = blueprint.means
-    if not blueprint.walled:
+    mechanisms = settings.mechanisms
+    if not settings.isolated:
         if storage:
             raise OSError("app storage needs a root of the app's own")
-        return _enter_bare(blueprint, app_dir, limit, listen_fd)
+        return _enter_unisolated(settings, app_dir, limit, listen_fd)
     # Reads the old /proc, which the private root is about to cover with its own.
     root.enter(app_dir, storage, limit.tmp_bytes, uid, gid)
-    limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup)
-    privileges.drop_bounding_set(blueprint.last_capability)
-    if means.own_uid:
+    limits.apply(limit, memory_cgroup=mechanisms.memory_cgroup, pids_cgroup=mechanisms.pids_cgroup)
+    privileges.drop_bounding_set(settings.last_capability)
+    if mechanisms.own_uid:
         privileges.become(uid, gid)
     privileges.drop_capabilities()
     privileges.no_new_privs()
@@ -69,7 +69,7 @@ def enter(
     # The app reads its own /proc/self: undo what the change of user did to it.
     libc.prctl(libc.PR_SET_DUMPABLE, 1)
     os.umask(0o022)
-    _limit_ports(blueprint.network)
+    _limit_ports(settings.network)
     seccomp.install(seccomp.app_filter(listen_fd))
     return root.APP_DIR
 
@@ -79,21 +79,21 @@ def _limit_ports(network: Plan) -> None:
         landlock.allow_only(network.ports)
 
 
-def _enter_bare(blueprint: Blueprint, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
-    """What is left where there are no walls: limits, and the syscall filter if the kernel has it."""
-    means = blueprint.means
+def _enter_unisolated(settings: SandboxSettings, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
+    """Without namespaces there are only limits, and the syscall filter if the kernel has it."""
+    mechanisms = settings.mechanisms
     os.chdir(app_dir)
     # The user is the platform's, and shared with all it runs: a count of processes would count those too.
-    limits.apply(limit, memory_cgroup=means.memory_cgroup, pids_cgroup=means.pids_cgroup, own_user=False)
+    limits.apply(limit, memory_cgroup=mechanisms.memory_cgroup, pids_cgroup=mechanisms.pids_cgroup, own_user=False)
     privileges.no_new_privs()
     privileges.die_with_parent()
-    _limit_ports(blueprint.network)
-    if means.seccomp:
+    _limit_ports(settings.network)
+    if mechanisms.seccomp:
         seccomp.install(seccomp.app_filter(listen_fd))
     return app_dir
 
 
-def environment(env: dict[str, str], bin_dir: str) -> dict[str, str]:
+def environment_variables(env: dict[str, str], bin_dir: str) -> dict[str, str]:
     """The whole environment of an app: what the platform gave, on top of the few fixed ones."""
     fixed = {
         "PATH": f"{bin_dir}:/usr/local/bin:/usr/bin:/bin",

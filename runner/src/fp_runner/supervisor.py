@@ -1,9 +1,10 @@
-"""The one app of a pod, from its order to its end. Never runs user code."""
+"""The one app of a pod, from its start request to its end. Never runs user code."""
 
 import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
@@ -11,9 +12,9 @@ from fp_runner import cgroups, ending, termination
 from fp_runner.app_child import AppChild
 from fp_runner.app_folder import AppFolder
 from fp_runner.asgi import server_timing
-from fp_runner.door import Door
 from fp_runner.failure import Code, Failure
-from fp_runner.order import Order
+from fp_runner.pod_api import PodApi
+from fp_runner.pod_start_request import PodStartRequest
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
 
@@ -30,12 +31,12 @@ _OUT_OF_MEMORY: Final = "The app used more than its memory and was ended."
 
 @dataclass(frozen=True)
 class Settings:
-    """`grace` in seconds, and `walls`: for network policies to hold, before an app's code may run; 0 = no matter."""
+    """Times in seconds. `network_policy_seconds`: see network_policies.py."""
 
     app_dir: str
     termination_log: str
     grace: float
-    walls: float = 0.0
+    network_policy_seconds: float = 0.0
 
 
 class Supervisor:
@@ -43,13 +44,13 @@ class Supervisor:
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
-        self.door = Door(reactor, listener, self)
+        self.api = PodApi(reactor, listener, self)
         self._reactor = reactor
         self._listener = listener
         self._child = child
         self._settings = settings
         self._folder = AppFolder(settings.app_dir)
-        self._given: Order | None = None
+        self._given: PodStartRequest | None = None
         self._state: State = "waiting"
         self._mode: Literal["serve", "check"] = "serve"
         self._since = 0.0
@@ -60,43 +61,35 @@ class Supervisor:
         self._oom_kills = cgroups.own_oom_kills()
         child.on_message = self._on_message
 
-    def start(self, given: Order, since: float, before: dict[str, float]) -> None:
-        """Carries out the order. Times count from `since`, a time.monotonic(); `before` was reached by then."""
+    def start(self, given: PodStartRequest, since: float, before: dict[str, float] | None = None) -> None:
+        """See pod_api.Recipient. `before`: when earlier phases were reached, in ms from `since`."""
         self._state, self._given, self._mode = "receiving", given, given.mode
-        self._since, self._before = since, before
-        try:
-            self._folder.begin(given)
-        except OSError as error:
-            self._cannot_write(error)
-            return
-        self._launch_if_whole()
+        self._since, self._before = since, before or {}
+        self._write(lambda: self._folder.begin(given))
 
-    def take_order(self, given: Order, arrived: float) -> None:
-        """See door.Recipient."""
-        self.start(given, arrived, {})
+    def receive_content(self, content: bytes) -> None:
+        """See pod_api.Recipient."""
+        self._write(lambda: self._folder.receive(content))
 
-    def take_content(self, content: bytes) -> None:
-        """See door.Recipient."""
-        try:
-            self._folder.receive(content)
-        except OSError as error:
-            self._cannot_write(error)
-            return
-        self._launch_if_whole()
-
-    def drop_order(self) -> None:
-        """See door.Recipient."""
+    def cancel(self) -> None:
+        """See pod_api.Recipient."""
         self._state = "waiting"
 
     @property
     def wanted(self) -> list[str]:
-        """See door.Recipient."""
+        """See pod_api.Recipient."""
         return self._folder.wanted
 
-    def _cannot_write(self, error: OSError) -> None:
-        self.fail("FP_SANDBOX_FAILED", f"The app's files could not be written: {error}")
+    def _write(self, write: Callable[[], None]) -> None:
+        """Writes files of the app. Starts it once all of them are written."""
+        try:
+            write()
+        except OSError as error:
+            self.fail("FP_SANDBOX_FAILED", f"The app's files could not be written: {error}")
+            return
+        self._launch_if_complete()
 
-    def _launch_if_whole(self) -> None:
+    def _launch_if_complete(self) -> None:
         given = self._given
         if not given or self._folder.wanted:
             return
@@ -112,7 +105,7 @@ class Supervisor:
             "limits": asdict(given.limits),
             "since": self._since,
             "before": self._before,
-            "walls": self._settings.walls,
+            "network_policy_seconds": self._settings.network_policy_seconds,
         }
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 
@@ -201,13 +194,13 @@ class Supervisor:
         named = {name: self._phases[name] for name in ("imported", "ready") if name in self._phases}
         timing = server_timing(self._before | named)
         phases = [{"name": name, "at": reached} for name, reached in self._phases.items()]
-        self.door.started(timing, {"phases": phases, **more})
+        self.api.started(timing, {"phases": phases, **more})
 
     def _fail(self, failure: Failure) -> None:
         self._state = "failed"
         self._cancel_timer()
         termination.write(self._settings.termination_log, termination.fit(failure))
-        self.door.failed(failure)
+        self.api.failed(failure)
         if self._mode == "check":
             self._end_when_told(1)
         else:
@@ -230,7 +223,7 @@ class Supervisor:
         self.exit_code = code
 
     def _end_when_told(self, code: int, tries: int = _FLUSH_TRIES) -> None:
-        if tries and self.door.has_unsent():
+        if tries and self.api.has_unsent():
             self._reactor.call_later(_FLUSH_SECONDS, lambda: self._end_when_told(code, tries - 1))
         else:
             self._end(code)

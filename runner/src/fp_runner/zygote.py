@@ -12,9 +12,9 @@ from typing import Final, NoReturn
 
 from fp_runner import channel, init, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.descriptors import close_all_but
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network.ways import Plan
-from fp_runner.sandbox import Blueprint
+from fp_runner.sandbox import SandboxSettings
 
 _MANAGER_FD: Final = 3
 # What an app without root believes its user to be until it is told; any number does.
@@ -32,11 +32,11 @@ def main() -> None:
     configured = channel.receive(manager)
     if configured is None:
         return
-    settings = configured.message["settings"]
-    means, network = Means(**settings["means"]), Plan.from_wire(settings["network"])
+    given = configured.message["settings"]
+    mechanisms, network = Mechanisms(**given["mechanisms"]), Plan.from_wire(given["network"])
     if os.geteuid() != 0:
         privileges.no_new_privs()
-    if means.seccomp:
+    if mechanisms.seccomp:
         seccomp.install(seccomp.io_uring_filter())
     if configured.message["preload"]:
         preload.preload()
@@ -44,18 +44,18 @@ def main() -> None:
     else:
         session_key.install()
     etc = root.etc_files(network.resolver)
-    blueprint = Blueprint(means, etc, privileges.last_capability(), network, settings["mongodb"])
+    settings = SandboxSettings(mechanisms, etc, privileges.last_capability(), network, given["mongodb"])
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     while (request := channel.receive(manager)) is not None:
-        _answer(manager, blueprint, own_namespace, request.fds)
+        _answer(manager, settings, own_namespace, request.fds)
     # At once: there is nothing to clean up, and the manager waits for this.
     os._exit(0)
 
 
-def _answer(manager: socket.socket, blueprint: Blueprint, own_namespace: int, fds: list[int]) -> None:
+def _answer(manager: socket.socket, settings: SandboxSettings, own_namespace: int, fds: list[int]) -> None:
     control_fd, status_fd = fds
     try:
-        pid = _fork(blueprint, own_namespace, control_fd, status_fd)
+        pid = _fork(settings, own_namespace, control_fd, status_fd)
         pidfd = os.pidfd_open(pid)
     except OSError as error:
         channel.send(manager, {"error": str(error)})
@@ -67,26 +67,26 @@ def _answer(manager: socket.socket, blueprint: Blueprint, own_namespace: int, fd
     os.close(pidfd)
 
 
-def _fork(blueprint: Blueprint, own_namespace: int, control_fd: int, status_fd: int) -> int:
-    if blueprint.walled and blueprint.means.own_uid:
+def _fork(settings: SandboxSettings, own_namespace: int, control_fd: int, status_fd: int) -> int:
+    if settings.isolated and settings.mechanisms.own_uid:
         pid = namespaces.fork_into_pid_namespace(own_namespace)
     else:
         pid = os.fork()
     if pid == 0:
-        _become_init(blueprint, control_fd, status_fd)
+        _become_init(settings, control_fd, status_fd)
     return pid
 
 
-def _become_init(blueprint: Blueprint, control_fd: int, status_fd: int) -> NoReturn:
+def _become_init(settings: SandboxSettings, control_fd: int, status_fd: int) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         # The manager's channel among them: nobody but the zygote may ask for forks.
         close_all_but({control_fd, status_fd})
         control = socket.socket(fileno=control_fd)
-        if blueprint.means.own_uid or not blueprint.walled:
-            init.run(blueprint, control, status_fd)
-        namespaces.fork_through_user_namespace(lambda: init.run(blueprint, control, status_fd), _INNER_ID, _INNER_ID)
+        if settings.mechanisms.own_uid or not settings.isolated:
+            init.run(settings, control, status_fd)
+        namespaces.fork_through_user_namespace(lambda: init.run(settings, control, status_fd), _INNER_ID, _INNER_ID)
     except BaseException as error:
         os.write(2, f"fp_runner: a child ended early: {error!r}\n".encode())
     finally:

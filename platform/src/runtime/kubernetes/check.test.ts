@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { beforeEach, expect, test } from 'vitest'
 import type { CheckResult } from '../runtime.ts'
 import { checkApp } from './check.ts'
-import { ORDER_KEY } from './manifests.ts'
+import { START_REQUEST_KEY } from './pod-spec.ts'
 import { MemoryStore, refusal } from './test/memory-store.ts'
 import { SETTINGS, specOf } from './test/specs.ts'
 
@@ -58,17 +58,23 @@ test('the pool is asked first', async () => {
   expect(store.asked).toEqual([])
 })
 
-test('where none waits the app is loaded in a pod of its own, which has its order and ends', async () => {
+test('where none waits the app is loaded in a pod of its own, which has its start request and ends', async () => {
   const checked = check()
   const pod = await checkedPod()
   const [secret] = store.all<V1Secret>('secrets')
   expect(secret!.metadata!.ownerReferences).toMatchObject([{ kind: 'Pod', uid: pod.metadata!.uid }])
-  const order = gunzipSync(Buffer.from(secret!.data![ORDER_KEY]!, 'base64')).toString()
-  expect(JSON.parse(order)).toMatchObject({ mode: 'check', files: SPEC.files, env: SPEC.env })
+  const request = gunzipSync(Buffer.from(secret!.data![START_REQUEST_KEY]!, 'base64')).toString()
+  expect(JSON.parse(request)).toMatchObject({ mode: 'check', files: SPEC.files, env: SPEC.env })
   expect(pod.spec).toMatchObject({
     restartPolicy: 'Never',
     volumes: expect.arrayContaining([
-      expect.objectContaining({ secret: { secretName: secret!.metadata!.name, defaultMode: 0o444 } }),
+      expect.objectContaining({
+        secret: {
+          secretName: secret!.metadata!.name,
+          items: [{ key: START_REQUEST_KEY, path: 'request.json.gz' }],
+          defaultMode: 0o444,
+        },
+      }),
     ]) as unknown,
   })
   expect(pod.spec!.containers[0]).not.toHaveProperty('startupProbe')

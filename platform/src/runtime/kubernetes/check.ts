@@ -6,7 +6,7 @@ import { newId } from '../../ids.ts'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
 import { withOwnersMessage, parseReport, refusalOf } from './failures.ts'
 import { checkPodOf, checkSecretOf, ownerOf, POD_KIND } from './manifests.ts'
-import { sealOrder } from './order.ts'
+import { packStartRequest } from './start-request.ts'
 import { pause } from './pause.ts'
 import type { Pool } from './pool.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -38,12 +38,12 @@ export async function checkApp(spec: AppSpec, signal: AbortSignal, deps: CheckDe
 async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): Promise<CheckResult> {
   const { store, settings, clock, log } = deps
   const name = `check-${newId()}`
-  const order = await sealOrder(spec, 'check')
+  const request = await packStartRequest(spec, 'check')
   signal.throwIfAborted()
   const pod = await store.create<V1Pod>('pods', checkPodOf(name, spec, settings))
   if (!pod) throw new Error(`There is a pod ${name} already.`)
   try {
-    await store.create('secrets', checkSecretOf(name, spec, order.body, ownerOf(pod, POD_KIND, false)))
+    await store.create('secrets', checkSecretOf(name, spec, request.body, ownerOf(pod, POD_KIND, false)))
     for (;;) {
       const result = resultOf(await store.get<V1Pod>('pods', name))
       if (result) return result

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { podKey, provePod, targetPodKey, type OrderAnswer } from './claim.ts'
-import { sealOrder } from './order.ts'
+import { podKey, provePod, targetPodKey, type StartAnswer } from './claim.ts'
+import { packStartRequest } from './start-request.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
 import { RunnerPod } from './test/runner-pod.ts'
 import { assetOf, HELLO, specOf } from './test/specs.ts'
@@ -27,13 +27,13 @@ async function claim(
   { address }: { address: URL },
   source = HELLO,
   mode: 'serve' | 'check' = 'serve',
-): Promise<OrderAnswer> {
+): Promise<StartAnswer> {
   const proven = await provePod(address, KEY, signal())
-  return proven.order(await sealOrder(specOf('a.1.0', source), mode), signal())
+  return proven.start(await packStartRequest(specOf('a.1.0', source), mode), signal())
 }
 
 describe('the runner', () => {
-  test('serves the order that it is sent, and takes no other', async () => {
+  test('serves the start request that it is sent, and takes no other', async () => {
     const pod = await runner()
     const early = await provePod(pod.address, KEY, signal())
     const told = await claim(pod)
@@ -46,7 +46,7 @@ describe('the runner', () => {
       'ready',
     ])
     expect(await (await fetch(pod.address)).json()).toBe('hello')
-    await expect(early.order(await sealOrder(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
+    await expect(early.start(await packStartRequest(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
     await expect(provePod(pod.address, KEY, signal())).rejects.toThrow('409')
   })
 
@@ -74,19 +74,19 @@ describe('the runner', () => {
     await expect(provePod(pod.address, podKey(randomBytes(32), 'pool-1'), signal())).rejects.toThrow(
       'is not the pod',
     )
-    const { body } = await sealOrder(specOf('a.1.0'), 'serve')
+    const { body } = await packStartRequest(specOf('a.1.0'), 'serve')
     const headers = { 'fp-proof': '0'.repeat(64) }
     const url = new URL('/_fp/claim', pod.address)
     expect((await fetch(url, { method: 'POST', body, headers })).status).toBe(401)
     expect(await claim(pod)).toMatchObject({ ready: true })
   })
 
-  test('waits on after what is no order', async () => {
+  test('waits on after what is no start request', async () => {
     const pod = await runner()
     const proven = await provePod(pod.address, KEY, signal())
-    await expect(proven.order({ body: Buffer.from('no order'), assets: [] }, signal())).rejects.toThrow(
-      'FP_POD_BAD_ORDER',
-    )
+    await expect(
+      proven.start({ body: Buffer.from('no start request'), assets: [] }, signal()),
+    ).rejects.toThrow('FP_POD_BAD_START_REQUEST')
     expect(await claim(pod)).toMatchObject({ ready: true })
   })
 
@@ -99,7 +99,7 @@ describe('the runner', () => {
   })
 })
 
-describe('an order with assets', () => {
+describe('a start request with assets', () => {
   const ASSETS = [
     assetOf('static/large.bin', randomBytes(2 * 1024 * 1024)),
     assetOf('static/small.bin', randomBytes(10)),
@@ -116,13 +116,13 @@ app = FastAPI()
 def sha(path: str) -> str:
     return hashlib.sha256(open(path, "rb").read()).hexdigest()
 `
-  const seal = (assets = ASSETS): ReturnType<typeof sealOrder> =>
-    sealOrder({ ...specOf('a.1.0', SHOWING), assets }, 'serve')
+  const seal = (assets = ASSETS): ReturnType<typeof packStartRequest> =>
+    packStartRequest({ ...specOf('a.1.0', SHOWING), assets }, 'serve')
 
   test('is followed by their contents, and the app has each byte', async () => {
     const pod = await runner()
     const proven = await provePod(pod.address, KEY, signal())
-    expect(await proven.order(await seal(), signal())).toMatchObject({ ready: true })
+    expect(await proven.start(await seal(), signal())).toMatchObject({ ready: true })
     for (const { path, sha256 } of ASSETS)
       expect(await (await fetch(new URL(`sha/${path}`, pod.address))).json()).toBe(sha256)
   })
@@ -130,21 +130,21 @@ def sha(path: str) -> str:
   test('is followed by each content once, on the connection that the proof came on', async () => {
     const pod = await local()
     const proven = await provePod(pod.address, KEY, signal())
-    expect(await proven.order(await seal(), signal())).toMatchObject({ ready: true })
+    expect(await proven.start(await seal(), signal())).toMatchObject({ ready: true })
     expect([pod.connections, pod.contents.length]).toEqual([1, 3])
   })
 
-  test('whose content cannot be read leaves a pod that takes another order', async () => {
+  test('whose content cannot be read leaves a pod that takes another start request', async () => {
     const pod = await runner()
     const lost = { ...ASSETS[1]!, read: () => Promise.reject(new Error('the database is down')) }
     const broken = await provePod(pod.address, KEY, signal())
-    await expect(broken.order(await seal([ASSETS[0]!, lost]), signal())).rejects.toThrow(
+    await expect(broken.start(await seal([ASSETS[0]!, lost]), signal())).rejects.toThrow(
       'the database is down',
     )
     await expect
       .poll(async () => {
         const proven = await provePod(pod.address, KEY, signal())
-        return proven.order(await seal(), signal())
+        return proven.start(await seal(), signal())
       })
       .toMatchObject({ ready: true })
   })
@@ -153,12 +153,12 @@ def sha(path: str) -> str:
     const pod = await local()
     pod.knowsNoAssets = true
     const proven = await provePod(pod.address, KEY, signal())
-    await expect(proven.order(await seal(), signal())).rejects.toThrow('its image is too old')
+    await expect(proven.start(await seal(), signal())).rejects.toThrow('its image is too old')
     expect(pod.contents).toEqual([])
   })
 })
 
-describe('an order never reaches', () => {
+describe('a start request never reaches', () => {
   test('who does not know the key', async () => {
     const impostor = await local(podKey(randomBytes(32), 'pool-1'))
     await expect(claim(impostor)).rejects.toThrow('whoever answers at the address of the pod is not the pod')
@@ -190,57 +190,57 @@ describe('an order never reaches', () => {
     const pod = await local()
     pod.hangsUp = true
     const proven = await provePod(pod.address, KEY, signal())
-    await expect(proven.order(await sealOrder(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
+    await expect(proven.start(await packStartRequest(specOf('a.1.0'), 'serve'), signal())).rejects.toThrow()
     expect([pod.connections, pod.bodies]).toEqual([1, []])
   })
 
   test('anybody once it was closed, or was sent', async () => {
     const pod = await local()
-    const order = await sealOrder(specOf('a.1.0'), 'serve')
+    const request = await packStartRequest(specOf('a.1.0'), 'serve')
     const closed = await provePod(pod.address, KEY, signal())
     closed.close()
-    await expect(closed.order(order, signal())).rejects.toThrow('hung up')
+    await expect(closed.start(request, signal())).rejects.toThrow('hung up')
     const proven = await provePod(pod.address, KEY, signal())
-    expect(await proven.order(order, signal())).toMatchObject({ ready: true })
-    await expect(proven.order(order, signal())).rejects.toThrow('hung up')
+    expect(await proven.start(request, signal())).toMatchObject({ ready: true })
+    await expect(proven.start(request, signal())).rejects.toThrow('hung up')
     expect(pod.connections).toBe(2)
   })
 })
 
-test('the order goes over the connection that the proof came on', async () => {
+test('the start request goes over the connection that the proof came on', async () => {
   const pod = await local()
   expect(await claim(pod)).toEqual({ ready: true, phases: [{ name: 'ready', at: 12 }] })
   expect(pod.connections).toBe(1)
-  expect(pod.orders).toMatchObject([{ mode: 'serve', env: { NAME: 'a secret value' } }])
+  expect(pod.startRequests).toMatchObject([{ mode: 'serve', env: { NAME: 'a secret value' } }])
 })
 
 test('an answer that breaks off, is too large or says nothing rejects', async () => {
   const broken = await local()
-  broken.onOrder = (response) => {
+  broken.onStartRequest = (response) => {
     response.writeHead(200, { 'content-length': 100 }).write('{"ready":', () => response.destroy())
   }
   await expect(claim(broken)).rejects.toThrow()
   const large = await local()
-  large.onOrder = (response) => void response.writeHead(200).end('x'.repeat(100_000))
+  large.onStartRequest = (response) => void response.writeHead(200).end('x'.repeat(100_000))
   await expect(claim(large)).rejects.toThrow('without end')
   const largeProof = await local()
   largeProof.onProof = (response) => void response.writeHead(200).end('x'.repeat(100_000))
   await expect(claim(largeProof)).rejects.toThrow('without end')
   const nonsense = await local()
-  nonsense.onOrder = (response) => answer(response, 422, { failure: { code: 5 } })
+  nonsense.onStartRequest = (response) => answer(response, 422, { failure: { code: 5 } })
   await expect(claim(nonsense)).rejects.toThrow('the pod answered 422')
   const proxy = await local()
-  proxy.onOrder = (response) => void response.writeHead(502).end('<h1>Bad gateway</h1>')
+  proxy.onStartRequest = (response) => void response.writeHead(502).end('<h1>Bad gateway</h1>')
   await expect(claim(proxy)).rejects.toThrow('the pod answered 502: <h1>Bad gateway</h1>')
 })
 
 test('who has lost interest is not kept waiting', async () => {
   const pod = await local()
-  pod.onOrder = () => undefined
+  pod.onStartRequest = () => undefined
   const proven = await provePod(pod.address, KEY, signal())
   const stop = new AbortController()
-  const told = proven.order(await sealOrder(specOf('a.1.0'), 'serve'), stop.signal)
-  await expect.poll(() => pod.orders.length).toBe(1)
+  const told = proven.start(await packStartRequest(specOf('a.1.0'), 'serve'), stop.signal)
+  await expect.poll(() => pod.startRequests.length).toBe(1)
   stop.abort()
   await expect(told).rejects.toThrow('abort')
 })

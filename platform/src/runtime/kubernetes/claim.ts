@@ -5,32 +5,32 @@ import type { Duplex } from 'node:stream'
 import type { TargetKey } from '@fp/scaler'
 import type { AppFailureReport, SpecAsset } from '../runtime.ts'
 import { parseReport } from './failures.ts'
-import type { SealedOrder } from './order.ts'
+import type { PackedStartRequest } from './start-request.ts'
 
 /** Of a pod of the pool: what both sides prove to know. Nobody else can: it is derived from the platform's own key. */
 export function podKey(secretKey: Buffer, podName: string): string {
   return createHmac('sha256', secretKey).update(`pool ${podName}`).digest('hex')
 }
 
-/** Of the pods of a target's Deployment, which wait for their order because assets belong to it. */
+/** Of the pods of a target's Deployment, which wait for their start request because assets belong to it. */
 export function targetPodKey(secretKey: Buffer, key: TargetKey): string {
   return createHmac('sha256', secretKey).update(`target ${key}`).digest('hex')
 }
 
-export type OrderAnswer =
+export type StartAnswer =
   | { readonly ready: true; readonly phases: readonly Phase[] }
   | { readonly ready: false; readonly failure: AppFailureReport }
 
-/** The pod has an order: somebody else was quicker. */
+/** The pod has a start request: somebody else was quicker. */
 export class PodToldError extends Error {}
 
-/** A pod that has proved to be the one, and waits for its order on the connection that it proved it on. */
+/** A pod that has proved to be the one, and waits for its start request on the connection that it proved it on. */
 export interface ProvenPod {
   /**
-   * Sends the order and the contents of its assets. Resolves once the app is ready or has failed; rejects when the pod is
-   * gone, with PodToldError when it has an order.
+   * Sends the start request and the contents of its assets. Resolves once the app is ready or has failed; rejects when the pod is
+   * gone, with PodToldError when it has a start request.
    */
-  order(order: SealedOrder, signal: AbortSignal): Promise<OrderAnswer>
+  start(request: PackedStartRequest, signal: AbortSignal): Promise<StartAnswer>
   close(): void
 }
 
@@ -39,7 +39,7 @@ const PROOF_TIMEOUT = 2_000
 
 /**
  * Makes a pod prove that it is the one that the platform made. Rejects where nobody answers, or somebody else does: an
- * address may have come to belong to another pod since it was read. With PodToldError when it says that it has an order.
+ * address may have come to belong to another pod since it was read. With PodToldError when it says that it has a start request.
  */
 export async function provePod(address: URL, key: string, signal: AbortSignal): Promise<ProvenPod> {
   const agent = new OneConnection({ keepAlive: true, maxSockets: 1 })
@@ -60,8 +60,10 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
       throw new Error('whoever answers at the address of the pod is not the pod')
     }
     return {
-      order: (order, stop) =>
-        sendOrder(address, agent, { key, theirs, order, signal: stop }).finally(() => agent.destroy()),
+      start: (request, stop) =>
+        sendStartRequest(address, agent, { key, theirs, start: request, signal: stop }).finally(() =>
+          agent.destroy(),
+        ),
       close: () => agent.destroy(),
     }
   } catch (error) {
@@ -70,12 +72,17 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
   }
 }
 
-async function sendOrder(
+async function sendStartRequest(
   address: URL,
   agent: Agent,
-  { key, theirs, order, signal }: { key: string; theirs: string; order: SealedOrder; signal: AbortSignal },
-): Promise<OrderAnswer> {
-  const { body, assets } = order
+  {
+    key,
+    theirs,
+    start,
+    signal,
+  }: { key: string; theirs: string; start: PackedStartRequest; signal: AbortSignal },
+): Promise<StartAnswer> {
+  const { body, assets } = start
   const digest = createHash('sha256').update(body).digest('hex')
   let answer = await send(address, agent, {
     method: 'POST',
@@ -94,7 +101,7 @@ async function sendOrder(
   throw refusalOf(answer)
 }
 
-/** One after the other, each once. The order names them by their hash, so they need no proof. Resolves to the last answer. */
+/** One after the other, each once. The start request names them by their hash, so they need no proof. Resolves to the last answer. */
 async function sendContents(
   address: URL,
   agent: Agent,
@@ -131,7 +138,7 @@ function refusalOf({ status, text }: Answer): Error {
 
 /**
  * Makes no second connection. A pod that ends after its proof closes the first one, and its address may be another's by
- * the time that the order is sent.
+ * the time that the start request is sent.
  */
 class OneConnection extends Agent {
   #made = false

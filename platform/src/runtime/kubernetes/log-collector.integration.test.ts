@@ -277,7 +277,7 @@ test('a server that ails is asked again until it is well', async () => {
   await kept('one')
 })
 
-test('a database that is away for a moment costs no line and no order', async () => {
+test('a database that is away for a moment costs no line and no start request', async () => {
   kubelet.print('one')
   see()
   await kept('one')
@@ -319,7 +319,7 @@ test('a long line is cut, one without an end is not held, and what is no line of
     .toEqual([16_384 - '2026-01-01T00:00:00.100Z '.length, 4])
 })
 
-test('many lines are kept in their order, in few writes', async () => {
+test('many lines are kept in their start request, in few writes', async () => {
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`)
   kubelet.print(...texts)
   let writes = 0

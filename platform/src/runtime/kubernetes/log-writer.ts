@@ -5,7 +5,7 @@ import type { PodLine, LogStore } from './log-store.ts'
 const BATCH = 200
 const BATCH_TIME = 200
 
-/** Keeps the lines of one log in their order. After one that could not be kept it keeps none: from there it is read again. */
+/** Keeps the lines of one log in their start request. After one that could not be kept it keeps none: from there it is read again. */
 export class LogWriter {
   /** The stamp of the last line that was kept. */
   last: string | undefined

@@ -6,13 +6,13 @@ import {
   DEPLOYMENT_KIND,
   deploymentOf,
   ownerOf,
-  ORDER_KEY,
   poolPodOf,
   poolSecretOf,
   secretOf,
   serviceOf,
   settingsHash,
 } from './manifests.ts'
+import { START_REQUEST_KEY } from './pod-spec.ts'
 import { objectName, ROLE_LABEL, SOURCE_LABEL, STORAGE_LABEL, TARGET_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
@@ -29,7 +29,7 @@ const kinds: Record<string, (settings: KubernetesSettings) => V1PodSpec> = {
   'of a check': (settings) => checkPodOf('check-1', SPEC, settings).spec!,
 }
 
-describe.each(Object.entries(kinds))('the walls of a pod %s', (_name, make) => {
+describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) => {
   const spec = make(SETTINGS)
   const [container, ...others] = spec.containers
 
@@ -96,10 +96,9 @@ describe.each(Object.entries(kinds))('the walls of a pod %s', (_name, make) => {
   })
 
   test('no code of an app runs before the network policies hold, unless the admin trusts all code', () => {
-    const waits = (made: V1PodSpec): unknown =>
-      made.containers[0]!.env!.find(({ name }) => name === 'FP_AWAIT_WALLS_S')?.value
-    expect(Number(waits(spec))).toBeGreaterThan(1)
-    expect(waits(make({ ...SETTINGS, allowUnsandboxed: true }))).toBeUndefined()
+    const waits = (made: V1PodSpec): string[] => made.containers[0]!.args!.slice(-2)
+    expect(waits(spec)).toEqual(['--network-policy-seconds', '10'])
+    expect(waits(make({ ...SETTINGS, allowUnsandboxed: true }))).toEqual(['--network-policy-seconds', '0'])
   })
 
   test('the runtime is the one that the admin names', () => {
@@ -137,21 +136,25 @@ describe('a Deployment', () => {
     ])
   })
 
-  test('starts them again, with the order mounted and readiness asked of the runner', () => {
+  test('starts them again, with the start request mounted and readiness asked of the runner', () => {
     const { spec } = deployment.spec!.template
     expect(spec!.restartPolicy).toBe('Always')
     expect(spec!.volumes).toContainEqual({
-      name: 'order',
-      secret: { secretName: objectName(SPEC.key), defaultMode: 0o444 },
+      name: 'start-request',
+      secret: {
+        secretName: objectName(SPEC.key),
+        items: [{ key: 'order.json.gz', path: 'request.json.gz' }],
+        defaultMode: 0o444,
+      },
     })
     expect(spec!.containers[0]!.startupProbe!.httpGet).toEqual({ path: '/_fp/ready', port: 8000 })
-    expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S', 'FP_AWAIT_WALLS_S'])
+    expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S'])
   })
 
   test('of an app with assets starts pods that wait, longer than it takes an admin to bring the platform back', () => {
     const { spec } = deploymentOf(WITH_ASSETS, SETTINGS).spec!.template
     const [container] = spec!.containers
-    expect([spec!.restartPolicy, container!.args]).toEqual(['Always', ['--wait', '--cold']])
+    expect([spec!.restartPolicy, container!.args!.slice(0, -2)]).toEqual(['Always', ['--wait', '--cold']])
     expect(container!.env).toContainEqual({
       name: 'FP_POD_KEY',
       valueFrom: { secretKeyRef: { name: objectName(SPEC.key), key: 'key' } },
@@ -193,11 +196,11 @@ describe('a pod of the pool', () => {
 
   test('never comes back blank under a claim', () => {
     expect(pod.spec!.restartPolicy).toBe('Never')
-    expect(pod.spec!.containers[0]!.args).toEqual(['--wait'])
+    expect(pod.spec!.containers[0]!.args!.slice(0, -2)).toEqual(['--wait'])
     expect(pod.spec!.containers[0]!.startupProbe!.httpGet!.path).toBe('/_fp/alive')
   })
 
-  test('has its key from its Secret, not in its manifest, and no order', () => {
+  test('has its key from its Secret, not in its manifest, and no start request', () => {
     expect(pod.spec!.containers[0]!.env).toContainEqual({
       name: 'FP_POD_KEY',
       valueFrom: { secretKeyRef: { name: 'pool-1', key: 'key' } },
@@ -221,13 +224,16 @@ describe('a pod of the pool', () => {
 })
 
 describe('Secrets', () => {
-  const order = Buffer.from('an order')
-  test('of an order are immutable, and go with their owner', () => {
+  const startRequest = Buffer.from('a start request')
+  test('of a start request are immutable, and go with their owner', () => {
     for (const secret of [
-      secretOf(SPEC.key, { order }, OWNER),
-      checkSecretOf('check-1', SPEC, order, OWNER),
+      secretOf(SPEC.key, { startRequest }, OWNER),
+      checkSecretOf('check-1', SPEC, startRequest, OWNER),
     ]) {
-      expect(secret).toMatchObject({ immutable: true, data: { [ORDER_KEY]: order.toString('base64') } })
+      expect(secret).toMatchObject({
+        immutable: true,
+        data: { [START_REQUEST_KEY]: startRequest.toString('base64') },
+      })
       expect(secret.metadata!.ownerReferences).toEqual([OWNER])
     }
   })

@@ -22,7 +22,7 @@ import {
   targetLabels,
   TEMPLATE_ANNOTATION,
 } from './names.ts'
-import { podSpec } from './pod-spec.ts'
+import { podSpec, START_REQUEST_KEY } from './pod-spec.ts'
 import type { KubernetesSettings } from './settings.ts'
 
 /** As in the embedded home: the uids from here on, one for each app. */
@@ -30,8 +30,6 @@ const FIRST_APP_UID = 200_000
 /** Pods of the pool do not know their app yet: a uid by their name, from a range of its own. */
 const FIRST_POOL_UID = 1_000_000
 const POOL_UIDS = 1_000_000_000
-
-export const ORDER_KEY = 'order.json.gz'
 
 /** No replicas: it is scaled once all that its pods need is there. */
 export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Deployment {
@@ -69,9 +67,9 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
     },
     spec: {
       ...podSpec(settings, {
-        ...(isSentItsOrder(spec)
+        ...(isSentStartRequest(spec)
           ? { args: ['--wait', '--cold'], keySecret: secret }
-          : { args: [], orderSecret: secret }),
+          : { args: [], startRequestSecret: secret }),
         ...(spec.storage ? { storageOf: spec.appId } : {}),
         uid: FIRST_APP_UID + sequence,
         restart: 'Always',
@@ -97,7 +95,13 @@ function ownLabels(key: TargetKey): Record<string, string> {
 /** Changes with whatever the settings make of a pod. */
 export function settingsHash(settings: KubernetesSettings): string {
   const pods = [
-    podSpec(settings, { args: [], uid: 1, orderSecret: 'order', restart: 'Always', readyPath: '/' }),
+    podSpec(settings, {
+      args: [],
+      uid: 1,
+      startRequestSecret: 'start-request',
+      restart: 'Always',
+      readyPath: '/',
+    }),
     podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Always', readyPath: '/' }),
     podSpec(settings, { args: [], uid: 1, keySecret: 'key', restart: 'Never', readyPath: '/' }),
   ]
@@ -111,27 +115,29 @@ export function isMadeWith(settings: KubernetesSettings): (object: KubernetesObj
 }
 
 /** Assets are larger than Secrets may be: pods of such a target are sent what others mount. */
-export function isSentItsOrder({ assets }: Pick<AppSpec, 'assets'>): boolean {
+export function isSentStartRequest({ assets }: Pick<AppSpec, 'assets'>): boolean {
   return assets.length > 0
 }
 
 export function secretOf(
   key: TargetKey,
-  holds: { readonly order: Buffer } | { readonly podKey: string },
+  holds: { readonly startRequest: Buffer } | { readonly podKey: string },
   owner: V1OwnerReference,
 ): V1Secret {
   const metadata = { name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] }
-  return 'order' in holds ? orderSecret(metadata, holds.order) : keySecret(metadata, holds.podKey)
+  return 'startRequest' in holds
+    ? startRequestSecret(metadata, holds.startRequest)
+    : keySecret(metadata, holds.podKey)
 }
 
-function orderSecret(metadata: V1ObjectMeta, order: Buffer): V1Secret {
+function startRequestSecret(metadata: V1ObjectMeta, startRequest: Buffer): V1Secret {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata,
-    type: 'fp.dev/order',
+    type: 'fp.dev/start-request',
     immutable: true,
-    data: { [ORDER_KEY]: order.toString('base64') },
+    data: { [START_REQUEST_KEY]: startRequest.toString('base64') },
   }
 }
 
@@ -193,14 +199,19 @@ export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSett
     spec: podSpec(settings, {
       args: [],
       uid: FIRST_APP_UID + spec.sequence,
-      orderSecret: name,
+      startRequestSecret: name,
       restart: 'Never',
     }),
   }
 }
 
-export function checkSecretOf(name: string, spec: AppSpec, order: Buffer, owner: V1OwnerReference): V1Secret {
-  return orderSecret({ name, labels: checkLabels(spec.appId), ownerReferences: [owner] }, order)
+export function checkSecretOf(
+  name: string,
+  spec: AppSpec,
+  startRequest: Buffer,
+  owner: V1OwnerReference,
+): V1Secret {
+  return startRequestSecret({ name, labels: checkLabels(spec.appId), ownerReferences: [owner] }, startRequest)
 }
 
 /** `controller`: it is this one's to keep; `kubectl drain` leaves alone what nobody keeps. */

@@ -105,7 +105,7 @@ test('removes a target by its Deployment, and an app by all of them', async () =
   expect(store.names('deployments')).toEqual(['app-a-1-0', 'app-ab-1-0', 'app-b-1-0'])
 })
 
-test('a target with assets keeps no order in the cluster, but the key of the pods that are sent it', async () => {
+test('a target with assets keeps no start request in the cluster, but the key of the pods that are sent it', async () => {
   asSpec = (key) => ({ ...specOf(key), assets: [assetOf('logo.png', Buffer.alloc(10))] })
   await objects.ensure('a.1.0')
   const [secret] = store.all<V1Secret>('secrets')

@@ -2,9 +2,16 @@ import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import type { AppSpec } from '../runtime.ts'
 import { targetPodKey } from './claim.ts'
-import { DEPLOYMENT_KIND, deploymentOf, isSentItsOrder, ownerOf, secretOf, serviceOf } from './manifests.ts'
+import {
+  DEPLOYMENT_KIND,
+  deploymentOf,
+  isSentStartRequest,
+  ownerOf,
+  secretOf,
+  serviceOf,
+} from './manifests.ts'
 import { APP_LABEL, objectName } from './names.ts'
-import { sealOrder } from './order.ts'
+import { packStartRequest } from './start-request.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 import type { Volumes } from './volumes.ts'
@@ -43,15 +50,17 @@ export function createTargetObjects({
     if (spec.storage) await volumes.ensure(spec.appId)
     const name = objectName(key)
     const manifest = deploymentOf(spec, settings)
-    const [order, deployment] = await Promise.all([
-      sealOrder(spec, 'serve'),
+    const [startRequest, deployment] = await Promise.all([
+      packStartRequest(spec, 'serve'),
       store
         .create<V1Deployment>('deployments', manifest)
         .then((created) => created ?? store.get<V1Deployment>('deployments', name)),
     ])
     if (!deployment) throw new Error(`The Deployment ${name} was deleted while it was being made.`)
     const owner = ownerOf(deployment, DEPLOYMENT_KIND, false)
-    const holds = isSentItsOrder(spec) ? { podKey: targetPodKey(secretKey, key) } : { order: order.body }
+    const holds = isSentStartRequest(spec)
+      ? { podKey: targetPodKey(secretKey, key) }
+      : { startRequest: startRequest.body }
     await Promise.all([
       store.create('secrets', secretOf(key, holds, owner)),
       store.create('services', serviceOf(key, owner)),

@@ -10,11 +10,16 @@ const KILL_AFTER_S = STOP_GRACE_S + 5
 const PRE_STOP_S = 1
 /** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
 const START_SECONDS = 60
-/** The same for one that is sent its order first: while no platform runs it waits, and is not to be started again for that. */
-const ORDER_SECONDS = 3600
+/** The same for one that is sent its start request first: while no platform runs it waits, and is not to be started again for that. */
+const START_REQUEST_SECONDS = 3600
 
-/** For the NetworkPolicies to hold for a new pod: well below a second was seen. */
-const WALLS_S = 10
+/** Until the cluster enforces its NetworkPolicies for a new pod, s. It took well below a second in trials. */
+const NETWORK_POLICY_S = 10
+/** Where the runner reads its start request (pod.py). */
+const START_REQUEST_DIR = '/fp/start'
+const START_REQUEST_FILE = 'request.json.gz'
+/** Of the start request in its Secret. Secrets outlive releases of the platform, so this name must stay. */
+export const START_REQUEST_KEY = 'order.json.gz'
 
 const TMP_LIMIT = '64Mi'
 /** For files and assets: 20.5 MB at most, in whole blocks. */
@@ -23,8 +28,8 @@ const APP_LIMIT = '32Mi'
 export interface PodKind {
   readonly args: readonly string[]
   readonly uid: number
-  /** A Secret that holds the order. */
-  readonly orderSecret?: string
+  /** A Secret that holds the start request. */
+  readonly startRequestSecret?: string
   /** The app whose volume it mounts. */
   readonly storageOf?: string
   /** A Secret that holds the pod's key. */
@@ -35,7 +40,7 @@ export interface PodKind {
 }
 
 /**
- * The walls of an app: no root, no rights, nothing to write to but two folders that end with the pod, no token of the
+ * The isolation of an app: no root, no rights, nothing to write to but two folders that end with the pod, no token of the
  * cluster's, limited memory. Kubernetes' own "restricted" standard and more.
  */
 export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec {
@@ -48,9 +53,11 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
     { name: 'tmp', mountPath: '/tmp' },
     { name: 'app', mountPath: '/app' },
   ]
-  if (kind.orderSecret) {
-    volumes.push({ name: 'order', secret: { secretName: kind.orderSecret, defaultMode: 0o444 } })
-    mounts.push({ name: 'order', mountPath: '/fp/order', readOnly: true })
+  if (kind.startRequestSecret) {
+    const items = [{ key: START_REQUEST_KEY, path: START_REQUEST_FILE }]
+    const secret = { secretName: kind.startRequestSecret, items, defaultMode: 0o444 }
+    volumes.push({ name: 'start-request', secret })
+    mounts.push({ name: 'start-request', mountPath: START_REQUEST_DIR, readOnly: true })
   }
   if (kind.storageOf) {
     volumes.push({ name: 'storage', persistentVolumeClaim: { claimName: claimName(kind.storageOf) } })
@@ -76,12 +83,16 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
         name: 'app',
         image: settings.runnerImage,
         imagePullPolicy: 'IfNotPresent',
-        args: [...kind.args],
+        // Some network plugins start a pod before they enforce its policies: no code of an app runs until they do. An
+        // argument, because a runner of another release that does not know it refuses to start.
+        args: [
+          ...kind.args,
+          '--network-policy-seconds',
+          String(settings.allowUnsandboxed ? 0 : NETWORK_POLICY_S),
+        ],
         ports: [{ name: 'http', containerPort: POD_PORT }],
         env: [
           { name: 'FP_STOP_GRACE_S', value: String(STOP_GRACE_S) },
-          // Some network plugins let a pod start before its policies hold: no code of an app runs until they do.
-          ...(settings.allowUnsandboxed ? [] : [{ name: 'FP_AWAIT_WALLS_S', value: String(WALLS_S) }]),
           ...(kind.keySecret
             ? [{ name: 'FP_POD_KEY', valueFrom: { secretKeyRef: { name: kind.keySecret, key: 'key' } } }]
             : []),
@@ -108,7 +119,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
                 periodSeconds: 1,
                 // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
                 timeoutSeconds: 5,
-                failureThreshold: kind.keySecret && kind.restart === 'Always' ? ORDER_SECONDS : START_SECONDS,
+                failureThreshold:
+                  kind.keySecret && kind.restart === 'Always' ? START_REQUEST_SECONDS : START_SECONDS,
               },
             }
           : {}),

@@ -72,16 +72,17 @@ function replica(known: () => Iterable<V1Pod> = waiting): Pool {
 }
 const signal = (): AbortSignal => AbortSignal.timeout(30_000)
 const take = (pool: Pool, key: string): Promise<TakenPod | undefined> => pool.take(key, { signal: signal() })
-const told = (): string[][] => pods.map(({ orders }) => orders.map(({ env }) => env['TARGET'] ?? 'nobody'))
+const told = (): string[][] =>
+  pods.map(({ startRequests }) => startRequests.map(({ env }) => env['TARGET'] ?? 'nobody'))
 const bodies = (): number => pods.reduce((sum, pod) => sum + pod.bodies.length, 0)
 const namedSpec: typeof specOf = (key) => ({ ...specOf(key), env: { TARGET: key } })
 
 describe('a taken pod', () => {
-  test("is the target's, in the cluster and by the order that it is sent", async () => {
+  test("is the target's, in the cluster and by the start request that it is sent", async () => {
     const pod = await spare()
     const taken = await take(replica(), 'a.1.0')
     expect(await taken!.ready).toEqual({ phases: [{ name: 'ready', at: 12 }] })
-    expect(pod.orders).toMatchObject([{ mode: 'serve', files: specOf('a.1.0').files }])
+    expect(pod.startRequests).toMatchObject([{ mode: 'serve', files: specOf('a.1.0').files }])
     const { labels, ownerReferences } = stored().metadata!
     expect(labels).toMatchObject({
       [ROLE_LABEL]: 'app',
@@ -104,7 +105,7 @@ describe('a taken pod', () => {
     await Promise.all(taken.map((one) => one!.ready))
     expect(new Set(taken.map((one) => one!.pod.metadata!.name)).size).toBe(6)
     expect(told().flat().sort()).toEqual(keys)
-    expect(told().every((orders) => orders.length === 1)).toBe(true)
+    expect(told().every((startRequests) => startRequests.length === 1)).toBe(true)
     expect(await take(replicas[0]!, 'late.1.0')).toBeUndefined()
   })
 
@@ -133,7 +134,7 @@ describe('a taken pod', () => {
       file: 'app.py',
       line: 3,
     }
-    pod.onOrder = (response) => answer(response, 422, { failure })
+    pod.onStartRequest = (response) => answer(response, 422, { failure })
     const taken = await take(replica(), 'a.1.0')
     expect(await taken!.ready).toEqual({
       failure: { code: 'FP_APP_IMPORT_FAILED', message: 'No', details: failure },
@@ -142,7 +143,7 @@ describe('a taken pod', () => {
 
   test('that ends while the app starts is a failure, not an endless wait', async () => {
     const pod = await spare()
-    pod.onOrder = (response) => void response.destroy()
+    pod.onStartRequest = (response) => void response.destroy()
     const taken = await take(replica(), 'a.1.0')
     expect(await taken!.ready).toMatchObject({
       failure: {
@@ -168,7 +169,7 @@ describe('a pod that does not answer', () => {
     pods.shift()
   })
 
-  test('and one that is somebody else see no order, and the Deployment has to do', async () => {
+  test('and one that is somebody else see no start request, and the Deployment has to do', async () => {
     const impostor = await spare({ key: podKey(Buffer.alloc(32, 8), 'pool-1') })
     expect(await take(replica(), 'a.1.0')).toBeUndefined()
     expect([impostor.bodies.length, store.names('pods')]).toEqual([0, []])
@@ -217,7 +218,7 @@ describe('a claimer that dies after its claim', () => {
     const pod = await spare()
     const taken = await take(replica(), 'a.1.0')
     await taken!.ready
-    pod.orders.length = 0
+    pod.startRequests.length = 0
     pod.bodies.length = 0
     return stored()
   }
@@ -243,10 +244,11 @@ describe('a claimer that dies after its claim', () => {
   test('is not stood in for while it tells the pod itself', async () => {
     const pod = await spare()
     const answered = Promise.withResolvers<void>()
-    pod.onOrder = (response) => void answered.promise.then(() => answer(response, 200, { ready: true }))
+    pod.onStartRequest = (response) =>
+      void answered.promise.then(() => answer(response, 200, { ready: true }))
     const pool = replica()
     const taken = await take(pool, 'a.1.0')
-    await expect.poll(() => pod.orders.length, PATIENT).toBe(1)
+    await expect.poll(() => pod.startRequests.length, PATIENT).toBe(1)
     for (let second = 0; second < 30; second++) {
       pool.seenWaiting(stored())
       await clock.advance(1_000)
@@ -284,7 +286,7 @@ describe('a claimer that dies after its claim', () => {
     await expect
       .poll(async () => {
         await seenFor(1)
-        return pods[0]!.orders.length
+        return pods[0]!.startRequests.length
       }, PATIENT)
       .toBe(1)
   })
@@ -305,7 +307,7 @@ describe('a claimer that dies after its claim', () => {
   })
 })
 
-describe('a pod of a Deployment that is sent its order', () => {
+describe('a pod of a Deployment that is sent its start request', () => {
   const CONTENT = Buffer.from('the content of an asset')
   const withAsset: typeof specOf = (key) => ({ ...namedSpec(key), assets: [assetOf('a.bin', CONTENT)] })
 
@@ -326,11 +328,12 @@ describe('a pod of a Deployment that is sent its order', () => {
     expect(told()).toEqual([['a.1.0']])
   })
 
-  test('takes one order of several replicas that tell it at once', async () => {
+  test('takes one start request of several replicas that tell it at once', async () => {
     asSpec = withAsset
     const pod = await deployed()
     const answered = Promise.withResolvers<void>()
-    pods[0]!.onOrder = (response) => void answered.promise.then(() => answer(response, 200, { ready: true }))
+    pods[0]!.onStartRequest = (response) =>
+      void answered.promise.then(() => answer(response, 200, { ready: true }))
     for (const one of [replica(), replica(), replica()]) one.seenWaiting(pod)
     await expect.poll(() => pods[0]!.connections, PATIENT).toBe(3)
     await expect.poll(() => pods[0]!.contents, PATIENT).toEqual([CONTENT])
@@ -344,7 +347,7 @@ describe('a pod of a Deployment that is sent its order', () => {
     const pool = replica()
     pool.seenWaiting(pod)
     await expect.poll(() => pods[0]!.contents, PATIENT).toHaveLength(1)
-    pods[0]!.orders.length = 0
+    pods[0]!.startRequests.length = 0
     await expect
       .poll(async () => {
         pool.seenWaiting(pod)
@@ -373,13 +376,13 @@ describe('a claimer that is so slow that another one tells its pod', () => {
     expect(store.names('pods')).toEqual(['pool-1'])
   })
 
-  test('between the proof and the order, too', async () => {
+  test('between the proof and the start request, too', async () => {
     const pod = await spare()
-    pod.orders.push({ mode: 'serve', files: {}, env: {} })
+    pod.startRequests.push({ mode: 'serve', files: {}, env: {} })
     pod.onReady = ready
     const taken = await take(replica(), 'a.1.0')
     expect(await taken!.ready).toEqual({ phases })
-    expect([store.names('pods'), pod.orders.length]).toEqual([['pool-1'], 1])
+    expect([store.names('pods'), pod.startRequests.length]).toEqual([['pool-1'], 1])
   })
 
   test('hears why it did not start', async () => {
@@ -405,12 +408,12 @@ describe('a check', () => {
   test('loads the app in a pod that is nobody else’s, and deletes it', async () => {
     const pod = await spare()
     let labels: V1Pod['metadata']
-    pod.onOrder = (response) => {
+    pod.onStartRequest = (response) => {
       labels = stored().metadata!
       answer(response, 200, { ready: true, kind: 'fastapi', phases: [] })
     }
     expect(await check(replica())).toEqual({ ok: true })
-    expect(pod.orders).toMatchObject([{ mode: 'check' }])
+    expect(pod.startRequests).toMatchObject([{ mode: 'check' }])
     expect(labels!.labels).toMatchObject({ [ROLE_LABEL]: 'check', [APP_LABEL]: 'trial1' })
     expect(labels!.labels).not.toHaveProperty(TARGET_LABEL)
     expect(store.names('pods')).toEqual([])
@@ -419,24 +422,24 @@ describe('a check', () => {
   test('says why the app does not load', async () => {
     const pod = await spare()
     const failure = { code: 'FP_APP_IMPORT_FAILED', message: 'No', traceback: null, file: null, line: null }
-    pod.onOrder = (response) => answer(response, 422, { failure })
+    pod.onStartRequest = (response) => answer(response, 422, { failure })
     expect(await check(replica())).toEqual({ ok: false, failure })
     expect(store.names('pods')).toEqual([])
   })
 
   test('whose pod the app takes down with it is a failure', async () => {
     const pod = await spare()
-    pod.onOrder = (response) => void response.destroy()
+    pod.onStartRequest = (response) => void response.destroy()
     expect(await check(replica())).toMatchObject({ ok: false, failure: { code: 'FP_CLUSTER_POD' } })
     expect(store.names('pods')).toEqual([])
   })
 
   test('that nobody waits for any more ends at once, and deletes its pod', async () => {
     const pod = await spare()
-    pod.onOrder = () => undefined
+    pod.onStartRequest = () => undefined
     const stop = new AbortController()
     const checked = check(replica(), stop.signal)
-    await expect.poll(() => pod.orders.length, PATIENT).toBe(1)
+    await expect.poll(() => pod.startRequests.length, PATIENT).toBe(1)
     stop.abort(new Error('not wanted any more'))
     await expect(checked).rejects.toThrow('not wanted any more')
     expect(store.names('pods')).toEqual([])

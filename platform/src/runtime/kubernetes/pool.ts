@@ -9,10 +9,10 @@ import {
 } from '@fp/scaler/kubernetes'
 import type { Logger } from 'pino'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
-import { podKey, PodToldError, provePod, targetPodKey, type OrderAnswer, type ProvenPod } from './claim.ts'
+import { podKey, PodToldError, provePod, targetPodKey, type StartAnswer, type ProvenPod } from './claim.ts'
 import { asFailure, createRunnerProbe } from './failures.ts'
 import { cameFromPool, checkLabels, poolLabels, SOURCE_LABEL, targetLabels, TARGET_LABEL } from './names.ts'
-import { sealOrder, type SealedOrder } from './order.ts'
+import { packStartRequest, type PackedStartRequest } from './start-request.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface PoolDeps {
@@ -44,8 +44,8 @@ type Start = Awaited<TakenPod['ready']>
 
 interface ClaimedPod {
   readonly pod: V1Pod
-  /** See ProvenPod.order. */
-  tell(order: SealedOrder, signal?: AbortSignal): Promise<OrderAnswer>
+  /** See ProvenPod.start. */
+  tell(request: PackedStartRequest, signal?: AbortSignal): Promise<StartAnswer>
 }
 
 /** ms that a pod may be seen waiting by others than its claimer, who tells it at once. */
@@ -83,7 +83,7 @@ export function createPool(deps: PoolDeps): Pool {
       telling.add(pod.metadata!.uid!)
       try {
         const proven = await provePod(podAddress(pod, deps.port)!, podKey(secretKey, name!), signal)
-        return { pod, tell: (order, stop) => tell(pod, proven, order, stop) }
+        return { pod, tell: (request, stop) => tell(pod, proven, request, stop) }
       } catch (error) {
         telling.delete(pod.metadata!.uid!)
         // Somebody who saw the target's pod wait for long has told it already.
@@ -109,12 +109,12 @@ export function createPool(deps: PoolDeps): Pool {
   async function tell(
     pod: V1Pod,
     proven: ProvenPod,
-    order: SealedOrder,
+    request: PackedStartRequest,
     signal?: AbortSignal,
-  ): Promise<OrderAnswer> {
-    const late = AbortSignal.timeout(ORDER_TIMEOUT)
+  ): Promise<StartAnswer> {
+    const late = AbortSignal.timeout(START_TIMEOUT)
     try {
-      return await proven.order(order, signal ? AbortSignal.any([signal, late]) : late)
+      return await proven.start(request, signal ? AbortSignal.any([signal, late]) : late)
     } finally {
       telling.delete(pod.metadata!.uid!)
     }
@@ -125,21 +125,21 @@ export function createPool(deps: PoolDeps): Pool {
     const spec = await specOf(key)
     // A pod that runs can mount nothing more.
     if (spec.storage) return undefined
-    const order = await sealOrder(spec, 'serve')
+    const request = await packStartRequest(spec, 'serve')
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
     const claimed = await claim(labels, await ownerOf(key), signal)
     if (!claimed) return undefined
     const { pod } = claimed
-    const ready = started(claimed, order).catch((error: Error): Start => {
+    const ready = started(claimed, request).catch((error: Error): Start => {
       log.warn({ err: error, pod: pod.metadata!.name, target: key }, 'a claimed pod did not start its app')
       return { failure: asFailure(brokeOff(error)) }
     })
     return { pod, ready }
   }
 
-  async function started(claimed: ClaimedPod, order: SealedOrder): Promise<Start> {
+  async function started(claimed: ClaimedPod, request: PackedStartRequest): Promise<Start> {
     try {
-      const answer = await claimed.tell(order)
+      const answer = await claimed.tell(request)
       return answer.ready ? { phases: answer.phases } : { failure: asFailure(answer.failure) }
     } catch (error) {
       // Whoever has told it has sent the same.
@@ -156,21 +156,21 @@ export function createPool(deps: PoolDeps): Pool {
         result = await probe(podAddress(pod, deps.port)!, stop, pod)
         return result.ready || result.failure !== undefined
       },
-      { signal: AbortSignal.timeout(ORDER_TIMEOUT), clock },
+      { signal: AbortSignal.timeout(START_TIMEOUT), clock },
     )
     return result?.failure ? { failure: result.failure } : { phases: result?.phases ?? [] }
   }
 
   async function retell(pod: V1Pod): Promise<void> {
     const key = pod.metadata!.labels![TARGET_LABEL]!
-    const order = await sealOrder(await specOf(key), 'serve')
+    const request = await packStartRequest(await specOf(key), 'serve')
     const { name = '' } = pod.metadata!
     const proven = await provePod(
       podAddress(pod, deps.port)!,
       cameFromPool(pod) ? podKey(secretKey, name) : targetPodKey(secretKey, key),
-      AbortSignal.timeout(ORDER_TIMEOUT),
+      AbortSignal.timeout(START_TIMEOUT),
     )
-    await tell(pod, proven, order)
+    await tell(pod, proven, request)
     log.info({ pod: name, target: key }, 'told a pod that waited what it is')
   }
 
@@ -178,12 +178,12 @@ export function createPool(deps: PoolDeps): Pool {
     take: (key, { signal }) => takenBy(key, signal),
 
     async check(spec, { signal }) {
-      const order = await sealOrder(spec, 'check')
+      const request = await packStartRequest(spec, 'check')
       const claimed = await claim(checkLabels(spec.appId), undefined, signal)
       if (!claimed) return undefined
       const { pod } = claimed
       try {
-        const answer = await claimed.tell(order, signal)
+        const answer = await claimed.tell(request, signal)
         return answer.ready ? { ok: true } : { ok: false, failure: answer.failure }
       } catch (error) {
         signal.throwIfAborted()
@@ -198,7 +198,7 @@ export function createPool(deps: PoolDeps): Pool {
       const uid = pod.metadata!.uid!
       if (telling.has(uid)) return
       const now = clock.now()
-      // Several replicas may tell a Deployment's pod at once: it takes one order, and the others send no contents.
+      // Several replicas may tell a Deployment's pod at once: it takes one start request, and the others send no contents.
       const until = left.get(uid) ?? (cameFromPool(pod) ? now + CLAIMER_TIME : -Infinity)
       // Few are seen waiting for long; those that were are forgotten with the rest.
       if (left.size > 1_000) left.clear()
@@ -217,7 +217,7 @@ export function createPool(deps: PoolDeps): Pool {
 }
 
 /** ms for an app of the pool to be ready; the runner gives up earlier, and says why. */
-const ORDER_TIMEOUT = 60_000
+const START_TIMEOUT = 60_000
 
 function canBeTaken(pod: V1Pod): boolean {
   return isPodReady(pod) && !pod.metadata?.deletionTimestamp && pod.status?.podIP !== undefined

@@ -78,7 +78,7 @@ async function lead(settings: Partial<KubernetesSettings> = {}): Promise<void> {
   )
   await idle()
 }
-/** Orders are compressed in threads of their own, which know nothing of the clock. */
+/** Start requests are compressed in threads of their own, which know nothing of the clock. */
 const idle = (): Promise<void> => expect.poll(() => clock.pending, { interval: 1 }).toBe(1)
 async function pass(ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 10_000) {

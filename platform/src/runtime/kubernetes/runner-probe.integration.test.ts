@@ -72,7 +72,7 @@ test.each([
   expect(waiting).toEqual([])
 })
 
-test('one that waits for its order is told of', async () => {
+test('one that waits for its start request is told of', async () => {
   respond = (response) => response.writeHead(409).end('{"code":"FP_POD_WAITING","message":"It waits."}')
   expect(await probe()).toEqual({ ready: false })
   expect(waiting).toEqual([POD])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { containerFlags, SECCOMP_PROFILE, type ContainerFacts } from './container.ts'
-import type { SandboxReport } from './protocol.ts'
+import type { IsolationReport } from './protocol.ts'
 
 /** What the probes say in containers of Docker 20.10, with these flags; see docs/self-hosting.md. */
 const DENIED = '[Errno 1] unshare: Operation not permitted'
@@ -16,9 +16,9 @@ const facts = (some: Partial<ContainerFacts> = {}): ContainerFacts => ({
   ...some,
 })
 
-function report(lacks: Record<string, string>, minimum = false): SandboxReport {
-  const missing = Object.entries(lacks).map(([mean, why]) => ({ mean, why, effect: '' }))
-  return { means: {}, missing, minimum }
+function report(lacks: Record<string, string>, minimum = false): IsolationReport {
+  const missing = Object.entries(lacks).map(([mechanism, why]) => ({ mechanism, why, effect: '' }))
+  return { mechanisms: {}, missing, minimum }
 }
 
 /** Without what each buys. */

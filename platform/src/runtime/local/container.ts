@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import type { SandboxReport } from './protocol.ts'
+import type { IsolationReport } from './protocol.ts'
 
 /** What a container is seen to hold back, as far as the sandbox needs it. */
 export interface ContainerFacts {
@@ -25,9 +25,10 @@ export function containerFacts(): ContainerFacts | undefined {
 }
 
 /** The flags of `docker run` that make up for what the report lacks, all at once, and what each of them buys. */
-export function containerFlags(report: SandboxReport, facts: ContainerFacts): string[] {
+export function containerFlags(report: IsolationReport, facts: ContainerFacts): string[] {
   if (report.minimum) return []
-  const why = (mean: string): string => report.missing.find((one) => one.mean === mean)?.why ?? ''
+  const why = (mechanism: string): string =>
+    report.missing.find((one) => one.mechanism === mechanism)?.why ?? ''
   const noNamespaces = /unshare/.test(why('pid_namespace'))
   const flags: string[] = []
   if (facts.root && noNamespaces) flags.push('--cap-add SYS_ADMIN: root may make namespaces')

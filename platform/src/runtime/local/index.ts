@@ -18,7 +18,7 @@ import { createVersionFolders } from './files.ts'
 import { fullReport } from './instance.ts'
 import { AppLogs } from './logs.ts'
 import { openDatabase, type DatabaseSockets } from './database.ts'
-import type { InstanceEvent, Limits, SandboxReport, StartOrder } from './protocol.ts'
+import type { InstanceEvent, Limits, IsolationReport, StartRequest } from './protocol.ts'
 import { parseTargetKey } from '../targets.ts'
 import { createManager } from './manager.ts'
 import { createStorage } from './storage.ts'
@@ -44,7 +44,7 @@ export interface LocalRuntimeOptions {
 }
 
 export interface LocalRuntime extends Runtime {
-  readonly report: SandboxReport
+  readonly report: IsolationReport
   /** The manager's; another one after it was replaced. */
   pid(): number
 }
@@ -106,12 +106,12 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     onError: (error) => log.warn(error, 'could not delete the folders of old versions'),
   })
 
-  async function order(
+  async function startRequest(
     spec: AppSpec,
     id: string,
-    env: StartOrder['env'],
-    rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
-  ): Promise<StartOrder> {
+    env: StartRequest['env'],
+    rest: Pick<StartRequest, 'mode'> & Partial<StartRequest>,
+  ): Promise<StartRequest> {
     requireSandbox()
     const uid = FIRST_UID + spec.sequence
     const [app_dir, logFile] = await Promise.all([folders.of(spec), logs.prepare(spec.appId)])
@@ -133,23 +133,23 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   async function start(
     spec: AppSpec,
     id: string,
-    rest: Pick<StartOrder, 'mode'> & Partial<StartOrder>,
+    rest: Pick<StartRequest, 'mode'> & Partial<StartRequest>,
     onEvent: (event: InstanceEvent) => void,
     signal?: AbortSignal,
   ): Promise<void> {
     const database = await openDatabase(spec, onEvent, options.databases, manager.report.minimum)
     try {
-      await send(spec, await order(spec, id, database.env, rest), database.onEvent, signal)
+      await send(spec, await startRequest(spec, id, database.env, rest), database.onEvent, signal)
     } catch (error) {
       database.close()
       throw error
     }
   }
 
-  /** Sends the order. Storage is held until the app has mounted it, or has ended. */
+  /** Sends the request. Storage is held until the app has mounted it, or has ended. */
   async function send(
     spec: AppSpec,
-    given: StartOrder,
+    given: StartRequest,
     onEvent: (event: InstanceEvent) => void,
     signal?: AbortSignal,
   ): Promise<void> {
@@ -176,7 +176,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 
   function requireSandbox(): void {
     if (manager.report.minimum || options.allowUnsandboxed) return
-    const missing = manager.report.missing.map(({ mean, why }) => `${mean} (${why})`).join(', ')
+    const missing = manager.report.missing.map(({ mechanism, why }) => `${mechanism} (${why})`).join(', ')
     throw new Error(
       `Apps cannot run here: the sandbox lacks ${missing}. Set FP_ALLOW_UNSANDBOXED=1 to run them without.`,
     )
@@ -240,7 +240,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     },
     health: {
       notes: [
-        ...sandboxNotes(manager.report, options.allowUnsandboxed),
+        ...isolationNotes(manager.report, options.allowUnsandboxed),
         ...(storage.problem
           ? [`app storage: not available here: ${storage.problem}. Apps keep their data in the database.`]
           : []),
@@ -273,9 +273,9 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 }
 
 /** What the sandbox cannot do here, for the person who starts the platform. */
-function sandboxNotes(report: SandboxReport, allowUnsandboxed: boolean): string[] {
+function isolationNotes(report: IsolationReport, allowUnsandboxed: boolean): string[] {
   const notes = [
-    ...report.missing.map(({ mean, why, effect }) => `sandbox: no ${mean} (${why}): ${effect}`),
+    ...report.missing.map(({ mechanism, why, effect }) => `sandbox: no ${mechanism} (${why}): ${effect}`),
     ...(report.network?.notes ?? []).map((note) => `network of apps: ${note}`),
   ]
   if (report.minimum) return notes

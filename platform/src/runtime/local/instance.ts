@@ -13,7 +13,7 @@ export interface InstanceHooks {
   ended(failure: AppFailureReport | undefined): void
 }
 
-/** One process of an app, from its start order to its end. */
+/** One process of an app, from its start request to its end. */
 export class Instance {
   readonly key: TargetKey
   readonly id: string

@@ -1,13 +1,15 @@
 import { expect, test } from 'vitest'
 import { refusal, weakness } from './isolation.ts'
-import type { SandboxReport } from './protocol.ts'
+import type { IsolationReport } from './protocol.ts'
 
-type Way = NonNullable<SandboxReport['network']>['way']
+type Way = NonNullable<IsolationReport['network']>['way']
 
-function report(way: Way, lost: Record<string, string> = {}, minimum = true): SandboxReport {
-  const means = Object.fromEntries(['network', 'seccomp', 'cpu_cgroup'].map((mean) => [mean, !lost[mean]]))
-  const missing = Object.entries(lost).map(([mean, why]) => ({ mean, why, effect: 'bad' }))
-  return { means, missing, minimum, network: { way, notes: [] } }
+function report(way: Way, lost: Record<string, string> = {}, minimum = true): IsolationReport {
+  const mechanisms = Object.fromEntries(
+    ['network', 'seccomp', 'cpu_cgroup'].map((mechanism) => [mechanism, !lost[mechanism]]),
+  )
+  const missing = Object.entries(lost).map(([mechanism, why]) => ({ mechanism, why, effect: 'bad' }))
+  return { mechanisms, missing, minimum, network: { way, notes: [] } }
 }
 
 test('a limit on what apps reach that cannot be enforced is refused', () => {

@@ -1,9 +1,9 @@
-import type { SandboxReport } from './protocol.ts'
+import type { IsolationReport } from './protocol.ts'
 
 /** Why the first manager's sandbox is not what the admin asked for, if so. */
-export function refusal({ missing, network }: SandboxReport): string | undefined {
+export function refusal({ missing, network }: IsolationReport): string | undefined {
   if (network?.way !== 'refused') return undefined
-  const why = missing.find(({ mean }) => mean === 'network')?.why ?? 'unknown'
+  const why = missing.find(({ mechanism }) => mechanism === 'network')?.why ?? 'unknown'
   return (
     `FP_EGRESS limits what apps reach, and this machine cannot enforce it: ${why}. ` +
     'Mend that (docs/self-hosting.md), or set FP_EGRESS=internet; apps then share the network of the machine.'
@@ -14,11 +14,13 @@ export function refusal({ missing, network }: SandboxReport): string | undefined
  * Why a later manager must not take the place of the first one, if so: it isolates apps less. What else the platform does,
  * as who may read /metrics, is based on the first one's report, and so is what its admin was told.
  */
-export function weakness(first: SandboxReport, later: SandboxReport): string | undefined {
-  const lost = Object.keys(first.means).filter((name) => first.means[name] && !later.means[name])
-  const reasons = lost.map((mean) => {
-    const why = later.missing.find((one) => one.mean === mean)?.why ?? 'unknown'
-    return `no ${mean} (${why})`
+export function weakness(first: IsolationReport, later: IsolationReport): string | undefined {
+  const lost = Object.keys(first.mechanisms).filter(
+    (name) => first.mechanisms[name] && !later.mechanisms[name],
+  )
+  const reasons = lost.map((mechanism) => {
+    const why = later.missing.find((one) => one.mechanism === mechanism)?.why ?? 'unknown'
+    return `no ${mechanism} (${why})`
   })
   if (first.minimum && !later.minimum) reasons.push('the minimum of the sandbox is missing')
   const [before, now] = [first.network?.way, later.network?.way]

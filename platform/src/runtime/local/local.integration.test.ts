@@ -169,7 +169,7 @@ describe('the local runtime', () => {
     await expect(checking).rejects.toThrow('not wanted any more')
   })
 
-  test('does not run an app whose check was given up before its order was sent', async () => {
+  test('does not run an app whose check was given up before its request was sent', async () => {
     sources.set('gone.1.0', `print("it ran")\n${APP('x')}`)
     const run = { signal: AbortSignal.timeout(20_000) }
     expect(await runtime.trial.check(spec('gone.1.0'), run)).toEqual({ ok: true })

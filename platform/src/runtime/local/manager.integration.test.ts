@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createManager, type Manager, type ManagerOptions } from './manager.ts'
-import type { NetworkOrder } from './protocol.ts'
+import type { NetworkSettings } from './protocol.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 const PYTHON = join(ROOT, '.fp/venv/bin/python')
@@ -40,7 +40,7 @@ exec ${PYTHON} "$@"
   return wrapper
 }
 
-function options(python: string, mode: NetworkOrder['mode']): ManagerOptions {
+function options(python: string, mode: NetworkSettings['mode']): ManagerOptions {
   const write = (chunk: Buffer, _: string, done: () => void): void => {
     logged.push(chunk.toString())
     done()

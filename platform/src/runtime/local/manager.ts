@@ -8,9 +8,10 @@ import type {
   Exited,
   Hello,
   InstanceEvent,
-  NetworkOrder,
-  Order,
-  SandboxReport,
+  NetworkSettings,
+  ManagerRequest,
+  IsolationReport,
+  StartRequest,
   ManagerEvent,
 } from './protocol.ts'
 
@@ -24,28 +25,24 @@ export interface ManagerOptions {
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
   /** What apps may reach. */
-  readonly network: NetworkOrder
+  readonly network: NetworkSettings
   /** The processes of the database, if the platform runs it: they get a share of the processor that apps cannot take. */
   readonly databasePids?: () => readonly number[]
   readonly log: Logger
 }
 
 export interface Manager {
-  readonly report: SandboxReport
+  readonly report: IsolationReport
   readonly python: string
   /** Why there is none at the moment, if so: one that died is being replaced. */
   readonly problem: string | undefined
   /** Another one after it was replaced. */
   readonly pid: number
   /**
-   * Sends an order; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. Rejects, and
-   * the instance is never started, where `signal` is aborted before the order is sent.
+   * Sends a request; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. Rejects, and
+   * the instance is never started, where `signal` is aborted before the request is sent.
    */
-  start(
-    order: Extract<Order, { op: 'start' }>,
-    onEvent: (event: InstanceEvent) => void,
-    signal?: AbortSignal,
-  ): Promise<void>
+  start(request: StartRequest, onEvent: (event: InstanceEvent) => void, signal?: AbortSignal): Promise<void>
   stop(id: string, graceMs: number): void
   kill(id: string): void
   /** Gives the platform and the database their shares of the processor; again after the database was started again. */
@@ -74,7 +71,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
   let pid = 0
   let first: Hello | undefined
   let current: Promise<Running> = launch()
-  const { sandbox: report, python } = (first = (await current).hello)
+  const { isolation: report, python } = (first = (await current).hello)
 
   function launch(): Promise<Running> {
     const child = spawn(options.python, commandOf(options), {
@@ -100,7 +97,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         const event = JSON.parse(line) as ManagerEvent
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
-        objection = first ? weakness(first.sandbox, event.sandbox) : refusal(event.sandbox)
+        objection = first ? weakness(first.isolation, event.isolation) : refusal(event.isolation)
         // The end of its control channel ends it.
         if (objection !== undefined) return void control.destroy()
         failed = false
@@ -159,8 +156,8 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     ]).catch(() => undefined)
   }
 
-  async function send(order: Order): Promise<void> {
-    write(await current, order)
+  async function send(request: ManagerRequest): Promise<void> {
+    write(await current, request)
   }
 
   return {
@@ -172,12 +169,12 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     get problem() {
       return problem
     },
-    async start(order, onEvent, signal) {
+    async start(request, onEvent, signal) {
       if (closing.signal.aborted) throw new Error('The runtime is shutting down.')
       const running = await beforeAbort(current, signal)
-      listeners.set(order.id, onEvent)
-      // At once: an abort after this is a kill that follows the order.
-      write(running, order)
+      listeners.set(request.id, onEvent)
+      // At once: an abort after this is a kill that follows the request.
+      write(running, request)
     },
     stop: (id, graceMs) => void send({ op: 'stop', id, grace_ms: graceMs }).catch(() => undefined),
     kill: (id) => void send({ op: 'kill', id }).catch(() => undefined),
@@ -195,8 +192,8 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
   }
 }
 
-function write({ control }: Running, order: Order): void {
-  control.write(`${JSON.stringify(order)}\n`)
+function write({ control }: Running, request: ManagerRequest): void {
+  control.write(`${JSON.stringify(request)}\n`)
 }
 
 /** The promise's value, or a rejection as soon as `signal` is aborted. */

@@ -1,7 +1,7 @@
 import type { AppFailureReport } from '../runtime.ts'
 
 /** Messages of the runner's manager: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
-export interface StartOrder {
+export interface StartRequest {
   readonly op: 'start'
   readonly id: string
   readonly mode: 'serve' | 'check'
@@ -28,14 +28,14 @@ export interface Limits {
   readonly start_seconds: number
 }
 
-export type Order =
-  | StartOrder
+export type ManagerRequest =
+  | StartRequest
   | { op: 'stop'; id: string; grace_ms: number }
   | { op: 'kill'; id: string }
   | { op: 'place'; group: 'platform' | 'mongodb'; pid: number }
 
 /** What the manager is told at its start, in the environment: FP_NETWORK. */
-export interface NetworkOrder {
+export interface NetworkSettings {
   readonly mode: 'internet' | 'none' | 'list'
   readonly allowed: readonly (
     | { readonly network: string; readonly port: number | null }
@@ -47,9 +47,9 @@ export interface NetworkOrder {
   readonly mongodb: string | null
 }
 
-export interface SandboxReport {
-  readonly means: Readonly<Record<string, boolean>>
-  readonly missing: readonly { mean: string; why: string; effect: string }[]
+export interface IsolationReport {
+  readonly mechanisms: Readonly<Record<string, boolean>>
+  readonly missing: readonly { mechanism: string; why: string; effect: string }[]
   /** Whether foreign code may run here. */
   readonly minimum: boolean
   /** How apps are connected (runner/README.md); absent where that was not asked for. */
@@ -63,7 +63,7 @@ export interface Hello {
   readonly event: 'hello'
   readonly pid: number
   readonly python: string
-  readonly sandbox: SandboxReport
+  readonly isolation: IsolationReport
 }
 
 export interface Exited {

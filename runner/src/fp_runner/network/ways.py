@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self
 
 from fp_runner import landlock
-from fp_runner.means import Means
+from fp_runner.isolation import Mechanisms
 from fp_runner.network.host import RESOLVER
 from fp_runner.network.report import NetworkReport
 from fp_runner.network.settings import Settings
@@ -50,20 +50,20 @@ class Plan:
         return cls(**fields | {"ports": None if ports is None else tuple(ports), "notes": tuple(fields["notes"])})
 
     def wire(self) -> dict[str, object]:
-        """The "network" of the sandbox report."""
+        """The "network" of the isolation report."""
         return {"way": self.way, "notes": list(self.notes)}
 
-    def reported(self, means: Means) -> Means:
-        """The means with what became of the network."""
+    def reported(self, mechanisms: Mechanisms) -> Mechanisms:
+        """The mechanisms with the result for the network."""
         if self.own:
-            return means
-        return replace(means, network=False, why=means.why | {"network": self.why or "unknown"})
+            return mechanisms
+        return replace(mechanisms, network=False, why=mechanisms.why | {"network": self.why or "unknown"})
 
 
-def plan(settings: Settings, means: Means, joined: NetworkReport | None) -> Plan:
+def plan(settings: Settings, mechanisms: Mechanisms, joined: NetworkReport | None) -> Plan:
     """The best that there is. `joined` says whether the helper process can join networks to the machine's."""
-    if not means.network:
-        return _not_apart(settings, means.why.get("network", "unknown"))
+    if not mechanisms.network:
+        return _not_apart(settings, mechanisms.why.get("network", "unknown"))
     if settings.mode == "none":
         return Plan("isolated")
     if joined is None:

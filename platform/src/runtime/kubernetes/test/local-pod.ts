@@ -4,25 +4,25 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
-interface SentOrder {
+interface SentStartRequest {
   readonly mode: string
   readonly files: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string>>
   readonly assets?: readonly { readonly sha256: string }[]
 }
 
-/** The pod's side of the claim, over real HTTP, without an app. What it answers to the order is the test's to say. */
+/** The pod's side of the claim, over real HTTP, without an app. What it answers to the start request is the test's to say. */
 export class LocalPod implements AsyncDisposable {
-  /** Orders that came from whoever knew the key. */
-  readonly orders: SentOrder[] = []
-  /** Contents of assets that followed an order. */
+  /** Start requests that came from whoever knew the key. */
+  readonly startRequests: SentStartRequest[] = []
+  /** Contents of assets that followed a start request. */
   readonly contents: Buffer[] = []
   /** Every body that came, whoever sent it. */
   readonly bodies: Buffer[] = []
   /** Connections that were made. */
   connections = 0
-  /** How the order is answered. */
-  onOrder: (response: ServerResponse, order: SentOrder) => void = (response) =>
+  /** How the start request is answered. */
+  onStartRequest: (response: ServerResponse, startRequest: SentStartRequest) => void = (response) =>
     answer(response, 200, { ready: true, phases: [{ name: 'ready', at: 12 }] })
   /** What comes in the place of the proof. */
   onProof: ((response: ServerResponse) => void) | undefined
@@ -81,13 +81,13 @@ export class LocalPod implements AsyncDisposable {
     const digest = createHash('sha256').update(body).digest('hex')
     if (!nonce || request.headers['fp-proof'] !== this.#mac(`platform:${nonce}:${digest}`))
       return answer(response, 401, { code: 'FP_POD_WRONG_PROOF' })
-    if (this.orders.length > 0) return answer(response, 409, { code: 'FP_POD_CLAIMED' })
-    const order = JSON.parse(gunzipSync(body).toString()) as SentOrder
-    this.orders.push(order)
-    this.#wanted = new Set(order.assets?.map(({ sha256 }) => sha256))
+    if (this.startRequests.length > 0) return answer(response, 409, { code: 'FP_POD_CLAIMED' })
+    const startRequest = JSON.parse(gunzipSync(body).toString()) as SentStartRequest
+    this.startRequests.push(startRequest)
+    this.#wanted = new Set(startRequest.assets?.map(({ sha256 }) => sha256))
     if (this.#wanted.size > 0 && !this.knowsNoAssets)
       return answer(response, 200, { wanted: [...this.#wanted] })
-    this.onOrder(response, order)
+    this.onStartRequest(response, startRequest)
   }
 
   #receive(response: ServerResponse, body: Buffer): void {
@@ -95,7 +95,7 @@ export class LocalPod implements AsyncDisposable {
     if (!this.#wanted.delete(createHash('sha256').update(body).digest('hex')))
       return answer(response, 400, { code: 'FP_POD_BAD_CONTENT' })
     if (this.#wanted.size > 0) return void response.writeHead(204).end()
-    this.onOrder(response, this.orders.at(-1)!)
+    this.onStartRequest(response, this.startRequests.at(-1)!)
   }
 
   #prove(request: IncomingMessage, response: ServerResponse): void {

@@ -1,4 +1,4 @@
-"""A pod that is deployed: it reads its order from a file."""
+"""A pod that is deployed: it reads its start request from a file."""
 
 import gzip
 import os
@@ -13,13 +13,13 @@ import pytest
 from websockets.sync.client import connect
 
 from conftest import MakePod
-from pods import HELLO, order
+from pods import HELLO, start_request
 
 BAD = "d = {}\nd['x']\n"
 
 
 def test_serves_from_the_first_probe_on(make_pod: MakePod) -> None:
-    pod = make_pod(order())
+    pod = make_pod(start_request())
     # Sent as soon as the port is open, which is long before the app is there.
     status, headers, body = pod.ask("/_fp/ready")
     assert (status, body) == (204, "")
@@ -37,7 +37,7 @@ def test_serves_from_the_first_probe_on(make_pod: MakePod) -> None:
 
 
 def test_is_alive_and_takes_no_other_order(make_pod: MakePod) -> None:
-    pod = make_pod(order()).ready()
+    pod = make_pod(start_request()).ready()
     assert pod.ask("/_fp/alive")[0] == 204
     for method in ("GET", "POST"):
         status, _, body = pod.ask("/_fp/claim", method)
@@ -47,7 +47,7 @@ def test_is_alive_and_takes_no_other_order(make_pod: MakePod) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_listens_on_both_kinds_of_address(make_pod: MakePod, host: str) -> None:
-    make_pod(order()).connect(host).close()
+    make_pod(start_request()).connect(host).close()
 
 
 def test_the_apps_files_cannot_be_written(make_pod: MakePod) -> None:
@@ -64,13 +64,13 @@ def test_the_apps_files_cannot_be_written(make_pod: MakePod) -> None:
             except PermissionError:
                 return [X, os.getcwd(), *(oct(stat.S_IMODE(os.stat(p).st_mode)) for p in ("app.py", "lib", "lib/deep"))]
     """
-    pod = make_pod(order(code, files={"lib/deep/x.py": "X = 'ä'\n", "static/a.txt": "static"})).ready()
+    pod = make_pod(start_request(code, files={"lib/deep/x.py": "X = 'ä'\n", "static/a.txt": "static"})).ready()
     assert pod.get("/") == ["ä", str(pod.app_dir), "0o444", "0o555", "0o555"]
     assert pod.ask("/static/a.txt")[2] == "static"
 
 
 def test_a_container_started_again_finds_nothing_of_the_one_before(make_pod: MakePod) -> None:
-    pod = make_pod(order(files={"lib/x.py": ""}), start=False)
+    pod = make_pod(start_request(files={"lib/x.py": ""}), start=False)
     outside = pod.app_dir.parent / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -80,7 +80,7 @@ def test_a_container_started_again_finds_nothing_of_the_one_before(make_pod: Mak
     os.chown(pod.app_dir / "left", *(os.stat(pod.app_dir / "app.py")[4:6]))
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 0
-    pod.order.write_bytes(order())
+    pod.start_request.write_bytes(start_request())
     pod.start().ready()
     assert os.listdir(pod.app_dir) == ["app.py"]
     assert (outside / "kept").exists()
@@ -96,7 +96,7 @@ def test_environment_is_clean_and_complete(make_pod: MakePod) -> None:
         def read():
             return [dict(os.environ), sys.path[0], [p for p in sys.path if os.path.exists(p + "/fp_runner")], sys.argv]
     """
-    pod = make_pod(order(code), env={"SECRET": "of the platform"}).ready()
+    pod = make_pod(start_request(code), env={"SECRET": "of the platform"}).ready()
     env, first, runner, arguments = pod.get("/")
     assert set(env) == {"NAME", "PATH", "HOME", "TMPDIR", "LANG", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
     assert (env["NAME"], env["HOME"]) == ("value", "/tmp")
@@ -107,7 +107,7 @@ def test_the_largest_environment(make_pod: MakePod) -> None:
     code = (
         "import os\n" + "from fastapi import FastAPI\napp = FastAPI()\napp.get('/')(lambda: len(os.environ['BIG']))\n"
     )
-    assert make_pod(order(code, env={"BIG": "x" * 262_144})).ready().get("/") == 262_144
+    assert make_pod(start_request(code, env={"BIG": "x" * 262_144})).ready().get("/") == 262_144
 
 
 def test_imports_no_more_than_the_app_needs(make_pod: MakePod) -> None:
@@ -125,7 +125,7 @@ def test_imports_no_more_than_the_app_needs(make_pod: MakePod) -> None:
             await ws.accept()
             await ws.send_text((await ws.receive_text())[::-1])
     """
-    pod = make_pod(order(code)).ready()
+    pod = make_pod(start_request(code)).ready()
     assert pod.get("/") == []
     with connect(f"ws://127.0.0.1:{pod.port}/ws") as ws:
         ws.send("abc")
@@ -142,7 +142,7 @@ def test_fasthtml_signs_with_the_platforms_key(make_pod: MakePod) -> None:
         def get():
             return fasthtml.core.get_key() + " " + " ".join(sorted(os.listdir()))
     """
-    pod = make_pod(order(code, env={"FP_SESSION_KEY": "signs"})).ready()
+    pod = make_pod(start_request(code, env={"FP_SESSION_KEY": "signs"})).ready()
     assert "signs app.py" in pod.ask("/")[2]
 
 
@@ -150,13 +150,13 @@ def test_logs_to_the_containers_two_streams(make_pod: MakePod) -> None:
     code = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n" + HELLO.replace("    from", "from").replace(
         "\n    ", "\n"
     )
-    pod = make_pod(order(code)).ready()
+    pod = make_pod(start_request(code)).ready()
     assert pod.output() == "out\nerr\n"
 
 
 def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None:
     begun = os.times().elapsed
-    pod = make_pod(order(BAD))
+    pod = make_pod(start_request(BAD))
     status, _, failure = pod.ask("/_fp/ready")
     assert status == 500
     assert failure["code"] == "FP_APP_IMPORT_FAILED"
@@ -187,10 +187,10 @@ def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None
     [
         (None, "No such file"),
         (b"not gzip", "not gzip"),
-        (order()[:-4], "not one whole gzip stream"),
+        (start_request()[:-4], "not one whole gzip stream"),
         (gzip.compress(b"{"), "not JSON"),
         (b"x" * (2 * 1024 * 1024 + 1), "not gzip"),
-        (order(entrypoint="../app.py"), "entrypoint must be a path within"),
+        (start_request(entrypoint="../app.py"), "entrypoint must be a path within"),
     ],
 )
 def test_a_bad_order_is_a_failed_start(make_pod: MakePod, packed: bytes | None, words: str) -> None:
@@ -202,7 +202,7 @@ def test_a_bad_order_is_a_failed_start(make_pod: MakePod, packed: bytes | None, 
 
 
 def test_a_folder_that_cannot_be_written_is_a_failed_start(make_pod: MakePod) -> None:
-    pod = make_pod(order(), start=False)
+    pod = make_pod(start_request(), start=False)
     os.chown(pod.app_dir, os.geteuid(), -1)
     pod.app_dir.chmod(0o555)
     status, _, failure = pod.start().ask("/_fp/ready")
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_a_failed_start(make_pod: MakePod) ->
 
 @pytest.mark.parametrize("hold", ["", "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\n"])
 def test_an_endless_start_is_ended(make_pod: MakePod, hold: str) -> None:
-    pod = make_pod(order(hold + "while True: pass\n", limits={"start_seconds": 1}))
+    pod = make_pod(start_request(hold + "while True: pass\n", limits={"start_seconds": 1}))
     status, _, failure = pod.ask("/_fp/ready")
     assert (status, failure["code"]) == (500, "FP_APP_START_TIMEOUT")
     # An app that does not hold out can say where it was.
@@ -231,30 +231,30 @@ def test_a_failing_lifespan(make_pod: MakePod) -> None:
             yield
         app = FastAPI(lifespan=lifespan)
     """
-    status, _, failure = make_pod(order(code)).ask("/_fp/ready")
+    status, _, failure = make_pod(start_request(code)).ask("/_fp/ready")
     assert (status, failure["code"]) == (500, "FP_APP_STARTUP_FAILED")
     assert failure["message"] == "Your app raised RuntimeError: no database in app.py line 7"
 
 
 @pytest.mark.parametrize(("end", "text"), [("os._exit(3)", "exit code 3"), ("os.kill(os.getpid(), 11)", "SIGSEGV")])
 def test_an_app_that_ends_while_it_starts(make_pod: MakePod, end: str, text: str) -> None:
-    status, _, failure = make_pod(order(f"import os\n{end}\n")).ask("/_fp/ready")
+    status, _, failure = make_pod(start_request(f"import os\n{end}\n")).ask("/_fp/ready")
     assert (status, failure["code"]) == (500, "FP_APP_CRASHED")
     assert text in failure["message"]
 
 
 def test_check_ends_with_what_it_found(make_pod: MakePod) -> None:
-    pod = make_pod(order(mode="check"))
+    pod = make_pod(start_request(mode="check"))
     assert pod.wait() == 0
     assert pod.last_words() == {"ok": True, "kind": "fastapi"}
-    failing = make_pod(order(BAD, mode="check"))
+    failing = make_pod(start_request(BAD, mode="check"))
     assert failing.wait() == 1
     assert failing.last_words()["code"] == "FP_APP_IMPORT_FAILED"
 
 
 def test_last_words_are_whole_json_of_4096_bytes(make_pod: MakePod) -> None:
     code = "def f(n):\n    if n: return f(n - 1)\n    raise ValueError('ä\"\\n' * 1500)\nf(40)\n"
-    pod = make_pod(order(code))
+    pod = make_pod(start_request(code))
     _, _, failure = pod.ask("/_fp/ready")
     words = pod.last_words()
     assert 3500 < pod.termination_log.stat().st_size <= 4096
@@ -264,7 +264,7 @@ def test_last_words_are_whole_json_of_4096_bytes(make_pod: MakePod) -> None:
 
 def test_last_words_keep_both_ends_of_a_traceback(make_pod: MakePod) -> None:
     lines = "".join(f"def f{n}():\n    f{n - 1}()\n" for n in range(1, 120))
-    pod = make_pod(order("def f0():\n    raise ValueError('the reason')\n" + lines + "f119()\n"))
+    pod = make_pod(start_request("def f0():\n    raise ValueError('the reason')\n" + lines + "f119()\n"))
     _, _, failure = pod.ask("/_fp/ready")
     words = pod.last_words()
     assert 3900 < pod.termination_log.stat().st_size <= 4096
@@ -316,7 +316,7 @@ SANDBOX = """
 
 @pytest.mark.parametrize("wait", [False, True])
 def test_what_the_runner_adds_to_the_containers_walls(make_pod: MakePod, wait: bool) -> None:
-    packed = order(SANDBOX, limits={"file_bytes": 1_000_000, "open_files": 99})
+    packed = start_request(SANDBOX, limits={"file_bytes": 1_000_000, "open_files": 99})
     pod = make_pod(None if wait else packed, wait=wait)
     if wait:
         assert pod.claim(packed)[0] == 200
@@ -325,11 +325,11 @@ def test_what_the_runner_adds_to_the_containers_walls(make_pod: MakePod, wait: b
     assert seen["limits"] == [1_000_000, 99, 0, 0]
     assert seen["own"] is True
     assert seen["refused"] == ["EACCES", "EACCES", "EACCES", "EPERM", "EPERM", "EPERM", "EACCES"]
-    assert not [name for name in seen["fds"] if str(pod.order) in name]
+    assert not [name for name in seen["fds"] if str(pod.start_request) in name]
 
 
 def test_the_supervisor_holds_its_own_privileges_down(make_pod: MakePod) -> None:
-    pod = make_pod(order()).ready()
+    pod = make_pod(start_request()).ready()
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines())
     assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
     # Not dumpable: its files in /proc are root's, whoever it runs as.
@@ -340,7 +340,7 @@ def test_the_supervisor_holds_its_own_privileges_down(make_pod: MakePod) -> None
 def test_it_refuses_to_run_as_root(make_pod: MakePod) -> None:
     if os.geteuid() != 0:
         pytest.skip("not root")
-    pod = make_pod(order(), start=False)
+    pod = make_pod(start_request(), start=False)
     pod.start(user=None, group=None, extra_groups=None)
     assert pod.wait() == 1
     assert "must not run as root" in pod.output()
@@ -348,7 +348,7 @@ def test_it_refuses_to_run_as_root(make_pod: MakePod) -> None:
 
 @pytest.mark.parametrize(("argument", "words"), [("--what", "unknown option --what"), ("--wait", "needs its key")])
 def test_a_wrong_command_says_so(make_pod: MakePod, argument: str, words: str) -> None:
-    pod = make_pod(order(), start=False)
+    pod = make_pod(start_request(), start=False)
     pod.command.append(argument)
     pod.start()
     assert pod.wait() == 1

@@ -1,4 +1,4 @@
-"""The order: the document that tells a pod which app it is (docs/decisions/0020-the-kubernetes-home.md)."""
+"""The start request of a pod: which app it is to run (docs/decisions/0020-the-kubernetes-home.md)."""
 
 import json
 import re
@@ -20,15 +20,15 @@ _MAX_ASSETS_BYTES: Final = 20 * 1024 * 1024
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class OrderError(Exception):
-    """What was sent is no order."""
+class StartRequestError(Exception):
+    """The bytes are not a valid start request."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """A checked order. `files` and `assets` by their path relative to the app's folder.
+class PodStartRequest:
+    """A checked start request. `files` and `assets` by their path relative to the app's folder.
 
-    Of an asset it has the SHA-256 of the content, which is sent after the order.
+    Of an asset it has the SHA-256 of the content, which is sent after the start request.
     """
 
     mode: Literal["serve", "check"]
@@ -39,77 +39,77 @@ class Order:
     limits: Limits
 
 
-def unpack(packed: bytes) -> Order:
-    """Reads a gzipped order. Raises OrderError."""
+def unpack(packed: bytes) -> PodStartRequest:
+    """Reads a gzipped start request. Raises StartRequestError."""
     try:
         decompressor = zlib.decompressobj(_GZIP)
         text = decompressor.decompress(packed, _MAX_UNPACKED)
         if decompressor.unconsumed_tail:
-            raise OrderError(f"the order is larger than {_MAX_UNPACKED} bytes")
+            raise StartRequestError(f"the start request is larger than {_MAX_UNPACKED} bytes")
         if not decompressor.eof or decompressor.unused_data:
-            raise OrderError("the order is not one whole gzip stream")
+            raise StartRequestError("the start request is not one whole gzip stream")
         given = json.loads(text)
     except zlib.error as error:
-        raise OrderError(f"the order is not gzip: {error}") from error
+        raise StartRequestError(f"the start request is not gzip: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise OrderError(f"the order is not JSON: {error}") from error
+        raise StartRequestError(f"the start request is not JSON: {error}") from error
     return _parse(given)
 
 
-def _parse(given: Any) -> Order:
+def _parse(given: Any) -> PodStartRequest:
     if not isinstance(given, dict):
-        raise OrderError("the order is not an object")
+        raise StartRequestError("the start request is not an object")
     mode, files, entrypoint, env = (given.get(key) for key in ("mode", "files", "entrypoint", "env"))
     if mode not in ("serve", "check"):
-        raise OrderError("mode must be serve or check")
+        raise StartRequestError("mode must be serve or check")
     if not isinstance(files, dict):
-        raise OrderError("files must map paths to texts")
+        raise StartRequestError("files must map paths to texts")
     if not isinstance(entrypoint, str) or not _is_inside(entrypoint):
-        raise OrderError("entrypoint must be a path within the app's folder")
+        raise StartRequestError("entrypoint must be a path within the app's folder")
     if not isinstance(env, dict) or not all(is_variable(name, value) for name, value in env.items()):
-        raise OrderError("env must map names to texts")
+        raise StartRequestError("env must map names to texts")
     try:
         limits = parse_limits(given.get("limits", {}))
     except ProtocolError as error:
-        raise OrderError(str(error)) from error
+        raise StartRequestError(str(error)) from error
     contents = {path: _bytes(path, text) for path, text in files.items()}
     assets = _assets(given.get("assets", []))
     if twice := contents.keys() & assets.keys():
-        raise OrderError(f"{min(twice)!r} is a file and an asset")
-    return Order(mode, contents, assets, entrypoint, env, limits)
+        raise StartRequestError(f"{min(twice)!r} is a file and an asset")
+    return PodStartRequest(mode, contents, assets, entrypoint, env, limits)
 
 
 def _assets(given: object) -> dict[str, str]:
     if not isinstance(given, list) or not all(isinstance(asset, dict) for asset in given):
-        raise OrderError("assets must be a list of objects")
+        raise StartRequestError("assets must be a list of objects")
     if len(given) > _MAX_ASSETS:
-        raise OrderError(f"there are more than {_MAX_ASSETS} assets")
+        raise StartRequestError(f"there are more than {_MAX_ASSETS} assets")
     found: dict[str, str] = {}
     total = 0
     for asset in given:
         path, size, sha256 = asset.get("path"), asset.get("bytes"), asset.get("sha256")
         if not isinstance(path, str) or not _is_inside(path) or path in found:
-            raise OrderError(f"the asset {path!r} has no path of its own within the app's folder")
+            raise StartRequestError(f"the asset {path!r} has no path of its own within the app's folder")
         if type(size) is not int or not 0 <= size <= _MAX_ASSET_BYTES:
-            raise OrderError(f"the asset {path!r} must have at most {_MAX_ASSET_BYTES} bytes")
+            raise StartRequestError(f"the asset {path!r} must have at most {_MAX_ASSET_BYTES} bytes")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise OrderError(f"the asset {path!r} must have a SHA-256 in lower case hex")
+            raise StartRequestError(f"the asset {path!r} must have a SHA-256 in lower case hex")
         found[path] = sha256
         total += size
     if total > _MAX_ASSETS_BYTES:
-        raise OrderError(f"the assets have more than {_MAX_ASSETS_BYTES} bytes")
+        raise StartRequestError(f"the assets have more than {_MAX_ASSETS_BYTES} bytes")
     return found
 
 
 def _bytes(path: str, text: object) -> bytes:
     if not isinstance(text, str):
-        raise OrderError(f"the file {path!r} is no text")
+        raise StartRequestError(f"the file {path!r} is no text")
     if not _is_inside(path):
-        raise OrderError(f"the file {path!r} is not within the app's folder")
+        raise StartRequestError(f"the file {path!r} is not within the app's folder")
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise OrderError(f"the file {path!r} cannot be written as UTF-8") from error
+        raise StartRequestError(f"the file {path!r} cannot be written as UTF-8") from error
 
 
 def _is_inside(path: str) -> bool:

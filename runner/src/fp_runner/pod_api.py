@@ -1,4 +1,4 @@
-"""What a pod answers while no app does: before it has an order, while the app starts, and after that has failed."""
+"""The HTTP API of a pod while no app serves it: before and during the start, and after a failed one."""
 
 import socket
 import time
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from fp_runner import order
+from fp_runner import pod_start_request
 from fp_runner.failure import Failure
 from fp_runner.httpd import Connection, HttpServer, Request
-from fp_runner.order import Order, OrderError
+from fp_runner.pod_start_request import PodStartRequest, StartRequestError
 from fp_runner.reactor import Reactor
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ _READY: Final = ("GET", "/_fp/ready")
 _ALIVE: Final = ("GET", "/_fp/alive")
 _CLAIM_PATH: Final = "/_fp/claim"
 _CONTENT: Final = ("POST", "/_fp/claim/content")
-# code, and what it means
+# code, and what it mechanisms
 _WAITING: Final = ("FP_POD_WAITING", "This pod waits to be told which app it is.")
-_CLAIMED: Final = ("FP_POD_CLAIMED", "This pod has an order already.")
+_CLAIMED: Final = ("FP_POD_CLAIMED", "This pod has a start request already.")
 _BAD_NONCE: Final = ("FP_POD_BAD_REQUEST", "fp-nonce must be 32 hexadecimal digits, in lower case.")
 _WRONG_PROOF: Final = (
     "FP_POD_WRONG_PROOF",
@@ -30,27 +30,27 @@ _WRONG_PROOF: Final = (
 
 
 class Recipient(Protocol):
-    """Whom the order is for."""
+    """Receives the start request."""
 
-    def take_order(self, given: Order, arrived: float) -> None:
-        """A checked order, and when (time.monotonic()) it had arrived."""
+    def start(self, given: PodStartRequest, since: float) -> None:
+        """Starts the app of a checked start request. Times count from `since`, a time.monotonic()."""
 
-    def take_content(self, content: bytes) -> None:
-        """Of an asset of that order. Raises OrderError."""
+    def receive_content(self, content: bytes) -> None:
+        """The content of an asset of that start request. Raises StartRequestError."""
 
-    def drop_order(self) -> None:
-        """The rest of it will not come. Another order may."""
+    def cancel(self) -> None:
+        """The remaining contents will not come. Another start request may."""
 
     @property
     def wanted(self) -> Sequence[str]:
-        """The contents of the order that are still to come, by their SHA-256. Without any, it is being started."""
+        """The contents of assets that have not arrived yet, by their SHA-256. When none is left the app is started."""
 
 
-class Door:
-    """`recipient` gets an order once, unless the contents that belong to it do not follow."""
+class PodApi:
+    """`recipient` gets a start request once, unless the contents that belong to it do not follow."""
 
     def __init__(self, reactor: Reactor, listener: socket.socket, recipient: Recipient) -> None:
-        self._server = HttpServer(reactor, listener, order.MAX_PACKED, self._answer, self._closed)
+        self._server = HttpServer(reactor, listener, pod_start_request.MAX_PACKED, self._answer, self._closed)
         self._recipient = recipient
         self._key: ClaimKey | None = None
         self._state: Literal["waiting", "receiving", "starting", "started", "failed"] = "starting"
@@ -58,12 +58,12 @@ class Door:
         self._failure: Failure | None = None
         # Who waits for the outcome of the start.
         self._claim: Connection | None = None
-        # Who has sent an order, and is to send the contents that belong to it.
+        # Who has sent a start request, and is to send the contents that belong to it.
         self._sender: Connection | None = None
         self._probes: list[Connection] = []
 
     def wait(self, key: "ClaimKey") -> None:
-        """Opens, until somebody who knows the key has sent an order."""
+        """Opens, until somebody who knows the key has sent a start request."""
         self._key, self._state = key, "waiting"
         self._server.open()
 
@@ -97,16 +97,16 @@ class Door:
         elif self._failure:
             connection.answer(HTTPStatus.INTERNAL_SERVER_ERROR, self._failure.wire())
         elif route == _CONTENT and connection is self._sender:
-            self._take_content(request, connection)
+            self._receive_content(request, connection)
         elif route == _READY and self._state in ("receiving", "starting"):
             self._probes.append(connection)
         elif route == _READY and self._state == "started":
-            # It came before the order, and asks only now.
+            # It came before the start request, and asks only now.
             self._say_ready(connection)
         elif route == ("GET", _CLAIM_PATH):
             self._challenge(request, connection)
         elif route == ("POST", _CLAIM_PATH):
-            self._take_order(request, connection)
+            self._receive_start_request(request, connection)
         else:
             _refuse(connection, HTTPStatus.CONFLICT, _WAITING if self._state == "waiting" else _CLAIMED)
 
@@ -122,7 +122,7 @@ class Door:
         connection.challenge, proof = challenge
         connection.answer(HTTPStatus.OK, {"nonce": connection.challenge, "proof": proof}, keep=True)
 
-    def _take_order(self, request: Request, connection: Connection) -> None:
+    def _receive_start_request(self, request: Request, connection: Connection) -> None:
         assert self._key
         arrived = time.monotonic()
         nonce, connection.challenge = connection.challenge, None
@@ -130,23 +130,23 @@ class Door:
             _refuse(connection, HTTPStatus.UNAUTHORIZED, _WRONG_PROOF)
             return
         try:
-            given = order.unpack(request.body)
-        except OrderError as error:
-            _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_ORDER", f"{error}"))
+            given = pod_start_request.unpack(request.body)
+        except StartRequestError as error:
+            _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_START_REQUEST", f"{error}"))
             return
         # Whoever connects from here on is the app's to answer.
         self._server.pause()
         self._state, self._claim = "starting", connection
-        self._recipient.take_order(given, arrived)
+        self._recipient.start(given, arrived)
         if self._failure is None and (wanted := self._recipient.wanted):
             self._state, self._claim, self._sender = "receiving", None, connection
             connection.answer(HTTPStatus.OK, {"wanted": wanted}, keep=True)
 
-    def _take_content(self, request: Request, connection: Connection) -> None:
+    def _receive_content(self, request: Request, connection: Connection) -> None:
         self._claim = connection
         try:
-            self._recipient.take_content(request.body)
-        except OrderError as error:
+            self._recipient.receive_content(request.body)
+        except StartRequestError as error:
             _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_CONTENT", f"{error}"))
             self._abandon()
             return
@@ -154,7 +154,7 @@ class Door:
             self._claim = None
             connection.answer(HTTPStatus.NO_CONTENT, keep=True)
         else:
-            # Answered as an order without assets is: by the outcome of the start.
+            # Answered as a start request without assets is: by the outcome of the start.
             self._state, self._sender = "failed" if self._failure else "starting", None
 
     def _closed(self, connection: Connection) -> None:
@@ -166,7 +166,7 @@ class Door:
         if self._state != "receiving":
             return
         self._state = "waiting"
-        self._recipient.drop_order()
+        self._recipient.cancel()
         probes, self._probes = self._probes, []
         for probe in probes:
             _refuse(probe, HTTPStatus.CONFLICT, _WAITING)

@@ -1,9 +1,9 @@
-"""The means of isolation, and which of them this machine has."""
+"""The mechanisms that isolate apps, and which of them work on this machine."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-# What an owner of the machine loses without each.
+# What happens without each of them; for the admin of the machine.
 EFFECTS: Final[dict[str, str]] = {
     "mount_namespace": "apps could read the machine's files; no app is started",
     "pid_namespace": "apps could see and signal other processes; no app is started",
@@ -22,8 +22,8 @@ EFFECTS: Final[dict[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Means:
-    """Each true where it was tried and worked."""
+class Mechanisms:
+    """A mechanism is true if it was tried and worked. `why` has the reasons of the others."""
 
     mount_namespace: bool = False
     pid_namespace: bool = False
@@ -42,20 +42,20 @@ class Means:
 
     @property
     def minimum(self) -> bool:
-        """Whether foreign code may be run at all."""
-        walls = self.mount_namespace and self.pid_namespace
-        rights = self.seccomp and self.no_new_privs
-        return walls and rights and (self.own_uid or self.user_namespace)
+        """Whether code of users may run at all."""
+        namespaces = self.mount_namespace and self.pid_namespace
+        no_privileges = self.seccomp and self.no_new_privs
+        return namespaces and no_privileges and (self.own_uid or self.user_namespace)
 
-    def wire(self) -> dict[str, Any]:
-        """The "sandbox" of the hello message."""
-        means = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
+    def report(self) -> dict[str, Any]:
+        """The isolation report: "isolation" of the hello message."""
+        mechanisms = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
         if self.own_uid:
             # As root a user namespace is not used, so its absence is no lack.
-            del means["user_namespace"]
+            del mechanisms["user_namespace"]
         missing = [
-            {"mean": name, "why": self.why.get(name, "unknown"), "effect": EFFECTS[name]}
-            for name, there in means.items()
+            {"mechanism": name, "why": self.why.get(name, "unknown"), "effect": EFFECTS[name]}
+            for name, there in mechanisms.items()
             if not there
         ]
-        return {"means": means, "missing": missing, "minimum": self.minimum}
+        return {"mechanisms": mechanisms, "missing": missing, "minimum": self.minimum}

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { sealOrder } from './order.ts'
+import { packStartRequest } from './start-request.ts'
 import { assetOf, specOf } from './test/specs.ts'
 
 const MIB = 1024 * 1024
@@ -13,7 +13,7 @@ const withFile = (text: string): ReturnType<typeof specOf> => ({
 test.each(['serve', 'check'] as const)('says all that a pod must know to %s', async (mode) => {
   const { files, entrypoint, env } = specOf('a.1.0')
   const logo = assetOf('static/logo.png', Buffer.from([1, 2, 3]))
-  const { body, assets } = await sealOrder({ ...specOf('a.1.0'), assets: [logo] }, mode)
+  const { body, assets } = await packStartRequest({ ...specOf('a.1.0'), assets: [logo] }, mode)
   expect(assets).toEqual([logo])
   expect(JSON.parse(gunzipSync(body).toString())).toEqual({
     mode,
@@ -26,16 +26,16 @@ test.each(['serve', 'check'] as const)('says all that a pod must know to %s', as
 })
 
 test('lets an app with storage fill it with one file', async () => {
-  const { body } = await sealOrder({ ...specOf('a.1.0'), storage: true }, 'serve')
+  const { body } = await packStartRequest({ ...specOf('a.1.0'), storage: true }, 'serve')
   expect(JSON.parse(gunzipSync(body).toString())).toMatchObject({ limits: { file_bytes: 2 ** 40 } })
 })
 
 test('is as large as Kubernetes keeps it, and no larger', async () => {
   // As many bytes of base64 as the limits of the platform allow to be there, which compress to three quarters.
-  const { body } = await sealOrder(withFile(randomBytes(375_000).toString('base64')), 'serve')
+  const { body } = await packStartRequest(withFile(randomBytes(375_000).toString('base64')), 'serve')
   expect(body.length).toBeLessThan(MIB)
   const large = withFile(randomBytes(1_500_000).toString('base64'))
-  await expect(sealOrder(large, 'serve')).rejects.toThrow(
+  await expect(packStartRequest(large, 'serve')).rejects.toThrow(
     /^The app's files and environment are \d+ bytes when compressed; Kubernetes keeps at most 1048576\. Remove some\.$/,
   )
 })

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pods
-from pods import KEY, Pod, order, usable
+from pods import KEY, Pod, start_request, usable
 
 pytestmark = pytest.mark.skipif(not usable(), reason="another user cannot read this Python's libraries")
 
@@ -27,9 +27,13 @@ def api_server() -> Iterator[socket.socket]:
         yield server
 
 
-def in_cluster(server: socket.socket, seconds: str) -> dict[str, str]:
+def in_cluster(server: socket.socket) -> dict[str, str]:
     host, port = server.getsockname()
-    return {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port), "FP_AWAIT_WALLS_S": seconds}
+    return {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
+
+
+def seconds(number: float) -> tuple[str, str]:
+    return "--network-policy-seconds", f"{number}"
 
 
 def mark_in(folder: Path) -> Path:
@@ -41,7 +45,7 @@ def mark_in(folder: Path) -> Path:
 
 def test_waits_until_the_api_server_is_out_of_reach(tmp_path: Path, api_server: socket.socket) -> None:
     mark = mark_in(tmp_path)
-    pod = Pod(tmp_path, order(TELLS.format(mark=mark)), env=in_cluster(api_server, "20")).start()
+    pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), *seconds(20), env=in_cluster(api_server)).start()
     try:
         # It has looked, more than once.
         for _ in range(3):
@@ -56,7 +60,7 @@ def test_waits_until_the_api_server_is_out_of_reach(tmp_path: Path, api_server: 
 
 def test_runs_nothing_where_no_policy_comes(tmp_path: Path, api_server: socket.socket) -> None:
     mark = mark_in(tmp_path)
-    pod = Pod(tmp_path, order(TELLS.format(mark=mark)), env=in_cluster(api_server, "0.1")).start()
+    pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), *seconds(0.1), env=in_cluster(api_server)).start()
     try:
         status, _, body = pod.ask("/_fp/ready")
         failure = json.loads(body) if isinstance(body, str) else body
@@ -71,7 +75,7 @@ def test_runs_nothing_where_no_policy_comes(tmp_path: Path, api_server: socket.s
 
 
 def test_a_pod_that_waits_takes_no_order_before(tmp_path: Path, api_server: socket.socket) -> None:
-    pod = Pod(tmp_path, None, "--wait", env={"FP_POD_KEY": KEY} | in_cluster(api_server, "0.1")).start()
+    pod = Pod(tmp_path, None, "--wait", *seconds(0.1), env={"FP_POD_KEY": KEY} | in_cluster(api_server)).start()
     try:
         assert pod.ask("/_fp/ready")[0] == 500
         assert pod.process
@@ -81,8 +85,28 @@ def test_a_pod_that_waits_takes_no_order_before(tmp_path: Path, api_server: sock
 
 
 def test_looks_at_nothing_where_it_is_not_told_to(tmp_path: Path, api_server: socket.socket) -> None:
-    pod = Pod(tmp_path, order(pods.HELLO), env=in_cluster(api_server, "0")).start()
+    pod = Pod(tmp_path, start_request(pods.HELLO), *seconds(0), env=in_cluster(api_server)).start()
     try:
         assert pod.ask("/_fp/ready")[0] == 204
+    finally:
+        pod.close()
+
+
+def test_looks_by_default(tmp_path: Path, api_server: socket.socket) -> None:
+    mark = mark_in(tmp_path)
+    pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), env=in_cluster(api_server)).start()
+    try:
+        for _ in range(2):
+            api_server.accept()[0].close()
+        assert not mark.exists()
+    finally:
+        pod.close()
+
+
+def test_a_time_that_is_no_number_stops_the_pod(tmp_path: Path, api_server: socket.socket) -> None:
+    pod = Pod(tmp_path, start_request(), "--network-policy-seconds", "soon", env=in_cluster(api_server)).start()
+    try:
+        assert pod.wait() == 1
+        assert "--network-policy-seconds must be a number" in pod.last_words()["message"]
     finally:
         pod.close()

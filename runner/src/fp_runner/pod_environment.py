@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Final
 
-from fp_runner import libc, limits, privileges, seccomp, serve, tcp, walls
+from fp_runner import libc, limits, network_policies, privileges, seccomp, serve, tcp
 from fp_runner.app_process import OnReady
 from fp_runner.asgi import READY_PATH, Answer, AsgiApp, RunnerApp, server_timing
 from fp_runner.protocol import Message
@@ -15,7 +15,7 @@ ALIVE_PATH: Final = "/_fp/alive"
 CLAIM_PATH: Final = "/_fp/claim"
 _CLAIMED: Final = Answer(
     409,
-    b'{"code":"FP_POD_CLAIMED","message":"This pod has an order already."}',
+    b'{"code":"FP_POD_CLAIMED","message":"This pod has a start request already."}',
     ((b"content-type", b"application/json"),),
 )
 # For the first request on connections that have asked for nothing yet; at most this part of the grace.
@@ -23,12 +23,12 @@ _FIRST_REQUEST_SECONDS: Final = 1.0
 _FIRST_REQUEST_PART: Final = 0.25
 
 
-class PodHome:
-    """app_process.Home in a pod. Orders have `since`, a time.monotonic() that times count from, `before`, `walls`."""
+class PodEnvironment:
+    """app_process.AppEnvironment in a pod. Its requests also have `since`, `before` and `network_policy_seconds`."""
 
-    def enter(self, order: Message, limit: limits.Limits, listen_fd: int | None) -> str:
-        """What the runner adds to the container's own walls."""
-        os.chdir(order["app_dir"])
+    def enter(self, request: Message, limit: limits.Limits, listen_fd: int | None) -> str:
+        """What the runner adds to the container's own isolation."""
+        os.chdir(request["app_dir"])
         os.umask(0o022)
         limits.apply_per_process(limit)
         privileges.no_new_privs()
@@ -36,10 +36,10 @@ class PodHome:
         # The supervisor is not, to keep the app out of its memory; the app reads its own /proc/self.
         libc.prctl(libc.PR_SET_DUMPABLE, 1)
         seccomp.install(seccomp.app_filter(listen_fd))
-        walls.wait(order["walls"])
-        return str(order["app_dir"])
+        network_policies.wait_until_enforced(request["network_policy_seconds"])
+        return str(request["app_dir"])
 
-    def server(self, app: AsgiApp, order: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
+    def server(self, app: AsgiApp, request: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
         """On the port that the supervisor bound."""
         imported = time.monotonic()
         answers = {
@@ -49,9 +49,9 @@ class PodHome:
         }
 
         def ready() -> None:
-            at = order["before"] | {
-                "imported": (imported - order["since"]) * 1000,
-                "ready": (time.monotonic() - order["since"]) * 1000,
+            at = request["before"] | {
+                "imported": (imported - request["since"]) * 1000,
+                "ready": (time.monotonic() - request["since"]) * 1000,
             }
             answers["GET", READY_PATH] = Answer(204, headers=((b"server-timing", server_timing(at).encode()),))
             on_ready()

@@ -12,7 +12,7 @@ from fp_runner.reactor import Reactor
 _MAX_UNREAD: Final = 16 * 1024 * 1024
 
 
-class PlatformLink:
+class PlatformConnection:
     """Reads operations, writes events; never blocks. `on_end` is called once, when the platform is gone."""
 
     def __init__(
