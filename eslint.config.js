@@ -5,7 +5,24 @@ import { defineConfig, globalIgnores } from 'eslint/config'
 import ts from 'typescript-eslint'
 
 /** Module order of the platform, lowest first: a module may import those before it, and of them nothing but the service. */
-const MODULES = ['users', 'databases', 'assets', 'apps', 'drafts', 'versions', 'deployments', 'templates']
+const MODULES = [
+  'attempts',
+  'users',
+  'databases',
+  'assets',
+  'app-records',
+  'quotas',
+  'drafts',
+  'versions',
+  'specs',
+  'templates',
+  'deployments',
+  'apps',
+  'activation',
+  'calls',
+  'logs',
+  'trials',
+]
 
 /** Forbids imports in some files. `groups` are gitignore patterns of import paths. */
 function forbid(files, ...rules) {

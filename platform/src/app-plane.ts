@@ -13,7 +13,12 @@ import { callApp } from './ingress/call.ts'
 import { createIngress } from './ingress/ingress.ts'
 import { createRouteTable } from './ingress/routes.ts'
 import { trusts } from './ingress/trust.ts'
-import { createServices, type ModuleDeps, type Services } from './modules/index.ts'
+import { appRecordsModule } from './modules/app-records/module.ts'
+import { MODULES } from './modules/index.ts'
+import type { ModuleDeps } from './modules/module.ts'
+import { specsModule } from './modules/specs/module.ts'
+import { startModules, type Modules } from './modules/start.ts'
+import { usersModule } from './modules/users/module.ts'
 import type { Mongo } from './plugins/mongo.ts'
 import { createObserver, createTargets, tellAll } from './runtime/activation.ts'
 import { limitAwake } from './runtime/awake-limit.ts'
@@ -37,7 +42,8 @@ export interface AppPlaneDeps {
   readonly registry: Registry
   readonly secretKey: Buffer
   readonly validate: ModuleDeps['validate']
-  readonly isAdmin: (userId: string) => Promise<boolean>
+  readonly passwords: ModuleDeps['passwords']
+  readonly sessionCookie: ModuleDeps['sessionCookie']
   /** Bytes in the temporary files of the platform's own MongoDB. */
   readonly databaseSpilled?: () => Promise<number>
   /** The processes of the database, if the platform runs it. */
@@ -47,7 +53,7 @@ export interface AppPlaneDeps {
 
 /** Everything that makes apps live: the runtime, the activator over it, the modules above and the front door's instance. */
 export interface AppPlane {
-  readonly services: Services
+  readonly modules: Modules
   readonly ingress: FastifyInstance
   readonly runtime: Runtime
   close(): Promise<void>
@@ -65,7 +71,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   const metrics = createMetricsObserver(deps.registry)
   const runtime: Runtime = started.adopt(await createRuntime(deps, databases), (it) => it.close())
   const routes = createRouteTable({
-    lookup: (appId) => services.route(appId),
+    lookup: (appId) => modules.use(appRecordsModule).live.route(appId),
     events,
     defaultIdleTimeout: config.idleTimeout,
     ...(config.kubernetes && { maxReplicas: config.kubernetes.maxReplicas }),
@@ -94,14 +100,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       driver,
       most,
       ownerOf: routes.ownerOf,
-      isExempt: deps.isAdmin,
+      isExempt: (userId) => modules.use(usersModule).isAdmin(userId),
       activator: () => activator,
     })
   }
   measureTargets(deps.registry, activator)
   // The modules ask the runtime and the activator, and are asked by them: never before `recover` below.
-  const services: Services = started.adopt(
-    await createServices({
+  const modules: Modules = started.adopt(
+    await startModules(MODULES, {
       db: mongo.db,
       client: mongo.client,
       events,
@@ -110,10 +116,13 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       runtime,
       replicas,
       ...(deps.databaseSpilled && { databaseSpilled: deps.databaseSpilled }),
-      isAdmin: deps.isAdmin,
+      passwords: deps.passwords,
+      sessionCookie: deps.sessionCookie,
       call: (target, request, caller) => callApp(activator, target, request, caller),
-      config: {
+      settings: {
         appUrl: (appId) => `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`,
+        signup: config.signup,
+        signupsPerHour: config.signupsPerHour,
         mongoHost: databases.host,
         mongoOptions: databases.options,
         databaseLimitBytes: config.databaseMb * 2 ** 20,
@@ -129,15 +138,15 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   )
   // Before the recovery, which may wake apps.
   runtime.start({
-    specOf: (key) => services.specOf(key),
-    liveTargets: () => services.liveTargets(),
+    specOf: (key) => modules.use(specsModule).specOf(key),
+    liveTargets: () => modules.use(appRecordsModule).live.targets(),
     crashed(key, failure) {
       metrics.crashed()
       events.emit('app.failed', { ...parseTargetKey(key), failure })
     },
     progress: (key, message) => void events.emit('app.progress', { ...parseTargetKey(key), message }),
   })
-  await services.recover()
+  await modules.recover()
   const ingress = started.adopt(
     await createIngress({
       activator,
@@ -153,7 +162,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   )
 
   const stack = started.move()
-  return { services, ingress, runtime, close: () => stack.disposeAsync() }
+  return { modules, ingress, runtime, close: () => stack.disposeAsync() }
 }
 
 function createRuntime(

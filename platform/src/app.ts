@@ -9,8 +9,7 @@ import { FpError } from './errors.ts'
 import { trusts } from './ingress/trust.ts'
 import type { ApiRates } from './front/rates.ts'
 import { createJsonThread } from './json/thread.ts'
-import { registerUserRoutes } from './modules/users/routes.ts'
-import { SESSION_LIFETIME, sessionIdOf, type UsersService } from './modules/users/service.ts'
+import { sessionIdOf, type UsersService } from './modules/users/service.ts'
 import { authPlugin } from './plugins/auth.ts'
 import { BODY_LIMITS } from './plugins/body-limits.ts'
 import { consolePlugin } from './plugins/console.ts'
@@ -23,14 +22,15 @@ import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
-import { createSessionCookie } from './plugins/session-cookie.ts'
+import type { SessionCookie } from './plugins/session-cookie.ts'
 import { validatorCompiler } from './plugins/validator.ts'
 import { createRequestIds } from './request-id.ts'
 
 export interface ApiDeps {
   readonly config: Pick<Config, 'publicUrl' | 'consoleDir' | 'trustProxy' | 'metricsToken'>
   readonly logger: Logger
-  readonly users: UsersService
+  readonly users: Pick<UsersService, 'authenticate'>
+  readonly sessionCookie: SessionCookie
   readonly checks: Readonly<Record<string, ReadyCheck>>
   /** The processes that all apps depend on, by their role. */
   readonly pids?: () => Readonly<Record<string, number>>
@@ -40,8 +40,8 @@ export interface ApiDeps {
   readonly registry: Registry
   /** Whether what comes from loopback may come from an app. */
   readonly appsOnLoopback?: boolean
-  /** The routes of the other modules. */
-  readonly registerModules?: (app: Api) => Promise<void>
+  /** The routes of the modules. */
+  readonly registerModules?: (app: Api) => void
   readonly serverFactory?: FastifyServerFactory
 }
 
@@ -49,7 +49,7 @@ export interface ApiDeps {
 export async function buildApi(deps: ApiDeps): Promise<Api> {
   const { config } = deps
   const secure = config.publicUrl.startsWith('https:')
-  const cookie = createSessionCookie({ secure, lifetime: SESSION_LIFETIME })
+  const cookie = deps.sessionCookie
   const app = Fastify({
     loggerInstance: deps.logger as never,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -97,8 +97,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 
   registerHealth(app as never, { checks: deps.checks, lag: deps.lag, ...(deps.pids && { pids: deps.pids }) })
-  registerUserRoutes(app, { users: deps.users, cookie })
-  await deps.registerModules?.(app)
+  deps.registerModules?.(app)
   await app.register(consolePlugin, { dir: config.consoleDir })
 
   await app.ready()

@@ -20,6 +20,8 @@ export interface PlatformEvents {
   'app.progress': [TargetNews & { message: string }]
   'app.woke': [TargetNews]
   'app.slept': [TargetNews]
+  /** What a user must know of the user's database. */
+  'database.notice': [{ userId: string; message: string }]
   'deployment.live': [{ appId: string; version: number; deploymentId: string }]
 }
 

@@ -16,17 +16,14 @@ import { trusts } from './ingress/trust.ts'
 import { choosePort } from './listen.ts'
 import { createLogger } from './logger.ts'
 import { startMongod, type ManagedMongod } from './mongod/mongod.ts'
-import { createAttemptStore } from './modules/users/attempt-store.ts'
-import { createLimiter } from './modules/users/limiter.ts'
-import { createUsersService } from './modules/users/service.ts'
-import { createSessionStore } from './modules/users/session-store.ts'
-import { createUserStore } from './modules/users/store.ts'
-import { registerRoutes } from './modules/index.ts'
+import { deploymentsModule } from './modules/deployments/module.ts'
+import { usersModule } from './modules/users/module.ts'
+import { SESSION_LIFETIME } from './modules/users/service.ts'
 import { createOffload } from './offload/offload.ts'
 import { watchEventLoop } from './plugins/event-loop.ts'
 import { createRegistry } from './plugins/metrics.ts'
 import { connectMongo, isPrimary, sessionProblem } from './plugins/mongo.ts'
-import { sessionCookieName } from './plugins/session-cookie.ts'
+import { createSessionCookie } from './plugins/session-cookie.ts'
 import { secretFile } from './secret-file.ts'
 
 export interface Platform {
@@ -85,18 +82,12 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   })
   started.adopt(mongo.client, (it) => it.close())
 
-  // 3. Accounts.
-  const attempts = createAttemptStore(mongo.db)
-  const users = createUsersService({
-    users: createUserStore(mongo.db),
-    sessions: createSessionStore(mongo.db),
-    limiter: createLimiter({ attempts, signupsPerHour: config.signupsPerHour }),
-    passwords: offload,
-    signup: config.signup,
+  const sessionCookie = createSessionCookie({
+    secure: config.publicUrl.startsWith('https:'),
+    lifetime: SESSION_LIFETIME,
   })
-  await Promise.all([users.ensureIndexes(), attempts.ensureIndexes()])
 
-  // 4. Where apps live, and the front door for them.
+  // 3. Where apps live, and the front door for them.
   step('Starting the runner')
   const allowedImports = [...DEFAULT_ALLOWED_IMPORTS, ...config.allowedImports]
   const registry = createRegistry()
@@ -106,7 +97,8 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     mongoAppsSocket: mongod?.sockets.apps,
     registry,
     secretKey: await readSecretKey(config),
-    isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
+    passwords: offload,
+    sessionCookie,
     validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
     ...(mongod && { databasePids: () => [mongod.pid()], databaseSpilled: mongod.spilled }),
     logger,
@@ -115,13 +107,14 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   started.adopt(apps, (it) => it.close())
   for (const line of apps.runtime.health.notes) logger.warn(line)
 
-  // 5. The API and the console.
+  // 4. The API and the console.
   const lag = started.use(watchEventLoop())
   const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trusts(config.trustProxy) })
   const api = await buildApi({
     config,
     logger,
-    users,
+    users: apps.modules.use(usersModule),
+    sessionCookie,
     lag,
     rates,
     registry,
@@ -133,11 +126,11 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
       runner: async () => apps.runtime.health.problem(),
     },
     pids: () => ({ ...apps.runtime.health.pids(), ...(mongod && { mongodb: mongod.pid() }) }),
-    registerModules: async (app) => registerRoutes(app, apps.services),
+    registerModules: (app) => apps.modules.registerRoutes(app),
   })
   started.adopt(api, (it) => it.close())
 
-  // 6. Open the door. From now on the stack closes it first.
+  // 5. Open the door. From now on the stack closes it first.
   const front = createFront({
     api,
     ingress: apps.ingress,
@@ -145,14 +138,14 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     bounds: createBounds({ limits: config.bounds, rates, trusts: trusts(config.trustProxy) }),
     cookies: {
       domains: cookieDomains(new URL(config.publicUrl).hostname),
-      session: sessionCookieName(config.publicUrl.startsWith('https:')),
+      session: sessionCookie.name,
     },
   })
   started.adopt(front, async (it) => {
     const end = delay(config.shutdownDelay + config.shutdownGrace, undefined, { ref: false })
     await it.close({ quiet: delay(config.shutdownDelay), grace: config.shutdownGrace })
     // What was accepted is to be seen through, though nobody may be waiting for its answer.
-    await Promise.race([apps.services.deployments.idle(), end])
+    await Promise.race([apps.modules.use(deploymentsModule).idle(), end])
   })
   await front.listen(config)
   void offload.warmUp()

@@ -1,4 +1,4 @@
-import type { ModuleDeps } from '../src/modules/index.ts'
+import type { ModuleDeps } from '../src/modules/module.ts'
 
 type ModulesRuntime = ModuleDeps['runtime']
 

@@ -9,7 +9,15 @@ import { buildApi } from '../src/app.ts'
 import { soleReplica } from '../src/coordination/replicas.ts'
 import { createApiRates } from '../src/front/rates.ts'
 import { createEvents, type Events } from '../src/events.ts'
-import { createServices, registerRoutes, type ModuleDeps, type Services } from '../src/modules/index.ts'
+import { appRecordsModule } from '../src/modules/app-records/module.ts'
+import { assetsModule } from '../src/modules/assets/module.ts'
+import { databasesModule } from '../src/modules/databases/module.ts'
+import { deploymentsModule } from '../src/modules/deployments/module.ts'
+import { MODULES } from '../src/modules/index.ts'
+import type { ModuleDeps } from '../src/modules/module.ts'
+import { specsModule } from '../src/modules/specs/module.ts'
+import { startModules } from '../src/modules/start.ts'
+import { createSessionCookie } from '../src/plugins/session-cookie.ts'
 import type { Mongo } from '../src/plugins/mongo.ts'
 import { socketHost } from '../src/mongod/sockets.ts'
 import { testMongo } from './database.ts'
@@ -52,6 +60,24 @@ export interface Requests {
 
 export const HELLO = { 'app.py': 'from fastapi import FastAPI\n\napp = FastAPI()\n' }
 
+export type Services = Awaited<ReturnType<typeof startServices>>
+
+/** The modules' services, as tests ask them. */
+async function startServices(deps: ModuleDeps) {
+  const { use, ...modules } = await startModules(MODULES, deps)
+  const { apps, live } = use(appRecordsModule)
+  return {
+    ...modules,
+    apps,
+    route: live.route,
+    liveTargets: live.targets,
+    specOf: use(specsModule).specOf,
+    databases: use(databasesModule),
+    deployments: use(deploymentsModule),
+    sweepAssets: use(assetsModule).sweep,
+  }
+}
+
 /** The modules on a real MongoDB behind the real API; users are whoever the token says, apps are `HeldTargets`. */
 export async function modulesBench({
   databaseLimitBytes = 512 * 2 ** 20,
@@ -69,6 +95,7 @@ export async function modulesBench({
     findings: [],
     storageProblem: undefined,
   }
+  const sessionCookie = createSessionCookie({ secure: false, lifetime: 1000 })
   const deps: ModuleDeps = {
     db: mongo.db,
     client: mongo.client,
@@ -90,11 +117,14 @@ export async function modulesBench({
       },
     }),
     replicas: soleReplica(),
-    isAdmin: () => Promise.resolve(false),
+    passwords: { hash: async () => '', verify: async () => false },
+    sessionCookie,
     call: async () => {
       throw new Error('not expected')
     },
-    config: {
+    settings: {
+      signup: 'open',
+      signupsPerHour: 0,
       appUrl: (appId) => `http://app-${appId}.localhost:8080`,
       mongoHost: socketHost(inject('mongoSockets').platform),
       mongoOptions: { directConnection: 'true' },
@@ -108,7 +138,7 @@ export async function modulesBench({
     log: logger,
     ...overrides,
   }
-  const services = await createServices(deps)
+  const services = await startServices(deps)
   const all = [services]
   const api = await buildApi({
     config: {
@@ -126,10 +156,11 @@ export async function modulesBench({
       }),
     } as never,
     checks: {},
+    sessionCookie,
     lag: { read: () => ({}) } as never,
     rates: createApiRates({ perSecond: 0, trusts: () => false }),
     registry: new Registry(),
-    registerModules: async (app) => registerRoutes(app, services),
+    registerModules: services.registerRoutes,
   })
   return {
     api,
@@ -153,7 +184,7 @@ export async function modulesBench({
       state.findings = value
     },
     async restart() {
-      const next = await createServices({ ...deps, replicas: soleReplica() })
+      const next = await startServices({ ...deps, replicas: soleReplica() })
       all.push(next)
       return next
     },

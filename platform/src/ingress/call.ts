@@ -2,7 +2,7 @@ import type { Activator, TargetKey } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { Client } from 'undici'
 import { FpError } from '../errors.ts'
-import type { Caller } from '../modules/apps/ports.ts'
+import type { Caller } from '../modules/calls/service.ts'
 import { callerHeaders } from './client-prefix.ts'
 import { publicError } from './failures.ts'
 

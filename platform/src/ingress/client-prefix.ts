@@ -1,5 +1,5 @@
 import type { ProxyBody } from '@fp/sdk/wire'
-import type { Caller } from '../modules/apps/ports.ts'
+import type { Caller } from '../modules/calls/service.ts'
 
 /**
  * Under this prefix the runner gets what a client's connection was (see `clientPrefix` of @fp/scaler/http): its address, and

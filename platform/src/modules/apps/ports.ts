@@ -1,7 +1,7 @@
-import type { AppStatus, CreateAppBody, EnvVar, Files, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import type { AppStatus, CreateAppBody, EnvVar, Files } from '@fp/sdk/wire'
 import type { PageRequest } from '../paging.ts'
 import type { AssetRef } from '../assets/asset.ts'
-import type { AppSummary } from './types.ts'
+import type { AppSummary } from '../app-records/types.ts'
 
 /**
  * What the routes of apps need of the modules above: an app as it is shown, made and removed is more than its record.
@@ -39,22 +39,4 @@ export interface AppLifecycle {
   create(ownerId: string, body: CreateAppBody): Promise<string>
   clone(ownerId: string, appId: string, name: string | undefined): Promise<string>
   remove(ownerId: string, appId: string): Promise<void>
-}
-
-/** Where a request to an app through the API comes from; the app is told. */
-export interface Caller {
-  readonly address: string
-  /** `http` or `https` */
-  readonly scheme: string
-  /** Aborts when nobody waits for the answer any more. */
-  readonly gone: AbortSignal
-}
-
-export interface AppPower {
-  /** Puts the app to sleep unless it has requests. */
-  sleep(ownerId: string, appId: string): Promise<void>
-  /** Resolves once the app answers. Throws FP_APP_NOT_DEPLOYED, FP_APP_CRASHED. */
-  wake(ownerId: string, appId: string, signal: AbortSignal): Promise<void>
-  call(ownerId: string, appId: string, request: ProxyBody, caller: Caller): Promise<ProxyAnswer>
-  logs(ownerId: string, appId: string, lines: number): Promise<string[]>
 }

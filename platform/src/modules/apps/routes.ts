@@ -6,7 +6,7 @@ import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams } from '../params.ts'
 import type { AppLifecycle, AppViews } from './ports.ts'
-import type { AppService } from './service.ts'
+import type { AppService } from '../app-records/service.ts'
 import { appDetailToWire, appToWire, type AppUrl } from './wire.ts'
 
 export interface AppRoutesDeps {

@@ -1,7 +1,7 @@
-import type { App, AppDetail, AppFailure } from '@fp/sdk/wire'
+import type { App, AppDetail } from '@fp/sdk/wire'
 import { assetToWire } from '../assets/asset.ts'
 import type { AppDetailView, AppView } from './ports.ts'
-import type { Failure } from './types.ts'
+import { failureToWire } from '../app-records/wire.ts'
 
 export type AppUrl = (appId: string) => string
 
@@ -37,9 +37,4 @@ export function appDetailToWire(view: AppDetailView, appUrl: AppUrl): AppDetail 
     },
     env_vars: view.env,
   }
-}
-
-export function failureToWire(failure: Failure): AppFailure {
-  const { code, message, traceback, file, line, at } = failure
-  return { code, message, traceback, file, line, at: at.toISOString() }
 }

@@ -18,10 +18,11 @@ const HASH_PIECE = 512 * 1024
 
 export interface AssetServiceDeps {
   readonly store: BlobStore
-  /** Those that a draft or a version refers to. */
-  readonly referenced: (blobs: readonly BlobId[]) => Promise<ReadonlySet<BlobId>>
   readonly now: () => Date
 }
+
+/** Says which of these blobs are referred to. */
+type Referrer = (blobs: readonly BlobId[]) => Promise<Iterable<BlobId>>
 
 export type AssetService = ReturnType<typeof createAssetService>
 
@@ -33,11 +34,15 @@ export type AssetService = ReturnType<typeof createAssetService>
  */
 export function createAssetService(deps: AssetServiceDeps) {
   const { store } = deps
+  const referrers: Referrer[] = []
   /** So that two uploads of a user do not both take the last free bytes. Replicas each have their own. */
   const perOwner = new KeyedQueue()
   const checkAt = (): Date => new Date(deps.now().getTime() + REVIEW_AFTER)
 
   return {
+    /** Another module's documents refer to blobs: `referrer` says to which. Call it before the first sweep. */
+    referredToBy: (referrer: Referrer): void => void referrers.push(referrer),
+
     /** Keeps a content. Throws FP_ASSET_QUOTA when the user's contents would be more than ASSET_LIMITS.maxUserBytes. */
     async keep(ownerId: string, content: Buffer): Promise<BlobId> {
       const blob = blobId(ownerId, await hash(content))
@@ -74,7 +79,9 @@ export function createAssetService(deps: AssetServiceDeps) {
     async sweep(): Promise<void> {
       for (;;) {
         const due = await store.due(deps.now(), BATCH)
-        const used = await deps.referenced(due.map(({ blob }) => blob))
+        const blobs = due.map(({ blob }) => blob)
+        const found = await Promise.all(referrers.map((referrer) => referrer(blobs)))
+        const used = new Set(found.flatMap((some) => [...some]))
         for (const one of due) await store.settle(one, used.has(one.blob))
         if (due.length < BATCH) return
       }

@@ -1,14 +1,14 @@
-import type { ValidateOptions, Validation } from '@fp/sdk/python'
 import type { Files, Finding } from '@fp/sdk/wire'
 import type { Replicas } from '../../coordination/replicas.ts'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
-import type { LiveService } from '../apps/live-service.ts'
-import type { AppService } from '../apps/service.ts'
+import type { LiveService } from '../app-records/live-service.ts'
+import type { AppService } from '../app-records/service.ts'
 import type { Log } from '../background.ts'
 import { toRecord } from '../drafts/files.ts'
 import type { DraftService } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
+import type { Validate } from '../validate.ts'
 import type { VersionService } from '../versions/service.ts'
 import { DeployQueue } from './deploy-queue.ts'
 import { appDeleted, stopping } from './failure.ts'
@@ -17,12 +17,6 @@ import { KeyedQueue } from '../../keyed-queue.ts'
 import type { DeploymentStore } from './store.ts'
 import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
-
-/** Users are served in turn. */
-export type Validate = (
-  files: Files,
-  options: { userId: string; signal: AbortSignal } & Pick<ValidateOptions, 'entrypoint'>,
-) => Promise<Validation>
 
 /** Deployments of an app that are kept for its owner to read. */
 const KEPT_DEPLOYMENTS = 100

@@ -1,6 +1,6 @@
 import type { Replicas } from '../../coordination/replicas.ts'
-import type { LiveService } from '../apps/live-service.ts'
-import type { AppService } from '../apps/service.ts'
+import type { LiveService } from '../app-records/live-service.ts'
+import type { AppService } from '../app-records/service.ts'
 import type { Log } from '../background.ts'
 import { failureOf, internalFailure, interrupted } from './failure.ts'
 import type { Changes, DeploymentFeed } from './feed.ts'

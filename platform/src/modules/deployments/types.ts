@@ -1,5 +1,5 @@
 import type { DeploymentStage } from '@fp/sdk/wire'
-import type { Failure } from '../apps/types.ts'
+import type { Failure } from '../app-records/types.ts'
 
 export interface StageEvent {
   readonly stage: DeploymentStage

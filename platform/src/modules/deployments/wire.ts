@@ -1,5 +1,5 @@
 import type { Deployment, DeploymentEvent } from '@fp/sdk/wire'
-import { failureToWire } from '../apps/wire.ts'
+import { failureToWire } from '../app-records/wire.ts'
 import type { DeploymentRecord, StageEvent } from './types.ts'
 
 export function deploymentToWire(deployment: DeploymentRecord): Deployment {

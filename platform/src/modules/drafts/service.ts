@@ -1,6 +1,6 @@
 import type { Files } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import { noSuchApp, type AppService } from '../apps/service.ts'
+import { noSuchApp, type AppService } from '../app-records/service.ts'
 import { blobsOf, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { checkFiles, type AppFile } from './files.ts'

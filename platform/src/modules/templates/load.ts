@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { FILE_LIMITS, type Files, type Template } from '@fp/sdk/wire'
 import type { Log } from '../background.ts'
-import type { Starter } from '../deployments/lifecycle.ts'
+import type { Starter } from './service.ts'
 import { checkAssetPath, checkAssetSize } from '../drafts/assets.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
 import type { Mongo } from '../../plugins/mongo.ts'
-import { createAttemptStore, type AttemptStore, type Backoff } from './attempt-store.ts'
+import { createAttemptStore } from '../attempts/store.ts'
+import type { AttemptStore, Backoff } from '../attempts/types.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
 
 let mongo: Mongo & AsyncDisposable

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { FpError } from '../../errors.ts'
 import { network } from '../../network.ts'
-import type { AttemptStore, Backoff } from './attempt-store.ts'
+import type { AttemptStore, Backoff } from '../attempts/types.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND

@@ -45,6 +45,7 @@ export interface UsersService {
   logout(sessionId: string): Promise<void>
   authenticate(token: string): Promise<Session | undefined>
   get(userId: string): Promise<User | undefined>
+  isAdmin(userId: string): Promise<boolean>
 }
 
 export interface UsersDeps {
@@ -148,6 +149,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
     },
 
     get: (userId) => users.get(userId),
+    isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
   }
 }
 

@@ -1,5 +1,5 @@
 import { FpError } from '../../errors.ts'
-import type { AppService } from '../apps/service.ts'
+import type { AppService } from '../app-records/service.ts'
 import { blobsOf, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { assetBytes } from '../drafts/assets.ts'

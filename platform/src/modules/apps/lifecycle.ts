@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { CreateAppBody, Files } from '@fp/sdk/wire'
+import type { CreateAppBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { RuntimeCleanup } from '../../runtime/runtime.ts'
 import type { Targets } from '../../runtime/targets.ts'
-import { liveKey } from '../apps/live-service.ts'
-import type { AppLifecycle } from '../apps/ports.ts'
-import type { AppService } from '../apps/service.ts'
-import type { AppRecord } from '../apps/types.ts'
+import { liveKey } from '../app-records/live-service.ts'
+import type { AppLifecycle } from './ports.ts'
+import type { AppService } from '../app-records/service.ts'
+import type { AppRecord } from '../app-records/types.ts'
 import type { Background } from '../background.ts'
 import type { AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
@@ -14,25 +14,15 @@ import { checkAssets } from '../drafts/assets.ts'
 import { checkFiles } from '../drafts/files.ts'
 import type { Contents, DraftService } from '../drafts/service.ts'
 import type { SealedEnvVar } from '../secrets/env-vars.ts'
-import type { DeploymentService } from './service.ts'
-
-/** What new apps are made from; the templates are a module above. */
-export interface Starters {
-  /** Throws FP_TEMPLATE_NOT_FOUND; without an id what every app starts from that was given none. */
-  contents(templateId: string | undefined): Starter
-}
-
-export interface Starter {
-  readonly files: Files
-  readonly assets: readonly { readonly path: string; readonly content: Buffer }[]
-}
+import type { DeploymentService } from '../deployments/service.ts'
+import type { Starter, TemplateService } from '../templates/service.ts'
 
 export interface LifecycleDeps {
   readonly apps: AppService
   readonly drafts: DraftService
   readonly assets: Pick<AssetService, 'keep'>
   readonly deployments: DeploymentService
-  readonly starters: Starters
+  readonly templates: Pick<TemplateService, 'contents'>
   readonly targets: Targets
   readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
   readonly background: Background
@@ -43,8 +33,8 @@ const REMOVE_PATIENCE = 3_000
 const MAX_NAME = 80
 
 export interface Lifecycle extends AppLifecycle {
-  /** Completes deletions that were cut off: at boot all of them, else those that began so many ms ago. Of several that do, none is harmed. */
-  recover(options?: { idleFor: number }): Promise<void>
+  /** Completes deletions that were cut off: those that began `idleFor` ms ago or earlier. Several replicas may do so at once. */
+  recover(options: { idleFor: number }): Promise<void>
 }
 
 export function createLifecycle(deps: LifecycleDeps): Lifecycle {
@@ -105,7 +95,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
 
   return {
     async create(ownerId, body) {
-      const starter = starterOf(body, deps.starters)
+      const starter = starterOf(body, deps.templates)
       const files = checkFiles(starter.files)
       const appId = apps.newId()
       const env = await apps.sealEnv(appId, body.env_vars ?? {})
@@ -142,7 +132,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
       patience.abort()
     },
 
-    async recover({ idleFor } = { idleFor: 0 }) {
+    async recover({ idleFor }) {
       for (const app of await apps.deleted(idleFor)) {
         if (!clearing.has(app.appId)) void clearInBackground(app).catch(() => undefined)
       }
@@ -150,7 +140,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   }
 }
 
-function starterOf(body: CreateAppBody, starters: Starters): Starter {
+function starterOf(body: CreateAppBody, templates: Pick<TemplateService, 'contents'>): Starter {
   const given = [body.files, body.code, body.template_id].filter((source) => source !== undefined)
   if (given.length > 1) {
     throw new FpError(
@@ -160,7 +150,7 @@ function starterOf(body: CreateAppBody, starters: Starters): Starter {
   }
   if (body.files) return { files: body.files, assets: [] }
   if (body.code !== undefined) return { files: { 'app.py': body.code }, assets: [] }
-  return starters.contents(body.template_id)
+  return templates.contents(body.template_id)
 }
 
 function copyName(name: string): string {

@@ -3,7 +3,7 @@ import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
 import { KeyedQueue } from '../../keyed-queue.ts'
-import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
+import { targetKey, TargetFailed, type TargetId, type Targets } from '../../runtime/targets.ts'
 import type { Background } from '../background.ts'
 import type { PageRequest } from '../paging.ts'
 import type { EnvVarChanges, EnvVars, SealedEnvVar } from '../secrets/env-vars.ts'
@@ -117,6 +117,13 @@ export function createAppService(deps: AppServiceDeps) {
 
     /** Not of any owner: for what the platform itself does. */
     findAny: (appId: string): Promise<AppRecord | undefined> => store.find(appId),
+
+    /** What serves the app. Throws FP_APP_NOT_FOUND, FP_APP_NOT_DEPLOYED. */
+    async findDeployed(ownerId: string, appId: string): Promise<TargetId> {
+      const { live } = await find(ownerId, appId)
+      if (live) return { appId, version: live.version, revision: live.revision }
+      throw new FpError('FP_APP_NOT_DEPLOYED', 'The app has no live version yet. Deploy it first.')
+    },
 
     list: (ownerId: string, page: PageRequest): Promise<AppSummary[]> => store.list(ownerId, page),
 

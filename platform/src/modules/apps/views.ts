@@ -1,14 +1,14 @@
 import type { AppStatus, EnvVar } from '@fp/sdk/wire'
 import type { Targets } from '../../runtime/targets.ts'
-import { liveKey } from '../apps/live-service.ts'
-import type { AppService } from '../apps/service.ts'
-import { statusOf } from '../apps/status.ts'
-import type { AppDetailView, AppView, AppViews } from '../apps/ports.ts'
-import type { AppSummary } from '../apps/types.ts'
+import { liveKey } from '../app-records/live-service.ts'
+import type { AppService } from '../app-records/service.ts'
+import { statusOf } from '../app-records/status.ts'
+import type { AppDetailView, AppView, AppViews } from './ports.ts'
+import type { AppSummary } from '../app-records/types.ts'
 import { toRecord } from '../drafts/files.ts'
 import { hashOf } from '../drafts/hash.ts'
 import type { DraftService, DraftSummary } from '../drafts/service.ts'
-import type { DeploymentService } from './service.ts'
+import type { DeploymentService } from '../deployments/service.ts'
 
 export interface ViewDeps {
   readonly apps: AppService

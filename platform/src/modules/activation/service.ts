@@ -1,47 +1,35 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { ScalerError, type TargetKey } from '@fp/scaler'
-import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
-import { lineText } from '../../runtime/logs.ts'
-import type { RuntimeCapabilities, RuntimeLogs } from '../../runtime/runtime.ts'
-import { targetKey, TargetFailed, type TargetId, type Targets } from '../../runtime/targets.ts'
-import { liveTarget, type LiveService } from '../apps/live-service.ts'
-import type { AppPower, Caller } from '../apps/ports.ts'
-import type { AppService } from '../apps/service.ts'
+import type { RuntimeCapabilities } from '../../runtime/runtime.ts'
+import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
+import { liveTarget, type LiveService } from '../app-records/live-service.ts'
+import type { AppService } from '../app-records/service.ts'
 import type { Background } from '../background.ts'
-import { cleanAnswer, cleanRequest } from './proxy.ts'
 
-/** One request to an app, through the activator like any other. */
-export type CallApp = (
-  target: { key: TargetKey; host: string },
-  request: ProxyBody,
-  caller: Caller,
-) => Promise<ProxyAnswer>
-
-export interface PowerDeps {
+export interface ActivationDeps {
   readonly apps: AppService
   readonly live: LiveService
   readonly targets: Targets
-  readonly runtime: {
-    readonly capabilities: Pick<RuntimeCapabilities, 'sharedByReplicas'>
-    readonly logs: Pick<RuntimeLogs, 'tail'>
-  }
+  readonly runtime: { readonly capabilities: Pick<RuntimeCapabilities, 'sharedByReplicas'> }
   readonly events: Events
   readonly background: Background
-  readonly call: CallApp
-  readonly appUrl: (appId: string) => string
 }
-
-/** A switch may come between an app's lookup and its call; more than a few of them is a bug. */
-const MAX_RETIRED = 5
 
 /** An app that has requests somewhere stays awake: it is not waited for longer that the others put it to sleep. ms */
 const SLEEP_PATIENCE = 2_000
 const LOOK_INTERVAL = 50
 
-/** What an owner does with an app that is deployed. */
-export function createPower(deps: PowerDeps): AppPower & { close(): void } {
+export interface ActivationService {
+  /** Puts the app to sleep unless it has requests. */
+  sleep(ownerId: string, appId: string): Promise<void>
+  /** Resolves once the app answers. Throws FP_APP_NOT_DEPLOYED, FP_APP_CRASHED. */
+  wake(ownerId: string, appId: string, signal: AbortSignal): Promise<void>
+  close(): void
+}
+
+/** Wakes apps and puts them to sleep when their owners ask for it. */
+export function createActivationService(deps: ActivationDeps): ActivationService {
   const { apps, live, targets, events, background } = deps
 
   /** This replica gives up its part, and is the last one perhaps. */
@@ -53,15 +41,9 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
     })
   events.on('app.sleepAsked', sleepToo)
 
-  async function deployed(ownerId: string, appId: string): Promise<TargetId> {
-    const target = liveTarget(await apps.find(ownerId, appId))
-    if (target) return target
-    throw new FpError('FP_APP_NOT_DEPLOYED', 'The app has no live version yet. Deploy it first.')
-  }
-
   return {
     async sleep(ownerId, appId) {
-      const target = await deployed(ownerId, appId)
+      const target = await apps.findDeployed(ownerId, appId)
       const key = targetKey(target)
       if (targets.phase(key) === 'asleep') return
       if (await targets.sleep(key)) return live.noteSlept(target)
@@ -80,13 +62,13 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
 
     async wake(ownerId, appId, signal) {
       for (;;) {
-        const target = await deployed(ownerId, appId)
+        const target = await apps.findDeployed(ownerId, appId)
         try {
           await targets.wake(targetKey(target), { signal })
         } catch (error) {
           if (!(error instanceof TargetFailed)) throw error
           // A switch or another environment may have replaced it meanwhile: then the new one is meant.
-          const now = await deployed(ownerId, appId)
+          const now = await apps.findDeployed(ownerId, appId)
           if (targetKey(now) !== targetKey(target)) continue
           await live.noteFailure(target, error.failure)
           throw new FpError('FP_APP_CRASHED', `The app could not start: ${error.failure.message}`, {
@@ -98,29 +80,6 @@ export function createPower(deps: PowerDeps): AppPower & { close(): void } {
       }
     },
 
-    async call(ownerId, appId, request, caller) {
-      const { host } = new URL(deps.appUrl(appId))
-      const cleaned = cleanRequest(request)
-      for (let attempt = 1; ; attempt++) {
-        const key = targetKey(await deployed(ownerId, appId))
-        try {
-          return cleanAnswer(await deps.call({ key, host }, cleaned, caller))
-        } catch (error) {
-          // Replaced between the look and the call, of which then nothing was sent.
-          if (!isRetired(error) || attempt === MAX_RETIRED) throw error
-        }
-      }
-    },
-
-    async logs(ownerId, appId, lines) {
-      await apps.find(ownerId, appId)
-      return (await deps.runtime.logs.tail(appId, { lines })).map(lineText)
-    },
-
     close: () => void events.off('app.sleepAsked', sleepToo),
   }
-}
-
-function isRetired(error: unknown): boolean {
-  return error instanceof Error && error.cause instanceof ScalerError && error.cause.code === 'SCALER_RETIRED'
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestPlatform, type TestPlatform, type TestUser } from '../../test/platform.ts'
+import { startTestPlatform, type TestPlatform, type TestUser } from '../../../test/platform.ts'
 
 const CODE = 'from fastapi import FastAPI\napp = FastAPI()\n'
 

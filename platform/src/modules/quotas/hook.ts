@@ -1,7 +1,7 @@
-import { FpError } from '../errors.ts'
-import type { Api } from '../api.ts'
-import { whenClosed } from '../front/when-closed.ts'
-import type { RequestUser } from '../plugins/auth.ts'
+import { FpError } from '../../errors.ts'
+import type { Api } from '../../api.ts'
+import { whenClosed } from '../../front/when-closed.ts'
+import type { RequestUser } from '../../plugins/auth.ts'
 
 export interface QuotaLimits {
   /** Apps of one user. 0: no limit, here and below. */

@@ -1,11 +1,11 @@
 import { ValidateAnswer, ValidateBody } from '@fp/sdk/wire'
 import type { Api } from '../../api.ts'
-import { failureToWire } from '../apps/wire.ts'
+import { failureToWire } from '../app-records/wire.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
-import type { Trial } from './trial.ts'
+import type { TrialService } from './service.ts'
 
-export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => Date }): void {
+export function registerTrialRoutes(app: Api, deps: { trials: TrialService; now: () => Date }): void {
   app.post(
     '/api/validate',
     {
@@ -22,7 +22,7 @@ export function registerTrialRoutes(app: Api, deps: { trial: Trial; now: () => D
       },
     },
     async (request, reply) => {
-      const { findings, entrypoint, failure } = await deps.trial.run(
+      const { findings, entrypoint, failure } = await deps.trials.run(
         request.user.userId,
         request.body,
         clientGone(reply),

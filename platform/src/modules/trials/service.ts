@@ -10,8 +10,8 @@ import {
 import { WorkQueue } from '../../work-queue.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
-import type { Validate } from './service.ts'
-import type { Specs } from './spec.ts'
+import type { Validate } from '../validate.ts'
+import type { Specs } from '../specs/service.ts'
 
 /** A load that hangs, and takes `LOAD_LIMIT`, holds up its own user's next one and no other's. */
 const LOADS = {
@@ -26,7 +26,7 @@ const LOADS = {
 /** ms */
 const LOAD_LIMIT = 30_000
 
-export interface TrialDeps {
+export interface TrialServiceDeps {
   readonly validate: Validate
   readonly specs: Specs
   readonly runtime: RuntimeTrial
@@ -35,7 +35,7 @@ export interface TrialDeps {
   readonly newId: () => string
 }
 
-export interface Trial {
+export interface TrialService {
   /** Checks files that need belong to no app. Nothing is kept of them. */
   run(
     userId: string,
@@ -44,7 +44,7 @@ export interface Trial {
   ): Promise<Validation & { failure: AppFailureReport | null }>
 }
 
-export function createTrial(deps: TrialDeps): Trial {
+export function createTrialService(deps: TrialServiceDeps): TrialService {
   const loads = new WorkQueue(LOADS)
   /** Each load runs as a user of its own: process limits count per user. */
   const places = Array.from({ length: LOADS.atOnce }, (_, n) => 0 - n)

@@ -1,0 +1,64 @@
+import { defineModule } from '../module.ts'
+import { createSecretBox } from '../secrets/box.ts'
+import { HARM_BOUNDS } from './harm.ts'
+import { createMeter } from './meter.ts'
+import { registerDatabaseRoutes } from './routes.ts'
+import { createDatabaseService } from './service.ts'
+import { DatabaseStore } from './store.ts'
+import { fullText, roomText } from './usage.ts'
+import { createWatcher } from './watcher.ts'
+
+export const databasesModule = defineModule({
+  name: 'databases',
+  start({ db, client, events, runtime, replicas, databaseSpilled, settings, secretKey, now, log }) {
+    const { databaseLimitBytes: limitBytes } = settings
+    const store = new DatabaseStore(db, client)
+    const databases = createDatabaseService({
+      store,
+      box: createSecretBox(secretKey),
+      now,
+      limitBytes,
+      mongoHost: settings.mongoHost,
+      ...(settings.mongoOptions && { mongoOptions: settings.mongoOptions }),
+    })
+    const tellOwner = (userId: string, message: string): void =>
+      void events.emit('database.notice', { userId, message })
+    const meter = createMeter({
+      databases: store,
+      holder: replicas.id,
+      limitBytes,
+      onChange: (userId, full, usage) => tellOwner(userId, full ? fullText(usage, limitBytes) : roomText),
+      log,
+    })
+    const watcher = createWatcher({
+      databases: store,
+      ...(databaseSpilled && { spilled: databaseSpilled }),
+      // The memory of another machine is not known.
+      bounds: databaseSpilled ? HARM_BOUNDS : { ...HARM_BOUNDS, memory: Infinity },
+      onManyFiles: meter.hurry,
+      onEnded: tellOwner,
+      log,
+    })
+    return {
+      service: databases,
+      routes: (api) => registerDatabaseRoutes(api, { databases, databaseLimitBytes: limitBytes }),
+      async recover(occasion) {
+        // Where apps outlive the platform, they may be awake.
+        if (occasion !== 'start' || runtime.capabilities.appsOutlivePlatform) return
+        const replaced = await databases.replaceOldPasswords()
+        if (replaced > 0)
+          log.warn(
+            { databases: replaced },
+            'database passwords and session keys from before this version were replaced: apps could read those of others (see docs/threat-model.md, "After an upgrade")',
+          )
+      },
+      run() {
+        meter.start()
+        watcher.start()
+      },
+      async close() {
+        await Promise.all([meter.close(), watcher.close()])
+      },
+    }
+  },
+})

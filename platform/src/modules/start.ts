@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Api } from '../api.ts'
+import { repeat, type Repetition } from '../repeat.ts'
+import { Background } from './background.ts'
+import type { Module, ModuleContext, ModuleDeps, Started } from './module.ts'
+
+/** How long work that goes on in the background (a retired target that still answers) is waited for at the end. ms */
+const CLOSE_PATIENCE = 1_000
+/** Between two searches for what dead replicas have left. ms */
+const RECOVERY_INTERVAL = 15_000
+
+/** The modules that run. */
+export interface Modules {
+  /** Throws where the module is not among those that were started. */
+  use<S>(module: Module<S>): S
+  registerRoutes(api: Api): void
+  /** Once, before requests are taken: completes what killed processes have left, and goes on doing so. */
+  recover(): Promise<void>
+  /** Closes the modules, the last of the list first. */
+  close(): Promise<void>
+}
+
+/** Starts the modules in the order of the list: each may use those before it. */
+export async function startModules(list: readonly Module<unknown>[], deps: ModuleDeps): Promise<Modules> {
+  const { log } = deps
+  const background = new Background(log)
+  const started = new Map<Module<unknown>, Started<unknown>>()
+
+  function use<S>(module: Module<S>): S {
+    const found = started.get(module)
+    if (!found)
+      throw new Error(`The module "${module.name}" is not started: it has to stand earlier in the list.`)
+    return found.service as S
+  }
+  const context: ModuleContext = { ...deps, now: deps.now ?? (() => new Date()), background, use }
+
+  async function close(): Promise<void> {
+    for (const module of [...started.values()].reverse()) await module.close?.()
+    await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
+  }
+
+  try {
+    for (const module of list) started.set(module, await module.start(context))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  let recovering: Repetition | undefined
+
+  return {
+    use,
+    registerRoutes(api) {
+      for (const module of started.values()) module.hooks?.(api)
+      for (const module of started.values()) module.routes?.(api)
+    },
+    async recover() {
+      for (const module of started.values()) await module.recover?.('start')
+      for (const module of started.values()) module.run?.()
+      recovering = repeat(async () => {
+        for (const module of started.values())
+          await module
+            .recover?.('later')
+            .catch((error: unknown) => log.warn({ err: error }, 'could not finish what another replica left'))
+        return RECOVERY_INTERVAL
+      }, RECOVERY_INTERVAL)
+    },
+    async close() {
+      void recovering?.end()
+      await close()
+    },
+  }
+}
