@@ -1,4 +1,4 @@
-import { MongoClient } from 'mongodb'
+import { MongoClient, type ClientSession } from 'mongodb'
 import { expect, test } from 'vitest'
 import { modulesBench } from '../../../test/modules.ts'
 import { newId } from '../../ids.ts'
@@ -56,15 +56,30 @@ async function bench() {
   }
 }
 
-/** Cursors with more to read; without a session, which no driver does. */
-async function openCursors(client: MongoClient, count: number): Promise<unknown[]> {
+interface OpenCursor {
+  readonly id: unknown
+  /** MongoDB lets the cursor be read by the session alone that opened it. */
+  readonly session: ClientSession
+}
+
+/** Cursors with more to read. */
+async function openCursors(client: MongoClient, count: number): Promise<OpenCursor[]> {
+  const session = client.startSession()
   const opened = await Promise.all(
     Array.from({ length: count }, () =>
-      client.db().command({ aggregate: 'notes', pipeline: [{ $sort: { n: -1 } }], cursor: { batchSize: 2 } }),
+      client
+        .db()
+        .command(
+          { aggregate: 'notes', pipeline: [{ $sort: { n: -1 } }], cursor: { batchSize: 2 } },
+          { session },
+        ),
     ),
   )
-  return opened.map(({ cursor }) => (cursor as { id: unknown }).id)
+  return opened.map(({ cursor }) => ({ id: (cursor as { id: unknown }).id, session }))
 }
+
+const readMore = (client: MongoClient, { id, session }: OpenCursor): Promise<unknown> =>
+  client.db().command({ getMore: id, collection: 'notes' }, { session })
 
 const CURSOR_NOT_FOUND = { code: 43 }
 
@@ -73,10 +88,8 @@ test('too many open cursors of a user are closed, those of another stay', async 
   const [first] = await openCursors(world.ada, 2)
   const theirs = await openCursors(world.mallory, MAX_CURSORS + 1)
   await world.watcher().tick()
-  const read = (client: MongoClient, id: unknown): Promise<unknown> =>
-    client.db().command({ getMore: id, collection: 'notes' })
-  await expect(read(world.mallory, theirs[0])).rejects.toMatchObject(CURSOR_NOT_FOUND)
-  await expect(read(world.ada, first)).resolves.toMatchObject({ ok: 1 })
+  await expect(readMore(world.mallory, theirs[0]!)).rejects.toMatchObject(CURSOR_NOT_FOUND)
+  await expect(readMore(world.ada, first!)).resolves.toMatchObject({ ok: 1 })
   expect(world.ended).toEqual([['mallory', expect.stringMatching(/101 cursors: 100 may be open/)]])
 })
 
@@ -159,12 +172,11 @@ test('where memory or temporary files run out, the one with the most operations 
     world.watcher(much, { ...AMPLE, memory: 2 ** 30 }),
     world.watcher(undefined, { ...AMPLE, spilled: 1_000 }, 1_001),
   ]) {
-    const ids = [await openCursors(world.ada, 1), await openCursors(world.mallory, 5)]
+    const [ada] = await openCursors(world.ada, 1)
+    const [mallory] = await openCursors(world.mallory, 5)
     await watcher.tick()
-    const [ada, mallory] = ids.map(([id]) => id)
-    const more = { getMore: mallory, collection: 'notes' }
-    await expect(world.mallory.db().command(more)).rejects.toMatchObject(CURSOR_NOT_FOUND)
-    await world.ada.db().command({ ...more, getMore: ada })
+    await expect(readMore(world.mallory, mallory!)).rejects.toMatchObject(CURSOR_NOT_FOUND)
+    await expect(readMore(world.ada, ada!)).resolves.toMatchObject({ ok: 1 })
   }
   expect(world.ended.map(([user]) => user)).toEqual(['mallory', 'mallory'])
 })
