@@ -1,4 +1,5 @@
 import type { Driver, TargetKey } from '@fp/scaler'
+import type { AppLimits } from './limits.ts'
 
 /** Where apps find their storage; PLATFORM_DATA_DIR names it. */
 export const STORAGE_DIR = '/data'
@@ -12,6 +13,20 @@ export interface SpecAsset {
   read(): Promise<Buffer>
 }
 
+/**
+ * Something that is built once and that any number of starts use, read-only: installed Python packages. It is named by what
+ * it was built from, so it never changes and is never copied into a version's files.
+ *
+ * No runtime can mount one yet, so both refuse a spec that has any (`requireNoArtifacts`). The local runtime will bind the
+ * artifact's folder in the data folder into the sandbox's root; the Kubernetes runtime will mount it as a volume, which a
+ * pod of the warm pool cannot do: it runs already. The runner will add the folder to `sys.path`.
+ */
+export interface SpecArtifact {
+  readonly kind: 'python-packages'
+  /** SHA-256 in hex of everything that decides its content: the locked versions, the Python version, the platform. */
+  readonly digest: string
+}
+
 /** Everything a runtime needs to start one instance of an app. Immutable for a given key. */
 export interface AppSpec {
   readonly key: TargetKey
@@ -22,13 +37,25 @@ export interface AppSpec {
   /** Path → text of this version's files. */
   readonly files: Readonly<Record<string, string>>
   readonly assets: readonly SpecAsset[]
+  readonly artifacts: readonly SpecArtifact[]
   readonly entrypoint: string
   /** Whether the app has a folder that outlives its sleeps and deploys, at STORAGE_DIR. */
   readonly storage: boolean
   /** What the app sees in `os.environ`, database URI included. */
   readonly env: Readonly<Record<string, string>>
+  /** Where the app's limits differ from the defaults of the runtime. */
+  readonly limits: Partial<AppLimits>
   /** Number that is unique to the app on this installation; the local runtime derives the app's uid from it. */
   readonly sequence: number
+}
+
+/** Throws where the app needs what no runtime can mount yet. */
+export function requireNoArtifacts({ artifacts }: Pick<AppSpec, 'artifacts'>): void {
+  const [first] = artifacts
+  if (!first) return
+  throw new Error(
+    `The app needs the artifact ${first.kind} ${first.digest}, which this runtime cannot mount. Deploy the app without it.`,
+  )
 }
 
 /** Why an app could not start or ended. `message` is in its owner's words. */

@@ -68,6 +68,7 @@ export function createSpecs(deps: SpecDeps): Specs {
       version: target.version,
       files: rest.files,
       assets: rest.assets.map(toSpecAsset),
+      artifacts: [],
       entrypoint: rest.entrypoint,
       storage: rest.storage,
       env: {
@@ -80,6 +81,7 @@ export function createSpecs(deps: SpecDeps): Specs {
         // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
         FP_SESSION_KEY: deriveKey(deps.secretKey, `${deps.sessionKeyPurpose} ${target.appId}`),
       },
+      limits: {},
       sequence: rest.sequence,
     }
   }

@@ -61,6 +61,8 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
       version: 1,
       files: { 'app.py': askingApp(`http://${hostAddress}:${doorman.port}/${key}`) },
       assets: [],
+      artifacts: [],
+      limits: {},
       storage: false,
       entrypoint: 'app.py',
       env: {},

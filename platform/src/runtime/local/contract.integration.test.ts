@@ -45,6 +45,8 @@ async function start(): Promise<DriverUnderTest> {
       version: 1,
       files: { 'app.py': askingApp(`http://${host}:${doorman.port}/${key}`) },
       assets: [],
+      artifacts: [],
+      limits: {},
       storage: false,
       entrypoint: 'app.py',
       env: {},

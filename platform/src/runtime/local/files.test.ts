@@ -43,6 +43,8 @@ function spec(
       sha256: createHash('sha256').update(content).digest('hex'),
       read: async () => (reads++, Buffer.from(content)),
     })),
+    artifacts: [],
+    limits: {},
     entrypoint: 'app.py',
     storage: false,
     env: {},

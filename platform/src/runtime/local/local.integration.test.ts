@@ -40,6 +40,8 @@ function spec(key: string): AppSpec {
     version: Number(version),
     files: { 'app.py': source },
     assets: [],
+    artifacts: [],
+    limits: {},
     entrypoint: 'app.py',
     storage: false,
     env: { FP_APP_ID: appId },

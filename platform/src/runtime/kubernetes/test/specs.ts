@@ -38,6 +38,8 @@ export function specOf(key: TargetKey, source = HELLO): AppSpec {
     version,
     files: { 'app.py': source },
     assets: [],
+    artifacts: [],
+    limits: {},
     entrypoint: 'app.py',
     storage: false,
     env: { NAME: 'a secret value' },
