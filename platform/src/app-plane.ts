@@ -25,7 +25,6 @@ import { limitAwake } from './runtime/awake-limit.ts'
 import { wakeLimits } from './runtime/wakes.ts'
 import { createMetricsObserver, measureTargets } from './runtime/scaler-metrics.ts'
 import { parseTargetKey } from './runtime/targets.ts'
-import { createKubernetesRuntime, defaultKubeConfig } from './runtime/kubernetes/index.ts'
 import { createLocalRuntime } from './runtime/local/index.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
@@ -165,12 +164,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   return { modules, ingress, runtime, close: () => stack.disposeAsync() }
 }
 
-function createRuntime(
+async function createRuntime(
   deps: AppPlaneDeps,
   databases: Pick<AppDatabases, 'relay' | 'egress'>,
 ): Promise<Runtime> {
   const { config, logger } = deps
   if (config.kubernetes) {
+    // The client of the API server takes 60 MiB: loaded in a cluster alone.
+    const { createKubernetesRuntime, defaultKubeConfig } = await import('./runtime/kubernetes/index.ts')
     return createKubernetesRuntime({
       kubeConfig: defaultKubeConfig(),
       settings: config.kubernetes,
