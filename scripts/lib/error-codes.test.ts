@@ -6,7 +6,7 @@ import { APP_FAILURES, ERRORS } from '../../sdk/src/errors/index.ts'
 import { inRoot } from './paths.mjs'
 
 /** Environment variables that the platform sets for the runner. */
-const RUNNER_SETTINGS = ['FP_AWAIT_WALLS_S', 'FP_NETWORK', 'FP_POD_KEY', 'FP_SESSION_KEY', 'FP_STOP_GRACE_S']
+const RUNNER_SETTINGS = ['FP_NETWORK', 'FP_POD_KEY', 'FP_SESSION_KEY', 'FP_STOP_GRACE_S']
 
 const SOURCES = ['*.ts', '*.svelte', '*.py', ':!*.test.ts', ':!*/test/*', ':!*/tests/*', ':!sdk/src/errors']
 const FOLDERS = /^(platform|runner|scaler|sdk|console)\/src\//

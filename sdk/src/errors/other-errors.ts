@@ -6,7 +6,7 @@ export const POD_REFUSALS = {
   FP_POD_CLAIMED: pod(409, 'The pod was told which app it runs already. The platform takes another pod.'),
   FP_POD_WRONG_PROOF: pod(401, 'The caller did not prove that it knows the key of the pod.'),
   FP_POD_BAD_REQUEST: pod(400, 'The request to the pod is not valid.'),
-  FP_POD_BAD_ORDER: pod(400, 'The start request, which tells the pod its app, is not valid.'),
+  FP_POD_BAD_START_REQUEST: pod(400, 'The start request, which tells the pod its app, is not valid.'),
   FP_POD_BAD_CONTENT: pod(400, 'The content of an asset is not the one that the start request names.'),
 } as const
 
