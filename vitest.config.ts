@@ -10,8 +10,8 @@ const patient = { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { t
 const retry = process.env['CI'] ? 1 : 0
 
 /**
- * unit: no process, no network. process: real processes, nothing else. integration: real MongoDB, real Python.
- * e2e: the whole product, real browser. cluster: a real Kubernetes.
+ * unit: no process, no network. console: what the console does without a browser's window. process: real processes, nothing else.
+ * integration: real MongoDB, real Python. e2e: the whole product, real browser. cluster: a real Kubernetes.
  */
 export default defineConfig({
   test: {
@@ -21,11 +21,12 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['{scaler,sdk,platform,console,scripts}/**/*.test.ts'],
+          include: ['{scaler,sdk,platform,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.{integration,process,cluster}.test.ts'],
           ...patient,
         },
       },
+      'console/vitest.config.ts',
       {
         resolve,
         ssr,

@@ -1,6 +1,7 @@
 import type { Finding } from '@fp/sdk/wire'
 import { editor, MarkerSeverity, Uri } from './monaco.ts'
 import { languageOf } from './language.ts'
+import { markersOf } from './markers.ts'
 
 const OWNER = 'fp'
 
@@ -43,7 +44,7 @@ export class Models {
     }
   }
 
-  /** Shows the findings as squiggles. Their end is exclusive and counts from 1, as Monaco's. */
+  /** Underlines the findings. */
   mark(findings: readonly Finding[]): void {
     this.#findings = findings
     for (const [path, model] of this.#models) this.#mark(path, model)
@@ -63,17 +64,7 @@ export class Models {
   }
 
   #mark(path: string, model: editor.ITextModel): void {
-    const markers = this.#findings
-      .filter((finding) => finding.file === path)
-      .map((finding) => ({
-        startLineNumber: finding.line,
-        startColumn: finding.column,
-        endLineNumber: finding.end_line,
-        endColumn: finding.end_column,
-        message: finding.message,
-        source: finding.rule,
-        severity: finding.severity === 'error' ? MarkerSeverity.Error : MarkerSeverity.Warning,
-      }))
+    const markers = markersOf(this.#findings, path, MarkerSeverity)
     editor.setModelMarkers(model, OWNER, markers)
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { bytes, duration, relativeTime } from './format.ts'
+import { bytes, clockTime, duration, plural, relativeTime } from './format.ts'
 import { friendlyName } from './friendly-name.ts'
 
 const NOW = Date.parse('2026-03-10T12:00:00Z')
@@ -27,3 +27,16 @@ test('a friendly name is two words', () => {
   expect(friendlyName()).toMatch(/^[a-z]+-[a-z]+$/)
   expect(friendlyName(() => 0)).toBe('amber-badger')
 })
+
+test('a time of today is shown without its day', () => {
+  const now = new Date(2026, 2, 10, 12, 0)
+  const at = (day: number): string => clockTime(new Date(2026, 2, day, 9, 5).toISOString(), now.getTime())
+  expect(at(10)).toMatch(/^0?9:05( AM)?$/)
+  expect(at(9)).toMatch(/Mar.*0?9:05/)
+})
+
+test.each([
+  [0, '0 files'],
+  [1, '1 file'],
+  [2, '2 files'],
+])('%d is %s', (count, words) => expect(plural(count, 'file')).toBe(words))

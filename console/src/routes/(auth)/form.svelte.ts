@@ -1,6 +1,7 @@
 import { fieldErrors } from '@fp/sdk/client'
 import { goto } from '$app/navigation'
 import { page } from '$app/state'
+import { nextPage } from '#lib/ui/next-page.ts'
 
 /** A form of one submit: busy while it is under way, errors by field, anything else as a whole. */
 export class Form {
@@ -17,7 +18,7 @@ export class Form {
     this.fields = {}
     try {
       await send()
-      await goto(nextPage(), { replace: true })
+      await goto(nextPage(page.url.searchParams), { replace: true })
     } catch (error) {
       const fields = Object.fromEntries(
         fieldErrors(error).map(({ field, message }) => [field, sentence(message)]),
@@ -31,13 +32,7 @@ export class Form {
   }
 }
 
-/** Where the person wanted to go. A path of this origin only: `?next=` can be anybody's. */
-function nextPage(): string {
-  const next = page.url.searchParams.get('next')
-  return next && /^\/(?![/\\])/.test(next) ? next : '/'
-}
-
-/** The API's words follow the field's name ("must have …"); here they stand alone. */
+/** The API writes messages that follow the name of a field ("must have …"). Here they stand alone. */
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
