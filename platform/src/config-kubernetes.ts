@@ -1,16 +1,18 @@
 import os from 'node:os'
+import { DEFAULT_LIMITS } from './runtime/limits.ts'
+import { mebibytes } from './runtime/kubernetes/pod-limits.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
 import { amountOf, SETTINGS, type Environment, type Setting } from './settings.ts'
 
 /** Without these several replicas could not be one platform, or no app could be run. */
 const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']
 
-/** What a pod asks for where the admin sets nothing: its share of a node, while it is one of many that sleep. */
+/** Where the admin sets nothing. A pod requests little: it is one of many that mostly sleep. */
 const CPU_REQUEST = '50m'
 const MEMORY_REQUEST = '64Mi'
-const MEMORY_LIMIT = '512Mi'
+const MEMORY_LIMIT = mebibytes(DEFAULT_LIMITS.memoryBytes)
 
-/** The settings of the cluster home. `read` takes one of them, and adds to `problems` if it is wrong. */
+/** The settings of the cluster mode. `read` takes one of them, and adds to `problems` if it is wrong. */
 export function readKubernetes(
   env: Environment,
   read: <T>(name: string, setting: Setting<T>) => T | undefined,

@@ -19,6 +19,18 @@ def shared_manager() -> Iterator[driver.Manager]:
     assert manager.process.returncode == 0
 
 
+# What the platform sends by default.
+LIMITS: dict[str, Any] = {
+    "memory_bytes": 512 * 1024 * 1024,
+    "cpus": None,
+    "pids": 64,
+    "file_bytes": 64 * 1024 * 1024,
+    "tmp_bytes": 64 * 1024 * 1024,
+    "open_files": 1024,
+    "start_seconds": 20,
+}
+
+
 class App:
     """An app on disk, and what a test does with it."""
 
@@ -47,7 +59,7 @@ class App:
             "uid": self.uid,
             "gid": self.uid,
             "user": "somebody",
-            "limits": {"start_seconds": 20} | limits,
+            "limits": LIMITS | limits,
         }
         self.manager.send(op | change)
         return self

@@ -58,6 +58,20 @@ def manager() -> Iterator[driver.Manager]:
     manager.close()
 
 
+def _quota(group: str) -> float:
+    """Processor cores."""
+    for folder in (
+        Path(f"/sys/fs/cgroup{group}"),
+        *(Path(f"{mount}{group}") for mount in Path("/sys/fs/cgroup").glob("*")),
+    ):
+        if (file := folder / "cpu.max").exists():
+            quota, period = file.read_text().split()
+            return int(quota) / int(period)
+        if (file := folder / "cpu.cfs_quota_us").exists():
+            return int(file.read_text()) / int((folder / "cpu.cfs_period_us").read_text())
+    raise AssertionError(f"{group} has no quota")
+
+
 def _group(pid: int) -> str:
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
@@ -107,3 +121,9 @@ def test_an_app_is_ended_before_the_platform_when_memory_runs_out(manager: drive
     pid = manager.wait("started", id=app.id)["pid"]
     score = Path(f"/proc/{pid}/oom_score_adj").read_text()
     assert int(score) > int(Path(f"/proc/{manager.process.pid}/oom_score_adj").read_text())
+
+
+def test_an_app_with_a_limit_of_cores_has_a_quota(manager: driver.Manager, tmp_path: Path) -> None:
+    app = App(manager, tmp_path, "half", APP).start(limits={"cpus": 0.5}).ready()
+    pid = manager.wait("started", id=app.id)["pid"]
+    assert _quota(_group(pid)) == 0.5

@@ -112,6 +112,8 @@ def test_a_failing_lifespan(make_app: MakeApp) -> None:
         ({"app_dir": "/nowhere/at/all"}, "there is no folder /nowhere/at/all"),
         ({"app_dir": "relative"}, "app_dir must be an absolute path"),
         ({"uid": 0}, "uid, a positive number"),
+        ({"limits": {"pids": None}}, "limits.pids must be a positive number"),
+        ({"limits": {"cpus": 0}}, "limits.cpus must be a positive number"),
         ({"log": "/nowhere/x.log"}, "No such file"),
         ({"env": {"A": 1}}, "env must map"),
         ({"socket": "/" + "x" * 200}, "too long"),

@@ -7,6 +7,7 @@ import pytest
 
 from fp_runner import limits
 
+LIMITS = limits.ProcessLimits(file_bytes=1_000_000, open_files=99, start_seconds=20)
 # As gVisor's kernel answers, see setableLimits in its pkg/sentry/syscalls/linux/sys_rlimit.go.
 UNKNOWN_TO_GVISOR = {resource.RLIMIT_MSGQUEUE, resource.RLIMIT_SIGPENDING}
 
@@ -26,11 +27,11 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_what_a_second_kernel_does_not_know_is_done_without(refused: dict[str, Any]) -> None:
-    limits.apply_per_process(limits.Limits())
+    limits.apply_per_process(LIMITS)
     everything = dict(refused["set"])
     assert everything.keys() >= UNKNOWN_TO_GVISOR
     refused.update(kinds=UNKNOWN_TO_GVISOR, set={})
-    limits.apply_per_process(limits.Limits())
+    limits.apply_per_process(LIMITS)
     assert refused["set"] == {kind: value for kind, value in everything.items() if kind not in UNKNOWN_TO_GVISOR}
 
 
@@ -38,4 +39,4 @@ def test_what_a_second_kernel_does_not_know_is_done_without(refused: dict[str, A
 def test_all_others_must_hold(refused: dict[str, Any], kind: int) -> None:
     refused["kinds"] = {kind}
     with pytest.raises(ValueError, match="not allowed"):
-        limits.apply_per_process(limits.Limits())
+        limits.apply_per_process(LIMITS)

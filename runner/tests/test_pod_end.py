@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pods
-from conftest import MakePod
+from conftest import LIMITS, MakePod
 from fp_runner import cgroups, tcp
 from fp_runner.limits import Limits
 from pods import HELLO, start_request, until, wait_gone
@@ -122,7 +122,7 @@ def test_out_of_memory(make_pod: MakePod) -> None:
     if "memory" not in groups.folders:
         pytest.skip("no memory cgroup can be made here")
     groups.create("pod")
-    groups.limit("pod", Limits(memory_bytes=200 * 1024 * 1024, pids=100))
+    groups.limit("pod", Limits(**LIMITS | {"memory_bytes": 200 * 1024 * 1024, "pids": 100}))
     try:
         pod = make_pod(start_request(ENDS), start=False)
         joins = [f"echo $$ > {folder}/pod/cgroup.procs" for folder in set(groups.folders.values())]

@@ -16,7 +16,6 @@ import uvloop
 from fp_runner import channel, failure, loader, log, preload, sandbox, serve
 from fp_runner.asgi import AsgiApp, RunnerApp
 from fp_runner.failure import Code, Failure
-from fp_runner.limits import Limits
 from fp_runner.protocol import Message
 
 OnReady = Callable[[], None]
@@ -26,7 +25,7 @@ _FAILED: Final = 1
 class AppEnvironment(Protocol):
     """Where the app runs: beside others in a sandbox of the runner, or alone in a pod."""
 
-    def enter(self, request: Message, limits: Limits, listen_fd: int | None) -> str:
+    def enter(self, request: Message, listen_fd: int | None) -> str:
         """Gives up all rights, for good. User code runs afterwards. Returns the app's folder as the app sees it."""
         ...
 
@@ -102,15 +101,14 @@ def _run(
     request = received.message
     log.redirect(received.fds[0], received.fds[1])
     listener = socket.socket(fileno=received.fds[2]) if request["mode"] == "serve" else None
-    limits = Limits(**request["limits"])
     try:
-        app_dir = environment.enter(request, limits, listener.fileno() if listener else None)
+        app_dir = environment.enter(request, listener.fileno() if listener else None)
     except BaseException as error:
         text = f"The sandbox could not be made: {type(error).__name__}: {error}"
         raise reporter.fail(Failure("FP_SANDBOX_FAILED", text)) from error
     reporter.phase("sandboxed")
     _become_fresh(request, app_dir)
-    found = _load(request, app_dir, reporter, limits.start_seconds)
+    found = _load(request, app_dir, reporter, request["limits"]["start_seconds"])
     if listener is None:
         reporter.event("checked", kind=found.kind, variable=found.variable)
         return 0

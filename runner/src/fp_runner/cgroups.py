@@ -27,6 +27,9 @@ _APPS_MEMORY: Final = 0.85
 _MONGODB_MEMORY: Final = 0.5
 _SHARES_PER_WEIGHT: Final = 1024 / 100
 _SMALLEST_SHARES: Final = 2
+# Microseconds in which a group may use so many of the processor; the kernel's default, and its smallest quota.
+_CPU_PERIOD: Final = 100_000
+_SMALLEST_QUOTA: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Cgroups:
         # One more: the namespace's own pid 1.
         if folder := self.folders.get("pids"):
             _write(f"{folder}/{name}/pids.max", str(limits.pids + 1))
+        if (folder := self.folders.get("cpu")) and limits.cpus is not None:
+            _set_cpus(f"{folder}/{name}", limits.cpus, self.version["cpu"])
         folder = self.folders.get("memory")
         if folder is None:
             return
@@ -259,6 +264,15 @@ def _set_weight(path: str, weight: int, version: int) -> None:
         _write(f"{path}/cpu.weight", str(weight))
     else:
         _write(f"{path}/cpu.shares", str(max(_SMALLEST_SHARES, int(weight * _SHARES_PER_WEIGHT))))
+
+
+def _set_cpus(path: str, cpus: float, version: int) -> None:
+    quota = max(_SMALLEST_QUOTA, int(cpus * _CPU_PERIOD))
+    if version == 2:
+        _write(f"{path}/cpu.max", f"{quota} {_CPU_PERIOD}")
+    else:
+        _write(f"{path}/cpu.cfs_period_us", str(_CPU_PERIOD))
+        _write(f"{path}/cpu.cfs_quota_us", str(quota))
 
 
 def _machine_memory() -> int:

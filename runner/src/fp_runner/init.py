@@ -26,10 +26,11 @@ class SandboxEnvironment:
     def __init__(self, settings: sandbox.SandboxSettings) -> None:
         self._settings = settings
 
-    def enter(self, request: Message, limits: Limits, listen_fd: int | None) -> str:
+    def enter(self, request: Message, listen_fd: int | None) -> str:
         """The sandbox."""
+        given = Limits(**request["limits"])
         return sandbox.enter(
-            self._settings, request["app_dir"], request["storage"], request["uid"], request["gid"], limits, listen_fd
+            self._settings, request["app_dir"], request["storage"], request["uid"], request["gid"], given, listen_fd
         )
 
     def server(

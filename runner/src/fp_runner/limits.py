@@ -1,4 +1,4 @@
-"""Resource limits of one process, the second line behind the cgroups."""
+"""What an app may use. The platform sends each number with the start: platform/src/runtime/limits.ts has them."""
 
 import resource
 from dataclasses import dataclass
@@ -9,15 +9,12 @@ _SOFT_TIMEOUT_HEADSTART: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one app may use. Bytes, counts, seconds."""
+class ProcessLimits:
+    """The limits that the runner sets in a pod, whose container has the others. Bytes, counts, seconds."""
 
-    memory_bytes: int = 512 * 1024 * 1024
-    pids: int = 64
-    file_bytes: int = 64 * 1024 * 1024
-    tmp_bytes: int = 64 * 1024 * 1024
-    open_files: int = 1024
-    start_seconds: float = 30.0
+    file_bytes: int
+    open_files: int
+    start_seconds: float
 
     @property
     def kill_seconds(self) -> float:
@@ -25,8 +22,19 @@ class Limits:
         return self.start_seconds + _SOFT_TIMEOUT_HEADSTART
 
 
+@dataclass(frozen=True)
+class Limits(ProcessLimits):
+    """All limits of an app on a machine."""
+
+    memory_bytes: int
+    # Processor cores. None: as many as are free.
+    cpus: float | None
+    pids: int
+    tmp_bytes: int
+
+
 def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: bool = True) -> None:
-    """Sets the rlimits of this process, which its children inherit.
+    """Sets the rlimits of this process, which its children inherit: the second line behind the cgroups.
 
     Where a cgroup counts the real thing, the rlimit leaves room: RLIMIT_DATA counts the 8 MiB stack of every thread,
     used or not, and RLIMIT_NPROC counts a uid, which two instances of one app share while one replaces the other.
@@ -42,7 +50,7 @@ def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: b
     apply_per_process(limits)
 
 
-def apply_per_process(limits: Limits) -> None:
+def apply_per_process(limits: ProcessLimits) -> None:
     """Those that count this process alone: all there is to set in a pod.
 
     Memory is the container's to count there, and RLIMIT_NPROC would count other pods that have the same user.

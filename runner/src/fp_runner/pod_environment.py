@@ -26,11 +26,11 @@ _FIRST_REQUEST_PART: Final = 0.25
 class PodEnvironment:
     """app_process.AppEnvironment in a pod. Its requests also have `since`, `before` and `network_policy_seconds`."""
 
-    def enter(self, request: Message, limit: limits.Limits, listen_fd: int | None) -> str:
+    def enter(self, request: Message, listen_fd: int | None) -> str:
         """What the runner adds to the container's own isolation."""
         os.chdir(request["app_dir"])
         os.umask(0o022)
-        limits.apply_per_process(limit)
+        limits.apply_per_process(limits.ProcessLimits(**request["limits"]))
         privileges.no_new_privs()
         privileges.die_with_parent()
         # The supervisor is not, to keep the app out of its memory; the app reads its own /proc/self.

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from fp_runner.limits import Limits
+from fp_runner.limits import ProcessLimits
 from fp_runner.protocol import ProtocolError, is_variable, parse_limits
 
 MAX_PACKED: Final = 2 * 1024 * 1024
@@ -36,7 +36,7 @@ class PodStartRequest:
     assets: dict[str, str]
     entrypoint: str
     env: dict[str, str]
-    limits: Limits
+    limits: ProcessLimits
 
 
 def unpack(packed: bytes) -> PodStartRequest:
@@ -69,7 +69,7 @@ def _parse(given: Any) -> PodStartRequest:
     if not isinstance(env, dict) or not all(is_variable(name, value) for name, value in env.items()):
         raise StartRequestError("env must map names to texts")
     try:
-        limits = parse_limits(given.get("limits", {}))
+        limits = parse_limits(ProcessLimits, given.get("limits"))
     except ProtocolError as error:
         raise StartRequestError(str(error)) from error
     contents = {path: _bytes(path, text) for path, text in files.items()}

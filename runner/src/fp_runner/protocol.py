@@ -3,11 +3,14 @@
 import json
 import os
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from fp_runner.limits import Limits
+from fp_runner.limits import Limits, ProcessLimits
 
 Message = dict[str, Any]
+_L = TypeVar("_L", bound=ProcessLimits)
+# A fraction makes sense of these alone.
+_FRACTIONS: Final = ("start_seconds", "cpus")
 _MAX_LINE = 1024 * 1024
 
 
@@ -77,7 +80,7 @@ def parse_start(message: Message) -> StartRequest:
         uid=number("uid"),
         gid=number("gid"),
         user=text("user"),
-        limits=parse_limits(message.get("limits", {}), instance_id),
+        limits=parse_limits(Limits, message.get("limits"), instance_id),
     )
 
 
@@ -88,18 +91,20 @@ def is_variable(name: object, value: object) -> bool:
     return bool(name) and "=" not in name and "\0" not in name + value
 
 
-def parse_limits(given: object, instance_id: str | None = None) -> Limits:
-    """Checks limits; what is not given has its default, what is unknown is left out. Raises ProtocolError."""
+def parse_limits(kind: type[_L], given: object, instance_id: str | None = None) -> _L:
+    """Checks limits, of which all must be given; others are left out. Raises ProtocolError."""
     if not isinstance(given, dict):
         raise ProtocolError("limits must be an object", instance_id)
-    known = {field.name for field in fields(Limits)}
-    chosen = {key: value for key, value in given.items() if key in known}
-    for key, value in chosen.items():
+    chosen: dict[str, Any] = {}
+    for key in (field.name for field in fields(kind)):
+        value = given.get(key)
+        if value is None and key == "cpus":
+            chosen[key] = None
+            continue
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise ProtocolError(f"limits.{key} must be a positive number", instance_id)
-        if key != "start_seconds":
-            chosen[key] = int(value)
-    return Limits(**chosen)
+        chosen[key] = value if key in _FRACTIONS else int(value)
+    return kind(**chosen)
 
 
 def encode(message: Message) -> bytes:

@@ -1,19 +1,10 @@
 import type { V1PodSpec } from '@kubernetes/client-node'
 import { describe, expect, test } from 'vitest'
-import {
-  checkPodOf,
-  checkSecretOf,
-  DEPLOYMENT_KIND,
-  deploymentOf,
-  ownerOf,
-  poolPodOf,
-  poolSecretOf,
-  secretOf,
-  serviceOf,
-  settingsHash,
-} from './manifests.ts'
+import { checkPodOf, deploymentOf, poolPodOf, serviceOf, settingsHash } from './manifests.ts'
 import { START_REQUEST_KEY } from './pod-spec.ts'
 import { objectName, ROLE_LABEL, SOURCE_LABEL, STORAGE_LABEL, TARGET_LABEL } from './names.ts'
+import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
+import { checkSecretOf, poolSecretOf, secretOf } from './secrets.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
 
@@ -182,6 +173,20 @@ describe('a Deployment', () => {
     ])
     expect(deployment.spec!.template.metadata!.labels).not.toHaveProperty([STORAGE_LABEL])
     expect(deployment.spec).not.toHaveProperty('strategy')
+  })
+
+  test('of an app with limits of its own has them, and never requests more than they allow', () => {
+    const limits = { memoryBytes: 32 * 2 ** 20, cpus: 0.5, tmpBytes: 2 ** 30, startSeconds: 80 }
+    const { containers, volumes } = deploymentOf({ ...SPEC, limits }, SETTINGS).spec!.template.spec!
+    expect(containers[0]!.resources).toEqual({
+      requests: { cpu: '50m', memory: '32Mi' },
+      limits: { memory: '32Mi', cpu: '0.5' },
+    })
+    expect(volumes).toContainEqual({ name: 'tmp', emptyDir: { sizeLimit: '1024Mi' } })
+    expect(containers[0]!.startupProbe!.failureThreshold).toBeGreaterThan(80)
+    expect(settingsHash(SETTINGS)).toBe(
+      deploymentOf({ ...SPEC, limits }, SETTINGS).metadata!.annotations!['fp.dev/template'],
+    )
   })
 
   test('runs each app as a user of its own', () => {

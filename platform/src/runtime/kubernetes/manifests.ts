@@ -1,11 +1,9 @@
 import type {
   KubernetesObject,
   V1Deployment,
-  V1ObjectMeta,
   V1OwnerReference,
   V1Pod,
   V1PodTemplateSpec,
-  V1Secret,
   V1Service,
 } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
@@ -22,7 +20,7 @@ import {
   targetLabels,
   TEMPLATE_ANNOTATION,
 } from './names.ts'
-import { podSpec, START_REQUEST_KEY } from './pod-spec.ts'
+import { podSpec } from './pod-spec.ts'
 import type { KubernetesSettings } from './settings.ts'
 
 /** As in the embedded home: the uids from here on, one for each app. */
@@ -72,6 +70,7 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
           : { args: [], startRequestSecret: secret }),
         ...(spec.storage ? { storageOf: spec.appId } : {}),
         uid: FIRST_APP_UID + sequence,
+        limits: spec.limits,
         restart: 'Always',
         readyPath: '/_fp/ready',
       }),
@@ -119,28 +118,6 @@ export function isSentStartRequest({ assets }: Pick<AppSpec, 'assets'>): boolean
   return assets.length > 0
 }
 
-export function secretOf(
-  key: TargetKey,
-  holds: { readonly startRequest: Buffer } | { readonly podKey: string },
-  owner: V1OwnerReference,
-): V1Secret {
-  const metadata = { name: objectName(key), labels: targetLabels(key), ownerReferences: [owner] }
-  return 'startRequest' in holds
-    ? startRequestSecret(metadata, holds.startRequest)
-    : keySecret(metadata, holds.podKey)
-}
-
-function startRequestSecret(metadata: V1ObjectMeta, startRequest: Buffer): V1Secret {
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata,
-    type: 'fp.dev/start-request',
-    immutable: true,
-    data: { [START_REQUEST_KEY]: startRequest.toString('base64') },
-  }
-}
-
 /** Headless: the front door asks pods themselves; it is there for EndpointSlices and for people. */
 export function serviceOf(key: TargetKey, owner: V1OwnerReference): V1Service {
   return {
@@ -175,21 +152,6 @@ export function poolPodOf(name: string, owner: V1OwnerReference, settings: Kuber
   }
 }
 
-export function poolSecretOf(name: string, key: string, owner: V1OwnerReference): V1Secret {
-  return keySecret({ name, labels: poolLabels(), ownerReferences: [owner] }, key)
-}
-
-function keySecret(metadata: V1ObjectMeta, key: string): V1Secret {
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata,
-    type: 'fp.dev/pod-key',
-    immutable: true,
-    stringData: { key },
-  }
-}
-
 /** A pod that loads an app and ends: what it found is its termination message. */
 export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSettings): V1Pod {
   return {
@@ -199,36 +161,9 @@ export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSett
     spec: podSpec(settings, {
       args: [],
       uid: FIRST_APP_UID + spec.sequence,
+      limits: spec.limits,
       startRequestSecret: name,
       restart: 'Never',
     }),
   }
 }
-
-export function checkSecretOf(
-  name: string,
-  spec: AppSpec,
-  startRequest: Buffer,
-  owner: V1OwnerReference,
-): V1Secret {
-  return startRequestSecret({ name, labels: checkLabels(spec.appId), ownerReferences: [owner] }, startRequest)
-}
-
-/** `controller`: it is this one's to keep; `kubectl drain` leaves alone what nobody keeps. */
-export function ownerOf(
-  object: { readonly kind?: string; readonly apiVersion?: string; readonly metadata?: V1ObjectMeta },
-  kind: { readonly apiVersion: string; readonly kind: string },
-  controller: boolean,
-): V1OwnerReference {
-  return {
-    ...kind,
-    name: object.metadata!.name!,
-    uid: object.metadata!.uid!,
-    controller,
-    blockOwnerDeletion: false,
-  }
-}
-
-export const DEPLOYMENT_KIND = { apiVersion: 'apps/v1', kind: 'Deployment' }
-export const CONFIG_MAP_KIND = { apiVersion: 'v1', kind: 'ConfigMap' }
-export const POD_KIND = { apiVersion: 'v1', kind: 'Pod' }

@@ -2,7 +2,7 @@ import type { V1Secret } from '@kubernetes/client-node'
 import { beforeEach, expect, test } from 'vitest'
 import { createTargetObjects, type TargetObjects } from './objects.ts'
 import { MemoryStore, refusal } from './test/memory-store.ts'
-import { targetPodKey } from './claim.ts'
+import { targetPodKey } from './pod-keys.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
 import type { Volumes } from './volumes.ts'
 

@@ -1,16 +1,11 @@
 import type { V1Deployment, V1OwnerReference } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import type { AppSpec } from '../runtime.ts'
-import { targetPodKey } from './claim.ts'
-import {
-  DEPLOYMENT_KIND,
-  deploymentOf,
-  isSentStartRequest,
-  ownerOf,
-  secretOf,
-  serviceOf,
-} from './manifests.ts'
+import { deploymentOf, isSentStartRequest, serviceOf } from './manifests.ts'
 import { APP_LABEL, objectName } from './names.ts'
+import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
+import { targetPodKey } from './pod-keys.ts'
+import { secretOf } from './secrets.ts'
 import { packStartRequest } from './start-request.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'

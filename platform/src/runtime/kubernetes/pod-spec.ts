@@ -1,5 +1,7 @@
 import type { V1Affinity, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
+import type { AppLimits } from '../limits.ts'
 import { STORAGE_DIR } from '../runtime.ts'
+import { podLimits } from './pod-limits.ts'
 import { claimName, POD_PORT, STORAGE_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 
@@ -8,9 +10,10 @@ const STOP_GRACE_S = 30
 const KILL_AFTER_S = STOP_GRACE_S + 5
 /** Before a pod is told to stop: whoever still knows it as ready has time to hear that it is not. */
 const PRE_STOP_S = 1
-/** Until the pod has answered ready; the runner itself gives up earlier, and says why. */
-const START_SECONDS = 60
-/** The same for one that is sent its start request first: while no platform runs it waits, and is not to be started again for that. */
+/**
+ * Seconds until a pod must have answered ready that is sent its start request first: while no platform runs it waits, and
+ * must not be started again for that.
+ */
 const START_REQUEST_SECONDS = 3600
 
 /** Until the cluster enforces its NetworkPolicies for a new pod, s. It took well below a second in trials. */
@@ -21,7 +24,6 @@ const START_REQUEST_FILE = 'request.json.gz'
 /** Of the start request in its Secret. Secrets outlive releases of the platform, so this name must stay. */
 export const START_REQUEST_KEY = 'order.json.gz'
 
-const TMP_LIMIT = '64Mi'
 /** For files and assets: 20.5 MB at most, in whole blocks. */
 const APP_LIMIT = '32Mi'
 
@@ -35,6 +37,8 @@ export interface PodKind {
   /** A Secret that holds the pod's key. */
   readonly keySecret?: string
   readonly restart: 'Always' | 'Never'
+  /** Where the app's limits differ from the settings. */
+  readonly limits?: Partial<AppLimits>
   /** What kubelet asks until it calls the pod ready. */
   readonly readyPath?: string
 }
@@ -44,9 +48,10 @@ export interface PodKind {
  * cluster's, limited memory. Kubernetes' own "restricted" standard and more.
  */
 export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec {
-  const { resources, runtimeClass } = settings
+  const { runtimeClass } = settings
+  const { resources, tmpSize, startDeadline } = podLimits(settings.resources, kind.limits ?? {})
   const volumes: V1Volume[] = [
-    { name: 'tmp', emptyDir: { sizeLimit: TMP_LIMIT } },
+    { name: 'tmp', emptyDir: { sizeLimit: tmpSize } },
     { name: 'app', emptyDir: { sizeLimit: APP_LIMIT } },
   ]
   const mounts: V1VolumeMount[] = [
@@ -97,13 +102,7 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
             ? [{ name: 'FP_POD_KEY', valueFrom: { secretKeyRef: { name: kind.keySecret, key: 'key' } } }]
             : []),
         ],
-        resources: {
-          requests: { cpu: resources.cpuRequest, memory: resources.memoryRequest },
-          limits: {
-            memory: resources.memoryLimit,
-            ...(resources.cpuLimit ? { cpu: resources.cpuLimit } : {}),
-          },
-        },
+        resources,
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
@@ -120,7 +119,7 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
                 // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
                 timeoutSeconds: 5,
                 failureThreshold:
-                  kind.keySecret && kind.restart === 'Always' ? START_REQUEST_SECONDS : START_SECONDS,
+                  kind.keySecret && kind.restart === 'Always' ? START_REQUEST_SECONDS : startDeadline,
               },
             }
           : {}),

@@ -5,8 +5,9 @@ import { randomInt } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { podKey, targetPodKey } from './claim.ts'
-import { DEPLOYMENT_KIND, ownerOf } from './manifests.ts'
+import { podKey, targetPodKey } from './pod-keys.ts'
+import type { AppSpec } from '../runtime.ts'
+import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
 import { APP_LABEL, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
 import { createPool, type Pool } from './pool.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
@@ -193,10 +194,18 @@ test('a target that was replaced takes no pod', async () => {
   expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
 })
 
-test('an app with storage takes no pod, for one that runs can mount nothing more', async () => {
+test.each<[string, Partial<AppSpec>]>([
+  ['storage', { storage: true }],
+  ['artifacts', { artifacts: [{ kind: 'python-packages', digest: 'ab12' }] }],
+  ['memory of its own', { limits: { memoryBytes: 2 ** 30 } }],
+  ['processor cores of its own', { limits: { cpus: 2 } }],
+  ['a /tmp of its own', { limits: { tmpBytes: 2 ** 30 } }],
+])('an app with %s takes no pod, for one that runs has what it has', async (_what, parts) => {
   await spare()
-  asSpec = (key) => ({ ...specOf(key), storage: true })
-  expect(await take(replica(), 'a.1.0')).toBeUndefined()
+  asSpec = (key) => ({ ...specOf(key), ...parts })
+  const pool = replica()
+  expect(await take(pool, 'a.1.0')).toBeUndefined()
+  expect(await pool.check(asSpec('a.1.0'), { signal: new AbortController().signal })).toBeUndefined()
   expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
 })
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
+import { DEFAULT_LIMITS } from '../limits.ts'
 import { packStartRequest } from './start-request.ts'
 import { assetOf, specOf } from './test/specs.ts'
 
@@ -21,8 +22,28 @@ test.each(['serve', 'check'] as const)('says all that a pod must know to %s', as
     assets: [{ path: 'static/logo.png', bytes: 3, sha256: logo.sha256 }],
     entrypoint,
     env,
-    limits: { file_bytes: 64 * MIB, open_files: 1024, start_seconds: 20 },
+    limits: {
+      file_bytes: DEFAULT_LIMITS.fileBytes,
+      open_files: DEFAULT_LIMITS.openFiles,
+      start_seconds: DEFAULT_LIMITS.startSeconds,
+    },
   })
+})
+
+test('has the limits of the app, and as much time', async () => {
+  const limits = { fileBytes: 5, startSeconds: 300 }
+  const { body, timeout } = await packStartRequest({ ...specOf('a.1.0'), limits }, 'serve')
+  expect(JSON.parse(gunzipSync(body).toString())).toMatchObject({
+    limits: { file_bytes: 5, open_files: DEFAULT_LIMITS.openFiles, start_seconds: 300 },
+  })
+  expect(timeout).toBeGreaterThan(300_000)
+})
+
+test('is refused for an app with an artifact, which nothing mounts', async () => {
+  const artifacts = [{ kind: 'python-packages', digest: 'ab12' }] as const
+  await expect(packStartRequest({ ...specOf('a.1.0'), artifacts }, 'serve')).rejects.toThrow(
+    'The app needs the artifact python-packages ab12, which this runtime cannot mount.',
+  )
 })
 
 test('lets an app with storage fill it with one file', async () => {

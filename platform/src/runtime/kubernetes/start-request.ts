@@ -1,10 +1,11 @@
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
-import type { AppSpec, SpecAsset } from '../runtime.ts'
+import { DEFAULT_LIMITS, startDeadline, toWire, type AppLimits, type WireLimits } from '../limits.ts'
+import { requireNoArtifacts, type AppSpec, type SpecAsset } from '../runtime.ts'
 
 const compress = promisify(gzip)
 
-/** What a pod is told to be; runner/README.md has the other side. */
+/** Tells a pod which app it becomes; runner/README.md has the other side. */
 interface StartRequest {
   readonly mode: 'serve' | 'check'
   readonly files: AppSpec['files']
@@ -12,17 +13,12 @@ interface StartRequest {
   readonly assets: readonly Pick<SpecAsset, 'path' | 'bytes' | 'sha256'>[]
   readonly entrypoint: string
   readonly env: AppSpec['env']
-  readonly limits: {
-    readonly file_bytes: number
-    readonly open_files: number
-    readonly start_seconds: number
-  }
+  /** Those that the runner sets in the container; the pod's manifest has the others. */
+  readonly limits: Pick<WireLimits, 'file_bytes' | 'open_files' | 'start_seconds'>
 }
 
 const MIB = 1024 * 1024
 
-/** As in the embedded home; memory and processes are the pod's to limit. */
-const LIMITS: StartRequest['limits'] = { file_bytes: 64 * MIB, open_files: 1024, start_seconds: 20 }
 /** A file of an app with storage may be as large as its volume, which is what limits it. */
 const STORAGE_FILE_BYTES = 1024 * 1024 * MIB
 
@@ -34,19 +30,34 @@ export interface PackedStartRequest {
   readonly body: Buffer
   /** What the pod must be sent besides: a pod that mounts its start request has none. */
   readonly assets: readonly SpecAsset[]
+  /** ms after which the start has failed. The runner gives up earlier and says why. */
+  readonly timeout: number
 }
 
 export async function packStartRequest(
   spec: AppSpec,
   mode: StartRequest['mode'],
 ): Promise<PackedStartRequest> {
+  requireNoArtifacts(spec)
+  const limits = { ...DEFAULT_LIMITS, ...spec.limits }
   const { files, entrypoint, env } = spec
   const assets = spec.assets.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }))
-  const limits = spec.storage ? { ...LIMITS, file_bytes: STORAGE_FILE_BYTES } : LIMITS
-  const request: StartRequest = { mode, files, assets, entrypoint, env, limits }
+  const request: StartRequest = {
+    mode,
+    files,
+    assets,
+    entrypoint,
+    env,
+    limits: sentLimits(spec.storage, limits),
+  }
   const body = await compress(JSON.stringify(request))
-  if (body.length <= MAX_BYTES) return { body, assets: spec.assets }
+  if (body.length <= MAX_BYTES) return { body, assets: spec.assets, timeout: 1_000 * startDeadline(limits) }
   throw new Error(
     `The app's files and environment are ${body.length} bytes when compressed; Kubernetes keeps at most ${MAX_BYTES}. Remove some.`,
   )
+}
+
+function sentLimits(storage: boolean, limits: AppLimits): StartRequest['limits'] {
+  const { file_bytes, open_files, start_seconds } = toWire(limits)
+  return { file_bytes: storage ? STORAGE_FILE_BYTES : file_bytes, open_files, start_seconds }
 }

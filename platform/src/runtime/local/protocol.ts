@@ -1,3 +1,4 @@
+import type { WireLimits } from '../limits.ts'
 import type { AppFailureReport } from '../runtime.ts'
 
 /** Messages of the runner's manager: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
@@ -16,16 +17,7 @@ export interface StartRequest {
   readonly gid: number
   /** Whose app it is: all apps of one user share what the machine gives to a user. */
   readonly user: string
-  readonly limits: Limits
-}
-
-export interface Limits {
-  readonly memory_bytes: number
-  readonly pids: number
-  readonly file_bytes: number
-  readonly tmp_bytes: number
-  readonly open_files: number
-  readonly start_seconds: number
+  readonly limits: WireLimits
 }
 
 export type ManagerRequest =

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { podKey, provePod, targetPodKey, type StartAnswer } from './claim.ts'
+import { provePod, type StartAnswer } from './pod-api.ts'
+import { podKey, targetPodKey } from './pod-keys.ts'
 import { packStartRequest } from './start-request.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
 import { RunnerPod } from './test/runner-pod.ts'
