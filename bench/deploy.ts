@@ -18,7 +18,7 @@ export async function benchDeploy(_platform: PlatformUnderTest, user: TestUser):
   const deploys: number[] = []
   for (let n = 1; n <= DEPLOYS; n++) {
     const began = performance.now()
-    await user.must('POST', `/apps/${app.app_id}/deploy`, { files: { 'app.py': version(n) } })
+    await user.client.apps.deploy(app.app_id, { files: { 'app.py': version(n) } })
     await untilAnswer(String(n))
     deploys.push(performance.now() - began)
   }
@@ -27,7 +27,7 @@ export async function benchDeploy(_platform: PlatformUnderTest, user: TestUser):
     const back = DEPLOYS - (n % 2 === 0 ? 1 : 0)
     const began = performance.now()
     // Versions count from 1, and the first one answers 0.
-    await user.must('POST', `/apps/${app.app_id}/rollback`, { version: back + 1 })
+    await user.client.apps.rollback(app.app_id, back + 1)
     await untilAnswer(String(back))
     rollbacks.push(performance.now() - began)
   }

@@ -93,10 +93,7 @@ async function victim(user: TestUser): Promise<Record<string, string>> {
   // Each attempt leaves a traceback as long as one may be.
   for (let n = 0; n < FAILURES; n++) await user.deploy(app.app_id, { 'app.py': FAILING })
   for (let n = 0; n < APPS; n++) await user.createApp({ files: largestFiles(), env_vars: largestVariables() })
-  const { items } = await user.must<{ items: { deployment_id: string }[] }>(
-    'GET',
-    `/apps/${app.app_id}/deployments`,
-  )
+  const { items } = await user.client.deployments.list(app.app_id)
   return {
     app_id: app.app_id,
     deployment_id: items[0]!.deployment_id,

@@ -28,7 +28,7 @@ export async function benchNeighbours(): Promise<void> {
     const apps = await Promise.all(codes.map((code) => mallory.liveApp({ code })))
     await Promise.all(apps.map((app) => mallory.call(app.app_id, '/')))
     const busy = await neighbour.measure(wait(SECONDS))
-    await Promise.all(apps.map((app) => mallory.must('DELETE', `/apps/${app.app_id}`)))
+    await Promise.all(apps.map((app) => mallory.client.apps.remove(app.app_id)))
     row(
       name,
       ms(busy.p50),

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { request } from 'node:http'
-import type { Asset, UploadAnswer, Version } from '@fp/sdk/wire'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bytesOf as answeredBytes, upload as sendAssets } from './harness/assets.ts'
+import { bytesOf as answeredBytes } from './harness/assets.ts'
 import { CHROMIUM } from './harness/chromium.ts'
 import { ROOT, startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 import { TestUser } from './harness/user.ts'
@@ -40,14 +39,12 @@ def write():
         return "refused"
 `
 
-const upload = (appId: string, files: Record<string, Buffer>): Promise<UploadAnswer> =>
-  sendAssets(platform, user, appId, files)
 const bytesOf = (appId: string, path: string): Promise<Buffer> => answeredBytes(platform, appId, path)
 
 test('what is uploaded is what the app serves and reads, also after a sleep, a new version and a rollback', async () => {
   const [first, second] = [randomBytes(300_000), randomBytes(2 * 1024 * 1024)]
   const { app_id: id } = await user.createApp({ files: { 'app.py': APP } })
-  await upload(id, { 'static/logo.png': first, 'data/x.csv': Buffer.from('a,b\n1,ü\n') })
+  await user.upload(id, { 'static/logo.png': first, 'data/x.csv': Buffer.from('a,b\n1,ü\n') })
   expect((await user.deploy(id)).stage).toBe('ready')
   expect((await bytesOf(id, '/static/logo.png')).equals(first)).toBe(true)
   expect((await user.call(id, '/rows')).json()).toEqual([{ a: '1', b: 'ü' }])
@@ -57,17 +54,17 @@ test('what is uploaded is what the app serves and reads, also after a sleep, a n
   await user.sleep(id)
   expect((await bytesOf(id, '/static/logo.png')).equals(first)).toBe(true)
 
-  await upload(id, { 'static/logo.png': second })
+  await user.upload(id, { 'static/logo.png': second })
   expect((await user.deploy(id)).stage).toBe('ready')
   expect((await bytesOf(id, '/static/logo.png')).equals(second)).toBe(true)
 
-  const accepted = await user.must<{ deployment_id: string }>('POST', `/apps/${id}/rollback`, { version: 1 })
+  const accepted = await user.client.apps.rollback(id, 1)
   expect((await user.finished(id, accepted.deployment_id)).stage).toBe('ready')
   expect((await bytesOf(id, '/static/logo.png')).equals(first)).toBe(true)
 
-  const { items } = await user.must<{ items: Version[] }>('GET', `/apps/${id}/versions`)
+  const { items } = await user.client.apps.versions(id)
   expect(items.map((version) => version.file_count)).toEqual([3, 3])
-  const draft = await user.must<{ assets: Asset[] }>('GET', `/apps/${id}/draft`)
+  const { draft } = await user.client.apps.get(id)
   expect(draft.assets.find((asset) => asset.path === 'static/logo.png')?.bytes).toBe(second.length)
 })
 
@@ -87,10 +84,10 @@ test('a client that goes away in the middle of an upload changes nothing', async
     sent.write(head + 'x'.repeat(500_000), () => sent.destroy())
     sent.once('close', () => resolve())
   })
-  expect((await user.must<{ assets: Asset[] }>('GET', `/apps/${id}/draft`)).assets).toEqual([])
+  expect((await user.client.apps.get(id)).draft.assets).toEqual([])
   // Its place among the user's uploads is free again.
-  await upload(id, { 'static/a.png': Buffer.from('whole') })
-  await upload(id, { 'static/b.png': Buffer.from('whole') })
+  await user.upload(id, { 'static/a.png': Buffer.from('whole') })
+  await user.upload(id, { 'static/b.png': Buffer.from('whole') })
 })
 
 /** A picture of two colours that a browser can show. */
@@ -208,8 +205,6 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
   await page.getByRole('button', { name: 'Delete', exact: true }).click()
   await page.getByTestId('file-static/logo.png').waitFor({ state: 'detached' })
   expect((await bytesOf(id, '/static/logo.png')).equals(picture)).toBe(true)
-  expect(
-    (await user.must<{ assets: Asset[] }>('GET', `/apps/${id}/draft`)).assets.map((one) => one.path),
-  ).toEqual(['static/font.woff2'])
+  expect((await user.client.apps.get(id)).draft.assets.map((one) => one.path)).toEqual(['static/font.woff2'])
   expect(problems).toEqual([])
 })

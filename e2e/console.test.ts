@@ -88,7 +88,7 @@ test('an app that ended is told of, also after it started again, until another v
   expect((await user.call(id, '/crash')).status).toBe(502)
   const card = page.getByTestId('failure-card')
   await expect
-    .poll(() => user.must('GET', `/apps/${id}`), { timeout: 8_000 })
+    .poll(() => user.client.apps.get(id), { timeout: 8_000 })
     .toMatchObject({ last_failure: { code: 'FP_APP_CRASHED' } })
   await card.waitFor()
   await page.getByRole('heading', { name: 'v1 ended' }).waitFor()
@@ -213,7 +213,7 @@ test('a pasted .env file is taken whole, and what is left out is named', async (
   await page.getByText('3 variables saved').waitFor()
   expect(await page.getByTestId('env-left-out').textContent()).toMatch(/PORT left out.*Line 7 left out/s)
   await shoot('env-left-out')
-  const { env_vars: vars } = await user.must<{ env_vars: { name: string }[] }>('GET', `/apps/${id}`)
+  const { env_vars: vars } = await user.client.apps.get(id)
   expect(vars.map(({ name }) => name)).toEqual(['A', 'B', 'KEY'])
   await page.getByTestId('env-name').fill('LD_PRELOAD')
   await page.getByTestId('env-bad-name').getByText('reserved').waitFor()

@@ -21,11 +21,11 @@ describe.each(examples)('example $example', ({ example, calls, after_wake: after
     for (const call of calls) await run(user, appId, call, saved)
 
     await user.sleep(appId)
-    expect((await user.must<{ status: string }>('GET', `/apps/${appId}`)).status).toBe('sleeping')
+    expect((await user.client.apps.get(appId)).status).toBe('sleeping')
 
     const woken = await user.call(appId, calls[0]!.path)
     expect(woken.headers['server-timing']).toMatch(/^wake;dur=/)
     for (const call of afterWake) await run(user, appId, call, saved)
-    expect((await user.must<{ status: string }>('GET', `/apps/${appId}`)).status).toBe('running')
+    expect((await user.client.apps.get(appId)).status).toBe('running')
   })
 })

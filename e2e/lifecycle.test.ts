@@ -1,4 +1,4 @@
-import type { AppDetail, Deployment, Page } from '@fp/sdk/wire'
+import type { AppDetail, Page } from '@fp/sdk/wire'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -96,9 +96,7 @@ describe('stopping', () => {
     const started = children(first.child.pid!)
     expect(started.length).toBeGreaterThan(2)
     const held = user.call(slow.app_id, '/')
-    await expect
-      .poll(() => user.must<AppDetail>('GET', `/apps/${slow.app_id}`).then((app) => app.status))
-      .toBe('running')
+    await expect.poll(() => user.client.apps.get(slow.app_id).then((app) => app.status)).toBe('running')
     // After 5 s the platform gives up on an orderly end and exits with 1.
     expect(await first.stop('SIGINT')).toBe(0)
     expect([(await held).status, (await held).text]).toEqual([200, '"answered"'])
@@ -119,12 +117,12 @@ describe('stopping', () => {
     const first = await startPlatform({ dataDir, env: { FP_SHUTDOWN_GRACE_S: '60' } })
     const user = await TestUser.signUp(first, 'patient')
     const app = await user.createApp({ code: `import time\n\ntime.sleep(1)\n${COUNTER}` })
-    await user.must('POST', `/apps/${app.app_id}/deploy`, {})
+    await user.client.apps.deploy(app.app_id)
     expect(await first.stop('SIGTERM')).toBe(0)
 
     await using second = await startPlatform({ dataDir, port: first.port })
     expect(second.port).toBe(first.port)
-    const { items } = await user.must<Page<Deployment>>('GET', `/apps/${app.app_id}/deployments`)
+    const { items } = await user.client.deployments.list(app.app_id)
     expect(items.map(({ stage, failure }) => [stage, failure])).toEqual([['ready', null]])
     expect((await user.call(app.app_id, '/', { method: 'POST' })).text).toBe('1')
   })
@@ -143,9 +141,9 @@ describe('stopping', () => {
     expect(second.port).toBe(first.port)
     await expect.poll(() => started.filter(alive), { timeout: 10_000 }).toEqual([])
     expect((await user.call(counter.app_id, '/', { method: 'POST' })).text).toBe('2')
-    const app = await user.must<AppDetail>('GET', `/apps/${counter.app_id}`)
+    const app = await user.client.apps.get(counter.app_id)
     expect(app.status).toBe('running')
-    const deployments = await user.must<Page<{ stage: string }>>('GET', `/apps/${counter.app_id}/deployments`)
+    const deployments = await user.client.deployments.list(counter.app_id)
     expect(deployments.items.every(({ stage }) => stage === 'ready' || stage === 'failed')).toBe(true)
   })
 })
@@ -193,7 +191,7 @@ test('secrets are in no log', async () => {
   })
   await user.deploy(app.app_id)
   await user.call(app.app_id, '/')
-  const shown = JSON.stringify(await user.must('GET', `/apps/${app.app_id}`))
+  const shown = JSON.stringify(await user.client.apps.get(app.app_id))
   for (const text of [platform.output(), shown]) {
     expect(text).not.toContain('sk-very-secret-value')
     expect(text).not.toContain(user.token)

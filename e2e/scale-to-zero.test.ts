@@ -29,7 +29,7 @@ def hello() -> str:
 `
 
 async function status(appId: string): Promise<string> {
-  return (await user.must<AppDetail>('GET', `/apps/${appId}`)).status
+  return (await user.client.apps.get(appId)).status
 }
 
 describe('sleep and wake', () => {
@@ -56,7 +56,7 @@ describe('sleep and wake', () => {
 
   test('an app sleeps by itself once its idle timeout has passed', async () => {
     const { app_id: id } = await user.liveApp({ code: HELLO })
-    await user.must('PATCH', `/apps/${id}`, { idle_timeout_s: 5 })
+    await user.client.apps.patch(id, { idle_timeout_s: 5 })
     await user.call(id, '/')
     expect(await status(id)).toBe('running')
     await expect.poll(() => status(id), { timeout: 30_000, interval: 250 }).toBe('sleeping')
@@ -96,7 +96,7 @@ describe('a switch of versions', () => {
       expect((await user.deploy(id, { 'app.py': version(n) })).stage).toBe('ready')
       expect((await user.call(id, '/')).text).toBe(String(n))
     }
-    await user.must('POST', `/apps/${id}/rollback`, { version: 3 })
+    await user.client.apps.rollback(id, 3)
     await expect.poll(async () => (await user.call(id, '/')).text).toBe('3')
     await load.stop()
     expect(statuses.filter((code) => code !== 200)).toEqual([])
@@ -118,9 +118,9 @@ describe('a switch of versions', () => {
     const code = `import os\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef value() -> str:\n    return os.environ.get("GREETING", "none")\n`
     const { app_id: id } = await user.liveApp({ code, env_vars: { GREETING: 'one' } })
     expect((await user.call(id, '/')).text).toBe('"one"')
-    await user.must('PATCH', `/apps/${id}`, { env_vars: { GREETING: { value: 'two', secret: true } } })
+    await user.client.apps.patch(id, { env_vars: { GREETING: { value: 'two', secret: true } } })
     expect((await user.call(id, '/')).text).toBe('"two"')
-    const app = await user.must<AppDetail>('GET', `/apps/${id}`)
+    const app = await user.client.apps.get(id)
     expect(app.env_vars).toEqual([{ name: 'GREETING', value: null, secret: true }])
   })
 })
@@ -173,9 +173,7 @@ describe('clients that go away', () => {
     }
     const answer = await user.call(id, '/', { method: 'POST', body: 'four' })
     expect([answer.status, answer.text]).toEqual([200, '4'])
-    await expect
-      .poll(async () => (await user.must<AppDetail>('POST', `/apps/${id}/sleep`)).status)
-      .toBe('sleeping')
+    await expect.poll(async () => (await user.client.apps.sleep(id)).status).toBe('sleeping')
   })
 })
 

@@ -48,7 +48,7 @@ def fill():
         return {"written": written, "error": errno.errorcode[error.errno]}
 `
 
-const storage = (id: string, on: boolean) => user.must('PATCH', `/apps/${id}`, { storage: on })
+const storage = (id: string, on: boolean) => user.client.apps.patch(id, { storage: on })
 const answer = async (id: string, path: string): Promise<unknown> => {
   const { status, text } = await user.call(id, path)
   expect(status, text).toBe(200)
@@ -74,9 +74,7 @@ test.runIf(process.getuid?.() === 0)(
     expect(await answer(id, '/visit')).toBe(2)
     expect((await user.deploy(id, { 'app.py': `${APP}\n# another version\n` })).stage).toBe('ready')
     expect(await answer(id, '/visit')).toBe(3)
-    const { deployment_id } = await user.must<{ deployment_id: string }>('POST', `/apps/${id}/rollback`, {
-      version: 2,
-    })
+    const { deployment_id } = await user.client.apps.rollback(id, 2)
     expect((await user.finished(id, deployment_id)).stage).toBe('ready')
     expect(await answer(id, '/visit')).toBe(4)
   },
@@ -117,7 +115,7 @@ test.runIf(process.getuid?.() === 0)(
     const images = async (): Promise<string[]> =>
       (await readdir(join(platform.dataDir, 'storage'))).filter((name) => name.startsWith(id))
     expect(await images()).toEqual([`${id}.img`])
-    await user.must('DELETE', `/apps/${id}`)
+    await user.client.apps.remove(id)
     await expect.poll(images).toEqual([])
   },
 )

@@ -1,4 +1,3 @@
-import type { AppDetail } from '@fp/sdk/wire'
 import { once } from 'node:events'
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { createHash } from 'node:crypto'
@@ -52,7 +51,7 @@ test('the chat wakes for a WebSocket, carries messages both ways, and sleeps onc
     await once(socket, 'close')
   }
   await user.sleep(id)
-  expect((await user.must<AppDetail>('GET', `/apps/${id}`)).status).toBe('sleeping')
+  expect((await user.client.apps.get(id)).status).toBe('sleeping')
 })
 
 test('server-sent events arrive as they are sent, also when the app had to wake', async () => {
@@ -157,7 +156,7 @@ test('the API proxies one request for the owner, cold and warm', async () => {
   const { app_id: id } = await user.liveApp({ template_id: 'hello-api' })
   await user.sleep(id)
   const send = (): Promise<{ status_code: number; cold_start: boolean; latency_ms: number; body: string }> =>
-    user.must('POST', `/apps/${id}/proxy`, { method: 'GET', path: '/' })
+    user.client.apps.proxy(id, { method: 'GET', path: '/' })
   const cold = await send()
   const warm = await send()
   expect([cold.status_code, cold.cold_start, warm.cold_start]).toEqual([200, true, false])

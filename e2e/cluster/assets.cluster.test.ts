@@ -1,7 +1,7 @@
 import type { V1Pod, V1Secret } from '@kubernetes/client-node'
 import { createHash, randomBytes } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
-import { bytesOf, upload } from '../harness/assets.ts'
+import { bytesOf } from '../harness/assets.ts'
 import { PATIENCE, useInstallation } from './world.ts'
 
 const world = useInstallation()
@@ -82,7 +82,7 @@ const platforms = (count: number): Promise<string> =>
 beforeAll(async () => {
   const app = await world.user.createApp({ code: APP })
   appId = app.app_id
-  await upload(world.fp, world.user, appId, ASSETS)
+  await world.user.upload(appId, ASSETS)
   expect(await world.user.deploy(appId)).toMatchObject({ stage: 'ready' })
 })
 
@@ -92,16 +92,14 @@ test('assets reach the app byte for byte, and what is uploaded later is another 
     expect((await bytesOf(world.fp, appId, `/${path}`)).equals(ASSETS[path]!)).toBe(true)
 
   const changed = { 'static/large-3.bin': randomBytes(MB) }
-  await upload(world.fp, world.user, appId, changed)
+  await world.user.upload(appId, changed)
   expect(await sums()).toEqual(EXPECTED)
   expect((await world.user.deploy(appId)).stage).toBe('ready')
   expect(await sums()).toEqual({
     ...EXPECTED,
     'static/large-3.bin': sha256(changed['static/large-3.bin']),
   })
-  const back = await world.user.must<{ deployment_id: string }>('POST', `/apps/${appId}/rollback`, {
-    version: 1,
-  })
+  const back = await world.user.client.apps.rollback(appId, 1)
   expect((await world.user.finished(appId, back.deployment_id)).stage).toBe('ready')
   expect(await sums()).toEqual(EXPECTED)
   // The cluster keeps none of it: each content is in MongoDB once.

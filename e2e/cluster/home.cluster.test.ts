@@ -1,4 +1,3 @@
-import type { AppDetail } from '@fp/sdk/wire'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { get as httpGet, type IncomingMessage } from 'node:http'
@@ -40,7 +39,7 @@ def over() -> None:
     await world.asleep(appId)
     await world.reallyAsleep(appId)
     const lines = async (): Promise<string[]> =>
-      (await world.user.must<{ lines: string[] }>('GET', `/apps/${appId}/logs?lines=50`)).lines
+      (await world.user.client.apps.logs(appId, { lines: 50 })).lines
     await expect.poll(lines, PATIENCE).toEqual(['called', 'the last words'])
     await world.user.call(appId, '/')
     await expect.poll(lines, PATIENCE).toEqual(['called', 'the last words', 'called'])
@@ -65,14 +64,10 @@ def over() -> None:
   test('answers through the console’s try-it panel', async () => {
     const { app_id: appId } = await world.user.liveApp({ code: saying('panel') })
     await world.asleep(appId)
-    const answer = await world.user.must<{ status_code: number; body: string }>(
-      'POST',
-      `/apps/${appId}/proxy`,
-      {
-        method: 'GET',
-        path: '/',
-      },
-    )
+    const answer = await world.user.client.apps.proxy(appId, {
+      method: 'GET',
+      path: '/',
+    })
     expect(answer).toMatchObject({ status_code: 200, body: expect.stringContaining('panel') as string })
   })
 
@@ -88,7 +83,7 @@ def over() -> None:
     await once(socket, 'open')
     socket.send(JSON.stringify({ text: 'hello there' }))
     await expect.poll(() => heard, PATIENCE).toContain('hello there')
-    expect((await world.user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status).toBe('running')
+    expect((await world.user.client.apps.sleep(appId)).status).toBe('running')
     socket.close()
     await once(socket, 'close')
     await world.asleep(appId)
@@ -156,7 +151,7 @@ async def digest(request: Request) -> str:
   test('that is deleted leaves nothing in the cluster', async () => {
     const { app_id: appId } = await world.user.liveApp({ code: saying('gone') })
     await world.user.call(appId, '/')
-    await world.user.must('DELETE', `/apps/${appId}`)
+    await world.user.client.apps.remove(appId)
     await expect
       .poll(
         () =>
@@ -195,13 +190,7 @@ describe('a switch of versions', () => {
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(20)
     expect((await world.user.deploy(appId, { 'app.py': saying('two') })).stage).toBe('ready')
     await expect.poll(() => seen.at(-1), PATIENCE).toBe('two')
-    const { deployment_id: back } = await world.user.must<{ deployment_id: string }>(
-      'POST',
-      `/apps/${appId}/rollback`,
-      {
-        version: 1,
-      },
-    )
+    const { deployment_id: back } = await world.user.client.apps.rollback(appId, 1)
     expect((await world.user.finished(appId, back)).stage).toBe('ready')
     const count = seen.length
     await expect.poll(() => seen.length, PATIENCE).toBeGreaterThan(count + 50)

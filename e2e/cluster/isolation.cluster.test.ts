@@ -157,7 +157,7 @@ test('an app that takes all connections to MongoDB that it gets takes none from 
   // Who has too many is told what to do, in words that its driver shows.
   expect(await ask(greedy, '/ping')).toContain('FP_DATABASE_CONNECTIONS')
   expect(await ask(other, '/ping')).toBe('answered')
-  expect(await world.user.must('GET', '/apps')).toBeDefined()
+  expect(await world.user.client.apps.list()).toBeDefined()
 })
 
 test('an app reaches what the admin allows it, and only that', async () => {

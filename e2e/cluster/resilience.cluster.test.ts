@@ -1,4 +1,4 @@
-import type { AppDetail, Deployment } from '@fp/sdk/wire'
+import type { Deployment } from '@fp/sdk/wire'
 import type { V1Pod } from '@kubernetes/client-node'
 import { expect, test } from 'vitest'
 import { repeatedly } from '../harness/repeatedly.ts'
@@ -77,7 +77,7 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
   const uids = async (): Promise<(string | undefined)[]> =>
     (await world.running(appId)).map(({ metadata }) => metadata!.uid)
   const lastFailure = async (): Promise<string | undefined> =>
-    (await world.user.must<AppDetail>('GET', `/apps/${appId}`)).last_failure?.code
+    (await world.user.client.apps.get(appId)).last_failure?.code
   // It looks once a minute.
   await expect.poll(lastFailure, { timeout: 150_000, interval: 500 }).toBe('FP_APP_EVICTED')
   // The event comes first; the pod may answer until kubelet has ended it.

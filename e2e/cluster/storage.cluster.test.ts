@@ -86,7 +86,7 @@ async function makeVolumes(): Promise<void> {
 const claimsOf = (appId: string): Promise<V1PersistentVolumeClaim[]> =>
   world.fp.objects('persistentvolumeclaims', 'fp-apps', `fp.dev/app=${appId}`)
 const storage = (appId: string, on: boolean): Promise<unknown> =>
-  world.user.must('PATCH', `/apps/${appId}`, { storage: on })
+  world.user.client.apps.patch(appId, { storage: on })
 const answer = async (appId: string, path: string): Promise<unknown> => {
   const { status, text } = await world.user.call(appId, path)
   return status === 200 ? JSON.parse(text) : `${status} ${text}`
@@ -132,9 +132,7 @@ test('files of an app outlive sleeps, deploys, rollbacks and its pod', async () 
 
   expect((await world.user.deploy(appId, { 'app.py': `${APP}\n# another version\n` })).stage).toBe('ready')
   expect(await answer(appId, '/visit')).toBe(3)
-  const back = await world.user.must<{ deployment_id: string }>('POST', `/apps/${appId}/rollback`, {
-    version: 1,
-  })
+  const back = await world.user.client.apps.rollback(appId, 1)
   expect((await world.user.finished(appId, back.deployment_id)).stage).toBe('ready')
   expect(await answer(appId, '/visit')).toBe(4)
 
@@ -156,7 +154,7 @@ test('storage that is turned off and on again has its files; another app has its
   await storage(other, true)
   expect((await world.user.deploy(other)).stage).toBe('ready')
   expect(await answer(other, '/folder')).toEqual(['visits.db'])
-  await world.user.must('DELETE', `/apps/${other}`)
+  await world.user.client.apps.remove(other)
   await expect.poll(() => claimsOf(other), PATIENCE).toEqual([])
   expect(await claimsOf(appId)).toHaveLength(1)
 })

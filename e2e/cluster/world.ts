@@ -1,4 +1,3 @@
-import type { AppDetail } from '@fp/sdk/wire'
 import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
 import { afterEach, beforeAll, expect } from 'vitest'
 import { install, type Installation } from '../harness/installation.ts'
@@ -53,9 +52,7 @@ export function useInstallation(): World {
           !metadata?.deletionTimestamp && !['Failed', 'Succeeded'].includes(status?.phase ?? ''),
       ),
     async asleep(appId) {
-      await expect
-        .poll(async () => (await user.must<AppDetail>('POST', `/apps/${appId}/sleep`)).status, PATIENCE)
-        .toBe('sleeping')
+      await expect.poll(async () => (await user.client.apps.sleep(appId)).status, PATIENCE).toBe('sleeping')
     },
     async emptyPool() {
       await fp.kubectl(

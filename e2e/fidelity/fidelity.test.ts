@@ -139,7 +139,7 @@ describe('the body of a request', () => {
 })
 
 test('a request that its owner sends through the API tells the app of the owner and the public host', async () => {
-  const answer = await user.must<{ body: string }>('POST', `/apps/${appId}/proxy`, {
+  const answer = await user.client.apps.proxy(appId, {
     method: 'GET',
     path: '/x',
   })

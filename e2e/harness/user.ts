@@ -1,4 +1,5 @@
-import type { AppDetail, Deployment, DeployAccepted, SessionCreated } from '@fp/sdk/wire'
+import { ApiError, createClient, type Client } from '@fp/sdk/client'
+import type { AppDetail, CreateAppBody, Deployment, UploadAnswer } from '@fp/sdk/wire'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -27,29 +28,31 @@ export interface AppAnswer {
   json(): unknown
 }
 
-/** Someone with an account, who uses the API with a bearer token. */
+/** Someone with an account, who uses the API as a program does: with the SDK's client and a bearer token. */
 export class TestUser {
   readonly #platform: Front
   readonly token: string
   readonly username: string
+  /** A call that the platform puts off with FP_TOO_MANY_REQUESTS is made again after the time that it asks for. */
+  readonly client: Client
 
   private constructor(platform: Front, username: string, token: string) {
     this.#platform = platform
     this.username = username
     this.token = token
+    this.client = createClient({ baseUrl: platform.url, token, fetch: patientFetch })
   }
 
   static async signUp(platform: Front, username: string): Promise<TestUser> {
-    const response = await fetch(`${platform.url}/api/auth/signup`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ username, email: `${username}@example.com`, password: 'correct horse battery' }),
+    const { access_token: token } = await createClient({ baseUrl: platform.url }).auth.signup({
+      username,
+      email: `${username}@example.com`,
+      password: 'correct horse battery',
     })
-    const body = (await response.json()) as SessionCreated
-    if (response.status !== 201) throw new Error(`signup: ${response.status} ${JSON.stringify(body)}`)
-    return new TestUser(platform, username, body.access_token)
+    return new TestUser(platform, username, token)
   }
 
+  /** For tests of what the API answers: status, headers and body, whatever they are. */
   async api<T = unknown>(method: string, path: string, body?: unknown): Promise<ApiAnswer<T>> {
     const response = await fetch(`${this.#platform.url}/api${path}`, {
       method,
@@ -67,45 +70,20 @@ export class TestUser {
     }
   }
 
-  /** The same, for calls that must succeed; where the account sends too many, after the wait that the answer asks for. */
-  async must<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
-    let answer = await this.api<T>(method, path, body)
-    while ((answer.body as { code?: string } | undefined)?.code === 'FP_TOO_MANY_REQUESTS') {
-      await wait(1000 * Number(answer.headers.get('retry-after')))
-      answer = await this.api<T>(method, path, body)
-    }
-    if (answer.status >= 300)
-      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    return answer.body
-  }
-
-  createApp(
-    what: {
-      files?: Record<string, string>
-      code?: string
-      template_id?: string
-      entrypoint?: string
-      env_vars?: object
-    },
-    name = 'test',
-  ): Promise<AppDetail> {
-    return this.must<AppDetail>('POST', '/apps', { name, ...what })
+  createApp(what: Omit<CreateAppBody, 'name'>, name = 'test'): Promise<AppDetail> {
+    return this.client.apps.create({ name, ...what })
   }
 
   /** Deploys and follows the deployment to its end. */
   async deploy(appId: string, files?: Record<string, string>): Promise<Deployment> {
-    const accepted = await this.must<DeployAccepted>('POST', `/apps/${appId}/deploy`, files ? { files } : {})
+    const accepted = await this.client.apps.deploy(appId, files ? { files } : {})
     return this.finished(appId, accepted.deployment_id)
   }
 
-  /** Reads the deployment's events until they end, then the deployment. */
+  /** Follows the deployment's events to the last one, then reads the deployment. */
   async finished(appId: string, deploymentId: string): Promise<Deployment> {
-    const path = `/apps/${appId}/deployments/${deploymentId}`
-    const events = await fetch(`${this.#platform.url}/api${path}/events`, {
-      headers: { authorization: `Bearer ${this.token}` },
-    })
-    await events.text()
-    return this.must<Deployment>('GET', path)
+    for await (const _event of this.client.deployments.watch(appId, deploymentId));
+    return this.client.deployments.get(appId, deploymentId)
   }
 
   /** Makes an app of these files and puts it live; throws when it does not come up. */
@@ -117,10 +95,25 @@ export class TestUser {
     return app
   }
 
+  /** Uploads files of any content into an app's draft. */
+  upload(appId: string, files: Readonly<Record<string, Buffer>>): Promise<UploadAnswer> {
+    const blobs = Object.entries(files).map(
+      ([path, content]) => [path, new Blob([new Uint8Array(content)])] as const,
+    )
+    return this.client.apps.uploadAssets(appId, new Map(blobs))
+  }
+
   /** Puts an app to sleep, once it is known that its last request was answered. */
   async sleep(appId: string): Promise<void> {
-    while ((await this.api<{ code?: string }>('POST', `/apps/${appId}/sleep`)).body.code === 'FP_APP_BUSY')
-      await new Promise((resolve) => setTimeout(resolve, 20))
+    for (;;) {
+      try {
+        await this.client.apps.sleep(appId)
+        return
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 'FP_APP_BUSY') throw error
+        await wait(20)
+      }
+    }
   }
 
   call(appId: string, path: string, options: CallOptions = {}): Promise<AppAnswer> {
@@ -172,4 +165,14 @@ export function callApp(
     request.once('error', reject)
     request.end(body)
   })
+}
+
+const patientFetch: typeof fetch = async (input, init) => {
+  for (;;) {
+    const response = await fetch(input, init)
+    if (response.status !== 429) return response
+    const { code } = (await response.clone().json()) as { code?: string }
+    if (code !== 'FP_TOO_MANY_REQUESTS') return response
+    await wait(1000 * Number(response.headers.get('retry-after')))
+  }
 }

@@ -1,4 +1,4 @@
-import type { AppDetail, Deployment } from '@fp/sdk/wire'
+import type { Deployment } from '@fp/sdk/wire'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -203,9 +203,7 @@ describe('an app that', () => {
       code: 'FP_APP_CRASHED',
       request_id: answer.headers['x-request-id'],
     })
-    await expect
-      .poll(async () => (await user.must<AppDetail>('GET', `/apps/${id}`)).last_failure?.code)
-      .toBe('FP_APP_CRASHED')
+    await expect.poll(async () => (await user.client.apps.get(id)).last_failure?.code).toBe('FP_APP_CRASHED')
     expect((await user.call(id, '/alive')).text).toBe('"yes"')
   })
 
@@ -215,9 +213,7 @@ describe('an app that', () => {
     )
     expect((await user.call(id, '/')).status).toBe(500)
     await expect
-      .poll(async () =>
-        (await user.must<{ lines: string[] }>('GET', `/apps/${id}/logs?lines=100`)).lines.join('\n'),
-      )
+      .poll(async () => (await user.client.apps.logs(id, { lines: 100 })).lines.join('\n'))
       .toMatch(/File "(\/app\/)?app\.py", line 8, in fail[\s\S]*KeyError: 'missing'/)
   })
 
@@ -273,16 +269,12 @@ describe('an app that', () => {
   test('is deployed twice at once ends with the later one live', async () => {
     const app = await user.createApp({ code: attempt('return "0"') })
     const files = (n: number): object => ({ files: { 'app.py': attempt(`return "${n}"`) } })
-    const accepted = await Promise.all(
-      [1, 2].map((n) =>
-        user.must<{ deployment_id: string; version: number }>('POST', `/apps/${app.app_id}/deploy`, files(n)),
-      ),
-    )
+    const accepted = await Promise.all([1, 2].map((n) => user.client.apps.deploy(app.app_id, files(n))))
     const ends: Deployment[] = []
     for (const one of accepted) ends.push(await user.finished(app.app_id, one.deployment_id))
     expect(ends.map((end) => end.finished_at !== null)).toEqual([true, true])
     const last = Math.max(...accepted.map((one) => one.version))
-    const detail = await user.must<AppDetail>('GET', `/apps/${app.app_id}`)
+    const detail = await user.client.apps.get(app.app_id)
     expect(detail.live_version).toBe(last)
   })
 })
@@ -290,7 +282,7 @@ describe('an app that', () => {
 describe('deleting an app', () => {
   test('leaves nothing that answers, and no folder', async () => {
     const id = await deployed(attempt('return "here"'))
-    await user.must('DELETE', `/apps/${id}`)
+    await user.client.apps.remove(id)
     const answer = await user.call(id, '/')
     expect([answer.status, (answer.json() as { code: string }).code]).toEqual([404, 'FP_APP_NOT_FOUND'])
     await expect.poll(() => existsSync(`${platform.dataDir}/apps/${id}`)).toBe(false)

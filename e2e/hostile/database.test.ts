@@ -69,7 +69,7 @@ async function under(attack: string): Promise<string> {
 }
 
 async function linesOf(user: TestUser, appId: string): Promise<string> {
-  const { lines } = await user.must<{ lines: string[] }>('GET', `/apps/${appId}/logs?lines=1000`)
+  const { lines } = await user.client.apps.logs(appId, { lines: 1000 })
   return lines.join('\n')
 }
 

@@ -1,4 +1,3 @@
-import type { AppDetail } from '@fp/sdk/wire'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -60,7 +59,7 @@ async function attackingApp(code: string, env: Record<string, string> = {}): Pro
 }
 
 async function ended(appId: string): Promise<void> {
-  await mallory.must('DELETE', `/apps/${appId}`)
+  await mallory.client.apps.remove(appId)
 }
 
 /** The attack is an app's route that answers at once and goes on in the background. */
@@ -209,7 +208,7 @@ test('killing the runner’s processes under traffic does not stop the platform'
   stop.abort()
   await traffic
   expect(platform.child.exitCode).toBeNull()
-  expect((await ada.must<AppDetail>('GET', `/apps/${neighbour.appId}`)).app_id).toBe(neighbour.appId)
+  expect((await ada.client.apps.get(neighbour.appId)).app_id).toBe(neighbour.appId)
 })
 
 /** Does something again and again, by so many at once. */
