@@ -68,14 +68,14 @@ def _parse(given: Any) -> PodStartRequest:
         raise StartRequestError("entrypoint must be a path within the app's folder")
     if not isinstance(env, dict) or not all(is_variable(name, value) for name, value in env.items()):
         raise StartRequestError("env must map names to texts")
-    try:
-        limits = parse_limits(ProcessLimits, given.get("limits"))
-    except ProtocolError as error:
-        raise StartRequestError(str(error)) from error
     contents = {path: _bytes(path, text) for path, text in files.items()}
     assets = _assets(given.get("assets", []))
     if twice := contents.keys() & assets.keys():
         raise StartRequestError(f"{min(twice)!r} is a file and an asset")
+    try:
+        limits = parse_limits(ProcessLimits, given.get("limits"))
+    except ProtocolError as error:
+        raise StartRequestError(str(error)) from error
     return PodStartRequest(mode, contents, assets, entrypoint, env, limits)
 
 
