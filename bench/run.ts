@@ -25,7 +25,7 @@ const benches = {
 }
 
 const wanted = process.argv.slice(2)
-await using platform = await startPlatform()
+await using platform = await startPlatform({ built: true })
 const user = await TestUser.signUp(platform, 'bench')
 for (const [name, bench] of Object.entries(benches)) {
   if (wanted.length === 0 || wanted.includes(name)) await bench(platform, user)

@@ -7,7 +7,7 @@ import { isMainThread } from 'node:worker_threads'
 const RESOLUTION = 1
 const path = process.env['FP_E2E_LOOP_PROBE']
 // Children of the platform inherit NODE_OPTIONS; only the front door itself is looked at.
-if (path && isMainThread && process.argv[1]?.endsWith('server.ts')) {
+if (path && isMainThread && /\bserver\.[jt]s$/.test(process.argv[1] ?? '')) {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION })
   histogram.enable()
   rmSync(path, { force: true })

@@ -22,15 +22,20 @@ export const ROOT = resolve(import.meta.dirname, '../..')
 const READY_LIMIT = 60_000
 
 export async function startPlatform(
-  options: { dataDir?: string; env?: Record<string, string>; port?: number } = {},
+  options: { dataDir?: string; env?: Record<string, string>; port?: number; built?: boolean } = {},
 ): Promise<PlatformUnderTest> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'fp-e2e-')))
   const port = options.port ?? (await freePort())
-  const child = spawn(process.execPath, ['--conditions=@fp/source', 'platform/src/server.ts'], {
+  // As `npm start` runs it, or its sources.
+  const script = options.built
+    ? ['.fp/build/server.js']
+    : ['--conditions=@fp/source', 'platform/src/server.ts']
+  const child = spawn(join(ROOT, 'platform/node.sh'), script, {
     cwd: ROOT,
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
+      NODE_BINARY: process.execPath,
       FP_PORT: String(port),
       FP_DATA_DIR: dataDir,
       FP_LOG_FORMAT: 'json',

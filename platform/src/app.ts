@@ -20,6 +20,7 @@ import { jsonAnswersPlugin } from './plugins/json-answers.ts'
 import { jsonBodiesPlugin } from './plugins/json-bodies.ts'
 import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
+import { isUnsafe } from './plugins/origin.ts'
 import { rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
 import type { SessionCookie } from './plugins/session-cookie.ts'
@@ -38,6 +39,8 @@ export interface ApiDeps {
   readonly rates: ApiRates
   /** Where `/metrics` reads. */
   readonly registry: Registry
+  /** Told of each write by somebody who is logged in. */
+  readonly onWrite?: () => void
   /** Whether what comes from loopback may come from an app. */
   readonly appsOnLoopback?: boolean
   /** The routes of the modules. */
@@ -83,6 +86,9 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     sessionIdOf,
     cookie,
     publicUrl: config.publicUrl,
+  })
+  app.addHook('onRequest', async (request) => {
+    if (request.foundSession && isUnsafe(request.method)) deps.onWrite?.()
   })
   await app.register(rateLimitPlugin, { rates: deps.rates })
   const thread = createJsonThread()

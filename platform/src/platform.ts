@@ -118,6 +118,8 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     lag,
     rates,
     registry,
+    // Who changes something may deploy it next.
+    onWrite: () => void offload.warmValidator(),
     appsOnLoopback: apps.runtime.capabilities.appsOnLoopback,
     serverFactory: behindFront,
     checks: {
@@ -148,7 +150,9 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
     await Promise.race([apps.modules.use(deploymentsModule).idle(), end])
   })
   await front.listen(config)
-  void offload.warmUp()
+  // For a first sign-up and deploy soon after the start.
+  void offload.warmPasswords()
+  void offload.warmValidator()
 
   const stack = started.move()
   let closed: Promise<void> | undefined

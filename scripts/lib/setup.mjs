@@ -3,6 +3,7 @@ import { mongod } from './mongod.mjs'
 import { nftables } from './nftables.mjs'
 import { nodePackages } from './node-packages.mjs'
 import { inState } from './paths.mjs'
+import { platformBuild } from './platform-build.mjs'
 import { pythonEnvironment } from './python.mjs'
 import { SetupError } from './run.mjs'
 import { step } from './steps.mjs'
@@ -25,6 +26,8 @@ export async function setUp() {
   const database = mongod({ python: inState('venv/bin/python'), whenPython, whenPackages: packages })
     .then((work) => step('MongoDB', work))
     .then(async () => step('nftables', await nftables()))
-  const web = packages.then(() => step('Console', consoleBuild()))
-  await Promise.all([python, database, web])
+  const built = packages
+    .then(() => step('Platform', platformBuild()))
+    .then(() => step('Console', consoleBuild()))
+  await Promise.all([python, database, built])
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createOffload, type Offload } from './offload.ts'
 
 const script = new URL('../../test/fake-offload-child.ts', import.meta.url)
@@ -109,5 +109,59 @@ describe('the offload processes', () => {
     await expect(waiting).rejects.toThrow('gone')
     await offload.close()
     await hanging
+  })
+})
+
+describe('offload processes without work', () => {
+  // Timers are the test's; the processes are real.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  const isAlive = (pid: number): boolean => {
+    try {
+      return process.kill(pid, 0)
+    } catch {
+      return false
+    }
+  }
+
+  it('end after a minute, counted from the last job; the next job starts one', async () => {
+    const offload = start()
+    const pid = pidOf(await offload.hash('a'))
+    vi.advanceTimersByTime(59_999)
+    expect(pidOf(await offload.hash('b'))).toBe(pid)
+    vi.advanceTimersByTime(59_999)
+    expect(pidOf(await offload.hash('c'))).toBe(pid)
+    vi.advanceTimersByTime(60_000)
+    await expect.poll(() => isAlive(pid)).toBe(false)
+    const next = pidOf(await offload.hash('d'))
+    expect(next).not.toBe(pid)
+    expect(isAlive(next)).toBe(true)
+  })
+
+  it('stay for as long as a job is likely, and are no more than one for that', async () => {
+    const offload = start()
+    await offload.warmValidator()
+    const pid = pidOf(await offload.validate({}, ann))
+    vi.advanceTimersByTime(59_999)
+    await offload.warmValidator()
+    vi.advanceTimersByTime(59_999)
+    expect(pidOf(await offload.validate({}, bob))).toBe(pid)
+  })
+
+  it('do not end in the middle of a job', async () => {
+    const offload = start({ script, idleTimeout: 10_000 })
+    const pid = pidOf(await offload.validate({}, ann))
+    const long = offload.validate({ 'app.py': 'silent' }, bob)
+    const outcome = expect(long).rejects.toMatchObject({ code: 'FP_UNAVAILABLE' })
+    // By its answer the long job is in its process.
+    await offload.hash('a')
+    // Less than the limit of a job, which ends its process.
+    vi.advanceTimersByTime(29_000)
+    // By its answer a process that was told to end has ended.
+    await offload.hash('a')
+    expect(isAlive(pid)).toBe(true)
+    await offload.close()
+    await outcome
   })
 })

@@ -16,14 +16,20 @@ export interface Offload {
     files: Readonly<Record<string, string>>,
     options: ValidateOptions & { userId: string; signal?: AbortSignal },
   ): Promise<Validation>
-  /** Loads what the first validation would wait for. Never rejects. */
-  warmUp(): Promise<void>
+  /**
+   * Has a process ready to check code, and keeps it for a while longer: for when a deploy is likely, as a cold one waits half a
+   * second for the WebAssembly. Cheap where one is ready. Never rejects.
+   */
+  warmValidator(): Promise<void>
+  /** The same for passwords, where a cold process takes 50 ms. */
+  warmPasswords(): Promise<void>
   close(): Promise<void>
 }
 
 /** The validator gives up by itself long before (`MAX_WORK` of the SDK, of work and not of time); this is for one that hangs. ms */
 const VALIDATION_TIMEOUT = 30_000
 const PASSWORD_TIMEOUT = 10_000
+const IDLE_TIMEOUT = 60_000
 /** One user's files that take long leave the other process to the others. */
 const VALIDATORS = 2
 const VALIDATIONS = {
@@ -37,10 +43,12 @@ const VALIDATIONS = {
 } as const
 
 /** Passwords have a process of their own, so that validations hold up no one's log-in. Who calls bounds their number. */
-export function createOffload(options: { script?: URL; validationTimeout?: number } = {}): Offload {
-  const { script, validationTimeout = VALIDATION_TIMEOUT } = options
-  const passwords = new Workers({ processes: 1, timeout: PASSWORD_TIMEOUT, script })
-  const validators = new Workers({ processes: VALIDATORS, timeout: validationTimeout, script })
+export function createOffload(
+  options: { script?: URL; validationTimeout?: number; idleTimeout?: number } = {},
+): Offload {
+  const { script, validationTimeout = VALIDATION_TIMEOUT, idleTimeout = IDLE_TIMEOUT } = options
+  const passwords = new Workers({ processes: 1, timeout: PASSWORD_TIMEOUT, idleTimeout, script })
+  const validators = new Workers({ processes: VALIDATORS, timeout: validationTimeout, idleTimeout, script })
   const validations = new WorkQueue(VALIDATIONS)
   return {
     hash: (password) => passwords.run('hash', { password }),
@@ -53,11 +61,8 @@ export function createOffload(options: { script?: URL; validationTimeout?: numbe
         throw unchecked(error, validationTimeout)
       }
     },
-    async warmUp() {
-      // All at once: the first log-in should not wait for its process either.
-      const warming = Array.from({ length: VALIDATORS }, () => validators.run('warm', {}))
-      await Promise.allSettled([...warming, passwords.run('hash', { password: 'warm' })])
-    },
+    warmValidator: () => validators.warm('warm', {}),
+    warmPasswords: () => passwords.warm('hash', { password: 'warm' }),
     async close() {
       await Promise.all([passwords.close(), validators.close()])
     },

@@ -4,7 +4,7 @@ import { createOffload } from './offload.ts'
 it('finds what is wrong in Python files, off this process', async () => {
   const offload = createOffload()
   try {
-    await offload.warmUp()
+    await offload.warmValidator()
     const files = { 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n', 'b.py': 'def f(:\n  pass\n' }
     const { findings, entrypoint } = await offload.validate(files, { userId: 'u_ann' })
     expect(findings).toContainEqual(

@@ -79,6 +79,12 @@ export class Worker {
     }
   }
 
+  /** For one that has nothing to do. It ends by itself, and keeps what Node compiled for the next one. */
+  end(): void {
+    this.#ended ??= new WorkerEnded('the process had nothing to do')
+    this.#child.disconnect()
+  }
+
   /** The job it does is rejected with the reason. */
   kill(reason: Error): void {
     this.#child.kill('SIGKILL')

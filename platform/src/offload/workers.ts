@@ -9,6 +9,8 @@ export interface WorkersOptions {
   readonly processes: number
   /** A job that takes longer is given up and its process killed: it may hang in WebAssembly for good. Milliseconds. */
   readonly timeout: number
+  /** Without work for this long the processes end; the next job starts one. Milliseconds. */
+  readonly idleTimeout: number
   /** For tests; the default is the real child. */
   readonly script?: URL | undefined
 }
@@ -22,6 +24,7 @@ export class Workers {
   readonly #queue: PQueue
   readonly #idle: Worker[] = []
   readonly #busy = new Set<Worker>()
+  #idleTimer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: WorkersOptions) {
@@ -41,9 +44,17 @@ export class Workers {
     return (await output) as Jobs[N]['output']
   }
 
+  /** Has a process ready for a job that is likely to come: starts one with `job` where there is none. Never rejects. */
+  async warm<N extends JobName>(job: N, input: Jobs[N]['input']): Promise<void> {
+    this.#waitForIdle()
+    if (this.#busy.size > 0 || this.#idle.some((worker) => worker.alive)) return
+    await this.run(job, input).catch(() => undefined)
+  }
+
   /** Waiting and running jobs are rejected. */
   async close(): Promise<void> {
     this.#closed = true
+    clearTimeout(this.#idleTimer)
     for (const worker of [...this.#idle, ...this.#busy]) worker.kill(stopping())
   }
 
@@ -51,6 +62,14 @@ export class Workers {
   #takeIdle(): Worker | undefined {
     for (let worker = this.#idle.pop(); worker; worker = this.#idle.pop()) if (worker.alive) return worker
     return undefined
+  }
+
+  /** Each has memory of its own, a validator 70 MiB: none keeps it for nothing. */
+  #waitForIdle(): void {
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => {
+      for (const worker of this.#idle.splice(0)) worker.end()
+    }, this.#options.idleTimeout).unref()
   }
 
   async #do(job: JobName, input: unknown, again: boolean): Promise<unknown> {
@@ -67,6 +86,7 @@ export class Workers {
     } finally {
       this.#busy.delete(worker)
       if (worker.alive) this.#idle.push(worker)
+      if (!this.#closed) this.#waitForIdle()
     }
   }
 }

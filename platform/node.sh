@@ -1,0 +1,8 @@
+#!/bin/sh
+# Starts Node as the platform's processes are to run, here and in the image: platform/node.sh <script> [arguments].
+# NODE_BINARY names the binary.
+
+# Threads that allocate at once share two pools, not eight for each core: what is free in one is of no use to another.
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}"
+
+exec "${NODE_BINARY:-node}" --max-semi-space-size=2 --disable-warning=ExperimentalWarning "$@"

@@ -1,0 +1,94 @@
+import { rename, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { rolldown } from 'rolldown'
+import { minify } from 'rolldown/experimental'
+import { inRoot } from './lib/paths.mjs'
+import { BUILD } from './lib/platform-build.mjs'
+
+// Makes of the platform's sources one JavaScript file for each process, and files of the packages that it needs. Node then
+// strips no types, and keeps neither the compiler for that nor 700 modules in memory: see docs/decisions/0034.
+
+const SOURCES = inRoot('platform/src')
+
+/** What is started by a command line. */
+const ENTRIES = ['server', 'cluster/prepare', 'cluster/initiate']
+
+/** How the sources name a file that they start as a process or a thread: it becomes a file of the build too. */
+const STARTED = /new URL\('\.\/(.+?)\.ts', import\.meta\.url\)/g
+
+/** Packages that read files of their own, and those that the MongoDB driver tries to load though nobody has them. */
+const EXTERNAL = [
+  /^(pino|pino-pretty|web-tree-sitter)$/,
+  /^(@node-rs|@astral-sh)\//,
+  /^(kerberos|@mongodb-js\/zstd|@aws-sdk\/credential-providers|gcp-metadata|snappy|socks|aws4|mongodb-client-encryption)$/,
+  /^(bufferutil|utf-8-validate)$/,
+]
+
+const partial = `${BUILD}.partial`
+await rm(partial, { recursive: true, force: true })
+const bundle = await rolldown({
+  cwd: inRoot(),
+  platform: 'node',
+  input: Object.fromEntries(
+    ENTRIES.map((entry) => [entry.replaceAll('/', '-'), path.join(SOURCES, `${entry}.ts`)]),
+  ),
+  external: EXTERNAL,
+  resolve: { conditionNames: ['@fp/source', 'node'] },
+  plugins: [findPlaces(), shareUndici()],
+  logLevel: 'warn',
+})
+const { output } = await bundle.write({
+  dir: partial,
+  format: 'esm',
+  entryFileNames: '[name].js',
+  chunkFileNames: '[name]-[hash].js',
+  comments: { annotation: false, jsdoc: false, legal: false },
+  // Each process loads the packages that it needs and no other.
+  codeSplitting: {
+    groups: [{ name: 'packages', test: /[\\/]node_modules[\\/]/, entriesAware: true }],
+  },
+})
+for (const chunk of output) {
+  if (chunk.type !== 'chunk') continue
+  // Own code stays readable, for stack traces.
+  const isOwn = !chunk.name.startsWith('packages')
+  const code = isOwn ? chunk.code : (await minify(chunk.fileName, chunk.code, { module: true })).code
+  await writeFile(path.join(partial, chunk.fileName), toAscii(code))
+}
+await rm(BUILD, { recursive: true, force: true })
+await rename(partial, BUILD)
+
+/** Node keeps a file with one character beyond ASCII at two bytes a character. */
+function toAscii(code) {
+  return code.replace(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** The build lies elsewhere than the sources: what they name by their own place is named from there. */
+function findPlaces() {
+  return {
+    name: 'find-places',
+    transform(code, id) {
+      if (id.includes('node_modules') || !code.includes('import.meta')) return undefined
+      const folder = path.dirname(id)
+      const replaced = code.replaceAll(STARTED, (_, name) => {
+        const started = path.join(folder, `${name}.ts`)
+        const fileName = path.relative(SOURCES, started).replaceAll('/', '-').replace(/\.ts$/, '.js')
+        this.emitFile({ type: 'chunk', id: started, fileName })
+        return `new URL('./${fileName}', import.meta.url)`
+      })
+      const from = JSON.stringify(`/${path.relative(BUILD, folder)}`)
+      return replaced.replaceAll('import.meta.dirname', `(import.meta.dirname + ${from})`)
+    },
+  }
+}
+
+/** @fastify/reply-from has an older undici of its own, and is always given a dispatcher of ours. */
+function shareUndici() {
+  return {
+    name: 'share-undici',
+    resolveId(source) {
+      if (source !== 'undici') return undefined
+      return this.resolve(source, inRoot('package.json'), { skipSelf: true })
+    },
+  }
+}
