@@ -37,7 +37,7 @@ export interface ActivatorOptions {
   readonly wakes?: Partial<WakeLimits>
   /** Shared by all activators in front of the same targets. Default: this one has its targets to itself. */
   readonly coordination?: Coordination
-  /** Names this activator among them, and is never used again. Default: a random one. */
+  /** Names this activator among them, and is never used again. Default: a random one. Not used with `coordination.members`. */
   readonly instance?: string
   readonly clock?: Clock
   readonly observer?: Observer

@@ -2,6 +2,7 @@ export { createActivator, DEFAULT_POLICY, type ActivatorOptions } from './activa
 export { DEFAULT_SCALING } from './autoscaler.ts'
 export { systemClock, type Clock } from './clock.ts'
 export { createMemoryCoordination } from './coordination/memory.ts'
+export type { Members } from './coordination/members.ts'
 export type { Coordination, Shared } from './coordination/types.ts'
 export { ScalerError, SCALER_STATUS, type ScalerErrorCode } from './errors.ts'
 export {

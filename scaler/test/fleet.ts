@@ -26,13 +26,18 @@ export interface Fleet {
   close(): Promise<void>
 }
 
-export async function fleet(size: number, policy: Partial<TargetPolicy> = {}): Promise<Fleet> {
+/** With `embedded` the embedder's members say who lives. */
+export async function fleet(
+  size: number,
+  policy: Partial<TargetPolicy> = {},
+  { embedded = false } = {},
+): Promise<Fleet> {
   const driver = new FakeDriver()
   const clock = new FakeClock()
   const coordination = new FakeCoordination(clock)
   const members: FleetMember[] = []
   for (let index = 0; index < size; index++) {
-    const connection = coordination.connect()
+    const connection = coordination.connect({ members: embedded })
     const told: string[] = []
     const activator = await createActivator({
       driver,
@@ -64,6 +69,7 @@ export async function fleet(size: number, policy: Partial<TargetPolicy> = {}): P
       for (const { activator, connection } of members) {
         connection.heal()
         await activator.close({ signal: AbortSignal.abort() })
+        connection.members?.close()
       }
     },
   }

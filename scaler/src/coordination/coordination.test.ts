@@ -6,8 +6,8 @@ import type { Lease, TargetPolicy } from '../types.ts'
 
 type Pair = Fleet & { readonly one: FleetMember; readonly two: FleetMember }
 
-async function pair(policy: Partial<TargetPolicy> = {}): Promise<Pair> {
-  const both = await fleet(2, { idleTimeout: MINUTE, ...policy })
+async function pairOf(embedded: boolean, policy: Partial<TargetPolicy> = {}): Promise<Pair> {
+  const both = await fleet(2, { idleTimeout: MINUTE, ...policy }, { embedded })
   return { ...both, one: both.members[0]!, two: both.members[1]! }
 }
 
@@ -21,307 +21,353 @@ function ask({ activator }: FleetMember, key = 'app'): { lease?: Lease; error?: 
   return asked
 }
 
-describe('no instance puts to sleep what another is using', () => {
-  test('a target that one has let go is kept by the lease of the other', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    const lease = await two.activator.acquire('app')
-    await clock.advance(10 * MINUTE)
-    expect(scaled()).toEqual(['app 1'])
-    lease.release()
-    await clock.advance(2 * MINUTE)
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
+/** As a process does that ends: it answers nothing any more, and takes itself off the list. */
+async function leave({ activator, connection }: FleetMember): Promise<void> {
+  await activator.close({ signal: AbortSignal.abort() })
+  connection.members?.close()
+}
 
-  test('nor by being told', async () => {
-    const { one, two, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    const lease = await two.activator.acquire('app')
-    expect(await one.activator.sleep('app')).toBe(false)
-    expect(scaled()).toEqual(['app 1'])
-    // It has given up its share only: it can still send there.
-    ;(await one.activator.acquire('app')).release()
-    lease.release()
-    await close()
-  })
+describe.each([
+  { by: 'its own heartbeats', embedded: false },
+  { by: "the embedder's members", embedded: true },
+])('by $by', ({ embedded }) => {
+  const pair = (policy: Partial<TargetPolicy> = {}): Promise<Pair> => pairOf(embedded, policy)
 
-  test('a target that nobody uses is scaled down once', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    ;(await two.activator.acquire('app')).release()
-    await clock.advance(3 * MINUTE)
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-
-  test('a request at the other while one scales down waits, and wakes it anew', async () => {
-    const { one, two, driver, scaled, wake, close } = await pair()
-    const dying = await wake(one, 'app')
-    dying.release()
-    const accepted = gate()
-    driver.lingers = true
-    driver.onScale = (call) => (call.replicas === 0 ? accepted.passed : undefined)
-    const slept = one.activator.sleep('app')
-    await settle()
-    const asked = ask(two)
-    await settle()
-    expect(asked).toEqual({})
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    accepted.open()
-    expect(await slept).toBe(true)
-    await settle()
-    expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
-    const [fresh] = driver.ready('app')
-    await settle()
-    expect(asked.lease?.endpoint.id).toBe(fresh?.id)
-    await close()
-  })
-
-  test('an endpoint that one has put down is never used by the other, though its news are old', async () => {
-    const { one, two, driver, wake, close } = await pair()
-    const lease = await wake(one, 'app')
-    lease.release()
-    driver.lingers = true
-    expect(await one.activator.sleep('app')).toBe(true)
-    // The driver still reports it to both.
-    const asked = ask(two)
-    await settle()
-    expect(asked).toEqual({})
-    const [fresh] = driver.ready('app')
-    await settle()
-    expect(asked.lease?.endpoint.id).toBe(fresh?.id)
-    await close()
-  })
-
-  test('when one cannot reach the others it puts nothing to sleep', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    const lease = await two.activator.acquire('app')
-    one.connection.partition()
-    await clock.advance(10 * MINUTE)
-    expect(scaled()).toEqual(['app 1'])
-    expect(one.told.some((line) => line.startsWith('error'))).toBe(true)
-    one.connection.heal()
-    lease.release()
-    await clock.advance(3 * MINUTE)
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-
-  test('one that is cut off sends nothing more before the others may take its target', async () => {
-    const { one, two, driver, clock, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    one.connection.partition()
-    let cutOff: number | undefined
-    driver.onScale = () => {
-      cutOff ??= clock.now()
-    }
-    ;(await two.activator.acquire('app')).release()
-    for (let second = 0; second < 180 && cutOff === undefined; second++) {
-      const lease = one.activator.tryAcquire('app')
-      lease?.release()
-      await clock.advance(1_000)
-    }
-    // Dead to the other, its share is void; by then it has sent nothing for a while.
-    expect(cutOff).toBeGreaterThan(20_000)
-    expect(one.activator.tryAcquire('app')).toBeUndefined()
-    await close()
-  })
-
-  test('a request at one that is cut off waits, and goes on when it is back', async () => {
-    const { one, clock, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    one.connection.partition()
-    await clock.advance(15_000)
-    const asked = ask(one)
-    await clock.advance(5_000)
-    expect(asked).toEqual({})
-    one.connection.heal()
-    await clock.advance(10_000)
-    expect(asked.lease).toBeDefined()
-    await close()
-  })
-
-  test('and no longer than a wake may take', async () => {
-    const { one, two, clock, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    await two.activator.acquire('app')
-    one.connection.partition()
-    await clock.advance(15_000)
-    const asked = ask(one)
-    await clock.advance(MINUTE)
-    expect(asked.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
-    await close()
-  })
-
-  test('what a dead one used falls asleep when the others find it idle', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    await wake(one, 'app')
-    one.connection.partition()
-    ;(await two.activator.acquire('app')).release()
-    await clock.advance(3 * MINUTE)
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-
-  test('one that leaves is not waited for', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    await wake(one, 'app')
-    await one.activator.close({ signal: AbortSignal.abort() })
-    ;(await two.activator.acquire('app')).release()
-    await clock.advance(MINUTE)
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-
-  test('an answer that is lost on the way leaves nothing held', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    let lost = 0
-    one.connection.loses = () => lost++ === 0
-    const slept = one.activator.sleep('app').catch(() => 'unknown')
-    await clock.advance(5_000)
-    expect(await slept).toBe('unknown')
-    const asked = ask(two)
-    await clock.advance(10_000)
-    expect(asked.lease).toBeDefined()
-    expect(scaled()).toEqual(['app 1'])
-    await close()
-  })
-})
-
-describe('retire', () => {
-  test('is heeded by all: the other refuses new requests, and its last lease is waited for', async () => {
-    const { one, two, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    const lease = await two.activator.acquire('app')
-    const retired = one.activator.retire('app')
-    await settle()
-    const comes = ask(two)
-    await settle()
-    expect(comes.error).toMatchObject({ code: 'SCALER_RETIRED' })
-    expect(scaled()).toEqual(['app 1'])
-    lease.release()
-    await retired
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-
-  test('waits for the others no longer than its signal', async () => {
-    const { one, two, scaled, wake, close } = await pair()
-    ;(await wake(one, 'app')).release()
-    await two.activator.acquire('app')
-    const deadline = new AbortController()
-    const retired = one.activator.retire('app', { signal: deadline.signal })
-    await settle()
-    deadline.abort()
-    await retired
-    expect(scaled()).toEqual(['app 1', 'app 0'])
-    await close()
-  })
-})
-
-test('what was retired by one that died meanwhile is put to sleep by another, and serves nobody', async () => {
-  const { one, two, clock, scaled, wake, close } = await pair()
-  ;(await wake(one, 'app')).release()
-  const lease = await two.activator.acquire('app')
-  void one.activator.retire('app').catch(() => undefined)
-  await settle()
-  one.connection.partition()
-  expect(two.activator.tryAcquire('app')).toBeUndefined()
-  lease.release()
-  await clock.advance(3 * MINUTE)
-  expect(scaled()).toContain('app 0')
-  await close()
-})
-
-describe('capacity is shared', () => {
-  test('two never send more to an endpoint than its concurrency', async () => {
-    const { one, two, wake, close } = await pair({ concurrency: 2 })
-    const first = await wake(one, 'app')
-    const asked = [ask(one), ask(two), ask(two), ask(one)]
-    await settle()
-    const granted = (): number => asked.filter(({ lease }) => lease).length
-    expect(granted()).toBe(1)
-    first.release()
-    await settle()
-    expect(granted()).toBe(2)
-    await close()
-  })
-
-  test('one that always has waiters lets the other have its turn', async () => {
-    const { one, two, wake, close } = await pair({ concurrency: 1 })
-    let held: Lease = await wake(one, 'app')
-    const other = ask(two)
-    await settle()
-    expect(other.lease).toBeUndefined()
-    const mine = [ask(one), ask(one), ask(one)]
-    for (let turn = 0; turn < 2; turn++) {
-      held.release()
-      await settle()
-      held = other.lease ?? mine.find(({ lease }) => lease)!.lease!
-    }
-    expect(other.lease).toBeDefined()
-    other.lease?.release()
-    await settle()
-    expect(mine.some(({ lease }) => lease)).toBe(true)
-    await close()
-  })
-
-  test('places of one that has left are free again', async () => {
-    const { one, two, wake, close } = await pair({ concurrency: 1 })
-    await wake(one, 'app')
-    const asked = ask(two)
-    await settle()
-    expect(asked.lease).toBeUndefined()
-    await one.activator.close({ signal: AbortSignal.abort() })
-    await settle()
-    expect(asked.lease).toBeDefined()
-    await close()
-  })
-})
-
-describe('replicas', () => {
-  const scaling: Partial<TargetPolicy> = { concurrency: 2, maxReplicas: 4, scaling: { targetUtilization: 1 } }
-
-  test('follow the load of all instances, decided by one of them', async () => {
-    const { one, two, clock, scaled, wake, close } = await pair(scaling)
-    await wake(one, 'app')
-    for (const member of [one, two]) for (let count = 0; count < 4; count++) ask(member)
-    await clock.advance(20_000)
-    expect(Math.max(...scaled().map((call) => Number(call.split(' ')[1])))).toBe(4)
-    const deciders = [one, two].filter(({ told }) => told.some((line) => line.startsWith('scaled')))
-    expect(deciders).toHaveLength(1)
-    await close()
-  })
-
-  test('become fewer only by endpoints that no instance uses', async () => {
-    const { one, two, driver, clock, scaled, close } = await pair({
-      ...scaling,
-      idleTimeout: 60 * MINUTE,
+  describe('no instance puts to sleep what another is using', () => {
+    test('a target that one has let go is kept by the lease of the other', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      const lease = await two.activator.acquire('app')
+      await clock.advance(10 * MINUTE)
+      expect(scaled()).toEqual(['app 1'])
+      lease.release()
+      await clock.advance(2 * MINUTE)
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
     })
-    const removed: string[] = []
-    driver.onScale = ({ remove }) => void removed.push(...(remove ?? []))
-    const asked = [one, two, one, two, one, two, one].map((member) => ask(member))
+
+    test('nor by being told', async () => {
+      const { one, two, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      const lease = await two.activator.acquire('app')
+      expect(await one.activator.sleep('app')).toBe(false)
+      expect(scaled()).toEqual(['app 1'])
+      // It has given up its share only: it can still send there.
+      ;(await one.activator.acquire('app')).release()
+      lease.release()
+      await close()
+    })
+
+    test('a target that nobody uses is scaled down once', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      ;(await two.activator.acquire('app')).release()
+      await clock.advance(3 * MINUTE)
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+
+    test('a request at the other while one scales down waits, and wakes it anew', async () => {
+      const { one, two, driver, scaled, wake, close } = await pair()
+      const dying = await wake(one, 'app')
+      dying.release()
+      const accepted = gate()
+      driver.lingers = true
+      driver.onScale = (call) => (call.replicas === 0 ? accepted.passed : undefined)
+      const slept = one.activator.sleep('app')
+      await settle()
+      const asked = ask(two)
+      await settle()
+      expect(asked).toEqual({})
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      accepted.open()
+      expect(await slept).toBe(true)
+      await settle()
+      expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
+      const [fresh] = driver.ready('app')
+      await settle()
+      expect(asked.lease?.endpoint.id).toBe(fresh?.id)
+      await close()
+    })
+
+    test('an endpoint that one has put down is never used by the other, though its news are old', async () => {
+      const { one, two, driver, wake, close } = await pair()
+      const lease = await wake(one, 'app')
+      lease.release()
+      driver.lingers = true
+      expect(await one.activator.sleep('app')).toBe(true)
+      // The driver still reports it to both.
+      const asked = ask(two)
+      await settle()
+      expect(asked).toEqual({})
+      const [fresh] = driver.ready('app')
+      await settle()
+      expect(asked.lease?.endpoint.id).toBe(fresh?.id)
+      await close()
+    })
+
+    test('when one cannot reach the others it puts nothing to sleep', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      const lease = await two.activator.acquire('app')
+      one.connection.partition()
+      await clock.advance(10 * MINUTE)
+      expect(scaled()).toEqual(['app 1'])
+      expect(one.told.some((line) => line.startsWith('error'))).toBe(true)
+      one.connection.heal()
+      lease.release()
+      await clock.advance(3 * MINUTE)
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+
+    test('one that is cut off sends nothing more before the others may take its target', async () => {
+      const { one, two, driver, clock, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      one.connection.partition()
+      let cutOff: number | undefined
+      driver.onScale = () => {
+        cutOff ??= clock.now()
+      }
+      ;(await two.activator.acquire('app')).release()
+      for (let second = 0; second < 180 && cutOff === undefined; second++) {
+        const lease = one.activator.tryAcquire('app')
+        lease?.release()
+        await clock.advance(1_000)
+      }
+      // Dead to the other, its share is void; by then it has sent nothing for a while.
+      expect(cutOff).toBeGreaterThan(20_000)
+      expect(one.activator.tryAcquire('app')).toBeUndefined()
+      await close()
+    })
+
+    test('a request at one that is cut off waits, and goes on when it is back', async () => {
+      const { one, clock, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      one.connection.partition()
+      await clock.advance(15_000)
+      const asked = ask(one)
+      await clock.advance(5_000)
+      expect(asked).toEqual({})
+      one.connection.heal()
+      await clock.advance(10_000)
+      expect(asked.lease).toBeDefined()
+      await close()
+    })
+
+    test('and no longer than a wake may take', async () => {
+      const { one, two, clock, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      await two.activator.acquire('app')
+      one.connection.partition()
+      await clock.advance(15_000)
+      const asked = ask(one)
+      await clock.advance(MINUTE)
+      expect(asked.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
+      await close()
+    })
+
+    test('what a dead one used falls asleep when the others find it idle', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      await wake(one, 'app')
+      one.connection.partition()
+      ;(await two.activator.acquire('app')).release()
+      await clock.advance(3 * MINUTE)
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+
+    test('one that leaves is not waited for', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      await wake(one, 'app')
+      await leave(one)
+      ;(await two.activator.acquire('app')).release()
+      await clock.advance(MINUTE)
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+
+    test('an answer that is lost on the way leaves nothing held', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      let lost = 0
+      one.connection.loses = () => lost++ === 0
+      const slept = one.activator.sleep('app').catch(() => 'unknown')
+      await clock.advance(5_000)
+      expect(await slept).toBe('unknown')
+      const asked = ask(two)
+      await clock.advance(10_000)
+      expect(asked.lease).toBeDefined()
+      expect(scaled()).toEqual(['app 1'])
+      await close()
+    })
+  })
+
+  describe('retire', () => {
+    test('is heeded by all: the other refuses new requests, and its last lease is waited for', async () => {
+      const { one, two, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      const lease = await two.activator.acquire('app')
+      const retired = one.activator.retire('app')
+      await settle()
+      const comes = ask(two)
+      await settle()
+      expect(comes.error).toMatchObject({ code: 'SCALER_RETIRED' })
+      expect(scaled()).toEqual(['app 1'])
+      lease.release()
+      await retired
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+
+    test('waits for the others no longer than its signal', async () => {
+      const { one, two, scaled, wake, close } = await pair()
+      ;(await wake(one, 'app')).release()
+      await two.activator.acquire('app')
+      const deadline = new AbortController()
+      const retired = one.activator.retire('app', { signal: deadline.signal })
+      await settle()
+      deadline.abort()
+      await retired
+      expect(scaled()).toEqual(['app 1', 'app 0'])
+      await close()
+    })
+  })
+
+  test('what was retired by one that died meanwhile is put to sleep by another, and serves nobody', async () => {
+    const { one, two, clock, scaled, wake, close } = await pair()
+    ;(await wake(one, 'app')).release()
+    const lease = await two.activator.acquire('app')
+    void one.activator.retire('app').catch(() => undefined)
     await settle()
-    driver.ready('app', 1)
+    one.connection.partition()
+    expect(two.activator.tryAcquire('app')).toBeUndefined()
+    lease.release()
+    await clock.advance(3 * MINUTE)
+    expect(scaled()).toContain('app 0')
+    await close()
+  })
+
+  describe('capacity is shared', () => {
+    test('two never send more to an endpoint than its concurrency', async () => {
+      const { one, two, wake, close } = await pair({ concurrency: 2 })
+      const first = await wake(one, 'app')
+      const asked = [ask(one), ask(two), ask(two), ask(one)]
+      await settle()
+      const granted = (): number => asked.filter(({ lease }) => lease).length
+      expect(granted()).toBe(1)
+      first.release()
+      await settle()
+      expect(granted()).toBe(2)
+      await close()
+    })
+
+    test('one that always has waiters lets the other have its turn', async () => {
+      const { one, two, wake, close } = await pair({ concurrency: 1 })
+      let held: Lease = await wake(one, 'app')
+      const other = ask(two)
+      await settle()
+      expect(other.lease).toBeUndefined()
+      const mine = [ask(one), ask(one), ask(one)]
+      for (let turn = 0; turn < 2; turn++) {
+        held.release()
+        await settle()
+        held = other.lease ?? mine.find(({ lease }) => lease)!.lease!
+      }
+      expect(other.lease).toBeDefined()
+      other.lease?.release()
+      await settle()
+      expect(mine.some(({ lease }) => lease)).toBe(true)
+      await close()
+    })
+
+    test('places of one that has left are free again', async () => {
+      const { one, two, clock, wake, close } = await pair({ concurrency: 1 })
+      await wake(one, 'app')
+      const asked = ask(two)
+      await settle()
+      expect(asked.lease).toBeUndefined()
+      await leave(one)
+      // The embedder's members hear of it at their next heartbeat.
+      await (embedded ? clock.advance(3_000) : settle())
+      expect(asked.lease).toBeDefined()
+      await close()
+    })
+  })
+
+  describe('replicas', () => {
+    const scaling: Partial<TargetPolicy> = {
+      concurrency: 2,
+      maxReplicas: 4,
+      scaling: { targetUtilization: 1 },
+    }
+
+    test('follow the load of all instances, decided by one of them', async () => {
+      const { one, two, clock, scaled, wake, close } = await pair(scaling)
+      await wake(one, 'app')
+      for (const member of [one, two]) for (let count = 0; count < 4; count++) ask(member)
+      await clock.advance(20_000)
+      expect(Math.max(...scaled().map((call) => Number(call.split(' ')[1])))).toBe(4)
+      const deciders = [one, two].filter(({ told }) => told.some((line) => line.startsWith('scaled')))
+      expect(deciders).toHaveLength(1)
+      await close()
+    })
+
+    test('become fewer only by endpoints that no instance uses', async () => {
+      const { one, two, driver, clock, scaled, close } = await pair({
+        ...scaling,
+        idleTimeout: 60 * MINUTE,
+      })
+      const removed: string[] = []
+      driver.onScale = ({ remove }) => void removed.push(...(remove ?? []))
+      const asked = [one, two, one, two, one, two, one].map((member) => ask(member))
+      await settle()
+      driver.ready('app', 1)
+      await clock.advance(10_000)
+      driver.ready('app', 4)
+      await settle()
+      const leases = asked.map(({ lease }) => lease!)
+      const kept = leases.filter((_, index) => index % 2 === 1).slice(0, 2)
+      for (const lease of leases) if (!kept.includes(lease)) lease.release()
+      await clock.advance(10 * MINUTE)
+      expect(removed.length).toBeGreaterThan(0)
+      for (const { endpoint } of kept) expect(removed).not.toContain(endpoint.id)
+      expect(scaled().every((call) => !call.endsWith(' 0'))).toBe(true)
+      await close()
+    })
+  })
+
+  test('a fleet that is closed leaves no timer and no watcher', async () => {
+    const { one, two, clock, driver, wake, close } = await pair()
+    ;(await wake(one, 'app')).release()
+    ;(await two.activator.acquire('app')).release()
+    await close()
+    expect(clock.pending).toBe(0)
+    expect(driver.watchers).toBe(0)
+  })
+
+  test('one that was cut off and is back is respected again, and leaves nothing of what it had before', async () => {
+    const { one, two, clock, scaled, wake, close } = await pair()
+    const lease = await wake(one, 'app')
+    const before = one.connection.members?.id
+    one.connection.partition()
+    await clock.advance(15_000)
+    one.connection.heal()
     await clock.advance(10_000)
-    driver.ready('app', 4)
-    await settle()
-    const leases = asked.map(({ lease }) => lease!)
-    const kept = leases.filter((_, index) => index % 2 === 1).slice(0, 2)
-    for (const lease of leases) if (!kept.includes(lease)) lease.release()
+    if (embedded) expect(one.connection.members!.id).not.toBe(before)
+    // Its request of before the loss still keeps the target awake.
+    expect(await two.activator.sleep('app')).toBe(false)
     await clock.advance(10 * MINUTE)
-    expect(removed.length).toBeGreaterThan(0)
-    for (const { endpoint } of kept) expect(removed).not.toContain(endpoint.id)
-    expect(scaled().every((call) => !call.endsWith(' 0'))).toBe(true)
+    expect(scaled()).toEqual(['app 1'])
+    lease.release()
+    await clock.advance(3 * MINUTE)
+    expect(scaled()).toEqual(['app 1', 'app 0'])
     await close()
   })
 })
 
 test('of one that died no sign of life is left in the end, and it may come back', async () => {
-  const { one, two, clock, wake, scaled, close } = await pair()
+  const { one, two, clock, wake, scaled, close } = await pairOf(false)
   const { signal } = new AbortController()
   const sign = (): Promise<unknown> => two.connection.update('member/member-0', (now) => now, { signal })
   one.connection.partition()
@@ -338,13 +384,4 @@ test('of one that died no sign of life is left in the end, and it may come back'
   expect(scaled()).toEqual(['app 1'])
   lease.release()
   await close()
-})
-
-test('a fleet that is closed leaves no timer and no watcher', async () => {
-  const { one, two, clock, driver, wake, close } = await pair()
-  ;(await wake(one, 'app')).release()
-  ;(await two.activator.acquire('app')).release()
-  await close()
-  expect(clock.pending).toBe(0)
-  expect(driver.watchers).toBe(0)
 })

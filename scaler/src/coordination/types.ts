@@ -1,3 +1,5 @@
+import type { Members } from './members.ts'
+
 /** What activators share is small JSON, so that any store can keep it. */
 export type Shared = { readonly [name: string]: unknown }
 
@@ -7,6 +9,8 @@ export type Shared = { readonly [name: string]: unknown }
  * What the documents mean is the library's own business, the same over every store.
  */
 export interface Coordination {
+  /** Who lives, where the embedder knows. Without it the activators send heartbeats of their own into the store. */
+  readonly members?: Members
   /**
    * Replaces the document atomically by what `change` makes of it, and resolves to what is stored then; undefined means
    * none. `change` is pure and may be called again after a conflict; when it returns its argument, nothing is written.

@@ -59,11 +59,12 @@ export class World {
   #visits: Visit[] = []
   #broken: string | undefined
 
-  static async begin(): Promise<World> {
+  /** With `embedded` the embedder's members say who lives, otherwise the library's own heartbeats. */
+  static async begin({ embedded = false } = {}): Promise<World> {
     const world = new World()
     const coordination = new FakeCoordination(world.#clock)
     for (let index = 0; index < MEMBERS; index++) {
-      const connection = coordination.connect()
+      const connection = coordination.connect({ members: embedded })
       const activator = await createActivator({
         driver: world.#driver,
         clock: world.#clock,
@@ -108,7 +109,10 @@ export class World {
     await this.#clock.advance(10 * 60_000)
     const left = [...this.#driver.replicas.values()].filter(({ ended }) => !ended)
     assert.deepEqual(left, [], 'everything sleeps in the end')
-    for (const { activator } of this.#members) await activator.close()
+    for (const { activator, connection } of this.#members) {
+      await activator.close()
+      connection.members?.close()
+    }
     assert.equal(this.#clock.pending, 0, 'no timer is left')
     assert.equal(this.#driver.watchers, 0, 'no watcher is left')
     assert.equal(this.#broken, undefined)

@@ -1,24 +1,35 @@
 import type { Clock } from '../../clock.ts'
 import { createMemoryCoordination } from '../../coordination/memory.ts'
 import type { Coordination, Shared } from '../../coordination/types.ts'
+import { FakeMembers } from './members.ts'
 
 /** A store that several activators of a test share, each by a connection that can be slow and can break. */
 export class FakeCoordination {
   readonly #store = createMemoryCoordination()
   readonly #clock: Clock
+  /** When each member was last heard of. */
+  readonly #heard = new Map<string, number>()
+  #connected = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** A connection for one activator. */
-  connect(): FakeConnection {
-    return new FakeConnection(this.#store, this.#clock)
+  /** A connection for one activator. With `members` the embedder says who lives. */
+  connect({ members = false } = {}): FakeConnection {
+    const connection = new FakeConnection(this.#store, this.#clock)
+    const name = `process-${this.#connected++}`
+    if (members)
+      connection.members = new FakeMembers(name, this.#heard, this.#clock, (work, signal) =>
+        connection.ask(async () => work(), signal),
+      )
+    return connection
   }
 }
 
 /** One activator's way to the store. */
 export class FakeConnection implements Coordination {
+  members?: FakeMembers
   /** ms until an update reaches the store, until its answer comes back, and until news arrive; asked for each. */
   latency: () => number = () => 0
   /** The store takes an update but its answer is lost, as when a connection breaks in between; asked for each. */
@@ -55,12 +66,17 @@ export class FakeConnection implements Coordination {
     change: (current: T | undefined) => T | undefined,
     options: { signal: AbortSignal },
   ): Promise<T | undefined> {
+    return this.ask(() => this.#store.update(key, change, options), options.signal)
+  }
+
+  /** Asks the store: there and back. */
+  async ask<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#delay(this.latency())
-    await this.#passage(options.signal)
-    const result = await this.#store.update(key, change, options)
-    if (this.loses()) await new Promise<never>((_, reject) => whenAborted(options.signal, reject))
+    await this.#passage(signal)
+    const result = await work()
+    if (this.loses()) await new Promise<never>((_, reject) => whenAborted(signal, reject))
     await this.#delay(this.latency())
-    await this.#passage(options.signal)
+    await this.#passage(signal)
     return result
   }
 
