@@ -5,8 +5,8 @@ import type { Registry } from 'prom-client'
 import path from 'node:path'
 import { createAppDatabases, type AppDatabases } from './app-databases.ts'
 import type { Config } from './config.ts'
-import { createMongoCoordination } from './coordination/register.ts'
-import { joinReplicas, soleReplica } from './coordination/replicas.ts'
+import { joinInstallation } from './coordination/installation.ts'
+import type { Leader } from './coordination/leader.ts'
 import { createEvents } from './events.ts'
 import { behindFront } from './front.ts'
 import { callApp } from './ingress/call.ts'
@@ -68,7 +68,14 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
   const databases = await createAppDatabases(deps, note)
   if (databases.relay) started.use(databases.relay)
   const metrics = createMetricsObserver(deps.registry)
-  const runtime: Runtime = started.adopt(await createRuntime(deps, databases), (it) => it.close())
+  const { members, leader, coordination } = started.use(
+    await joinInstallation(mongo.db, {
+      role: 'platform',
+      shared: config.kubernetes !== undefined,
+      log: logger,
+    }),
+  )
+  const runtime: Runtime = started.adopt(await createRuntime(deps, databases, leader), (it) => it.close())
   const routes = createRouteTable({
     lookup: (appId) => modules.use(appRecordsModule).live.route(appId),
     events,
@@ -76,14 +83,11 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
     ...(config.kubernetes && { maxReplicas: config.kubernetes.maxReplicas }),
   })
   started.defer(() => routes.close())
-  const { sharedByReplicas, appsOnThisMachine } = runtime.capabilities
-  const brokeOff = (error: Error): void => logger.warn({ err: error }, 'other replicas cannot be reached')
-  const replicas = started.use(sharedByReplicas ? await joinReplicas(mongo.db, brokeOff) : soleReplica())
+  const { appsOnThisMachine } = runtime.capabilities
   const activator: Activator = started.adopt(
     await createActivator({
       driver: limited(runtime.driver),
-      instance: replicas.id,
-      ...(sharedByReplicas ? { coordination: createMongoCoordination(mongo.db, { onError: brokeOff }) } : {}),
+      ...(coordination ? { coordination } : {}),
       policy: routes.policyOf,
       wakes: wakeLimits({ onThisMachine: appsOnThisMachine, ownerOf: routes.ownerOf }),
       observer: tellAll(createObserver(events), metrics, {
@@ -113,7 +117,8 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
       validate: deps.validate,
       targets: createTargets(activator, runtime.cleanup),
       runtime,
-      replicas,
+      members,
+      leader,
       ...(deps.databaseSpilled && { databaseSpilled: deps.databaseSpilled }),
       passwords: deps.passwords,
       sessionCookie: deps.sessionCookie,
@@ -167,6 +172,7 @@ export async function createAppPlane(deps: AppPlaneDeps): Promise<AppPlane> {
 async function createRuntime(
   deps: AppPlaneDeps,
   databases: Pick<AppDatabases, 'relay' | 'egress'>,
+  leader: Leader,
 ): Promise<Runtime> {
   const { config, logger } = deps
   if (config.kubernetes) {
@@ -177,6 +183,7 @@ async function createRuntime(
       settings: config.kubernetes,
       db: deps.mongo.db,
       secretKey: deps.secretKey,
+      leader,
       log: logger,
     })
   }

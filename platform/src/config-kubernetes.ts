@@ -1,4 +1,3 @@
-import os from 'node:os'
 import { DEFAULT_LIMITS } from './runtime/limits.ts'
 import { mebibytes } from './runtime/kubernetes/pod-limits.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
@@ -39,8 +38,6 @@ export function readKubernetes(
   const memory = { name: 'FP_APP_MEMORY', value: memoryLimit }
   return {
     namespace: read('FP_KUBE_NAMESPACE', SETTINGS.namespace) ?? 'fp-apps',
-    ownNamespace: read('FP_POD_NAMESPACE', SETTINGS.namespace) ?? 'fp-system',
-    podName: read('FP_POD_NAME', SETTINGS.kubernetesName) ?? os.hostname(),
     runnerImage: read('FP_RUNNER_IMAGE', SETTINGS.image) ?? '',
     maxReplicas: read('FP_APP_MAX_REPLICAS', SETTINGS.replicas) ?? 1,
     poolSize: read('FP_POOL_SIZE', SETTINGS.poolSize) ?? 3,

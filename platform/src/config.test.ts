@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { appUrl, ConfigError, loadConfig, withPort } from './config.ts'
 
@@ -165,8 +164,6 @@ describe('the cluster home', () => {
   it('needs three settings, and no other', () => {
     expect(kubernetes()).toEqual({
       namespace: 'fp-apps',
-      ownNamespace: 'fp-system',
-      podName: hostname(),
       runnerImage: 'registry.example.com:5000/fp/runner:1.0',
       poolSize: 3,
       maxReplicas: 1,
@@ -203,8 +200,6 @@ describe('the cluster home', () => {
   it.each([
     ['FP_RUNTIME', 'Kubernetes', {}],
     ['FP_KUBE_NAMESPACE', 'apps-2', { namespace: 'apps-2' }],
-    ['FP_POD_NAMESPACE', 'fp', { ownNamespace: 'fp' }],
-    ['FP_POD_NAME', 'fp-platform-7d9f.example', { podName: 'fp-platform-7d9f.example' }],
     [
       'FP_RUNNER_IMAGE',
       `fp/runner@sha256:${'0'.repeat(64)}`,
@@ -238,9 +233,6 @@ describe('the cluster home', () => {
     ['FP_KUBE_NAMESPACE', 'Apps'],
     ['FP_KUBE_NAMESPACE', 'fp.apps'],
     ['FP_KUBE_NAMESPACE', 'a'.repeat(64)],
-    ['FP_POD_NAMESPACE', 'fp_system'],
-    ['FP_POD_NAME', '-x'],
-    ['FP_POD_NAME', 'Fp'],
     ['FP_RUNNER_IMAGE', 'https://example.com/image'],
     ['FP_RUNNER_IMAGE', 'an image'],
     ['FP_RUNNER_IMAGE', 'fp/Runner'],

@@ -218,8 +218,6 @@ export const SETTING_NAMES: readonly string[] = [
   'FP_MAX_AWAKE_PER_USER',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',
-  'FP_POD_NAMESPACE',
-  'FP_POD_NAME',
   'FP_RUNNER_IMAGE',
   'FP_POOL_SIZE',
   'FP_RUNTIME_CLASS',

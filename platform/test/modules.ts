@@ -6,7 +6,8 @@ import { inject } from 'vitest'
 import { Registry } from 'prom-client'
 import type { Api } from '../src/api.ts'
 import { buildApi } from '../src/app.ts'
-import { soleReplica } from '../src/coordination/replicas.ts'
+import { alwaysLeader } from '../src/coordination/leader.ts'
+import { soleMember } from '../src/coordination/membership.ts'
 import { createApiRates } from '../src/front/rates.ts'
 import { createEvents, type Events } from '../src/events.ts'
 import { appRecordsModule } from '../src/modules/app-records/module.ts'
@@ -116,7 +117,8 @@ export async function modulesBench({
         removeApp: async (appId) => void removed.push(appId),
       },
     }),
-    replicas: soleReplica(),
+    members: soleMember(),
+    leader: alwaysLeader(),
     passwords: { hash: async () => '', verify: async () => false },
     sessionCookie,
     call: async () => {
@@ -184,7 +186,7 @@ export async function modulesBench({
       state.findings = value
     },
     async restart() {
-      const next = await startServices({ ...deps, replicas: soleReplica() })
+      const next = await startServices({ ...deps, members: soleMember() })
       all.push(next)
       return next
     },

@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createMongoCoordination } from '../coordination/register.ts'
-import { joinReplicas, type Replicas } from '../coordination/replicas.ts'
+import { joinMembership } from '../coordination/membership.ts'
 import { createEvents } from '../events.ts'
 import { connectMongo, type Mongo } from '../plugins/mongo.ts'
 import { createObserver, createTargets } from '../runtime/activation.ts'
@@ -49,18 +49,17 @@ function stopPod(key: string): void {
 async function startReplica(uri: string): Promise<Replica> {
   const mongo = await connectMongo(uri)
   const events = createEvents()
-  const replica: Replicas = await joinReplicas(mongo.db, () => undefined)
+  const members = await joinMembership(mongo.db, { role: 'platform', onError: () => undefined })
   const activator: Activator = await createActivator({
     driver,
-    instance: replica.id,
-    coordination: createMongoCoordination(mongo.db),
+    coordination: { ...createMongoCoordination(mongo.db), members },
     observer: createObserver(events),
   })
   const bench = await modulesBench({
     db: mongo.db,
     client: mongo.client,
     events,
-    replicas: replica,
+    members,
     targets: createTargets(activator, { removeTarget: () => Promise.resolve() }),
   })
   const routes = createRouteTable({ lookup: bench.services.route, events, defaultIdleTimeout: 900_000 })
@@ -87,7 +86,7 @@ async function startReplica(uri: string): Promise<Replica> {
       await bench[Symbol.asyncDispose]()
       routes.close()
       await activator.close({ signal: AbortSignal.abort() })
-      await replica[Symbol.asyncDispose]()
+      await members[Symbol.asyncDispose]()
       await mongo.client.close()
     },
   }

@@ -1,6 +1,7 @@
 import type { Db, MongoClient } from 'mongodb'
 import type { Api } from '../api.ts'
-import type { Replicas } from '../coordination/replicas.ts'
+import type { Leader } from '../coordination/leader.ts'
+import type { Membership } from '../coordination/membership.ts'
 import type { Events } from '../events.ts'
 import type { PasswordHasher } from './users/service.ts'
 import type { SessionCookie } from '../plugins/session-cookie.ts'
@@ -26,7 +27,9 @@ export interface ModuleDeps {
   /** Bytes in MongoDB's temporary files, where MongoDB is the platform's own. */
   readonly databaseSpilled?: () => Promise<number>
   /** This process among those that share the database. */
-  readonly replicas: Replicas
+  readonly members: Membership
+  /** Runs what must run at one process only. */
+  readonly leader: Leader
   readonly call: CallApp
   readonly sessionCookie: SessionCookie
   readonly settings: ModuleSettings

@@ -10,7 +10,7 @@ import { createWatcher } from './watcher.ts'
 
 export const databasesModule = defineModule({
   name: 'databases',
-  start({ db, client, events, runtime, replicas, databaseSpilled, settings, secretKey, now, log }) {
+  start({ db, client, events, runtime, members, databaseSpilled, settings, secretKey, now, log }) {
     const { databaseLimitBytes: limitBytes } = settings
     const store = new DatabaseStore(db, client)
     const databases = createDatabaseService({
@@ -25,7 +25,7 @@ export const databasesModule = defineModule({
       void events.emit('database.notice', { userId, message })
     const meter = createMeter({
       databases: store,
-      holder: replicas.id,
+      holder: members.id,
       limitBytes,
       onChange: (userId, full, usage) => tellOwner(userId, full ? fullText(usage, limitBytes) : roomText),
       log,

@@ -13,7 +13,7 @@ import { createSwitch } from './switch.ts'
 
 export const deploymentsModule = defineModule({
   name: 'deployments',
-  async start({ db, events, targets, replicas, validate, background, now, log, use }) {
+  async start({ db, events, targets, members, validate, background, now, log, use }) {
     const { apps, live } = use(appRecordsModule)
     const versions = use(versionsModule)
     const store = new DeploymentStore(db)
@@ -44,7 +44,7 @@ export const deploymentsModule = defineModule({
       versions,
       validate,
       run,
-      replicas,
+      members,
       events,
       newId: () => newId('d'),
       log,

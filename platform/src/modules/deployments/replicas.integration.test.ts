@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { joinReplicas, type Replicas } from '../../coordination/replicas.ts'
+import { joinMembership, type Membership } from '../../coordination/membership.ts'
 import { testMongo } from '../../../test/database.ts'
 import { fakeClusterRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench } from '../../../test/modules.ts'
@@ -7,7 +7,7 @@ import type { Mongo } from '../../plugins/mongo.ts'
 
 /** Two replicas on one database. Apps are `HeldTargets` of each: what is woken shows who carries a deployment. */
 interface Side extends ModulesBench {
-  readonly replica: Replicas
+  readonly member: Membership
 }
 
 let mongo: Mongo & AsyncDisposable
@@ -15,10 +15,10 @@ let one: Side
 let two: Side
 
 async function side(): Promise<Side> {
-  const replica = await joinReplicas(mongo.db, () => undefined)
-  const bench = await modulesBench({ db: mongo.db, client: mongo.client, replicas: replica })
+  const member = await joinMembership(mongo.db, { role: 'platform', onError: () => undefined })
+  const bench = await modulesBench({ db: mongo.db, client: mongo.client, members: member })
   bench.targets.hold = true
-  return Object.assign(bench, { replica })
+  return Object.assign(bench, { member })
 }
 
 beforeEach(async () => {
@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const each of [two, one]) {
     await each[Symbol.asyncDispose]()
-    await each.replica[Symbol.asyncDispose]()
+    await each.member[Symbol.asyncDispose]()
   }
   await mongo[Symbol.asyncDispose]()
 })
@@ -52,7 +52,7 @@ const events = async (at: Side, app: string, id: string): Promise<string[]> => {
 const kill = (side: Side): Promise<unknown> =>
   mongo.db
     .collection<{ _id: string }>('replicas')
-    .updateOne({ _id: side.replica.id }, { $set: { seen: new Date(Date.now() - 31_000) } })
+    .updateOne({ _id: side.member.id }, { $set: { seen: new Date(Date.now() - 31_000) } })
 
 test('an app is deployed by one at a time, in order, whichever replicas were asked', async () => {
   const app = await makeApp()

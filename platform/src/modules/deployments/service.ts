@@ -1,5 +1,5 @@
 import type { Files, Finding } from '@fp/sdk/wire'
-import type { Replicas } from '../../coordination/replicas.ts'
+import type { Membership } from '../../coordination/membership.ts'
 import { FpError } from '../../errors.ts'
 import type { Events } from '../../events.ts'
 import type { LiveService } from '../app-records/live-service.ts'
@@ -36,7 +36,7 @@ export interface DeploymentServiceDeps {
   readonly versions: VersionService
   readonly validate: Validate
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
-  readonly replicas: Replicas
+  readonly members: Membership
   readonly events: Events
   readonly newId: () => string
   readonly log: Log
@@ -51,7 +51,7 @@ export interface Accepted {
 export type DeploymentService = ReturnType<typeof createDeploymentService>
 
 export function createDeploymentService(deps: DeploymentServiceDeps) {
-  const { store, feed, apps, live, drafts, versions, replicas, events, log } = deps
+  const { store, feed, apps, live, drafts, versions, members, events, log } = deps
   /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
   const accepting = new KeyedQueue()
   /** The deployments themselves, as far as this replica carries them. */
@@ -59,7 +59,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   const stops = new Map<string, AbortController>()
   const stopped = new AbortController()
   const carried = new DeployQueue()
-  const turns = createTurns({ store, feed, apps, live, replicas, carried, log, now: deps.now })
+  const turns = createTurns({ store, feed, apps, live, members, carried, log, now: deps.now })
   /** Whichever replica deletes it. */
   const stopDeleted = ({ appId }: { appId: string }): void => stops.get(appId)?.abort(appDeleted())
   events.on('app.deleted', stopDeleted)
@@ -77,7 +77,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       stage: first.stage,
       events: [first],
       failure: null,
-      replica: replicas.id,
+      replica: members.id,
       createdAt: first.at,
       finishedAt: null,
     }
@@ -100,7 +100,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     const { appId } = deployment
     const stop = new AbortController()
     stops.set(appId, stop)
-    const signal = AbortSignal.any([stop.signal, stopped.signal, replicas.lost])
+    const signal = AbortSignal.any([stop.signal, stopped.signal, members.lost])
     try {
       if (!(await turns.begin(deployment, signal))) return
       // Without a turn it has been stopped: it runs into the signal at once, and says so in its own words.

@@ -1,4 +1,4 @@
-import type { Replicas } from '../../coordination/replicas.ts'
+import type { Membership } from '../../coordination/membership.ts'
 import type { LiveService } from '../app-records/live-service.ts'
 import type { AppService } from '../app-records/service.ts'
 import type { Log } from '../background.ts'
@@ -15,7 +15,7 @@ export interface TurnsDeps {
   readonly feed: DeploymentFeed
   readonly apps: AppService
   readonly live: LiveService
-  readonly replicas: Replicas
+  readonly members: Membership
   /** The deployments that this replica carries. */
   readonly carried: { has(deploymentId: string): boolean }
   readonly log: Log
@@ -33,7 +33,7 @@ export interface Turns {
 }
 
 export function createTurns(deps: TurnsDeps): Turns {
-  const { store, feed, apps, live, replicas, carried, log } = deps
+  const { store, feed, apps, live, members, carried, log } = deps
 
   /** Resolves at the next change, or when it is time to look anyway. */
   async function changed(changes: Changes, stop: AbortSignal): Promise<void> {
@@ -44,9 +44,9 @@ export function createTurns(deps: TurnsDeps): Turns {
     const open = await store.open(appIds)
     if (open.length === 0) return []
     // In this order: a replica that has come since then carries none of those.
-    const living = await replicas.living()
+    const living = await members.living()
     return open.filter(({ replica, deploymentId }) =>
-      replica === replicas.id ? !carried.has(deploymentId) : !living.has(replica),
+      replica === members.id ? !carried.has(deploymentId) : !living.has(replica),
     )
   }
 
@@ -93,7 +93,7 @@ export function createTurns(deps: TurnsDeps): Turns {
       for (;;) {
         await endAbandoned([appId])
         const open = await store.open([appId])
-        if (stop.aborted || open.every(({ replica }) => replica === replicas.id)) return
+        if (stop.aborted || open.every(({ replica }) => replica === members.id)) return
         await changed(changes, stop)
       }
     },

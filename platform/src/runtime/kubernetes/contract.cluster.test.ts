@@ -10,6 +10,7 @@ import {
 } from '../../../../scaler/test/contract/driver-contract.ts'
 import { until } from '../../../../scaler/test/contract/processes.ts'
 import { testMongo } from '../../../test/database.ts'
+import { alwaysLeader } from '../../coordination/leader.ts'
 import { createKubernetesRuntime } from './index.ts'
 import { TARGET_LABEL } from './names.ts'
 
@@ -32,12 +33,11 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     failureCode: 'FP_APP_IMPORT_FAILED',
   })
   const mongo = await testMongo()
+  const leader = alwaysLeader()
   const runtime = await createKubernetesRuntime({
     kubeConfig,
     settings: {
       namespace,
-      ownNamespace: namespace,
-      podName: 'test',
       runnerImage,
       poolSize,
       maxReplicas: 3,
@@ -51,6 +51,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     },
     db: mongo.db,
     secretKey: randomBytes(32),
+    leader,
     log: pino({ level: 'silent' }),
   })
   runtime.start({
@@ -80,6 +81,7 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
     gone: (key) => until(async () => (await podsOf(`${TARGET_LABEL}=${key}`)).length === 0),
     async [Symbol.asyncDispose]() {
       await runtime.close()
+      await leader[Symbol.asyncDispose]()
       await mongo[Symbol.asyncDispose]()
       await api.request('DELETE', `/api/v1/namespaces/${namespace}`)
       await api[Symbol.asyncDispose]()

@@ -10,13 +10,12 @@ import {
 import { KubeConfig, type KubernetesObject, type V1Pod } from '@kubernetes/client-node'
 import type { Db } from 'mongodb'
 import type { Logger } from 'pino'
+import type { Leader } from '../../coordination/leader.ts'
 import { LateBinding } from '../binding.ts'
 import type { AppSpec, Runtime } from '../runtime.ts'
 import { checkApp } from './check.ts'
 import { followClusterEvents } from './cluster-events.ts'
 import { createRunnerProbe, withOwnersMessage, throwOwnersMessage, unaskedEnd } from './failures.ts'
-import { createElector } from './leader.ts'
-import { createClusterLease } from './lease.ts'
 import { createLogCollector, type LogCollector } from './log-collector.ts'
 import { LogStore } from './log-store.ts'
 import { cameFromPool, objectName, POD_PORT, poolLabels, ROLE_LABEL, TARGET_LABEL } from './names.ts'
@@ -28,9 +27,6 @@ import type { KubernetesSettings } from './settings.ts'
 import { createObjectStore, type Kind } from './store.ts'
 import { createVolumes } from './volumes.ts'
 
-/** The Lease, in the platform's own namespace. */
-const LEASE = 'fp-leader'
-
 export interface KubernetesRuntimeOptions {
   readonly kubeConfig: KubeConfig
   readonly settings: KubernetesSettings
@@ -38,6 +34,8 @@ export interface KubernetesRuntimeOptions {
   readonly db: Db
   /** From which the keys of pods are made. */
   readonly secretKey: Buffer
+  /** Runs what must run at one replica only. */
+  readonly leader: Leader
   readonly log: Logger
 }
 
@@ -158,8 +156,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       .catch((error: unknown) => log.warn({ err: error, pod: name }, 'a pod that is over was not deleted'))
   }
 
-  /** What must run once, for as long as this replica leads. */
-  async function lead(signal: AbortSignal): Promise<void> {
+  async function collectLogs(signal: AbortSignal): Promise<void> {
     await using collecting = createLogCollector({
       api,
       store,
@@ -171,31 +168,14 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     collector = collecting
     for (const pod of appPods.values()) collecting.seen(pod)
     try {
-      await Promise.all([
-        keepPoolFilled({ store, settings, secretKey, pods: waiting, clock: systemClock, log }, signal),
-        reconcile(
-          {
-            store,
-            settings,
-            objects,
-            clock: systemClock,
-            follow,
-            liveTargets: () => binding.liveTargets(),
-            specOf,
-            log,
-          },
-          signal,
-        ),
-      ])
+      await aborted(signal)
     } finally {
       collector = undefined
     }
   }
-  const elector = createElector({
-    lease: createClusterLease(api, settings.ownNamespace, LEASE),
-    identity: settings.podName,
-    onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be had; trying again'),
-  })
+  const refilling = { store, settings, secretKey, pods: waiting, clock: systemClock, log }
+  const liveTargets = (): Promise<readonly TargetKey[]> => binding.liveTargets()
+  const reconciling = { store, settings, objects, clock: systemClock, follow, liveTargets, specOf, log }
   const leading = started.use(new AsyncDisposableStack())
 
   const withoutStorage = await volumes.problem()
@@ -235,9 +215,16 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     },
     start(given) {
       binding.bind(given)
-      leading.use(elector.run(lead))
+      leading.use(options.leader.run('log collector', collectLogs))
+      leading.use(options.leader.run('warm pool', (signal) => keepPoolFilled(refilling, signal)))
+      leading.use(options.leader.run('reconciler', (signal) => reconcile(reconciling, signal)))
     },
     databaseRestarted: () => undefined,
     close: () => stack.disposeAsync(),
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

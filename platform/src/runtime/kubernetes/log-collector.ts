@@ -7,7 +7,7 @@ import type { LogStore } from './log-store.ts'
 import { LogWriter } from './log-writer.ts'
 import { parseTargetKey } from '../targets.ts'
 import { APP_LABEL, TARGET_LABEL } from './names.ts'
-import { pause } from './pause.ts'
+import { pause } from '../../pause.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface LogCollectorDeps {

@@ -281,7 +281,7 @@ describe('the hash of the settings', () => {
     expect(settingsHash({ ...SETTINGS, ...change })).not.toBe(hash)
   })
   test('does not change with what is not of the pods', () => {
-    expect(settingsHash({ ...SETTINGS, poolSize: 9, podName: 'another', ownNamespace: 'x' })).toBe(hash)
+    expect(settingsHash({ ...SETTINGS, poolSize: 9 })).toBe(hash)
     expect(hash).toMatch(/^[0-9a-f]{16}$/)
   })
 })

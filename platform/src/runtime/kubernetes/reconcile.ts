@@ -14,7 +14,7 @@ import {
   TEMPLATE_ANNOTATION,
 } from './names.ts'
 import type { TargetObjects } from './objects.ts'
-import { pause } from './pause.ts'
+import { pause } from '../../pause.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { Kind, ObjectStore } from './store.ts'
 

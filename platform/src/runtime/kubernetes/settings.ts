@@ -2,9 +2,6 @@
 export interface KubernetesSettings {
   /** Of the apps. */
   readonly namespace: string
-  /** Of the platform itself, and its pod's name: under which it leads. */
-  readonly ownNamespace: string
-  readonly podName: string
   readonly runnerImage: string
   /** Pods of one app at most; more than one where its requests are many. */
   readonly maxReplicas: number

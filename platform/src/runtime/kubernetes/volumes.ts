@@ -2,7 +2,7 @@ import type { V1PersistentVolumeClaim, V1StorageClass } from '@kubernetes/client
 import type { Clock } from '@fp/scaler'
 import { KubernetesApiError, type KubernetesApi } from '@fp/scaler/kubernetes'
 import { claimName, storageLabels } from './names.ts'
-import { pause } from './pause.ts'
+import { pause } from '../../pause.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 

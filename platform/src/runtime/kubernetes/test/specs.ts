@@ -6,8 +6,6 @@ import type { KubernetesSettings } from '../settings.ts'
 
 export const SETTINGS: KubernetesSettings = {
   namespace: 'fp-apps',
-  ownNamespace: 'fp-system',
-  podName: 'fp-platform-1',
   runnerImage: 'fp/runner:1.0',
   poolSize: 3,
   maxReplicas: 1,

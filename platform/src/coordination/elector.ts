@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from '@fp/scaler'
-import { pause } from './pause.ts'
+import { pause } from '../pause.ts'
 
-/** What a Kubernetes Lease says, in ms. */
+/** What a lease says, in ms. */
 export interface LeaseState {
   /** Empty: it was given up. */
   readonly holder: string
@@ -9,15 +9,15 @@ export interface LeaseState {
   readonly renewTime: number
   /** How long the holder may keep it without renewing it. */
   readonly duration: number
-  /** How often it has passed from one holder to another. */
-  readonly transitions: number
+  /** Grows with each leader, so that what an earlier one still writes can be refused (a fencing token). */
+  readonly term: number
 }
 
-/** One Lease. Both may reject at any time: it is tried again. The signal fires when nobody waits for them any more. */
+/** One lease. Both may reject at any time: it is tried again. The signal fires when nobody waits for them any more. */
 export interface Lease {
-  read(signal: AbortSignal): Promise<(LeaseState & { readonly resourceVersion: string }) | undefined>
-  /** Replaces that very state, or makes the Lease where there was none. Rejects on a conflict: of two, one. */
-  write(next: LeaseState, resourceVersion: string | undefined, signal: AbortSignal): Promise<void>
+  read(signal: AbortSignal): Promise<(LeaseState & { readonly revision: number }) | undefined>
+  /** Replaces that very revision, or makes the lease where there was none. Rejects on a conflict: of two, one. */
+  write(next: LeaseState, revision: number | undefined, signal: AbortSignal): Promise<void>
 }
 
 export interface ElectorOptions {
@@ -35,10 +35,10 @@ export interface ElectorOptions {
 
 export interface Elector {
   /**
-   * Calls `lead` each time that this process has come to lead, never twice at once. Its signal fires before another could
+   * Calls `lead` with its term each time that this process has come to lead, never twice at once. Its signal fires before another could
    * lead: it is to end then. When it ends by itself the lease is given up. Disposing of it ends it, and gives the lease up.
    */
-  run(lead: (signal: AbortSignal) => Promise<void>): AsyncDisposable
+  run(lead: (signal: AbortSignal, term: number) => Promise<void>): AsyncDisposable
 }
 
 const DURATION = 15_000
@@ -65,23 +65,23 @@ export function createElector(options: ElectorOptions): Elector {
 
       /** Whether whoever has the lease may still be leading. */
       function isTaken(state: LeaseState | undefined): boolean {
-        const text = JSON.stringify([state?.holder, state?.renewTime, state?.duration, state?.transitions])
+        const text = JSON.stringify([state?.holder, state?.renewTime, state?.duration, state?.term])
         if (seen?.state !== text) seen = { state: text, at: clock.now() }
         if (!state || state.holder === '' || state.holder === identity) return false
         return clock.now() < seen.at + state.duration
       }
 
-      /** Takes or renews the lease: when that was begun, or undefined while it is another's. */
-      async function take(): Promise<number | undefined> {
+      /** Takes or renews the lease: when that was begun and its term, or undefined while it is another's. */
+      async function take(): Promise<{ began: number; term: number } | undefined> {
         const began = clock.now()
         return limited(async (signal) => {
           const found = await lease.read(signal)
           if (isTaken(found)) return undefined
           signal.throwIfAborted()
-          const transitions = found ? found.transitions + (found.holder === identity ? 0 : 1) : 0
-          const next = { holder: identity, renewTime: clock.wall(), duration, transitions }
-          await lease.write(next, found?.resourceVersion, signal)
-          return began
+          const term = found ? found.term + (found.holder === identity ? 0 : 1) : 1
+          const next = { holder: identity, renewTime: clock.wall(), duration, term }
+          await lease.write(next, found?.revision, signal)
+          return { began, term }
         })
       }
 
@@ -90,17 +90,13 @@ export function createElector(options: ElectorOptions): Elector {
           const found = await lease.read(signal)
           if (found?.holder !== identity) return
           signal.throwIfAborted()
-          const { transitions, resourceVersion } = found
-          await lease.write(
-            { holder: '', renewTime: clock.wall(), duration, transitions },
-            resourceVersion,
-            signal,
-          )
+          const { term, revision } = found
+          await lease.write({ holder: '', renewTime: clock.wall(), duration, term }, revision, signal)
         }).catch(onError)
       }
 
       /** Leads from `began` on until the lease may be lost. */
-      async function term(began: number): Promise<void> {
+      async function leadFrom(began: number, term: number): Promise<void> {
         const over = new AbortController()
         const end = (why: string): void => over.abort(new Error(why))
         let cancel = (): void => undefined
@@ -113,7 +109,7 @@ export function createElector(options: ElectorOptions): Elector {
         lasting(began)
         stop.signal.addEventListener('abort', stopped)
         if (stop.signal.aborted) stopped()
-        const work = over.signal.aborted ? undefined : lead(over.signal)
+        const work = over.signal.aborted ? undefined : lead(over.signal, term)
         const done = work?.then(
           () => end('There is no more to do.'),
           (error: Error) => {
@@ -128,7 +124,7 @@ export function createElector(options: ElectorOptions): Elector {
             // One that comes too late renews nothing: the work has been told to end.
             if (over.signal.aborted) break
             if (renewed === undefined) end('Another process has the lease.')
-            else lasting(renewed)
+            else lasting(renewed.began)
           } catch (error) {
             onError(error as Error)
           }
@@ -143,9 +139,9 @@ export function createElector(options: ElectorOptions): Elector {
       async function campaign(): Promise<void> {
         while (!stop.signal.aborted) {
           try {
-            const began = await take()
+            const taken = await take()
             // It came so late that it may be another's again.
-            if (began !== undefined && clock.now() < began + renewDeadline) await term(began)
+            if (taken && clock.now() < taken.began + renewDeadline) await leadFrom(taken.began, taken.term)
           } catch (error) {
             onError(error as Error)
           }

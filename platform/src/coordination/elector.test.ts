@@ -1,43 +1,43 @@
 import { FakeClock, settle } from '@fp/scaler/fake'
 import { describe, expect, test } from 'vitest'
-import { createElector, type Lease, type LeaseState } from './leader.ts'
+import { createElector, type Lease, type LeaseState } from './elector.ts'
 
-/** One Lease of a cluster, and each process's own way to it. */
-class Cluster {
-  state: (LeaseState & { resourceVersion: string }) | undefined
+/** One lease, and each process's own way to it. */
+class Store {
+  state: (LeaseState & { revision: number }) | undefined
   #version = 0
 
   connect(clock: FakeClock): Connection {
     return new Connection(this, clock)
   }
 
-  write(next: LeaseState, resourceVersion: string | undefined): void {
-    if (this.state?.resourceVersion !== resourceVersion) throw new Error('409: conflict')
-    this.state = { ...next, resourceVersion: String(++this.#version) }
+  write(next: LeaseState, revision: number | undefined): void {
+    if (this.state?.revision !== revision) throw new Error('conflict')
+    this.state = { ...next, revision: ++this.#version }
   }
 }
 
 class Connection implements Lease {
   broken: 'no' | 'refuses' | 'hangs' | 'loses answers' = 'no'
   latency: () => number = () => 0
-  readonly #cluster: Cluster
+  readonly #store: Store
   readonly #clock: FakeClock
 
-  constructor(cluster: Cluster, clock: FakeClock) {
-    this.#cluster = cluster
+  constructor(store: Store, clock: FakeClock) {
+    this.#store = store
     this.#clock = clock
   }
 
-  async read(): Promise<(LeaseState & { resourceVersion: string }) | undefined> {
+  async read(): Promise<(LeaseState & { revision: number }) | undefined> {
     await this.#way()
-    const { state } = this.#cluster
+    const { state } = this.#store
     await this.#way()
     return state
   }
 
-  async write(next: LeaseState, resourceVersion: string | undefined): Promise<void> {
+  async write(next: LeaseState, revision: number | undefined): Promise<void> {
     await this.#way()
-    this.#cluster.write(next, resourceVersion)
+    this.#store.write(next, revision)
     if (this.broken === 'loses answers') throw new Error('the connection broke')
     await this.#way()
   }
@@ -45,7 +45,7 @@ class Connection implements Lease {
   async #way(): Promise<void> {
     const ms = this.latency()
     if (ms > 0) await new Promise<void>((resolve) => void this.#clock.schedule(ms, resolve))
-    if (this.broken === 'refuses') throw new Error('the API does not answer')
+    if (this.broken === 'refuses') throw new Error('the store does not answer')
     if (this.broken === 'hangs') await new Promise<never>(() => undefined)
   }
 }
@@ -62,19 +62,23 @@ interface Process extends AsyncDisposable {
 }
 
 interface World {
-  readonly cluster: Cluster
+  readonly store: Store
+  /** The terms of all leaders, in the order in which they began. */
+  readonly terms: number[]
   readonly clock: FakeClock
   start(name: string, options?: { slow?: Promise<void>; random?: () => number }): Process
 }
 
 function world(): World {
-  const cluster = new Cluster()
+  const store = new Store()
   const clock = new FakeClock()
+  const terms: number[] = []
   return {
-    cluster,
+    store,
+    terms,
     clock,
     start(name, { slow, random = () => 0 } = {}) {
-      const connection = cluster.connect(clock)
+      const connection = store.connect(clock)
       const errors: string[] = []
       let signal: AbortSignal | undefined
       let finish = (_error?: Error): void => undefined
@@ -94,7 +98,8 @@ function world(): World {
         finish: (error) => finish(error),
         [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
       }
-      const running = elector.run(async (given) => {
+      const running = elector.run(async (given, term) => {
+        terms.push(term)
         process.terms++
         signal = given
         const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -110,19 +115,19 @@ function world(): World {
 
 describe('of several processes', () => {
   test('one leads, and goes on leading', async () => {
-    const { cluster, clock, start } = world()
+    const { store, clock, start } = world()
     const all = ['a', 'b', 'c'].map((name) => start(name))
     await clock.advance(60_000)
     expect(all.map((each) => each.leads())).toEqual([true, false, false])
     expect(all.map((each) => each.terms)).toEqual([1, 0, 0])
-    expect(cluster.state).toMatchObject({ holder: 'a', duration: 15_000, transitions: 0 })
-    expect(cluster.state!.renewTime).toBeGreaterThan(57_000)
+    expect(store.state).toMatchObject({ holder: 'a', duration: 15_000, term: 1 })
+    expect(store.state!.renewTime).toBeGreaterThan(57_000)
     for (const each of all) await each[Symbol.asyncDispose]()
     expect(clock.pending).toBe(0)
   })
 
   test('another one leads at once when the first one stops, which has ended its work before', async () => {
-    const { cluster, clock, start } = world()
+    const { store, clock, start } = world()
     const { promise: slow, resolve: ended } = Promise.withResolvers<void>()
     const a = start('a', { slow })
     await settle()
@@ -130,22 +135,22 @@ describe('of several processes', () => {
     await clock.advance(5_000)
     const stopped = a[Symbol.asyncDispose]()
     await clock.advance(4_000)
-    expect([a.leads(), b.leads(), cluster.state!.holder]).toEqual([false, false, 'a'])
+    expect([a.leads(), b.leads(), store.state!.holder]).toEqual([false, false, 'a'])
     ended()
     await stopped
-    expect(cluster.state!.holder).toBe('')
+    expect(store.state!.holder).toBe('')
     await clock.advance(2_000)
-    expect([b.leads(), cluster.state!.transitions]).toEqual([true, 1])
+    expect([b.leads(), store.state!.term]).toEqual([true, 2])
     await b[Symbol.asyncDispose]()
   })
 
   test('another one leads when the first has been silent for its lease, as the other saw it, whatever the clocks say', async () => {
-    const { cluster, clock, start } = world()
+    const { store, clock, start } = world()
     // It died long ago by its own clock, or will in an hour.
     for (const renewTime of [-3_600_000, 3_600_000]) {
       const began = clock.now()
-      const { transitions = 0, resourceVersion } = cluster.state ?? {}
-      cluster.write({ holder: 'dead', renewTime, duration: 15_000, transitions }, resourceVersion)
+      const { term = 0, revision } = store.state ?? {}
+      store.write({ holder: 'dead', renewTime, duration: 15_000, term }, revision)
       const b = start('b')
       await clock.advance(14_000)
       expect(b.leads()).toBe(false)
@@ -157,8 +162,8 @@ describe('of several processes', () => {
   })
 
   test('those who wait do not all ask at once', async () => {
-    const { clock, cluster, start } = world()
-    cluster.write({ holder: 'dead', renewTime: 0, duration: 60_000, transitions: 0 }, undefined)
+    const { clock, store, start } = world()
+    store.write({ holder: 'dead', renewTime: 0, duration: 60_000, term: 1 }, undefined)
     const asked: number[] = []
     const waiting = start('late', { random: () => 0.5 })
     const { read } = Connection.prototype
@@ -174,7 +179,7 @@ describe('of several processes', () => {
 
 describe('one that leads', () => {
   test.each(['refuses', 'hangs'] as const)(
-    'and has lost the API (which %s) ends its work before another begins',
+    'and has lost the store (which %s) ends its work before another begins',
     async (broken) => {
       const { clock, start } = world()
       const a = start('a')
@@ -208,30 +213,30 @@ describe('one that leads', () => {
     a.connection.broken = 'no'
     await clock.advance(60_000)
     expect([a.leads(), a.terms]).toEqual([true, 1])
-    expect(a.errors).toContain('the API does not answer')
+    expect(a.errors).toContain('the store does not answer')
     await a[Symbol.asyncDispose]()
   })
 
   test('ends its work when the lease has been taken from it', async () => {
-    const { clock, cluster, start } = world()
+    const { clock, store, start } = world()
     const a = start('a')
     await clock.advance(2_500)
-    const { resourceVersion } = cluster.state!
-    cluster.write({ holder: 'x', renewTime: 0, duration: 15_000, transitions: 1 }, resourceVersion)
+    const { revision } = store.state!
+    store.write({ holder: 'x', renewTime: 0, duration: 15_000, term: 2 }, revision)
     await clock.advance(2_000)
     expect(a.leads()).toBe(false)
-    expect(cluster.state!.holder).toBe('x')
+    expect(store.state!.holder).toBe('x')
     await a[Symbol.asyncDispose]()
-    expect(cluster.state!.holder).toBe('x')
+    expect(store.state!.holder).toBe('x')
   })
 
   test.each([undefined, new Error('out of work')])('and is done (%s) gives the lease up', async (error) => {
-    const { clock, cluster, start } = world()
+    const { clock, store, start } = world()
     const a = start('a')
     await settle()
     a.finish(error)
     await settle()
-    expect([a.leads(), cluster.state!.holder]).toEqual([false, ''])
+    expect([a.leads(), store.state!.holder]).toEqual([false, ''])
     expect(a.errors).toEqual(error ? ['out of work'] : [])
     await clock.advance(2_000)
     expect([a.leads(), a.terms]).toEqual([true, 2])
@@ -240,11 +245,11 @@ describe('one that leads', () => {
 })
 
 test('a lease that was taken unawares, its answer lost, is one’s own', async () => {
-  const { clock, cluster, start } = world()
+  const { clock, store, start } = world()
   const a = start('a')
   a.connection.broken = 'loses answers'
   await settle()
-  expect([a.leads(), cluster.state!.holder]).toEqual([false, 'a'])
+  expect([a.leads(), store.state!.holder]).toEqual([false, 'a'])
   a.connection.broken = 'no'
   await clock.advance(2_000)
   expect(a.leads()).toBe(true)
@@ -252,17 +257,17 @@ test('a lease that was taken unawares, its answer lost, is one’s own', async (
 })
 
 test('times that could not work are refused', () => {
-  const lease = new Cluster().connect(new FakeClock())
+  const lease = new Store().connect(new FakeClock())
   expect(() => createElector({ lease, identity: 'a', duration: 10_000 })).toThrow(RangeError)
 })
 
-describe('however slow and broken the API is', () => {
+describe('however slow and broken the store is', () => {
   test.each([1, 2, 3, 4, 5])(
     'two never lead at once, and somebody does when it heals (seed %i)',
     async (seed) => {
       let next = seed
       const random = (): number => (next = (next * 16_807) % 2_147_483_647) / 2_147_483_647
-      const { clock, start } = world()
+      const { clock, start, terms } = world()
       const all = ['a', 'b', 'c'].map((name) => start(name, { random }))
       for (const { connection } of all)
         connection.latency = () => (random() < 0.1 ? random() * 8_000 : random() * 200)
@@ -279,6 +284,9 @@ describe('however slow and broken the API is', () => {
       }
       await clock.advance(60_000)
       expect(all.filter((each) => each.leads())).toHaveLength(1)
+      expect(terms.length).toBeGreaterThan(1)
+      // One that is let down by the store, and leads again before any other, goes on with its term.
+      expect(terms).toEqual(terms.toSorted((a, b) => a - b))
       for (const each of all) await each[Symbol.asyncDispose]()
     },
   )

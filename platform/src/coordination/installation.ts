@@ -1,0 +1,53 @@
+import type { Coordination } from '@fp/scaler'
+import type { Db } from 'mongodb'
+import { alwaysLeader, createLeader, type Leader } from './leader.ts'
+import { createMongoLease } from './lease.ts'
+import { joinMembership, soleMember, type Membership, type Role } from './membership.ts'
+import { heartbeatForOlderActivators } from './older-activators.ts'
+import { createMongoCoordination } from './register.ts'
+
+/** This process among all of the installation: which of them live, and which one leads. */
+export interface Installation extends AsyncDisposable {
+  readonly members: Membership
+  readonly leader: Leader
+  /** What the activators share; undefined: there is one activator. */
+  readonly coordination: Coordination | undefined
+}
+
+export interface InstallationOptions {
+  readonly role: Role
+  /** Whether several processes of this role may run. */
+  readonly shared: boolean
+  readonly log: { warn(fields: object, message: string): void }
+}
+
+/** Joins the processes that share the database. Processes of one role elect a leader among themselves. */
+export async function joinInstallation(
+  db: Db,
+  { role, shared, log }: InstallationOptions,
+): Promise<Installation> {
+  const onFailure = (name: string, error: Error): void =>
+    log.warn({ err: error, work: name }, 'work of the leader failed; it is run again')
+  await using started = new AsyncDisposableStack()
+  if (!shared) {
+    const members = soleMember()
+    const leader = started.use(alwaysLeader({ onFailure }))
+    const stack = started.move()
+    return { members, leader, coordination: undefined, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  }
+  const brokeOff = (error: Error): void => log.warn({ err: error }, 'other replicas cannot be reached')
+  const members = started.use(await joinMembership(db, { role, onError: brokeOff }))
+  const coordination = { ...createMongoCoordination(db, { onError: brokeOff }), members }
+  started.use(heartbeatForOlderActivators(members, coordination, brokeOff))
+  const leader = started.use(
+    createLeader({
+      // Replicas of the version before lead by a Lease of Kubernetes.
+      lease: createMongoLease(db, { name: role, isTaken: () => members.olderLive }),
+      identity: members.id,
+      onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be had; trying again'),
+      onFailure,
+    }),
+  )
+  const stack = started.move()
+  return { members, leader, coordination, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
