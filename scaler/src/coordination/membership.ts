@@ -6,7 +6,7 @@ import { Heartbeats, MEMBER } from './heartbeats.ts'
 import { hasPart, left, written, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
 import { EmbeddersLiveness, type Liveness } from './members.ts'
 import { SharedTargetLock } from './target-lock.ts'
-import type { Coordination, Shared } from './types.ts'
+import type { Coordination } from './types.ts'
 
 const TARGET = 'target/'
 
