@@ -61,10 +61,17 @@ def configure_logging(app_dir: str) -> None:
     """Sends uvicorn's warnings and errors to the log, with tracebacks as the owner should read them."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(app_dir))
-    logger = logging.getLogger("uvicorn")
+    logger = prepare_logging()
     logger.handlers = [handler]
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
+
+
+def prepare_logging() -> logging.Logger:
+    """The part that is the same for every app. It writes to every logger there is, so the zygote does it ahead."""
+    logger = logging.getLogger("uvicorn")
+    if logger.level != logging.WARNING:
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+    return logger
 
 
 def flush() -> None:

@@ -76,7 +76,6 @@ def _run(options: dict[str, str], begun: float, *, wait: bool, warm: bool) -> No
         from fp_runner import preload
 
         preload.preload()
-        preload.freeze()
     reactor = Reactor()
     # Before the key is read and anybody can connect: the app's process has never seen either.
     child = AppChild(reactor, warm=warm)

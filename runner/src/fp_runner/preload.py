@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
-from fp_runner import serve, session_key
+from fp_runner import heap, log, serve, session_key
 from fp_runner.asgi import RunnerApp
 
 _MODULES: Final = (
@@ -23,7 +23,6 @@ _MODULES: Final = (
     "fastapi.responses",
     "fastapi.staticfiles",
     "fastapi.templating",
-    "fastapi.testclient",
     "starlette.applications",
     "starlette.middleware.sessions",
     "starlette.websockets",
@@ -40,7 +39,6 @@ _MODULES: Final = (
     "multipart",
     "python_multipart",
     "itsdangerous",
-    "slack_sdk",
     "websockets",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
@@ -73,8 +71,11 @@ _MODULES: Final = (
 )
 
 
+_WARM_RUNS: Final = 16
+
+
 def preload() -> None:
-    """Imports, warms up, and freezes what there is. Collections stay off until an app has been imported."""
+    """Imports, warms up, and makes the memory ready for forks. Collections stay off until an app has been imported."""
     gc.disable()
     for name in _MODULES:
         try:
@@ -82,21 +83,30 @@ def preload() -> None:
         except ImportError as error:
             os.write(2, f"fp_runner: not preloaded: {error}\n".encode())
     session_key.install()
+    log.prepare_logging()
     _warm_up()
     threads = threading.enumerate()
     if len(threads) != 1:
         raise RuntimeError(f"preloading left threads: {threads}")
+    heap.prepare()
 
 
 def touch(loop: asyncio.AbstractEventLoop) -> None:
-    """In a spare: runs the dummy app once more, so that the pages it writes to are copied before the wake."""
-    loop.run_until_complete(_ask(_dummy_app(), "POST", "/items", b'{"name":"x"}'))
+    """In a spare: runs a minimal app, so that the pages that every app writes to are copied before the wake.
+
+    Only what every app needs: a page that an app does not write to stays shared with the zygote.
+    """
+    loop.run_until_complete(_ask(_minimal_app(), "GET", "/"))
 
 
-def freeze() -> None:
-    """Last before the first fork: keeps the collector of a child from touching, and so copying, shared pages."""
-    gc.collect()
-    gc.freeze()
+def _minimal_app() -> Any:
+    app = importlib.import_module("fastapi").FastAPI()
+
+    async def read() -> Any:
+        return {"ok": True}
+
+    app.get("/")(read)
+    return app
 
 
 def _dummy_app() -> Any:
@@ -117,7 +127,7 @@ def _dummy_app() -> Any:
     return app
 
 
-async def _ask(app: Callable[..., Awaitable[None]], method: str, path: str, body: bytes) -> None:
+async def _ask(app: Callable[..., Awaitable[None]], method: str, path: str, body: bytes = b"") -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -162,12 +172,15 @@ class _WarmServer(serve.AppServer):
 
 
 def _warm_up() -> None:
-    """One FastAPI app answers two requests, one of them through the whole server."""
+    """Runs FastAPI apps, one of them through the whole server."""
     app = _dummy_app()
     loop = uvloop.new_event_loop()
     ours, theirs = socket.socketpair()
     try:
-        loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
+        # Python rewrites the code that it runs often; here, so that no fork does, which would copy the pages of it.
+        for _ in range(_WARM_RUNS):
+            loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
+            loop.run_until_complete(_ask(_minimal_app(), "GET", "/"))
         with socket.socket(socket.AF_UNIX) as listener:
             # An abstract address of the kernel's choice: no file is left behind by a process that is killed meanwhile.
             listener.bind("")

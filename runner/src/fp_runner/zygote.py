@@ -40,7 +40,6 @@ def main() -> None:
         seccomp.install(seccomp.io_uring_filter())
     if configured.message["preload"]:
         preload.preload()
-        preload.freeze()
     else:
         session_key.install()
     etc = root.etc_files(network.resolver)
