@@ -1,3 +1,4 @@
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,7 @@ class App:
             "entrypoint": "app.py",
             "env": {"GREETING": "hello", "PORT": "8000"},
             "log": str(self.log),
+            "log_tag": "1.0-x",
             "uid": self.uid,
             "gid": self.uid,
             "user": "somebody",
@@ -89,7 +91,8 @@ class App:
             return client.get(path)
 
     def output(self) -> str:
-        return self.log.read_text()
+        """What it wrote, without the marks of the lines."""
+        return re.sub(r"\x1e[oe]\d{13} 1\.0-x ", "", self.log.read_text())
 
 
 MakeApp = Callable[..., App]

@@ -102,7 +102,7 @@ export interface RuntimeCapabilities {
 
 /** A line of an app's log. */
 export interface LogLine {
-  /** UTC, in ISO 8601. Null: the line is from before times were kept. */
+  /** UTC, in ISO 8601. Null: the line is from before times were kept. A line that has none has that of the line before it. */
   readonly time: string | null
   /** `output`: stdout or stderr, where the runtime cannot tell which. `platform`: written by the platform, for the owner. */
   readonly stream: 'stdout' | 'stderr' | 'output' | 'platform'

@@ -99,7 +99,7 @@ def _run(
     received: channel.Received,
 ) -> int:
     request = received.message
-    log.redirect(received.fds[0], received.fds[1])
+    log.redirect(received.fds[0], received.fds[1], request.get("log_tag"))
     listener = socket.socket(fileno=received.fds[2]) if request["mode"] == "serve" else None
     try:
         app_dir = environment.enter(request, listener.fileno() if listener else None)

@@ -92,6 +92,7 @@ class Instance:
                 "uid": request.uid,
                 "gid": request.gid,
                 "limits": asdict(request.limits),
+                "log_tag": request.log_tag,
             },
             tuple(fd for fd in fds if fd is not None),
         )

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
+# Begins the mark of a line (platform/src/runtime/local/log-format.ts). In what the app prints it is replaced.
+_MARK: Final = b"\x1e"
+_MARK_REPLACED: Final = b"\\x1e"
+# Bytes marked at a time: marks multiply what consists of empty lines.
+_PIECE: Final = 64 * 1024
+
+
 class _LogFile(io.FileIO):
     """A file whose writes never raise: a full log (RLIMIT_FSIZE, disk) must not turn print() into an error."""
 
@@ -23,6 +31,45 @@ class _LogFile(io.FileIO):
             return super().write(data)
         except OSError:
             return len(memoryview(data).cast("B"))
+
+
+class _Marks:
+    """What the streams of a process share, which write to one file."""
+
+    def __init__(self, tag: str) -> None:
+        self.end = f" {tag} ".encode()
+        self.unfinished: _MarkedLogFile | None = None
+
+
+class _MarkedLogFile(_LogFile):
+    """Marks each line with its stream, its time and the tag, so that one file has the lines of all instances."""
+
+    def __init__(self, fd: int, stream: bytes, marks: _Marks) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self._begin = _MARK + stream
+        self._marks = marks
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        whole = bytes(data)
+        if len(whole) <= _PIECE:
+            super().write(self._marked(whole))
+        else:
+            for begin in range(0, len(whole), _PIECE):
+                super().write(self._marked(whole[begin : begin + _PIECE]))
+        return len(whole)
+
+    def _marked(self, text: bytes) -> bytes:
+        if _MARK in text:
+            text = text.replace(_MARK, _MARK_REPLACED)
+        marks = self._marks
+        mark = self._begin + b"%d" % (time.time() * 1000) + marks.end
+        unfinished = marks.unfinished
+        marks.unfinished = None if text.endswith(b"\n") else self
+        lines = text[:-1].replace(b"\n", b"\n" + mark) + text[-1:]
+        if unfinished is self:
+            return lines
+        # Another stream's line has no end yet: it ends here.
+        return (b"\n" if unfinished else b"") + mark + lines
 
 
 class _Formatter(logging.Formatter):
@@ -37,18 +84,22 @@ class _Formatter(logging.Formatter):
         return failure.format_exception(kind, error, trace, self._app_dir).rstrip("\n")
 
 
-_STREAMS: Final = ((1, "stdout"), (2, "stderr"))
+_STREAMS: Final = ((1, "stdout", b"o"), (2, "stderr", b"e"))
 
 
-def redirect(stdout_fd: int, stderr_fd: int) -> None:
-    """Makes the log (and closes what it was given) this process's stdout and stderr, and /dev/null its stdin."""
+def redirect(stdout_fd: int, stderr_fd: int, tag: str | None) -> None:
+    """Makes the log (and closes what it was given) this process's stdout and stderr, and /dev/null its stdin.
+
+    Lines are marked where there is a tag. In a pod there is none: the container's runtime keeps the time of each line.
+    """
+    marks = None if tag is None else _Marks(tag)
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for (fd, name), log_fd in zip(_STREAMS, (stdout_fd, stderr_fd), strict=True):
+    for (fd, name, letter), log_fd in zip(_STREAMS, (stdout_fd, stderr_fd), strict=True):
         os.dup2(log_fd, fd)
         os.close(log_fd)
-        raw = _LogFile(fd, "w", closefd=False)
+        raw = _LogFile(fd, "w", closefd=False) if marks is None else _MarkedLogFile(fd, letter, marks)
         stream = io.TextIOWrapper(
             io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
         )

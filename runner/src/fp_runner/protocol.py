@@ -35,6 +35,8 @@ class StartRequest:
     entrypoint: str
     env: dict[str, str]
     log: str
+    # What the mark of each line in the log names: without spaces.
+    log_tag: str
     uid: int
     gid: int
     # Whose app it is; any text. The apps of one user share what the machine gives to a user.
@@ -54,6 +56,12 @@ def parse_start(message: Message) -> StartRequest:
             raise ProtocolError(f"start needs {key}, a text", instance_id)
         if absolute and not os.path.isabs(value):
             raise ProtocolError(f"{key} must be an absolute path", instance_id)
+        return value
+
+    def word(key: str) -> str:
+        value = text(key)
+        if not value.isprintable() or " " in value:
+            raise ProtocolError(f"start needs {key}, a text without spaces", instance_id)
         return value
 
     def number(key: str) -> int:
@@ -77,6 +85,7 @@ def parse_start(message: Message) -> StartRequest:
         entrypoint=text("entrypoint"),
         env=env,
         log=text("log", absolute=True),
+        log_tag=word("log_tag"),
         uid=number("uid"),
         gid=number("gid"),
         user=text("user"),

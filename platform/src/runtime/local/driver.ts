@@ -25,7 +25,8 @@ export class LocalDriver implements Driver {
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
   /** Those told to stop that have not ended yet. */
   readonly #stopping = new Set<Instance>()
-  #sequence = 0
+  /** Begins where no earlier run of the platform has been: ids of instances stay in logs. */
+  #sequence = Date.now()
 
   constructor(deps: LocalDriverDeps) {
     this.#deps = deps
@@ -67,7 +68,7 @@ export class LocalDriver implements Driver {
   }
 
   async #start(key: TargetKey): Promise<void> {
-    const id = `${key}-${++this.#sequence}`
+    const id = `${key}-${(++this.#sequence).toString(36)}`
     const socket = this.#deps.socketPath(id)
     const instance = new Instance(key, id, socket, {
       progress: () => this.#progress(key, instance),

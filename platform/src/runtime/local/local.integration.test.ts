@@ -183,6 +183,28 @@ describe('the local runtime', () => {
     expect(await texts('gone')).toEqual(['it ran'])
   })
 
+  test('keeps of each line when it was written, to what, and by which instance', async () => {
+    sources.set(
+      'says.1.0',
+      `import os, sys\nprint("one\\ntwo")\nprint("warned", file=sys.stderr)\nos.write(1, b"raw\\n")\n${APP('x')}`,
+    )
+    const before = new Date().toISOString()
+    const lease = await activator.acquire('says.1.0')
+    lease.release()
+    const lines = await runtime.logs.tail('says', { lines: 10 })
+    const instance = lease.endpoint.id
+    expect(instance).toMatch(/^says\.1\.0-/)
+    expect(lines).toMatchObject([
+      { stream: 'stdout', instance, version: 1, text: 'one' },
+      { stream: 'stdout', instance, version: 1, text: 'two' },
+      { stream: 'stderr', instance, version: 1, text: 'warned' },
+      { stream: 'output', instance: null, version: null, text: 'raw' },
+    ])
+    const times = lines.map(({ time }) => time!)
+    expect(times).toEqual(times.toSorted())
+    expect(times[0]! >= before && times.at(-1)! <= new Date().toISOString()).toBe(true)
+  })
+
   test('keeps what apps print, and forgets it with the app', async () => {
     sources.set('talk.1.0', `print("hello from import")\n${APP('x')}`)
     await call('talk.1.0')

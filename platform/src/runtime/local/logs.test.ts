@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, open, rm, stat } from 'node:fs/promises'
+import { appendFile, mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -43,8 +43,21 @@ test('a very long log is read from its end only', async () => {
   expect(lines[0]).toBe('x'.repeat(99))
 })
 
+test('a line of the platform is kept apart, where no app can write it', async () => {
+  const path = await logs.prepare('a')
+  await appendFile(path, '[fp] The app says so.\n')
+  await logs.note('a', 'The database is full.')
+  expect(await logs.tail('a', 10)).toMatchObject([
+    { time: null, stream: 'output', text: '[fp] The app says so.' },
+    { time: expect.any(String) as string, stream: 'platform', text: 'The database is full.' },
+  ])
+  expect(await readFile(path, 'utf8')).toBe('[fp] The app says so.\n')
+  expect((await stat(join(folder, 'logs/a.platform.log'))).mode & 0o777).toBe(0o600)
+})
+
 test('a removed app leaves no file', async () => {
   await appendFile(await logs.prepare('a'), 'x\n')
+  await logs.note('a', 'y')
   await logs.remove('a')
-  expect(await texts('a', 1)).toEqual([])
+  expect(await readdir(join(folder, 'logs'))).toEqual([])
 })

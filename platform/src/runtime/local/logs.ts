@@ -1,13 +1,14 @@
 import { appendFile, copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LogLine } from '../runtime.ts'
+import { formatNote, mergeNotes, parseLog, parseNotes } from './log-format.ts'
 
-/** A log that has grown beyond this is put aside at the next sweep; one older part is kept. */
+/** A log that has grown beyond this is rotated at the next sweep; one older part is kept. */
 const ROTATE_BYTES = 1024 * 1024
-/** As much of the end as is ever shown. */
+/** Bytes of the end of a file that are ever read. */
 const TAIL_BYTES = 256 * 1024
 
-/** What apps write to stdout and stderr: one file an app. */
+/** Logs of apps: a file of each app, which its processes write, and one with the platform's own lines. */
 export class AppLogs {
   readonly #folder: string
 
@@ -15,19 +16,20 @@ export class AppLogs {
     this.#folder = folder
   }
 
-  /** The file to write to. */
+  /** The file for an app's processes to write to. */
   async prepare(appId: string): Promise<string> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     return this.#path(appId)
   }
 
-  /** A line of the platform's among those of the app. */
+  /** Adds a line of the platform. */
   async note(appId: string, text: string): Promise<void> {
-    await appendFile(await this.prepare(appId), `[fp] ${text}\n`, { mode: 0o600 })
+    await this.prepare(appId)
+    await appendFile(this.#notesPath(appId), formatNote(new Date(), text), { mode: 0o600 })
   }
 
   /**
-   * Puts aside what has grown too large. Copied and emptied, since apps hold their log open; what one writes in
+   * Rotates files that have grown too large. They are copied and emptied, since apps hold their log open; what one writes in
    * between is lost, which is less than what a full log loses.
    */
   async sweep(): Promise<void> {
@@ -39,30 +41,44 @@ export class AppLogs {
         () => 0,
       )
       if (size <= ROTATE_BYTES) continue
-      await copyFile(path, `${path}.1`)
+      await copyFile(path, rotated(path))
       await truncate(path)
     }
   }
 
+  /** The newest lines, oldest first. */
   async tail(appId: string, lines: number): Promise<LogLine[]> {
-    const text = await readEnd(this.#path(appId))
-    const kept = text.split('\n').slice(0, -1)
-    if (kept.length >= lines) return kept.slice(-lines).map(toLine)
-    const older = (await readEnd(`${this.#path(appId)}.1`)).split('\n').slice(0, -1)
-    return [...older, ...kept].slice(-lines).map(toLine)
+    const [log, notes] = await Promise.all([
+      readTail(this.#path(appId), lines),
+      readTail(this.#notesPath(appId), lines),
+    ])
+    return mergeNotes(parseLog(appId, log), parseNotes(notes)).slice(-lines)
   }
 
   async remove(appId: string): Promise<void> {
-    for (const path of [this.#path(appId), `${this.#path(appId)}.1`]) await rm(path, { force: true })
+    for (const path of [this.#path(appId), this.#notesPath(appId)]) {
+      await Promise.all([path, rotated(path)].map((file) => rm(file, { force: true })))
+    }
   }
 
   #path(appId: string): string {
     return join(this.#folder, `${appId}.log`)
   }
+
+  #notesPath(appId: string): string {
+    return join(this.#folder, `${appId}.platform.log`)
+  }
 }
 
-function toLine(text: string): LogLine {
-  return { time: null, stream: 'output', instance: null, version: null, text }
+function rotated(path: string): string {
+  return `${path}.1`
+}
+
+/** The end of a log, with that of its older part where it has fewer lines than wanted. */
+async function readTail(path: string, lines: number): Promise<string> {
+  const newest = await readEnd(path)
+  if (newest.split('\n').length > lines) return newest
+  return (await readEnd(rotated(path))) + newest
 }
 
 /** The last TAIL_BYTES, from the first whole line on. Empty when there is no such file. */

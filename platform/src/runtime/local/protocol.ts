@@ -12,7 +12,9 @@ export interface StartRequest {
   readonly storage?: string
   readonly entrypoint: string
   readonly env: Readonly<Record<string, string>>
+  /** The file for what the app writes, and what the mark of each line names (log-format.ts). */
   readonly log: string
+  readonly log_tag: string
   readonly uid: number
   readonly gid: number
   /** Whose app it is: all apps of one user share what the machine gives to a user. */

@@ -56,7 +56,13 @@ test('a start has the default limits, but for those of the app', async () => {
     toWire(DEFAULT_LIMITS),
     toWire({ ...DEFAULT_LIMITS, cpus: 0.5, memoryBytes: 5 }),
   ])
-  expect(requests[0]).toMatchObject({ id: 'a.1.0-1', mode: 'serve', socket: '/run/a', uid: 200_007 })
+  expect(requests[0]).toMatchObject({
+    id: 'a.1.0-1',
+    log_tag: '1.0-1',
+    mode: 'serve',
+    socket: '/run/a',
+    uid: 200_007,
+  })
 })
 
 test('storage is attached until the app has mounted it, and one file may fill it', async () => {

@@ -3,6 +3,7 @@ import { toWire, type AppLimits } from '../limits.ts'
 import { requireNoArtifacts, type AppSpec } from '../runtime.ts'
 import { openDatabase, type DatabaseSockets } from './database.ts'
 import type { VersionFolders } from './files.ts'
+import { logTag } from './log-format.ts'
 import type { AppLogs } from './logs.ts'
 import type { Manager } from './manager.ts'
 import type { InstanceEvent, StartRequest } from './protocol.ts'
@@ -72,6 +73,7 @@ export function createStarter(deps: StarterDeps): Starter {
       entrypoint: spec.entrypoint,
       env,
       log: logFile,
+      log_tag: logTag(spec.appId, id),
       uid,
       gid: uid,
       user: spec.ownerId,
