@@ -9,6 +9,9 @@ const patient = { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { t
 /** CI tries what depends on a whole machine once more, and names what passed only then. */
 const retry = process.env['CI'] ? 1 : 0
 
+/** Vitest leaves one processor out, which on a machine with two is half of it. */
+const parallel = { ...patient, maxWorkers: '100%' }
+
 /**
  * unit: no process, no network. console: what the console does without a browser's window. process: real processes, nothing else.
  * integration: real MongoDB, real Python. e2e: the whole product, real browser. cluster: a real Kubernetes.
@@ -23,7 +26,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{scaler,sdk,platform,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/*.{integration,process,cluster}.test.ts'],
-          ...patient,
+          ...parallel,
         },
       },
       'console/vitest.config.ts',
@@ -33,7 +36,7 @@ export default defineConfig({
         test: {
           name: 'process',
           include: ['{scaler,examples,scripts}/**/*.process.test.ts'],
-          ...patient,
+          ...parallel,
         },
       },
       {
@@ -42,7 +45,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['{scaler,sdk,platform}/**/*.integration.test.ts'],
-          ...patient,
+          ...parallel,
           globalSetup: ['platform/test/mongod.global.ts'],
         },
       },

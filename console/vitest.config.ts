@@ -17,5 +17,7 @@ export default defineConfig({
     ],
     server: { deps: { inline: [/svelte/] } },
     testTimeout: 60_000,
+    // As the other projects that run at the same time.
+    maxWorkers: '100%',
   },
 })

@@ -10,20 +10,24 @@ import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
 
-describe.each(examples)('the example $example', ({ example, calls, after_wake: afterWake = [] }) => {
-  test('deploys, answers, sleeps with no replica left, wakes and answers again', async () => {
-    // An account each: all apps of a user share one database.
-    const owner = await TestUser.signUp(world.fp, example.replaceAll('-', ''))
-    const { app_id: appId } = await owner.liveApp({ template_id: example })
-    const saved = new Map<string, string>()
-    for (const call of calls) await run(owner, appId, call, saved)
-    // By itself: the overlay's idle timeout is short.
-    await world.reallyAsleep(appId)
-    const woken = await owner.call(appId, calls[0]!.path)
-    expect(woken.headers['server-timing']).toMatch(/^wake;dur=/)
-    for (const call of afterWake) await run(owner, appId, call, saved)
-  })
-})
+// At the same time, since each waits most of the time until its app sleeps by itself.
+describe.concurrent.each(examples)(
+  'the example $example',
+  ({ example, calls, after_wake: afterWake = [] }) => {
+    test('deploys, answers, sleeps with no replica left, wakes and answers again', async () => {
+      // An account each: all apps of a user share one database.
+      const owner = await TestUser.signUp(world.fp, example.replaceAll('-', ''))
+      const { app_id: appId } = await owner.liveApp({ template_id: example })
+      const saved = new Map<string, string>()
+      for (const call of calls) await run(owner, appId, call, saved)
+      // By itself: the overlay's idle timeout is short.
+      await world.reallyAsleep(appId)
+      const woken = await owner.call(appId, calls[0]!.path)
+      expect(woken.headers['server-timing']).toMatch(/^wake;dur=/)
+      for (const call of afterWake) await run(owner, appId, call, saved)
+    })
+  },
+)
 
 describe('an app', () => {
   test('keeps the lines of its log across sleep, and those of its end', async () => {

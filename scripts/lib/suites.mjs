@@ -42,7 +42,7 @@ export async function runVitest(tally, report, args, reporter = 'default') {
     'run',
     `--reporter=${reporter}`,
     '--reporter=json',
-    `--reporter=${inRoot('scripts/lib/flaky-reporter.mjs')}`,
+    `--reporter=${inRoot('scripts/lib/test-reporter.mjs')}`,
   ]
   const ok = await shown(NODE, [...vitest, `--outputFile.json=${json}`, ...args], ROOT)
   tally.add(countVitest(json, ok))
