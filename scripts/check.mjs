@@ -12,7 +12,7 @@ const python = (module, ...args) => [
   inRoot('runner'),
 ]
 
-/** Name, command, arguments, folder. */
+/** Name, command, arguments, folder. They run one after the other: some read what the one before has made. */
 const CHECKS = [
   ['types', ...javascript('typescript/bin/tsc', '-p', 'tsconfig.json')],
   ['console routes', NODE, [inRoot('node_modules/@sveltejs/kit/svelte-kit.js'), 'sync'], inRoot('console')],
@@ -24,20 +24,25 @@ const CHECKS = [
   ['lint', ...javascript('eslint/bin/eslint.js', '.', '--max-warnings=0')],
   ['format', ...javascript('prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.')],
   ['glossary', NODE, [inRoot('scripts/glossary.mjs')]],
+  ['conventions', NODE, [inRoot('scripts/conventions.mjs')]],
   ['error codes', NODE, [inRoot('scripts/errors.mjs'), '--check']],
   ['knip', ...javascript('knip/bin/knip.js')],
-  ['scaler package', NODE, [inRoot('scaler/scripts/check-package.ts')], inRoot('scaler')],
   ['ruff check', ...python('ruff', 'check', '.')],
   ['ruff format', ...python('ruff', 'format', '--check', '.')],
   ['mypy', ...python('mypy')],
 ]
+
+/** Takes as long as half of the others, and a processor alone: it runs beside them. */
+const PACKAGE = ['scaler package', NODE, [inRoot('scaler/scripts/check-package.ts')], inRoot('scaler')]
 
 // npm run check [-- --static]: with --static the tests are left out.
 await main(async () => {
   const isStatic = process.argv.includes('--static')
   await setUpForTests({ browser: !isStatic })
   const tally = new Tally()
-  for (const [name, command, args, cwd] of CHECKS) tally.add(await check(name, command, args, cwd))
+  const packageCheck = check(...PACKAGE)
+  for (const each of CHECKS) tally.add(await check(...each))
+  tally.add(await packageCheck)
   if (!isStatic) await runSuites(tally)
   tally.report()
 })

@@ -3,6 +3,8 @@ import { gate, MINUTE, rig } from '../test/harness.ts'
 import { DEFAULT_POLICY } from './activator.ts'
 import { FakeDriver, settle } from './drivers/fake/index.ts'
 
+// Longer than 500 lines: one list of rules, in the order of the design.
+
 // The rules of the scaler by their numbers in the design. 10, 11 and the HTTP side of 14 are tested in src/http,
 // the probing of 14 in readiness.test.ts.
 

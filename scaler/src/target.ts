@@ -24,6 +24,8 @@ import type {
 import { KeepWarm } from './keep-warm.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
+// Longer than 300 lines: one state machine, each of whose transitions reads and writes most of its fields.
+
 /** What a target needs of the activator around it. */
 export interface TargetContext {
   readonly clock: Clock

@@ -1,17 +1,6 @@
 import type { Coordination, Shared } from '@fp/scaler'
 import { MongoServerError, ObjectId, ReadConcern, type Collection, type Db, type Document } from 'mongodb'
-import { watchDocuments } from './watch.ts'
-
-/** One key of the register. */
-export interface RegisterDoc {
-  readonly _id: string
-  /** Of this very state: never used again, not even after the document was removed and made anew. */
-  readonly state: ObjectId
-  /** The greater is the newer, from the document's creation to its end. */
-  readonly count: number
-  /** JSON, not a document of its own: names of endpoints may hold dots and dollars, and it is always read as a whole. */
-  readonly value: string
-}
+import { watchDocuments, type RegisterDoc } from './watch.ts'
 
 export interface MongoCoordinationOptions {
   /** Told of breaks in the news; they are mended by themselves. */

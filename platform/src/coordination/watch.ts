@@ -1,6 +1,16 @@
-import type { ChangeStream, ChangeStreamDocument, Collection, Db } from 'mongodb'
+import type { ChangeStream, ChangeStreamDocument, Collection, Db, ObjectId } from 'mongodb'
 import { after, follow, presentInstant } from './follow.ts'
-import type { RegisterDoc } from './register.ts'
+
+/** One key of the register. */
+export interface RegisterDoc {
+  readonly _id: string
+  /** Of this very state: never used again, not even after the document was removed and made anew. */
+  readonly state: ObjectId
+  /** The greater is the newer, from the document's creation to its end. */
+  readonly count: number
+  /** JSON, not a document of its own: names of endpoints may hold dots and dollars, and it is always read as a whole. */
+  readonly value: string
+}
 
 export interface DocumentNews {
   /** Undefined: the document is gone. */

@@ -5,6 +5,8 @@ fp-<pid>-<start time>/            of one manager, so that a later one knows whic
     platform/  mongodb/           the platform's own processes, apart from the apps
 """
 
+# Longer than 300 lines: versions 1 and 2 side by side, each with its own files.
+
 import os
 import re
 from collections.abc import Iterator

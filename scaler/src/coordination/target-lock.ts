@@ -17,10 +17,28 @@ import {
   retiredByAll,
   seized,
   sum,
+  type Alive,
+  type Beat,
   type Ledger,
+  type MemberId,
   type Places,
 } from './ledger.ts'
-import type { Membership } from './membership.ts'
+
+// Longer than 300 lines: one state machine, each of whose steps reads and writes most of its fields.
+
+/** What a lock asks of the member that it belongs to. */
+export interface LockMember {
+  readonly id: MemberId
+  readonly alive: Alive
+  readonly beats: Beat
+  isGood(beat: Beat | undefined): boolean
+  forget(key: TargetKey, lock: SharedTargetLock): void
+  update(
+    key: TargetKey,
+    change: (ledger: Ledger | undefined) => Ledger | undefined,
+  ): Promise<Ledger | undefined>
+  failed(error: Error): void
+}
 
 /**
  * The lock of one activator on a target that others may use. Everything that must be exact is decided by an update of the
@@ -28,7 +46,7 @@ import type { Membership } from './membership.ts'
  */
 export class SharedTargetLock implements TargetLock {
   readonly #key: TargetKey
-  readonly #member: Membership
+  readonly #member: LockMember
   readonly #events: TargetLockEvents
   #ledger: Ledger
   /** The document of which the last news were, and the last one of whose end there were news. */
@@ -57,7 +75,7 @@ export class SharedTargetLock implements TargetLock {
   #decided: readonly string[] | undefined
   #waiters = new Set<() => void>()
 
-  constructor(key: TargetKey, member: Membership, events: TargetLockEvents, ledger: Ledger | undefined) {
+  constructor(key: TargetKey, member: LockMember, events: TargetLockEvents, ledger: Ledger | undefined) {
     this.#key = key
     this.#member = member
     this.#events = events

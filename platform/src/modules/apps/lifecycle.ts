@@ -15,7 +15,8 @@ import { checkFiles } from '../drafts/files.ts'
 import type { Contents, DraftService } from '../drafts/service.ts'
 import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { DeploymentService } from '../deployments/service.ts'
-import type { Starter, TemplateService } from '../templates/service.ts'
+import type { TemplateService } from '../templates/service.ts'
+import type { Starter } from '../templates/types.ts'
 
 export interface LifecycleDeps {
   readonly apps: AppService

@@ -1,12 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { FILE_LIMITS, type Files, type Template } from '@fp/sdk/wire'
+import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
 import type { Log } from '../background.ts'
-import type { Starter } from './service.ts'
+import type { LoadedTemplate, Starter } from './types.ts'
 import { checkAssetPath, checkAssetSize } from '../drafts/assets.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
-
-export type LoadedTemplate = Template & Starter
 
 const ABOUT = 'template.json'
 

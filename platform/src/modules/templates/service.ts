@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mediaType, type Asset, type Files, type Template, type TemplateDetail } from '@fp/sdk/wire'
+import { mediaType, type Asset, type Template, type TemplateDetail } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import type { LoadedTemplate } from './load.ts'
-
-/** What a new app is made from. */
-export interface Starter {
-  readonly files: Files
-  readonly assets: readonly { readonly path: string; readonly content: Buffer }[]
-}
+import type { LoadedTemplate, Starter } from './types.ts'
 
 /** The template of an app that was given none. */
 const STARTER = 'hello-api'
