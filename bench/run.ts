@@ -1,8 +1,11 @@
+// @ts-expect-error: plain JavaScript, for the Node that is there before the set-up
+import { platformBuild } from '../scripts/lib/platform-build.mjs'
 import { startPlatform } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
 import { benchDeploy } from './deploy.ts'
 import { benchEventLoop } from './event-loop.ts'
 import { benchFairness } from './fairness.ts'
+import { benchFootprint } from './footprint.ts'
 import { benchIsolation } from './isolation.ts'
 import { benchMemory } from './memory.ts'
 import { benchNeighbours } from './neighbours.ts'
@@ -25,8 +28,13 @@ const benches = {
 }
 
 const wanted = process.argv.slice(2)
+const wants = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+// What is measured is what `npm start` runs.
+await (platformBuild as () => (() => Promise<void>) | undefined)()?.()
+// Alone: what others run of the same programs would share its memory.
+if (wants('memory')) await benchFootprint()
 await using platform = await startPlatform({ built: true })
 const user = await TestUser.signUp(platform, 'bench')
 for (const [name, bench] of Object.entries(benches)) {
-  if (wanted.length === 0 || wanted.includes(name)) await bench(platform, user)
+  if (wants(name)) await bench(platform, user)
 }
