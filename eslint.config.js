@@ -2,27 +2,20 @@ import js from '@eslint/js'
 import prettier from 'eslint-config-prettier'
 import svelte from 'eslint-plugin-svelte'
 import { defineConfig, globalIgnores } from 'eslint/config'
+import { readFileSync } from 'node:fs'
 import ts from 'typescript-eslint'
 
-/** Module order of the platform, lowest first: a module may import those before it, and of them nothing but the service. */
-const MODULES = [
-  'attempts',
-  'users',
-  'databases',
-  'assets',
-  'app-records',
-  'quotas',
-  'drafts',
-  'versions',
-  'specs',
-  'templates',
-  'deployments',
-  'apps',
-  'activation',
-  'calls',
-  'logs',
-  'trials',
-]
+/** Modules of the platform, lowest first, as modules/index.ts lists them. A module may import those before it, and of them nothing but the service. */
+const MODULES = modulesOf(readFileSync(new URL('platform/src/modules/index.ts', import.meta.url), 'utf8'))
+
+function modulesOf(index) {
+  const imports = index.matchAll(/^import \{ (\w+) \} from '\.\/([\w-]+)\/module\.ts'$/gm)
+  const folders = new Map([...imports].map(([, name, folder]) => [name, folder]))
+  const listed = [...index.matchAll(/^ {2}(\w+),$/gm)].map(([, name]) => folders.get(name))
+  if (listed.length !== folders.size || listed.includes(undefined))
+    throw new Error('eslint.config.js cannot read the list in platform/src/modules/index.ts.')
+  return listed
+}
 
 /** Forbids imports in some files. `groups` are gitignore patterns of import paths. */
 function forbid(files, ...rules) {
@@ -64,7 +57,20 @@ function moduleOrder(name) {
 }
 
 const inModule = (name, glob) => [`platform/src/modules/${name}/${glob}`]
+/** Files of a module that know HTTP, and those that know MongoDB. */
+const ROUTES = '{*routes,hook,send}.ts'
+const STORES = '{*store,change-stream,operations,rights}.ts'
 const TESTS = ['**/*.test.ts']
+
+/** What takes a default export: the tool that loads the file. */
+const DEFAULT_EXPORTS = [
+  '**/{eslint,vite,vitest}.config.{js,ts}',
+  'scripts/lib/test-reporter.mjs',
+  'console/test/environment.ts',
+]
+
+const NO_SLEEP =
+  'Wait for the event (expect.poll, vi.waitFor), or move a fake clock on. A comment says why where time itself is what is tested.'
 
 export default defineConfig(
   globalIgnores([
@@ -116,6 +122,42 @@ export default defineConfig(
   },
   { files: ['platform/src/server.ts', ...TESTS], rules: { 'no-restricted-properties': 'off' } },
 
+  {
+    files: ['**/*.{ts,mjs,js}'],
+    ignores: ['**/*.d.ts', ...DEFAULT_EXPORTS],
+    rules: {
+      'no-restricted-exports': [
+        'error',
+        {
+          restrictDefaultExports: {
+            direct: true,
+            named: true,
+            defaultFrom: true,
+            namedFrom: true,
+            namespaceFrom: true,
+          },
+        },
+      ],
+    },
+  },
+  {
+    files: TESTS,
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            "ImportDeclaration[source.value=/^(node:)?timers\\/promises$/] ImportSpecifier[imported.name='setTimeout']",
+          message: NO_SLEEP,
+        },
+        {
+          selector: "NewExpression[callee.name='Promise'] CallExpression[callee.name='setTimeout']",
+          message: NO_SLEEP,
+        },
+      ],
+    },
+  },
+
   // Who may import whom (docs/architecture.md).
   forbid(
     ['scaler/src/*.ts'],
@@ -135,17 +177,13 @@ export default defineConfig(
   forbid(['console/**/*.{ts,svelte}', 'cli/**/*.ts'], NOT_THE_PLATFORM, NOT_THE_SCALER),
   forbid(['platform/src/**/*.ts'], NOT_THE_CONSOLE),
   ...MODULES.flatMap((name) => [
-    forbid(inModule(name, '*.ts'), NOT_THE_CONSOLE, ...moduleOrder(name)),
-    forbid(
-      inModule(name, '*service.ts'),
-      NOT_THE_CONSOLE,
-      NO_DATABASE,
-      NO_WEB,
-      NO_ROUTES,
-      ...moduleOrder(name),
-    ),
-    forbid(inModule(name, '*store.ts'), NOT_THE_CONSOLE, NO_WEB, NO_SERVICE, ...moduleOrder(name)),
+    // What is neither a descriptor, a route nor a store is a service or a part of one.
+    forbid(inModule(name, '*.ts'), NOT_THE_CONSOLE, NO_DATABASE, NO_WEB, NO_ROUTES, ...moduleOrder(name)),
+    forbid(inModule(name, ROUTES), NOT_THE_CONSOLE, NO_DATABASE, ...moduleOrder(name)),
+    forbid(inModule(name, STORES), NOT_THE_CONSOLE, NO_WEB, NO_SERVICE, ...moduleOrder(name)),
+    forbid(inModule(name, 'module.ts'), NOT_THE_CONSOLE, ...moduleOrder(name)),
   ]),
+  forbid(['platform/src/modules/secrets/*.ts'], NOT_THE_CONSOLE, NO_DATABASE, NO_WEB, NO_ROUTES),
   // Tests build what they need.
   { files: TESTS, rules: { 'no-restricted-imports': 'off' } },
   prettier,

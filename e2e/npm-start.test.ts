@@ -22,9 +22,8 @@ function isThere(pid: number): boolean {
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((next) => setTimeout(next, 50))
-}
+const until = (condition: () => boolean): Promise<void> =>
+  expect.poll(condition, { timeout: 60_000 }).toBe(true)
 
 interface Started {
   /** Of the command. */

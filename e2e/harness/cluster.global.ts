@@ -17,7 +17,7 @@ declare module 'vitest' {
 }
 
 /** One cluster for all suites. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const nodeImage = await provideImage('node:24-slim', process.env.FP_BASE_NODE)
   const mongoImage = await provideImage('mongo:7.0.28', process.env.FP_BASE_MONGO)
   const runnerImage = await buildImage('runner')

@@ -65,7 +65,7 @@ async function ended(appId: string): Promise<void> {
 /** The attack is an app's route that answers at once and goes on in the background. */
 async function attackFor(seconds: number, appId: string): Promise<string> {
   const answer = await mallory.call(appId, '/')
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+  await lasting(seconds)
   return `${answer.status} ${answer.text.slice(0, 80)}`
 }
 
@@ -211,10 +211,15 @@ test('killing the runner’s processes under traffic does not stop the platform'
   expect((await ada.client.apps.get(neighbour.appId)).app_id).toBe(neighbour.appId)
 })
 
+/** How long an attack lasts, which nothing but the clock tells. */
+const lasting = (seconds: number): Promise<void> =>
+  // eslint-disable-next-line no-restricted-syntax -- no event ends it
+  new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
 /** Does something again and again, by so many at once. */
 async function forSeconds(seconds: number, atOnce: number, work: () => Promise<unknown>): Promise<void> {
   const flood = repeatedly(work, atOnce)
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+  await lasting(seconds)
   await flood.stop()
 }
 
