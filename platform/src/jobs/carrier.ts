@@ -1,0 +1,201 @@
+import type { FairQueue, Clock } from '@fp/scaler'
+import { pause } from '../pause.ts'
+import type { Signals } from './signals.ts'
+import type { JobStore } from './store.ts'
+import { JobCancelled, StaleAttempt, type Job, type JobHandler } from './types.ts'
+
+/** How long a wait for other jobs lasts without any change, until the store is asked again. ms */
+export const LOOK = 15_000
+/** After MongoDB has failed. ms */
+const RETRY = 1_000
+const FIRST_BACKOFF = 1_000
+const LAST_BACKOFF = 5 * 60_000
+const WEEK = 7 * 24 * 3_600_000
+
+export interface Kind {
+  readonly handler: JobHandler<unknown>
+  /** Owners take turns. */
+  readonly turns: FairQueue
+}
+
+export interface CarrierDeps {
+  readonly store: JobStore
+  readonly signals: Signals
+  readonly clock: Clock
+  /** Fires when this process takes jobs no further. */
+  readonly closing: AbortSignal
+  readonly log: {
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+  }
+}
+
+/** A job that this process has. */
+export interface Carried {
+  readonly job: Job
+  /** It waits for its time. */
+  readonly asleep: boolean
+  readonly done: Promise<void>
+  cancel(): void
+}
+
+interface Entry extends Carried {
+  job: Job
+  asleep: boolean
+  readonly kind: Kind
+  readonly cancelled: AbortSignal
+  /** Fires when the job may be another process's, or is no more this one's to go on with. */
+  readonly given: AbortSignal
+  /** `given`, or the job is cancelled. */
+  readonly stop: AbortSignal
+}
+
+export const nameOf = ({ kind, key }: { kind: string; key: string }): string => `${kind} ${key}`
+
+/** Takes jobs of this process through their attempts, one step after the other. */
+export function createCarrier({ store, signals, clock, closing, log }: CarrierDeps) {
+  const carried = new Map<string, Entry>()
+
+  /** `lost` fires when others may take the job over. */
+  function take(job: Job, kind: Kind, lost: AbortSignal): void {
+    const cancel = new AbortController()
+    const given = AbortSignal.any([closing, lost])
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const entry: Entry = {
+      job,
+      kind,
+      given,
+      cancelled: cancel.signal,
+      stop: AbortSignal.any([cancel.signal, given]),
+      asleep: false,
+      done: promise,
+      cancel: () => cancel.abort(new JobCancelled()),
+    }
+    carried.set(job.id, entry)
+    if (job.cancelled) entry.cancel()
+    void carry(entry).finally(() => {
+      carried.delete(job.id)
+      signals.fire(nameOf(job))
+      resolve()
+    })
+  }
+
+  async function carry(entry: Entry): Promise<void> {
+    const { given, stop, cancelled } = entry
+    const { id, member } = entry.job
+    for (let next: Job | undefined = entry.job; next;) {
+      entry.job = next
+      try {
+        next = await step(entry)
+      } catch (error) {
+        if (given.aborted) return
+        // A wait that the cancellation has ended is no failure.
+        if (!(cancelled.aborted && error === cancelled.reason)) {
+          log.warn({ err: error, job: id, kind: entry.job.kind }, 'a job is held up; trying again')
+          await pause(clock, RETRY, cancelled.aborted ? given : stop)
+        }
+        next = await store.find(id).catch(() => entry.job)
+        if (next?.finishedAt || next?.member !== member) return
+      }
+    }
+  }
+
+  /** Resolves to the job as it is to go on, or undefined when it has ended or is another process's. */
+  async function step(entry: Entry): Promise<Job | undefined> {
+    const { job, kind, stop } = entry
+    const { handler } = kind
+    const { attempts = 1, perKey = 1 } = handler
+    if (entry.cancelled.aborted || job.cancelled) return endWithout(entry, 'cancelled')
+    if (job.attempt >= attempts) return endWithout(entry, 'abandoned')
+    const early = job.runAt.getTime() - clock.wall()
+    if (early > 0) await sleep(entry, early)
+    await turnOfKey(job, perKey, stop)
+    using _turn = await kind.turns.enter(job.owner, { signal: stop })
+    const claimed = await store.claim(job, perKey)
+    if (claimed) {
+      entry.job = claimed
+      // Awaited here: the turn lasts as long as the attempt.
+      return await attempt(entry)
+    }
+    const now = await store.find(job.id)
+    return now?.member === job.member && !now.finishedAt ? now : undefined
+  }
+
+  async function endWithout({ job, kind }: Entry, as: 'cancelled' | 'abandoned'): Promise<undefined> {
+    await kind.handler.ended?.(job, as)
+    await store.end(job, as, { error: job.error, retention: kind.handler.retention ?? WEEK })
+    log.info({ job: job.id, kind: job.kind, key: job.key }, `a job was ${as}`)
+  }
+
+  async function sleep(entry: Entry, ms: number): Promise<void> {
+    entry.asleep = true
+    signals.fire(nameOf(entry.job))
+    await pause(clock, ms, entry.stop)
+    entry.asleep = false
+    entry.stop.throwIfAborted()
+  }
+
+  /** Waits for the older jobs of the key, at whichever process. */
+  async function turnOfKey(job: Job, perKey: number, stop: AbortSignal): Promise<void> {
+    using changes = signals.watch(nameOf(job))
+    for (;;) {
+      // What this process has itself need not be asked for.
+      const older = [...carried.values()].filter(
+        ({ job: other, asleep }) =>
+          nameOf(other) === nameOf(job) && other.order < job.order && (!asleep || other.attempt > 0),
+      )
+      if (older.length < perKey && (await store.mayBegin(job, perKey))) return
+      await changes.next(stop, LOOK)
+    }
+  }
+
+  async function attempt(entry: Entry): Promise<Job | undefined> {
+    const { job, kind, stop: signal, cancelled, given } = entry
+    const { attempts = 1, retention = WEEK, backoff = doubled } = kind.handler
+    const fence = job.attempt
+    let failure: Error | undefined
+    try {
+      await kind.handler.run(job, {
+        signal,
+        fence,
+        async progress(value) {
+          if (!(await store.progress(job.id, fence, value))) throw new StaleAttempt(job.id, fence)
+        },
+      })
+    } catch (error) {
+      failure = error as Error
+    }
+    if (failure && !cancelled.aborted) {
+      // Another process goes on with it: it is handed over when this one closes, and taken over when this one is dead.
+      if (given.aborted || failure instanceof StaleAttempt) return undefined
+      log.warn({ err: failure, job: job.id, kind: job.kind, attempt: fence }, 'an attempt at a job failed')
+      const { message } = failure
+      if (fence < attempts) {
+        const runAt = new Date(clock.wall() + backoff(fence))
+        return persist(given, () => store.retry(job.id, fence, runAt, message))
+      }
+    }
+    const as = cancelled.aborted ? 'cancelled' : failure ? 'failed' : 'done'
+    await persist(given, () => store.end(job, as, { error: failure?.message ?? null, retention }))
+    return undefined
+  }
+
+  /** An attempt that has ended is not to be repeated because MongoDB was away for a moment. */
+  async function persist<T>(given: AbortSignal, write: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await write()
+      } catch (error) {
+        if (given.aborted) throw error
+        log.warn({ err: error }, 'the end of a job could not be stored; trying again')
+        await pause(clock, RETRY, given)
+      }
+    }
+  }
+
+  return { carried: carried as ReadonlyMap<string, Carried>, take }
+}
+
+function doubled(attempt: number): number {
+  return Math.min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (attempt - 1))
+}

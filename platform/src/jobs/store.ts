@@ -1,0 +1,179 @@
+import { MongoServerError, type Collection, type Db, type Filter } from 'mongodb'
+import type { Job, JobState } from './types.ts'
+
+export type JobDoc = Omit<Job, 'id' | 'cancelled'> & {
+  readonly _id: string
+  /** Only while it has not ended, so that indexes hold nothing else. */
+  readonly open?: true
+  readonly cancelled?: true
+  /** Only while it runs: of a kind and key, each slot is taken once. */
+  readonly slot?: number
+  /** MongoDB removes it then. */
+  readonly expiresAt?: Date
+}
+
+export const JOBS = 'jobs'
+const DUPLICATE_KEY = 11_000
+/** What has been decided survives the loss of any one server. */
+const DURABLE = { writeConcern: { w: 'majority' } } as const
+
+/** Jobs in MongoDB. Every write names the state that it replaces, and says whether it was that. */
+export class JobStore {
+  readonly #jobs: Collection<JobDoc>
+  readonly #orders: Collection<{ _id: string; last: number }>
+
+  constructor(db: Db) {
+    this.#jobs = db.collection(JOBS, { readPreference: 'primary' })
+    this.#orders = db.collection('counters')
+  }
+
+  async createIndexes(): Promise<void> {
+    const open = { partialFilterExpression: { open: true } }
+    await this.#jobs.createIndex({ open: 1, kind: 1, key: 1, order: 1 }, open)
+    await this.#jobs.createIndex({ open: 1, member: 1 }, open)
+    await this.#jobs.createIndex(
+      { kind: 1, key: 1, slot: 1 },
+      { unique: true, partialFilterExpression: { slot: { $exists: true } } },
+    )
+    await this.#jobs.createIndex({ expiresAt: 1 }, { expireAfterSeconds: 0 })
+  }
+
+  async nextOrder(): Promise<number> {
+    const counter = await this.#orders.findOneAndUpdate(
+      { _id: JOBS },
+      { $inc: { last: 1 } },
+      { upsert: true, returnDocument: 'after' },
+    )
+    return counter!.last
+  }
+
+  async insert({ id, cancelled: _, ...job }: Job): Promise<void> {
+    await this.#jobs.insertOne({ _id: id, ...job, open: true }, DURABLE)
+  }
+
+  async find(id: string): Promise<Job | undefined> {
+    return toJob(await this.#jobs.findOne({ _id: id }))
+  }
+
+  /** Whether fewer than `perKey` jobs of the key are before this one: older ones that are due or were begun, or that run. */
+  async mayBegin({ id, kind, key, order }: Job, perKey: number): Promise<boolean> {
+    const before: Filter<JobDoc>[] = [{ runAt: { $lte: new Date() } }, { attempt: { $gt: 0 } }]
+    const filter: Filter<JobDoc> = {
+      open: true,
+      kind,
+      key,
+      _id: { $ne: id },
+      $or: [{ order: { $lt: order }, $or: before }, { state: 'running' }],
+    }
+    return (await this.#jobs.countDocuments(filter, { limit: perKey })) < perKey
+  }
+
+  /** Begins the next attempt. Undefined: it is not this process's to begin, or not now. */
+  async claim({ id, attempt, member }: Job, perKey: number): Promise<Job | undefined> {
+    for (let slot = 0; slot < perKey; slot++) {
+      try {
+        const filter: Filter<JobDoc> = { _id: id, open: true, state: 'waiting', attempt, member }
+        const claimed = await this.#jobs.findOneAndUpdate(
+          { ...filter, cancelled: { $exists: false } },
+          { $set: { state: 'running', slot }, $inc: { attempt: 1 } },
+          { returnDocument: 'after', ...DURABLE },
+        )
+        return toJob(claimed)
+      } catch (error) {
+        if (!(error instanceof MongoServerError && error.code === DUPLICATE_KEY)) throw error
+      }
+    }
+    return undefined
+  }
+
+  async progress(id: string, attempt: number, progress: unknown): Promise<boolean> {
+    const { matchedCount } = await this.#jobs.updateOne(
+      { _id: id, state: 'running', attempt },
+      { $set: { progress } },
+    )
+    return matchedCount === 1
+  }
+
+  async retry(id: string, attempt: number, runAt: Date, error: string): Promise<Job | undefined> {
+    const retried = await this.#jobs.findOneAndUpdate(
+      { _id: id, state: 'running', attempt },
+      { $set: { state: 'waiting', runAt, error }, $unset: { slot: true } },
+      { returnDocument: 'after', ...DURABLE },
+    )
+    return toJob(retried)
+  }
+
+  /** Ends the job if it is still as the caller knows it. */
+  async end(
+    { id, state, attempt, member }: Job,
+    as: JobState,
+    { error = null, retention }: { error?: string | null; retention: number },
+  ): Promise<boolean> {
+    const now = new Date()
+    const { matchedCount } = await this.#jobs.updateOne(
+      { _id: id, open: true, state, attempt, member },
+      {
+        $set: { state: as, error, finishedAt: now, expiresAt: new Date(now.getTime() + retention) },
+        $unset: { open: true, slot: true, cancelled: true },
+      },
+      DURABLE,
+    )
+    return matchedCount === 1
+  }
+
+  /** Ends at the next occasion what the key has. */
+  async cancel(kind: string, key: string): Promise<void> {
+    await this.#jobs.updateMany({ open: true, kind, key }, { $set: { cancelled: true } }, DURABLE)
+  }
+
+  async countOpen(kind: string, key: string): Promise<number> {
+    return this.#jobs.countDocuments({ open: true, kind, key })
+  }
+
+  async open(ids: readonly string[]): Promise<Job[]> {
+    const docs = await this.#jobs.find({ open: true, _id: { $in: [...ids] } }).toArray()
+    return docs.map((doc) => toJob(doc)!)
+  }
+
+  /** Everybody who has an open job of these kinds, null for those that nobody has. */
+  async holders(kinds: readonly string[]): Promise<(string | null)[]> {
+    return this.#jobs.distinct('member', { open: true, kind: { $in: [...kinds] } })
+  }
+
+  /** Without payloads. */
+  async heldBy(holders: readonly (string | null)[], kinds: readonly string[]): Promise<Job[]> {
+    const docs = await this.#jobs
+      .find(
+        { open: true, kind: { $in: [...kinds] }, member: { $in: [...holders] } },
+        { projection: { payload: 0 } },
+      )
+      .sort({ order: 1 })
+      .toArray()
+    return docs.map((doc) => toJob(doc)!)
+  }
+
+  /** Takes the job over from one who is dead. Whatever that one still writes names an attempt that is over. */
+  async adopt({ id, attempt, member }: Job, by: string): Promise<Job | undefined> {
+    const adopted = await this.#jobs.findOneAndUpdate(
+      { _id: id, open: true, attempt, member },
+      { $set: { member: by, state: 'waiting' }, $unset: { slot: true } },
+      { returnDocument: 'after', ...DURABLE },
+    )
+    return toJob(adopted)
+  }
+
+  /** Lets any process take what this one has. */
+  async release(member: string): Promise<void> {
+    await this.#jobs.updateMany(
+      { open: true, member },
+      { $set: { member: null, state: 'waiting' }, $unset: { slot: true } },
+      DURABLE,
+    )
+  }
+}
+
+function toJob(doc: JobDoc | null): Job | undefined {
+  if (!doc) return undefined
+  const { _id, open: _open, slot: _slot, expiresAt: _expires, cancelled = false, ...rest } = doc
+  return { id: _id, ...rest, cancelled }
+}
