@@ -1,5 +1,4 @@
-import type { ProxyBody } from '@fp/sdk/wire'
-import type { Caller } from '../modules/calls/service.ts'
+import type { AppRequest } from '../gate/gate.ts'
 
 /**
  * Under this prefix the runner gets what a client's connection was (see `clientPrefix` of @fp/scaler/http): its address, and
@@ -8,11 +7,10 @@ import type { Caller } from '../modules/calls/service.ts'
  */
 export const CLIENT_PREFIX = 'fp-client'
 
-/** The headers of a request that comes through the API, as the proxy would have sent them on: see `requestHeaders` of @fp/scaler/http. */
-export function callerHeaders(
-  { headers = {}, body }: ProxyBody,
-  host: string,
-  { address, scheme }: Caller,
+/** The headers of a call, as the proxy would have sent them on: see `requestHeaders` of @fp/scaler/http. */
+export function clientHeaders(
+  { host, body, client: { address, scheme } }: Pick<AppRequest, 'host' | 'body' | 'client'>,
+  headers: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const { hostname, port } = new URL(`${scheme}://${host}`)
   const serverPort = port || (scheme === 'https' ? '443' : '80')
@@ -20,8 +18,9 @@ export function callerHeaders(
     [`${CLIENT_PREFIX}-host`]: host,
     // For this request there is no port of the caller's.
     [CLIENT_PREFIX]: `${address} 0 ${scheme} ${hostname} ${serverPort} 1.1`,
+    host,
   }
-  if (body !== undefined) list[`${CLIENT_PREFIX}-content-length`] = String(Buffer.byteLength(body))
+  if (typeof body === 'string') list[`${CLIENT_PREFIX}-content-length`] = String(Buffer.byteLength(body))
   for (const [name, value] of Object.entries(headers))
     list[name.toLowerCase().startsWith(CLIENT_PREFIX) ? `${CLIENT_PREFIX}-${name}` : name] = value
   return list

@@ -1,20 +1,9 @@
 import type { TargetKey, TargetPolicy } from '@fp/scaler'
 import { DEFAULT_POLICY } from '@fp/scaler'
 import { FpError } from '../errors.ts'
-import type { Events } from '../events.ts'
+import type { AppChanges } from '../app-changes.ts'
+import type { Route } from '../modules/app-records/directory.ts'
 import { parseTargetKey } from '../runtime/targets.ts'
-
-/** What the front door must know of an app. */
-export interface Route {
-  readonly appId: string
-  readonly ownerId: string
-  /** Null until its first deploy. */
-  readonly key: TargetKey | null
-  /** ms */
-  readonly idleTimeout: number
-  /** Where it may have fewer instances than others. */
-  readonly maxReplicas?: number
-}
 
 export interface RouteTable {
   /**
@@ -30,7 +19,7 @@ export interface RouteTable {
 
 export interface RouteTableDeps {
   lookup(appId: string): Promise<Route | undefined>
-  readonly events: Events
+  readonly changes: AppChanges
   /** ms, for apps that have not been looked up yet. */
   readonly defaultIdleTimeout: number
   /** Of any app; the machine's own home has one of each. */
@@ -67,9 +56,9 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     routes.clear()
     keys.clear()
   }
-  deps.events.on('apps.changesLost', forgetRoutes)
-  deps.events.on('app.routed', forget)
-  deps.events.on('app.deleted', forgetAll)
+  deps.changes.on('lost', forgetRoutes)
+  deps.changes.on('routed', forget)
+  deps.changes.on('deleted', forgetAll)
 
   async function find(appId: string): Promise<Route | undefined> {
     for (;;) {
@@ -124,9 +113,9 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     },
     policyOf: (key) => policies.get(parseTargetKey(key).appId) ?? defaultPolicy,
     close() {
-      deps.events.off('apps.changesLost', forgetRoutes)
-      deps.events.off('app.routed', forget)
-      deps.events.off('app.deleted', forgetAll)
+      deps.changes.off('lost', forgetRoutes)
+      deps.changes.off('routed', forget)
+      deps.changes.off('deleted', forgetAll)
     },
   }
 }

@@ -10,7 +10,6 @@ import { draftsModule } from './drafts/module.ts'
 import { logsModule } from './logs/module.ts'
 import type { Module } from './module.ts'
 import { quotasModule } from './quotas/module.ts'
-import { specsModule } from './specs/module.ts'
 import { templatesModule } from './templates/module.ts'
 import { trialsModule } from './trials/module.ts'
 import { usersModule } from './users/module.ts'
@@ -26,7 +25,6 @@ export const MODULES: readonly Module<unknown>[] = [
   quotasModule,
   draftsModule,
   versionsModule,
-  specsModule,
   templatesModule,
   deploymentsModule,
   appsModule,

@@ -21,6 +21,8 @@ export interface ModuleDeps {
   readonly validate: Validate
   readonly passwords: PasswordHasher
   readonly targets: Targets
+  /** The gate looks the app up anew at its next request. */
+  readonly forgetRoute: (appId: string) => Promise<void>
   readonly runtime: Pick<Runtime, 'capabilities' | 'logs' | 'trial' | 'cleanup'> & {
     readonly health: Pick<RuntimeHealth, 'storageProblem'>
   }

@@ -1,7 +1,7 @@
-import { QueueFull, ScalerError, type Activator, type Observer } from '@fp/scaler'
+import { QueueFull, ScalerError, type Activator, type Observer, type TargetKey } from '@fp/scaler'
 import type { AppFailureCode } from '@fp/sdk/errors'
 import { FpError } from '../errors.ts'
-import type { Events } from '../events.ts'
+import type { Events, PlatformEvent, PlatformEvents, TargetEvent } from '../events.ts'
 import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runtime.ts'
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 import { wakesFull } from './wakes.ts'
@@ -26,34 +26,44 @@ export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup
       await activator.retire(key, { signal: AbortSignal.timeout(RETIRE_LIMIT) })
       await cleanup.removeTarget(key)
     },
-    phase: (key) => activator.stats(key)?.phase ?? 'asleep',
+    phases: async (keys) => keys.map((key) => activator.stats(key)?.phase ?? 'asleep'),
   }
 }
 
-/** Turns what the activator sees into the platform's news. */
-export function createObserver(events: Events): Observer {
+/** Publishes an event of a target, with its owner. */
+export type PublishTarget = <N extends 'app.woke' | 'app.slept' | 'app.failed' | 'app.progress'>(
+  name: N,
+  key: TargetKey,
+  more: Omit<PlatformEvents[N], keyof TargetEvent>,
+) => void
+
+/** Events of one app are published in the order of the calls: its owner is known after the first. */
+export function createPublisher(
+  events: Events,
+  ownerOf: (key: TargetKey) => string | Promise<string>,
+): PublishTarget {
+  return (name, key, more) => {
+    const publish = (userId: string): void =>
+      events.publish({ name, payload: { ...parseTargetKey(key), userId, ...more } } as PlatformEvent)
+    const owner = ownerOf(key)
+    if (typeof owner === 'string') publish(owner)
+    // A database that does not answer is no reason to lose the event; nobody can be told of it then.
+    else void owner.then(publish, () => publish(''))
+  }
+}
+
+/** Publishes what the activator sees. */
+export function createObserver(publish: PublishTarget): Observer {
   return {
-    awake: (key) => void events.emit('app.woke', parseTargetKey(key)),
-    asleep: (key) => void events.emit('app.slept', parseTargetKey(key)),
-    failed: (key, failure) => {
-      const report =
-        (failure.details as AppFailureReport | undefined) ??
-        plainFailure(ownersCode(failure.code), failure.message)
-      events.emit('app.failed', { ...parseTargetKey(key), failure: report })
-    },
+    awake: (key) => publish('app.woke', key, {}),
+    asleep: (key) => publish('app.slept', key, {}),
+    failed: (key, failure) =>
+      publish('app.failed', key, {
+        failure:
+          (failure.details as AppFailureReport | undefined) ?? plainFailure(failure.code, failure.message),
+      }),
   }
 }
-
-/** The scaler's own codes as the table of error codes has them. */
-const OWNERS_CODES: Readonly<Record<string, AppFailureCode>> = {
-  SCALER_CLOSED: 'FP_UNAVAILABLE',
-  SCALER_CUT_OFF: 'FP_UNAVAILABLE',
-  SCALER_RETIRED: 'FP_UNAVAILABLE',
-  SCALER_SCALE_FAILED: 'FP_INTERNAL',
-  SCALER_WAKE_TIMEOUT: 'FP_WAKE_TIMEOUT',
-}
-
-const ownersCode = (code: string): string => OWNERS_CODES[code] ?? code
 
 /** One observer that passes all it hears on. */
 export function tellAll(...observers: readonly Observer[]): Required<Observer> {

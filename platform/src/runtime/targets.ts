@@ -1,4 +1,4 @@
-import type { TargetKey } from '@fp/scaler'
+import type { TargetKey, TargetPhase } from '@fp/scaler'
 import type { AppFailureReport } from './runtime.ts'
 
 /** An app's version with one state of its environment. Another deployment or another environment is another target. */
@@ -38,5 +38,6 @@ export interface Targets {
   sleep(key: TargetKey): Promise<boolean>
   /** No new requests; ends once those it has are answered. */
   retire(key: TargetKey): Promise<void>
-  phase(key: TargetKey): 'asleep' | 'waking' | 'awake' | 'draining'
+  /** What each target does now, in the order of the keys. */
+  phases(keys: readonly TargetKey[]): Promise<TargetPhase[]>
 }

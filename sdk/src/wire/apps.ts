@@ -180,6 +180,24 @@ export const ProxyAnswer = Type.Object({
 })
 export type ProxyAnswer = Type.Static<typeof ProxyAnswer>
 
+/** The answer of an app as it arrives: a head, pieces of the body, and either the end or an error. */
+export const CallStreamEvent = Type.Union([
+  Type.Object({
+    event: Type.Literal('head'),
+    ...Type.Pick(ProxyAnswer, ['status_code', 'headers', 'latency_ms', 'cold_start']).properties,
+  }),
+  Type.Object({
+    event: Type.Literal('body'),
+    ...Type.Pick(ProxyAnswer, ['body', 'body_encoding']).properties,
+  }),
+  Type.Object({
+    event: Type.Literal('end'),
+    ...Type.Pick(ProxyAnswer, ['body_truncated', 'latency_ms']).properties,
+  }),
+  Type.Object({ event: Type.Literal('error'), code: Type.String(), message: Type.String() }),
+])
+export type CallStreamEvent = Type.Static<typeof CallStreamEvent>
+
 export const LogQuery = Type.Object(
   { lines: Type.Optional(Type.Integer({ minimum: 1, maximum: 2000, default: 200 })) },
   { additionalProperties: false },

@@ -6,13 +6,11 @@ import { createActivationService } from './service.ts'
 
 export const activationModule = defineModule({
   name: 'activation',
-  start({ events, targets, runtime, settings, background, use }) {
+  start({ targets, runtime, settings, use }) {
     const activation = createActivationService({
       ...use(appRecordsModule),
       targets,
       runtime,
-      events,
-      background,
     })
     return {
       service: activation,
@@ -22,7 +20,6 @@ export const activationModule = defineModule({
           views: use(appsModule).views,
           appUrl: settings.appUrl,
         }),
-      close: () => activation.close(),
     }
   },
 })

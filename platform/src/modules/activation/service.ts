@@ -1,19 +1,16 @@
+import type { TargetKey } from '@fp/scaler'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FpError } from '../../errors.ts'
-import type { Events } from '../../events.ts'
 import type { RuntimeCapabilities } from '../../runtime/runtime.ts'
 import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
-import { liveTarget, type LiveService } from '../app-records/live-service.ts'
+import type { LiveService } from '../app-records/live-service.ts'
 import type { AppService } from '../app-records/service.ts'
-import type { Background } from '../background.ts'
 
 export interface ActivationDeps {
   readonly apps: AppService
   readonly live: LiveService
   readonly targets: Targets
   readonly runtime: { readonly capabilities: Pick<RuntimeCapabilities, 'sharedByReplicas'> }
-  readonly events: Events
-  readonly background: Background
 }
 
 /** An app that has requests somewhere stays awake: it is not waited for longer that the others put it to sleep. ms */
@@ -25,30 +22,21 @@ export interface ActivationService {
   sleep(ownerId: string, appId: string): Promise<void>
   /** Resolves once the app answers. Throws FP_APP_NOT_DEPLOYED, FP_APP_CRASHED. */
   wake(ownerId: string, appId: string, signal: AbortSignal): Promise<void>
-  close(): void
 }
 
 /** Wakes apps and puts them to sleep when their owners ask for it. */
 export function createActivationService(deps: ActivationDeps): ActivationService {
-  const { apps, live, targets, events, background } = deps
-
-  /** This replica gives up its part, and is the last one perhaps. */
-  const sleepToo = ({ appId }: { appId: string }): void =>
-    background.run(appId, 'put an app to sleep', async () => {
-      const app = await apps.findAny(appId)
-      const target = app && liveTarget(app)
-      if (target && targets.phase(targetKey(target)) !== 'asleep') await targets.sleep(targetKey(target))
-    })
-  events.on('app.sleepAsked', sleepToo)
+  const { apps, live, targets } = deps
+  const isAsleep = async (key: TargetKey): Promise<boolean> => (await targets.phases([key]))[0] === 'asleep'
 
   return {
     async sleep(ownerId, appId) {
       const target = await apps.findDeployed(ownerId, appId)
       const key = targetKey(target)
-      if (targets.phase(key) === 'asleep') return
+      if (await isAsleep(key)) return
       if (await targets.sleep(key)) return live.noteSlept(target)
       if (!deps.runtime.capabilities.sharedByReplicas) {
-        if (targets.phase(key) === 'asleep') return
+        if (await isAsleep(key)) return
         throw new FpError(
           'FP_APP_BUSY',
           'The app is answering requests, so it stays awake. Try again once they are answered. If it hangs, deploy it again: that replaces its process.',
@@ -57,7 +45,7 @@ export function createActivationService(deps: ActivationDeps): ActivationService
       // Other replicas keep their part in it for a while after its last request there; they are asked to give it up.
       await live.askSleep(appId)
       const until = performance.now() + SLEEP_PATIENCE
-      while (targets.phase(key) !== 'asleep' && performance.now() < until) await delay(LOOK_INTERVAL)
+      while (performance.now() < until && !(await isAsleep(key))) await delay(LOOK_INTERVAL)
     },
 
     async wake(ownerId, appId, signal) {
@@ -79,7 +67,5 @@ export function createActivationService(deps: ActivationDeps): ActivationService
         return
       }
     },
-
-    close: () => void events.off('app.sleepAsked', sleepToo),
   }
 }

@@ -1,3 +1,4 @@
+import { createAppChanges } from '../../app-changes.ts'
 import { newId } from '../../ids.ts'
 import { defineModule } from '../module.ts'
 import { createSecretBox } from '../secrets/box.ts'
@@ -12,17 +13,20 @@ import { AppStore } from './store.ts'
 
 export const appRecordsModule = defineModule({
   name: 'app-records',
-  async start({ db, events, targets, runtime, settings, secretKey, background, now, log, use }) {
+  async start({ db, events, targets, forgetRoute, runtime, settings, secretKey, background, now, log, use }) {
     const store = new AppStore(db)
     const liveStore = new LiveStore(db)
     await store.createIndexes()
-    const changes = await followApps(db, events, (error) =>
+    const changes = createAppChanges()
+    const following = await followApps(db, changes, (error) =>
       log.warn({ err: error }, 'the change stream of the apps ended; opening it again'),
     )
     const { isAdmin } = use(usersModule)
     const apps = createAppService({
       store,
       liveStore,
+      changes,
+      forgetRoute,
       envVars: createEnvVars(createSecretBox(secretKey)),
       events,
       targets,
@@ -33,18 +37,11 @@ export const appRecordsModule = defineModule({
       newId,
       now,
     })
-    const live = createLiveService({ store, liveStore, events, background, now })
+    const live = createLiveService({ liveStore, forgetRoute, now })
     return {
-      service: { apps, live },
+      service: { apps, live, changes },
       hooks: (api) => checkOwnership(api, apps),
-      async recover(occasion) {
-        // Where apps outlive the platform, they may be awake.
-        if (occasion === 'start' && !runtime.capabilities.appsOutlivePlatform) await live.recover()
-      },
-      async close() {
-        live.close()
-        await changes[Symbol.asyncDispose]()
-      },
+      close: () => following[Symbol.asyncDispose](),
     }
   },
 })

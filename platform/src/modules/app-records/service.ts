@@ -1,6 +1,7 @@
 import { formatEntrypoint, parseEntrypoint } from '@fp/sdk/python'
 import type { EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
+import type { AppChanges } from '../../app-changes.ts'
 import type { Events } from '../../events.ts'
 import { KeyedQueue } from '../../keyed-queue.ts'
 import { targetKey, TargetFailed, type TargetId, type Targets } from '../../runtime/targets.ts'
@@ -16,7 +17,10 @@ export interface AppServiceDeps {
   readonly liveStore: LiveStore
   readonly envVars: EnvVars
   readonly events: Events
+  readonly changes: AppChanges
   readonly targets: Targets
+  /** The gate looks the app up anew at its next request. */
+  readonly forgetRoute: (appId: string) => Promise<void>
   /** Why no app can have storage, if so. */
   readonly storageProblem: () => string | undefined | Promise<string | undefined>
   /** How many apps of a user may have storage. 0: any number. */
@@ -27,7 +31,7 @@ export interface AppServiceDeps {
   readonly now: () => Date
 }
 
-export interface AppChanges {
+export interface Changes {
   readonly name?: string
   readonly idleTimeoutS?: number
   readonly entrypoint?: string | null
@@ -39,7 +43,7 @@ export type AppService = ReturnType<typeof createAppService>
 
 /** The record of an app: its name, its environment, whose it is. An app of another user does not exist for the asker. */
 export function createAppService(deps: AppServiceDeps) {
-  const { store, envVars, events, targets, background } = deps
+  const { store, envVars, events, changes, targets, background } = deps
   /** Of one user one app at a time gets storage, so that each is counted for the next. */
   const storing = new KeyedQueue()
 
@@ -53,12 +57,12 @@ export function createAppService(deps: AppServiceDeps) {
   async function changeSurroundings(
     ownerId: string,
     appId: string,
-    { env: changes = {}, storage }: AppChanges,
+    { env: envChanges = {}, storage }: Changes,
   ): Promise<void> {
     for (;;) {
       const app = await find(ownerId, appId)
       const next = {
-        env: await envVars.apply(appId, app.env, changes),
+        env: await envVars.apply(appId, app.env, envChanges),
         storage: storage ?? app.storage,
       }
       if (next.env === app.env && next.storage === app.storage) return
@@ -66,7 +70,7 @@ export function createAppService(deps: AppServiceDeps) {
       const change = () => store.setSurroundings(appId, was, next, deps.now())
       const done = await (next.storage && !app.storage ? withStorage(ownerId, appId, change) : change())
       if (!done) continue
-      if (done.before) replaceTarget(appId, done.before, done.revision)
+      if (done.before) await replaceTarget(appId, done.before, done.revision)
       return
     }
   }
@@ -93,13 +97,13 @@ export function createAppService(deps: AppServiceDeps) {
   }
 
   /** The same version with another environment is another target. The next request wakes it; so do we if it was awake. */
-  function replaceTarget(appId: string, old: Live, revision: number): void {
+  async function replaceTarget(appId: string, old: Live, revision: number): Promise<void> {
     const oldKey = targetKey({ appId, version: old.version, revision: old.revision })
     const target = { appId, version: old.version, revision }
-    const wasAsleep = targets.phase(oldKey) === 'asleep'
-    events.emit('app.routed', { appId })
+    const [phase] = await targets.phases([oldKey])
+    await deps.forgetRoute(appId)
     background.run(appId, 'retire a target', () => targets.retire(oldKey))
-    if (wasAsleep) return
+    if (phase === 'asleep') return
     background.run(appId, 'wake an app after its environment changed', async () => {
       try {
         await targets.wake(targetKey(target))
@@ -161,10 +165,10 @@ export function createAppService(deps: AppServiceDeps) {
       return storage ? withStorage(app.ownerId, app.appId, insert) : insert()
     },
 
-    async change(ownerId: string, appId: string, changes: AppChanges): Promise<void> {
+    async change(ownerId: string, appId: string, wanted: Changes): Promise<void> {
       await find(ownerId, appId)
-      if (changes.env || changes.storage !== undefined) await changeSurroundings(ownerId, appId, changes)
-      const { name, idleTimeoutS, entrypoint } = changes
+      if (wanted.env || wanted.storage !== undefined) await changeSurroundings(ownerId, appId, wanted)
+      const { name, idleTimeoutS, entrypoint } = wanted
       if (name === undefined && idleTimeoutS === undefined && entrypoint === undefined) return
       const found = await store.update(appId, {
         ...(name === undefined ? {} : { name: name.trim() }),
@@ -174,18 +178,19 @@ export function createAppService(deps: AppServiceDeps) {
       })
       if (!found) throw noSuchApp(appId)
       // The front door keeps the idle timeout with the route.
-      if (idleTimeoutS !== undefined) events.emit('app.routed', { appId })
+      if (idleTimeoutS !== undefined) await deps.forgetRoute(appId)
     },
 
     showEnv: (app: AppRecord): Promise<EnvVar[]> => envVars.show(app.appId, app.env),
-    openEnv: (app: AppRecord): Promise<Record<string, string>> => envVars.open(app.appId, app.env),
 
     /** Marks it deleted; from then on it is found by nobody. */
     async markDeleted(ownerId: string, appId: string): Promise<AppRecord> {
       await find(ownerId, appId)
       const app = await store.markDeleted(appId, deps.now())
       if (!app) throw noSuchApp(appId)
-      events.emit('app.deleted', { appId })
+      changes.emit('deleted', { appId })
+      events.emit('app.deleted', { userId: ownerId, appId })
+      await deps.forgetRoute(appId)
       return app
     },
     /** Those of which the deletion began so many ms ago, or more, and has not ended. */

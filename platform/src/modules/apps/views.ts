@@ -1,3 +1,4 @@
+import type { TargetPhase } from '@fp/scaler'
 import type { AppStatus, EnvVar } from '@fp/sdk/wire'
 import type { Targets } from '../../runtime/targets.ts'
 import { liveKey } from '../app-records/live-service.ts'
@@ -22,9 +23,13 @@ export interface ViewDeps {
 export function createViews(deps: ViewDeps): AppViews {
   const { apps, drafts, deployments, targets } = deps
 
-  function view(app: AppSummary, draft: DraftSummary | undefined, deploying: boolean): AppView {
-    const key = liveKey(app.appId, app.live)
-    const status: AppStatus = statusOf(app, deploying, key ? targets.phase(key) : 'asleep')
+  function view(
+    app: AppSummary,
+    draft: DraftSummary | undefined,
+    deploying: boolean,
+    phase: TargetPhase,
+  ): AppView {
+    const status: AppStatus = statusOf(app, deploying, phase)
     return {
       app,
       status,
@@ -36,11 +41,28 @@ export function createViews(deps: ViewDeps): AppViews {
     }
   }
 
-  /** Two reads, however many apps. */
+  /** What the live target of each app does. */
+  async function phasesOf(records: readonly AppSummary[]): Promise<Map<string, TargetPhase>> {
+    const live = records.flatMap((app) => {
+      const key = liveKey(app.appId, app.live)
+      return key ? [{ appId: app.appId, key }] : []
+    })
+    if (live.length === 0) return new Map()
+    const phases = await targets.phases(live.map(({ key }) => key))
+    return new Map(live.map(({ appId }, index) => [appId, phases[index]!]))
+  }
+
+  /** Two reads and one question to the gate, however many apps. */
   async function views(records: readonly AppSummary[]): Promise<AppView[]> {
     const ids = records.map((app) => app.appId)
-    const [summaries, deploying] = await Promise.all([drafts.summaries(ids), deployments.deploying(ids)])
-    return records.map((app) => view(app, summaries.get(app.appId), deploying.has(app.appId)))
+    const [summaries, deploying, phases] = await Promise.all([
+      drafts.summaries(ids),
+      deployments.deploying(ids),
+      phasesOf(records),
+    ])
+    return records.map((app) =>
+      view(app, summaries.get(app.appId), deploying.has(app.appId), phases.get(app.appId) ?? 'asleep'),
+    )
   }
 
   return {
@@ -51,14 +73,15 @@ export function createViews(deps: ViewDeps): AppViews {
     },
     async detail(ownerId, appId): Promise<AppDetailView> {
       const app = await apps.find(ownerId, appId)
-      const [draft, deploying] = await Promise.all([
+      const [draft, deploying, phases] = await Promise.all([
         drafts.get(ownerId, appId),
         deployments.deploying([appId]),
+        phasesOf([app]),
       ])
       const env: EnvVar[] = await apps.showEnv(app)
       const { files, assets, revision, updatedAt } = draft
       return {
-        ...view(app, draft, deploying.has(appId)),
+        ...view(app, draft, deploying.has(appId), phases.get(appId) ?? 'asleep'),
         draft: { files: toRecord(files), assets, revision, updatedAt },
         env,
       }

@@ -1,18 +1,27 @@
 import { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
+import { createStreamLimit } from '../../front/stream-limit.ts'
+import { whenClosed } from '../../front/when-closed.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
 import { AppParams } from '../params.ts'
+import { eventStream, type ServerSentEvent } from '../sse.ts'
 import type { CallService } from './service.ts'
+import type { StreamPart } from './stream.ts'
+
+const tags = ['apps']
 
 export function registerCallRoutes(app: Api, { calls }: { calls: CallService }): void {
+  const streams = createStreamLimit()
+
   app.post(
     '/api/apps/:app_id/proxy',
     {
       bodyLimit: BODY_LIMITS.call,
       config: { cost: 2 },
       schema: {
-        tags: ['apps'],
+        tags,
         operationId: 'callApp',
         summary: 'Send a request to an app',
         description:
@@ -27,4 +36,41 @@ export function registerCallRoutes(app: Api, { calls }: { calls: CallService }):
       return calls.call(request.user.userId, request.params.app_id, request.body, caller)
     },
   )
+
+  app.post(
+    '/api/apps/:app_id/proxy/stream',
+    {
+      bodyLimit: BODY_LIMITS.call,
+      config: { cost: 2 },
+      schema: {
+        tags,
+        operationId: 'streamCall',
+        summary: 'Send a request to an app and follow its answer',
+        description:
+          'Server-sent events: `head` with the status and the headers, `body` for each piece as it arrives, then `end` or `error`. `data` is a CallStreamEvent. At most 1 MB of the body is shown, for up to 10 minutes.',
+        params: AppParams,
+        body: ProxyBody,
+        response: {
+          200: {
+            description: 'CallStreamEvents',
+            content: { 'text/event-stream': { schema: Type.String() } },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { userId } = request.user
+      whenClosed(reply.raw, streams.open(userId))
+      const caller = { address: request.ip, scheme: request.protocol, gone: clientGone(reply) }
+      // Throws here what is to be answered as JSON.
+      const parts = await calls.stream(userId, request.params.app_id, request.body, caller)
+      reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream')
+      return reply.send(eventStream(() => toEvents(parts)) as never)
+    },
+  )
+}
+
+async function* toEvents(parts: AsyncIterable<StreamPart>): AsyncGenerator<ServerSentEvent> {
+  let number = 0
+  for await (const part of parts) yield { id: String(++number), event: part.event, data: part }
 }

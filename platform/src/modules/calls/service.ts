@@ -1,8 +1,12 @@
-import { ScalerError, type TargetKey } from '@fp/scaler'
+import { ScalerError } from '@fp/scaler'
 import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { FpError } from '../../errors.ts'
+import type { AppAnswer, Gate } from '../../gate/gate.ts'
 import { targetKey } from '../../runtime/targets.ts'
 import type { AppService } from '../app-records/service.ts'
-import { cleanAnswer, cleanRequest } from './proxy.ts'
+import { cleanRequest } from './request.ts'
+import { shownAnswer } from './shown.ts'
+import { streamAnswer, type StreamPart } from './stream.ts'
 
 /** Where a request to an app through the API comes from; the app is told. */
 export interface Caller {
@@ -13,43 +17,87 @@ export interface Caller {
   readonly gone: AbortSignal
 }
 
-/** One request to an app, through the activator like any other. */
-export type CallApp = (
-  target: { key: TargetKey; host: string },
-  request: ProxyBody,
-  caller: Caller,
-) => Promise<ProxyAnswer>
-
 export interface CallServiceDeps {
   readonly apps: Pick<AppService, 'findDeployed'>
-  readonly call: CallApp
+  readonly call: Gate['call']
   readonly appUrl: (appId: string) => string
 }
 
 export interface CallService {
-  /** Sends one request to an app for its owner. */
+  /** Sends one request to an app for its owner. Rejects with FP_APP_TIMEOUT when the answer is not complete within 60 s. */
   call(ownerId: string, appId: string, request: ProxyBody, caller: Caller): Promise<ProxyAnswer>
+  /** The same, with the answer as it arrives, for up to 10 minutes. Rejects where there is no head of an answer. */
+  stream(
+    ownerId: string,
+    appId: string,
+    request: ProxyBody,
+    caller: Caller,
+  ): Promise<AsyncIterable<StreamPart>>
 }
 
 /** A switch may come between an app's lookup and its call; more than a few of them is a bug. */
 const MAX_RETIRED = 5
+/** For the whole answer, ms. */
+const TIMEOUT = 60_000
+const STREAM_TIMEOUT = 10 * 60_000
 
 export function createCallService({ apps, call, appUrl }: CallServiceDeps): CallService {
+  async function send(
+    ownerId: string,
+    appId: string,
+    request: ProxyBody,
+    { address, scheme }: Caller,
+    signal: AbortSignal,
+  ): Promise<AppAnswer> {
+    const { host } = new URL(appUrl(appId))
+    const { headers = {}, ...rest } = cleanRequest(request)
+    for (let attempt = 1; ; attempt++) {
+      const key = targetKey(await apps.findDeployed(ownerId, appId))
+      try {
+        return await call({ ...rest, key, host, headers, client: { address, scheme } }, { signal })
+      } catch (error) {
+        // Replaced between the lookup and the call: nothing was sent.
+        if (!isRetired(error) || attempt === MAX_RETIRED) throw error
+      }
+    }
+  }
+
   return {
     async call(ownerId, appId, request, caller) {
-      const { host } = new URL(appUrl(appId))
-      const cleaned = cleanRequest(request)
-      for (let attempt = 1; ; attempt++) {
-        const key = targetKey(await apps.findDeployed(ownerId, appId))
-        try {
-          return cleanAnswer(await call({ key, host }, cleaned, caller))
-        } catch (error) {
-          // Replaced between the lookup and the call: nothing was sent.
-          if (!isRetired(error) || attempt === MAX_RETIRED) throw error
-        }
+      const timeout = AbortSignal.timeout(TIMEOUT)
+      const began = performance.now()
+      try {
+        const signal = AbortSignal.any([timeout, caller.gone])
+        const answer = await send(ownerId, appId, request, caller, signal)
+        const shown = await shownAnswer(answer)
+        return { ...shown, latency_ms: since(began), cold_start: answer.coldStart }
+      } catch (error) {
+        caller.gone.throwIfAborted()
+        throw timeout.aborted ? tooLate(TIMEOUT, error) : error
       }
     },
+
+    async stream(ownerId, appId, request, caller) {
+      const timeout = AbortSignal.timeout(STREAM_TIMEOUT)
+      const began = performance.now()
+      const signal = AbortSignal.any([timeout, caller.gone])
+      const answer = await send(ownerId, appId, request, caller, signal).catch((error: unknown) => {
+        caller.gone.throwIfAborted()
+        throw timeout.aborted ? tooLate(STREAM_TIMEOUT, error) : error
+      })
+      return streamAnswer(answer, () => since(began))
+    },
   }
+}
+
+/** ms, with one decimal. */
+function since(began: number): number {
+  return Math.round((performance.now() - began) * 10) / 10
+}
+
+function tooLate(limit: number, cause: unknown): FpError {
+  const text = `The app did not answer completely within ${limit / 1000} s. Ask for a stream to see an answer as it arrives.`
+  return new FpError('FP_APP_TIMEOUT', text, { cause })
 }
 
 function isRetired(error: unknown): boolean {

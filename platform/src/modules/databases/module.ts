@@ -10,7 +10,7 @@ import { createWatcher } from './watcher.ts'
 
 export const databasesModule = defineModule({
   name: 'databases',
-  start({ db, client, events, runtime, members, databaseSpilled, settings, secretKey, now, log }) {
+  start({ db, client, events, members, databaseSpilled, settings, secretKey, now, log }) {
     const { databaseLimitBytes: limitBytes } = settings
     const store = new DatabaseStore(db, client)
     const databases = createDatabaseService({
@@ -42,16 +42,6 @@ export const databasesModule = defineModule({
     return {
       service: databases,
       routes: (api) => registerDatabaseRoutes(api, { databases, databaseLimitBytes: limitBytes }),
-      async recover(occasion) {
-        // Where apps outlive the platform, they may be awake.
-        if (occasion !== 'start' || runtime.capabilities.appsOutlivePlatform) return
-        const replaced = await databases.replaceOldPasswords()
-        if (replaced > 0)
-          log.warn(
-            { databases: replaced },
-            'database passwords and session keys from before this version were replaced: apps could read those of others (see docs/threat-model.md, "After an upgrade")',
-          )
-      },
       run() {
         meter.start()
         watcher.start()

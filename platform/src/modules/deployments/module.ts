@@ -14,12 +14,12 @@ import { createSwitch } from './switch.ts'
 export const deploymentsModule = defineModule({
   name: 'deployments',
   async start({ db, events, targets, members, validate, background, now, log, use }) {
-    const { apps, live } = use(appRecordsModule)
+    const { apps, live, changes } = use(appRecordsModule)
     const versions = use(versionsModule)
     const store = new DeploymentStore(db)
     await store.createIndexes()
     const feed = createDeploymentFeed()
-    const changes = await followDeployments(db, feed, (error) =>
+    const following = await followDeployments(db, feed, (error) =>
       log.warn({ err: error }, 'the change stream of the deployments ended; opening it again'),
     )
     const run = createSwitch({
@@ -45,7 +45,7 @@ export const deploymentsModule = defineModule({
       validate,
       run,
       members,
-      events,
+      changes,
       newId: () => newId('d'),
       log,
       now,
@@ -56,7 +56,7 @@ export const deploymentsModule = defineModule({
       recover: () => deployments.recover(),
       async close() {
         await deployments.close()
-        await changes[Symbol.asyncDispose]()
+        await following[Symbol.asyncDispose]()
       },
     }
   },

@@ -9,7 +9,7 @@ import { AppParams, DeploymentParams } from '../params.ts'
 import type { Accepted, DeploymentService } from './service.ts'
 import { createStreamLimit } from '../../front/stream-limit.ts'
 import { whenClosed } from '../../front/when-closed.ts'
-import { eventStream, type ServerSentEvent } from './sse.ts'
+import { eventStream, type ServerSentEvent } from '../sse.ts'
 import { deploymentToWire, eventToWire } from './wire.ts'
 
 const tags = ['deployments']

@@ -1,7 +1,7 @@
 import type { Files, Finding } from '@fp/sdk/wire'
 import type { Membership } from '../../coordination/membership.ts'
 import { FpError } from '../../errors.ts'
-import type { Events } from '../../events.ts'
+import type { AppChanges } from '../../app-changes.ts'
 import type { LiveService } from '../app-records/live-service.ts'
 import type { AppService } from '../app-records/service.ts'
 import type { Log } from '../background.ts'
@@ -37,7 +37,7 @@ export interface DeploymentServiceDeps {
   readonly validate: Validate
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
   readonly members: Membership
-  readonly events: Events
+  readonly changes: AppChanges
   readonly newId: () => string
   readonly log: Log
   readonly now: () => Date
@@ -51,7 +51,7 @@ export interface Accepted {
 export type DeploymentService = ReturnType<typeof createDeploymentService>
 
 export function createDeploymentService(deps: DeploymentServiceDeps) {
-  const { store, feed, apps, live, drafts, versions, members, events, log } = deps
+  const { store, feed, apps, live, drafts, versions, members, changes, log } = deps
   /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
   const accepting = new KeyedQueue()
   /** The deployments themselves, as far as this replica carries them. */
@@ -62,7 +62,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   const turns = createTurns({ store, feed, apps, live, members, carried, log, now: deps.now })
   /** Whichever replica deletes it. */
   const stopDeleted = ({ appId }: { appId: string }): void => stops.get(appId)?.abort(appDeleted())
-  events.on('app.deleted', stopDeleted)
+  changes.on('deleted', stopDeleted)
 
   async function start(
     ownerId: string,
@@ -254,7 +254,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       stopped.abort(stopping())
       await idle()
       await accepting.allIdle()
-      events.off('app.deleted', stopDeleted)
+      changes.off('deleted', stopDeleted)
     },
   }
 }

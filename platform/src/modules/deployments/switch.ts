@@ -1,4 +1,4 @@
-import type { Events, TargetNews } from '../../events.ts'
+import type { Events, PlatformEvents } from '../../events.ts'
 import type { AppFailureReport } from '../../runtime/runtime.ts'
 import { targetKey, TargetFailed, type Targets } from '../../runtime/targets.ts'
 import { liveKey, type LiveService } from '../app-records/live-service.ts'
@@ -90,7 +90,7 @@ export function createSwitch(deps: SwitchDeps) {
     const heard = new Set<string>()
     /** One after the other, so that they are read in the order in which they were said. */
     let telling: Promise<void> = Promise.resolve()
-    const progress = ({ message, ...target }: TargetNews & { message: string }): void => {
+    const progress = ({ message, ...target }: PlatformEvents['app.progress']): void => {
       const ours = target.appId === appId && target.version === version
       if (!ours || heard.has(message) || heard.size >= MAX_PROGRESS) return
       heard.add(message)

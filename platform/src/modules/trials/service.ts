@@ -11,7 +11,7 @@ import { WorkQueue } from '../../work-queue.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 import type { Validate } from '../validate.ts'
-import type { Specs } from '../specs/service.ts'
+import { buildSpec, type SpecDeps } from '../specs/spec.ts'
 
 /** A load that hangs, and takes `LOAD_LIMIT`, holds up its own user's next one and no other's. */
 const LOADS = {
@@ -28,7 +28,7 @@ const LOAD_LIMIT = 30_000
 
 export interface TrialServiceDeps {
   readonly validate: Validate
-  readonly specs: Specs
+  readonly specs: SpecDeps
   readonly runtime: RuntimeTrial
   readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
   readonly background: Background
@@ -46,7 +46,7 @@ export interface TrialService {
 
 export function createTrialService(deps: TrialServiceDeps): TrialService {
   const loads = new WorkQueue(LOADS)
-  /** Each load runs as a user of its own: process limits count per user. */
+  /** Each load runs as a user of its own: process limits count per user. Sequences of apps count from 1, these from 0 down. */
   const places = Array.from({ length: LOADS.atOnce }, (_, n) => 0 - n)
 
   async function load(
@@ -58,7 +58,14 @@ export function createTrialService(deps: TrialServiceDeps): TrialService {
     const place = places.shift()!
     const id = `trial${deps.newId()}`
     try {
-      const spec = await deps.specs.trial(userId, id, app, place)
+      // As its author: with the author's database and no environment variables.
+      const spec = await buildSpec(deps.specs, { appId: id, version: 0, revision: 0 }, userId, {
+        ...app,
+        assets: [],
+        env: {},
+        storage: false,
+        sequence: place,
+      })
       const result = await deps.runtime.check(spec, {
         signal: AbortSignal.any([stop, AbortSignal.timeout(LOAD_LIMIT)]),
       })

@@ -1,22 +1,7 @@
-import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import type { ProxyBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
+import { endToEnd } from '../../ingress/call-headers.ts'
 
-/** Meant for one connection (RFC 9110, 7.6.1), or decided by whoever makes the request. */
-const NOT_PASSED_ON = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
 const MAX_HEADERS = 100
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /** Visible Latin-1, spaces and tabs: what a header can carry. */
@@ -27,7 +12,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
  * own, of the request that brought this one, are never among them.
  */
 export function cleanRequest(request: ProxyBody): ProxyBody {
-  const headers = passedOn(request.headers ?? {})
+  const headers = endToEnd(request.headers ?? {})
   for (const [name, value] of Object.entries(headers)) {
     if (!HEADER_NAME.test(name))
       throw invalid(`The header name ${JSON.stringify(name)} is not allowed in HTTP.`)
@@ -50,27 +35,6 @@ export function cleanRequest(request: ProxyBody): ProxyBody {
     },
     ...(body === undefined ? {} : { body }),
   }
-}
-
-export function cleanAnswer(answer: ProxyAnswer): ProxyAnswer {
-  return { ...answer, headers: { ...passedOn(answer.headers), ...pick(answer.headers, 'content-length') } }
-}
-
-/** Lower-cased, without hop-by-hop headers and those that `connection` names. */
-function passedOn(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const named =
-    lower
-      .find(([name]) => name === 'connection')?.[1]
-      .toLowerCase()
-      .split(',') ?? []
-  const dropped = new Set(named.map((name) => name.trim()))
-  return Object.fromEntries(lower.filter(([name]) => !NOT_PASSED_ON.has(name) && !dropped.has(name)))
-}
-
-function pick(headers: Readonly<Record<string, string>>, name: string): Record<string, string> {
-  const value = headers[name]
-  return value === undefined ? {} : { [name]: value }
 }
 
 /** Escaped as a browser would; the fragment stays behind. */

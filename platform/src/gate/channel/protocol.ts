@@ -1,0 +1,44 @@
+import type { AppRequest, GateFacts, GateStatus } from '../gate.ts'
+import type { AppSpec, CheckResult, LogLine } from '../../runtime/runtime.ts'
+import type { TargetKey, TargetPhase } from '@fp/scaler'
+import type { SentError } from './errors.ts'
+
+/**
+ * The channel is HTTP on a unix socket in a folder that only the platform can enter.
+ *
+ * - `POST /<method>`: the arguments as a JSON array; answered with `{ result }` or `{ error }`. Closing the request aborts it.
+ * - `POST /call`: the header `x-call` names the request, the body is passed on; the answer begins with one line of JSON, the
+ *   head, and goes on with the body.
+ * - `GET /events`: one event a line, until either side closes it.
+ */
+export interface Methods {
+  facts(): GateFacts
+  wake(key: TargetKey): void
+  sleep(key: TargetKey): boolean
+  retire(key: TargetKey): void
+  phases(keys: readonly TargetKey[]): TargetPhase[]
+  check(spec: AppSpec): CheckResult
+  logTail(appId: string, lines: number): LogLine[]
+  logNote(appId: string, text: string): void
+  removeApp(appId: string): void
+  forgetRoute(appId: string): void
+  storageProblem(): string | null
+  status(): GateStatus
+  metrics(): string
+}
+
+export type MethodName = keyof Methods
+
+export type Answer = { readonly result: unknown } | { readonly error: SentError }
+
+/** In the header `x-call`, as JSON in base64url. */
+export type CallHead = Omit<AppRequest, 'body'>
+
+/** The first line of the answer to a call. */
+export type CallAnswer =
+  | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly coldStart: boolean }
+  | { readonly error: SentError }
+
+export const CALL_HEADER = 'x-call'
+export const CALL_PATH = '/call'
+export const EVENTS_PATH = '/events'

@@ -1,0 +1,144 @@
+import { chmod, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import type { AppRequest, Gate } from '../gate.ts'
+import { sendError } from './errors.ts'
+import {
+  CALL_HEADER,
+  CALL_PATH,
+  EVENTS_PATH,
+  type Answer,
+  type CallAnswer,
+  type CallHead,
+  type MethodName,
+  type Methods,
+} from './protocol.ts'
+
+/** A listener that does not read its events is cut off when so many bytes wait for it; it connects again. */
+const MAX_UNREAD = 4 * 2 ** 20
+
+type Handlers = {
+  [N in MethodName]: (
+    args: Parameters<Methods[N]>,
+    signal: AbortSignal,
+  ) => Promise<ReturnType<Methods[N]>> | ReturnType<Methods[N]>
+}
+
+export interface ChannelServer extends AsyncDisposable {
+  /** Resolves once nobody listens for events any more: no API process is connected. */
+  unused(): Promise<void>
+}
+
+/** Serves the gate to the API's process. See `protocol.ts`. */
+export async function serveGate(gate: Gate, path: string): Promise<ChannelServer> {
+  const handlers: Handlers = {
+    facts: () => gate.facts,
+    wake: ([key], signal) => gate.targets.wake(key, { signal }),
+    sleep: ([key]) => gate.targets.sleep(key),
+    retire: ([key]) => gate.targets.retire(key),
+    phases: ([keys]) => gate.targets.phases(keys),
+    check: ([spec], signal) => gate.trial.check(spec, { signal }),
+    logTail: ([appId, lines]) => gate.logs.tail(appId, { lines }),
+    logNote: ([appId, line]) => gate.logs.note(appId, line),
+    removeApp: ([appId]) => gate.cleanup.removeApp(appId),
+    forgetRoute: ([appId]) => gate.forgetRoute(appId),
+    storageProblem: async () => (await gate.storageProblem()) ?? null,
+    status: () => gate.status(),
+    metrics: () => gate.metrics(),
+  }
+  const listeners = new Set<ServerResponse>()
+
+  async function onRequest(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    if (req.url === EVENTS_PATH) return sendEvents(res)
+    if (req.url === CALL_PATH) return sendCall(req, res)
+    const name = req.url!.slice(1)
+    const gone = whenGone(res)
+    const answer = await handle(name, await text(req), gone)
+    if (!res.destroyed) res.setHeader('content-type', 'application/json').end(JSON.stringify(answer))
+  }
+
+  async function handle(name: string, body: string, signal: AbortSignal): Promise<Answer> {
+    if (!Object.hasOwn(handlers, name)) return { error: { type: 'other', message: `There is no method ${name}.` } }
+    try {
+      const handler = handlers[name as MethodName] as (args: unknown, signal: AbortSignal) => unknown
+      return { result: (await handler(JSON.parse(body), signal)) ?? null }
+    } catch (error) {
+      return { error: sendError(error) }
+    }
+  }
+
+  function sendEvents(res: ServerResponse): void {
+    res.setHeader('content-type', 'application/x-ndjson').flushHeaders()
+    listeners.add(res)
+    const listening = gate.onEvent((event) => {
+      if (res.writableLength > MAX_UNREAD) res.destroy()
+      else res.write(`${JSON.stringify(event)}\n`)
+    })
+    res.once('close', () => {
+      listening[Symbol.dispose]()
+      listeners.delete(res)
+    })
+  }
+
+  async function sendCall(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const head = (line: CallAnswer): void => void res.write(`${JSON.stringify(line)}\n`)
+    try {
+      const call = JSON.parse(
+        Buffer.from(String(req.headers[CALL_HEADER]), 'base64url').toString(),
+      ) as CallHead
+      const { body: answered, ...rest } = await gate.call(
+        { ...call, ...(await bodyOf(req)) },
+        { signal: whenGone(res) },
+      )
+      head(rest)
+      // A body that breaks off breaks this one off too; the client says so in its own words.
+      await pipeline(answered, res).catch(() => res.destroy())
+    } catch (error) {
+      if (res.destroyed) return
+      head({ error: sendError(error) })
+      res.end()
+    }
+  }
+
+  const server = createServer((req, res) => {
+    req.on('error', () => undefined)
+    res.on('error', () => undefined)
+    onRequest(req, res).catch(() => res.destroy())
+  })
+  // One API process, which is trusted: what it waits for may take as long as it takes.
+  server.requestTimeout = 0
+  server.keepAliveTimeout = 0
+  server.maxHeadersCount = 0
+  await rm(path, { force: true })
+  server.listen({ path })
+  await once(server, 'listening')
+  await chmod(path, 0o600)
+
+  return {
+    async unused() {
+      while (listeners.size > 0) await once([...listeners][0]!, 'close')
+    },
+    async [Symbol.asyncDispose]() {
+      server.close()
+      server.closeAllConnections()
+      await rm(path, { force: true })
+    },
+  }
+}
+
+/** Fires when the client closes the request before it was answered. */
+function whenGone(res: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  res.once('close', () => {
+    if (!res.writableFinished) gone.abort(new Error('The API closed the request.'))
+  })
+  return gone.signal
+}
+
+/** A body of known length is a text, so that the app gets its length too. */
+async function bodyOf(req: IncomingMessage): Promise<Pick<AppRequest, 'body'>> {
+  if (req.headers['content-length'] !== undefined) return { body: await text(req) }
+  return req.headers['transfer-encoding'] !== undefined ? { body: req } : {}
+}

@@ -1,0 +1,57 @@
+import type { Files } from '@fp/sdk/wire'
+import { STORAGE_DIR, type AppSpec, type RuntimeCapabilities, type SpecAsset } from '../../runtime/runtime.ts'
+import { targetKey, type TargetId } from '../../runtime/targets.ts'
+import type { DatabaseService } from '../databases/service.ts'
+import { deriveKey } from '../secrets/derive.ts'
+
+/** Apps listen where the runner tells them; the number is for code that insists on one. */
+const PORT = '8000'
+
+export interface SpecDeps {
+  readonly databases: Pick<DatabaseService, 'uriFor'>
+  readonly secretKey: Buffer
+  /** What apps' session keys are derived for; another text gives each app another key. */
+  readonly sessionKeyPurpose: string
+}
+
+export interface SpecContents {
+  readonly files: Files
+  readonly assets: readonly SpecAsset[]
+  readonly entrypoint: string
+  readonly env: Readonly<Record<string, string>>
+  readonly storage: boolean
+  readonly sequence: number
+}
+
+/** Where apps shared memory once, their session keys are replaced together with the passwords of databases. */
+export function sessionKeyPurpose(capabilities: Pick<RuntimeCapabilities, 'appsSharedMemoryOnce'>): string {
+  return capabilities.appsSharedMemoryOnce ? 'session 1' : 'session'
+}
+
+/** Everything that starting the target takes. Keep it nowhere: it holds secrets. */
+export async function buildSpec(
+  deps: SpecDeps,
+  target: TargetId,
+  ownerId: string,
+  contents: SpecContents,
+): Promise<AppSpec> {
+  return {
+    key: targetKey(target),
+    appId: target.appId,
+    ownerId,
+    version: target.version,
+    ...contents,
+    artifacts: [],
+    limits: {},
+    env: {
+      ...contents.env,
+      PORT,
+      PLATFORM_MONGO_URI: await deps.databases.uriFor(ownerId),
+      FP_APP_ID: target.appId,
+      FP_VERSION: String(target.version),
+      ...(contents.storage ? { PLATFORM_DATA_DIR: STORAGE_DIR } : {}),
+      // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
+      FP_SESSION_KEY: deriveKey(deps.secretKey, `${deps.sessionKeyPurpose} ${target.appId}`),
+    },
+  }
+}
