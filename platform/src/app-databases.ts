@@ -2,11 +2,11 @@ import path from 'node:path'
 import type { HostAddress } from 'mongodb'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
+import type { Mongo } from './plugins/mongo.ts'
 import { withDatabase, type Egress } from './egress.ts'
 import { MAX_APP_CONNECTIONS } from './mongod/mongod.ts'
 import { startRelay, type Relay } from './mongod/relay.ts'
 import { relayFolder } from './mongod/sockets.ts'
-import type { Mongo } from './plugins/mongo.ts'
 import { DATABASE_HOST } from './runtime/local/database.ts'
 
 const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
@@ -32,6 +32,14 @@ export interface AppDatabases {
   readonly relay: Relay | undefined
   /** What apps may reach, a MongoDB that they connect to themselves included. */
   readonly egress: Egress
+}
+
+export interface AppDatabasesDeps {
+  readonly config: Config
+  readonly mongo: Mongo
+  /** Where the platform's own MongoDB takes the connections of apps. */
+  readonly mongoAppsSocket?: string | undefined
+  readonly logger: Logger
 }
 
 /**

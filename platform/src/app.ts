@@ -1,11 +1,12 @@
 import helmet from '@fastify/helmet'
-import Fastify, { LogController, type FastifyServerFactory } from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Logger } from 'pino'
-import type { Registry } from 'prom-client'
 import type { Api } from './api.ts'
+import { MAX_PARSED_HEAD } from './client-error.ts'
 import type { Config } from './config.ts'
 import { FpError } from './errors.ts'
+import type { GateStatus } from './gate/gate.ts'
 import { trusts } from './ingress/trust.ts'
 import type { ApiRates } from './front/rates.ts'
 import { createJsonThread } from './json/thread.ts'
@@ -18,7 +19,7 @@ import type { Lag } from './plugins/event-loop.ts'
 import { registerHealth, type ReadyCheck } from './plugins/health.ts'
 import { jsonAnswersPlugin } from './plugins/json-answers.ts'
 import { jsonBodiesPlugin } from './plugins/json-bodies.ts'
-import { metricsPlugin } from './plugins/metrics.ts'
+import { metricsPlugin, type MetricsOptions } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { isUnsafe } from './plugins/origin.ts'
 import { rateLimitPlugin } from './plugins/rate-limit.ts'
@@ -33,38 +34,43 @@ export interface ApiDeps {
   readonly users: Pick<UsersService, 'authenticate'>
   readonly sessionCookie: SessionCookie
   readonly checks: Readonly<Record<string, ReadyCheck>>
-  /** The processes that all apps depend on, by their role. */
-  readonly pids?: () => Readonly<Record<string, number>>
+  readonly gateStatus: () => Promise<GateStatus>
   readonly lag: Lag
   readonly rates: ApiRates
-  /** Where `/metrics` reads. */
-  readonly registry: Registry
+  readonly metrics: Pick<MetricsOptions, 'registry' | 'read'>
   /** Told of each write by somebody who is logged in. */
   readonly onWrite?: () => void
   /** Whether what comes from loopback may come from an app. */
   readonly appsOnLoopback?: boolean
   /** The routes of the modules. */
   readonly registerModules?: (app: Api) => void
-  readonly serverFactory?: FastifyServerFactory
 }
+
+/** Of what the gate passes on: a head that it has taken, and what it adds. */
+const MAX_PASSED_HEAD = MAX_PARSED_HEAD + 8 * 1024
 
 /** The API and the console: the list of everything that hangs on them. */
 export async function buildApi(deps: ApiDeps): Promise<Api> {
   const { config } = deps
+  const isProxy = trusts(config.trustProxy)
   const secure = config.publicUrl.startsWith('https:')
   const cookie = deps.sessionCookie
   const app = Fastify({
     loggerInstance: deps.logger as never,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    genReqId: createRequestIds(trusts(config.trustProxy)),
+    // The gate has taken off what strangers say of themselves.
+    genReqId: createRequestIds(() => true),
     requestIdHeader: false,
-    trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
+    trustProxy: (address, hop) => hop === 0 || isProxy(address),
+    // The gate's limits hold: it has read the whole head, and it bounds how long a body may take.
+    http: { maxHeaderSize: MAX_PASSED_HEAD },
+    requestTimeout: 0,
+    keepAliveTimeout: 0,
     bodyLimit: BODY_LIMITS.small,
     return503OnClosing: false,
     // What is refused before there is a route: a path that is no valid UTF-8.
     frameworkErrors: (error, request, reply) =>
       sendError(request, reply, new FpError('FP_BAD_REQUEST', `The address is not valid: ${error.message}.`)),
-    ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
   app.setValidatorCompiler(validatorCompiler as never)
   // The API speaks JSON alone; forms and plain text of foreign pages never reach a handler.
@@ -96,16 +102,18 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   await app.register(jsonBodiesPlugin, { thread })
   await app.register(jsonAnswersPlugin, { thread })
   await app.register(metricsPlugin, {
-    registry: deps.registry,
+    ...deps.metrics,
     token: config.metricsToken,
     appsOnLoopback: deps.appsOnLoopback ?? false,
   })
   await app.register(openapiPlugin, { publicUrl: config.publicUrl, cookieName: cookie.name })
 
-  registerHealth(app as never, { checks: deps.checks, lag: deps.lag, ...(deps.pids && { pids: deps.pids }) })
+  registerHealth(app as never, { checks: deps.checks, lag: deps.lag, gateStatus: deps.gateStatus })
   deps.registerModules?.(app)
   await app.register(consolePlugin, { dir: config.consoleDir })
 
+  // The gate has counted the lines, and adds some.
+  app.server.maxHeadersCount = 0
   await app.ready()
   return app
 }

@@ -57,6 +57,8 @@ export interface Config {
   readonly trustProxy: false | readonly string[]
   /** Where apps live: undefined = on this machine. */
   readonly kubernetes: KubernetesSettings | undefined
+  /** What this process is: both the gate and the API, which the gate starts as its child, or one of them. */
+  readonly role: 'all' | 'gate' | 'api'
   /** How long it goes on serving after it was told to stop, ms: until nobody sends it requests any more. */
   readonly shutdownDelay: number
   /** What requests under way get at shutdown, ms. */
@@ -173,6 +175,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     signupsPerHour: read('FP_SIGNUPS_PER_HOUR', SETTINGS.count) ?? 60,
     trustProxy: read('FP_TRUST_PROXY', SETTINGS.proxies) ?? false,
     kubernetes: inCluster ? readKubernetes(env, read, problems, storageMb) : undefined,
+    role: read('FP_ROLE', SETTINGS.role) ?? 'all',
     shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
     shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
     warnings: [...unknownNames(env), ...(inCluster ? unusedInCluster(env) : [])],
@@ -216,6 +219,7 @@ export const SETTING_NAMES: readonly string[] = [
   'FP_MAX_DEPLOYS_PER_HOUR',
   'FP_MAX_STORAGE_APPS_PER_USER',
   'FP_MAX_AWAKE_PER_USER',
+  'FP_ROLE',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',
   'FP_RUNNER_IMAGE',

@@ -31,7 +31,9 @@ export interface PlatformEvents {
 }
 
 export type EventName = keyof PlatformEvents
-export type PlatformEvent = { [N in EventName]: { readonly name: N; readonly payload: PlatformEvents[N] } }[EventName]
+export type PlatformEvent = {
+  [N in EventName]: { readonly name: N; readonly payload: PlatformEvents[N] }
+}[EventName]
 
 type Listeners = { [N in EventName]: [PlatformEvents[N]] }
 type AnyListener = (event: PlatformEvent) => void

@@ -1,19 +1,41 @@
+import type { Logger } from 'pino'
 import { loadConfig, type Config } from './config.ts'
+import { READY, startApiProcess } from './gate/api-process.ts'
+import { connectGate } from './gate/channel/client.ts'
+import { channelSockets } from './gate/channel/folder.ts'
+import { startGate } from './gate/start.ts'
 import { createLogger } from './logger.ts'
 import { parentOf, watchParent } from './parent.ts'
-import { startPlatform } from './platform.ts'
+import { startApi } from './start-api.ts'
 
 /** Past the grace of requests under way, the apps and mongod get this long, ms; then the process ends with whatever still hangs. */
 const STOP_RESERVE = 2_800
 /** One Ctrl-C comes more than once: the terminal sends it to every process of its group, and npm passes it on. */
 const SAME_SIGNAL = 500
+/** How long the API of a cluster goes on after its gate has stopped taking requests, ms: some are on their way. */
+const API_DELAY = 500
+/** Takes turns with apps and the gate, but gives them the processor first. */
+const API_NICENESS = 5
+
+/** One of the two processes, or the gate with the API as its child. */
+interface Running {
+  readonly config: Config
+  close(): Promise<void>
+}
+
+interface Output {
+  readonly logger: Logger
+  /** Tells the person who starts it. */
+  readonly say: (text: string) => void
+}
 
 /** The process: settings from the environment, signals, exit codes. */
 async function main(): Promise<void> {
   const begun = performance.now()
   const config = loadConfig(process.env)
   const logger = createLogger(config)
-  for (const warning of config.warnings) logger.warn(warning)
+  const isChild = process.send !== undefined
+  if (!isChild) for (const warning of config.warnings) logger.warn(warning)
   let stoppingSince: number | undefined
   // A bug that nobody caught leaves the process in a state that nobody knows.
   for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
@@ -26,20 +48,26 @@ async function main(): Promise<void> {
   }
   // A terminal has a reader; a log has one event a line.
   const terminal = config.logFormat !== 'json'
-  const say = (text: string): void => (terminal ? console.log(`  ${text}`) : logger.info(text))
-  const starting = startPlatform(config, { logger, onStep: say })
+  const say = (text: string): void => {
+    if (isChild) return
+    if (terminal) console.log(`  ${text}`)
+    else logger.info(text)
+  }
+  const starting = start(config, { logger, say })
   const stop = (why: string): void => {
     stoppingSince = performance.now()
-    if (terminal) console.log('')
+    if (terminal && !isChild) console.log('')
     say(why)
     const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
     setTimeout(() => process.exit(1), limit).unref()
     // One that still starts is let come up: half a start cannot be stopped in order.
-    void starting.then((platform) => platform.close()).then(() => process.exit(0))
+    void starting.then((running) => running.close()).then(() => process.exit(0))
   }
   // SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
+      // A terminal sends its signals to the child too; the gate tells the child when it is time.
+      if (isChild && signal !== 'SIGTERM') return
       if (stoppingSince === undefined)
         stop('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
       else if (performance.now() - stoppingSince > SAME_SIGNAL && signal !== 'SIGHUP') process.exit(130)
@@ -50,13 +78,80 @@ async function main(): Promise<void> {
     watchParent(parent, () => {
       if (stoppingSince === undefined) stop('Stopping, because npm has ended.')
     })
-  const platform = await starting
+  // The gate has ended without a word: nobody can reach this process any more.
+  if (isChild) process.on('disconnect', () => process.exit(1))
+  const running = await starting
   if (stoppingSince !== undefined) return
+  if (isChild) return void process.send?.(READY)
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   const ready = `fp is ready (${seconds} s)`
-  const places = placesOf(platform.config)
+  const places = placesOf(running.config)
   if (terminal) console.log(welcome(ready, places))
   else logger.info(places, ready)
+}
+
+async function start(config: Config, output: Output): Promise<Running> {
+  if (config.role === 'api') return startApiRole(config, output)
+  if (config.role === 'gate') return startGateRole(config, output)
+  return startBoth(config, output)
+}
+
+/** The gate, and the API as its child. */
+async function startBoth(config: Config, { logger, say }: Output): Promise<Running> {
+  let api: ReturnType<typeof startApiProcess> | undefined
+  const running = await startGate(config, {
+    logger,
+    onStep: say,
+    // While MongoDB and the runner start, the API's process loads its code.
+    onChannel() {
+      api = startApiProcess({
+        script: process.argv[1]!,
+        execArgv: process.execArgv,
+        env: { ...process.env, FP_ROLE: 'api' },
+        niceness: API_NICENESS,
+        grace: config.shutdownGrace,
+        onEnd: ({ error, ...end }) =>
+          logger.error({ ...end, err: error }, 'the API ended; starting it again'),
+        onRestart: () => logger.info('the API is up again'),
+      })
+      api.catch(() => undefined)
+    },
+  })
+  const close = (): Promise<void> =>
+    running.close({ apiDone: async () => (await api?.catch(() => undefined))?.stop() })
+  try {
+    await api
+    await running.listen()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { config: running.config, close }
+}
+
+/** The gate alone: the API is another container of the pod. */
+async function startGateRole(config: Config, { logger, say }: Output): Promise<Running> {
+  const running = await startGate(config, { logger, onStep: say })
+  await running.listen()
+  return { config: running.config, close: () => running.close({ apiDone: async () => undefined }) }
+}
+
+async function startApiRole(config: Config, { logger }: Output): Promise<Running> {
+  const { gate: socket } = await channelSockets(config.dataDir)
+  const gate = await connectGate(socket, {
+    onError: (error) => logger.warn({ err: error }, 'the gate does not answer; trying again'),
+  })
+  const api = await startApi(config, { gate, logger })
+  const isChild = process.send !== undefined
+  return {
+    config,
+    async close() {
+      // As a child it is told when the gate takes no more requests.
+      if (!isChild) await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
+      await api.close({ grace: config.shutdownGrace })
+      await gate[Symbol.asyncDispose]()
+    },
+  }
 }
 
 function isLostOutput(error: unknown): boolean {

@@ -87,6 +87,7 @@ export const SETTINGS = {
   logFormat: oneOf('auto', 'pretty', 'json'),
   egress: oneOf('internet', 'none', 'list'),
   signup: oneOf('open', 'closed'),
+  role: oneOf('all', 'gate', 'api'),
   runtime: oneOf('local', 'kubernetes'),
   replicas: integer(1, 1_000, 'a number of pods'),
   poolSize: integer(0, 1_000, 'a number of pods'),

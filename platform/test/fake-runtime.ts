@@ -12,7 +12,7 @@ export function fakeRuntime(
     health: { storageProblem: () => undefined },
     logs: { tail: async () => [], note: async () => undefined },
     trial: { check: async () => ({ ok: true }) },
-    cleanup: { removeTarget: async () => undefined, removeApp: async () => undefined },
+    cleanup: { removeApp: async () => undefined },
     ...parts,
     capabilities: {
       appsOutlivePlatform: false,

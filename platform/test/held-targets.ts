@@ -8,6 +8,8 @@ export interface HeldWake {
   fail(failure: AppFailureReport): void
 }
 
+const USER = 'u_ann'
+
 /** Targets without processes. `hold` makes every wake wait until the test lets it go. */
 export class HeldTargets implements Targets {
   hold = false
@@ -37,7 +39,7 @@ export class HeldTargets implements Targets {
     if (this.awake.has(key)) return
     if (this.hold) await this.#wait(key, options.signal)
     this.awake.add(key)
-    this.#events.emit('app.woke', parseTargetKey(key))
+    this.#events.emit('app.woke', { ...parseTargetKey(key), userId: USER })
   }
 
   #wait(key: string, signal: AbortSignal | undefined): Promise<void> {
@@ -48,7 +50,7 @@ export class HeldTargets implements Targets {
       key,
       succeed: resolve,
       fail: (failure) => {
-        this.#events.emit('app.failed', { ...parseTargetKey(key), failure })
+        this.#events.emit('app.failed', { ...parseTargetKey(key), userId: USER, failure })
         reject(new TargetFailed(failure))
       },
     }
@@ -60,13 +62,17 @@ export class HeldTargets implements Targets {
 
   async sleep(key: string): Promise<boolean> {
     if (this.busy.has(key)) return false
-    if (this.awake.delete(key)) this.#events.emit('app.slept', parseTargetKey(key))
+    if (this.awake.delete(key)) this.#events.emit('app.slept', { ...parseTargetKey(key), userId: USER })
     return true
   }
 
   async retire(key: string): Promise<void> {
     this.retired.push(key)
     await this.sleep(key)
+  }
+
+  async phases(keys: readonly string[]): Promise<('asleep' | 'waking' | 'awake')[]> {
+    return keys.map((key) => this.phase(key))
   }
 
   phase(key: string): 'asleep' | 'waking' | 'awake' {

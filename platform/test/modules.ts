@@ -9,14 +9,19 @@ import { buildApi } from '../src/app.ts'
 import { alwaysLeader } from '../src/coordination/leader.ts'
 import { soleMember } from '../src/coordination/membership.ts'
 import { createApiRates } from '../src/front/rates.ts'
-import { createEvents, type Events } from '../src/events.ts'
+import { createAppChanges, type AppChanges } from '../src/app-changes.ts'
+import { Events } from '../src/events.ts'
+import { openDirectory } from '../src/gate/directory.ts'
+import { sleepWhenAsked } from '../src/gate/sleep-requests.ts'
 import { appRecordsModule } from '../src/modules/app-records/module.ts'
+import type { AppRecord } from '../src/modules/app-records/types.ts'
 import { assetsModule } from '../src/modules/assets/module.ts'
 import { databasesModule } from '../src/modules/databases/module.ts'
 import { deploymentsModule } from '../src/modules/deployments/module.ts'
 import { MODULES } from '../src/modules/index.ts'
 import type { ModuleDeps } from '../src/modules/module.ts'
-import { specsModule } from '../src/modules/specs/module.ts'
+import { createSecretBox } from '../src/modules/secrets/box.ts'
+import { createEnvVars } from '../src/modules/secrets/env-vars.ts'
 import { startModules } from '../src/modules/start.ts'
 import { createSessionCookie } from '../src/plugins/session-cookie.ts'
 import type { Mongo } from '../src/plugins/mongo.ts'
@@ -30,6 +35,8 @@ export interface ModulesBench extends AsyncDisposable {
   readonly services: Services
   readonly targets: HeldTargets
   readonly events: Events
+  /** What the gate hears of apps. */
+  readonly changes: AppChanges
   readonly mongo: Mongo
   /** What the fake runtime was told to forget. */
   readonly removed: string[]
@@ -63,19 +70,43 @@ export const HELLO = { 'app.py': 'from fastapi import FastAPI\n\napp = FastAPI()
 
 export type Services = Awaited<ReturnType<typeof startServices>>
 
-/** The modules' services, as tests ask them. */
-async function startServices(deps: ModuleDeps) {
+/** The modules' services, and what the gate reads of the same database, as tests ask them. */
+async function startServices(deps: ModuleDeps, changes: AppChanges) {
   const { use, ...modules } = await startModules(MODULES, deps)
-  const { apps, live } = use(appRecordsModule)
+  const { capabilities } = deps.runtime
+  const directory = await openDirectory({
+    mongo: deps,
+    events: deps.events,
+    changes,
+    capabilities,
+    appDatabases: { host: deps.settings.mongoHost, options: deps.settings.mongoOptions ?? {} },
+    databaseLimitBytes: deps.settings.databaseLimitBytes,
+    secretKey: deps.secretKey,
+    log: deps.log,
+  })
   return {
     ...modules,
-    apps,
-    route: live.route,
-    liveTargets: live.targets,
-    specOf: use(specsModule).specOf,
+    apps: use(appRecordsModule).apps,
+    openEnv: ({ appId, env }: Pick<AppRecord, 'appId' | 'env'>) =>
+      createEnvVars(createSecretBox(deps.secretKey)).open(appId, env),
+    route: directory.route,
+    liveTargets: directory.liveTargets,
+    specOf: directory.specOf,
     databases: use(databasesModule),
     deployments: use(deploymentsModule),
     sweepAssets: use(assetsModule).sweep,
+    /** As gate and API do at their start. */
+    async recover() {
+      if (!capabilities.appsOutlivePlatform) {
+        await directory.allAsleep()
+        await directory.replaceOldSecrets()
+      }
+      await modules.recover()
+    },
+    async close() {
+      await modules.close()
+      await directory[Symbol.asyncDispose]()
+    },
   }
 }
 
@@ -85,7 +116,8 @@ export async function modulesBench({
   ...overrides
 }: Partial<ModuleDeps> & { databaseLimitBytes?: number } = {}): Promise<ModulesBench> {
   const mongo = await testMongo()
-  const events = createEvents()
+  const events = new Events()
+  const changes = createAppChanges()
   const targets = new HeldTargets(events)
   const removed: string[] = []
   const notes: [appId: string, text: string][] = []
@@ -102,6 +134,7 @@ export async function modulesBench({
     client: mongo.client,
     events,
     targets,
+    forgetRoute: async (appId) => void changes.emit('routed', { appId }),
     validate: async () => ({ findings: state.findings, entrypoint: 'app:app' }),
     runtime: fakeRuntime({
       health: { storageProblem: () => state.storageProblem },
@@ -113,7 +146,6 @@ export async function modulesBench({
         note: async (appId, text) => void notes.push([appId, text]),
       },
       cleanup: {
-        removeTarget: async () => undefined,
         removeApp: async (appId) => void removed.push(appId),
       },
     }),
@@ -140,8 +172,17 @@ export async function modulesBench({
     log: logger,
     ...overrides,
   }
-  const services = await startServices(deps)
+  const services = await startServices(deps, changes)
   const all = [services]
+  const sleeping = sleepWhenAsked({
+    changes,
+    route: services.route,
+    activator: {
+      sleep: (key) => targets.sleep(key),
+      stats: (key) => ({ phase: targets.phase(key) }) as never,
+    },
+    log: logger,
+  })
   const api = await buildApi({
     config: {
       publicUrl: 'http://localhost:8080',
@@ -161,7 +202,8 @@ export async function modulesBench({
     sessionCookie,
     lag: { read: () => ({}) } as never,
     rates: createApiRates({ perSecond: 0, trusts: () => false }),
-    registry: new Registry(),
+    metrics: { registry: new Registry(), read: async () => '' },
+    gateStatus: async () => ({}) as never,
     registerModules: services.registerRoutes,
   })
   return {
@@ -169,6 +211,7 @@ export async function modulesBench({
     services,
     targets,
     events,
+    changes,
     mongo,
     removed,
     notes,
@@ -186,7 +229,7 @@ export async function modulesBench({
       state.findings = value
     },
     async restart() {
-      const next = await startServices({ ...deps, members: soleMember() })
+      const next = await startServices({ ...deps, members: soleMember() }, createAppChanges())
       all.push(next)
       return next
     },
@@ -207,6 +250,7 @@ export async function modulesBench({
     },
     async [Symbol.asyncDispose]() {
       targets.hold = false
+      sleeping[Symbol.dispose]()
       for (const each of all) await each.close()
       await api.close()
       await mongo[Symbol.asyncDispose]()

@@ -33,7 +33,12 @@ export function forwardedHeaders(req: IncomingMessage, trusts: TrustProxy): stri
   const { rawHeaders, headers } = req
   const peer = req.socket.remoteAddress ?? ''
   const trusted = trusts(peer)
-  const named = new Set((headers.connection ?? '').toLowerCase().split(',').map((name) => name.trim()))
+  const named = new Set(
+    (headers.connection ?? '')
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  )
   const sent: string[] = ['host', headers.host ?? '']
   const before: string[] = []
   let isForwarded = false

@@ -1,17 +1,20 @@
 import { createActivator } from '@fp/scaler'
 import { FakeDriver } from '@fp/scaler/fake'
-import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import type { ProxyBody } from '@fp/sdk/wire'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { shownAnswer } from '../modules/calls/shown.ts'
 import { callApp } from './call.ts'
+
+type Shown = Awaited<ReturnType<typeof shownAnswer>>
 
 /** Calls an app that does this with each connection once a request has come. */
 async function call(
   app: (socket: Socket, request: string) => void,
   request: ProxyBody = { method: 'GET', path: '/' },
   gone: AbortSignal = new AbortController().signal,
-): Promise<ProxyAnswer> {
+): Promise<Shown> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', (data) => app(socket, String(data)))
   }).listen(0, '127.0.0.1')
@@ -21,8 +24,10 @@ async function call(
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   driver.emit('a.1.1', { ready: [{ id: 'a', url }] })
   try {
-    const caller = { address: '192.0.2.7', scheme: 'https', gone }
-    return await callApp(activator, { key: 'a.1.1', host: 'app-a.x' }, request, caller)
+    const { headers = {}, ...rest } = request
+    const client = { address: '192.0.2.7', scheme: 'https' }
+    const appRequest = { key: 'a.1.1', host: 'app-a.x', client, headers, ...rest }
+    return await shownAnswer(await callApp(activator, appRequest, { signal: gone }))
   } finally {
     await activator.close()
     server.close()
@@ -72,7 +77,7 @@ test('what an app answers in order is shown, whatever its status', async () => {
 })
 
 test('what is no text comes whole, in base64; text comes in the encoding that its type names', async () => {
-  const respond = (type: string, body: Buffer): Promise<ProxyAnswer> =>
+  const respond = (type: string, body: Buffer): Promise<Shown> =>
     call((socket) => {
       socket.write(`HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`)
       socket.end(body)
@@ -116,7 +121,27 @@ test('an app is told who calls it through the API, and nobody can tell it otherw
     'fp-client: 192.0.2.7 0 https app-a.x 443 1.1',
     'fp-client-content-length: 2',
     'fp-client-fp-client: 6.6.6.6 1 http evil 80 1.1',
-    'fp-client-FP-Client-Host: evil',
+    'fp-client-fp-client-host: evil',
     'x-a: 1',
   ])
+})
+
+test('headers of one connection go neither to the app nor to the caller', async () => {
+  let seen = ''
+  const answer = await call(
+    (socket, request) => {
+      seen = request
+      socket.end(
+        'HTTP/1.1 200 OK\r\nconnection: close, x-drop\r\nx-drop: 1\r\nx-kept: 1\r\ncontent-length: 2\r\n\r\nok',
+      )
+    },
+    {
+      method: 'GET',
+      path: '/',
+      headers: { Connection: 'x-gone', 'X-Gone': '1', TE: 'trailers', 'x-a': '1' },
+    },
+  )
+  expect(answer.headers).toEqual({ 'x-kept': '1', 'content-length': '2' })
+  expect(seen).toMatch(/\r\nx-a: 1\r\n/)
+  expect(seen).not.toMatch(/x-gone|trailers/i)
 })

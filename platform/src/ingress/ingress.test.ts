@@ -13,12 +13,13 @@ import { connect, type AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, test, vi } from 'vitest'
-import { createEvents } from '../events.ts'
+import { createAppChanges } from '../app-changes.ts'
 import { errorPage, publicError } from './failures.ts'
 import { FpError } from '../errors.ts'
 import { appIdOf } from './host.ts'
 import { createIngress } from './ingress.ts'
-import { createRouteTable, type Route } from './routes.ts'
+import type { Route } from '../modules/app-records/directory.ts'
+import { createRouteTable } from './routes.ts'
 import { trusts } from './trust.ts'
 
 describe('the app that a host names', () => {
@@ -48,24 +49,24 @@ describe('the route table', () => {
   })
 
   test('asks once, and anew after news of a switch', async () => {
-    const events = createEvents()
+    const changes = createAppChanges()
     const lookup = vi.fn(async () => route('a.1.0'))
-    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5 })
     expect([await table.keyOf('a'), await table.keyOf('a')]).toEqual(['a.1.0', 'a.1.0'])
     expect(lookup).toHaveBeenCalledTimes(1)
     lookup.mockResolvedValue(route('a.2.1'))
-    events.emit('app.routed', { appId: 'a' })
+    changes.emit('routed', { appId: 'a' })
     expect(await table.keyOf('a')).toBe('a.2.1')
   })
 
   test('does not believe a lookup that was overtaken by a switch', async () => {
-    const events = createEvents()
+    const changes = createAppChanges()
     let answer = (_: Route): void => undefined
     const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
-    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5 })
     const asked = table.keyOf('a')
     const stale = answer
-    events.emit('app.routed', { appId: 'a' })
+    changes.emit('routed', { appId: 'a' })
     stale(route('a.1.0'))
     await expect.poll(() => lookup.mock.calls.length).toBe(2)
     answer(route('a.2.0'))
@@ -73,9 +74,9 @@ describe('the route table', () => {
   })
 
   test('keeps no memory of apps that are not there, and uses each app’s idle timeout', async () => {
-    const events = createEvents()
+    const changes = createAppChanges()
     const lookup = vi.fn(async (): Promise<Route | undefined> => undefined)
-    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5, maxReplicas: 5 })
+    const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5, maxReplicas: 5 })
     await expect(table.keyOf('a')).rejects.toMatchObject({ code: 'FP_APP_NOT_FOUND' })
     expect(table.policyOf('a.1.0')).toEqual({ ...DEFAULT_POLICY, idleTimeout: 5, maxReplicas: 5 })
     lookup.mockResolvedValue(route('a.1.0', 7000))
@@ -83,10 +84,10 @@ describe('the route table', () => {
     expect(table.policyOf('a.1.0').idleTimeout).toBe(7000)
     expect(table.policyOf('a.1.0').maxReplicas).toBe(5)
     lookup.mockResolvedValue({ ...route('a.1.1'), maxReplicas: 1 })
-    events.emit('app.routed', { appId: 'a' })
+    changes.emit('routed', { appId: 'a' })
     expect(await table.keyOf('a')).toBe('a.1.1')
     expect(table.policyOf('a.1.1').maxReplicas).toBe(1)
-    events.emit('app.deleted', { appId: 'a' })
+    changes.emit('deleted', { appId: 'a' })
     expect(table.policyOf('a.1.0').idleTimeout).toBe(5)
   })
 })
@@ -95,7 +96,7 @@ test('the route table knows whose a target is, at once after the first look', as
   const lookup = vi.fn(async (appId: string): Promise<Route | undefined> =>
     appId === 'a' ? { appId, ownerId: 'u', key: null, idleTimeout: 5 } : undefined,
   )
-  const table = createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 })
+  const table = createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 })
   expect(await table.ownerOf('a.1.1')).toBe('u')
   expect(table.ownerOf('a.2.2')).toBe('u')
   expect(await table.ownerOf('gone.1.1')).toBe('gone')
@@ -105,7 +106,7 @@ describe('the route table of one of several replicas', () => {
   test('looks again for whom a known target was retired, once for all who ask', async () => {
     let answer = (_: Route): void => undefined
     const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
-    const table = createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 })
+    const table = createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 })
     const first = table.keyOf('a')
     answer({ appId: 'a', ownerId: 'u', key: 'a.1.1', idleTimeout: 5 })
     await first
@@ -119,16 +120,16 @@ describe('the route table of one of several replicas', () => {
   })
 
   test('remembers nothing when news may have been missed', async () => {
-    const events = createEvents()
+    const changes = createAppChanges()
     const lookup = vi.fn(async (): Promise<Route> => ({
       appId: 'a',
       ownerId: 'u',
       key: 'a.1.1',
       idleTimeout: 5,
     }))
-    const table = createRouteTable({ lookup, events, defaultIdleTimeout: 5 })
+    const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5 })
     await table.keyOf('a')
-    events.emit('apps.changesLost')
+    changes.emit('lost')
     await table.keyOf('a')
     expect(lookup).toHaveBeenCalledTimes(2)
   })
@@ -186,7 +187,7 @@ async function front(
 ): Promise<{ fastify: FastifyInstance }> {
   const fastify = await createIngress({
     activator,
-    routes: createRouteTable({ lookup, events: createEvents(), defaultIdleTimeout: 5 }),
+    routes: createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 }),
     appDomain: 'localhost',
     trustProxy: () => false,
     responseTimeout: 1000,

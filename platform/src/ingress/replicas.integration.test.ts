@@ -8,9 +8,9 @@ import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createMongoCoordination } from '../coordination/register.ts'
 import { joinMembership } from '../coordination/membership.ts'
-import { createEvents } from '../events.ts'
+import { Events } from '../events.ts'
 import { connectMongo, type Mongo } from '../plugins/mongo.ts'
-import { createObserver, createTargets } from '../runtime/activation.ts'
+import { createObserver, createPublisher, createTargets } from '../runtime/activation.ts'
 import { testMongoUri } from '../../test/database.ts'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../test/modules.ts'
 import { createIngress } from './ingress.ts'
@@ -48,12 +48,12 @@ function stopPod(key: string): void {
 
 async function startReplica(uri: string): Promise<Replica> {
   const mongo = await connectMongo(uri)
-  const events = createEvents()
-  const members = await joinMembership(mongo.db, { role: 'platform', onError: () => undefined })
+  const events = new Events()
+  const members = await joinMembership(mongo.db, { role: 'gate', onError: () => undefined })
   const activator: Activator = await createActivator({
     driver,
     coordination: { ...createMongoCoordination(mongo.db), members },
-    observer: createObserver(events),
+    observer: createObserver(createPublisher(events, () => 'u_ann')),
   })
   const bench = await modulesBench({
     db: mongo.db,
@@ -62,7 +62,11 @@ async function startReplica(uri: string): Promise<Replica> {
     members,
     targets: createTargets(activator, { removeTarget: () => Promise.resolve() }),
   })
-  const routes = createRouteTable({ lookup: bench.services.route, events, defaultIdleTimeout: 900_000 })
+  const routes = createRouteTable({
+    lookup: bench.services.route,
+    changes: bench.changes,
+    defaultIdleTimeout: 900_000,
+  })
   const ingress = await createIngress({
     activator,
     routes,

@@ -5,9 +5,9 @@ import type { Membership } from '../coordination/membership.ts'
 import type { Events } from '../events.ts'
 import type { PasswordHasher } from './users/service.ts'
 import type { SessionCookie } from '../plugins/session-cookie.ts'
-import type { Runtime, RuntimeHealth } from '../runtime/runtime.ts'
+import type { Runtime, RuntimeCleanup, RuntimeHealth } from '../runtime/runtime.ts'
 import type { Targets } from '../runtime/targets.ts'
-import type { CallApp } from './calls/service.ts'
+import type { Gate } from '../gate/gate.ts'
 import type { Background, Log } from './background.ts'
 import type { Validate } from './validate.ts'
 
@@ -23,7 +23,8 @@ export interface ModuleDeps {
   readonly targets: Targets
   /** The gate looks the app up anew at its next request. */
   readonly forgetRoute: (appId: string) => Promise<void>
-  readonly runtime: Pick<Runtime, 'capabilities' | 'logs' | 'trial' | 'cleanup'> & {
+  readonly runtime: Pick<Runtime, 'capabilities' | 'logs' | 'trial'> & {
+    readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
     readonly health: Pick<RuntimeHealth, 'storageProblem'>
   }
   /** Bytes in MongoDB's temporary files, where MongoDB is the platform's own. */
@@ -32,7 +33,7 @@ export interface ModuleDeps {
   readonly members: Membership
   /** Runs what must run at one process only. */
   readonly leader: Leader
-  readonly call: CallApp
+  readonly call: Gate['call']
   readonly sessionCookie: SessionCookie
   readonly settings: ModuleSettings
   /** 32 bytes; seals passwords and environment variables at rest. */

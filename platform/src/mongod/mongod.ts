@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { repeat } from '../repeat.ts'
 import { secretFile } from '../secret-file.ts'
@@ -21,8 +21,8 @@ const LOG_INTERVAL = 10_000
 export interface ManagedMongod {
   readonly version: string
   readonly sockets: MongodSockets
-  /** Bytes in the temporary files of sorts and the like. */
-  spilled(): Promise<number>
+  /** The folder of the temporary files of sorts and the like. */
+  readonly tempDir: string
   pid(): number
   /** Why it does not answer at the moment, if so. */
   problem(): string | undefined
@@ -94,7 +94,7 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   return {
     version: binary.version,
     sockets,
-    spilled: () => sizeOf(path.join(dir, 'mongo', '_tmp')),
+    tempDir: path.join(dir, 'mongo', '_tmp'),
     pid: () => kept.current().pid,
     problem: kept.problem,
     uri: (database) => rootUri(address, password, database),
@@ -103,17 +103,4 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
       return kept.stop()
     },
   }
-}
-
-/** Of the files in a folder. */
-async function sizeOf(folder: string): Promise<number> {
-  const names = await readdir(folder).catch(() => [])
-  const sizes = names.map((name) =>
-    stat(path.join(folder, name)).then(
-      ({ blocks }) => blocks * 512,
-      // It has gone.
-      () => 0,
-    ),
-  )
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }

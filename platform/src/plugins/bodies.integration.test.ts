@@ -40,6 +40,7 @@ describe('what a body may be', () => {
       'post /api/apps': BODY_LIMITS.files,
       'patch /api/apps/{app_id}': BODY_LIMITS.variables,
       'post /api/apps/{app_id}/proxy': BODY_LIMITS.call,
+      'post /api/apps/{app_id}/proxy/stream': BODY_LIMITS.call,
       'put /api/apps/{app_id}/draft': BODY_LIMITS.files,
       'post /api/apps/{app_id}/deploy': BODY_LIMITS.files,
       'post /api/validate': BODY_LIMITS.files,

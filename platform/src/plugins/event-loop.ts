@@ -2,7 +2,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 /** How late the event loop ran, in ms, since the window before the last: shows work that does not belong there. */
 export interface Lag extends Disposable {
-  read(): { p50: number; p99: number; max: number }
+  read(): EventLoopDelay
+}
+
+/** ms */
+export interface EventLoopDelay {
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
 }
 
 const WINDOW = 60_000

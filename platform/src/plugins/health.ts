@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { GateStatus } from '../gate/gate.ts'
 import type { Lag } from './event-loop.ts'
 import { readResourceUse, shortage } from './resource-use.ts'
 
@@ -14,13 +15,13 @@ export function registerHealth(
   deps: {
     checks: Readonly<Record<string, ReadyCheck>>
     lag: Lag
-    /** The processes that all apps depend on, by their role. */
-    pids?: () => Readonly<Record<string, number>>
+    gateStatus: () => Promise<Pick<GateStatus, 'pids' | 'eventLoopDelay'>>
   },
 ): void {
   app.get('/healthz', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
   app.get('/readyz', { schema: { hide: true } as object }, async (_request, reply) => {
-    const use = await readResourceUse({ platform: process.pid, ...deps.pids?.() })
+    const gate = await deps.gateStatus().catch(() => undefined)
+    const use = await readResourceUse({ ...gate?.pids, api: process.pid })
     const checks = { ...deps.checks, resources: async () => shortage(use) }
     const entries = Object.entries(checks).map(
       async ([name, check]) => [name, (await run(check)) ?? 'ok'] as const,
@@ -31,7 +32,8 @@ export function registerHealth(
     return {
       status: ready ? 'ok' : 'unavailable',
       parts,
-      event_loop_delay_ms: deps.lag.read(),
+      event_loop_delay_ms: gate?.eventLoopDelay ?? null,
+      api_event_loop_delay_ms: deps.lag.read(),
       ...use,
     }
   })

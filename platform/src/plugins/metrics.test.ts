@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
+import { forwardedHeaders } from '../gate/forwarded.ts'
 import { errorsPlugin } from './errors.ts'
 import { createRegistry, metricsPlugin } from './metrics.ts'
 
@@ -8,10 +9,18 @@ const TOKEN = 'a-token-of-24-characters'
 async function build(token?: string, appsOnLoopback = false) {
   const app = Fastify()
   await app.register(errorsPlugin)
-  await app.register(metricsPlugin, { registry: createRegistry(), token, appsOnLoopback })
+  const registry = createRegistry('api')
+  await app.register(metricsPlugin, { registry, read: () => registry.metrics(), token, appsOnLoopback })
   app.get('/api/things/:id', async () => 'a thing')
   app.get('/logo.svg', async () => 'a logo')
   return app
+}
+
+/** The headers that the API gets of a request of this peer. */
+function viaGate(remoteAddress: string, headers: Record<string, string> = {}): Record<string, string> {
+  const request = { socket: { remoteAddress }, headers, rawHeaders: Object.entries(headers).flat() }
+  const passed = forwardedHeaders(request as never, () => false)
+  return Object.fromEntries(passed.flatMap((name, at) => (at % 2 === 0 ? [[name, passed[at + 1]!]] : [])))
 }
 
 describe('without a token', () => {
@@ -19,11 +28,11 @@ describe('without a token', () => {
     'programs of this machine (%s) may read',
     async (remoteAddress) => {
       await using app = await build()
-      const answer = await app.inject({ url: '/metrics', remoteAddress })
+      const answer = await app.inject({ url: '/metrics', headers: viaGate(remoteAddress) })
       expect(answer.statusCode).toBe(200)
       expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
-      expect(answer.body).toMatch(/^process_resident_memory_bytes \d+$/m)
-      expect(answer.body).toMatch(/^nodejs_eventloop_lag_p99_seconds /m)
+      expect(answer.body).toMatch(/^process_resident_memory_bytes\{process="api"\} \d+$/m)
+      expect(answer.body).toMatch(/^nodejs_eventloop_lag_p99_seconds\{process="api"\} /m)
     },
   )
 
@@ -35,14 +44,14 @@ describe('without a token', () => {
     ['a client of nginx', '::1', { 'x-real-ip': '127.0.0.1' }],
   ])('%s finds nothing', async (_who, remoteAddress, headers) => {
     await using app = await build()
-    const answer = await app.inject({ url: '/metrics', remoteAddress, headers })
+    const answer = await app.inject({ url: '/metrics', headers: viaGate(remoteAddress, headers) })
     expect([answer.statusCode, answer.json().code]).toEqual([404, 'FP_NOT_FOUND'])
   })
 })
 
 it('where apps share the loopback, nobody reads without a token', async () => {
   await using app = await build(undefined, true)
-  const answer = await app.inject({ url: '/metrics', remoteAddress: '127.0.0.1' })
+  const answer = await app.inject({ url: '/metrics', headers: viaGate('127.0.0.1') })
   expect(answer.statusCode).toBe(404)
 })
 
@@ -50,7 +59,7 @@ describe('with a token', () => {
   const ask = async (authorization: string | undefined): Promise<[number, string]> => {
     await using app = await build(TOKEN)
     const headers = { 'x-forwarded-for': '192.0.2.1', ...(authorization && { authorization }) }
-    const answer = await app.inject({ url: '/metrics', headers })
+    const answer = await app.inject({ url: '/metrics', headers: viaGate('127.0.0.1', headers) })
     return [answer.statusCode, answer.body]
   }
 
@@ -72,7 +81,7 @@ it('counts the API’s requests by route, and no path that a stranger made up', 
   await using app = await build()
   for (const url of ['/api/things/1', '/api/things/2', '/api/none', '/wp-login.php', '/logo.svg'])
     await app.inject(url)
-  const { body } = await app.inject('/metrics')
+  const { body } = await app.inject({ url: '/metrics', headers: viaGate('127.0.0.1') })
   expect(body.split('\n').filter((line) => line.startsWith('fp_api_requests_total{'))).toEqual([
     'fp_api_requests_total{method="GET",route="/api/things/:id",status="200"} 2',
     'fp_api_requests_total{method="GET",route="other",status="404"} 2',

@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import fp from 'fastify-plugin'
 import { expect, it } from 'vitest'
 import { createApiRates } from '../front/rates.ts'
+import { USER_HEADER } from '../gate/forwarded.ts'
 import { errorsPlugin } from './errors.ts'
 import { rateLimitPlugin } from './rate-limit.ts'
 
@@ -28,18 +29,19 @@ it('a dear route takes more of what a user may ask, and says so before any work'
 
   const statuses = []
   for (let n = 0; n < 4; n++) statuses.push((await get('/dear', 'ann')).statusCode)
-  expect(statuses).toEqual([200, 200, 200, 429])
-  expect(worked).toBe(3)
+  expect(statuses).toEqual([200, 200, 429, 429])
+  expect(worked).toBe(2)
   const refused = await get('/dear', 'ann')
   expect(refused.headers).toMatchObject({
-    'retry-after': '4',
-    ratelimit: '"api";r=0;t=12',
+    'retry-after': '3',
+    ratelimit: '"api";r=2;t=10',
     'ratelimit-policy': '"api";q=12;w=12',
   })
   expect(refused.json()).toMatchObject({
     code: 'FP_TOO_MANY_REQUESTS',
     message: expect.stringContaining('counts as 5'),
   })
+  expect(refused.headers).toHaveProperty(USER_HEADER, 'ann')
   expect((await get('/cheap', 'ann')).statusCode).toBe(200)
   expect((await get('/dear', 'bob')).statusCode).toBe(200)
 })

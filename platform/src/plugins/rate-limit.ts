@@ -3,10 +3,11 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
 import { rateHeaders, type ApiRates } from '../front/rates.ts'
+import { USER_HEADER } from '../gate/forwarded.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How many ordinary requests one of this route counts as. The front has counted one already. */
+    /** How many ordinary requests one of this route counts as. */
     cost?: number
   }
 }
@@ -16,20 +17,25 @@ function hasBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-/** What a dear route costs more than an ordinary request, once it is known who asks. The front bounds the rest. */
+/** What each route costs, once it is known who asks. The gate has counted the request as an ordinary one, to refuse floods early. */
 export const rateLimitPlugin = fp(
   async (app: FastifyInstance, { rates }: { rates: ApiRates }) => {
     app.addHook('onRequest', async (request, reply) => {
       const { raw, foundSession, routeOptions } = request
-      if (foundSession) rates.remember(raw, foundSession.user.userId)
+      if (foundSession) {
+        rates.remember(raw, foundSession.user.userId)
+        // The gate knows no sessions: it learns here whose request this was.
+        reply.header(USER_HEADER, foundSession.user.userId)
+      }
+      if (routeOptions.url === undefined) return
       const { cost = 1 } = routeOptions.config
-      const taken = cost > 1 ? rates.take(raw, cost - 1) : undefined
+      const taken = rates.take(raw, cost)
       if (!taken) return
       reply.headers(rateHeaders(taken))
       if (taken.wait === 0) return
       throw new FpError(
         'FP_TOO_MANY_REQUESTS',
-        `Too many requests ${taken.payer.from}: this one counts as ${cost}. Wait ${taken.wait} s, then send them more slowly.`,
+        `Too many requests ${taken.payer.from}${cost > 1 ? `: this one counts as ${cost}` : ''}. Wait ${taken.wait} s, then send them more slowly.`,
         {
           headers: {
             'retry-after': String(taken.wait),

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { createEvents } from '../events.ts'
-import { createObserver } from './activation.ts'
+import { Events } from '../events.ts'
+import { createObserver, createPublisher } from './activation.ts'
 
 test('an owner reads codes of the table of errors, not those of the scaler', () => {
-  const events = createEvents()
+  const events = new Events()
   const codes: string[] = []
   events.on('app.failed', ({ failure }) => codes.push(failure.code))
-  const observer = createObserver(events)
+  const observer = createObserver(createPublisher(events, () => 'u_ann'))
   for (const code of ['SCALER_SCALE_FAILED', 'FP_CLUSTER_FULL'])
     observer.failed?.('app.1.0', { code, message: 'It broke.' })
   expect(codes).toEqual(['FP_INTERNAL', 'FP_CLUSTER_FULL'])

@@ -60,10 +60,22 @@ export function createObserver(publish: PublishTarget): Observer {
     failed: (key, failure) =>
       publish('app.failed', key, {
         failure:
-          (failure.details as AppFailureReport | undefined) ?? plainFailure(failure.code, failure.message),
+          (failure.details as AppFailureReport | undefined) ??
+          plainFailure(ownersCode(failure.code), failure.message),
       }),
   }
 }
+
+/** The scaler's own codes as the table of error codes has them. */
+const OWNERS_CODES: Readonly<Record<string, AppFailureCode>> = {
+  SCALER_CLOSED: 'FP_UNAVAILABLE',
+  SCALER_CUT_OFF: 'FP_UNAVAILABLE',
+  SCALER_RETIRED: 'FP_UNAVAILABLE',
+  SCALER_SCALE_FAILED: 'FP_INTERNAL',
+  SCALER_WAKE_TIMEOUT: 'FP_WAKE_TIMEOUT',
+}
+
+const ownersCode = (code: string): string => OWNERS_CODES[code] ?? code
 
 /** One observer that passes all it hears on. */
 export function tellAll(...observers: readonly Observer[]): Required<Observer> {

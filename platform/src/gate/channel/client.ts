@@ -46,7 +46,13 @@ export async function connectGate(path: string, { onError }: ConnectOptions): Pr
       signal?.throwIfAborted()
       const length = typeof body === 'string' ? { 'content-length': String(Buffer.byteLength(body)) } : {}
       const sent = httpRequest(
-        { agent, path: target, method, headers: { host: 'gate', ...length, ...headers }, ...(signal && { signal }) },
+        {
+          agent,
+          path: target,
+          method,
+          headers: { host: 'gate', ...length, ...headers },
+          ...(signal && { signal }),
+        },
         resolve,
       )
       sent.on('error', (error) => reject(signal?.aborted ? (signal.reason as Error) : restarting(error)))
@@ -68,7 +74,10 @@ export async function connectGate(path: string, { onError }: ConnectOptions): Pr
     return answer.result as ReturnType<Methods[N]>
   }
 
-  async function call({ body, ...rest }: AppRequest, { signal }: { signal: AbortSignal }): Promise<AppAnswer> {
+  async function call(
+    { body, ...rest }: AppRequest,
+    { signal }: { signal: AbortSignal },
+  ): Promise<AppAnswer> {
     const head = Buffer.from(JSON.stringify(rest satisfies CallHead)).toString('base64url')
     const response = await send('POST', CALL_PATH, {
       ...(body !== undefined && { body }),
@@ -190,4 +199,3 @@ function restarting(cause: Error): FpError {
     headers: { 'retry-after': '1' },
   })
 }
-

@@ -36,7 +36,11 @@ export type CallHead = Omit<AppRequest, 'body'>
 
 /** The first line of the answer to a call. */
 export type CallAnswer =
-  | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly coldStart: boolean }
+  | {
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      readonly coldStart: boolean
+    }
   | { readonly error: SentError }
 
 export const CALL_HEADER = 'x-call'

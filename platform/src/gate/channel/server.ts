@@ -60,7 +60,8 @@ export async function serveGate(gate: Gate, path: string): Promise<ChannelServer
   }
 
   async function handle(name: string, body: string, signal: AbortSignal): Promise<Answer> {
-    if (!Object.hasOwn(handlers, name)) return { error: { type: 'other', message: `There is no method ${name}.` } }
+    if (!Object.hasOwn(handlers, name))
+      return { error: { type: 'other', message: `There is no method ${name}.` } }
     try {
       const handler = handlers[name as MethodName] as (args: unknown, signal: AbortSignal) => unknown
       return { result: (await handler(JSON.parse(body), signal)) ?? null }

@@ -21,7 +21,7 @@ afterAll(async () => {
 
 async function liveApp(): Promise<string> {
   const app = (await ann('POST', '/api/apps', { name: 'app', files: HELLO })).body.app_id
-  const routed = once(two.events, 'app.routed')
+  const routed = once(two.changes, 'routed')
   await ann('POST', `/api/apps/${app}/deploy`, {})
   expect(await routed).toEqual([{ appId: app }])
   return app
@@ -32,7 +32,7 @@ test('a deploy, another environment and another idle timeout are heard of by the
   const route = await two.services.route(app)
   expect(route?.key).toMatch(new RegExp(`^${app}\\.1\\.`))
   for (const change of [{ env_vars: { A: '1' } }, { idle_timeout_s: 120 }]) {
-    const routed = once(two.events, 'app.routed')
+    const routed = once(two.changes, 'routed')
     await ann('PATCH', `/api/apps/${app}`, change)
     expect(await routed).toEqual([{ appId: app }])
   }
@@ -41,7 +41,7 @@ test('a deploy, another environment and another idle timeout are heard of by the
 
 test('a deletion is', async () => {
   const app = await liveApp()
-  const deleted = once(two.events, 'app.deleted')
+  const deleted = once(two.changes, 'deleted')
   await ann('DELETE', `/api/apps/${app}`)
   expect(await deleted).toEqual([{ appId: app }])
 })

@@ -28,11 +28,7 @@ export interface Directory {
 }
 
 /** What the gate must know of apps to serve their requests. */
-export function createDirectory(deps: {
-  store: AppStore
-  liveStore: LiveStore
-  now: () => Date
-}): Directory {
+export function createDirectory(deps: { store: AppStore; liveStore: LiveStore; now: () => Date }): Directory {
   const { store, liveStore, now } = deps
   return {
     async route(appId) {

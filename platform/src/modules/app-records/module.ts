@@ -41,7 +41,9 @@ export const appRecordsModule = defineModule({
     return {
       service: { apps, live, changes },
       hooks: (api) => checkOwnership(api, apps),
-      close: () => following[Symbol.asyncDispose](),
+      async close() {
+        await following[Symbol.asyncDispose]()
+      },
     }
   },
 })

@@ -134,7 +134,7 @@ test('name and idle timeout change, and the front door hears of the latter', asy
     // What earlier tests deployed may still be on its way.
     if (appId === app) routed.push(appId)
   }
-  bench.events.on('app.routed', listen)
+  bench.changes.on('routed', listen)
   const renamed = await ann('PATCH', `/api/apps/${app}`, { name: 'b' })
   expect(renamed.body).toMatchObject({ name: 'b', idle_timeout_s: 900 })
   expect(routed).toEqual([])
@@ -147,7 +147,7 @@ test('name and idle timeout change, and the front door hears of the latter', asy
     idleTimeout: 60_000,
   })
   expect(await bench.services.route('nosuchapp000')).toBeUndefined()
-  bench.events.off('app.routed', listen)
+  bench.changes.off('routed', listen)
 })
 
 test('a clone has the draft and the environment, and secrets stay secret', async () => {
@@ -167,7 +167,7 @@ test('a clone has the draft and the environment, and secrets stay secret', async
     ],
   })
   const found = await bench.services.apps.find('u_ann', clone.body.app_id)
-  expect(await bench.services.apps.openEnv(found)).toEqual({ PLAIN: 'p', TOKEN: 'hush' })
+  expect(await bench.services.openEnv(found)).toEqual({ PLAIN: 'p', TOKEN: 'hush' })
 })
 
 test('templates are listed in order, with their files on request', async () => {

@@ -56,7 +56,7 @@ function decoderOf(contentType: string): (bytes: Buffer, last: boolean) => Piece
       : { body: bytes.toString('base64'), body_encoding: 'base64' }
 }
 
-function textDecoder(contentType: string): TextDecoder | undefined {
+function textDecoder(contentType: string): InstanceType<typeof TextDecoder> | undefined {
   try {
     return new TextDecoder(charsetOf(contentType))
   } catch {

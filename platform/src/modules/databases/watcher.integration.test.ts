@@ -45,6 +45,13 @@ async function bench() {
     ada: ada!,
     ended,
     watcher,
+    /** Whether the user has operations, all of which wait. */
+    async waits(user: 'mallory' | 'ada'): Promise<boolean> {
+      const names = (await store.list()).map(({ name }) => name)
+      const { operations } = await store.load(names)
+      const own = operations.filter(({ database }) => database === `fp_${users[user === 'mallory' ? 0 : 1]}`)
+      return own.length > 0 && own.every(({ waits }) => waits)
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([mallory!.close(), ada!.close()])
       for (const userId of users) {
@@ -97,6 +104,8 @@ test('an operation that runs for very long is ended, one that waits for changes 
   await using world = await bench()
   const changes = world.ada.db().collection('notes').watch([], { maxAwaitTimeMS: 60_000 })
   const change = changes.next()
+  // Only then is the stream waiting: before, MongoDB works for its beginning.
+  await expect.poll(() => world.waits('ada')).toBe(true)
   const reduce = { input: { $range: [0, 200_000] }, initialValue: 0, in: { $add: ['$$value', '$$this'] } }
   const endless = world.mallory
     .db()

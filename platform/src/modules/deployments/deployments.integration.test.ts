@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
-import { KEPT_VERSIONS } from '../versions/service.ts'
+import { KEPT_VERSIONS } from '../versions/load.ts'
 
 const BROKEN = {
   code: 'FP_APP_CRASHED',
@@ -83,7 +83,9 @@ describe('a deploy', () => {
       'starting',
       'ready',
     ])
-    expect(await live).toEqual([{ appId: app, version: 1, deploymentId: answer.body.deployment_id }])
+    expect(await live).toEqual([
+      { userId: 'u_ann', appId: app, version: 1, deploymentId: answer.body.deployment_id },
+    ])
     expect(await get(app)).toMatchObject({
       status: 'running',
       live_version: 1,
@@ -156,7 +158,7 @@ describe('a deploy', () => {
     const old = await route(app)
     const order: unknown[] = []
     const listen = (): void => void order.push(bench.targets.retired.includes(old!))
-    bench.events.once('app.routed', listen)
+    bench.changes.once('routed', listen)
     await ended(app, await deploy(app, version(2)))
     expect(order).toEqual([false])
     expect(bench.targets.retired).toContain(old)

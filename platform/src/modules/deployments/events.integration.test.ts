@@ -64,7 +64,7 @@ test('what happens while the app starts is told in words, each once, of this sta
   const [appId, version, revision] = wake.key.split('.')
   const target = { appId: appId!, version: Number(version), revision: Number(revision) }
   const tell = (message: string, other: object = {}): void =>
-    void bench.events.emit('app.progress', { ...target, ...other, message })
+    void bench.events.emit('app.progress', { ...target, userId: 'u_ann', ...other, message })
   tell('The node fetches the image.')
   tell('The node fetches the image.')
   tell('of another version', { version: 99 })

@@ -100,14 +100,16 @@ export function createSwitch(deps: SwitchDeps) {
     }
 
     let before: Live | null
+    let userId: string
     try {
       stop.throwIfAborted()
       await say({ stage: 'creating' })
       const app = await apps.findAny(appId)
       if (!app) throw noSuchApp(appId)
       if (app.live && app.live.order > deployment.order) throw superseded()
+      userId = app.ownerId
       const { hash } = await versions.summary(appId, version)
-      await databases.uriFor(app.ownerId)
+      await databases.uriFor(userId)
       await say({ stage: 'starting' })
       const signal = AbortSignal.any([stop, AbortSignal.timeout(START_LIMIT)])
       events.on('app.progress', progress)
@@ -121,7 +123,7 @@ export function createSwitch(deps: SwitchDeps) {
       return fail(report ?? internalFailure())
     }
     // It is live. Whatever fails from here on does not change that; `recover` completes the record.
-    events.emit('deployment.live', { appId, version, deploymentId })
+    events.emit('deployment.live', { userId, appId, version, deploymentId })
     const oldKey = liveKey(appId, before)
     if (oldKey) retire(oldKey, appId)
     await say({ stage: 'ready' })

@@ -7,13 +7,13 @@ import { sha256Of, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { toRecord } from '../drafts/files.ts'
 import type { EnvVars } from '../secrets/env-vars.ts'
-import type { VersionService } from '../versions/service.ts'
+import type { VersionRecord } from '../versions/store.ts'
 import { buildSpec, type SpecDeps } from './spec.ts'
 
 export interface SpecServiceDeps extends SpecDeps {
   readonly apps: { find(appId: string): Promise<AppRecord | undefined> }
   readonly envVars: Pick<EnvVars, 'open'>
-  readonly versions: Pick<VersionService, 'load'>
+  readonly versions: { load(appId: string, version: number): Promise<VersionRecord> }
   readonly assets: Pick<AssetService, 'read'>
 }
 

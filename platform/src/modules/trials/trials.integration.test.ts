@@ -20,7 +20,6 @@ beforeAll(async () => {
         },
       },
       cleanup: {
-        removeTarget: async () => undefined,
         removeApp: async (appId) => void removed.push(appId),
       },
     }),

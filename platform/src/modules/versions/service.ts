@@ -7,10 +7,8 @@ import { totalBytes } from '../drafts/files.ts'
 import { hashContents, hashOf } from '../drafts/hash.ts'
 import type { Contents } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
+import { foundVersion, KEPT_VERSIONS } from './load.ts'
 import type { VersionRecord, VersionStore, VersionSummary } from './store.ts'
-
-/** Newest versions of an app that are kept; the live one is kept besides, however old. */
-export const KEPT_VERSIONS = 10
 
 export interface VersionServiceDeps {
   readonly store: VersionStore
@@ -62,21 +60,16 @@ export function createVersionService(deps: VersionServiceDeps) {
       version: number,
     ): Promise<{ record: VersionRecord; live: number | undefined }> {
       const app = await apps.find(ownerId, appId)
-      return { record: found(await store.find(appId, version), version), live: app.live?.version }
-    },
-
-    /** Not of any owner: for starting an app. */
-    async load(appId: string, version: number): Promise<VersionRecord> {
-      return found(await store.find(appId, version), version)
+      return { record: foundVersion(await store.find(appId, version), version), live: app.live?.version }
     },
 
     async summary(appId: string, version: number): Promise<VersionSummary> {
-      return found(await store.exists(appId, version), version)
+      return foundVersion(await store.exists(appId, version), version)
     },
 
     async asset(ownerId: string, appId: string, version: number, path: string): Promise<AssetRef> {
       await apps.find(ownerId, appId)
-      const record = found(await store.find(appId, version), version)
+      const record = foundVersion(await store.find(appId, version), version)
       const asset = record.assets.find((one) => one.path === path)
       if (asset) return asset
       throw new FpError(
@@ -100,13 +93,4 @@ export function createVersionService(deps: VersionServiceDeps) {
       await store.remove(appId)
     },
   }
-}
-
-function found<T>(version: T | undefined, number: number): T {
-  if (version !== undefined) return version
-  throw new FpError(
-    'FP_VERSION_NOT_FOUND',
-    `The app has no version ${number}. It never had one, or it is no longer kept: the last ${KEPT_VERSIONS} are.`,
-    { details: { version: number } },
-  )
 }

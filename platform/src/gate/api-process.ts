@@ -1,0 +1,66 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setPriority } from 'node:os'
+import { keepRunning, type KeptRunning } from '../mongod/keep-running.ts'
+
+/** What the API's process says once it takes requests. */
+export const READY = 'ready'
+/** How long a first start may take, its migrations included, ms. */
+const START_LIMIT = 120_000
+/** What the process gets past its grace, ms. */
+const STOP_RESERVE = 2_500
+
+export interface ApiProcessOptions {
+  /** The program and its arguments for Node. */
+  readonly script: string
+  readonly execArgv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Of the process, for `nice`. */
+  readonly niceness: number
+  /** What requests under way get when the process is stopped, ms. */
+  readonly grace: number
+  readonly onEnd: (end: { how: string; retryIn: number; error?: unknown }) => void
+  readonly onRestart: () => void
+}
+
+interface ApiProcess {
+  readonly pid: number
+  readonly ended: Promise<string>
+  stop(): Promise<void>
+}
+
+/**
+ * The API as a child of the gate, started again whenever it ends. Rejects when it does not start the first time; it has
+ * then said why. The child ends by itself when this process does: their IPC channel closes.
+ */
+export function startApiProcess(options: ApiProcessOptions): Promise<KeptRunning<ApiProcess>> {
+  async function launch(): Promise<ApiProcess> {
+    const child = fork(options.script, {
+      execArgv: [...options.execArgv],
+      env: options.env,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    if (child.pid !== undefined) setPriority(child.pid, options.niceness)
+    const ended = new Promise<string>((resolve) => {
+      child.once('error', (error) => resolve(error.message))
+      child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
+    })
+    async function stop(): Promise<void> {
+      child.kill('SIGTERM')
+      const cut = setTimeout(() => child.kill('SIGKILL'), options.grace + STOP_RESERVE)
+      await ended
+      clearTimeout(cut)
+    }
+    const early = new AbortController()
+    void ended.then((how) => early.abort(new Error(`The API did not start (${how}).`)))
+    const late = AbortSignal.timeout(START_LIMIT)
+    try {
+      await once(child, 'message', { signal: AbortSignal.any([early.signal, late]) })
+    } catch {
+      await stop()
+      throw early.signal.reason as Error
+    }
+    return { pid: child.pid!, ended, stop }
+  }
+  return keepRunning({ launch, onEnd: options.onEnd, onRestart: options.onRestart })
+}

@@ -1,0 +1,25 @@
+import type { Activator } from '@fp/scaler'
+import type { AppChanges } from '../app-changes.ts'
+import type { Log } from '../modules/background.ts'
+import type { Directory } from '../modules/app-records/directory.ts'
+
+export interface SleepRequestDeps {
+  readonly changes: AppChanges
+  readonly route: Directory['route']
+  readonly activator: Pick<Activator, 'sleep' | 'stats'>
+  readonly log: Log
+}
+
+/** Where several gates use an app, each gives up its part when the owner wants it asleep; the last one puts it to sleep. */
+export function sleepWhenAsked({ changes, route, activator, log }: SleepRequestDeps): Disposable {
+  async function sleep(appId: string): Promise<void> {
+    const key = (await route(appId))?.key
+    if (key && (activator.stats(key)?.phase ?? 'asleep') !== 'asleep') await activator.sleep(key)
+  }
+  const asked = ({ appId }: { appId: string }): void =>
+    void sleep(appId).catch((error: unknown) =>
+      log.error({ err: error, app_id: appId }, 'could not put an app to sleep'),
+    )
+  changes.on('sleepAsked', asked)
+  return { [Symbol.dispose]: () => void changes.off('sleepAsked', asked) }
+}

@@ -1,0 +1,161 @@
+import { once } from 'node:events'
+import { chmod, readdir, rm, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { DEFAULT_ALLOWED_IMPORTS } from '@fp/sdk/python'
+import { buildApi } from './app.ts'
+import { appUrl, withPort, type Config } from './config.ts'
+import { joinInstallation } from './coordination/installation.ts'
+import { Events } from './events.ts'
+import { createApiRates } from './front/rates.ts'
+import { channelSockets } from './gate/channel/folder.ts'
+import type { Gate } from './gate/gate.ts'
+import { trusts } from './ingress/trust.ts'
+import { deploymentsModule } from './modules/deployments/module.ts'
+import { MODULES } from './modules/index.ts'
+import { startModules } from './modules/start.ts'
+import { usersModule } from './modules/users/module.ts'
+import { SESSION_LIFETIME } from './modules/users/service.ts'
+import { createOffload } from './offload/offload.ts'
+import { watchEventLoop } from './plugins/event-loop.ts'
+import { createRegistry, mergeMetrics } from './plugins/metrics.ts'
+import { connectMongo, isPrimary, sessionProblem } from './plugins/mongo.ts'
+import { createSessionCookie } from './plugins/session-cookie.ts'
+import { readSecretKey } from './secret-key.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+
+export interface RunningApi {
+  /** Answers the requests under way and completes accepted deployments for `grace` ms, then stops. The gate must still answer. */
+  close(options: { grace: number }): Promise<void>
+}
+
+/** The API and the console, on a unix socket that the gate passes requests to. Resolves once it takes requests. */
+export async function startApi(
+  settings: Config,
+  { gate, logger }: { gate: Gate; logger: Logger },
+): Promise<RunningApi> {
+  const { facts } = gate
+  const config = withPort(settings, facts.port)
+  const { api: socket } = await channelSockets(config.dataDir)
+  // Stopped in reverse order.
+  await using started = new AsyncDisposableStack()
+
+  const mongo = await connectMongo(facts.mongodbUri)
+  started.adopt(mongo.client, (it) => it.close())
+  const offload = started.adopt(createOffload(), (it) => it.close())
+  const events = new Events()
+  started.use(gate.onEvent((event) => events.publish(event)))
+  const { members, leader } = started.use(
+    await joinInstallation(mongo.db, {
+      role: 'api',
+      shared: facts.capabilities.sharedByReplicas,
+      log: logger,
+    }),
+  )
+  const sessionCookie = createSessionCookie({
+    secure: config.publicUrl.startsWith('https:'),
+    lifetime: SESSION_LIFETIME,
+  })
+  const { databaseTempDir } = facts
+  const allowedImports = [...DEFAULT_ALLOWED_IMPORTS, ...config.allowedImports]
+  const modules = started.adopt(
+    await startModules(MODULES, {
+      db: mongo.db,
+      client: mongo.client,
+      events,
+      validate: (files, options) => offload.validate(files, { allowedImports, ...options }),
+      passwords: offload,
+      targets: gate.targets,
+      runtime: {
+        capabilities: facts.capabilities,
+        logs: gate.logs,
+        trial: gate.trial,
+        cleanup: gate.cleanup,
+        health: gate,
+      },
+      forgetRoute: (appId) => gate.forgetRoute(appId),
+      call: (request, options) => gate.call(request, options),
+      members,
+      leader,
+      ...(databaseTempDir && { databaseSpilled: () => sizeOf(databaseTempDir) }),
+      sessionCookie,
+      settings: {
+        appUrl: (appId) => appUrl(config, appId),
+        signup: config.signup,
+        signupsPerHour: config.signupsPerHour,
+        mongoHost: facts.appDatabases.host,
+        mongoOptions: facts.appDatabases.options,
+        databaseLimitBytes: config.databaseMb * 2 ** 20,
+        storageLimitBytes: config.storageMb * 2 ** 20,
+        defaultIdleTimeoutS: config.idleTimeout / 1000,
+        quotas: config.quotas,
+        examplesDir: path.join(ROOT, 'examples'),
+      },
+      secretKey: await readSecretKey(config),
+      log: logger,
+    }),
+    (it) => it.close(),
+  )
+  await modules.recover()
+
+  const registry = createRegistry('api')
+  const api = await buildApi({
+    config,
+    logger,
+    users: modules.use(usersModule),
+    sessionCookie,
+    lag: started.use(watchEventLoop()),
+    rates: createApiRates({ perSecond: config.bounds.apiRate, trusts: trusts(config.trustProxy) }),
+    metrics: {
+      registry,
+      read: async () => mergeMetrics([await gate.metrics(), await registry.metrics()]),
+    },
+    // Who changes something may deploy it next.
+    onWrite: () => void offload.warmValidator(),
+    appsOnLoopback: facts.capabilities.appsOnLoopback,
+    gateStatus: () => gate.status(),
+    checks: {
+      mongodb: async () =>
+        (await gate.status()).databaseProblem ??
+        ((await isPrimary(mongo)) ? await sessionProblem(mongo) : 'no primary answers'),
+      runner: async () => (await gate.status()).runnerProblem ?? undefined,
+    },
+    registerModules: modules.registerRoutes,
+  })
+  started.adopt(api, (it) => it.close())
+  await rm(socket, { force: true })
+  api.server.listen({ path: socket })
+  await once(api.server, 'listening')
+  await chmod(socket, 0o600)
+  // For a first sign-up and deploy soon after the start.
+  void offload.warmPasswords()
+  void offload.warmValidator()
+
+  const stack = started.move()
+  return {
+    async close({ grace }) {
+      const end = delay(grace, undefined, { ref: false })
+      const answered = new Promise<void>((done) => api.server.close(() => done()))
+      await Promise.race([answered, end])
+      // What was accepted is to be seen through, though nobody may be waiting for its answer.
+      await Promise.race([modules.use(deploymentsModule).idle(), end])
+      api.server.closeAllConnections()
+      await stack.disposeAsync()
+    },
+  }
+}
+
+/** Bytes of the files in a folder. */
+async function sizeOf(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => [])
+  const sizes = names.map((name) =>
+    stat(path.join(folder, name)).then(
+      ({ blocks }) => blocks * 512,
+      // It has gone.
+      () => 0,
+    ),
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+}
