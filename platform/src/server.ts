@@ -1,12 +1,7 @@
 import type { Logger } from 'pino'
 import { loadConfig, type Config } from './config.ts'
-import { READY, startApiProcess } from './gate/api-process.ts'
-import { connectGate } from './gate/channel/client.ts'
-import { channelSockets } from './gate/channel/folder.ts'
-import { startGate } from './gate/start.ts'
 import { createLogger } from './logger.ts'
 import { parentOf, watchParent } from './parent.ts'
-import { startApi } from './start-api.ts'
 
 /** Past the grace of requests under way, the apps and mongod get this long, ms; then the process ends with whatever still hangs. */
 const STOP_RESERVE = 2_800
@@ -82,7 +77,7 @@ async function main(): Promise<void> {
   if (isChild) process.on('disconnect', () => process.exit(1))
   const running = await starting
   if (stoppingSince !== undefined) return
-  if (isChild) return void process.send?.(READY)
+  if (isChild) return void process.send?.('ready')
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
   const ready = `fp is ready (${seconds} s)`
   const places = placesOf(running.config)
@@ -96,8 +91,10 @@ async function start(config: Config, output: Output): Promise<Running> {
   return startBoth(config, output)
 }
 
-/** The gate, and the API as its child. */
+/** The gate, and the API as its child. Each process loads the code of its own role alone. */
 async function startBoth(config: Config, { logger, say }: Output): Promise<Running> {
+  const { startGate } = await import('./gate/start.ts')
+  const { startApiProcess } = await import('./gate/api-process.ts')
   let api: ReturnType<typeof startApiProcess> | undefined
   const running = await startGate(config, {
     logger,
@@ -131,12 +128,16 @@ async function startBoth(config: Config, { logger, say }: Output): Promise<Runni
 
 /** The gate alone: the API is another container of the pod. */
 async function startGateRole(config: Config, { logger, say }: Output): Promise<Running> {
+  const { startGate } = await import('./gate/start.ts')
   const running = await startGate(config, { logger, onStep: say })
   await running.listen()
   return { config: running.config, close: () => running.close({ apiDone: async () => undefined }) }
 }
 
 async function startApiRole(config: Config, { logger }: Output): Promise<Running> {
+  const { connectGate } = await import('./gate/channel/client.ts')
+  const { channelSockets } = await import('./gate/channel/folder.ts')
+  const { startApi } = await import('./start-api.ts')
   const { gate: socket } = await channelSockets(config.dataDir)
   const gate = await connectGate(socket, {
     onError: (error) => logger.warn({ err: error }, 'the gate does not answer; trying again'),

@@ -3,8 +3,6 @@ import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { keepRunning, type KeptRunning } from '../mongod/keep-running.ts'
 
-/** What the API's process says once it takes requests. */
-export const READY = 'ready'
 /** How long a first start may take, its migrations included, ms. */
 const START_LIMIT = 120_000
 /** What the process gets past its grace, ms. */
@@ -55,6 +53,7 @@ export function startApiProcess(options: ApiProcessOptions): Promise<KeptRunning
     void ended.then((how) => early.abort(new Error(`The API did not start (${how}).`)))
     const late = AbortSignal.timeout(START_LIMIT)
     try {
+      // The process sends one message: it takes requests.
       await once(child, 'message', { signal: AbortSignal.any([early.signal, late]) })
     } catch {
       await stop()
