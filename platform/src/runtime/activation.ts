@@ -6,10 +6,10 @@ import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runt
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 import { wakesFull } from './wakes.ts'
 
-/** How long a replaced target may go on answering what it has before it is put down. */
+/** ms for a replaced target to finish its requests before it is stopped. */
 const RETIRE_LIMIT = 60_000
 
-/** The modules' view of the activator. */
+/** What modules ask of running apps, by the activator. */
 export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup, 'removeTarget'>): Targets {
   return {
     async wake(key, options = {}) {
@@ -52,7 +52,7 @@ export function createPublisher(
   }
 }
 
-/** Publishes what the activator sees. */
+/** Publishes the events of what the activator observes. */
 export function createObserver(publish: PublishTarget): Observer {
   return {
     awake: (key) => publish('app.woke', key, {}),
@@ -77,7 +77,7 @@ const OWNERS_CODES: Readonly<Record<string, AppFailureCode>> = {
 
 const ownersCode = (code: string): string => OWNERS_CODES[code] ?? code
 
-/** One observer that passes all it hears on. */
+/** One observer that calls all the others. */
 export function tellAll(...observers: readonly Observer[]): Required<Observer> {
   const each = (tell: (observer: Observer) => void): void => observers.forEach(tell)
   return {
@@ -92,7 +92,7 @@ export function tellAll(...observers: readonly Observer[]): Required<Observer> {
   }
 }
 
-/** Not the app's fault: the wake was not begun. */
+/** The wake did not begin, so the app is not at fault. */
 function wakeRefused(error: ScalerError): FpError {
   if (error.cause instanceof QueueFull) return wakesFull(error.cause)
   const code = error.failure?.code === 'FP_AWAKE_LIMIT' ? 'FP_AWAKE_LIMIT' : 'FP_QUEUE_FULL'

@@ -2,12 +2,12 @@ import { ScalerError, type Activator, type Driver, type TargetKey } from '@fp/sc
 import { KeyedQueue } from '../keyed-queue.ts'
 import { parseTargetKey } from './targets.ts'
 
-/** Seconds after which another try may find an app idle. */
+/** Seconds until a retry: an app may be idle then. */
 const RETRY_AFTER = 5
 
 export interface AwakeLimitDeps {
   readonly driver: Driver
-  /** Apps of one user that may be awake. */
+  /** Most apps of one user that may be awake. */
   readonly most: number
   ownerOf(key: TargetKey): string | Promise<string>
   /** Whether a user may have any number awake. */
@@ -16,14 +16,14 @@ export interface AwakeLimitDeps {
 }
 
 /**
- * The driver, with a limit to how many apps of a user are awake. One more puts the user's app to sleep that has been idle
- * longest; where each has requests, the wake is refused.
+ * A driver that limits how many apps of a user are awake. To wake one more, it puts the user's app to sleep that has been
+ * idle longest. If all of them have requests, it refuses the wake.
  */
 export function limitAwake(deps: AwakeLimitDeps): Driver {
   const { driver, most } = deps
-  /** Of one user one wake at a time looks and takes the place it finds. */
+  /** One wake of a user at a time looks for a place and takes it. */
   const perOwner = new KeyedQueue()
-  /** Targets that were let through; those that wake without are waiting for it. */
+  /** Targets that were admitted. Others that are waking still wait for it. */
   const admitted = new Set<TargetKey>()
 
   async function admit(key: TargetKey): Promise<void> {
@@ -38,7 +38,7 @@ export function limitAwake(deps: AwakeLimitDeps): Driver {
     })
   }
 
-  /** Apps, not targets: while one is deployed, two of its versions are awake. */
+  /** Counts apps, not targets: during a deployment two versions of an app are awake. */
   async function othersAwake(owner: string, key: TargetKey): Promise<Set<string>> {
     const { appId: own } = parseTargetKey(key)
     const awake = new Set<string>()
@@ -76,7 +76,7 @@ export function limitAwake(deps: AwakeLimitDeps): Driver {
   }
 }
 
-/** Called off rather than failed: the app is not at fault, and its next request tries again. */
+/** A refusal, not a failure: the app is not at fault, and its next request tries again. */
 function tooManyAwake(most: number): ScalerError {
   const message = `${most} of your apps are awake, which is all that one user may have, and each of them is answering requests. Put one to sleep, or ask the admin for more.`
   return new ScalerError('SCALER_WAKES_FULL', message, {

@@ -2,18 +2,18 @@ import type { Activator, Observer, TargetKey, TargetPhase } from '@fp/scaler'
 import type { WakePolicy } from '@fp/scaler/http'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** Seconds. A local app wakes within some 10 ms; one that imports half of PyPI takes its time. */
+/** Seconds. A local app wakes within some 10 ms; one with many imports takes much longer. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 const PHASES: readonly TargetPhase[] = ['asleep', 'waking', 'awake', 'draining']
 
 export interface MetricsObserver extends Observer {
-  /** A process ended by itself that the scaler had just let go of, as after a request that its end cut off. */
+  /** A process ended by itself that the scaler did not watch any more, as after a request that its end cut off. */
   crashed(): void
 }
 
 /**
- * Counts what the activator tells. Nothing here has a label for the app: thousands of them would be as many series, and
+ * Counts what the activator observes. No metric has a label for the app: thousands of apps would make as many series, and
  * where no token is set, every app of this machine may read them.
  */
 export function createMetricsObserver(registry: Registry): MetricsObserver {
@@ -24,7 +24,7 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
     labelNames: ['outcome'],
     registers,
   })
-  // A rate needs a zero to rise from.
+  // Prometheus needs the zero to compute the first increase.
   for (const outcome of ['ready', 'failed', 'timeout']) coldStarts.inc({ outcome }, 0)
   const coldStart = new Histogram({
     name: 'fp_cold_start_duration_seconds',
@@ -56,7 +56,7 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
     help: 'Background operations that failed and are retried, such as a scale-down.',
     registers,
   })
-  /** `failed` is told of wakes and of running apps alike. */
+  /** Targets that are waking: the observer's `failed` is called for wakes and for running apps alike. */
   const waking = new Set<TargetKey>()
 
   return {
@@ -75,14 +75,14 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
     granted: (_key, { waited, cold }) => wait.observe({ cold: String(cold) }, waited / 1000),
     refused(key, code) {
       refusals.inc({ code })
-      // The wake is called off before it began.
+      // The wake was refused before it began.
       if (code === 'SCALER_WAKES_FULL') waking.delete(key)
     },
     error: () => errors.inc(),
   }
 }
 
-/** A policy that does the same and is counted. */
+/** Wraps a policy and counts its decisions. */
 export function countDecisions(registry: Registry): (policy: WakePolicy) => WakePolicy {
   const decisions = new Counter({
     name: 'fp_wake_decisions_total',
@@ -97,7 +97,7 @@ export function countDecisions(registry: Registry): (policy: WakePolicy) => Wake
   }
 }
 
-/** Looks at the targets each time the metrics are read. */
+/** Sums up the targets each time the metrics are read. */
 export function measureTargets(registry: Registry, activator: Activator): void {
   const sum = (name: string, help: string, of: 'queued' | 'inFlight' | 'endpoints' | 'replicas'): Gauge =>
     new Gauge({

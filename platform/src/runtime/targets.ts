@@ -1,11 +1,11 @@
 import type { TargetKey, TargetPhase } from '@fp/scaler'
 import type { AppFailureReport } from './runtime.ts'
 
-/** An app's version with one state of its environment. Another deployment or another environment is another target. */
+/** A version of an app with one state of its environment. Another deployment or environment makes another target. */
 export interface TargetId {
   readonly appId: string
   readonly version: number
-  /** Counts deployments and changes of the environment: a target that was retired is never named again. */
+  /** Counts deployments and changes of the environment, so the name of a retired target is never used again. */
   readonly revision: number
 }
 
@@ -29,14 +29,14 @@ export class TargetFailed extends Error {
   }
 }
 
-/** What the modules may ask of running apps; backed by the activator. */
+/** What modules may ask of running apps. The activator implements it. */
 export interface Targets {
   /** Resolves once the target has answered ready; rejects with TargetFailed, with an
    * FpError when the wake was refused (not the app's fault), or with the signal's reason. */
   wake(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
   /** Puts a target to sleep if nothing uses it; false when something does. */
   sleep(key: TargetKey): Promise<boolean>
-  /** No new requests; ends once those it has are answered. */
+  /** Sends the target no new requests, and stops it once those it has are answered. */
   retire(key: TargetKey): Promise<void>
   /** What each target does now, in the order of the keys. */
   phases(keys: readonly TargetKey[]): Promise<TargetPhase[]>

@@ -3,15 +3,15 @@ import { availableParallelism } from 'node:os'
 import type { FpError } from '../errors.ts'
 import { queueFull } from '../work-queue.ts'
 
-/** Wakes of one user's apps that may wait for their turn, and of all users' together. */
+/** Wakes that may wait for their turn: of one user's apps, and of all users together. */
 const WAITING_PER_USER = 200
 const WAITING = 2_000
-/** A cluster starts apps elsewhere; what is bounded is what its API server is asked at once. */
+/** Starts at once in a cluster, whose nodes start the apps: the API server's load is bounded. */
 const IN_A_CLUSTER = 32
 
 /**
- * How many apps start at once, users in turn. On one machine, a start is work of one core: more at once than cores are
- * no sooner done. Half of them are left to others, so a user who wakes everything at once takes nobody's turn.
+ * How many apps start at once. Users take turns. On one machine a start occupies one core, so more starts than cores finish
+ * no earlier. One user gets half of the places at most, so a user who wakes all apps at once delays nobody.
  */
 export function wakeLimits(options: {
   /** Apps start on this machine, not elsewhere in a cluster. */
@@ -26,13 +26,13 @@ export function wakeLimits(options: {
     atOncePerGroup: Math.floor(atOnce / 2),
     waiting: WAITING,
     waitingPerGroup: WAITING_PER_USER,
-    // Longer than most starts take. One that is slow because it waits for something leaves the core to others.
+    // Longer than most starts take. A slower one probably waits for something and leaves its core to others.
     turnLimit: onThisMachine ? 500 : 2_000,
     groupOf: ownerOf,
   }
 }
 
-/** A wake that was refused, in the words of the API. */
+/** The API's error for a refused wake. */
 export function wakesFull(cause: QueueFull): FpError {
   return queueFull({ name: 'wakes', work: 'starts of apps', per: 'account' }, cause)
 }

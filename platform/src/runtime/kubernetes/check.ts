@@ -14,7 +14,7 @@ import type { Pool } from './pool.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
 
-/** Between looks at a pod that is to end by itself, ms. */
+/** ms between two looks at a pod that ends by itself. */
 const LOOK = 200
 
 export interface CheckDeps {
@@ -31,12 +31,12 @@ export async function checkApp(spec: AppSpec, signal: AbortSignal, deps: CheckDe
     return (await deps.pool.check(spec, { signal })) ?? (await checkInPod(spec, signal, deps))
   } catch (error) {
     signal.throwIfAborted()
-    deps.log.warn({ err: error, app: spec.appId }, 'an app could not be loaded to be checked')
+    deps.log.warn({ err: error, app: spec.appId }, 'an app could not be checked')
     return { ok: false, failure: refusalOf(error as Error) }
   }
 }
 
-/** In a pod of its own, which ends once it has loaded it. */
+/** Loads the app in a pod of its own, which then ends. */
 async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): Promise<CheckResult> {
   const { store, settings, clock, log } = deps
   const name = `check-${newId()}`
@@ -53,14 +53,14 @@ async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): 
       signal.throwIfAborted()
     }
   } finally {
-    // What it has said is known whether it can be deleted or not; the leader sweeps up.
+    // The result is known whether the pod can be deleted or not; the reconciler deletes what remains.
     await store
       .remove('pods', name, { graceS: 0 })
       .catch((error: unknown) => log.warn({ err: error, pod: name }, 'a pod was not deleted'))
   }
 }
 
-/** Undefined while it is under way. */
+/** Undefined while the pod still loads the app. */
 function resultOf(pod: V1Pod | undefined): CheckResult | undefined {
   if (!pod)
     return { ok: false, failure: plainFailure('FP_APP_EVICTED', 'The pod that loaded the app was deleted.') }

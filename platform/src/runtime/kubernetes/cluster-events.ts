@@ -7,21 +7,21 @@ import type { ObjectStore } from './store.ts'
 export interface ClusterEventsDeps {
   readonly api: KubernetesApi
   readonly store: ObjectStore
-  /** Whose pod it is, by its name: one of the pool has its name from before it was anybody's. */
+  /** The target that a pod belongs to. The name of a pod from the pool does not tell it. */
   targetOfPod(name: string): TargetKey | undefined
-  /** Something is happening to a target that its owner may wait for. */
+  /** Something happened to a target that its owner may be waiting for. */
   progress(key: TargetKey, message: string): void
   /**
-   * Its node has ended a pod. kubelet lets it answer what it has and says only then, by the pod, why; it may be given up
-   * and deleted by that time.
+   * A node evicted a pod of the target. kubelet lets the pod finish its requests before the pod's status tells the reason;
+   * the pod may be deleted by then.
    */
   evicted(key: TargetKey, failure: AppFailureReport): void
   failed(error: Error): void
 }
 
-/** What the cluster's events say to an app's owner; those that are not here say nothing to them. */
+/** The messages for an app's owner, by the reason of a cluster event. Other events do not concern owners. */
 const WORDS: Readonly<Partial<Record<string, (message: string) => string | undefined>>> = {
-  // Nothing inherited: reasons come from outside.
+  // No prototype: reasons come from outside.
   __proto__: null as never,
   Scheduled: () => 'A node has room for the app.',
   Pulling: () => 'The node fetches the image that runs apps.',
@@ -39,7 +39,7 @@ const WORDS: Readonly<Partial<Record<string, (message: string) => string | undef
 
 const MAX_MESSAGE = 300
 
-/** Tells what the cluster says about the pods and Deployments of targets, from now on, in plain words. */
+/** Reports events about the pods and Deployments of targets, from now on. */
 export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Informer<CoreV1Event>> {
   let begun = false
   const informer = await createInformer<CoreV1Event>({
@@ -47,7 +47,7 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
     path: deps.store.path('events'),
     clock: systemClock,
     changed(event) {
-      // What is there at the beginning is of before.
+      // Events that exist at the beginning are old.
       const news = begun ? newsOf(event, deps.targetOfPod) : undefined
       if (!news) return
       if (event.reason === 'Evicted') deps.evicted(news.key, plainFailure('FP_APP_EVICTED', news.message))
@@ -60,7 +60,7 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
   return informer
 }
 
-/** Undefined where it is about no target, or says nothing to an owner. */
+/** Undefined where the event is about no target, or does not concern owners. */
 export function newsOf(
   event: CoreV1Event,
   targetOfPod: ClusterEventsDeps['targetOfPod'] = () => undefined,
@@ -72,7 +72,7 @@ export function newsOf(
   return words ? { key, message: words.slice(0, MAX_MESSAGE) } : undefined
 }
 
-/** By the name of its Deployment, or of what that made: ReplicaSets and pods have it with more behind it. */
+/** Reads the target from the name of its Deployment, ReplicaSet or pod, which begin with the same words. */
 function targetOf(name: string): TargetKey | undefined {
   const [, appId, version, revision] = /^app-([a-z0-9]+)-(\d+)-(\d+)(?:-|$)/.exec(name) ?? []
   return appId && `${appId}.${version}.${revision}`

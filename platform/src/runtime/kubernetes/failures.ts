@@ -11,12 +11,12 @@ import {
 } from '@fp/scaler/kubernetes'
 import { plainFailure, type AppFailureReport } from '../runtime.ts'
 
-/** ms until a pod that has been asked is asked again: it may answer late, but an answer may be lost, too. */
+/** ms to wait for a pod's answer before it is asked again: an answer may come late, or be lost. */
 const ANSWER_PATIENCE = 5_000
 
 /**
- * What the runner says at `/_fp/ready`: 204, or 500 with why the app could not start. A pod of the pool that has not been
- * told its app yet says 409; `waiting` hears of it.
+ * Asks the pod API for readiness, `/_fp/ready`: 204, or 500 with the reason why the app could not start. A pod of the pool
+ * that has no start request yet answers 409; then `waiting` is called.
  */
 export function createRunnerProbe(waiting: (pod: V1Pod) => void, clock: Clock = systemClock): Probe {
   return async (address, signal, pod) => {
@@ -37,14 +37,14 @@ export function withOwnersMessage(state: TargetState): TargetState {
   return failure ? { ...state, failure: asFailure(reportOf(failure)) } : state
 }
 
-/** Throws the error again with a message for owners, without the cluster's addresses and names. The cause is for the log. */
+/** Throws the error with a message for owners, without the cluster's addresses and names. The cause is for the log. */
 export function throwOwnersMessage(error: Error): never {
   if (!(error instanceof KubernetesApiError)) throw error
   const failure = asFailure(refusalOf(error))
   throw new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure, cause: error })
 }
 
-/** Why the cluster could not even be told. */
+/** Why the cluster did not accept a request. */
 export function refusalOf(error: Error): AppFailureReport {
   if (!(error instanceof KubernetesApiError)) return plainFailure('FP_CLUSTER_POD', error.message)
   if (error.status === 403 && error.message.includes('exceeded quota')) {
@@ -60,7 +60,7 @@ export function refusalOf(error: Error): AppFailureReport {
   )
 }
 
-/** What becomes of the driver's codes, and what the owner is told where the cluster's own words are not for them. */
+/** The reports for the driver's codes. Where the cluster's own message does not help owners, it is replaced. */
 const REPORTS: Record<KubernetesFailureCode, (failure: Failure) => AppFailureReport> = {
   KUBERNETES_CRASHED: ({ details }) => {
     const { exitCode } = details as KubernetesFailureDetails
@@ -102,7 +102,7 @@ const REPORTS: Record<KubernetesFailureCode, (failure: Failure) => AppFailureRep
 
 function reportOf(failure: Failure): AppFailureReport {
   const details = failure.details as (KubernetesFailureDetails & AppFailureReport) | undefined
-  // The runner's own report, heard from it directly or as the container's last words.
+  // The runner's own report, from its pod API or from the container's termination message.
   if (details?.traceback !== undefined) return details
   const lastWords = details?.terminationMessage && parseReport(details.terminationMessage)
   return (
@@ -112,14 +112,14 @@ function reportOf(failure: Failure): AppFailureReport {
 }
 
 /**
- * Why a pod has ended, or its container, though nobody asked it to: undefined where it has not, or was told to. Of one that
- * requests found dead, nobody else tells: it was given up before the cluster had heard of its end.
+ * Why a pod or its container ended without a request to do so; undefined where it runs or was stopped. The driver does not
+ * report the end of a pod that requests found dead: it gave the pod up before the cluster noticed.
  */
 export function unaskedEnd(pod: V1Pod): AppFailureReport | undefined {
   const failure = podFailure(pod)
   if (!failure) return undefined
   const { terminationMessage } = (failure.details ?? {}) as Partial<KubernetesFailureDetails>
-  // The runner leaves its report only where the end was not asked for.
+  // The runner writes its report only where nobody had asked it to end.
   const unasked =
     failure.code === 'KUBERNETES_EVICTED' ||
     failure.code === 'KUBERNETES_OUT_OF_MEMORY' ||
@@ -131,7 +131,7 @@ export function asFailure(report: AppFailureReport): Failure {
   return { code: report.code, message: report.message, details: report }
 }
 
-/** Undefined where it is none: what an app's container writes is not to be trusted. */
+/** Undefined where the text is no report: an app's container may write anything. */
 export function parseReport(text: string): AppFailureReport | undefined {
   let value: unknown
   try {

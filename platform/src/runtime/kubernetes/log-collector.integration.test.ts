@@ -180,7 +180,7 @@ test('the log of a container that has ended is read to its end, and no further',
   expect(read).toEqual([])
   kubelet.end()
   await kept('one', 'last words')
-  // By its latest word.
+  // With the latest state of the pod.
   await expect
     .poll(async () => {
       await clock.advance(1_000)

@@ -15,12 +15,12 @@ export interface LogCollectorDeps {
   readonly store: ObjectStore
   readonly logs: LogStore
   readonly clock: Clock
-  /** Hears of a pod whose container has ended and whose log was read to its end. Must not throw. */
+  /** Called with a pod whose container has ended and whose log was read completely. Must not throw. */
   readonly onRead?: (pod: V1Pod) => void
   readonly log: Logger
 }
 
-/** Follows what pods print, for as long as it is told of them. */
+/** Reads the logs of pods, for as long as it is told of them. */
 export interface LogCollector extends AsyncDisposable {
   /** At each change of a pod of an app. */
   seen(pod: V1Pod): void
@@ -28,25 +28,25 @@ export interface LogCollector extends AsyncDisposable {
   gone(pod: V1Pod): void
 }
 
-/** A longer line is cut: in characters, its stamp included. */
+/** Characters of a line, its time included. A longer line is cut. */
 const MAX_LINE = 16_384
-/** Until a log that has ended or broken off is looked at again, ms. */
+/** ms until a log that has ended or broken off is read again. */
 const RETRY = 1_000
 
 /**
- * Reads the log of each pod from its beginning until its container has ended, so that nothing is lost when the pod
- * vanishes. A container that is started again is followed anew; lines that were kept already are not kept twice.
+ * Reads the log of each pod from its beginning until its container has ended, so that nothing is lost when the pod is
+ * deleted. A container that is started again is read again; lines that were kept already are not kept twice.
  */
 export function createLogCollector(deps: LogCollectorDeps): LogCollector {
   const stopped = new AbortController()
-  /** By a pod's uid: the last life of its container that is or was followed. */
+  /** By a pod's uid: the last run of its container that is or was followed. */
   const followed = new Map<string, number>()
   const running = new Set<Promise<void>>()
 
   function seen(pod: V1Pod): void {
     const container = pod.status?.containerStatuses?.[0]
     if (!container || stopped.signal.aborted) return
-    // Before it has run there is nothing to read.
+    // There is no log before the container has run.
     if (!container.state?.running && !container.state?.terminated && !container.lastState?.terminated) return
     const { uid = '' } = pod.metadata!
     const before = followed.get(uid) ?? -1
@@ -54,7 +54,7 @@ export function createLogCollector(deps: LogCollectorDeps): LogCollector {
     followed.set(uid, container.restartCount)
     const following = follow(deps, pod, container, stopped.signal).then((read) => {
       running.delete(following)
-      // Tried again at its next change, not before: it may stay like that for ever.
+      // Tried again at the pod's next change, not before: it may stay without a log for ever.
       if (!read && followed.get(uid) === container.restartCount) followed.set(uid, before)
     })
     running.add(following)
@@ -70,7 +70,7 @@ export function createLogCollector(deps: LogCollectorDeps): LogCollector {
   }
 }
 
-/** One life of a container. Resolves to false where it has no log that could be read. Never rejects. */
+/** Follows one run of a container. Resolves to false where it has no log to read. Never rejects. */
 async function follow(
   deps: LogCollectorDeps,
   pod: V1Pod,
@@ -85,7 +85,7 @@ async function follow(
   let over = !container.state?.running
   for (;;) {
     try {
-      // Asked for once: later the last that is kept may be of the container's next life.
+      // Read once: later the last kept line may be of the container's next run.
       from ??= { last: await deps.logs.last(name), previous: false }
       const read = await keepFrom(deps, pod, from, signal)
       from = { ...from, last: read.last }
@@ -97,15 +97,15 @@ async function follow(
     } catch (error) {
       if (signal.aborted) return true
       const { status = 0 } = error instanceof KubernetesApiError ? error : {}
-      // The pod is gone, and its log with it.
+      // The pod was deleted, and its log with it.
       if (status === 404) return true
-      // It has not been started yet, or nothing of it was left.
+      // The container has not started yet, or its log was removed.
       if (status === 400) return false
       log.debug({ err: error, pod: name }, 'reading the log of a pod failed; trying again')
     }
     await pause(clock, RETRY, signal)
     if (signal.aborted) return true
-    // A log ends with its container, but also where a connection on the way is closed politely.
+    // The log's stream ends with the container, but also when a proxy closes the connection.
     const now = await store.get<V1Pod>('pods', name).catch(() => pod)
     const state = now?.status?.containerStatuses?.[0]
     if (now?.metadata?.uid !== uid || !state) return true
@@ -117,13 +117,13 @@ async function follow(
 }
 
 interface From {
-  /** The stamp of the last line that is kept. */
+  /** The time of the last line that was kept. */
   readonly last: string | undefined
   /** The container has been started again since. */
   readonly previous: boolean
 }
 
-/** Reads a log until it ends or breaks off. Rejects when it cannot be had. */
+/** Reads a log until it ends or breaks off. Rejects when it cannot be read at all. */
 async function keepFrom(
   { api, store, logs, clock }: LogCollectorDeps,
   { metadata }: V1Pod,
@@ -154,7 +154,7 @@ async function keepFrom(
   try {
     for await (const line of cutLines(body, MAX_LINE)) {
       const read = stamped(line)
-      // Asked for from a whole second on: what came before the last that is kept is kept too.
+      // `sinceTime` has a resolution of a second, so lines that were kept come again.
       if (!read || (last !== undefined && read.stamp <= last)) continue
       await writer.add({ appId: labels![APP_LABEL]!, pod: name, version, ...read })
     }

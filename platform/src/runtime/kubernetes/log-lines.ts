@@ -1,4 +1,4 @@
-/** The lines of a stream of UTF-8. An app may write without ever ending a line: of each, no more than `max` characters are held. */
+/** The lines of a stream of UTF-8. Each is cut after `max` characters: an app may write a line without an end. */
 export async function* cutLines(chunks: AsyncIterable<Uint8Array>, max: number): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let line = ''
@@ -20,14 +20,14 @@ export interface StampedLine {
 
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/
 
-/** A line of a log as kubelet gives it. Undefined where it has no stamp: then it is kubelet's own word, not the app's. */
+/** Parses a line of a log as kubelet sends it. Undefined where it has no time: then kubelet wrote it, not the app. */
 export function stamped(line: string): StampedLine | undefined {
   const space = line.indexOf(' ')
   const stamp = padded(space < 0 ? line : line.slice(0, space))
   return stamp === undefined ? undefined : { stamp, text: space < 0 ? '' : line.slice(space + 1) }
 }
 
-/** In UTC, whatever the node's zone, and with all nine digits: as texts are compared. */
+/** The time in UTC with all nine digits, so that texts compare as times do. */
 export function padded(stamp: string): string | undefined {
   const [, time, fraction = '', zone] = STAMP.exec(stamp) ?? []
   const at = new Date(`${time}${zone}`)

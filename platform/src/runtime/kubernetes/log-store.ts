@@ -7,7 +7,7 @@ export interface PodLine {
   readonly pod: string
   /** Missing in lines from before it was kept. */
   readonly version?: number
-  /** As kubelet stamped it, to the nanosecond, padded so that texts compare as times do. */
+  /** The time by kubelet, in nanoseconds, padded so that texts compare as times do. */
   readonly stamp: string
   readonly text: string
 }
@@ -18,13 +18,13 @@ interface LogDoc extends PodLine {
   readonly at: Date
 }
 
-/** Lines kept of an app, and for how long. */
+/** Lines kept of an app, and seconds for which they are kept. */
 const KEPT_LINES = 5_000
 const KEPT_SECONDS = 14 * 24 * 3600
-/** Lines written between two looks at whether there are too many. */
+/** Lines written between two checks of how many there are. */
 const PRUNE_EVERY = 500
 
-/** What apps wrote to stdout and stderr, which their pods do not outlive. */
+/** Stores what apps wrote to stdout and stderr: their pods' own logs end with the pods. */
 export class LogStore {
   readonly #lines: Collection<LogDoc>
   readonly #written = new Map<string, number>()
@@ -35,7 +35,7 @@ export class LogStore {
 
   async createIndexes(): Promise<void> {
     await this.#lines.createIndex({ appId: 1, stamp: -1 })
-    // Of a pod each line once, whoever writes it.
+    // Each line of a pod is stored once, whichever replica writes it.
     await this.#lines.createIndex({ pod: 1, stamp: 1 }, { unique: true })
     await this.#lines.createIndex({ at: 1 }, { expireAfterSeconds: KEPT_SECONDS })
   }
@@ -61,20 +61,20 @@ export class LogStore {
     if (written >= PRUNE_EVERY) await this.#prune(appId)
   }
 
-  /** A line of the platform's among those of the app. */
+  /** Adds a line of the platform. */
   async note(appId: string, text: string): Promise<void> {
-    // To the nanosecond, as kubelet's.
+    // In nanoseconds, as kubelet's times are.
     const stamp = new Date().toISOString().replace('Z', '000000Z')
     await this.#append([{ appId, pod: platformPod(appId), stamp, stream: 'platform', text }])
   }
 
-  /** The newest, oldest first. */
+  /** The newest lines, oldest first. */
   async tail(appId: string, lines: number): Promise<LogLine[]> {
     const docs = await this.#lines.find({ appId }).sort({ stamp: -1 }).limit(lines).toArray()
     return docs.reverse().map(toLine)
   }
 
-  /** The stamp of a pod's last line that was kept. */
+  /** The time of the last line of a pod that was stored. */
   async last(pod: string): Promise<string | undefined> {
     const doc = await this.#lines.findOne({ pod }, { sort: { stamp: -1 } })
     return doc?.stamp
@@ -96,7 +96,7 @@ export class LogStore {
   }
 }
 
-/** Stands in the place of the pod in lines of the platform: no pod has such a name. */
+/** The `pod` of lines of the platform. No pod has such a name. */
 const platformPod = (appId: string): string => `fp-${appId}`
 /** How older versions marked lines of the platform. */
 const OLD_MARK = '[fp] '
@@ -116,7 +116,7 @@ function versionOfPod(pod: string): number | null {
   return version === undefined ? null : Number(version)
 }
 
-/** MongoDB's number for a key that is there already. */
+/** MongoDB's code of a duplicate key. */
 const DUPLICATE = 11000
 
 function onlyDuplicates(error: unknown): boolean {

@@ -1,13 +1,13 @@
 import type { Clock } from '@fp/scaler'
 import type { PodLine, LogStore } from './log-store.ts'
 
-/** Lines are kept in batches: as many as came meanwhile, at most so many, at most so late (ms). */
+/** Lines are stored in batches: at most so many, and at most so late (ms). */
 const BATCH = 200
 const BATCH_TIME = 200
 
-/** Keeps the lines of one log in their start request. After one that could not be kept it keeps none: from there it is read again. */
+/** Stores the lines of one log in their order. After a failure it stores no more: the log is read again from there. */
 export class LogWriter {
-  /** The stamp of the last line that was kept. */
+  /** The time of the last line that was stored. */
   last: string | undefined
   readonly #logs: Pick<LogStore, 'append'>
   readonly #clock: Clock
@@ -17,7 +17,7 @@ export class LogWriter {
   #cancel: (() => void) | undefined
   #failed = false
 
-  /** `last`: what was kept before. `onFailure` is told at once: an app may be silent for long. */
+  /** `last`: the time of the last line that was stored before. `onFailure` is called at once: the next line may come late. */
   constructor(options: {
     logs: Pick<LogStore, 'append'>
     clock: Clock
@@ -30,7 +30,7 @@ export class LogWriter {
     this.#onFailure = options.onFailure
   }
 
-  /** Reading waits for writing: an app that prints without end is slowed by its own log's limits, not by memory. */
+  /** Waits for a write when a batch is full, so an app that prints without end fills no memory. */
   async add(line: PodLine): Promise<void> {
     this.#batch.push(line)
     if (this.#batch.length >= BATCH) await this.flush()

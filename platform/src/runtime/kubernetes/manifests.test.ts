@@ -46,7 +46,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
     })
   })
 
-  test('nothing of the node, no token of the cluster, no word of its neighbours', () => {
+  test('nothing of the node, no token of the cluster, nothing about its neighbours', () => {
     expect(spec.automountServiceAccountToken).toBe(false)
     expect(spec.serviceAccountName).toBe('fp-app')
     expect(spec.enableServiceLinks).toBe(false)

@@ -23,13 +23,13 @@ import {
 import { podSpec } from './pod-spec.ts'
 import type { KubernetesSettings } from './settings.ts'
 
-/** As in the embedded home: the uids from here on, one for each app. */
+/** The first uid of apps, one for each app, as in embedded mode. */
 const FIRST_APP_UID = 200_000
-/** Pods of the pool do not know their app yet: a uid by their name, from a range of its own. */
+/** The uids of pods of the pool, which have no app yet: by the pod's name, from a range of their own. */
 const FIRST_POOL_UID = 1_000_000
 const POOL_UIDS = 1_000_000_000
 
-/** No replicas: it is scaled once all that its pods need is there. */
+/** Without replicas: the driver scales it once everything exists that its pods need. */
 export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Deployment {
   const { key } = spec
   return {
@@ -43,7 +43,7 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
     spec: {
       replicas: 0,
       revisionHistoryLimit: 0,
-      // Of pods with a volume there is one.
+      // An app with a volume has one pod.
       ...(spec.storage ? { strategy: { type: 'Recreate' } } : {}),
       selector: { matchLabels: ownLabels(key) },
       template: podTemplateOf(spec, settings),
@@ -51,7 +51,7 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
   }
 }
 
-/** What becomes of the pods of a Deployment that was made with other settings. */
+/** The template of a Deployment's pods. */
 export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1PodTemplateSpec {
   const { key, sequence } = spec
   const secret = objectName(key)
@@ -86,12 +86,12 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
   }
 }
 
-/** Pods that were claimed from the pool are the target's too, but no ReplicaSet's. */
+/** The labels of pods of the Deployment, as opposed to pods that the target claimed from the pool. */
 function ownLabels(key: TargetKey): Record<string, string> {
   return { [TARGET_LABEL]: key, [SOURCE_LABEL]: 'deployment' }
 }
 
-/** Changes with whatever the settings make of a pod. */
+/** A hash of everything that the settings decide about pods. */
 export function settingsHash(settings: KubernetesSettings): string {
   const pods = [
     podSpec(settings, {
@@ -107,18 +107,18 @@ export function settingsHash(settings: KubernetesSettings): string {
   return createHash('sha256').update(JSON.stringify(pods)).digest('hex').slice(0, 16)
 }
 
-/** Whether something was made with these settings. */
+/** Tells whether an object was made with these settings. */
 export function isMadeWith(settings: KubernetesSettings): (object: KubernetesObject) => boolean {
   const hash = settingsHash(settings)
   return ({ metadata }) => metadata?.annotations?.[TEMPLATE_ANNOTATION] === hash
 }
 
-/** Assets are larger than Secrets may be: pods of such a target are sent what others mount. */
+/** Whether pods are sent their start request. Others mount it, but assets do not fit into a Secret. */
 export function isSentStartRequest({ assets }: Pick<AppSpec, 'assets'>): boolean {
   return assets.length > 0
 }
 
-/** Headless: the front door asks pods themselves; it is there for EndpointSlices and for people. */
+/** A headless Service: the ingress uses pod addresses. It gives EndpointSlices, and people can use it. */
 export function serviceOf(key: TargetKey, owner: V1OwnerReference): V1Service {
   return {
     apiVersion: 'v1',
@@ -152,7 +152,7 @@ export function poolPodOf(name: string, owner: V1OwnerReference, settings: Kuber
   }
 }
 
-/** A pod that loads an app and ends: what it found is its termination message. */
+/** A pod that loads an app and ends. Its termination message is the result. */
 export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSettings): V1Pod {
   return {
     apiVersion: 'v1',

@@ -8,10 +8,10 @@ export const ROLE_LABEL = 'fp.dev/role'
 /** The app whose volume a pod mounts. */
 export const STORAGE_LABEL = 'fp.dev/storage'
 export const SOURCE_LABEL = 'fp.dev/source'
-/** On what must be made anew when the way it is made changes. */
+/** The hash of the settings that an object was made with. */
 export const TEMPLATE_ANNOTATION = 'fp.dev/template'
 
-/** The port of every app pod; see docs/decisions/0020. */
+/** The port of every app pod (decision 20). */
 export const POD_PORT = 8000
 
 const COMMON = {
@@ -20,7 +20,7 @@ const COMMON = {
   'app.kubernetes.io/managed-by': 'fp-platform',
 }
 
-/** Of the Deployment, the Secret and the Service of a target. */
+/** The name of a target's Deployment, Secret and Service. */
 export function objectName(key: TargetKey): string {
   return `app-${key.replaceAll('.', '-')}`
 }
@@ -42,12 +42,12 @@ export function poolLabels(): Record<string, string> {
   return { ...COMMON, 'app.kubernetes.io/component': 'pool', [ROLE_LABEL]: 'pool' }
 }
 
-/** Whether a pod of a target was one of the pool before. */
+/** Whether a pod of a target was claimed from the pool. */
 export function cameFromPool({ metadata }: KubernetesObject): boolean {
   return metadata?.labels?.[SOURCE_LABEL] === 'pool'
 }
 
-/** Of the claim for an app's volume, which all its targets use. */
+/** The name of the claim for an app's volume, which all its targets use. */
 export function claimName(appId: string): string {
   return `storage-${appId}`
 }

@@ -14,19 +14,19 @@ import type { Volumes } from './volumes.ts'
 export interface TargetObjectsDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
-  /** From which the keys of pods are made. */
+  /** The platform's key, from which those of pods are derived. */
   readonly secretKey: Buffer
   readonly volumes: Pick<Volumes, 'ensure' | 'remove'>
   specOf(key: TargetKey): Promise<AppSpec>
 }
 
-/** What a target has in the cluster besides its pods. */
+/** The objects of targets besides their pods. */
 export interface TargetObjects {
-  /** Makes whatever is missing, and resolves to the owner of the target's pods. Cheap where that was done before. */
+  /** Makes missing objects. Resolves to the owner of the target's pods. Cheap after the first time. */
   ensure(key: TargetKey): Promise<V1OwnerReference>
-  /** Something of it was changed by somebody else: it is looked at anew. */
+  /** Somebody else changed an object of the target: the next `ensure` looks again. */
   forget(key: TargetKey): void
-  /** With everything that it owns. */
+  /** Removes the Deployment and everything that it owns. */
   remove(key: TargetKey): Promise<void>
   removeApp(appId: string): Promise<void>
 }
@@ -73,7 +73,7 @@ export function createTargetObjects({
       if (known) return known
       const making = make(key)
       made.set(key, making)
-      // What failed is tried again the next time.
+      // The next call tries again after a failure.
       making.catch(() => made.get(key) === making && made.delete(key))
       return making
     },
@@ -88,7 +88,7 @@ export function createTargetObjects({
       for (const key of [...made.keys()]) if (key.startsWith(`${appId}.`)) forget(key)
       await Promise.all([
         ...deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)),
-        // It goes when the last pod has.
+        // Kubernetes deletes it after the last pod.
         volumes.remove(appId),
       ])
     },

@@ -5,41 +5,41 @@ import { podLimits } from './pod-limits.ts'
 import { claimName, POD_PORT, STORAGE_LABEL } from './names.ts'
 import type { KubernetesSettings } from './settings.ts'
 
-/** What a stopping pod may take to answer what it has; kubelet waits a little longer before it kills. */
+/** Seconds for a stopping pod to finish its requests. kubelet waits a little longer before it kills. */
 const STOP_GRACE_S = 30
 const KILL_AFTER_S = STOP_GRACE_S + 5
-/** Before a pod is told to stop: whoever still knows it as ready has time to hear that it is not. */
+/** Seconds between the end of readiness and the stop, so that replicas which still send requests get the news. */
 const PRE_STOP_S = 1
 /**
- * Seconds until a pod must have answered ready that is sent its start request first: while no platform runs it waits, and
- * must not be started again for that.
+ * Seconds until a pod that is sent its start request must be ready. It waits while no platform runs, and kubelet must not
+ * restart it for that.
  */
 const START_REQUEST_SECONDS = 3600
 
-/** Until the cluster enforces its NetworkPolicies for a new pod, s. It took well below a second in trials. */
+/** Seconds for the cluster to enforce its NetworkPolicies for a new pod. It took well below a second in trials. */
 const NETWORK_POLICY_S = 10
 /** Where the runner reads its start request (pod.py). */
 const START_REQUEST_DIR = '/fp/start'
 const START_REQUEST_FILE = 'request.json.gz'
-/** Of the start request in its Secret. Secrets outlive releases of the platform, so this name must stay. */
+/** The name of the start request in its Secret. Secrets outlive releases of the platform, so it must not change. */
 export const START_REQUEST_KEY = 'order.json.gz'
 
-/** For files and assets: 20.5 MB at most, in whole blocks. */
+/** For files and assets, which have 20.5 MB at most, in whole blocks. */
 const APP_LIMIT = '32Mi'
 
 export interface PodKind {
   readonly args: readonly string[]
   readonly uid: number
-  /** A Secret that holds the start request. */
+  /** The Secret with the start request. */
   readonly startRequestSecret?: string
   /** The app whose volume it mounts. */
   readonly storageOf?: string
-  /** A Secret that holds the pod's key. */
+  /** The Secret with the pod's key. */
   readonly keySecret?: string
   readonly restart: 'Always' | 'Never'
   /** Where the app's limits differ from the settings. */
   readonly limits?: Partial<AppLimits>
-  /** What kubelet asks until it calls the pod ready. */
+  /** The path that kubelet requests until the pod is ready. */
   readonly readyPath?: string
 }
 
@@ -79,7 +79,7 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
       runAsNonRoot: true,
       runAsUser: kind.uid,
       runAsGroup: kind.uid,
-      // The volume's files are the app's user's, and not looked through each time.
+      // The volume's files belong to the app's user. kubelet does not check each file at every start.
       ...(kind.storageOf ? { fsGroup: kind.uid, fsGroupChangePolicy: 'OnRootMismatch' } : {}),
       seccompProfile: { type: 'RuntimeDefault' },
     },
@@ -110,13 +110,13 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
         },
         volumeMounts: mounts,
         lifecycle: { preStop: { sleep: { seconds: PRE_STOP_S } } },
-        // Started once, ready for good: an app that is busy for a while is not to be taken out of service.
+        // A startup probe only: an app that is busy for a while stays in service.
         ...(kind.readyPath
           ? {
               startupProbe: {
                 httpGet: { path: kind.readyPath, port: POD_PORT },
                 periodSeconds: 1,
-                // The port is open before anybody answers: who waits has the answer at once, and the events no failed probe.
+                // The port accepts before the app answers, so a long timeout gets the answer at once and no probe fails.
                 timeoutSeconds: 5,
                 failureThreshold:
                   kind.keySecret && kind.restart === 'Always' ? START_REQUEST_SECONDS : startDeadline,
@@ -131,8 +131,8 @@ export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec 
 }
 
 /**
- * While a deploy replaces an app's pod, the old and the new one have the volume at once: on one node, whose one kernel keeps
- * their locks. A volume of one node could not be had on another anyway.
+ * While a deployment replaces an app's pod, the old and the new pod mount the volume at once. They must run on one node,
+ * whose kernel keeps their locks valid; a ReadWriteOnce volume allows no other node anyway.
  */
 function besideOthersOf(appId: string): V1Affinity {
   const labelSelector = { matchLabels: { [STORAGE_LABEL]: appId } }

@@ -23,31 +23,31 @@ export interface ReconcileDeps {
   readonly settings: KubernetesSettings
   readonly objects: TargetObjects
   readonly clock: Clock
-  /** Follows all of a kind that belong to targets. Rejects when they cannot be had. */
+  /** Watches all objects of a kind that belong to targets. Rejects when they cannot be listed. */
   follow(kind: Kind, deleted: () => void): Promise<Informer<KubernetesObject>>
-  /** What serves the apps by the database's word. */
+  /** The targets that serve the apps, by the database. */
   liveTargets(): Promise<readonly TargetKey[]>
   specOf(key: TargetKey): Promise<AppSpec>
   readonly log: Logger
 }
 
-/** What a target must have, each under the target's name. */
+/** The objects that a target must have, each under the target's name. */
 const KINDS: readonly Kind[] = ['deployments', 'secrets', 'services']
-/** Everything is looked at anew after this long without news, ms. */
+/** ms between two sweeps without news. */
 const SWEEP = 60_000
-/** And after this long when something went wrong. */
+/** ms until the next sweep when something failed. */
 const RETRY = 5_000
-/** Between two pods that are told to end because they were made with other settings: a node starts few pods well at once. */
+/** ms between two pods that are stopped because they were made with other settings: a node starts few pods well at once. */
 const RENEWAL = 3_000
-/** News comes in bursts; ms. */
+/** ms to wait after news, which comes in bursts. */
 const SETTLE = 200
-/** ms for which a Deployment that is not live may be one that is about to be, or one that has requests to finish. */
+/** ms for which a Deployment that is not live may be about to go live, or may still finish requests. */
 const ABANDONED = 10 * 60_000
 
 /**
- * Makes the cluster what the database says, until the signal fires: what is missing is made again, what was made with
- * other settings is changed, what belongs to nothing is removed. It looks at what is, not at what happened: news only says
- * when to look. For the leader alone. Never rejects.
+ * Makes the cluster match the database until the signal is aborted: makes missing objects, updates those that were made with
+ * other settings, removes those that belong to no target. It compares states, not events: news only starts a comparison.
+ * Runs at the leader only. Never rejects.
  */
 export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promise<void> {
   const { clock, log } = deps
@@ -72,7 +72,7 @@ export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promi
   }
 }
 
-/** Resolves to the ms until the next one. */
+/** Resolves to the ms until the next sweep. */
 async function sweep(
   deps: ReconcileDeps,
   there: ReadonlyMap<Kind, Informer<KubernetesObject>>,
@@ -81,7 +81,7 @@ async function sweep(
   const { store, objects, settings, log } = deps
   const isUpToDate = isMadeWith(settings)
   let next = SWEEP
-  /** One app's trouble is not to be the others'. */
+  /** Continues with other apps when something of one fails. */
   const attempt = async (of: object, work: () => Promise<void>): Promise<void> => {
     await work().catch((error: unknown) => {
       next = RETRY
@@ -107,7 +107,7 @@ async function sweep(
     await attempt({ target: keyOf(metadata!) }, () => objects.remove(keyOf(metadata!)))
   }
   const pods = await store.list<V1Pod>('pods', ROLE_LABEL)
-  // Whoever waited for their word may have died. Their age says nothing: they may have waited in the pool before.
+  // The replica that waited for their result may have died. Their age does not tell: they may have waited in the pool.
   const loads = pods.filter((pod) => roleOf(pod) === checkLabels('')[ROLE_LABEL])
   for (const { metadata } of checks.longer(ABANDONED, loads)) {
     await attempt({ pod: metadata!.name }, () => store.remove('pods', metadata!.name!))
@@ -115,7 +115,7 @@ async function sweep(
   const outdated = pods.filter((pod) => cameFromPool(pod) && isRunning(pod) && !isUpToDate(pod))
   const [first] = outdated
   if (first && (settings.poolSize === 0 || pods.some((pod) => isUpToDate(pod) && isWaiting(pod)))) {
-    // Those of Deployments are rolled by them. This one answers what it has, and its app wakes anew, in the one that waits.
+    // Deployments roll their own pods. This pod finishes its requests, and its app wakes again in a new pod of the pool.
     await attempt({ pod: first.metadata!.name }, () => store.remove('pods', first.metadata!.name!))
   }
   return outdated.length > 0 ? Math.min(next, RENEWAL) : next
@@ -133,7 +133,7 @@ function isRunning(pod: V1Pod): boolean {
   return !isPodOver(pod) && !pod.metadata!.deletionTimestamp
 }
 
-/** Since when something has been so, as far as this process has seen: clocks of machines are not compared. */
+/** Since when objects have been seen, by this process's own clock: clocks of machines are not compared. */
 class Since {
   readonly #clock: Clock
   #since = new Map<string, number>()
@@ -142,7 +142,7 @@ class Since {
     this.#clock = clock
   }
 
-  /** Those that have been among the objects each time for at least `ms`. */
+  /** The objects that were seen at every call for at least `ms`. */
   longer<T extends KubernetesObject>(ms: number, objects: readonly T[]): T[] {
     const now = this.#clock.now()
     const before = this.#since
@@ -156,11 +156,11 @@ function keyOf({ labels }: NonNullable<KubernetesObject['metadata']>): TargetKey
   return labels![TARGET_LABEL]!
 }
 
-/** Another image or other limits since it was made. Pods that run are replaced one by one; those asleep start with the new. */
+/** Updates a Deployment that was made with another image or other limits. It replaces running pods one by one. */
 async function renew({ store, settings, specOf }: ReconcileDeps, deployment: V1Deployment): Promise<void> {
   const { name } = deployment.metadata!
   const { metadata, spec } = podTemplateOf(await specOf(keyOf(deployment.metadata!)), settings)
-  // A merge patch keeps what it does not name; lists it replaces.
+  // A merge patch replaces lists, and keeps fields that it does not name.
   const whole = { ...spec, runtimeClassName: settings.runtimeClass ?? null }
   await store.patch('deployments', name!, {
     metadata: { annotations: { [TEMPLATE_ANNOTATION]: settingsHash(settings) } },

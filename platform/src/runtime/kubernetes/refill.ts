@@ -16,39 +16,39 @@ export interface RefillDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
   readonly secretKey: Buffer
-  /** The pods of the pool, by the latest word. */
+  /** The pods of the pool, by the latest news. */
   readonly pods: Pick<Informer<V1Pod>, 'objects'>
   readonly clock: Clock
   readonly log: Logger
 }
 
 const OWNER = 'fp-pool'
-/** Between looks, ms: a wake under way has the node to itself for a moment before its pod is replaced. */
+/** ms between two rounds: a wake that took a pod has the node to itself for a moment before the pod is replaced. */
 const LOOK = 500
-/** And at most, when the API refuses or pods fail one after the other: doubled each time. */
+/** Longest wait, ms. The wait doubles each time the API refuses or a pod fails. */
 const MAX_WAIT = 30_000
-/** That start at the same time: a node starts few pods well at once. */
+/** Pods that start at the same time: a node starts few pods well at once. */
 const STARTING = 2
-/** ms within which what was made is heard of. */
+/** ms within which news of a new pod arrives. */
 const NEWS_TIME = 10_000
-/** ms between sweeps of what was left behind. */
+/** ms between two sweeps of Secrets without a pod. */
 const SWEEP_TIME = 30_000
-/** ms that a Secret may be there without its pod: that long ago it was being made. */
+/** ms for which a Secret may have no pod, because the pod is being made. */
 const ORPHAN_AGE = 60_000
 
 /**
- * Keeps as many pods waiting as are wanted, all of the present image and settings, until the signal fires. For the leader
- * alone. Never rejects.
+ * Keeps the wanted number of pods waiting, all with the present image and settings, until the signal is aborted. Runs at the
+ * leader only. Never rejects.
  */
 export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Promise<void> {
   const { store, settings, pods, clock, log } = deps
   const isUpToDate = isMadeWith(settings)
-  /** The last one that was made: maybe not heard of yet. */
+  /** The last pod that was made. Its news may not have arrived yet. */
   let made = { name: '', at: -Infinity, heard: true }
   /** Pods that have failed, or could not be made, since one became ready. */
   let failures = 0
   let swept = -Infinity
-  /** What was deleted in the state that is known of it: news may be late. */
+  /** Pods that were deleted, by name and version: their news may be late. */
   let deleted = new Set<string>()
 
   async function look(): Promise<void> {
@@ -80,7 +80,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     return !isPodOver(pod) && isUpToDate(pod)
   }
 
-  /** In the state that is known of it: one that was claimed meanwhile is somebody's. */
+  /** Deletes the version that is known: a pod that was claimed meanwhile belongs to a target. */
   async function remove(pod: V1Pod): Promise<void> {
     const { name, resourceVersion } = pod.metadata!
     await store.remove('pods', name!, { resourceVersion: resourceVersion! })
@@ -100,7 +100,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     }
   }
 
-  /** The key is in the pod's environment by then: nobody needs it where it was. */
+  /** Removes Secrets of pods that are ready, which have the key in their environment, and Secrets without a pod. */
   async function sweep(all: readonly V1Pod[]): Promise<void> {
     const secrets = await store.list<V1Secret>('secrets', `${ROLE_LABEL}=${poolLabels()[ROLE_LABEL]}`)
     for (const { metadata } of secrets) {
@@ -116,7 +116,7 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
       errors = 0
     } catch (error) {
       errors++
-      log.warn({ err: error }, 'the warm pool could not be looked after; trying again')
+      log.warn({ err: error }, 'the warm pool could not be refilled; trying again')
     }
     await pause(clock, Math.max(LOOK, waitAfter(errors)), signal)
   }
@@ -126,7 +126,7 @@ function waitAfter(failures: number): number {
   return failures === 0 ? 0 : Math.min(LOOK * 2 ** failures, MAX_WAIT)
 }
 
-/** Looked up each time: if it was deleted, so will be whatever names it as its owner. */
+/** Looked up each time: when it was deleted, Kubernetes deletes all pods that name it as their owner. */
 async function poolOwner(store: ObjectStore): Promise<V1OwnerReference> {
   const map: V1ConfigMap = {
     apiVersion: 'v1',

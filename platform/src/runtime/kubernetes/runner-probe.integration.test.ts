@@ -66,7 +66,7 @@ test.each([
   [404, '{"code":"X","message":"not the runner"}'],
   [200, 'hello'],
   [503, ''],
-])('%s %s is no word of the runner’s: it is asked again', async (status, text) => {
+])('%s %s is no answer of the runner: it is asked again', async (status, text) => {
   respond = (response) => response.writeHead(status).end(text)
   expect(await probe()).toEqual({ ready: false })
   expect(waiting).toEqual([])

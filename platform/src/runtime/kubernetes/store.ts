@@ -13,16 +13,16 @@ const PATHS = {
 
 export type Kind = keyof typeof PATHS
 
-/** Of one namespace. */
+/** Reads and writes the objects of one namespace. */
 export interface ObjectStore {
   path(kind: Kind, name?: string): string
   list<T extends KubernetesObject>(kind: Kind, labelSelector: string): Promise<T[]>
   get<T extends KubernetesObject>(kind: Kind, name: string): Promise<T | undefined>
-  /** Undefined when there is one of that name already. */
+  /** Undefined when an object of that name exists. */
   create<T extends KubernetesObject>(kind: Kind, object: T): Promise<T | undefined>
-  /** Undefined when it has changed since, or is gone. `body` names the resourceVersion it is meant for. */
+  /** Undefined when the object was deleted, or has changed since the resourceVersion that `body` names. */
   patch<T extends KubernetesObject>(kind: Kind, name: string, body: object): Promise<T | undefined>
-  /** What is gone already is no error; nor, where a `resourceVersion` is named, what has changed since: it is left alone. */
+  /** Does nothing where the object was deleted, or has changed since the `resourceVersion`. */
   remove(kind: Kind, name: string, options?: { graceS?: number; resourceVersion?: string }): Promise<void>
 }
 
@@ -58,12 +58,12 @@ export function createObjectStore(api: KubernetesApi, namespace: string): Object
   }
 }
 
-/** A quota's book-keeping was in somebody else's hands: the API server says so with the status of "there is one already". */
+/** Another request updated the quota at the same time. The API server answers with the status of an existing object. */
 const isQuotaConflict = (error: unknown): boolean =>
   error instanceof KubernetesApiError && error.status === 409 && error.reason !== 'AlreadyExists'
 const QUOTA_TRIES = 5
 
-/** Undefined where the API server answered one of these: statuses, or its word for it. */
+/** Undefined where the API server answered with one of these statuses or reasons. */
 async function unless<T>(
   answers: readonly (number | string)[],
   ask: () => Promise<T>,

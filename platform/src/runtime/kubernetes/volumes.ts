@@ -9,9 +9,9 @@ import type { ObjectStore } from './store.ts'
 const CLASSES = '/apis/storage.k8s.io/v1/storageclasses'
 const IS_DEFAULT = 'storageclass.kubernetes.io/is-default-class'
 
-/** Between looks at a claim that is to get its volume, ms. */
+/** ms between two looks at a claim that has no volume yet. */
 const LOOK = 100
-/** ms for a volume to be made: some clouds take half a minute. */
+/** ms for the cluster to make a volume. Some clouds take half a minute. */
 const PATIENCE = 60_000
 
 export interface VolumesDeps {
@@ -25,16 +25,16 @@ export interface VolumesDeps {
 export interface Volumes {
   /** Why no app can have storage in this cluster, if so. */
   problem(): Promise<string | undefined>
-  /** Makes the app's claim where there is none, and resolves once a pod may use it. */
+  /** Makes the app's claim where there is none. Resolves once a pod may use it. */
   ensure(appId: string): Promise<void>
-  /** With all that is in it, where the StorageClass deletes what is given back. */
+  /** Deletes the claim, and all files where the StorageClass reclaims volumes by deleting them. */
   remove(appId: string): Promise<void>
 }
 
 export function createVolumes({ api, store, settings, clock }: VolumesDeps): Volumes {
   const { storageClass } = settings
 
-  /** The one that claims are for; undefined where there is none. */
+  /** The StorageClass of the claims; undefined where there is none. */
   async function classOf(): Promise<V1StorageClass | undefined> {
     const { items } = await api.request<{ items: V1StorageClass[] }>('GET', CLASSES)
     return items.find(({ metadata }) =>
@@ -65,10 +65,10 @@ export function createVolumes({ api, store, settings, clock }: VolumesDeps): Vol
         store.get<V1PersistentVolumeClaim>('persistentvolumeclaims', name)
       let claim = (await store.create('persistentvolumeclaims', claimOf(appId, settings))) ?? (await look())
       if (isBound(claim)) return
-      // Its volume is made where its first pod is to run.
+      // The cluster makes the volume once the first pod is scheduled.
       if ((await classOf())?.volumeBindingMode === 'WaitForFirstConsumer') return
       const until = clock.now() + PATIENCE
-      // A pod before its volume could not be scheduled, and would be taken for one that never can.
+      // A pod without its volume cannot be scheduled, and would count as one that never can.
       for (; !isBound(claim); claim = await look()) {
         if (clock.now() >= until) {
           throw new Error(

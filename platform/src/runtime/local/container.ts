@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { IsolationReport } from './protocol.ts'
 
-/** What a container is seen to hold back, as far as the sandbox needs it. */
+/** What a container restricts, as far as the sandbox is concerned. */
 export interface ContainerFacts {
   readonly root: boolean
   /** Parts of /proc are covered: no user namespace may then mount one of its own. */
@@ -10,10 +10,10 @@ export interface ContainerFacts {
   readonly appArmor: string | undefined
 }
 
-/** In the image as well: `docker run --rm --entrypoint cat IMAGE deploy/docker/seccomp.json`. */
+/** The image has it too: `docker run --rm --entrypoint cat IMAGE deploy/docker/seccomp.json`. */
 export const SECCOMP_PROFILE = 'deploy/docker/seccomp.json'
 
-/** Undefined outside of a container that Docker or Podman made. */
+/** Undefined outside of a container of Docker or Podman. */
 export function containerFacts(): ContainerFacts | undefined {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined
   const profile = read('/proc/self/attr/apparmor/current') ?? read('/proc/self/attr/current')
@@ -24,7 +24,7 @@ export function containerFacts(): ContainerFacts | undefined {
   }
 }
 
-/** The flags of `docker run` that make up for what the report lacks, all at once, and what each of them buys. */
+/** The flags of `docker run` that provide what the report lacks, each with what it allows. */
 export function containerFlags(report: IsolationReport, facts: ContainerFacts): string[] {
   if (report.minimum) return []
   const why = (mechanism: string): string =>

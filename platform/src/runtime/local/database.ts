@@ -2,13 +2,13 @@ import { join } from 'node:path'
 import type { AppSpec } from '../runtime.ts'
 import type { InstanceEvent } from './protocol.ts'
 
-/** Stands where the host is in the address of an app's database: the runtime puts the app's own socket in its place. */
+/** A placeholder for the host in an app's database URI. The runtime replaces it by the app's own socket. */
 export const DATABASE_HOST = encodeURIComponent('/run/mongodb/mongodb.sock')
 
-/** Where the sandbox shows apps the folder of their sockets (runner: root.py). */
+/** Where apps see the folder of the sockets (runner: root.py). */
 const FOLDER_IN_SANDBOX = '/run/mongodb'
 
-/** Carries apps' connections to MongoDB; each app has a socket of its own in `folder`, by a name that it alone is told. */
+/** Forwards apps' connections to MongoDB. Each app has a socket of its own in `folder`, with a secret name. */
 export interface DatabaseSockets {
   readonly folder: string
   open(appId: string): Promise<{ readonly name: string; close(): void }>
@@ -17,21 +17,21 @@ export interface DatabaseSockets {
 interface Opened {
   /** What the app sees in `os.environ`. */
   readonly env: Readonly<Record<string, string>>
-  /** To be told what happens to the app, in the place of the one that was given. */
+  /** Replaces the given handler of events. */
   readonly onEvent: (event: InstanceEvent) => void
   close(): void
 }
 
-/** Gives an instance its way to the database, until it has ended. `isWalled`: whether apps have a root of their own. */
+/** Opens a socket to the database for an instance until it ends. `isSandboxed`: apps have a root of their own. */
 export async function openDatabase(
   spec: AppSpec,
   onEvent: (event: InstanceEvent) => void,
   sockets: DatabaseSockets | undefined,
-  isWalled: boolean,
+  isSandboxed: boolean,
 ): Promise<Opened> {
   if (!sockets) return { env: spec.env, onEvent, close: () => undefined }
   const socket = await sockets.open(spec.appId)
-  const file = join(isWalled ? FOLDER_IN_SANDBOX : sockets.folder, socket.name)
+  const file = join(isSandboxed ? FOLDER_IN_SANDBOX : sockets.folder, socket.name)
   const uri = spec.env['PLATFORM_MONGO_URI']?.replace(DATABASE_HOST, encodeURIComponent(file))
   return {
     env: { ...spec.env, ...(uri !== undefined && { PLATFORM_MONGO_URI: uri }) },

@@ -6,26 +6,26 @@ import type { InstanceEvent } from './protocol.ts'
 
 export interface LocalDriverDeps {
   specOf(key: TargetKey): Promise<AppSpec>
-  /** Starts a process for the spec that listens on `socket`; `onEvent` hears all of it. */
+  /** Starts a process for the spec that listens on `socket`; `onEvent` receives its events. */
   start(spec: AppSpec, id: string, socket: string, onEvent: (event: InstanceEvent) => void): Promise<void>
-  /** No new connections, what is open may end. */
+  /** The instance takes no new connections and finishes its requests. */
   stop(id: string): void
   socketPath(id: string): string
-  /** A process ended that nobody had told to. */
+  /** A process ended without a request to do so. */
   died(key: TargetKey, failure: AppFailureReport): void
-  /** A process that was told to stop had crashed by itself: its target knows nothing of it any more. */
+  /** A process crashed while it was being stopped: the watchers of its target do not learn of it. */
   crashed(key: TargetKey, failure: AppFailureReport): void
 }
 
-/** Targets as processes of this machine: one replica each. */
+/** Runs targets as processes of this machine, one replica each. */
 export class LocalDriver implements Driver {
   readonly name = 'local'
   readonly #deps: LocalDriverDeps
   readonly #live = new Map<TargetKey, Instance>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
-  /** Those told to stop that have not ended yet. */
+  /** Instances that were told to stop and have not ended yet. */
   readonly #stopping = new Set<Instance>()
-  /** Begins where no earlier run of the platform has been: ids of instances stay in logs. */
+  /** Begins with the time, so that no id of an earlier run comes again: logs keep the ids. */
   #sequence = Date.now()
 
   constructor(deps: LocalDriverDeps) {
@@ -49,7 +49,7 @@ export class LocalDriver implements Driver {
     })
   }
 
-  /** Whether a process of this version is there, starting or ending. */
+  /** Whether a process of this version exists, starting and ending ones included. */
   runs(appId: string, version: number): boolean {
     const isOf = (key: TargetKey): boolean => {
       const target = parseTargetKey(key)
@@ -77,7 +77,7 @@ export class LocalDriver implements Driver {
     this.#live.set(key, instance)
     try {
       const spec = await this.#deps.specOf(key)
-      // It may have been told to stop while its files were being read.
+      // It may have been told to stop while the spec was read.
       if (this.#live.get(key) !== instance) {
         this.#stopping.delete(instance)
         return

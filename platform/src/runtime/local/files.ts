@@ -4,36 +4,36 @@ import { newId } from '../../ids.ts'
 import { KeyedQueue } from '../../keyed-queue.ts'
 import type { AppSpec, SpecAsset } from '../runtime.ts'
 
-/** Newest versions of an app whose folders are kept; those that run are kept besides. */
+/** The newest versions of an app keep their folders, and so do those that run. */
 const KEPT_FOLDERS = 5
-/** Contents of assets by their hash, linked into the folders of versions: what did not change is neither read nor copied. */
+/** The contents of assets by their hash. Folders of versions link to them, so unchanged ones are neither read nor copied. */
 const CONTENTS = '.assets'
-/** In the names of what is being written. */
+/** The prefix of names of folders and files that are being written. */
 const DRAFT = 'tmp'
-/** Read from the database and written at a time. */
+/** Assets that are read and written at a time. */
 const AT_ONCE = 4
 
 export interface VersionFolders {
-  /** The folder with the files of the spec's version. */
+  /** Resolves to the folder with the files of the spec's version. */
   of(spec: AppSpec): Promise<string>
-  /** All of an app. */
+  /** Removes all folders of an app. */
   remove(appId: string): Promise<void>
 }
 
-/** The files of versions as apps see them. `isRunning`: the folder is in use. */
+/** Makes the folders of versions that apps see. `isRunning`: the folder is in use. */
 export function createVersionFolders(options: {
   readonly root: string
   readonly isRunning: (appId: string, version: number) => boolean
   readonly onError: (error: unknown) => void
 }): VersionFolders {
   const { root, isRunning } = options
-  /** Who writes an app's folders, and who deletes in them. */
+  /** Orders writes and deletions in an app's folders. */
   const writing = new KeyedQueue()
 
   return {
     async of(spec) {
       const { appId, version } = spec
-      // No wake waits for anybody.
+      // A wake does not wait in the queue.
       if (await exists(folderOf(root, spec))) return folderOf(root, spec)
       const folder = await writing.run(appId, () => materialize(root, spec))
       writing
@@ -52,8 +52,8 @@ function folderOf(root: string, { appId, version }: AppSpec): string {
 }
 
 /**
- * Puts a version's files into a folder of their own and returns it. The database holds the truth; this is a cache that
- * may be deleted at any time. Written beside its place and renamed, so that a folder that exists is whole.
+ * Writes a version's files into a folder of their own and returns it. The folder is a cache of the database and may be
+ * deleted at any time. It is written under another name and renamed, so a folder that exists is complete.
  */
 async function materialize(root: string, spec: AppSpec): Promise<string> {
   const target = folderOf(root, spec)
@@ -77,7 +77,7 @@ async function materialize(root: string, spec: AppSpec): Promise<string> {
   return target
 }
 
-/** Apps have users of their own, and the umask of the platform's service may keep all others out. */
+/** Lets other users read: each app has its own, and the umask of the platform's service may be strict. */
 async function openFolders(folder: string): Promise<void> {
   await chmod(folder, 0o755)
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -98,12 +98,12 @@ async function linkAssets(contents: string, folder: string, assets: readonly Spe
       await link(content, file)
     }
   }
-  // All have ended before the caller clears away what they wrote.
+  // Waits for all, because the caller deletes what they wrote when one fails.
   const done = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
   for (const one of done) if (one.status === 'rejected') throw one.reason
 }
 
-/** Two who write the same content both succeed. */
+/** Writes a file as a whole. Two writers of the same content both succeed. */
 async function writeWhole(file: string, content: Buffer): Promise<void> {
   const draft = `${file}.${newId(DRAFT)}`
   await writeFile(draft, content)
@@ -112,8 +112,8 @@ async function writeWhole(file: string, content: Buffer): Promise<void> {
 }
 
 /**
- * Deletes the folders of versions that are not to be kept, the contents that no folder holds any more, and what a platform
- * was writing that was killed. Nobody else writes in the app's folder meanwhile.
+ * Deletes folders of old versions, contents that no folder links to, and what a killed platform was writing. Nobody else
+ * writes in the app's folder meanwhile.
  */
 async function forgetVersions(
   root: string,

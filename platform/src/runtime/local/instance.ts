@@ -7,9 +7,9 @@ import type { Exited, InstanceEvent } from './protocol.ts'
 export type InstanceState = 'starting' | 'ready' | 'stopping'
 
 export interface InstanceHooks {
-  /** A phase was reached, or it is ready. */
+  /** The instance reached a phase, or is ready. */
   progress(): void
-  /** It has ended, wanted or not; `failure` when not. */
+  /** The instance ended; with a `failure` where that was not requested. */
   ended(failure: AppFailureReport | undefined): void
 }
 
@@ -45,7 +45,7 @@ export class Instance {
     else this.#hooks.progress()
   }
 
-  /** Readiness is an HTTP answer of the endpoint itself; the runner's word only says when to ask. */
+  /** An HTTP answer of the endpoint itself decides readiness; the runner's event only tells when to ask. */
   async #confirm(): Promise<void> {
     try {
       await untilReady((signal) => answers(this.#socket, signal), { signal: this.#gone.signal })
@@ -64,7 +64,7 @@ export class Instance {
   }
 }
 
-/** Any answer to the runner's own readiness path. */
+/** Whether the runner's readiness path answers. */
 function answers(socketPath: string, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const probe = request(

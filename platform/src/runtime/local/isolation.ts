@@ -1,18 +1,18 @@
 import type { IsolationReport } from './protocol.ts'
 
-/** Why the first manager's sandbox is not what the admin asked for, if so. */
+/** Why the first manager cannot enforce what the admin set, if so. */
 export function refusal({ missing, network }: IsolationReport): string | undefined {
   if (network?.way !== 'refused') return undefined
   const why = missing.find(({ mechanism }) => mechanism === 'network')?.why ?? 'unknown'
   return (
     `FP_EGRESS limits what apps reach, and this machine cannot enforce it: ${why}. ` +
-    'Mend that (docs/self-hosting.md), or set FP_EGRESS=internet; apps then share the network of the machine.'
+    'Fix that (docs/self-hosting.md), or set FP_EGRESS=internet; apps then share the network of the machine.'
   )
 }
 
 /**
- * Why a later manager must not take the place of the first one, if so: it isolates apps less. What else the platform does,
- * as who may read /metrics, is based on the first one's report, and so is what its admin was told.
+ * Why a later manager must not replace the first one, if so: it isolates apps less. Other decisions of the platform, such as
+ * who may read /metrics, and what the admin was told are based on the first report.
  */
 export function weakness(first: IsolationReport, later: IsolationReport): string | undefined {
   const lost = Object.keys(first.mechanisms).filter(
@@ -24,7 +24,7 @@ export function weakness(first: IsolationReport, later: IsolationReport): string
   })
   if (first.minimum && !later.minimum) reasons.push('the minimum of the sandbox is missing')
   const [before, now] = [first.network?.way, later.network?.way]
-  // In a network that is shared already nothing is lost.
+  // A shared network cannot become weaker.
   if (before !== now && before !== 'shared') reasons.push(`network of apps: ${now}, was ${before}`)
   return reasons.length === 0 ? undefined : `It would isolate apps less than before: ${reasons.join('; ')}.`
 }

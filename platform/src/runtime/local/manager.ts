@@ -16,17 +16,17 @@ import type {
 } from './protocol.ts'
 
 export interface ManagerOptions {
-  /** The Python of the runner's environment. */
+  /** The Python interpreter of the runner's environment. */
   readonly python: string
   /** The folder that holds the package `fp_runner`. */
   readonly runnerPath: string
-  /** Let apps run where the required minimum of the sandbox is not available. */
+  /** Run apps even where the required minimum of the sandbox is not available. */
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
   /** What apps may reach. */
   readonly network: NetworkSettings
-  /** The processes of the database, if the platform runs it: they get a share of the processor that apps cannot take. */
+  /** The processes of the database, if the platform runs it. Their share of the processor is reserved. */
   readonly databasePids?: () => readonly number[]
   readonly log: Logger
 }
@@ -34,25 +34,25 @@ export interface ManagerOptions {
 export interface Manager {
   readonly report: IsolationReport
   readonly python: string
-  /** Why there is none at the moment, if so: one that died is being replaced. */
+  /** Why no manager runs at the moment, if so: one that died is being replaced. */
   readonly problem: string | undefined
-  /** Another one after it was replaced. */
+  /** Changes when the manager is replaced. */
   readonly pid: number
   /**
-   * Sends a request; `onEvent` hears all of its instance until `exited`, which comes even if the manager dies. Rejects, and
-   * the instance is never started, where `signal` is aborted before the request is sent.
+   * Sends a request. `onEvent` receives all events of the instance until `exited`, which comes even if the manager dies.
+   * Rejects, and the instance is never started, where `signal` is aborted before the request is sent.
    */
   start(request: StartRequest, onEvent: (event: InstanceEvent) => void, signal?: AbortSignal): Promise<void>
   stop(id: string, graceMs: number): void
   kill(id: string): void
-  /** Gives the platform and the database their shares of the processor; again after the database was started again. */
+  /** Gives the platform and the database their shares of the processor. Call it again after the database restarted. */
   placeProcesses(): void
   close(): Promise<void>
 }
 
-/** A manager that does not say hello within this time is broken, ms. */
+/** ms for a manager to send `hello`. */
 const HELLO_TIMEOUT = 30_000
-/** Between a death of the manager and the next start, ms; doubled with each start that fails. */
+/** ms between the end of a manager and the next start. It doubles with each start that fails. */
 const RESPAWN_DELAY = 500
 const LONGEST_RESPAWN_DELAY = 30_000
 
@@ -82,7 +82,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         FP_NETWORK: JSON.stringify(options.network),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      // A group of its own: Ctrl-C in the terminal is the platform's to answer, in order.
+      // A process group of its own: the platform answers Ctrl-C of the terminal and stops everything in order.
       detached: true,
     })
     const control = child.stdio[3] as Duplex
@@ -98,7 +98,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
         objection = first ? weakness(first.isolation, event.isolation) : refusal(event.isolation)
-        // The end of its control channel ends it.
+        // A manager ends with its control channel.
         if (objection !== undefined) return void control.destroy()
         failed = false
         pid = event.pid
@@ -173,7 +173,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       if (closing.signal.aborted) throw new Error('The runtime is shutting down.')
       const running = await beforeAbort(current, signal)
       listeners.set(request.id, onEvent)
-      // At once: an abort after this is a kill that follows the request.
+      // Written at once: an abort from now on sends a kill, which follows the request.
       write(running, request)
     },
     stop: (id, graceMs) => void send({ op: 'stop', id, grace_ms: graceMs }).catch(() => undefined),
@@ -184,7 +184,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       const running = await current.catch(() => undefined)
       if (!running || running.child.exitCode !== null || running.child.signalCode !== null) return
       const closed = new Promise((resolve) => running.child.once('close', resolve))
-      // The end of its control channel tells the manager to kill all apps and to exit.
+      // The end of the control channel tells the manager to kill all apps and to exit.
       running.control.end()
       running.control.destroy()
       await closed
@@ -221,8 +221,8 @@ function commandOf({ allowUnsandboxed, freshInterpreters }: ManagerOptions): str
 }
 
 /**
- * The lines of a stream that may break at any time, as when the process at its other end is killed: its end says all there
- * is to know. The stream's error reaches the interface as well, and an error that nobody hears ends the platform.
+ * The lines of a stream that may break at any time, as when the process at its other end is killed. Errors are ignored,
+ * because the end of the stream tells enough; an error without a listener would end the platform.
  */
 function linesOf(stream: Readable): Interface {
   stream.on('error', () => undefined)

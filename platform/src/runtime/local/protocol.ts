@@ -17,7 +17,7 @@ export interface StartRequest {
   readonly log_tag: string
   readonly uid: number
   readonly gid: number
-  /** Whose app it is: all apps of one user share what the machine gives to a user. */
+  /** The owner of the app: all apps of one user share a user's part of the machine. */
   readonly user: string
   readonly limits: WireLimits
 }
@@ -28,7 +28,7 @@ export type ManagerRequest =
   | { op: 'kill'; id: string }
   | { op: 'place'; group: 'platform' | 'mongodb'; pid: number }
 
-/** What the manager is told at its start, in the environment: FP_NETWORK. */
+/** The manager's environment variable FP_NETWORK. */
 export interface NetworkSettings {
   readonly mode: 'internet' | 'none' | 'list'
   readonly allowed: readonly (
@@ -69,7 +69,7 @@ export interface Exited {
   readonly message: string
 }
 
-/** What happens to one started instance. `exited` is always the last, and comes exactly once. */
+/** Events of one started instance. `exited` is the last and comes exactly once. */
 export type InstanceEvent =
   | { readonly event: 'started'; readonly id: string; readonly pid: number }
   | { readonly event: 'phase'; readonly id: string; readonly phase: string; readonly ms: number }

@@ -19,18 +19,18 @@ import { KeyedQueue } from '../../keyed-queue.ts'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024
-/** What the file system itself needs, so that the app has what it was promised. */
+/** The part of an image that the file system itself needs. */
 const OVERHEAD = 0.12
-/** Of the file system, bytes. */
+/** Bytes of a block of the file system. */
 const BLOCK = 4096
-/** Where ext4 describes itself, bytes from its begin; the number of blocks is its second word. */
+/** The offset of ext4's superblock in bytes. Its second word is the number of blocks. */
 const SUPERBLOCK = 1024
-/** A device that was found may end before it is opened; so often it is looked for anew. */
+/** A device may end between its discovery and its opening; then it is looked up again, so often. */
 const ATTEMPTS = 10
-/** For the commands, which take some ms. */
+/** ms for a command. They usually take some ms. */
 const COMMAND_TIMEOUT = 20_000
 
-/** A device that stays until it is let go of, however many instances of the app begin and end. */
+/** A device that exists until it is released, even if all instances of the app end. */
 export interface AttachedStorage {
   readonly device: string
   release(): Promise<void>
@@ -39,15 +39,15 @@ export interface AttachedStorage {
 export interface Storage {
   /** Why no app can have storage here, if so. */
   readonly problem: string | undefined
-  /** The app's own file system, made when there is none yet. Release it once the app has mounted it. */
+  /** Attaches the app's file system, and makes it the first time. Release it once the app has mounted it. */
   attach(appId: string, uid: number): Promise<AttachedStorage>
-  /** With all that is in it. */
+  /** Removes the file system with all files. */
   remove(appId: string): Promise<void>
 }
 
 /**
- * Files of apps that last. Each app has an image of fixed size with an ext4 file system of its own, which the app mounts in its
- * namespace: so the limit is the kernel's, and what one app writes takes no room of another.
+ * Lasting files of apps. Each app has an image of fixed size with an ext4 file system of its own, which it mounts in its
+ * namespace: the kernel enforces the limit, and one app takes no room of another.
  */
 export async function createStorage(options: { dir: string; bytes: number }): Promise<Storage> {
   await mkdir(options.dir, { recursive: true, mode: 0o700 })
@@ -64,9 +64,9 @@ export async function createStorage(options: { dir: string; bytes: number }): Pr
 }
 
 async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promise<Omit<Storage, 'problem'>> {
-  // As the kernel names it when it says which image a device has.
+  // The kernel tells the image of a device by its real path.
   const folder = await realpath(dir)
-  /** Two devices of one image would destroy it. */
+  /** One attach at a time: two devices of one image would destroy it. */
   const attaching = new KeyedQueue()
   const imageOf = (appId: string): string => join(folder, `${appId}.img`)
 
@@ -77,7 +77,7 @@ async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promi
       const known = await deviceOf(image)
       if (known === undefined) return makeDevice(image, bytes)
       const held = await open(known, 'r').catch(() => undefined)
-      // Between the two it may have ended with the last instance, and be another's by now.
+      // The device may have ended with the last instance in between, and have another image now.
       if (held && (await deviceOf(image)) === known) return { device: known, release: () => held.close() }
       await held?.close()
     }
@@ -96,7 +96,7 @@ async function makeDevice(image: string, bytes: number): Promise<AttachedStorage
   const device = stdout.trim()
   const held = await open(device, 'r')
   const found = await deviceOf(image)
-  // It ends with its last user, whoever that is: the app's mount, after this one's release.
+  // The device then ends with its last user: after the release here, that is the app's mount.
   await command('losetup', ['--detach', device])
   if (found === device) return { device, release: () => held.close() }
   await held.close()
@@ -120,11 +120,11 @@ function imageSize(bytes: number): number {
   return Math.ceil((bytes * (1 + OVERHEAD)) / MIB) * MIB
 }
 
-/** An image that no app has mounted gets the size of today's limit, unless it is larger: no file of an app is lost. */
+/** Enlarges an image that no app has mounted to the present limit. A larger one stays: no file is lost. */
 async function growImage(image: string, bytes: number): Promise<void> {
   const size = imageSize(bytes)
   if ((await fileSystemSize(image)) >= size) return
-  // resize2fs wants a file system that was checked. 1: there was something to repair, which was done.
+  // resize2fs needs a file system that was checked. Exit code 1: e2fsck repaired something.
   await command('e2fsck', ['-f', '-p', image]).catch((error: unknown) => {
     if ((error as { code?: unknown }).code !== 1) throw error
   })
@@ -132,7 +132,7 @@ async function growImage(image: string, bytes: number): Promise<void> {
   await command('resize2fs', [image])
 }
 
-/** Bytes, by the superblock: the file may be larger, where an attempt to make the file system larger was cut off. */
+/** Bytes by the superblock. The file is larger where an earlier attempt to enlarge the file system was cut off. */
 async function fileSystemSize(image: string): Promise<number> {
   const file = await open(image, 'r')
   try {
@@ -143,7 +143,7 @@ async function fileSystemSize(image: string): Promise<number> {
   }
 }
 
-/** Written beside its place and renamed: one that exists is whole. It takes as much of the disk as the app has written. */
+/** Makes an image under another name and renames it, so one that exists is complete. It takes only the disk that is used. */
 async function makeImage(image: string, bytes: number, uid: number): Promise<void> {
   const exists = await open(image, 'r').then(
     (file) => file.close().then(() => true),
@@ -162,7 +162,7 @@ async function makeImage(image: string, bytes: number, uid: number): Promise<voi
   }
 }
 
-/** Does once what every app with storage needs. */
+/** Tries everything that an app with storage needs. Resolves to what fails. */
 async function tryStorage(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'it needs root'
   const dir = await mkdtemp(join(tmpdir(), 'fp-storage-'))
@@ -182,12 +182,12 @@ async function tryStorage(): Promise<string | undefined> {
     if (code === 'ENOENT') return `it needs the commands losetup, mount and mkfs.ext4 (${message})`
     return `no file system in a file can be mounted (${message.trim().split('\n').at(-1)})`
   } finally {
-    // A folder that is still mounted stays, with its reason.
+    // A folder that is still mounted cannot be removed; the result tells the reason.
     await rm(dir, { recursive: true, force: true }).catch(() => undefined)
   }
 }
 
-/** `mkfs` and `losetup` lie in folders that are not on every PATH. */
+/** `mkfs` and `losetup` are in folders that are not on every PATH. */
 function command(name: string, args: string[]): Promise<{ stdout: string }> {
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
   return run(name, args, { env, timeout: COMMAND_TIMEOUT })
