@@ -24,8 +24,8 @@ import { openapiPlugin } from './plugins/openapi.ts'
 import { isUnsafe } from './plugins/origin.ts'
 import { rateLimitPlugin } from './plugins/rate-limit.ts'
 import { requestLogPlugin } from './plugins/request-log.ts'
+import { LAZY_SCHEMAS } from './plugins/schemas.ts'
 import type { SessionCookie } from './plugins/session-cookie.ts'
-import { validatorCompiler } from './plugins/validator.ts'
 import { createRequestIds } from './request-id.ts'
 
 export interface ApiDeps {
@@ -67,12 +67,12 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
     requestTimeout: 0,
     keepAliveTimeout: 0,
     bodyLimit: BODY_LIMITS.small,
+    schemaController: LAZY_SCHEMAS,
     return503OnClosing: false,
     // What is refused before there is a route: a path that is no valid UTF-8.
     frameworkErrors: (error, request, reply) =>
       sendError(request, reply, new FpError('FP_BAD_REQUEST', `The address is not valid: ${error.message}.`)),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
-  app.setValidatorCompiler(validatorCompiler as never)
   // The API speaks JSON alone; forms and plain text of foreign pages never reach a handler.
   app.removeContentTypeParser('text/plain')
 

@@ -22,6 +22,7 @@ import type { Registry } from 'prom-client'
 import { FpError } from '../errors.ts'
 import { createStreamLimit } from '../front/stream-limit.ts'
 import { whenClosed } from '../front/when-closed.ts'
+import { WITHOUT_SCHEMAS } from '../plugins/no-schemas.ts'
 import { parseTargetKey } from '../runtime/targets.ts'
 import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
@@ -50,6 +51,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   const requestId = createRequestIds(deps.trustProxy)
   const fastify = Fastify({
     serverFactory: deps.serverFactory,
+    schemaController: WITHOUT_SCHEMAS,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: requestId,
     rewriteUrl: routableUrl,

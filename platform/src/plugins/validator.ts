@@ -21,15 +21,17 @@ interface SchemaError {
 /**
  * Checks with TypeBox's own compiler, so that the check and the types have one source. Nothing is converted or removed,
  * save that query strings and path parameters, which are text by nature, become numbers and booleans where the schema says so.
+ * Compiled with the first check.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const validator = Compile(schema)
-  const patterns = patternsIn(schema)
+  let compiled: ReturnType<typeof Compile> | undefined
   const isText = httpPart === 'querystring' || httpPart === 'params'
   return (data: unknown) => {
+    const validator = (compiled ??= Compile(schema))
     const filled = validator.Default(data)
     const value = isText ? validator.Convert(filled) : filled
     if (validator.Check(value)) return { value }
+    const patterns = patternsIn(schema)
     const errors = (validator.Errors(value) as SchemaError[]).map((error) => ({
       ...error,
       pattern: patterns.get(String(error.params?.['pattern'])),
