@@ -1,3 +1,4 @@
+import { IDLE_TIMEOUT_S } from '@fp/sdk/wire'
 import { isIP } from 'node:net'
 
 export interface Environment {
@@ -77,7 +78,7 @@ export const SETTINGS = {
   count: integer(1, 1_000_000, 'a whole number'),
   limit: integer(0, 1_000_000, 'a whole number, 0 for no limit,'),
   frontConnections: integer(16, 1_000_000, 'a number of connections'),
-  idleTimeout: integer(5, 86_400, 'seconds'),
+  idleTimeout: integer(IDLE_TIMEOUT_S.min, IDLE_TIMEOUT_S.max, 'seconds'),
   responseTimeout: integer(1, 86_400, 'seconds'),
   megabytes: integer(1, 1_048_576, 'megabytes'),
   /** Of a file system, whose journal and tables take some. */

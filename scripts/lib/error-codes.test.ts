@@ -4,9 +4,7 @@ import { expect, test } from 'vitest'
 import { SETTING_NAMES } from '../../platform/src/config.ts'
 import { APP_FAILURES, ERRORS } from '../../sdk/src/errors/index.ts'
 import { inRoot } from './paths.mjs'
-
-/** Environment variables that the platform sets for the runner. */
-const RUNNER_SETTINGS = ['FP_NETWORK', 'FP_POD_KEY', 'FP_SESSION_KEY', 'FP_STOP_GRACE_S']
+import { RUNNER_SETTINGS } from './runner-settings.mjs'
 
 const SOURCES = ['*.ts', '*.svelte', '*.py', ':!*.test.ts', ':!*/test/*', ':!*/tests/*', ':!sdk/src/errors']
 const FOLDERS = /^(platform|runner|scaler|sdk|console)\/src\//

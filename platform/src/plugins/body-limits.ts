@@ -1,4 +1,4 @@
-import { FILE_LIMITS } from '@fp/sdk/wire'
+import { ENV_LIMITS, FILE_LIMITS } from '@fp/sdk/wire'
 import type { RouteOptions } from 'fastify'
 
 /**
@@ -10,8 +10,8 @@ export const BODY_LIMITS = {
   small: 4 * 1024,
   /** A request to an app, made for the console. */
   call: 512 * 1024,
-  /** 256 KiB of variables, of which JSON may write each character as six. */
-  variables: 1024 * 1024,
+  /** All variables of an app: what is escaped in JSON takes more room. */
+  variables: 4 * ENV_LIMITS.maxBytes,
   /** All files of an app: what is escaped in JSON takes more room than it has in the file. */
   files: 4 * FILE_LIMITS.maxTotalBytes,
 } as const

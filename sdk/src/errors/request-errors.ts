@@ -34,7 +34,7 @@ export const REQUEST_ERRORS = {
   ),
   FP_HEADERS_TOO_LARGE: request(
     431,
-    'The request line and headers are larger than 64 KB, or more than 200 lines. Send fewer or shorter headers, cookies or query parameters.',
+    'The request line and headers are larger, or have more lines, than the platform takes. Send fewer or shorter headers, cookies or query parameters.',
   ),
   FP_METHOD_NOT_ALLOWED: request(405, 'An app is not called with this method. Use another one.'),
   FP_METHOD_NOT_IMPLEMENTED: request(
@@ -152,7 +152,7 @@ export const REQUEST_ERRORS = {
   // What an app answers
   FP_APP_HEADERS_TOO_LARGE: request(
     502,
-    'The headers of the app’s answer are larger than 64 KB or more than 1,000 lines. Send fewer or shorter headers.',
+    'The headers of the app’s answer are larger, or have more lines, than the platform passes on. Send fewer or shorter headers.',
     'The headers of the app’s answer are too large.',
   ),
   FP_APP_TIMEOUT: request(

@@ -1,19 +1,7 @@
 import { Type } from 'typebox'
 import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
-
-/** Limits of an app's files. One table: the platform enforces them, and the console warns before it sends. */
-export const FILE_LIMITS = {
-  maxFiles: 50,
-  maxFileBytes: 100 * 1024,
-  maxTotalBytes: 500 * 1024,
-  maxPathLength: 200,
-  extensions: [
-    '.py',
-    ...['.css', '.js', '.mjs', '.svg', '.html', '.json', '.txt', '.md'],
-    ...['.csv', '.tsv', '.xml', '.yaml', '.yml', '.toml', '.ini', '.sql', '.jinja', '.jinja2', '.j2'],
-  ],
-} as const
+import { ENV_LIMITS, IDLE_TIMEOUT_S, MAX_APP_NAME_LENGTH, MAX_ENTRYPOINT_LENGTH } from './limits.ts'
 
 /** Path → text. Paths are relative, with `/`, folders allowed. Which paths and sizes are allowed is checked by the service, one clear error each. */
 export const Files = Type.Record(Type.String(), Type.String(), { description: 'Path → text of the file.' })
@@ -26,7 +14,10 @@ export type AppStatus = Type.Static<typeof AppStatus>
 
 /** Set: `{value, secret?}`. A secret's value is never returned again (`value: null`). */
 export const EnvVarInput = Type.Object(
-  { value: Type.String({ maxLength: 16_384 }), secret: Type.Optional(Type.Boolean({ default: false })) },
+  {
+    value: Type.String({ maxLength: ENV_LIMITS.maxValueLength }),
+    secret: Type.Optional(Type.Boolean({ default: false })),
+  },
   { additionalProperties: false },
 )
 /** What an environment variable may be called. */
@@ -38,10 +29,10 @@ export const isReservedEnvName = (name: string): boolean => RESERVED_ENV_NAME.te
 export const RESERVED_ENV_NAMES =
   'PORT, PATH, HOME, PLATFORM_MONGO_URI, PLATFORM_DATA_DIR and what begins with FP_, PYTHON or LD_'
 
-/** Name → value, or `{value, secret}`. At most 100, names and values together at most 256 KiB. */
+/** Name → value, or `{value, secret}`. See ENV_LIMITS. */
 export const EnvVarsInput = Type.Record(
   Type.String(),
-  Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput]),
+  Type.Union([Type.String({ maxLength: ENV_LIMITS.maxValueLength }), EnvVarInput]),
 )
 export type EnvVarsInput = Type.Static<typeof EnvVarsInput>
 
@@ -53,7 +44,7 @@ export const EnvVar = Type.Object({
 export type EnvVar = Type.Static<typeof EnvVar>
 
 export const EntrypointText = Type.String({
-  maxLength: 300,
+  maxLength: MAX_ENTRYPOINT_LENGTH,
   description:
     'What to serve, as for uvicorn: `main:app`, `app.main:app`, `main:create_app()` (--factory), `src/main:app` (--app-dir src), or the path of a file.',
   examples: ['main:app'],
@@ -108,11 +99,14 @@ export type AppDetail = Type.Static<typeof AppDetail>
 
 export const AppName = Type.String({
   minLength: 1,
-  maxLength: 80,
+  maxLength: MAX_APP_NAME_LENGTH,
   pattern: '\\S',
   description: 'a name with at least one visible character',
 })
-export const IdleTimeout = Type.Integer({ minimum: 5, maximum: 86_400 })
+export const IdleTimeout = Type.Integer({
+  minimum: IDLE_TIMEOUT_S.min,
+  maximum: IDLE_TIMEOUT_S.max,
+})
 
 /** One of `files`, `code` (the text of app.py) or `template_id`. */
 export const CreateAppBody = Type.Object(
@@ -137,7 +131,10 @@ export const PatchAppBody = Type.Object(
     entrypoint: Type.Optional(Type.Union([EntrypointText, Type.Null()])),
     storage: Type.Optional(Type.Boolean()),
     env_vars: Type.Optional(
-      Type.Record(Type.String(), Type.Union([Type.String({ maxLength: 16_384 }), EnvVarInput, Type.Null()])),
+      Type.Record(
+        Type.String(),
+        Type.Union([Type.String({ maxLength: ENV_LIMITS.maxValueLength }), EnvVarInput, Type.Null()]),
+      ),
     ),
   },
   { additionalProperties: false },

@@ -1,18 +1,5 @@
 import { Type } from 'typebox'
 
-/** Limits of an app's assets: files of any content that are kept as bytes, beside the text files of FILE_LIMITS. */
-export const ASSET_LIMITS = {
-  maxFiles: 200,
-  maxFileBytes: 2 * 1024 * 1024,
-  maxTotalBytes: 20 * 1024 * 1024,
-  /** Of all apps of a user, kept versions included; equal contents count once. */
-  maxUserBytes: 200 * 1024 * 1024,
-  /** Of one upload request: all assets of an app, and the multipart headers. */
-  maxUploadBytes: 21 * 1024 * 1024,
-  /** Python would run them, so they must be files, which are validated, or cannot be had at all (compiled code). */
-  refusedExtensions: ['.py', '.pyc', '.pyd', '.pyi', '.pth', '.so'],
-} as const
-
 /** A file that is kept as bytes: a picture, a font, a PDF, a large stylesheet. */
 export const Asset = Type.Object({
   path: Type.String(),

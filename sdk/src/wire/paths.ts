@@ -1,5 +1,4 @@
-import { FILE_LIMITS } from './apps.ts'
-import { ASSET_LIMITS } from './assets.ts'
+import { ASSET_LIMITS, FILE_LIMITS } from './limits.ts'
 
 /** Control and invisible format characters (they also hide what a name is), and line separators. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { Timestamp } from './common.ts'
+import { PASSWORD_LENGTH } from './limits.ts'
 
 export const User = Type.Object({
   user_id: Type.String(),
@@ -19,7 +20,7 @@ export const SignupBody = Type.Object(
       description: 'lower-case letters, digits, - and _, beginning with a letter',
     }),
     email: Type.String({ format: 'email', maxLength: 254 }),
-    password: Type.String({ minLength: 8, maxLength: 256 }),
+    password: Type.String({ minLength: PASSWORD_LENGTH.min, maxLength: PASSWORD_LENGTH.max }),
   },
   { additionalProperties: false },
 )
@@ -29,7 +30,7 @@ export type SignupBody = Type.Static<typeof SignupBody>
 export const LoginBody = Type.Object(
   {
     username: Type.String({ minLength: 1, maxLength: 254 }),
-    password: Type.String({ minLength: 1, maxLength: 256 }),
+    password: Type.String({ minLength: 1, maxLength: PASSWORD_LENGTH.max }),
   },
   { additionalProperties: false },
 )

@@ -1,4 +1,13 @@
-import { App, AppDetail, CloneAppBody, CreateAppBody, Page, PageQuery, PatchAppBody } from '@fp/sdk/wire'
+import {
+  App,
+  AppDetail,
+  CloneAppBody,
+  CreateAppBody,
+  ENV_LIMITS,
+  Page,
+  PageQuery,
+  PatchAppBody,
+} from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
@@ -91,8 +100,7 @@ export function registerAppRoutes(app: Api, deps: AppRoutesDeps): void {
         tags,
         operationId: 'changeApp',
         summary: 'Change name, idle timeout, entrypoint, storage or environment',
-        description:
-          'A changed environment needs no deploy: the app is restarted with it, at once if it is awake. The same goes for `storage`, which gives the app a folder whose files last; turned off, the app no longer sees it, and its files stay until the app is deleted. A changed entrypoint counts from the next deploy on. A text keeps the secret mark a variable has. At most 100 variables, names and values together at most 256 KiB.',
+        description: `A changed environment needs no deploy: the app is restarted with it, at once if it is awake. The same goes for \`storage\`, which gives the app a folder whose files last; turned off, the app no longer sees it, and its files stay until the app is deleted. A changed entrypoint counts from the next deploy on. A text keeps the secret mark a variable has. At most ${ENV_LIMITS.maxVars} variables, names and values together at most ${ENV_LIMITS.maxBytes / 1024} KiB.`,
         params: AppParams,
         body: PatchAppBody,
         response: { 200: AppDetail },

@@ -1,12 +1,7 @@
-import { ENV_NAME, isReservedEnvName, RESERVED_ENV_NAMES, type EnvVar } from '@fp/sdk/wire'
+import { ENV_LIMITS, ENV_NAME, isReservedEnvName, RESERVED_ENV_NAMES, type EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { mapInTurns } from '../../in-turns.ts'
 import { BoxError, type SecretBox } from './box.ts'
-
-export const MAX_ENV_VARS = 100
-/** Names and values together, in bytes of UTF-8: with its files, an app has to fit into one Kubernetes object of 1 MiB. */
-export const MAX_ENV_BYTES = 256 * 1024
-const MAX_NAME_LENGTH = 128
 
 /** As kept: every value is sealed, marked secret or not. */
 export interface SealedEnvVar {
@@ -120,20 +115,20 @@ function valueOf(change: EnvVarChange): string {
 }
 
 function checkCount(count: number): void {
-  if (count <= MAX_ENV_VARS) return
+  if (count <= ENV_LIMITS.maxVars) return
   throw new FpError(
     'FP_TOO_MANY_ENV_VARS',
-    `The app would have ${count} environment variables; at most ${MAX_ENV_VARS} are allowed. Remove some.`,
-    { details: { count, limit: MAX_ENV_VARS } },
+    `The app would have ${count} environment variables; at most ${ENV_LIMITS.maxVars} are allowed. Remove some.`,
+    { details: { count, limit: ENV_LIMITS.maxVars } },
   )
 }
 
 function checkSize(bytes: number): void {
-  if (bytes <= MAX_ENV_BYTES) return
+  if (bytes <= ENV_LIMITS.maxBytes) return
   throw new FpError(
     'FP_ENV_VARS_TOO_LARGE',
-    `The app's environment variables would take ${bytes} bytes, names and values together; at most ${MAX_ENV_BYTES} (256 KiB) are allowed. Shorten or remove some, or keep large texts in a file or the database.`,
-    { details: { bytes, limit: MAX_ENV_BYTES } },
+    `The app's environment variables would take ${bytes} bytes, names and values together; at most ${ENV_LIMITS.maxBytes} (${ENV_LIMITS.maxBytes / 1024} KiB) are allowed. Shorten or remove some, or keep large texts in a file or the database.`,
+    { details: { bytes, limit: ENV_LIMITS.maxBytes } },
   )
 }
 
@@ -147,16 +142,16 @@ function isSame(open: () => string, value: string): boolean {
 }
 
 function checkName(name: string): void {
-  const shown = JSON.stringify(name.slice(0, MAX_NAME_LENGTH))
+  const shown = JSON.stringify(name.slice(0, ENV_LIMITS.maxNameLength))
   const refuse = (why: string): FpError => new FpError('FP_ENV_VAR_NAME', why, { details: { name } })
   if (!ENV_NAME.test(name)) {
     throw refuse(
       `${shown} cannot name an environment variable: use letters, digits and _, and do not start with a digit.`,
     )
   }
-  if (name.length > MAX_NAME_LENGTH) {
+  if (name.length > ENV_LIMITS.maxNameLength) {
     throw refuse(
-      `The environment variable's name ${shown}… is ${name.length} characters long; at most ${MAX_NAME_LENGTH} are allowed.`,
+      `The environment variable's name ${shown}… is ${name.length} characters long; at most ${ENV_LIMITS.maxNameLength} are allowed.`,
     )
   }
   if (isReservedEnvName(name)) {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { ENV_LIMITS } from '@fp/sdk/wire'
 import { expect, test } from 'vitest'
 import { createSecretBox } from './box.ts'
-import { createEnvVars, MAX_ENV_BYTES, MAX_ENV_VARS } from './env-vars.ts'
+import { createEnvVars } from './env-vars.ts'
 
 const box = createSecretBox(randomBytes(32))
 const env = createEnvVars(box)
@@ -89,20 +90,20 @@ test.each(['A', '_', 'a1', 'PORTS', 'MY_FP_X', 'HOMEPAGE', 'PATHS', 'LDX', 'cons
 )
 
 test('there are limits to count and content', async () => {
-  const many = Object.fromEntries(Array.from({ length: MAX_ENV_VARS }, (_, n) => [`V${n}`, '']))
+  const many = Object.fromEntries(Array.from({ length: ENV_LIMITS.maxVars }, (_, n) => [`V${n}`, '']))
   const full = await env.apply('a', [], many)
   await expect(env.apply('a', full, { ONE_MORE: '' })).rejects.toThrow(
     expect.objectContaining({ code: 'FP_TOO_MANY_ENV_VARS' }),
   )
-  expect(await env.apply('a', full, { ONE_MORE: '', V0: null })).toHaveLength(MAX_ENV_VARS)
+  expect(await env.apply('a', full, { ONE_MORE: '', V0: null })).toHaveLength(ENV_LIMITS.maxVars)
   const name = 'FULL'
-  const most = await env.apply('a', [], { [name]: 'ü'.repeat((MAX_ENV_BYTES - name.length) / 2) })
+  const most = await env.apply('a', [], { [name]: 'ü'.repeat((ENV_LIMITS.maxBytes - name.length) / 2) })
   expect(most).toHaveLength(1)
   await expect(env.apply('a', most, { B: '' })).rejects.toThrow(
     expect.objectContaining({
       code: 'FP_ENV_VARS_TOO_LARGE',
       statusCode: 422,
-      details: { bytes: MAX_ENV_BYTES + 1, limit: MAX_ENV_BYTES },
+      details: { bytes: ENV_LIMITS.maxBytes + 1, limit: ENV_LIMITS.maxBytes },
       message: expect.stringMatching(/would take 262145 bytes.*256 KiB.*Shorten or remove/),
     }),
   )
@@ -134,8 +135,8 @@ test('too large variables are refused by their size, before any is sealed or ope
   }
   const counting = createEnvVars({ seal: never, open: never, sizeOf: box.sizeOf })
   const name = 'LARGE'
-  const room = MAX_ENV_BYTES - 'KEPT'.length - 2_000 - name.length
-  const error = { code: 'FP_ENV_VARS_TOO_LARGE', details: { bytes: MAX_ENV_BYTES + 1 } }
+  const room = ENV_LIMITS.maxBytes - 'KEPT'.length - 2_000 - name.length
+  const error = { code: 'FP_ENV_VARS_TOO_LARGE', details: { bytes: ENV_LIMITS.maxBytes + 1 } }
   await expect(counting.apply('a', vars, { [name]: 'x'.repeat(room + 1) })).rejects.toMatchObject(error)
 })
 
