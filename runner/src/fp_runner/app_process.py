@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import uvloop
 
-from fp_runner import channel, failure, loader, log, preload, sandbox, serve
+from fp_runner import channel, failure, heap, loader, log, preload, sandbox, serve
 from fp_runner.asgi import AsgiApp, RunnerApp
 from fp_runner.failure import Code, Failure
 from fp_runner.protocol import Message
@@ -64,6 +64,7 @@ def run(environment: AppEnvironment, control: socket.socket, spare: bool) -> NoR
         serve.default_signals()
         # Made ahead, in a spare: some 0.3 ms that no wake has to wait for. io_uring is denied already.
         loop = uvloop.new_event_loop()
+        heap.release_zeros(loop)
         reporter = _Reporter(control)
         reporter.event("waiting")
         if spare:

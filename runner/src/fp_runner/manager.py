@@ -6,7 +6,6 @@ Single-threaded; never imports user code; dies with the platform.
 """
 
 import os
-import platform
 import resource
 import signal
 import socket
@@ -14,7 +13,7 @@ import sys
 import time
 from typing import Final
 
-from fp_runner import cgroups, privileges, probe
+from fp_runner import cgroups, heap, privileges, probe
 from fp_runner.connection import PlatformConnection
 from fp_runner.cpu_shares import CpuShares
 from fp_runner.failure import Failure
@@ -79,7 +78,7 @@ class Manager:
 
     def run(self) -> None:
         """Until the platform is gone and every app after it."""
-        hello = {"event": "hello", "pid": os.getpid(), "python": platform.python_version()}
+        hello = {"event": "hello", "pid": os.getpid(), "python": sys.version.partition(" ")[0]}
         self._platform.send(hello | {"isolation": self._report})
         while not self._ended or self._instances or self._pool.spares():
             self._reactor.run_once()
@@ -195,6 +194,8 @@ def main() -> None:
     # Seven fds an app: the usual soft limit of 1024 would end at some 140 of them.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # The helper process and the resolver are forks of this one.
+    heap.prepare()
     groups = cgroups.detect(os.getpid())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     mechanisms: Mechanisms = probe.detect(groups, own_namespace)

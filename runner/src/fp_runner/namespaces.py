@@ -18,7 +18,7 @@ def fork_into_pid_namespace(own_namespace: int) -> int:
     """
     libc.unshare(libc.CLONE_NEWPID)
     try:
-        child = os.fork()
+        child = libc.fork()
     except OSError:
         libc.setns(own_namespace, libc.CLONE_NEWPID)
         raise

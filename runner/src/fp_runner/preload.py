@@ -71,9 +71,6 @@ _MODULES: Final = (
 )
 
 
-_WARM_RUNS: Final = 16
-
-
 def preload() -> None:
     """Imports, warms up, and makes the memory ready for forks. Collections stay off until an app has been imported."""
     gc.disable()
@@ -92,11 +89,10 @@ def preload() -> None:
 
 
 def touch(loop: asyncio.AbstractEventLoop) -> None:
-    """In a spare: runs a minimal app, so that the pages that every app writes to are copied before the wake.
-
-    Only what every app needs: a page that an app does not write to stays shared with the zygote.
-    """
+    """In a spare: runs a minimal app, so that the pages that every app writes to are copied before the wake. The pages
+    that only some apps write to stay shared."""
     loop.run_until_complete(_ask(_minimal_app(), "GET", "/"))
+    heap.map_code()
 
 
 def _minimal_app() -> Any:
@@ -172,15 +168,12 @@ class _WarmServer(serve.AppServer):
 
 
 def _warm_up() -> None:
-    """Runs FastAPI apps, one of them through the whole server."""
+    """One FastAPI app answers two requests, one of them through the whole server."""
     app = _dummy_app()
     loop = uvloop.new_event_loop()
     ours, theirs = socket.socketpair()
     try:
-        # Python rewrites the code that it runs often; here, so that no fork does, which would copy the pages of it.
-        for _ in range(_WARM_RUNS):
-            loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
-            loop.run_until_complete(_ask(_minimal_app(), "GET", "/"))
+        loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
         with socket.socket(socket.AF_UNIX) as listener:
             # An abstract address of the kernel's choice: no file is left behind by a process that is killed meanwhile.
             listener.bind("")

@@ -10,7 +10,7 @@ import signal
 import socket
 from typing import Final, NoReturn
 
-from fp_runner import channel, init, namespaces, preload, privileges, root, seccomp, session_key
+from fp_runner import channel, init, libc, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.descriptors import close_all_but
 from fp_runner.isolation import Mechanisms
 from fp_runner.network.ways import Plan
@@ -70,7 +70,7 @@ def _fork(settings: SandboxSettings, own_namespace: int, control_fd: int, status
     if settings.isolated and settings.mechanisms.own_uid:
         pid = namespaces.fork_into_pid_namespace(own_namespace)
     else:
-        pid = os.fork()
+        pid = libc.fork()
     if pid == 0:
         _become_init(settings, control_fd, status_fd)
     return pid

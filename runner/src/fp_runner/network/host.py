@@ -17,9 +17,8 @@ from fp_runner.network import addresses, firewall, forwarding
 from fp_runner.network import netlink as nl
 from fp_runner.network.addresses import Addresses, Share
 from fp_runner.network.netlink import Netlink, Veth
-from fp_runner.network.settings import Settings
+from fp_runner.network.settings import RESOLVER, Settings
 
-RESOLVER: Final = "127.0.0.1"
 _DNS_PORT: Final = 53
 _INNER_NAME: Final = "eth0"
 _INNER_INDEX: Final = 2

@@ -5,10 +5,8 @@ the machine's own servers from the machine's network. So an app needs no way to 
 private or on loopback, and its questions are counted by the socket they come in at.
 """
 
-import asyncio
 import os
 import resource
-import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +16,7 @@ from typing import Final, NoReturn
 from fp_runner import channel, privileges
 from fp_runner.network import dns_message, upstream
 from fp_runner.network.dns_message import Question
+from fp_runner.network.plain_asyncio import asyncio
 from fp_runner.network.settings import Settings
 
 _NOBODY: Final = 65534
@@ -163,7 +162,7 @@ class AppResolver:
         return answer if is_allowed else dns_message.reply(query, asked, dns_message.SERVER_FAILURE)
 
     async def _ask(self, query: bytes, asked: Question, ask: upstream.Ask) -> bytes | None:
-        number = secrets.randbelow(1 << 16)
+        number = int.from_bytes(os.urandom(2))
         sent = dns_message.with_number(query, number)
         answer = await ask(sent, lambda data: dns_message.answers(data, asked, number))
         return dns_message.with_number(answer, asked.number) if answer else None

@@ -1,6 +1,6 @@
 """What the platform says about the network of apps: FP_NETWORK, as JSON.
 
-Written by the platform (NetworkOrder in platform/src/runtime/local/protocol.ts).
+The platform writes it (NetworkSettings in platform/src/runtime/local/protocol.ts).
 """
 
 import json
@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 Mode = Literal["internet", "none", "list"]
 ENVIRONMENT: Final = "FP_NETWORK"
+# Where an app with a network of its own finds its resolver.
+RESOLVER: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)

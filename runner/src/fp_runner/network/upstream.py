@@ -1,9 +1,10 @@
 """Asks the machine's own DNS servers, those of /etc/resolv.conf, which is read again when it changes."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
+
+from fp_runner.network.plain_asyncio import asyncio
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 _PORT: Final = 53

@@ -5,9 +5,8 @@ from typing import Any, Final, Literal, Self
 
 from fp_runner import landlock
 from fp_runner.isolation import Mechanisms
-from fp_runner.network.host import RESOLVER
 from fp_runner.network.report import NetworkReport
-from fp_runner.network.settings import Settings
+from fp_runner.network.settings import RESOLVER, Settings
 
 # What most of the internet is: names, pages, encrypted pages.
 _USUAL_PORTS: Final = (53, 80, 443)

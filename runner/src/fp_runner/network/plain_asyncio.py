@@ -1,0 +1,15 @@
+"""asyncio without TLS, which the resolver does not need: OpenSSL would take 3 MiB of the manager and its helpers."""
+
+import sys
+
+if "ssl" in sys.modules:
+    import asyncio
+else:
+    # asyncio does without a module that cannot be imported.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        import asyncio
+    finally:
+        del sys.modules["ssl"]
+
+__all__ = ["asyncio"]
