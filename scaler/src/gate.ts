@@ -44,8 +44,8 @@ export class Gate {
   }
 
   get demand(): Demand {
-    const { open, load } = this.endpoints
-    return { endpoints: open, concurrency: this.#concurrency(), load, waiting: this.#breaker.queued }
+    const { active, load } = this.endpoints
+    return { endpoints: active, concurrency: this.#concurrency(), load, waiting: this.#breaker.queued }
   }
 
   /** The way of most requests: no promise, no timer, no closure. */
@@ -80,12 +80,12 @@ export class Gate {
   /** To be called whenever the endpoints, the policy or the lock have changed: endpoints first, then capacity. */
   adjust(): void {
     const lock = this.#host.lock()
-    for (const id of lock.condemned) this.endpoints.drop(id)
-    this.endpoints.rest(lock.resting)
+    for (const id of lock.terminated) this.endpoints.drop(id)
+    this.endpoints.setDraining(lock.draining)
     this.count()
   }
 
-  /** To be called when endpoints rest or are dropped. */
+  /** To be called when endpoints drain or are dropped. */
   count(): void {
     const lock = this.#host.lock()
     const concurrency = this.#concurrency()

@@ -26,7 +26,7 @@ export class IdleClock {
   }
 
   /** It is used no more from now on. */
-  rest(): void {
+  restart(): void {
     this.#since = this.#clock.now()
   }
 

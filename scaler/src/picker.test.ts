@@ -100,10 +100,10 @@ test('a dropped id is forgotten once the driver stops reporting it', () => {
 
 test('while it drains there is none, whatever the driver reports; scaled down, what lingers is dead', () => {
   const set = setOf('a', 'b')
-  set.drain()
+  set.beginScaleDown()
   set.replace(endpoints('b', 'c'))
   expect(set.size).toBe(0)
-  set.drained(['b', 'e'])
+  set.scaledDown(['b', 'e'])
   expect(set.lingering).toBe(true)
   set.replace(endpoints('b', 'd'))
   expect(picks(set, 2)).toBe('dd')
@@ -116,37 +116,37 @@ test('while it drains there is none, whatever the driver reports; scaled down, w
 test('not scaled down, what the driver reports is there again, and a faulty one only if told so', () => {
   const set = setOf('a', 'b', 'c')
   set.drop('c')
-  set.drain()
+  set.beginScaleDown()
   set.replace(endpoints('b', 'c'))
-  set.revive(false)
+  set.scaleDownFailed(false)
   expect(set.ids).toEqual(['b'])
-  set.drain()
-  set.revive(true)
+  set.beginScaleDown()
+  set.scaleDownFailed(true)
   expect(set.ids).toEqual(['b', 'c'])
   expect(set.lingering).toBe(false)
 })
 
-test('the capacity is the sum of the places of those that are not at rest', () => {
+test('the capacity is the sum of the places of those that do not drain', () => {
   const set = setOf('a', 'b', 'c')
   expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(5)
-  expect(set.rest(new Set(['b']))).toBe(true)
-  expect(set.rest(new Set(['b']))).toBe(false)
+  expect(set.setDraining(new Set(['b']))).toBe(true)
+  expect(set.setDraining(new Set(['b']))).toBe(false)
   expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(3)
 })
 
-test('one at rest gets no new leases, and is rested once it has none', () => {
+test('one that drains gets no new leases, and is drained once it has none', () => {
   const set = setOf('a', 'b')
   const first = set.pick()
-  set.rest(new Set(['a']))
+  set.setDraining(new Set(['a']))
   expect(picks(set, 3)).toBe('bbb')
-  expect(set.rested).toEqual([])
+  expect(set.drained).toEqual([])
   set.leave(first)
-  expect(set.rested).toEqual(['a'])
+  expect(set.drained).toEqual(['a'])
 })
 
-test('the least needed are those at rest, then the least loaded', () => {
+test('the least needed are those that drain, then the least loaded', () => {
   const set = setOf('a', 'b', 'c')
   picks(set, 5)
-  set.rest(new Set(['a']))
+  set.setDraining(new Set(['a']))
   expect(set.leastNeeded(2)).toEqual(['a', 'c'])
 })

@@ -8,8 +8,8 @@ export interface Slot {
   places: number
   /** A soft fault: taken only when no other endpoint has room. */
   suspect: boolean
-  /** It is to be stopped once its leases have come back, and gets no new ones. */
-  resting: boolean
+  /** It gets no new leases, and is to be stopped once those it has have come back. */
+  draining: boolean
 }
 
 /** Ids are never used again: news are not so late that more would matter. */
@@ -24,8 +24,8 @@ export class EndpointSet {
   readonly #dead = new Set<string>()
   /** The last that were stopped: of these there may be news to come that were on their way then. */
   #stopped: readonly string[] = []
-  /** As long as the target drains. */
-  #draining = false
+  /** While the target is scaled down. */
+  #scalingDown = false
   #reported: readonly Endpoint[] = []
 
   get size(): number {
@@ -41,9 +41,9 @@ export class EndpointSet {
     return [...this.#slots.keys()]
   }
 
-  /** Those that are not at rest. */
-  get open(): string[] {
-    return this.ids.filter((id) => !this.#slots.get(id)?.resting)
+  /** Those that get new leases. */
+  get active(): string[] {
+    return this.ids.filter((id) => !this.#slots.get(id)?.draining)
   }
 
   /** Those that the driver last reported, whether they may be handed out or not. */
@@ -54,7 +54,7 @@ export class EndpointSet {
   /** Takes over the driver's full ready set. */
   replace(ready: readonly Endpoint[]): void {
     this.#reported = ready
-    if (this.#draining) return
+    if (this.#scalingDown) return
     const ids = new Set(ready.map((endpoint) => endpoint.id))
     for (const id of this.#dead) if (!ids.has(id)) this.#dead.delete(id)
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
@@ -73,25 +73,25 @@ export class EndpointSet {
     return known
   }
 
-  /** Hands out none from now on, whatever the driver reports. */
-  drain(): void {
-    this.#draining = true
+  /** Hands out none from now on, whatever the driver reports: the target is to be scaled down. */
+  beginScaleDown(): void {
+    this.#scalingDown = true
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
-  /** It has been scaled down: these are never handed out, though late news may still call them ready. */
-  drained(stopped: readonly string[]): void {
-    this.#draining = false
+  /** The target has been scaled down: these are never handed out, though late news may still call them ready. */
+  scaledDown(stopped: readonly string[]): void {
+    this.#scalingDown = false
     for (const { id } of this.#reported) this.#dead.add(id)
     this.#stopped = [...this.#stopped, ...stopped].slice(-MAX_STOPPED)
   }
 
   /**
-   * It has not been scaled down: what the driver reports is what is there. `faulty`: those that were dropped too; told to
+   * The target has not been scaled down: what the driver reports is what is there. `faulty`: those that were dropped too; told to
    * stop them it could not, so that they may be tried once more.
    */
-  revive(faulty: boolean): void {
-    this.#draining = false
+  scaleDownFailed(faulty: boolean): void {
+    this.#scalingDown = false
     if (faulty) this.#dead.clear()
     this.replace(this.#reported)
   }
@@ -101,42 +101,42 @@ export class EndpointSet {
     if (slot) slot.suspect = true
   }
 
-  /** Exactly these get no new leases; returns whether that changes anything. */
-  rest(ids: ReadonlySet<string>): boolean {
+  /** Exactly these drain: they get no new leases. Returns whether that changes anything. */
+  setDraining(ids: ReadonlySet<string>): boolean {
     let changed = false
     for (const [id, slot] of this.#slots) {
-      if (slot.resting === ids.has(id)) continue
-      slot.resting = !slot.resting
+      if (slot.draining === ids.has(id)) continue
+      slot.draining = !slot.draining
       changed = true
     }
     return changed
   }
 
-  /** Those that would be missed least: at rest already, then the least loaded. */
+  /** Those that are needed least: those that drain already, then the least loaded. */
   leastNeeded(count: number): string[] {
     const order = [...this.#slots.values()].sort(
-      (a, b) => Number(b.resting) - Number(a.resting) || a.inFlight - b.inFlight,
+      (a, b) => Number(b.draining) - Number(a.draining) || a.inFlight - b.inFlight,
     )
     return order.slice(0, count).map(({ endpoint }) => endpoint.id)
   }
 
-  /** Those at rest that have no lease out. */
-  get rested(): string[] {
+  /** Those that drain and have no lease out. */
+  get drained(): string[] {
     return [...this.#slots.values()]
-      .filter((slot) => slot.resting && slot.inFlight === 0)
+      .filter((slot) => slot.draining && slot.inFlight === 0)
       .map(({ endpoint }) => endpoint.id)
   }
 
   /**
-   * Sets how many leases each may have out, and returns how many may be out in all: the places of those that are not at
-   * rest, and what is out elsewhere and ends in its own time.
+   * Sets how many leases each may have out, and returns how many may be out in all: the places of those that do not
+   * drain, and what is out elsewhere and ends in its own time.
    */
   allot(places: (id: string) => number): number {
     let capacity = 0
     for (const slot of this.#gone.values()) capacity += slot.inFlight
     for (const [id, slot] of this.#slots) {
       slot.places = places(id)
-      capacity += slot.resting ? slot.inFlight : Math.max(slot.places, slot.inFlight)
+      capacity += slot.draining ? slot.inFlight : Math.max(slot.places, slot.inFlight)
     }
     return capacity
   }
@@ -167,7 +167,7 @@ export class EndpointSet {
       if (slot.inFlight === 0) this.#gone.delete(id)
       return true
     }
-    return slot.resting || slot.inFlight >= slot.places
+    return slot.draining || slot.inFlight >= slot.places
   }
 
   #remove(id: string): boolean {
@@ -179,16 +179,16 @@ export class EndpointSet {
 
 const SUSPECT_PENALTY = 1e6
 const FULL_PENALTY = 1e9
-const RESTING_PENALTY = 1e12
+const DRAINING_PENALTY = 1e12
 
 function rank(slot: Slot): number {
   let rank = slot.inFlight
   if (slot.suspect) rank += SUSPECT_PENALTY
   if (slot.inFlight >= slot.places) rank += FULL_PENALTY
-  if (slot.resting) rank += RESTING_PENALTY
+  if (slot.draining) rank += DRAINING_PENALTY
   return rank
 }
 
 function newSlot(endpoint: Endpoint): Slot {
-  return { endpoint, inFlight: 0, places: Infinity, suspect: false, resting: false }
+  return { endpoint, inFlight: 0, places: Infinity, suspect: false, draining: false }
 }

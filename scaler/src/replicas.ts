@@ -19,8 +19,8 @@ export interface ReplicasHost {
   load(): number
   /** Replicas that the policy keeps awake though nobody uses them. */
   kept(): number
-  /** Other endpoints rest than before: the capacity has changed. */
-  rested(): void
+  /** Other endpoints drain than before: the capacity has changed. */
+  drainingChanged(): void
   /** The driver's scale call itself. */
   scale(replicas: number, remove: readonly string[]): Promise<unknown>
   /** Runs a scale call behind those before it. */
@@ -77,7 +77,7 @@ export class Replicas {
     const { lock } = this.#host
     if (this.#started || this.#wanted === 0 || !lock.leads) return
     const replicas = Math.max(this.#wanted, lock.replicas)
-    const leads = lock.report({ load: this.#host.load(), quiet: [], lead: { replicas, resting: [] } })
+    const leads = lock.report({ load: this.#host.load(), drained: [], lead: { replicas, draining: [] } })
     // Should that fail it has been told, and is tried again at the next news.
     if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
     if (this.#started || this.#wanted === 0) return
@@ -108,7 +108,7 @@ export class Replicas {
     const wish = this.#wish()
     if (lock.leads) this.#pursue(wish)
     else {
-      this.#when(lock.report({ load: this.#host.load(), quiet: endpoints.rested }), () => undefined)
+      this.#when(lock.report({ load: this.#host.load(), drained: endpoints.drained }), () => undefined)
       this.#wanted = lock.replicas
     }
   }
@@ -135,12 +135,12 @@ export class Replicas {
     const { endpoints, lock } = this.#host
     // A leader before this one may have asked for more than it had time to say.
     this.#wanted = Math.max(this.#wanted, endpoints.size)
-    const resting = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
-    if (endpoints.rest(new Set(resting))) this.#host.rested()
-    const free = endpoints.rested
+    const draining = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
+    if (endpoints.setDraining(new Set(draining))) this.#host.drainingChanged()
+    const free = endpoints.drained
     // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
     const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
-    const leads = lock.report({ load: this.#host.load(), quiet: free, lead: { replicas: next, resting } })
+    const leads = lock.report({ load: this.#host.load(), drained: free, lead: { replicas: next, draining } })
     this.#when(leads, (mine) => mine && this.#scale(next))
     if (free.length > 0) this.#when(lock.remove(free), (ids) => this.#stop(ids))
   }
@@ -161,7 +161,7 @@ export class Replicas {
   #stop(ids: readonly string[]): void {
     if (ids.length === 0) return
     for (const id of ids) this.#host.endpoints.drop(id)
-    this.#host.rested()
+    this.#host.drainingChanged()
     this.#toStop.push(...ids)
     this.#scale(Math.max(1, this.#wanted - ids.length))
   }

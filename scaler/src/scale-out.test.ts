@@ -95,7 +95,7 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1, replicas: 1 })
   })
 
-  test('never end an endpoint with a lease out, and never send to one that rests', async () => {
+  test('never end an endpoint with a lease out, and never send to one that drains', async () => {
     const it = await scene()
     const asked = Array.from({ length: 50 }, () => it.ask('app'))
     await it.clock.advance(10_000)
@@ -116,7 +116,7 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')?.endpoints).toBe(1)
   })
 
-  test('one that rests is used again when the load comes back', async () => {
+  test('one that drains is used again when the load comes back', async () => {
     const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
     const asked = Array.from({ length: 20 }, () => it.ask('app'))
     await it.clock.advance(4_000)

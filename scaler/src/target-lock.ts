@@ -33,18 +33,18 @@ export interface TargetLock {
   /** Replicas that were last decided on, by whoever. */
   readonly replicas: number
   /**
-   * Tells how many requests this one has, and which of the resting endpoints it uses no more; with `lead`, what is
+   * Tells how many requests this one has, and which of the draining endpoints it uses no more; with `lead`, what is
    * decided. True when it leads: only then may it be done.
    */
   report(report: LoadReport): boolean | Promise<boolean>
-  /** Before resting endpoints are stopped: those of them that nobody uses, and from then on nobody may. */
+  /** Called before draining endpoints are stopped. Resolves to those of them that no activator uses; from then on none may use them. */
   remove(endpoints: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Requests that the others have, together. */
   readonly othersLoad: number
   /** Endpoints that get no new requests from anybody, as whoever leads says. */
-  readonly resting: ReadonlySet<string>
-  /** Endpoints of lives that have ended: never to be used again, though the driver's news may be old. */
-  readonly condemned: ReadonlySet<string>
+  readonly draining: ReadonlySet<string>
+  /** Endpoints that have been stopped: never to be used again, though the driver may still report them. */
+  readonly terminated: ReadonlySet<string>
 
   /** How many requests this one may have at an endpoint that takes `concurrency` of all together. */
   places(endpointId: string, concurrency: number): number
@@ -56,13 +56,13 @@ export interface TargetLock {
 
 export interface LoadReport {
   readonly load: number
-  readonly quiet: readonly string[]
-  readonly lead?: { readonly replicas: number; readonly resting: readonly string[] }
+  readonly drained: readonly string[]
+  readonly lead?: { readonly replicas: number; readonly draining: readonly string[] }
 }
 
 /** What the lock tells its target, and asks it. */
 export interface TargetLockEvents {
-  /** The share, the places, or the resting or condemned endpoints have changed. */
+  /** The share, the places, or the draining or terminated endpoints have changed. */
   changed(): void
   /** Another activator retires the target. */
   retired(): void
@@ -70,7 +70,7 @@ export interface TargetLockEvents {
 }
 
 export interface Demand {
-  /** Those that are not at rest. */
+  /** Those that do not drain. */
   readonly endpoints: readonly string[]
   /** Per endpoint, for all activators together. Infinity = unlimited: places are not counted then. */
   readonly concurrency: number
@@ -87,8 +87,8 @@ export class LocalTargetLock implements TargetLock {
   readonly leads = true
   readonly othersLoad = 0
   replicas = 1
-  resting = NONE
-  readonly condemned = NONE
+  draining = NONE
+  readonly terminated = NONE
 
   acquireShared(): undefined {}
   cancel(): void {}
@@ -100,13 +100,13 @@ export class LocalTargetLock implements TargetLock {
   }
   release(): undefined {
     this.replicas = 1
-    this.resting = NONE
+    this.draining = NONE
   }
   dispose(): void {}
   report({ lead }: LoadReport): boolean {
     if (lead) {
       this.replicas = lead.replicas
-      this.resting = new Set(lead.resting)
+      this.draining = new Set(lead.draining)
     }
     return true
   }

@@ -87,7 +87,7 @@ export class Target {
       policy: () => this.#policy(),
       lock: () => this.#lock,
       loadChanged: () => this.#replicas.loadChanged(),
-      unused: () => this.#rest(),
+      unused: () => this.#afterUse(),
     })
     this.#idle = new IdleClock(
       clock,
@@ -111,7 +111,7 @@ export class Target {
       policy: () => this.#policy(),
       load: () => this.#gate.inFlight + this.#gate.queued,
       kept: () => this.#keepWarm.kept,
-      rested: () => this.#gate.count(),
+      drainingChanged: () => this.#gate.count(),
       scale: (replicas, remove) => context.scale(key, replicas, remove),
       enqueue: (scale) => this.#scaling.run(scale),
       scaled: (change) => observer.scaled?.(key, change),
@@ -184,11 +184,11 @@ export class Target {
     if (this.#phase !== 'awake') return true
     const kept = this.#context.keepAwake(this.key)
     if (kept !== false && ((await kept) || inUse())) return false
-    const seized = this.#lock.tryExclusive()
-    if (seized !== true) {
-      if (!(await seized)) return false
+    const exclusive = this.#lock.tryExclusive()
+    if (exclusive !== true) {
+      if (!(await exclusive)) return false
       if (inUse()) {
-        // While another sleep drains it, what was seized is that one's.
+        // Where another call of sleep drains it, the exclusive lock is that call's.
         if (this.#phase === 'awake') this.#hold()
         return false
       }
@@ -258,7 +258,7 @@ export class Target {
     this.#replicas.end()
     void this.#gate.none().then(async () => {
       await this.#lock.release()
-      this.#rest()
+      this.#afterUse()
     })
   }
 
@@ -283,7 +283,7 @@ export class Target {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
       this.#lock.balance()
-      this.#rest()
+      this.#afterUse()
       throw error
     }
   }
@@ -373,7 +373,7 @@ export class Target {
     }
     if (this.#gate.queued > 0) this.#hold()
     this.#lock.balance()
-    this.#rest()
+    this.#afterUse()
   }
 
   /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
@@ -426,7 +426,7 @@ export class Target {
     const generation = ++this.#generation
     const { ids } = this.#endpoints
     this.#phase = 'draining'
-    this.#endpoints.drain()
+    this.#endpoints.beginScaleDown()
     this.#gate.count()
     let stopped: string[] | undefined
     try {
@@ -446,7 +446,7 @@ export class Target {
       this.#undrain(false)
       return false
     }
-    this.#endpoints.drained(stopped)
+    this.#endpoints.scaledDown(stopped)
     this.#readiness.stop()
     this.#phase = 'asleep'
     if (!this.#failure) this.#context.observer.asleep?.(this.key)
@@ -458,7 +458,7 @@ export class Target {
   #undrain(faulty: boolean): void {
     this.#readiness.stop()
     this.#phase = 'asleep'
-    this.#endpoints.revive(faulty)
+    this.#endpoints.scaleDownFailed(faulty)
     this.#gate.adjust()
     if (this.#endpoints.size > 0) return this.#becomeAwake()
     // The driver could not stop it, or it was not this one's to stop just then: what still runs may be nobody's.
@@ -513,9 +513,9 @@ export class Target {
   }
 
   /** After the last lease and each failed acquire: perhaps nobody needs the target any more. */
-  #rest(): void {
+  #afterUse(): void {
     if (this.#phase === 'asleep') return this.#forgetIfUnused()
-    this.#idle.rest()
+    this.#idle.restart()
     this.#watchIdle()
   }
 
@@ -528,10 +528,10 @@ export class Target {
     // In use or kept, it is armed again by the last release or refresh.
     if (!this.#gate.unused || this.#keepWarm.kept > 0) return
     this.sleep().then(
-      (slept) => slept || this.#rest(),
+      (slept) => slept || this.#afterUse(),
       (error: Error) => {
         this.#context.observer.error?.(error, this.key)
-        this.#rest()
+        this.#afterUse()
       },
     )
   }

@@ -21,25 +21,25 @@ export interface Share {
   readonly turn: number
   /** Places it may fill, by endpoint; only where concurrency is limited. */
   readonly places: Places
-  /** Resting endpoints that it uses no more. */
-  readonly quiet: readonly string[]
+  /** Draining endpoints that it uses no more. */
+  readonly drained: readonly string[]
 }
 
 /** What all activators know of one target. */
 export interface Ledger {
   readonly [name: string]: unknown
   readonly shares: Readonly<Record<MemberId, Share>>
-  /** Who is putting the target to sleep: nobody else may have a share. */
-  readonly seizedBy: { readonly id: MemberId; readonly beat: Beat } | null
+  /** Who holds the target exclusively, to put it to sleep: nobody else may have a share. */
+  readonly exclusive: { readonly id: MemberId; readonly beat: Beat } | null
   /** Who decides on replicas, and alone asks the driver for any: the first who came, until it leaves. */
   readonly leader: MemberId | null
   readonly retired: boolean
   /** Endpoints that have been stopped. */
-  readonly condemned: readonly string[]
-  /** Endpoints that get no new requests: the one who leads wants to stop them. */
-  readonly resting: readonly string[]
-  /** Counts the changes of `resting`: who calls an endpoint quiet says of which resting it speaks. */
-  readonly restings: number
+  readonly terminated: readonly string[]
+  /** Endpoints that get no new requests: the leader wants to stop them. */
+  readonly draining: readonly string[]
+  /** Counts the changes of `draining`: who calls an endpoint drained names the count of which it speaks. */
+  readonly drainings: number
   readonly replicas: number
   /** Names the document from its creation to its deletion; within it, the greater revision is the newer. */
   readonly born: string
@@ -47,79 +47,79 @@ export interface Ledger {
 }
 
 /** Ids are never used again: what a laggard could still believe ready are the last few. */
-const MAX_CONDEMNED = 100
+const MAX_TERMINATED = 100
 
 export const EMPTY: Ledger = {
   shares: {},
-  seizedBy: null,
+  exclusive: null,
   leader: null,
   retired: false,
-  condemned: [],
-  resting: [],
-  restings: 0,
+  terminated: [],
+  draining: [],
+  drainings: 0,
   replicas: 1,
   born: '',
   revision: 0,
 }
-const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] }
+const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, drained: [] }
 
 /** Whether a member that had sent so many heartbeats counts as alive. */
 export type Alive = (id: MemberId, beat: Beat) => boolean
 
 /** Leaves out whoever is not alive any more. The steps below are pure, and all begin with it. */
-export function ofTheLiving(ledger: Ledger | undefined, alive: Alive): Ledger {
+export function withoutDead(ledger: Ledger | undefined, alive: Alive): Ledger {
   if (!ledger) return EMPTY
-  const { seizedBy } = ledger
-  const seizes = seizedBy !== null && alive(seizedBy.id, seizedBy.beat)
+  const { exclusive } = ledger
+  const holds = exclusive !== null && alive(exclusive.id, exclusive.beat)
   const all = Object.entries(ledger.shares)
   const living = all.filter(([id, { beat }]) => alive(id, beat))
-  if (living.length === all.length && seizes === (seizedBy !== null)) return ledger
-  return led({ ...ledger, shares: Object.fromEntries(living), seizedBy: seizes ? seizedBy : null })
+  if (living.length === all.length && holds === (exclusive !== null)) return ledger
+  return withLeader({ ...ledger, shares: Object.fromEntries(living), exclusive: holds ? exclusive : null })
 }
 
 /** When the leader is gone another one leads. */
-function led(ledger: Ledger): Ledger {
+function withLeader(ledger: Ledger): Ledger {
   if (ledger.leader !== null && ledger.shares[ledger.leader]) return ledger
   return { ...ledger, leader: Object.keys(ledger.shares).sort()[0] ?? null }
 }
 
 /** Unchanged while somebody else has it for itself, or for good. */
-export function joined(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
-  if (ledger.retired || (ledger.seizedBy !== null && ledger.seizedBy.id !== me)) return ledger
-  if (ledger.shares[me]?.beat === beat && ledger.seizedBy === null) return ledger
+export function withShare(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
+  if (ledger.retired || (ledger.exclusive !== null && ledger.exclusive.id !== me)) return ledger
+  if (ledger.shares[me]?.beat === beat && ledger.exclusive === null) return ledger
   const share = { ...(ledger.shares[me] ?? NEW_SHARE), beat }
-  return led({ ...ledger, seizedBy: null, shares: { ...ledger.shares, [me]: share } })
+  return withLeader({ ...ledger, exclusive: null, shares: { ...ledger.shares, [me]: share } })
 }
 
 /** Unchanged unless nobody else has a share or the whole. */
-export function seized(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
-  if (!isFree(ledger, me) || ledger.seizedBy?.beat === beat) return ledger
-  return { ...ledger, shares: {}, leader: null, seizedBy: { id: me, beat } }
+export function withExclusive(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
+  if (!isFree(ledger, me) || ledger.exclusive?.beat === beat) return ledger
+  return { ...ledger, shares: {}, leader: null, exclusive: { id: me, beat } }
 }
 
 /** Whether nobody but `me` has anything of it. */
 export function isFree(ledger: Ledger, me: MemberId): boolean {
   return (
     Object.keys(ledger.shares).every((id) => id === me) &&
-    (ledger.seizedBy === null || ledger.seizedBy.id === me)
+    (ledger.exclusive === null || ledger.exclusive.id === me)
   )
 }
 
 /** After its scale-down: these endpoints are not to be used again. */
-export function emptied(ledger: Ledger, endpoints: readonly string[]): Ledger {
-  return { ...rested(ledger, []), condemned: withMore(ledger.condemned, endpoints), replicas: 1 }
+export function scaledDown(ledger: Ledger, endpoints: readonly string[]): Ledger {
+  return { ...withDraining(ledger, []), terminated: withMore(ledger.terminated, endpoints), replicas: 1 }
 }
 
 /** Whether `me` has a share or the whole. */
-export function hasPart(ledger: Ledger, me: MemberId): boolean {
-  return ledger.shares[me] !== undefined || ledger.seizedBy?.id === me
+export function hasMember(ledger: Ledger, me: MemberId): boolean {
+  return ledger.shares[me] !== undefined || ledger.exclusive?.id === me
 }
 
-export function left(ledger: Ledger, me: MemberId): Ledger {
-  if (!hasPart(ledger, me)) return ledger
-  const seizes = ledger.seizedBy?.id === me
+export function withoutMember(ledger: Ledger, me: MemberId): Ledger {
+  if (!hasMember(ledger, me)) return ledger
+  const holds = ledger.exclusive?.id === me
   const { [me]: _mine, ...shares } = ledger.shares
-  return led({ ...ledger, shares, seizedBy: seizes ? null : ledger.seizedBy })
+  return withLeader({ ...ledger, shares, exclusive: holds ? null : ledger.exclusive })
 }
 
 /** The ledger as it is to be written: the next revision, and of a new document the first. */
@@ -127,40 +127,43 @@ export function written(ledger: Ledger): Ledger {
   return { ...ledger, born: ledger.born || crypto.randomUUID(), revision: ledger.revision + 1 }
 }
 
-export function retiredByAll(ledger: Ledger): Ledger {
+export function asRetired(ledger: Ledger): Ledger {
   return ledger.retired ? ledger : { ...ledger, retired: true }
 }
 
-/** `restings` is the count at which the reporter looked at what rests. What is to be done counts from the leader alone. */
-export function reported(ledger: Ledger, me: MemberId, report: LoadReport & { restings: number }): Ledger {
+/** `drainings` is the count at which the reporter looked at what rests. What is to be done counts from the leader alone. */
+export function withReport(ledger: Ledger, me: MemberId, report: LoadReport & { drainings: number }): Ledger {
   const { load, lead } = report
   if (!ledger.shares[me]) return ledger
   const next =
-    lead && ledger.leader === me ? { ...rested(ledger, lead.resting), replicas: lead.replicas } : ledger
-  const quiet = report.restings === next.restings ? report.quiet : []
-  return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, quiet } } }
+    lead && ledger.leader === me
+      ? { ...withDraining(ledger, lead.draining), replicas: lead.replicas }
+      : ledger
+  const drained = report.drainings === next.drainings ? report.drained : []
+  return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, drained } } }
 }
 
-/** Condemns those of these resting endpoints that nobody else uses. Unchanged unless `me` leads. */
-export function removed(ledger: Ledger, me: MemberId, endpoints: readonly string[]): Ledger {
+/** Condemns those of these draining endpoints that nobody else uses. Unchanged unless `me` leads. */
+export function withTerminated(ledger: Ledger, me: MemberId, endpoints: readonly string[]): Ledger {
   const others = Object.entries(ledger.shares).filter(([id]) => id !== me)
-  const quiet = endpoints.filter(
+  const drained = endpoints.filter(
     (endpoint) =>
-      ledger.resting.includes(endpoint) && others.every(([, share]) => share.quiet.includes(endpoint)),
+      ledger.draining.includes(endpoint) && others.every(([, share]) => share.drained.includes(endpoint)),
   )
-  if (ledger.leader !== me || quiet.length === 0) return ledger
-  return { ...ledger, condemned: withMore(ledger.condemned, quiet) }
+  if (ledger.leader !== me || drained.length === 0) return ledger
+  return { ...ledger, terminated: withMore(ledger.terminated, drained) }
 }
 
-function rested(ledger: Ledger, resting: readonly string[]): Ledger {
-  const same = resting.length === ledger.resting.length && resting.every((id) => ledger.resting.includes(id))
+function withDraining(ledger: Ledger, draining: readonly string[]): Ledger {
+  const same =
+    draining.length === ledger.draining.length && draining.every((id) => ledger.draining.includes(id))
   if (same) return ledger
-  const loud = Object.entries(ledger.shares).map(([id, share]) => [id, { ...share, quiet: [] }] as const)
-  return { ...ledger, resting, restings: ledger.restings + 1, shares: Object.fromEntries(loud) }
+  const active = Object.entries(ledger.shares).map(([id, share]) => [id, { ...share, drained: [] }] as const)
+  return { ...ledger, draining, drainings: ledger.drainings + 1, shares: Object.fromEntries(active) }
 }
 
-function withMore(condemned: readonly string[], endpoints: readonly string[]): readonly string[] {
-  return [...new Set([...condemned, ...endpoints])].slice(-MAX_CONDEMNED)
+function withMore(terminated: readonly string[], endpoints: readonly string[]): readonly string[] {
+  return [...new Set([...terminated, ...endpoints])].slice(-MAX_TERMINATED)
 }
 
 /**
@@ -168,7 +171,7 @@ function withMore(condemned: readonly string[], endpoints: readonly string[]): r
  * an endpoint never add up to more than its concurrency, whoever asks in whatever order. Where several wait they take in
  * turns, each up to its fair part.
  */
-export function balanced(ledger: Ledger, me: MemberId, kept: Places, demand: Demand): Ledger {
+export function withPlaces(ledger: Ledger, me: MemberId, kept: Places, demand: Demand): Ledger {
   const mine = ledger.shares[me]
   if (!mine) return ledger
   const others = Object.entries(ledger.shares).filter(([id]) => id !== me)

@@ -3,10 +3,19 @@ import type { TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
 import { BoundedStore } from './bounded-store.ts'
 import { Heartbeats, MEMBER } from './heartbeats.ts'
-import { hasPart, left, written, type Alive, type Beat, type Ledger, type MemberId } from './ledger.ts'
+import {
+  hasMember,
+  withoutMember,
+  written,
+  type Alive,
+  type Beat,
+  type Ledger,
+  type MemberId,
+} from './ledger.ts'
 import { EmbeddersLiveness, type Liveness } from './members.ts'
+import { fromStore, toStore } from './stored-ledger.ts'
 import { SharedTargetLock } from './target-lock.ts'
-import type { Coordination } from './types.ts'
+import type { Coordination, Shared } from './types.ts'
 
 const TARGET = 'target/'
 
@@ -35,7 +44,7 @@ export class Membership {
     const liveness = member.#liveness
     member.#watch = await coordination.watch((key, value) => {
       if (member.#closed) return
-      if (key.startsWith(TARGET)) member.#targetNews(key.slice(TARGET.length), value as Ledger | undefined)
+      if (key.startsWith(TARGET)) member.#targetNews(key.slice(TARGET.length), value && fromStore(value))
       else if (liveness instanceof Heartbeats && key.startsWith(MEMBER))
         liveness.news(key.slice(MEMBER.length), value)
     })
@@ -92,11 +101,14 @@ export class Membership {
     change: (ledger: Ledger | undefined) => Ledger | undefined,
   ): Promise<Ledger | undefined> {
     const before = this.#updates.get(key) ?? Promise.resolve()
-    const step = (now: Ledger | undefined): Ledger | undefined => {
+    const step = (stored: Shared | undefined): Shared | undefined => {
+      const now = stored && fromStore(stored)
       const next = change(now)
-      return next === now ? now : next && written(next)
+      return next === now ? stored : next && toStore(written(next))
     }
-    const result = before.then(() => this.#store.update(TARGET + key, step))
+    const result = before
+      .then(() => this.#store.update(TARGET + key, step))
+      .then((stored) => stored && fromStore(stored))
     const settled = result.then(
       () => undefined,
       () => undefined,
@@ -132,11 +144,13 @@ export class Membership {
   #recheckAll(): void {
     for (const lock of [...this.#locks.values()]) lock.recheck()
     for (const [key, ledger] of this.#ledgers)
-      if (!this.#locks.has(key) && hasPart(ledger, this.id)) this.#leave(key)
+      if (!this.#locks.has(key) && hasMember(ledger, this.id)) this.#leave(key)
   }
 
   /** A target that is forgotten here, but of which the last step was taken late or not at all. */
   #leave(key: TargetKey): void {
-    this.update(key, (ledger) => ledger && left(ledger, this.id)).catch((error: Error) => this.failed(error))
+    this.update(key, (ledger) => ledger && withoutMember(ledger, this.id)).catch((error: Error) =>
+      this.failed(error),
+    )
   }
 }

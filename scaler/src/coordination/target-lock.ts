@@ -2,20 +2,20 @@ import type { TargetLock, TargetLockEvents, LoadReport } from '../target-lock.ts
 import { retired } from '../errors.ts'
 import type { TargetKey } from '../types.ts'
 import {
-  balanced,
-  emptied,
+  withPlaces,
+  scaledDown,
   EMPTY,
   fairPart,
-  hasPart,
+  hasMember,
   isFree,
-  joined,
-  left,
-  ofTheLiving,
+  withShare,
+  withoutMember,
+  withoutDead,
   othersWait,
-  removed,
-  reported,
-  retiredByAll,
-  seized,
+  withTerminated,
+  withReport,
+  asRetired,
+  withExclusive,
   sum,
   type Alive,
   type Beat,
@@ -79,7 +79,7 @@ export class SharedTargetLock implements TargetLock {
     this.#key = key
     this.#member = member
     this.#events = events
-    this.#ledger = ofTheLiving(ledger, member.alive)
+    this.#ledger = withoutDead(ledger, member.alive)
   }
 
   get hasShare(): boolean {
@@ -107,12 +107,12 @@ export class SharedTargetLock implements TargetLock {
     this.#engaged = this.#exclusive = true
     try {
       const ledger = await this.#step((now) => {
-        const mine = seized(now, this.#me, this.#member.beats)
-        return mine.seizedBy?.id === this.#me ? mine : left(now, this.#me)
+        const mine = withExclusive(now, this.#me, this.#member.beats)
+        return mine.exclusive?.id === this.#me ? mine : withoutMember(now, this.#me)
       })
-      this.#exclusive = ledger.seizedBy?.id === this.#me
+      this.#exclusive = ledger.exclusive?.id === this.#me
       if (!this.#exclusive) return false
-      if (this.#member.isGood(ledger.seizedBy?.beat)) return true
+      if (this.#member.isGood(ledger.exclusive?.beat)) return true
     } catch (error) {
       this.#exclusive = false
       throw error
@@ -125,7 +125,7 @@ export class SharedTargetLock implements TargetLock {
   async retire(signal?: AbortSignal): Promise<boolean> {
     this.lose()
     this.#engaged = this.#retires = true
-    const now = await this.#step((ledger) => left(retiredByAll(ledger), this.#me))
+    const now = await this.#step((ledger) => withoutMember(asRetired(ledger), this.#me))
     const used = !isFree(now, this.#me)
     // From now on they can only become fewer.
     while (used && !signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
@@ -141,7 +141,7 @@ export class SharedTargetLock implements TargetLock {
       this.#engaged = false
       const ids = [...this.#stopped]
       const step = this.#step((now) => {
-        const next = left(ids.length > 0 ? emptied(now, ids) : now, this.#me)
+        const next = withoutMember(ids.length > 0 ? scaledDown(now, ids) : now, this.#me)
         return this.#retires && isFree(next, this.#me) ? undefined : next
       })
       await step.then(
@@ -170,20 +170,20 @@ export class SharedTargetLock implements TargetLock {
     return others.reduce((total, [, share]) => total + share.load, 0)
   }
 
-  get resting(): ReadonlySet<string> {
-    return new Set(this.#decided ?? this.#ledger.resting)
+  get draining(): ReadonlySet<string> {
+    return new Set(this.#decided ?? this.#ledger.draining)
   }
 
-  get condemned(): ReadonlySet<string> {
-    return new Set(this.#ledger.condemned)
+  get terminated(): ReadonlySet<string> {
+    return new Set(this.#ledger.terminated)
   }
 
   async report(report: LoadReport): Promise<boolean> {
-    const { restings } = this.#ledger
-    const decided = report.lead?.resting
+    const { drainings } = this.#ledger
+    const decided = report.lead?.draining
     this.#decided = decided
     try {
-      const ledger = await this.#step((now) => reported(now, this.#me, { ...report, restings }))
+      const ledger = await this.#step((now) => withReport(now, this.#me, { ...report, drainings }))
       return ledger.leader === this.#me
     } finally {
       if (this.#decided === decided) this.#decided = undefined
@@ -194,9 +194,9 @@ export class SharedTargetLock implements TargetLock {
     const ledger = await this.#step((now) => {
       const { load } = this.#events.demand()
       const unused = endpoints.filter((id) => !load[id])
-      return removed(now, this.#me, unused)
+      return withTerminated(now, this.#me, unused)
     })
-    return ledger.leader === this.#me ? endpoints.filter((id) => ledger.condemned.includes(id)) : []
+    return ledger.leader === this.#me ? endpoints.filter((id) => ledger.terminated.includes(id)) : []
   }
 
   places(endpointId: string, concurrency: number): number {
@@ -223,9 +223,9 @@ export class SharedTargetLock implements TargetLock {
     if (demand.concurrency === Infinity) return
     this.#giveUpUnused(demand.load)
     const living = this.#living
-    if (balanced(living, this.#me, this.#kept(living), demand) === living) return
+    if (withPlaces(living, this.#me, this.#kept(living), demand) === living) return
     this.#balancing = true
-    this.#step((now) => balanced(now, this.#me, this.#kept(now), this.#events.demand())).then(
+    this.#step((now) => withPlaces(now, this.#me, this.#kept(now), this.#events.demand())).then(
       (ledger) => {
         this.#balancing = false
         if (this.#granted) this.#take(ledger.shares[this.#me]?.places ?? {})
@@ -250,7 +250,7 @@ export class SharedTargetLock implements TargetLock {
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
     if (this.#granted && !mine) this.lose()
-    if (this.#pending && this.#ledger.seizedBy === null) void this.#join()
+    if (this.#pending && this.#ledger.exclusive === null) void this.#join()
     this.#events.changed()
   }
 
@@ -268,7 +268,7 @@ export class SharedTargetLock implements TargetLock {
     const { load, waiting } = this.#events.demand()
     const idle = !this.#granted && !this.#pending && !this.#exclusive && waiting === 0 && sum(load) === 0
     // A step that was given up may have been taken later all the same.
-    if (idle && (this.#unsure || hasPart(this.#ledger, this.#me))) {
+    if (idle && (this.#unsure || hasMember(this.#ledger, this.#me))) {
       this.#engaged = true
       void this.release()
     }
@@ -281,7 +281,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   get #living(): Ledger {
-    return ofTheLiving(this.#ledger, this.#member.alive)
+    return withoutDead(this.#ledger, this.#member.alive)
   }
 
   async #join(): Promise<void> {
@@ -293,7 +293,7 @@ export class SharedTargetLock implements TargetLock {
     let ledger: Ledger
     try {
       ledger = await this.#step((now) =>
-        this.#pending === pending ? joined(now, this.#me, this.#member.beats) : now,
+        this.#pending === pending ? withShare(now, this.#me, this.#member.beats) : now,
       )
     } catch {
       // Told already, and tried again at the next heartbeat.
@@ -360,7 +360,7 @@ export class SharedTargetLock implements TargetLock {
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
     try {
       const ledger = await this.#member.update(this.#key, (now) => {
-        const living = ofTheLiving(now, this.#member.alive)
+        const living = withoutDead(now, this.#member.alive)
         const next = change(living)
         if (next !== living || living !== (now ?? EMPTY)) return next
         // A step that failed may still be under way: one that follows it has to write, which voids it.
