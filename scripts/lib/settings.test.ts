@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ASSET_LIMITS, FILE_LIMITS } from '../../sdk/src/wire/limits.ts'
+import { ASSET_LIMITS, FILE_LIMITS, IDLE_TIMEOUT_S } from '../../sdk/src/wire/limits.ts'
 import { ERRORS } from '../../sdk/src/errors/index.ts'
 import { loadConfig, SETTING_NAMES } from '../../platform/src/config.ts'
 import { MAX_DEPTH, MAX_VALUES } from '../../platform/src/json/bounds.ts'
@@ -76,6 +76,13 @@ test.each([
   expect(defaults.length).toBeGreaterThan(atLeast)
   for (const [name, value] of defaults)
     expect(loadConfig({ ...environment, [name]: value }), `${name}=${value}`).toEqual(loadConfig(environment))
+})
+
+test('an admin may set the idle timeout that an owner may set', () => {
+  const load = (seconds: number) => () => loadConfig({ FP_IDLE_TIMEOUT_S: String(seconds) })
+  const { min, max } = IDLE_TIMEOUT_S
+  expect([min, max].map((seconds) => load(seconds)().idleTimeout)).toEqual([min * 1000, max * 1000])
+  for (const seconds of [min - 1, max + 1]) expect(load(seconds)).toThrow('FP_IDLE_TIMEOUT_S')
 })
 
 test('the limits in the documents are those of the code', () => {
