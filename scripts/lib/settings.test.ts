@@ -9,8 +9,8 @@ import { BODY_LIMITS } from '../../platform/src/plugins/body-limits.ts'
 import { inRoot } from './paths.mjs'
 import { RUNNER_SETTINGS } from './runner-settings.mjs'
 
-/** Set by the manifests or the image alone: an admin sets none of them. */
-const OWN = ['FP_CONSOLE_DIR', 'FP_POD_NAME', 'FP_POD_NAMESPACE', 'FP_PYTHON', 'FP_RUNTIME']
+/** Set by the manifests, the image or the platform itself: an admin sets none of them. */
+const OWN = ['FP_CONSOLE_DIR', 'FP_POD_NAME', 'FP_POD_NAMESPACE', 'FP_PYTHON', 'FP_ROLE', 'FP_RUNTIME']
 /** Of tests, and of the machine that runs them. */
 const OF_TESTS = /^FP_(E2E|BASE)_|^FP_CHROMIUM$/
 
