@@ -6,12 +6,12 @@ import adapter from '@sveltejs/adapter-static'
 import type { Adapter } from '@sveltejs/kit'
 
 const TEXT = /\.(html|js|css|json|svg|wasm|ttf)$/
-/** Under this a compressed file saves no packet. */
+/** Compressing a smaller file saves no packet. */
 const MIN_BYTES = 1024
-/** adapter-static's own `precompress` takes brotli's best: 35 s for the last 5 percent. */
+/** adapter-static's `precompress` uses brotli's highest level, which takes 35 s for the last 5 percent. */
 const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } }
 
-/** A single page app in `dir`, each file with its `.br` and `.gz` beside it: the platform serves those as they are. */
+/** Writes a single page app to `dir`, each file with its `.br` and `.gz`, which the platform serves as they are. */
 export function compressedStatic(dir: string): Adapter {
   const inner = adapter({ pages: dir, fallback: 'index.html' })
   return {

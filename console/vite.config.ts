@@ -17,9 +17,9 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@fp/source', ...defaultServerConditions] } },
   worker: { format: 'es' },
   build: {
-    // Nothing as data: URL, so that the CSP needs no data: for fonts and workers.
+    // No data: URLs, so that the CSP need not allow them for fonts and workers.
     assetsInlineLimit: 0,
-    // Monaco is one big chunk, loaded with the editor only.
+    // Monaco is one large chunk, which is loaded with the editor only.
     chunkSizeWarningLimit: 5000,
   },
   server: { proxy: { '/api': 'http://localhost:8080' } },

@@ -1,7 +1,7 @@
 import type { HandleClientError } from '@sveltejs/kit/hooks'
 import { messageOf, requestIdOf } from '#lib/api/errors.ts'
 
-/** What the error page says of anything that a page threw while it loaded. */
+/** The text of the error page, for anything that a page threw while it loaded. */
 export const handleError: HandleClientError = (caught) => {
   if (caught.kind !== 'unknown') return
   const requestId = requestIdOf(caught.error)

@@ -1,7 +1,7 @@
 import { createClient } from '@fp/sdk/client'
 import { sessionId } from './session-id.ts'
 
-/** A browser keeps at most some hundred cookies for a domain, and an answer deletes dozens. */
+/** A browser keeps about a hundred cookies of a domain, and each answer deletes dozens. */
 const MAX_ROUNDS = 8
 
 const unauthorizedListeners = new Set<() => void>()
@@ -12,7 +12,7 @@ export function onUnauthorized(listener: () => void): () => void {
   return () => unauthorizedListeners.delete(listener)
 }
 
-/** The API of this origin; the session is an HttpOnly cookie that JavaScript never sees. */
+/** The API of this origin. The session is an HttpOnly cookie, which JavaScript cannot read. */
 export const client = createClient({
   fetch: withoutTooManyCookies,
   sessionId,
@@ -21,7 +21,7 @@ export const client = createClient({
   },
 })
 
-/** Each of these answers makes the browser delete cookies that were too many, which an app may have set; nothing was done. */
+/** An app may have set too many cookies. Then each answer makes the browser delete some, and the request is sent again: it had no effect. */
 async function withoutTooManyCookies(...request: Parameters<typeof fetch>): Promise<Response> {
   for (let round = 1; ; round++) {
     const response = await fetch(...request)

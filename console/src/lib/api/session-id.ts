@@ -1,11 +1,11 @@
 const KEY = 'fp:session'
-/** Names no session, so that no cookie counts. */
+/** The id of no session: no cookie is accepted with it. */
 const NONE = 'none'
 
 /**
- * The id of the session that was opened on this origin. The session itself is a cookie, and without TLS an app on a shared
- * parent domain can set cookies for the console too; into this storage it cannot write. So the API takes only the cookie
- * of this session. Undefined where the browser gives no storage.
+ * The id of the session that was opened on this origin. The session itself is a cookie. Without TLS, an app on a shared parent
+ * domain can set cookies for the console too, but it cannot write into this storage. So the API accepts only the cookie of
+ * the session with this id. Undefined when the browser gives no storage.
  */
 export function sessionId(): string | undefined {
   try {
@@ -19,7 +19,7 @@ export function keepSessionId(id: string): void {
   try {
     localStorage.setItem(KEY, id)
   } catch {
-    // Then the cookie alone counts.
+    // Without storage, the API accepts any session cookie.
   }
 }
 
@@ -27,6 +27,6 @@ export function dropSessionId(): void {
   try {
     localStorage.removeItem(KEY)
   } catch {
-    // As above.
+    // Without storage there is no id to remove.
   }
 }

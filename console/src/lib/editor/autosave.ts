@@ -1,24 +1,24 @@
 export interface AutosaveOptions {
-  /** Saves once. Rejects when it could not; what then becomes of the change is the caller's matter. */
+  /** Saves once. Rejects when the save failed. */
   save: () => Promise<void>
   /** ms without a change until a save. */
   delay: number
-  /** ms after the first unsaved change by which a save starts whatever is typed. */
+  /** ms after the first unsaved change, at which a save starts even while the person types. */
   maxDelay: number
-  /** ms until a failed save is tried again by itself. */
+  /** ms until a failed save is tried again. */
   retryDelay: number
 }
 
 export interface Autosave {
-  /** There is something to save. */
+  /** Tells that something has changed. */
   touch(): void
-  /** Saves what there is to save now. Resolves once nothing is left; rejects when the save fails. */
+  /** Saves at once what is unsaved. Resolves when all is saved and rejects when the save fails. */
   flush(): Promise<void>
-  /** No more saves by itself. */
+  /** Ends automatic saves. */
   stop(): void
 }
 
-/** Debounced saving, one save at a time: a change during a save is saved after it, never beside it. */
+/** Debounced saving, one save at a time. A change during a save is saved after it. */
 export function createAutosave({ save, delay, maxDelay, retryDelay }: AutosaveOptions): Autosave {
   let timer: ReturnType<typeof setTimeout> | undefined
   let dirtySince: number | undefined

@@ -4,17 +4,17 @@ import { client } from '#lib/api/client.ts'
 import type { Answer, Question } from './validator.worker.ts'
 import ValidatorWorker from './validator.worker.ts?worker'
 
-/** Finds what is wrong with the files and what of them is served, off the main thread. */
+/** Checks the files and finds what is served, without using the main thread. */
 export interface Checker {
-  /** undefined when it cannot be told just now: what was known stays. */
+  /** Undefined when no check is possible at the moment. The last result then stays. */
   check(files: Files, entrypoint: string | null): Promise<Validation | undefined>
   close(): void
 }
 
 /**
- * Checks in a worker of this page: in milliseconds, offline, by the platform's own rules. The one thing it cannot know is
- * which imports this platform allows beyond the default, so the platform is asked when an import is the trouble,
- * and for everything where the worker does not load (no WebAssembly).
+ * Checks in a worker of this page: in milliseconds, offline, and by the platform's own rules. The worker does not know which
+ * imports this platform allows beyond the default. So the platform is asked when an import is refused, and for every check
+ * when the worker does not load (no WebAssembly).
  */
 export function createChecker(): Checker {
   const local = createWorkerChecker()
@@ -60,7 +60,7 @@ function createWorkerChecker(): Checker {
   }
 }
 
-/** Asks the platform. A new question aborts the one before. */
+/** Asks the platform. A new question aborts the previous one. */
 function createApiChecker(): Checker {
   let current = new AbortController()
   return {
@@ -71,7 +71,7 @@ function createApiChecker(): Checker {
         const body = { files, ...(entrypoint === null ? {} : { entrypoint }) }
         return await client.validate(body, { signal: current.signal })
       } catch {
-        // Offline, or over a limit: the save says so already, once.
+        // Offline, or over a limit. The failed save tells the person already.
         return undefined
       }
     },

@@ -5,13 +5,13 @@ export interface EnvFile {
   readonly pairs: readonly (readonly [name: string, value: string])[]
   /** Names that an app cannot set. */
   readonly reserved: readonly string[]
-  /** Lines that say nothing, counted from 1. */
+  /** Lines that define no variable, counted from 1. */
   readonly unknown: readonly number[]
 }
 
 const SETS = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)(.*)$/
 
-/** Reads a pasted .env file. `dotenv` reads each variable; what it would leave out without a word is told. */
+/** Reads a pasted .env file. `dotenv` reads each variable. The result names what `dotenv` would skip silently. */
 export function parseEnvFile(text: string): EnvFile {
   const pairs = new Map<string, string>()
   const reserved = new Set<string>()
@@ -32,7 +32,7 @@ export function parseEnvFile(text: string): EnvFile {
   return { pairs: [...pairs], reserved: [...reserved], unknown }
 }
 
-/** The line on which a value ends, which one in quotes may do later; undefined where its quote is never closed. */
+/** The line on which a value ends. A value in quotes may end on a later line. Undefined when its quote is never closed. */
 function endOfValue(lines: readonly string[], from: number, value: string): number | undefined {
   const quote = /^["'`]/.exec(value.trimStart())?.[0]
   if (!quote) return from
@@ -43,7 +43,7 @@ function endOfValue(lines: readonly string[], from: number, value: string): numb
 }
 
 function read(name: string, value: string): string {
-  // dotenv ends a bare value at any #; Python's reader and shells only after a space.
+  // dotenv ends a value without quotes at any #. Python's reader and shells end it only at a # after a space.
   const bare = value.replace(/\s+#.*$/, '').trim()
   if (bare.includes('#') && !/^["'`]/.test(bare)) return bare
   return parse(`${name}=${value}`)[name] ?? ''

@@ -11,7 +11,7 @@ export interface FolderNode {
 }
 export type TreeNode = FileNode | FolderNode
 
-/** Paths as a tree: folders first, then files, each by name; app.py and main.py lead, as that is where most apps start. */
+/** Paths as a tree: folders first, then files, each sorted by name. app.py and main.py come before all, since most apps start there. */
 export function buildTree(paths: readonly string[]): TreeNode[] {
   const root: FolderNode = { kind: 'folder', name: '', path: '', children: [] }
   const folders = new Map<string, FolderNode>([['', root]])

@@ -4,7 +4,7 @@ export interface JsonToken {
 }
 
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b/g
-/** Colouring more than this costs more than it helps. */
+/** Longer texts are not coloured: it would take too long. */
 const MAX_COLOURED = 60_000
 
 /** The text indented when it is JSON, undefined when it is not. */
@@ -17,7 +17,7 @@ export function prettyJson(text: string): string | undefined {
   }
 }
 
-/** Cuts JSON text for colouring. Joined again the tokens are the text. */
+/** Splits JSON text for colouring. The tokens joined are the text. */
 export function jsonTokens(text: string): JsonToken[] {
   if (text.length > MAX_COLOURED) return [{ kind: 'plain', text }]
   const tokens: JsonToken[] = []

@@ -12,7 +12,7 @@ export interface LocalCopy {
 type Storage = Pick<globalThis.Storage, 'getItem' | 'setItem' | 'removeItem'>
 const key = (appId: string): string => `fp:unsaved:${appId}`
 
-/** False when the browser refuses (storage full or forbidden): the page must not be left then. */
+/** False when the browser refuses (storage full or forbidden). Then leaving the page would lose the changes. */
 export function keepCopy(storage: Storage, appId: string, copy: LocalCopy): boolean {
   try {
     storage.setItem(key(appId), JSON.stringify(copy))
@@ -30,7 +30,7 @@ export function dropCopy(storage: Storage, appId: string): void {
   }
 }
 
-/** What a crash or a lost connection left behind; undefined when that is nothing, broken, or equal to the draft. */
+/** The copy that a crash or a lost connection left. Undefined when there is none, when it is broken, or when it equals the draft. */
 export function findCopy(storage: Storage, appId: string, draft: Files): LocalCopy | undefined {
   try {
     const copy = JSON.parse(storage.getItem(key(appId)) ?? 'null') as LocalCopy | null

@@ -5,13 +5,13 @@ import { markersOf } from './markers.ts'
 
 const OWNER = 'fp'
 
-/** Monaco's text models of one app's files: made when a file is opened, gone with the file. */
+/** Monaco's text models of one app's files. A model is made when its file is opened and disposed when the file is deleted. */
 export class Models {
   #appId: string
   #models = new Map<string, editor.ITextModel>()
   #findings: readonly Finding[] = []
   #onEdit: (path: string, text: string) => void
-  /** Set while a text comes from outside, which is no edit of the person. */
+  /** Set while a text from outside replaces the model's: that is not an edit of the person. */
   #replacing = false
 
   constructor(appId: string, onEdit: (path: string, text: string) => void) {
@@ -33,7 +33,7 @@ export class Models {
     return model
   }
 
-  /** Follows the files: models of files that are gone go, texts that differ are replaced (undo brings them back). */
+  /** Follows the files: disposes the models of deleted files and replaces texts that differ. Undo brings a replaced text back. */
   sync(files: Readonly<Record<string, string>>): void {
     for (const [path, model] of this.#models) {
       const text = files[path]

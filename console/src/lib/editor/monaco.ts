@@ -1,4 +1,4 @@
-// Monaco with what this editor needs and no more; imported on demand, as it is by far the biggest part of the console.
+// The parts of Monaco that this editor needs. They are imported on demand, since Monaco is by far the largest part of the console.
 import 'monaco-editor/features/anchorSelect/register'
 import 'monaco-editor/features/bracketMatching/register'
 import 'monaco-editor/features/caretOperations/register'

@@ -1,12 +1,12 @@
 import { assetExtensionFault, extensionFault, FILE_LIMITS, findClash, pathFault } from '@fp/sdk/wire'
 
-/** `.env`, `.env.local`: what holds variables. */
+/** Whether a file holds environment variables: `.env`, `.env.local`. */
 export const isEnvFile = (path: string): boolean => /(?:^|\/)\.env(?:\.[^/]*)?$/.test(path)
 
 export const ENV_FILE_ADVICE =
-  'Variables are kept encrypted, not among the files: open Environment and paste the .env file into the name.'
+  'Variables are stored encrypted and not with the files. Open Environment and paste the .env file into the name.'
 
-/** Why a file cannot have this path among `others`, in plain words; undefined when it can: the service's own rules. */
+/** Why a file cannot have this path beside `others`, as a sentence. Undefined when it can. The rules are those of the platform. */
 export function pathProblem(path: string, others: Iterable<string>): string | undefined {
   return problem(path, others, (ending) => {
     const fault = extensionFault(ending)
@@ -14,11 +14,11 @@ export function pathProblem(path: string, others: Iterable<string>): string | un
   })
 }
 
-/** The same for an asset, which may end as it likes but must not pass for code. */
+/** The same for an asset, which may have any extension but those of code. */
 export function assetPathProblem(path: string, others: Iterable<string>): string | undefined {
   return problem(path, others, (ending) => {
     const fault = assetExtensionFault(ending)
-    return fault && `An uploaded file cannot be called so: ${fault}`
+    return fault && `An uploaded file cannot have this name: ${fault}`
   })
 }
 
@@ -40,7 +40,7 @@ function problem(
 export interface Sizes {
   files: number
   bytes: number
-  /** The first limit that is passed, in plain words. */
+  /** The first limit that is exceeded, as a sentence. */
   problem: string | undefined
 }
 

@@ -7,7 +7,7 @@ const DECORATOR =
   /^[ \t]*@\w+\.(get|post|put|patch|delete|head|options)\(\s*(?:path\s*=\s*)?["'](\/[^"']*)["']/gim
 const FASTHTML = /^[ \t]*@rt\(\s*["'](\/[^"']*)["']/gim
 
-/** The routes that the code seems to have: suggestions for the try-it panel, not truth (prefixes are not resolved). */
+/** The routes that the code seems to have: suggestions for the try-it panel. Prefixes are not resolved. */
 export function findRoutes(files: Readonly<Record<string, string>>): FoundRoute[] {
   const found = new Map<string, FoundRoute>()
   const add = (method: string, path: string): void => void found.set(`${method} ${path}`, { method, path })
@@ -19,7 +19,7 @@ export function findRoutes(files: Readonly<Record<string, string>>): FoundRoute[
   return [...found.values()].slice(0, 60)
 }
 
-/** The path of what was typed: an address of the app is cut to its path. Throws for an address of another host. */
+/** The path of what was typed. An address of the app is cut to its path. Throws for an address of another host. */
 export function pathWithin(text: string, appUrl: string): string {
   const typed = text.trim()
   const { host } = new URL(appUrl)

@@ -4,7 +4,7 @@ export type StepName = Exclude<DeploymentStage, 'failed'>
 export interface Step {
   readonly name: StepName
   readonly state: 'waiting' | 'active' | 'done' | 'failed'
-  /** Moments in ms since 1970 by the server's clock. */
+  /** Times in ms since 1970, by the server's clock. */
   readonly started?: number
   readonly ended?: number
   readonly message?: string
@@ -26,7 +26,7 @@ export function begin(): Progress {
   }
 }
 
-/** The progress after an event. Steps that the server left out count as done; nothing follows an outcome. */
+/** The progress after an event. Steps that the server skipped count as done. Events after the outcome change nothing. */
 export function advance(progress: Progress, event: DeploymentEvent): Progress {
   if (progress.outcome !== 'running') return progress
   const at = Date.parse(event.at)
@@ -38,13 +38,13 @@ export function advance(progress: Progress, event: DeploymentEvent): Progress {
     if (index > reached) return step
     const message = event.message === undefined ? {} : { message: event.message }
     const ended = ready ? { ended: at } : {}
-    // Told more than once of a step, it began when it was first told.
+    // A step of which several events tell began with the first of them.
     return { ...step, state: ready ? 'done' : 'active', started: step.started ?? at, ...ended, ...message }
   })
   return { ...progress, steps, outcome: ready ? 'ready' : 'running' }
 }
 
-/** The step under way becomes the failed one. */
+/** Marks the active step as failed. */
 export function fail(progress: Progress, at: number, failure?: AppFailure, message?: string): Progress {
   const steps = progress.steps.map((step): Step => {
     if (step.state !== 'active') return step

@@ -1,4 +1,4 @@
-/** The parts of an app's page, in order; the tab is the `?tab=` of the URL, so that it can be linked to and reloaded. */
+/** The tabs of an app's page, in order. The URL has the open tab as `?tab=`, so that a link or a reload opens it. */
 export const TABS = [
   ['code', 'Code'],
   ['logs', 'Logs'],

@@ -1,6 +1,6 @@
 export interface TracebackPart {
   text: string
-  /** Where the part points to, when it names a file of the app. */
+  /** The file and line that the part names, when the file is one of the app. */
   target?: { file: string; line: number }
 }
 
@@ -27,7 +27,7 @@ function parseLine(line: string, files: readonly string[]): TracebackPart[] {
   ].filter((part) => part.text !== '')
 }
 
-/** The app's file that a path of the sandbox means: the longest one that it ends in. Packages are nobody's file. */
+/** The file of the app that a path in the sandbox means: the longest one that the path ends with. Files of packages are not the app's. */
 function ownFile(path: string, files: readonly string[]): string | undefined {
   if (/\/(site|dist)-packages\/|\/lib\/python\d/.test(path)) return undefined
   return files

@@ -14,8 +14,8 @@ export interface Sorted {
 const FOR_BROWSERS = /^(?:image\/|font\/|text\/(?:css|javascript)$)/
 
 /**
- * Into the folder that was chosen. At the top a file takes the place of its namesake; what a browser loads goes to static/
- * where the app has that folder: from there an app serves it. All else stays at the top, which nobody can read by a URL.
+ * The path in the chosen folder. When the chosen folder is the top, a file replaces the file of the same name. Files that a
+ * browser loads go to static/ if the app has that folder, since the app serves them from there. All others stay at the top.
  */
 function pathOf(name: string, folder: string, paths: readonly string[]): string {
   if (folder) return `${folder}/${name}`
@@ -24,8 +24,8 @@ function pathOf(name: string, folder: string, paths: readonly string[]): string 
 }
 
 /**
- * Tells files that can be edited from those that are kept as bytes. `paths` are those of the app; `isAsset`: whether there is
- * an asset of this path now, which then stays one.
+ * Separates files that can be edited from those that are kept as bytes. `paths` are those of the app. `isAsset` tells whether
+ * the app has an asset of this path: then the new file becomes an asset as well.
  */
 export async function sortFiles(
   given: ReadonlyMap<string, Blob>,
@@ -43,7 +43,7 @@ export async function sortFiles(
   return sorted
 }
 
-/** What holds variables does not become a file. */
+/** Files without those that hold environment variables. */
 export function withoutEnvFiles(given: ReadonlyMap<string, Blob>): Map<string, Blob> {
   return new Map([...given].filter(([name]) => !isEnvFile(name)))
 }
@@ -64,14 +64,14 @@ async function textOf(path: string, blob: Blob): Promise<string | undefined> {
   const isText = FILE_LIMITS.extensions.some((extension) => path.endsWith(extension))
   if (!isText || blob.size > FILE_LIMITS.maxFileBytes) return undefined
   try {
-    // A byte order mark stays: the app is to get what was given.
+    // A byte order mark stays: the app gets the file as it was given.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await blob.arrayBuffer())
   } catch {
     return undefined
   }
 }
 
-/** Requests of a size that the platform takes. A file that is too large goes too: the answer says what its limit is. */
+/** Groups of files, each small enough for one request. A file that is too large is sent too: the answer then tells its limit. */
 export function inBatches(
   files: ReadonlyMap<string, Blob>,
   limits: Pick<typeof ASSET_LIMITS, 'maxFiles' | 'maxTotalBytes'>,
@@ -93,24 +93,24 @@ export function inBatches(
   return batches
 }
 
-/** Whether it is files that are dragged, not text. */
+/** Whether files are dragged, and not text. */
 export const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false
 
 /** The files of a drop, those in folders included, by their names within what was dropped. */
 export async function droppedFiles(data: DataTransfer): Promise<Map<string, Blob>> {
-  // Before anything is awaited: the browser empties the list afterwards.
+  // This comes before the first await: the browser empties the list afterwards.
   const dropped = [...data.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }))
   const files = new Map<string, Blob>()
   for (const { entry, file } of dropped) {
     if (entry) await collect(entry, files)
-    // What comes from no folder of the system, such as a picture out of another page.
+    // A file that is in no folder of the system, such as a picture dragged from another page.
     else if (file) files.set(file.name, file)
   }
   return files
 }
 
 async function collect(entry: FileSystemEntry, into: Map<string, Blob>): Promise<void> {
-  // Of editors, systems and version control: never part of an app. Where variables go is told.
+  // Files of editors, systems and version control are never part of an app. For .env files, the person reads where variables go.
   if ((entry.name.startsWith('.') && !isEnvFile(entry.name)) || entry.name === '__pycache__') return
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) =>

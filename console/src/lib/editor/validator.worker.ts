@@ -8,16 +8,16 @@ import type { Files } from '@fp/sdk/wire'
 export interface Question {
   id: number
   files: Files
-  /** As its owner set it. */
+  /** The entrypoint that the owner set. */
   entrypoint: string | null
 }
-/** No answer: the validator could not be loaded. */
+/** Undefined when the validator could not be loaded. */
 export interface Answer {
   id: number
   validation: Validation | undefined
 }
 
-// The same rules that the platform checks with, as WebAssembly beside the page's own thread.
+// The platform's own rules, compiled to WebAssembly, in a thread of their own.
 const loading = createWebValidator({ ruff, python, treeSitter })
 loading.catch(() => {})
 

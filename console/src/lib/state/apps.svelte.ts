@@ -3,7 +3,7 @@ import type { App, CreateAppBody, Template } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { rememberTry } from './try-it.svelte.ts'
 
-/** The user's apps, as of the last look. */
+/** The user's apps, as the API listed them last. */
 class Apps {
   items = $state.raw<readonly App[] | undefined>()
   error = $state.raw<unknown>()
@@ -36,7 +36,7 @@ class Apps {
 
 export const apps = new Apps()
 
-/** What a blank app starts as. */
+/** The code of a blank app. */
 const BLANK = `from fastapi import FastAPI
 
 app = FastAPI()

@@ -1,9 +1,9 @@
 import { createSubscriber } from 'svelte/reactivity'
 
-/** ms between two ticks: fine enough for "2 minutes ago". */
+/** ms between two ticks: enough for "2 minutes ago". */
 const TICK = 15_000
 
-/** The time that relative times are shown against; ticks only while something shows one. */
+/** The current time, for relative times. Ticks only while something shows one. */
 class Clock {
   #subscribe = createSubscriber((update) => {
     const timer = setInterval(update, TICK)

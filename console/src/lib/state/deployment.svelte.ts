@@ -4,7 +4,7 @@ import { client } from '#lib/api/client.ts'
 import { findingsOf } from '#lib/api/errors.ts'
 import { advance, begin, fail, type Progress } from '#lib/editor/stages.ts'
 
-/** The deployment that this page started, stage by stage. */
+/** The deployment that this page started or follows, with its stages. */
 export class DeploymentState {
   readonly appId: string
   progress = $state.raw<Progress | undefined>()
@@ -25,8 +25,8 @@ export class DeploymentState {
   }
 
   /**
-   * Runs a deployment to its end. Resolves with the findings: errors when the code was refused, else warnings.
-   * Other errors of the API are thrown; that the app failed to start is no error here but `progress.failure`.
+   * Runs a deployment to its end. Resolves with the findings: errors when the code was refused, otherwise warnings.
+   * Throws other errors of the API. When the app fails to start, `progress.failure` says why, and nothing is thrown.
    */
   async run(kind: 'deploy' | 'rollback', start: () => Promise<DeployAccepted>): Promise<Finding[]> {
     this.kind = kind
@@ -55,8 +55,8 @@ export class DeploymentState {
   }
 
   /**
-   * Takes up what this page was loaded in the middle of, or after: follows the deployment that is under way, shows the newest
-   * when it failed. Resolves to whether it followed one.
+   * For a page that was loaded during or after a deployment: follows the deployment that is running, or shows the newest
+   * one if it failed. Resolves to whether it followed one.
    */
   async resume(): Promise<boolean> {
     const { items } = await client.deployments.list(this.appId, { limit: 1, signal: this.#stop.signal })

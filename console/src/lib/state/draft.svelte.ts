@@ -5,22 +5,22 @@ import { createAutosave } from '#lib/editor/autosave.ts'
 import { renames, within } from '#lib/editor/file-tree.ts'
 import { changedPaths, dropCopy, findCopy, keepCopy, type LocalCopy } from '#lib/editor/local-copy.ts'
 
-/** ms: save this long after the last change, at the latest so long after the first, and again so long after a failure. */
+/** ms until a save: after the last change, at most after the first unsaved change, and after a failed save. */
 const TIMES = { delay: 900, maxDelay: 5000, retryDelay: 5000 }
-/** ms after a change until the copy on this device is written: short, as it is what survives a crash. */
+/** ms after a change until the copy on this device is written. Short, since only the copy survives a crash. */
 const COPY_DELAY = 150
 
-/** The files being edited: saved by itself, kept on this device until the server has them. */
+/** The files that are edited. They are saved automatically, and kept on this device until the server has them. */
 export class DraftState {
   readonly appId: string
   files = $state<Record<string, string>>({})
   phase = $state<'saved' | 'dirty' | 'saving' | 'failed' | 'conflict'>('saved')
   error = $state.raw<unknown>()
-  /** The draft that someone else saved meanwhile, until the person has chosen. */
+  /** The draft that someone else saved meanwhile, until the person chooses a version. */
   theirs = $state.raw<Draft | undefined>()
-  /** What an earlier visit left unsaved, until the person has chosen. */
+  /** Files that an earlier visit left unsaved, until the person restores or discards them. */
   recovered = $state.raw<LocalCopy | undefined>()
-  /** Counts replacements from outside the editor (restore, their version): the editor's models must follow. */
+  /** Counts changes from outside the editor (a restore, another person's version). The editor's models must follow them. */
   replaced = $state(0)
   paths = $derived(Object.keys(this.files).sort())
   #revision = 0
@@ -50,7 +50,7 @@ export class DraftState {
     this.edit(path, '')
   }
 
-  /** Path → text, in the place of what was there. */
+  /** Path → text. Replaces files of the same path. */
   addAll(texts: ReadonlyMap<string, string>): void {
     this.files = { ...this.files, ...Object.fromEntries(texts) }
     this.replaced++
@@ -102,19 +102,19 @@ export class DraftState {
     this.theirs = undefined
   }
 
-  /** The server's draft from elsewhere (a poll, a rollback): taken when nothing here is unsaved. */
+  /** Takes a newer draft of the server (from a poll or a rollback) when nothing is unsaved here. */
   offer(draft: Draft): void {
     if (this.unsaved || draft.revision <= this.#revision) return
     this.#adopt(draft)
   }
 
-  /** Writes the copy on this device at once: the page may be going away. */
+  /** Writes the copy on this device at once, because the page may be closed. */
   keep(): void {
     clearTimeout(this.#copyTimer)
     if (this.unsaved) this.#writeCopy()
   }
 
-  /** Nothing of this is worth saving any more. */
+  /** Drops all unsaved changes. */
   abandon(): void {
     this.recovered = undefined
     this.#saved()
@@ -175,7 +175,7 @@ export class DraftState {
     }
   }
 
-  /** Fetches what stands in the way. True when it is the same text: nothing to choose. */
+  /** Fetches the draft that caused the conflict. True when its text is the same, so that there is nothing to choose. */
   async #meet(mine: Files): Promise<boolean> {
     const { draft } = await client.apps.get(this.appId)
     if (changedPaths(mine, draft.files).length > 0) {

@@ -1,4 +1,4 @@
-/** Calls `run` whenever the page is looked at again and every `interval()` ms while it is looked at. Returns how to stop. */
+/** Calls `run` every `interval()` ms while the page is visible, and when it becomes visible again. Returns a function that stops it. */
 export function poll(run: () => Promise<void>, interval: () => number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined
   let running = false

@@ -4,10 +4,10 @@ import type { Checker } from '#lib/editor/checker.ts'
 /** ms without a change until the code is checked. */
 const DELAY = 500
 
-/** What is wrong with the code as it is typed. */
+/** The problems of the code while it is typed. */
 export class Problems {
   items = $state.raw<readonly Finding[]>([])
-  /** What would be served, in the notation of entrypoints; null when nothing, undefined when nothing was checked yet. */
+  /** What would be served, in the notation of entrypoints. Null when nothing would be. Undefined before the first check. */
   entrypoint = $state.raw<string | null>()
   errors = $derived(this.items.filter((finding) => finding.severity === 'error').length)
   warnings = $derived(this.items.length - this.errors)
@@ -20,11 +20,11 @@ export class Problems {
     this.#checker = checker
   }
 
-  /** Checks soon; only the answer to the last question counts. */
+  /** Checks the code a little later. Only the answer to the last question is shown. */
   check(files: Files, entrypoint: string | null): void {
     clearTimeout(this.#timer)
     const asked = ++this.#asked
-    // What another setting served is not shown under this one.
+    // The result for another entrypoint is not shown with the new one.
     const isNew = entrypoint !== this.#setting
     if (isNew) this.entrypoint = undefined
     this.#setting = entrypoint
@@ -39,7 +39,7 @@ export class Problems {
     )
   }
 
-  /** Findings of the platform itself, which has the last word until something is typed. */
+  /** Shows findings of the platform. They stay until the code is changed. */
   show(findings: Finding[]): void {
     clearTimeout(this.#timer)
     this.#asked++

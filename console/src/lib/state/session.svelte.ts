@@ -3,12 +3,12 @@ import type { LoginBody, SessionCreated, SignupBody, User } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { dropSessionId, keepSessionId } from '#lib/api/session-id.ts'
 
-/** Who is logged in. The session itself is a cookie; this is what the page knows of it. */
+/** Who is logged in. The session itself is a cookie. This class has what the page knows about it. */
 class Session {
   user = $state.raw<User | undefined>()
   #asking: Promise<User | undefined> | undefined
 
-  /** The user; the API is asked once a page load; undefined when nobody is logged in. Other errors are thrown. */
+  /** The user, or undefined when nobody is logged in. Asks the API once in a page load. Throws other errors. */
   async find(): Promise<User | undefined> {
     if (this.user) return this.user
     this.#asking ??= this.#ask()

@@ -19,7 +19,7 @@ class Toasts {
     this.#add({ kind: 'info', text, request_id: undefined })
   }
 
-  /** Shows what was thrown. `doing` says what failed, such as "The app was not renamed". */
+  /** Shows an error. `doing` says what failed, such as "The app was not renamed". */
   error(error: unknown, doing?: string): void {
     if (isAbort(error)) return
     const message = messageOf(error)
@@ -35,13 +35,13 @@ class Toasts {
     this.items = this.items.filter((toast) => toast.id !== id)
   }
 
-  /** It stays while somebody reads it, … */
+  /** Keeps a toast open while somebody reads it. */
   hold(id: number): void {
     clearTimeout(this.#timers.get(id))
     this.#timers.delete(id)
   }
 
-  /** … and closes some time after. */
+  /** Closes it some time later. */
   release({ id, kind }: Toast): void {
     this.hold(id)
     this.#timers.set(
@@ -52,7 +52,7 @@ class Toasts {
 
   #add(fields: Omit<Toast, 'id'>): void {
     const toast = { id: this.#next++, ...fields }
-    // The same news twice is one toast: a poll that fails must not fill the screen.
+    // The same text is shown once: a poll that fails again and again must not fill the screen.
     const others = this.items.filter((other) => other.text !== toast.text)
     this.items = [...others.slice(-2), toast]
     this.release(toast)

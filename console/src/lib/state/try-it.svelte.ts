@@ -15,16 +15,16 @@ interface Remembered {
 
 const key = (appId: string): string => `fp:try:${appId}`
 
-/** Keeps what was last tried of an app on this device. */
+/** Keeps the last request to an app on this device. */
 export function rememberTry(appId: string, request: Remembered): void {
   try {
     localStorage.setItem(key(appId), JSON.stringify(request))
   } catch {
-    // Storage is full or forbidden: nothing worth a word.
+    // Storage is full or forbidden. The request is not kept, which does no harm.
   }
 }
 
-/** One request to the app, made by the platform on the owner's behalf. */
+/** One request to the app, which the platform makes for the owner. */
 export class TryIt {
   readonly appId: string
   method = $state<Method>('GET')
@@ -50,14 +50,14 @@ export class TryIt {
       this.headers = kept.headers ?? ''
       this.body = kept.body ?? ''
     } catch {
-      // A broken memory is none.
+      // What was kept is broken. The fields keep their defaults.
     }
   }
 
-  /** `appUrl`: where the app answers, which may have been pasted with the path. */
+  /** `appUrl` is the app's address. The person may have pasted it with the path. */
   async send(appUrl: string): Promise<void> {
     if (this.sending) return
-    // What is shown belongs to this request, or nothing is.
+    // Removes the previous answer, which does not belong to this request.
     this.answer = undefined
     this.error = undefined
     const stop = (this.#stop = new AbortController())

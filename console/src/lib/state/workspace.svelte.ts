@@ -12,28 +12,28 @@ import { Problems } from './problems.svelte.ts'
 import { toasts } from './toasts.svelte.ts'
 import { TryIt } from './try-it.svelte.ts'
 
-/** ms between looks at the app: often while its status is about to change. */
+/** ms between two requests for the app: fewer while its status is about to change. */
 const INTERVAL = { moving: 1000, still: 5000 }
 
 export interface Place {
   file: string
   line: number
   column: number
-  /** Grows, so that going to the same place twice goes there twice. */
+  /** Grows with each visit, so that going to the same place twice moves the editor twice. */
   visit: number
 }
 
-/** One app open in the editor: everything that its tabs share. */
+/** An app that is open in the editor: everything that its tabs share. */
 export class Workspace {
   app = $state.raw<AppDetail>() as AppDetail
   openPath = $state('app.py')
-  /** Where the editor was last sent. */
+  /** The place to which the editor was last moved. */
   place = $state.raw<Place | undefined>()
   cursor = $state.raw({ line: 1, column: 1 })
   deploying = $state(false)
   readonly draft: DraftState
   readonly assets: AssetsState
-  /** Of files and assets. */
+  /** Paths of files and assets. */
   paths = $derived.by(() => [...this.draft.paths, ...this.assets.paths].sort())
   readonly problems: Problems
   readonly deployment: DeploymentState
@@ -55,7 +55,7 @@ export class Workspace {
     )
   }
 
-  /** The file that is run first, as far as it is known. */
+  /** The file that is run first, if it is known. */
   get entrypointFile(): string | undefined {
     const entrypoint = parseEntrypoint(this.problems.entrypoint ?? '')
     return entrypoint && entrypointFile(entrypoint, this.draft.paths)
@@ -73,7 +73,7 @@ export class Workspace {
     this.assets.offer(app.draft.assets, changes)
   }
 
-  /** Takes over what a call answered about the app, whatever part it is. */
+  /** Adopts the parts of the app that a call answered with. */
   merge(app: Partial<AppDetail> | undefined): void {
     if (app) this.app = { ...this.app, ...app }
   }
@@ -84,7 +84,7 @@ export class Workspace {
     this.place = { file, line, column, visit: (this.place?.visit ?? 0) + 1 }
   }
 
-  /** Takes files that a person gave: text that can be edited into the draft, all else as assets. Shows the last one. */
+  /** Adds files that a person gave: text that can be edited goes into the draft, and all other files become assets. Opens the last one. */
   async addFiles(given: ReadonlyMap<string, Blob>, folder: string): Promise<void> {
     const files = withoutEnvFiles(given)
     if (files.size < given.size) toasts.error(new Error(`The .env file was not uploaded. ${ENV_FILE_ADVICE}`))
@@ -103,7 +103,7 @@ export class Workspace {
       const added = [...texts.keys(), ...saved]
       if (added.length > 0) toasts.info(whereTo(added))
       this.openPath = added.at(-1) ?? this.openPath
-      // There is something unpublished now.
+      // The app has unpublished changes now.
       if (saved.length > 0) await this.refresh().catch(() => {})
     } finally {
       this.assets.uploading -= files.size
@@ -146,7 +146,7 @@ export class Workspace {
     }
   }
 
-  /** The app is deleted: nothing of it is worth keeping or asking for. */
+  /** The app is deleted. Drops unsaved changes and stops asking for it. */
   forget(): void {
     this.draft.abandon()
     this.close()
@@ -159,7 +159,7 @@ export class Workspace {
     this.deployment.close()
   }
 
-  /** What the app raised when it was started, as a finding on its line. */
+  /** The exception that the app raised when it started, as a finding on its line. */
   #raised(): Finding[] {
     const { failure } = this.deployment
     if (!failure || failure.file === null || failure.line === null) return []
@@ -183,7 +183,7 @@ export class Workspace {
     try {
       if (await this.deployment.resume()) await this.refresh()
     } catch {
-      // The next poll says how it went.
+      // The next poll shows the result.
     }
   }
 
@@ -196,7 +196,7 @@ export class Workspace {
   }
 }
 
-/** Where a person most likely wants to begin to read. */
+/** The file that a person most likely wants to read first. */
 function firstFile(paths: readonly string[]): string {
   const wanted = ['app.py', 'main.py', 'app/main.py', 'src/main.py']
   return (

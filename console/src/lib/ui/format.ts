@@ -8,7 +8,7 @@ const UNITS: readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
 ]
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
 
-/** "3 minutes ago". Anything under a minute, or a clock a little ahead, is "just now". */
+/** "3 minutes ago". Less than a minute ago, or in the future because clocks differ, is "just now". */
 export function relativeTime(iso: string, now: number): string {
   const seconds = (Date.parse(iso) - now) / 1000
   for (const [unit, size] of UNITS) {
@@ -17,7 +17,7 @@ export function relativeTime(iso: string, now: number): string {
   return 'just now'
 }
 
-/** The exact moment in the reader's own time zone. */
+/** The exact time in the reader's time zone. */
 export function exactTime(iso: string): string {
   return new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' })
 }

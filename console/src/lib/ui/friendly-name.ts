@@ -7,7 +7,7 @@ const NOUNS =
     ' ',
   )
 
-/** A name that is good enough to keep, such as "quiet-otter". */
+/** A random name for a new app, such as "quiet-otter". */
 export function friendlyName(random: () => number = Math.random): string {
   const pick = (words: readonly string[]): string => words[Math.floor(random() * words.length)] ?? 'app'
   return `${pick(ADJECTIVES)}-${pick(NOUNS)}`

@@ -14,7 +14,7 @@ interface Look {
   meaning: string
 }
 
-/** How each status is shown, everywhere: a word, an icon and a colour, never the colour alone. */
+/** How each status is shown everywhere: by a word, an icon and a colour, so that nobody depends on the colour. */
 export const STATUS_LOOKS: Record<AppStatus, Look> = {
   draft: {
     word: 'Draft',
@@ -49,7 +49,7 @@ export const STATUS_LOOKS: Record<AppStatus, Look> = {
     icon: Sunrise,
     tone: 'text-amber bg-amber-soft',
     motion: 'animate-breathe',
-    meaning: 'A request has come, the app is starting',
+    meaning: 'A request arrived, and the app is starting',
   },
   error: {
     word: 'Error',

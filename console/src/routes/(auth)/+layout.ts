@@ -1,7 +1,7 @@
 import { redirect } from '@sveltejs/kit'
 import { session } from '#lib/state/session.svelte.ts'
 
-/** Who is logged in has nothing to do here. When that cannot be told, the form says why on submit. */
+/** Redirects people who are logged in. When the API cannot be asked, the form tells why on submit. */
 export async function load(): Promise<void> {
   const user = await session.find().catch(() => undefined)
   if (user) redirect(303, '/')

@@ -3,7 +3,7 @@ import { goto } from '$app/navigation'
 import { page } from '$app/state'
 import { nextPage } from '#lib/ui/next-page.ts'
 
-/** A form of one submit: busy while it is under way, errors by field, anything else as a whole. */
+/** A form with one submit button: whether it is busy, the errors of its fields, and any other error. */
 export class Form {
   busy = $state(false)
   error = $state.raw<unknown>()

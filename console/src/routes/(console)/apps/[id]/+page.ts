@@ -5,12 +5,12 @@ import { client } from '#lib/api/client.ts'
 import type { PageLoad } from './$types'
 
 export const load: PageLoad = async ({ params, parent }): Promise<{ app: AppDetail }> => {
-  // The layout sends away who is not logged in; without waiting for it this page would ask beside it.
+  // The layout redirects people who are not logged in. This page must wait for it before it asks the API.
   await parent()
   try {
     return { app: await client.apps.get(params.id) }
   } catch (cause) {
-    // A page that is not there is no failure; anything else goes to handleError as it is.
+    // A page that does not exist is not a fault. Any other error goes to handleError.
     if (cause instanceof ApiError && cause.status === 404) error(404, cause.message)
     throw cause
   }
