@@ -30,5 +30,5 @@ queue.handle<{ steps: number }>('steps', {
     }
   },
 })
-await queue.start()
+await queue.recover()
 tell({ ready: members.id })

@@ -36,6 +36,10 @@ export interface Carried {
   /** It waits for its time. */
   readonly asleep: boolean
   readonly done: Promise<void>
+  /** Its first step has been taken, or has failed and is to be taken again. */
+  readonly tried: Promise<void>
+  /** It is ended without another attempt. */
+  readonly over: boolean
   cancel(): void
 }
 
@@ -44,6 +48,7 @@ interface Entry extends Carried {
   asleep: boolean
   readonly kind: Kind
   readonly cancelled: AbortSignal
+  readonly wasTried: () => void
   /** Fires when the job may be another process's, or is no more this one's to go on with. */
   readonly given: AbortSignal
   /** `given`, or the job is cancelled. */
@@ -56,11 +61,12 @@ export const nameOf = ({ kind, key }: { kind: string; key: string }): string => 
 export function createCarrier({ store, signals, clock, closing, log }: CarrierDeps) {
   const carried = new Map<string, Entry>()
 
-  /** `lost` fires when others may take the job over. */
-  function take(job: Job, kind: Kind, lost: AbortSignal): void {
+  /** `lost` fires when others may take the job over; `orphan`: the job was another process's, which has ended. */
+  function take(job: Job, kind: Kind, { lost, orphan }: { lost: AbortSignal; orphan: boolean }): void {
     const cancel = new AbortController()
     const given = AbortSignal.any([closing, lost])
     const { promise, resolve } = Promise.withResolvers<void>()
+    const tried = Promise.withResolvers<void>()
     const entry: Entry = {
       job,
       kind,
@@ -68,7 +74,10 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
       cancelled: cancel.signal,
       stop: AbortSignal.any([cancel.signal, given]),
       asleep: false,
+      over: (orphan && kind.handler.endsWithProcess === true) || job.attempt >= (kind.handler.attempts ?? 1),
       done: promise,
+      tried: tried.promise,
+      wasTried: tried.resolve,
       cancel: () => cancel.abort(new JobCancelled()),
     }
     carried.set(job.id, entry)
@@ -76,22 +85,30 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     void carry(entry).finally(() => {
       carried.delete(job.id)
       signals.fire(nameOf(job))
+      entry.wasTried()
       resolve()
     })
   }
 
   async function carry(entry: Entry): Promise<void> {
-    const { given, stop, cancelled } = entry
+    const { given, stop, cancelled, kind } = entry
     const { id, member } = entry.job
+    const held = (error: unknown): void =>
+      log.warn({ err: error, job: id, kind: entry.job.kind }, 'a job is held up; it is tried again')
     for (let next: Job | undefined = entry.job; next;) {
       entry.job = next
       try {
         next = await step(entry)
       } catch (error) {
-        if (given.aborted) return
+        entry.wasTried()
+        if (given.aborted) {
+          const ends = kind.handler.endsWithProcess && closing.aborted && entry.job.state === 'waiting'
+          if (ends) await endWithout(entry, 'stopped').catch((late: unknown) => held(late))
+          return
+        }
         // A wait that the cancellation has ended is no failure.
         if (!(cancelled.aborted && error === cancelled.reason)) {
-          log.warn({ err: error, job: id, kind: entry.job.kind }, 'a job is held up; trying again')
+          held(error)
           await pause(clock, RETRY, cancelled.aborted ? given : stop)
         }
         next = await store.find(id).catch(() => entry.job)
@@ -106,7 +123,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     const { handler } = kind
     const { attempts = 1, perKey = 1 } = handler
     if (entry.cancelled.aborted || job.cancelled) return endWithout(entry, 'cancelled')
-    if (job.attempt >= attempts) return endWithout(entry, 'abandoned')
+    if (entry.over || job.attempt >= attempts) return endWithout(entry, 'abandoned')
     const early = job.runAt.getTime() - clock.wall()
     if (early > 0) await sleep(entry, early)
     await turnOfKey(job, perKey, stop)
@@ -121,7 +138,10 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     return now?.member === job.member && !now.finishedAt ? now : undefined
   }
 
-  async function endWithout({ job, kind }: Entry, as: 'cancelled' | 'abandoned'): Promise<undefined> {
+  async function endWithout(
+    { job, kind }: Entry,
+    as: 'cancelled' | 'abandoned' | 'stopped',
+  ): Promise<undefined> {
     await kind.handler.ended?.(job, as)
     await store.end(job, as, { error: job.error, retention: kind.handler.retention ?? WEEK })
     log.info({ job: job.id, kind: job.kind, key: job.key }, `a job was ${as}`)
@@ -167,6 +187,8 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     }
     if (failure && !cancelled.aborted) {
       // Another process goes on with it: it is handed over when this one closes, and taken over when this one is dead.
+      if (given.aborted && closing.aborted && kind.handler.endsWithProcess)
+        return endWithout(entry, 'stopped')
       if (given.aborted || failure instanceof StaleAttempt) return undefined
       log.warn({ err: failure, job: job.id, kind: job.kind, attempt: fence }, 'an attempt at a job failed')
       const { message } = failure

@@ -36,7 +36,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   for (const { queue, runs } of workers) {
-    const closed = queue.close(new Error('the test is over'))
+    const closed = queue.close()
     for (const run of runs) run.done()
     await closed
   }
@@ -64,7 +64,7 @@ async function worker(handler: Partial<JobHandler<unknown>> = {}, handles = true
       ended: async (job, as) => void made.ended.push(`${job.id} ${as}`),
       ...handler,
     })
-  await queue.start()
+  await queue.recover()
   workers.push(made)
   return made
 }
@@ -352,13 +352,28 @@ describe('close', () => {
     const [one, two] = [await worker({ attempts: 2 }), await worker({ attempts: 2 })]
     for (const id of ['a', 'b']) await enqueue(one, id)
     await expect.poll(() => ids(one)).toEqual(['a'])
-    await one.queue.close(new Error('stopping'))
-    expect(one.runs[0]!.attempt.signal.reason).toMatchObject({ message: 'stopping' })
-    await expect(enqueue(one, 'c')).rejects.toThrow('stopping')
+    await one.queue.close()
+    expect(one.runs[0]!.attempt.signal.reason).toMatchObject({ name: 'QueueClosed' })
+    await expect(enqueue(one, 'c')).rejects.toMatchObject({ name: 'QueueClosed' })
     await expect.poll(() => ids(two)).toEqual(['a'])
     two.runs[0]!.done()
     await expect.poll(() => ids(two)).toEqual(['a', 'b'])
     expect(two.runs[1]!.job.attempt).toBe(1)
+  })
+
+  test('ends what waits where its kind ends with the process; so does a death', async () => {
+    const ending = { attempts: 9, endsWithProcess: true }
+    const [one, two, three] = [await worker(ending), await worker(ending), await worker(ending)]
+    for (const id of ['a', 'b']) await enqueue(one, id)
+    for (const id of ['c', 'd']) await enqueue(two, id, { key: 'other' })
+    await expect.poll(() => [ids(one), ids(two)]).toEqual([['a'], ['c']])
+    await one.queue.close()
+    expect(one.ended.sort()).toEqual(['a stopped', 'b stopped'])
+    expect(await Promise.all(['a', 'b'].map(state))).toEqual(['stopped', 'stopped'])
+    await kill(two)
+    await three.queue.recover()
+    expect(three.ended.sort()).toEqual(['c abandoned', 'd abandoned'])
+    expect(three.runs).toEqual([])
   })
 
   test('idle waits for what was accepted', async () => {

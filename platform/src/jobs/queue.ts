@@ -8,7 +8,7 @@ import { createCarrier, LOOK, nameOf, type CarrierDeps, type Kind } from './carr
 import { followJobs } from './changes.ts'
 import { Signals } from './signals.ts'
 import { JobStore } from './store.ts'
-import type { Job, JobHandler, NewJob } from './types.ts'
+import { QueueClosed, type Job, type JobHandler, type NewJob } from './types.ts'
 
 export interface JobQueueDeps {
   readonly db: Db
@@ -20,13 +20,16 @@ export interface JobQueueDeps {
 
 /** Durable jobs: once accepted they are done, whichever process dies. See docs/decisions/0037. */
 export interface JobQueue {
-  /** Says how jobs of a kind are done. Before `start`. */
+  /** Says how jobs of a kind are done. Before `recover`. */
   handle<P>(kind: string, handler: JobHandler<P>): void
-  /** Takes over what dead processes have left, and goes on doing so. */
-  start(): Promise<void>
+  /**
+   * Takes over what dead processes have left, and goes on doing so. Resolves once those that are not to go on were told so. From the
+   * first call on this process takes jobs that nobody has.
+   */
+  recover(): Promise<void>
   /**
    * Accepts a job. This process does it, if it handles the kind, and others if this one dies. Rejects with FP_QUEUE_FULL, and
-   * after `close` with its reason.
+   * after `close` with QueueClosed.
    */
   enqueue<P>(kind: string, job: NewJob<P>): Promise<Job<P>>
   /** Ends every job of the key, at whichever process: those that wait, and by their signal those that run. */
@@ -35,12 +38,12 @@ export interface JobQueue {
   settled(kind: string, key: string, signal: AbortSignal): Promise<void>
   /** Those of these jobs that have not ended. */
   open(ids: readonly string[]): Promise<Job[]>
-  /** Throws FP_QUEUE_FULL where `enqueue` would reject with it. */
+  /** Throws what `enqueue` would reject with now: FP_QUEUE_FULL, QueueClosed. */
   refuseIfFull(kind: string, owner: string): void
   /** Resolves once this process has no job that is due. */
   idle(): Promise<void>
   /** Takes no more; ends what runs, and hands what is left to the other processes. */
-  close(reason: Error): Promise<void>
+  close(): Promise<void>
 }
 
 export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
@@ -55,10 +58,9 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   /** Accepted, and on the way into the store. */
   const accepting = new Map<string, { kind: string; owner: string }>()
   let looking: Repetition | undefined
-  let following: AsyncDisposable | undefined
 
-  function take(job: Job): void {
-    carrier.take(job, kinds.get(job.kind)!, members.lost)
+  function take(job: Job, orphan = false): void {
+    carrier.take(job, kinds.get(job.kind)!, { lost: members.lost, orphan })
   }
 
   /** Takes over what nobody has or what dead processes had, and hears of what was missed. */
@@ -73,6 +75,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       // Left over from a failure of MongoDB. Asked for again: it may have ended since.
       if (!known && !accepting.has(jobId)) await adopt(await store.find(jobId))
     }
+    if (!looking) return
     const holders = (await store.holders(handled)).filter((holder) => holder !== id)
     // In this order: a process that has come since then holds none of those.
     const living = holders.length > 0 ? await members.living() : new Set()
@@ -85,7 +88,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       const adopted = await store.adopt(job, id)
       if (!adopted) return
       log.info({ job: job.id, kind: job.kind, key: job.key }, 'took over a job that nobody had')
-      take(adopted)
+      take(adopted, job.member !== null && job.member !== id)
     }
   }
 
@@ -105,6 +108,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   }
 
   function refuseIfFull(kind: string, owner: string): void {
+    closing.signal.throwIfAborted()
     const handler = kinds.get(kind)?.handler
     if (!handler) return
     const { work, most, mostPerOwner } = handler.limits
@@ -116,6 +120,19 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
     if (all.length >= most) throw queueFull(names, { limit: 'total', most })
   }
 
+  const following = await followJobs(db, {
+    onOpen() {
+      signals.fireAll()
+      void lookSoon()
+    },
+    onChange(change) {
+      signals.fire(nameOf(change))
+      const free = change.member === null && kinds.has(change.kind)
+      if (change.open && (free || change.cancelled)) void lookSoon()
+    },
+    onError: (error) => log.warn({ err: error }, 'the change stream of jobs ended; opening it again'),
+  })
+
   return {
     handle(kind, handler) {
       const { atOnce, atOncePerOwner: atOncePerKey } = handler.limits
@@ -124,28 +141,16 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       kinds.set(kind, { handler: handler as JobHandler<unknown>, turns })
     },
 
-    async start() {
-      following = await followJobs(db, {
-        onOpen() {
-          signals.fireAll()
-          void lookSoon()
-        },
-        onChange(change) {
-          signals.fire(nameOf(change))
-          const free = change.member === null && kinds.has(change.kind)
-          if (change.open && (free || change.cancelled)) void lookSoon()
-        },
-        onError: (error) => log.warn({ err: error }, 'the change stream of jobs ended; opening it again'),
-      })
-      await lookSoon()
-      looking = repeat(async () => {
+    async recover() {
+      looking ??= repeat(async () => {
         await lookSoon()
         return LOOK
       }, LOOK)
+      await lookSoon()
+      await Promise.all([...carried.values()].filter(({ over }) => over).map(({ tried }) => tried))
     },
 
-    async enqueue<P>(kind: string, { id = newId('j'), key, owner, payload, runAt }: NewJob<P>) {
-      closing.signal.throwIfAborted()
+    async enqueue<P>(kind: string, { id = newId('j'), key, owner, payload, runAt, order }: NewJob<P>) {
       members.lost.throwIfAborted()
       refuseIfFull(kind, owner)
       accepting.set(id, { kind, owner })
@@ -158,7 +163,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
           owner,
           payload,
           state: 'waiting',
-          order: await store.nextOrder(),
+          order: order ?? (await store.nextOrder()),
           attempt: 0,
           member: kinds.has(kind) ? members.id : null,
           runAt: runAt ?? now,
@@ -203,13 +208,13 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       }
     },
 
-    async close(reason) {
+    async close() {
       if (closing.signal.aborted) return
-      closing.abort(reason)
+      closing.abort(new QueueClosed())
       void looking?.end()
       await latest
       await Promise.all([...carried.values()].map(({ done }) => done))
-      await following?.[Symbol.asyncDispose]()
+      await following[Symbol.asyncDispose]()
       await store
         .release(members.id)
         .catch((error: unknown) => log.warn({ err: error }, 'jobs could not be handed over; they wait'))

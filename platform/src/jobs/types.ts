@@ -1,5 +1,5 @@
-/** `abandoned`: its last attempt was lost with the process that made it. */
-export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' | 'abandoned'
+/** `abandoned`: it was lost with its process. `stopped`: it ended with its process, which closed. */
+export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' | 'abandoned' | 'stopped'
 
 export interface Job<P = unknown> {
   readonly id: string
@@ -43,8 +43,13 @@ export interface JobHandler<P> {
    * fired for another reason than a cancellation, another process goes on with it.
    */
   run(job: Job<P>, attempt: Attempt): Promise<void>
-  /** The job ends without an attempt that could tell of it. May be called more than once. Default: nothing. */
-  ended?(job: Job<P>, as: 'abandoned' | 'cancelled'): Promise<void>
+  /**
+   * The job ends without an attempt that could tell of it. `stopped`: this process closes, and the job ends with it. May be called
+   * more than once. Default: nothing.
+   */
+  ended?(job: Job<P>, as: 'abandoned' | 'cancelled' | 'stopped'): Promise<void>
+  /** The job ends when the process ends that accepted it, begun or not: for what nobody expects any more later. Default: false. */
+  readonly endsWithProcess?: boolean
   /** Attempts in all, those included that were lost with their process. Default: 1. */
   readonly attempts?: number
   /** Between an attempt that failed and the next. Default: 1 s, doubled each time, at most 5 minutes. */
@@ -75,6 +80,8 @@ export interface NewJob<P> {
   readonly owner: string
   readonly payload: P
   readonly runAt?: Date
+  /** Its place among the jobs of the key. Default: after all that were accepted before. */
+  readonly order?: number
 }
 
 /** The job was taken over by another process, or has ended. */
@@ -90,5 +97,13 @@ export class JobCancelled extends Error {
   override readonly name = 'JobCancelled'
   constructor() {
     super('The job was cancelled.')
+  }
+}
+
+/** The reason of an attempt's signal when this process closes its queue. */
+export class QueueClosed extends Error {
+  override readonly name = 'QueueClosed'
+  constructor() {
+    super('The queue of jobs was closed.')
   }
 }

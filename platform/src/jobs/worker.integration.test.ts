@@ -51,7 +51,6 @@ beforeEach(async () => {
     members,
     log: { info: () => undefined, warn: () => undefined },
   })
-  await queue.start()
   workers = []
 })
 afterEach(async () => {
@@ -61,7 +60,7 @@ afterEach(async () => {
       await once(process, 'exit')
     }
   }
-  await queue.close(new Error('the test is over'))
+  await queue.close()
   await members[Symbol.asyncDispose]()
   await mongo.db.dropDatabase()
   await mongo.client.close()

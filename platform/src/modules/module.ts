@@ -1,6 +1,7 @@
 import type { Db, MongoClient } from 'mongodb'
 import type { Api } from '../api.ts'
 import type { Leader } from '../coordination/leader.ts'
+import type { JobQueue } from '../jobs/queue.ts'
 import type { Membership } from '../coordination/membership.ts'
 import type { Events } from '../events.ts'
 import type { PasswordHasher } from './users/service.ts'
@@ -63,6 +64,8 @@ export interface ModuleContext extends ModuleDeps {
   readonly now: () => Date
   /** Work that outlives the request that began it. */
   readonly background: Background
+  /** Work that outlives the process that began it. */
+  readonly jobs: JobQueue
   /** The service of a module that stands before this one in the list; throws for any other. */
   use<S>(module: Module<S>): S
 }

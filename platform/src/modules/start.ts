@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Api } from '../api.ts'
+import { createJobQueue } from '../jobs/queue.ts'
 import { repeat, type Repetition } from '../repeat.ts'
 import { Background } from './background.ts'
 import type { Module, ModuleContext, ModuleDeps, Started } from './module.ts'
@@ -24,6 +25,7 @@ export interface Modules {
 export async function startModules(list: readonly Module<unknown>[], deps: ModuleDeps): Promise<Modules> {
   const { log } = deps
   const background = new Background(log)
+  const jobs = await createJobQueue({ db: deps.db, members: deps.members, log })
   const started = new Map<Module<unknown>, Started<unknown>>()
 
   function use<S>(module: Module<S>): S {
@@ -32,9 +34,10 @@ export async function startModules(list: readonly Module<unknown>[], deps: Modul
       throw new Error(`The module "${module.name}" is not started: it has to stand earlier in the list.`)
     return found.service as S
   }
-  const context: ModuleContext = { ...deps, now: deps.now ?? (() => new Date()), background, use }
+  const context: ModuleContext = { ...deps, now: deps.now ?? (() => new Date()), background, jobs, use }
 
   async function close(): Promise<void> {
+    await jobs.close()
     for (const module of [...started.values()].reverse()) await module.close?.()
     await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
   }
@@ -54,6 +57,7 @@ export async function startModules(list: readonly Module<unknown>[], deps: Modul
       for (const module of started.values()) module.routes?.(api)
     },
     async recover() {
+      await jobs.recover()
       for (const module of started.values()) await module.recover?.('start')
       for (const module of started.values()) module.run?.()
       recovering = repeat(async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
 import { KEPT_VERSIONS } from '../versions/load.ts'
+import { DEPLOY_LIMITS } from './queue.ts'
 
 const BROKEN = {
   code: 'FP_APP_CRASHED',
@@ -356,6 +357,33 @@ describe('after the platform was killed', () => {
     wake.fail(BROKEN)
   })
 
+  test('deployments of the version before have no jobs: the living one’s goes first, the dead one’s is ended', async () => {
+    const app = await makeApp()
+    const deployments = bench.mongo.db.collection<{ _id: string }>('deployments')
+    const first = await deploy(app, version(1))
+    await ended(app, first)
+    const { _id, ...old } = (await deployments.findOne({ _id: first }))!
+    const open = { ...old, open: true, running: true, stage: 'starting', finishedAt: null, replica: 'r_dead' }
+    // Accepted before the next, by a replica of before.
+    await deployments.insertOne({ _id: 'd_before', ...open, order: 1.5 } as never)
+    const next = await deploy(app, version(2))
+    expect(await ended(app, next)).toMatchObject({ stage: 'ready' })
+    expect(await ended(app, 'd_before')).toMatchObject({
+      stage: 'failed',
+      failure: { code: 'FP_UNAVAILABLE', message: expect.stringContaining('Deploy again') },
+    })
+
+    bench.targets.hold = true
+    const living = (await deployments.findOne({ _id: next }))! as never as { replica: string }
+    await deployments.insertOne({ _id: 'd_other', ...open, order: 2.5, replica: living.replica } as never)
+    const last = await deploy(app, version(3))
+    await bench.services.recover()
+    expect(await bench.services.deployments.find('u_ann', app, last)).toMatchObject({ stage: 'validating' })
+    await deployments.updateOne({ _id: 'd_other' }, { $set: { stage: 'ready' }, $unset: { open: true } })
+    ;(await bench.targets.next()).succeed()
+    expect(await ended(app, last)).toMatchObject({ stage: 'ready', version: 3 })
+  })
+
   test('closing fails what is under way and queued with a plain reason, and refuses more', async () => {
     await using own = await modulesBench()
     const as = own.as('u_ann')
@@ -374,6 +402,49 @@ describe('after the platform was killed', () => {
       })
     }
     expect(await as('POST', `/api/apps/${app}/deploy`, {})).toMatchObject({ status: 503 })
+  })
+})
+
+describe('many deployments', () => {
+  const deployAs = async (as: Requests, count: number): Promise<void> => {
+    for (let n = 0; n < count; n++) {
+      const app = (await as('POST', '/api/apps', { name: `app ${n}`, files: HELLO })).body.app_id
+      expect((await as('POST', `/api/apps/${app}/deploy`)).status).toBe(202)
+    }
+  }
+
+  test('of one user that hang leave turns to the deployments of others', async () => {
+    await using own = await modulesBench()
+    own.targets.hold = true
+    await deployAs(own.as('u_ann'), 6)
+    for (let n = 0; n < 4; n++) await own.targets.next()
+    await deployAs(own.as('u_bob'), 1)
+    const wake = await own.targets.next()
+    const [bobs] = (await own.as('u_bob')('GET', '/api/apps')).body.items
+    expect(wake.key.split('.')[0]).toBe(bobs.app_id)
+    expect(own.targets.woken).toHaveLength(5)
+  })
+
+  test('one more than a user may have is refused with the name of the limit, and only to that user', async () => {
+    await using own = await modulesBench()
+    const ann = own.as('u_ann')
+    own.targets.hold = true
+    const app = (await ann('POST', '/api/apps', { name: 'app', files: HELLO })).body.app_id
+    await ann('POST', `/api/apps/${app}/deploy`)
+    const wake = await own.targets.next()
+    for (let n = 1; n < DEPLOY_LIMITS.mostPerOwner; n++)
+      expect((await ann('POST', `/api/apps/${app}/deploy`)).status).toBe(202)
+    expect(await ann('POST', `/api/apps/${app}/deploy`)).toMatchObject({
+      status: 503,
+      body: { code: 'FP_QUEUE_FULL', details: { limit: 'deployments_waiting_per_account' } },
+    })
+    expect((await ann('GET', `/api/apps/${app}/deployments?limit=1`)).body.items[0]).toMatchObject({
+      stage: 'validating',
+    })
+    await deployAs(own.as('u_bob'), 1)
+    wake.succeed()
+    // The place is free once the first has ended.
+    await expect.poll(async () => (await ann('POST', `/api/apps/${app}/deploy`)).status).toBe(202)
   })
 })
 

@@ -13,8 +13,8 @@ import { createSwitch } from './switch.ts'
 
 export const deploymentsModule = defineModule({
   name: 'deployments',
-  async start({ db, events, targets, members, validate, background, now, log, use }) {
-    const { apps, live, changes } = use(appRecordsModule)
+  async start({ db, events, targets, members, validate, background, jobs, now, log, use }) {
+    const { apps, live } = use(appRecordsModule)
     const versions = use(versionsModule)
     const store = new DeploymentStore(db)
     await store.createIndexes()
@@ -45,7 +45,7 @@ export const deploymentsModule = defineModule({
       validate,
       run,
       members,
-      changes,
+      jobs,
       newId: () => newId('d'),
       log,
       now,

@@ -1,7 +1,8 @@
 import type { Files, Finding } from '@fp/sdk/wire'
 import type { Membership } from '../../coordination/membership.ts'
 import { FpError } from '../../errors.ts'
-import type { AppChanges } from '../../app-changes.ts'
+import type { JobQueue } from '../../jobs/queue.ts'
+import { QueueClosed } from '../../jobs/types.ts'
 import type { LiveService } from '../app-records/live-service.ts'
 import type { AppService } from '../app-records/service.ts'
 import type { Log } from '../background.ts'
@@ -10,12 +11,11 @@ import type { DraftService } from '../drafts/service.ts'
 import type { PageRequest } from '../paging.ts'
 import type { Validate } from '../validate.ts'
 import type { VersionService } from '../versions/service.ts'
-import { DeployQueue } from './deploy-queue.ts'
-import { appDeleted, stopping } from './failure.ts'
+import { stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
 import { KeyedQueue } from '../../keyed-queue.ts'
+import { createDeployJobs, DEPLOY } from './queue.ts'
 import type { DeploymentStore } from './store.ts'
-import { createTurns } from './turns.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
 /** Deployments of an app that are kept for its owner to read. */
@@ -37,7 +37,7 @@ export interface DeploymentServiceDeps {
   readonly validate: Validate
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
   readonly members: Membership
-  readonly changes: AppChanges
+  readonly jobs: JobQueue
   readonly newId: () => string
   readonly log: Log
   readonly now: () => Date
@@ -51,18 +51,42 @@ export interface Accepted {
 export type DeploymentService = ReturnType<typeof createDeploymentService>
 
 export function createDeploymentService(deps: DeploymentServiceDeps) {
-  const { store, feed, apps, live, drafts, versions, members, changes, log } = deps
+  const { store, feed, apps, live, drafts, versions, members, jobs, log } = deps
   /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
   const accepting = new KeyedQueue()
-  /** The deployments themselves, as far as this replica carries them. */
-  const running = new KeyedQueue()
-  const stops = new Map<string, AbortController>()
   const stopped = new AbortController()
-  const carried = new DeployQueue()
-  const turns = createTurns({ store, feed, apps, live, members, carried, log, now: deps.now })
-  /** Whichever replica deletes it. */
-  const stopDeleted = ({ appId }: { appId: string }): void => stops.get(appId)?.abort(appDeleted())
-  changes.on('deleted', stopDeleted)
+  const deploys = createDeployJobs({
+    store,
+    feed,
+    apps,
+    live,
+    jobs,
+    members,
+    run: deps.run,
+    // Not awaited: `removeAll` waits for the deployments while it holds the place in `accepting`.
+    ended: ({ appId }) =>
+      void accepting
+        .run(appId, () => prune(appId))
+        .catch((error: unknown) =>
+          log.error({ err: error, app_id: appId }, 'could not complete a deployment'),
+        ),
+    log,
+    now: deps.now,
+  })
+  jobs.handle(DEPLOY, deploys.handler)
+
+  /** Runs where numbers are taken, unless no more may be accepted. */
+  function accept<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
+    return accepting.run(appId, async () => {
+      if (stopped.signal.aborted) throw stopping()
+      try {
+        jobs.refuseIfFull(DEPLOY, ownerId)
+        return await work()
+      } catch (error) {
+        throw error instanceof QueueClosed ? stopping() : error
+      }
+    })
+  }
 
   async function start(
     ownerId: string,
@@ -81,34 +105,15 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       createdAt: first.at,
       finishedAt: null,
     }
-    const { deploymentId } = deployment
-    carried.add(deploymentId, ownerId)
-    await store.insert(deployment).catch((error: unknown) => {
-      carried.remove(deploymentId)
-      throw error
-    })
-    running
-      .run(appId, () => run(deployment))
-      .finally(() => carried.remove(deploymentId))
-      // Not within the queue `running`: `removeAll` waits for that queue while it holds the place in `accepting`.
-      .then(() => accepting.run(appId, () => prune(appId)))
-      .catch((error: unknown) => log.error({ err: error, app_id: appId }, 'could not complete a deployment'))
-    return deployment
-  }
-
-  async function run(deployment: DeploymentRecord): Promise<void> {
-    const { appId } = deployment
-    const stop = new AbortController()
-    stops.set(appId, stop)
-    const signal = AbortSignal.any([stop.signal, stopped.signal, members.lost])
+    const { deploymentId: id, order } = deployment
+    await store.insert(deployment)
     try {
-      if (!(await turns.begin(deployment, signal))) return
-      // Without a turn it has been stopped: it runs into the signal at once, and says so in its own words.
-      using _turn = await carried.turn(deployment.deploymentId, signal)
-      await deps.run(deployment, signal)
-    } finally {
-      stops.delete(appId)
+      await jobs.enqueue(DEPLOY, { id, key: appId, owner: ownerId, payload: null, order })
+    } catch (error) {
+      await store.remove(id)
+      throw error
     }
+    return deployment
   }
 
   async function prune(appId: string): Promise<void> {
@@ -155,7 +160,8 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   /** Resolves once all that were accepted here have ended. */
   async function idle(): Promise<void> {
     await accepting.allIdle()
-    await running.allIdle()
+    await jobs.idle()
+    await accepting.allIdle()
   }
 
   return {
@@ -185,9 +191,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
           { details: findings },
         )
       }
-      const deployment = await accepting.run(appId, async () => {
-        if (stopped.signal.aborted) throw stopping()
-        carried.refuseIfFull(ownerId)
+      const deployment = await accept(ownerId, appId, async () => {
         const { version, order } = await live.take(appId, { version: true, order: true })
         await versions.create(appId, version, draft, { entrypoint, setting })
         return start(ownerId, appId, { version, order, kind: 'deploy', first })
@@ -198,9 +202,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     /** Makes a kept version live again, by the same way as a new one but for the validation. */
     async rollback(ownerId: string, appId: string, version: number): Promise<Accepted> {
       await apps.find(ownerId, appId)
-      const deployment = await accepting.run(appId, async () => {
-        if (stopped.signal.aborted) throw stopping()
-        carried.refuseIfFull(ownerId)
+      const deployment = await accept(ownerId, appId, async () => {
         await versions.summary(appId, version)
         const { order } = await live.take(appId, { order: true })
         const first: StageEvent = {
@@ -231,30 +233,26 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
 
     /** Ends what runs of a deleted app, at whichever replica, then removes its deployments and versions. */
     async removeAll(appId: string): Promise<void> {
-      stopDeleted({ appId })
-      await running.idle(appId)
-      await turns.othersDone(appId, stopped.signal)
       // Behind every acceptance that was under way; there are no new ones, for the app is gone.
       await accepting.run(appId, async () => {
-        await running.idle(appId)
+        await jobs.cancel(DEPLOY, appId)
+        await jobs.settled(DEPLOY, appId, stopped.signal)
         await versions.removeAll(appId)
         await store.removeAll(appId)
       })
     },
 
-    /** At boot and now and then: no deployment of a replica that was killed stays unfinished. */
+    /** At boot and now and then: what has no job does not stay unfinished. */
     async recover(): Promise<void> {
-      for (const { appId } of await turns.endAbandoned()) await prune(appId)
+      for (const { appId } of await deploys.endAbandoned()) await prune(appId)
     },
 
     idle,
 
-    /** Takes no more; those under way and queued fail with a plain reason. */
+    /** Takes no more, after the queue of jobs was closed: that has ended those under way and queued, with a plain reason. */
     async close(): Promise<void> {
       stopped.abort(stopping())
-      await idle()
       await accepting.allIdle()
-      changes.off('deleted', stopDeleted)
     },
   }
 }

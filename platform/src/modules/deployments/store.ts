@@ -1,4 +1,4 @@
-import { MongoServerError, type Collection, type Db } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
 import type { PageRequest } from '../paging.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
@@ -6,12 +6,11 @@ export type DeploymentDoc = Omit<DeploymentRecord, 'deploymentId'> & {
   readonly _id: string
   /** Only while it is unfinished, so that the index holds nothing else. */
   readonly open?: true
-  /** Only while it is its app's turn: a unique index lets there be one of an app. */
+  /** Set by the version before while it is the deployment's turn. */
   readonly running?: true
 }
 
 export const DEPLOYMENTS = 'deployments'
-const DUPLICATE_KEY = 11_000
 
 export class DeploymentStore {
   readonly #deployments: Collection<DeploymentDoc>
@@ -23,10 +22,6 @@ export class DeploymentStore {
   async createIndexes(): Promise<void> {
     await this.#deployments.createIndex({ appId: 1, order: -1 })
     await this.#deployments.createIndex({ open: 1, appId: 1 }, { partialFilterExpression: { open: true } })
-    await this.#deployments.createIndex(
-      { running: 1, appId: 1 },
-      { unique: true, partialFilterExpression: { running: true } },
-    )
   }
 
   async insert(deployment: DeploymentRecord): Promise<void> {
@@ -50,29 +45,6 @@ export class DeploymentStore {
       .limit(page.limit + 1)
       .toArray()
     return docs.map((doc) => withoutTracebacks(toRecord(doc)))
-  }
-
-  /**
-   * Whether it is the deployment's turn now: of an app's, whichever replica carries them, one runs at a time, the older
-   * first. `over`: it has been ended meanwhile, or is gone.
-   */
-  async begin({ appId, order, deploymentId }: DeploymentRecord): Promise<'begun' | 'not yet' | 'over'> {
-    const older = await this.#deployments.findOne(
-      { open: true, appId, order: { $lt: order } },
-      { projection: { _id: 1 } },
-    )
-    if (older) return 'not yet'
-    try {
-      const { matchedCount } = await this.#deployments.updateOne(
-        { _id: deploymentId, open: true },
-        { $set: { running: true } },
-      )
-      return matchedCount === 1 ? 'begun' : 'over'
-    } catch (error) {
-      // A newer one was faster: this one had its number already, but was not stored yet.
-      if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return 'not yet'
-      throw error
-    }
   }
 
   /** A finished deployment takes no more events: false then. */
@@ -109,6 +81,10 @@ export class DeploymentStore {
     const oldestKept = newest[0]?.order
     if (oldestKept === undefined) return
     await this.#deployments.deleteMany({ appId, order: { $lt: oldestKept }, finishedAt: { $ne: null } })
+  }
+
+  async remove(deploymentId: string): Promise<void> {
+    await this.#deployments.deleteOne({ _id: deploymentId })
   }
 
   async removeAll(appId: string): Promise<void> {

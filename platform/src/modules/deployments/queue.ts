@@ -1,0 +1,128 @@
+import type { JobQueue } from '../../jobs/queue.ts'
+import { JobCancelled, QueueClosed, type JobHandler, type JobLimits } from '../../jobs/types.ts'
+import type { LiveService } from '../app-records/live-service.ts'
+import type { AppService } from '../app-records/service.ts'
+import type { Log } from '../background.ts'
+import { appDeleted, failureOf, internalFailure, interrupted, stopping } from './failure.ts'
+import type { DeploymentFeed } from './feed.ts'
+import type { DeploymentStore } from './store.ts'
+import type { DeploymentRecord } from './types.ts'
+
+/** The job of a deployment has the deployment's id; its key is the app. */
+export const DEPLOY = 'deploy'
+
+export const DEPLOY_LIMITS: JobLimits = {
+  work: 'deployments',
+  // Mostly they wait for an app to start, and starts have turns of their own (runtime/wakes.ts).
+  atOnce: 32,
+  atOncePerOwner: 4,
+  most: 2_000,
+  mostPerOwner: 100,
+}
+
+/** The deployment itself tells its story; its job is of use while it runs. ms */
+const RETENTION = 24 * 3_600_000
+/** Changes of other replicas' deployments are heard of; should one not be, this is soon enough to look. ms */
+const LOOK_AGAIN = 5_000
+
+export interface DeployJobsDeps {
+  readonly store: DeploymentStore
+  readonly feed: DeploymentFeed
+  readonly apps: AppService
+  readonly live: LiveService
+  readonly jobs: JobQueue
+  readonly members: { living(): Promise<Set<string>> }
+  readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
+  /** The deployment has ended. */
+  readonly ended: (deployment: DeploymentRecord) => void
+  readonly log: Log
+  readonly now: () => Date
+}
+
+/** How deployments run as jobs, and what becomes of those whose process has ended. */
+export function createDeployJobs(deps: DeployJobsDeps) {
+  const { store, feed, apps, live, jobs, log } = deps
+
+  const handler: JobHandler<null> = {
+    limits: DEPLOY_LIMITS,
+    retention: RETENTION,
+    // A deployment that went live long after it was asked for would surprise its owner.
+    endsWithProcess: true,
+    async run({ key: appId, id }, { signal }) {
+      const deployment = await store.find(appId, id)
+      if (!deployment) return
+      const stop = new AbortController()
+      const end = (): void => stop.abort(reasonOf(signal.reason))
+      signal.addEventListener('abort', end)
+      if (signal.aborted) end()
+      await olderVersionsTurn(deployment, stop.signal)
+      // Stopped meanwhile, it says so in its own words.
+      await deps.run(deployment, stop.signal)
+      deps.ended(deployment)
+    },
+    async ended({ key: appId, id }, as) {
+      const deployment = await store.find(appId, id)
+      if (!deployment) return
+      await end(deployment, as === 'cancelled' ? appDeleted() : as === 'stopped' ? stopping() : interrupted())
+      deps.ended(deployment)
+    },
+  }
+
+  /** Ends the record, unless it has ended: what is live has succeeded, anything else has failed. */
+  async function end({ appId, deploymentId }: DeploymentRecord, why: Error): Promise<boolean> {
+    const app = await apps.findAny(appId)
+    const isLive = app?.live?.deploymentId === deploymentId
+    const report = failureOf(why) ?? internalFailure()
+    const at = deps.now()
+    if (!isLive) await live.noteFirstFailure(appId, report)
+    const ended = await store.append(
+      deploymentId,
+      isLive
+        ? { stage: 'ready', at }
+        : { stage: 'failed', at, message: report.message, failure: { ...report, at } },
+    )
+    // Else another replica was faster.
+    if (ended) log.info({ app_id: appId, deployment_id: deploymentId }, 'ended a deployment left unfinished')
+    feed.changed({ deploymentId, appId })
+    return ended
+  }
+
+  /** Unfinished deployments that have no job, oldest first: those of replicas of the version before, and those cut off before their job. */
+  async function withoutJob(appIds?: readonly string[]): Promise<DeploymentRecord[]> {
+    const open = await store.open(appIds)
+    if (open.length === 0) return []
+    const queued = new Set(
+      (await jobs.open(open.map(({ deploymentId }) => deploymentId))).map(({ id }) => id),
+    )
+    return open.filter(({ deploymentId }) => !queued.has(deploymentId))
+  }
+
+  async function endAbandoned(appIds?: readonly string[]): Promise<readonly DeploymentRecord[]> {
+    const found = await withoutJob(appIds)
+    if (found.length === 0) return []
+    // In this order: a replica that has come since then has none of those.
+    const living = await deps.members.living()
+    const ended: DeploymentRecord[] = []
+    for (const deployment of found)
+      if (!living.has(deployment.replica) && (await end(deployment, interrupted()))) ended.push(deployment)
+    return ended
+  }
+
+  /** Replicas of the version before run deployments without jobs: the app's older ones go first. */
+  async function olderVersionsTurn({ appId, order }: DeploymentRecord, stop: AbortSignal): Promise<void> {
+    using changes = feed.watchApp(appId)
+    while (!stop.aborted) {
+      await endAbandoned([appId])
+      if ((await withoutJob([appId])).every((other) => other.order >= order)) return
+      await changes.next(AbortSignal.any([stop, AbortSignal.timeout(LOOK_AGAIN)])).catch(() => undefined)
+    }
+  }
+
+  return { handler, endAbandoned }
+}
+
+/** Why a deployment is stopped, as its owner reads it. */
+function reasonOf(reason: unknown): unknown {
+  if (reason instanceof JobCancelled) return appDeleted()
+  return reason instanceof QueueClosed ? stopping() : reason
+}
