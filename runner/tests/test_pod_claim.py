@@ -452,3 +452,11 @@ def test_a_claimed_app_begins_as_a_fresh_process_does(make_pod: MakePod) -> None
     }
     assert answers[0][1] != answers[1][1]
     assert answers[0][2] == str(first.app_dir)
+
+
+def test_only_the_process_of_the_app_imports_the_frameworks_and_it_has_them_when_the_pod_answers(
+    waiting: pods.Pod,
+) -> None:
+    assert waiting.ask("/_fp/alive")[0] == 204
+    assert "pydantic_core" not in Path(f"/proc/{waiting.pid}/maps").read_text()
+    assert "pydantic_core" in Path(f"/proc/{waiting.app_pid()}/maps").read_text()

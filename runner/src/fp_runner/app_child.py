@@ -59,15 +59,21 @@ def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
         os.setsid()
         os.dup2(control_fd, 3, inheritable=False)
         os.closerange(4, 2**31 - 1)
-        # A cold child has all its imports before it; the supervisor does not need them and stays small.
         gc.disable()
+        # Imported here, after the fork: the supervisor does not need it and stays small, and shares no page with the
+        # app that either would have to copy.
         import socket
 
-        from fp_runner import app_process, session_key
+        from fp_runner import app_process, preload, session_key
         from fp_runner.pod_environment import PodEnvironment
 
-        session_key.install()
-        app_process.run(PodEnvironment(), socket.socket(fileno=3), warm)
+        if warm:
+            preload.preload()
+            gc.collect()
+            gc.freeze()
+        else:
+            session_key.install()
+        app_process.run(PodEnvironment(), socket.socket(fileno=3), spare=False)
     except BaseException as error:
         os.write(2, f"fp_runner: the app's process ended early: {error!r}\n".encode())
     finally:

@@ -72,14 +72,10 @@ def _run(options: dict[str, str], begun: float, *, wait: bool, warm: bool) -> No
     wakeups = _signals()
     listener = tcp.listen(int(options["--port"]))
     _protect()
-    if warm:
-        from fp_runner import preload
-
-        preload.preload()
     reactor = Reactor()
     # Before the key is read and anybody can connect: the app's process has never seen either.
     child = AppChild(reactor, warm=warm)
-    _supervise(reactor, listener, child, wakeups, options, begun, wait=wait)
+    _supervise(reactor, listener, child, wakeups, options, begun, wait=wait, warm=warm)
 
 
 def _supervise(
@@ -91,6 +87,7 @@ def _supervise(
     begun: float,
     *,
     wait: bool,
+    warm: bool,
 ) -> NoReturn:
     from fp_runner import pod_start_request
     from fp_runner.supervisor import Settings, Supervisor
@@ -120,7 +117,7 @@ def _supervise(
         except network_policies.NotEnforcedError as error:
             supervisor.fail("FP_SANDBOX_FAILED", f"No app may run here: {error}.")
         else:
-            supervisor.api.wait(ClaimKey(key))
+            supervisor.offer(ClaimKey(key), at_once=not warm)
     else:
         try:
             with open(options["--start-request"], "rb") as packed:

@@ -72,7 +72,7 @@ _MODULES: Final = (
 
 
 def preload() -> None:
-    """Imports, warms up, and makes the memory ready for forks. Collections stay off until an app has been imported."""
+    """Imports and warms up. Collections stay off until an app has been imported."""
     gc.disable()
     for name in _MODULES:
         try:
@@ -85,7 +85,6 @@ def preload() -> None:
     threads = threading.enumerate()
     if len(threads) != 1:
         raise RuntimeError(f"preloading left threads: {threads}")
-    heap.prepare()
 
 
 def touch(loop: asyncio.AbstractEventLoop) -> None:

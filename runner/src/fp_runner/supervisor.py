@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from fp_runner import cgroups, ending, termination
 from fp_runner.app_child import AppChild
@@ -17,6 +17,9 @@ from fp_runner.pod_api import PodApi
 from fp_runner.pod_start_request import PodStartRequest
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
+
+if TYPE_CHECKING:
+    from fp_runner.claim import ClaimKey
 
 State = Literal["waiting", "receiving", "starting", "serving", "stopping", "failed", "checked"]
 
@@ -59,7 +62,17 @@ class Supervisor:
         self._before: dict[str, float] = {}
         self._timer: Timer | None = None
         self._oom_kills = cgroups.own_oom_kills()
+        self._child_waits = False
+        # The key of those who may claim this pod once the child waits.
+        self._offered: ClaimKey | None = None
         child.on_message = self._on_message
+
+    def offer(self, key: "ClaimKey", *, at_once: bool) -> None:
+        """Lets those who know the key claim this pod: at once, or as soon as the app's process has its imports."""
+        if at_once or self._child_waits:
+            self.api.wait(key)
+        else:
+            self._offered = key
 
     def start(self, given: PodStartRequest, since: float, before: dict[str, float] | None = None) -> None:
         """See pod_api.Recipient. `before`: when earlier phases were reached, in ms from `since`."""
@@ -160,6 +173,12 @@ class Supervisor:
             self.fail("FP_SANDBOX_FAILED", "The process that was to become the app ended.")
 
     def _on_message(self, message: Message) -> None:
+        if self._state == "waiting" and message.get("event") == "waiting":
+            self._child_waits = True
+            if self._offered:
+                self.api.wait(self._offered)
+                self._offered = None
+            return
         # The app's own code can write here too, so nothing is believed that does not fit.
         if self._state != "starting":
             return

@@ -10,7 +10,7 @@ import signal
 import socket
 from typing import Final, NoReturn
 
-from fp_runner import channel, init, libc, namespaces, preload, privileges, root, seccomp, session_key
+from fp_runner import channel, heap, init, libc, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.descriptors import close_all_but
 from fp_runner.isolation import Mechanisms
 from fp_runner.network.ways import Plan
@@ -40,6 +40,7 @@ def main() -> None:
         seccomp.install(seccomp.io_uring_filter())
     if configured.message["preload"]:
         preload.preload()
+        heap.prepare()
     else:
         session_key.install()
     etc = root.etc_files(network.resolver)
