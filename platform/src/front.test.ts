@@ -70,6 +70,19 @@ describe('the front', () => {
     }
   })
 
+  it('answers whether it lives itself, whatever its limits, but not for an app', async () => {
+    const services = { api: service('api'), ingress: service('ingress') }
+    await Promise.all([services.api.ready(), services.ingress.ready()])
+    const full = { ...UNBOUNDED, admit: () => undefined }
+    const front = createFront({ ...services, appOf, bounds: full, cookies })
+    const port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
+    cleanups.push(() => front.close({ grace: 0 }))
+    const ask = (host: string): Promise<string> =>
+      raw(port, `GET /healthz/gate HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+    expect(await ask('10.42.0.7:8080')).toMatch(/^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/)
+    expect(await ask('app-abc.localhost')).toBe('')
+  })
+
   it('goes by the host of an absolute target, not by the Host header', async () => {
     const { port } = await start()
     const named = async (target: string, host: string): Promise<unknown> => {

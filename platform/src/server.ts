@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const begun = performance.now()
   const config = loadConfig(process.env)
   const logger = createLogger(config)
-  const isChild = process.send !== undefined
+  const isChild = isChildOfGate(config)
   if (!isChild) for (const warning of config.warnings) logger.warn(warning)
   let stoppingSince: number | undefined
   // A bug that nobody caught leaves the process in a state that nobody knows.
@@ -143,16 +143,21 @@ async function startApiRole(config: Config, { logger }: Output): Promise<Running
     onError: (error) => logger.warn({ err: error }, 'the gate does not answer; trying again'),
   })
   const api = await startApi(config, { gate, logger })
-  const isChild = process.send !== undefined
   return {
     config,
     async close() {
       // As a child it is told when the gate takes no more requests.
-      if (!isChild) await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
+      if (!isChildOfGate(config))
+        await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
       await api.close({ grace: config.shutdownGrace })
       await gate[Symbol.asyncDispose]()
     },
   }
+}
+
+/** The API of an installation whose gate has started it. `node --watch` gives every role a channel to its parent. */
+function isChildOfGate({ role }: Config): boolean {
+  return role === 'api' && process.send !== undefined
 }
 
 function isLostOutput(error: unknown): boolean {

@@ -17,10 +17,12 @@ import {
   type MethodName,
   type Methods,
 } from './protocol.ts'
-import { createSocketAgent } from './socket-agent.ts'
+import { awaitListener, createSocketAgent } from './socket-agent.ts'
 
 /** How long a request to a gate that restarts waits for it, ms. */
 const PATIENCE = 15_000
+/** How long the first one waits, ms: the gate may wait for its database, and then starts the runner. */
+const START_PATIENCE = 150_000
 /** Between two attempts to listen for events, ms. */
 const RETRY = 200
 
@@ -28,10 +30,21 @@ export interface GateClient extends Gate, AsyncDisposable {}
 
 export interface ConnectOptions {
   readonly onError: (error: Error) => void
+  /** For the gate's start, ms. */
+  readonly startPatience?: number
 }
 
-/** The gate of another process of this machine. Resolves once that process answers, and rejects when it does not within 15 s. */
-export async function connectGate(path: string, { onError }: ConnectOptions): Promise<GateClient> {
+/** The gate of another process of this machine. Resolves once that process answers, and rejects when it never does. */
+export async function connectGate(
+  path: string,
+  { onError, startPatience = START_PATIENCE }: ConnectOptions,
+): Promise<GateClient> {
+  await awaitListener({ path, patience: startPatience }).catch((error: Error) => {
+    throw new Error(
+      `The gate has not started within ${startPatience / 1000} s: nobody listens at ${path}. Its own log says why.`,
+      { cause: error },
+    )
+  })
   const agent = createSocketAgent({ path, patience: PATIENCE })
   const listeners = new Set<(event: PlatformEvent) => void>()
   const closed = new AbortController()

@@ -30,6 +30,12 @@ export function createSocketAgent({ path, patience }: SocketAgentOptions): Agent
   return agent
 }
 
+/** Resolves once somebody listens at the socket. Rejects when nobody does for `patience` ms. */
+export async function awaitListener({ path, patience }: SocketAgentOptions): Promise<void> {
+  const socket = await dial(path, patience)
+  socket.destroy()
+}
+
 async function dial(path: string, patience: number): Promise<Socket> {
   const end = performance.now() + patience
   for (;;) {

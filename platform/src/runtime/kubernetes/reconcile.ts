@@ -16,7 +16,7 @@ import {
 import type { TargetObjects } from './objects.ts'
 import { pause } from '../../pause.ts'
 import type { KubernetesSettings } from './settings.ts'
-import type { Kind, ObjectStore } from './store.ts'
+import type { ObjectStore, WatchedKind } from './store.ts'
 
 export interface ReconcileDeps {
   readonly store: ObjectStore
@@ -24,7 +24,7 @@ export interface ReconcileDeps {
   readonly objects: TargetObjects
   readonly clock: Clock
   /** Watches all objects of a kind that belong to targets. Rejects when they cannot be listed. */
-  follow(kind: Kind, deleted: () => void): Promise<Informer<KubernetesObject>>
+  follow(kind: WatchedKind, deleted: () => void): Promise<Informer<KubernetesObject>>
   /** The targets that serve the apps, by the database. */
   liveTargets(): Promise<readonly TargetKey[]>
   specOf(key: TargetKey): Promise<AppSpec>
@@ -32,7 +32,7 @@ export interface ReconcileDeps {
 }
 
 /** The objects that a target must have, each under the target's name. */
-const KINDS: readonly Kind[] = ['deployments', 'secrets', 'services']
+const KINDS: readonly WatchedKind[] = ['deployments', 'secrets', 'services']
 /** ms between two sweeps without news. */
 const SWEEP = 60_000
 /** ms until the next sweep when something failed. */
@@ -53,7 +53,7 @@ export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promi
   const { clock, log } = deps
   await using watches = new AsyncDisposableStack()
   let news = new AbortController()
-  const there = new Map<Kind, Informer<KubernetesObject>>()
+  const there = new Map<WatchedKind, Informer<KubernetesObject>>()
   const since = { strays: new Since(clock), checks: new Since(clock) }
   while (!signal.aborted) {
     news = new AbortController()
@@ -75,7 +75,7 @@ export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promi
 /** Resolves to the ms until the next sweep. */
 async function sweep(
   deps: ReconcileDeps,
-  there: ReadonlyMap<Kind, Informer<KubernetesObject>>,
+  there: ReadonlyMap<WatchedKind, Informer<KubernetesObject>>,
   { strays, checks }: { readonly strays: Since; readonly checks: Since },
 ): Promise<number> {
   const { store, objects, settings, log } = deps

@@ -11,7 +11,7 @@ import type { TargetObjects } from './objects.ts'
 import { reconcile } from './reconcile.ts'
 import { keepPoolFilled } from './refill.ts'
 import type { KubernetesSettings } from './settings.ts'
-import type { Kind, ObjectStore } from './store.ts'
+import type { ObjectStore, WatchedKind } from './store.ts'
 
 export interface SingletonsDeps {
   readonly api: KubernetesApi
@@ -50,7 +50,7 @@ export function createSingletons(
     await deps.appPods.report(collector, signal)
   }
 
-  const follow = (kind: Kind, deleted: () => void): Promise<Informer<KubernetesObject>> =>
+  const follow = (kind: WatchedKind, deleted: () => void): Promise<Informer<KubernetesObject>> =>
     createInformer<KubernetesObject>({
       api,
       path: store.path(kind),

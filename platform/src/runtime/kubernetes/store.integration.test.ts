@@ -26,7 +26,7 @@ test('asks for the objects of its namespace, each kind in its group', async () =
   expect(await store.get('deployments', 'x')).toEqual(POD)
   expect(await store.create('secrets', POD)).toEqual(POD)
   expect(await store.patch('pods', 'x', { metadata: { labels: { a: null } } })).toEqual(POD)
-  await store.remove('configmaps', 'x', { graceS: 0 })
+  await store.remove('secrets', 'x', { graceS: 0 })
   expect(server.asked).toMatchObject([
     { method: 'GET', path: '/api/v1/namespaces/fp-apps/pods', query: { labelSelector: 'fp.dev/role=pool' } },
     { method: 'GET', path: '/apis/apps/v1/namespaces/fp-apps/deployments/x' },
@@ -39,7 +39,7 @@ test('asks for the objects of its namespace, each kind in its group', async () =
     },
     {
       method: 'DELETE',
-      path: '/api/v1/namespaces/fp-apps/configmaps/x',
+      path: '/api/v1/namespaces/fp-apps/secrets/x',
       query: { propagationPolicy: 'Background', gracePeriodSeconds: '0' },
     },
   ])

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node'
 import { KubernetesApiError, type KubernetesApi } from '@fp/scaler/kubernetes'
+import type { KindWith, Verb } from './rights.ts'
 
 const PATHS = {
   pods: '/api/v1',
@@ -12,18 +13,25 @@ const PATHS = {
 } as const
 
 export type Kind = keyof typeof PATHS
+type Of<V extends Verb> = Kind & KindWith<V>
+/** An informer can follow it. */
+export type WatchedKind = Of<'list'> & Of<'watch'>
 
 /** Reads and writes the objects of one namespace. */
 export interface ObjectStore {
-  path(kind: Kind, name?: string): string
-  list<T extends KubernetesObject>(kind: Kind, labelSelector: string): Promise<T[]>
-  get<T extends KubernetesObject>(kind: Kind, name: string): Promise<T | undefined>
+  path(kind: WatchedKind, name?: string): string
+  list<T extends KubernetesObject>(kind: Of<'list'>, labelSelector: string): Promise<T[]>
+  get<T extends KubernetesObject>(kind: Of<'get'>, name: string): Promise<T | undefined>
   /** Undefined when an object of that name exists. */
-  create<T extends KubernetesObject>(kind: Kind, object: T): Promise<T | undefined>
+  create<T extends KubernetesObject>(kind: Of<'create'>, object: T): Promise<T | undefined>
   /** Undefined when the object was deleted, or has changed since the resourceVersion that `body` names. */
-  patch<T extends KubernetesObject>(kind: Kind, name: string, body: object): Promise<T | undefined>
+  patch<T extends KubernetesObject>(kind: Of<'patch'>, name: string, body: object): Promise<T | undefined>
   /** Does nothing where the object was deleted, or has changed since the `resourceVersion`. */
-  remove(kind: Kind, name: string, options?: { graceS?: number; resourceVersion?: string }): Promise<void>
+  remove(
+    kind: Of<'delete'>,
+    name: string,
+    options?: { graceS?: number; resourceVersion?: string },
+  ): Promise<void>
 }
 
 export function createObjectStore(api: KubernetesApi, namespace: string): ObjectStore {
