@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { examples, run } from '../harness/examples.ts'
 import { repeatedly } from '../harness/repeatedly.ts'
-import { TestUser } from '../harness/user.ts'
 import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
@@ -16,7 +15,7 @@ describe.concurrent.each(examples)(
   ({ example, calls, after_wake: afterWake = [] }) => {
     test('deploys, answers, sleeps with no replica left, wakes and answers again', async () => {
       // An account each: all apps of a user share one database.
-      const owner = await TestUser.signUp(world.fp, example.replaceAll('-', ''))
+      const owner = await world.someone()
       const { app_id: appId } = await owner.liveApp({ template_id: example })
       const saved = new Map<string, string>()
       for (const call of calls) await run(owner, appId, call, saved)

@@ -1,5 +1,5 @@
 import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
-import { afterEach, beforeAll, expect } from 'vitest'
+import { afterEach, beforeAll, expect, vi } from 'vitest'
 import { install, type Installation } from '../harness/installation.ts'
 import { TestUser } from '../harness/user.ts'
 
@@ -61,7 +61,8 @@ export function useInstallation(): World {
       )
     },
     async reallyAsleep(appId) {
-      await expect.poll(() => podsOf(appId), PATIENCE).toHaveLength(0)
+      // Not expect.poll, which tests that run at the same time cannot share.
+      await vi.waitFor(async () => expect(await podsOf(appId)).toHaveLength(0), PATIENCE)
       const deployments = await fp.objects<V1Deployment>('deployments', 'fp-apps', `fp.dev/app=${appId}`)
       expect(deployments.map(({ spec }) => spec?.replicas)).toEqual([0])
     },
