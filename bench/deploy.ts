@@ -4,7 +4,7 @@ import { ms, percentile, row, section } from './lib.ts'
 
 const DEPLOYS = 20
 
-/** From the POST until the other version's first answer. */
+/** The time from the POST until the first answer of the new version. */
 export async function benchDeploy(_platform: PlatformUnderTest, user: TestUser): Promise<void> {
   section('Deploy and rollback: POST to the first 200 of the other version')
   const app = await user.liveApp({ code: version(0) }, 'bench deploy')

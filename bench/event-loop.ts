@@ -13,11 +13,11 @@ import { ms, row, section } from './lib.ts'
 
 const ROUNDS = 4
 const WARM = 200
-/** Deployments that have failed. */
+/** The number of failed deployments. */
 const FAILURES = 10
 const APPS = 40
 
-/** Its log is full of what JSON writes as six characters each, and so is its answer. */
+/** Its log and its answer are full of characters that JSON escapes with six characters each. */
 const TALKATIVE = `from fastapi import FastAPI, Response
 app = FastAPI()
 for n in range(2100): print(chr(1) * 250, flush=True)
@@ -30,12 +30,12 @@ app = FastAPI()
 raise RuntimeError(chr(1) * 100_000)
 `
 
-/** Less is not worth a line. */
+/** Shorter times are not printed. */
 const SHOWN = 5
 
 /**
- * Sends every route the worst bodies it lets in, and prints for how long the front door's event loop was held up: of some
- * rounds the least, as what else the machine does only adds to it.
+ * Sends every route the worst bodies that it reads, and prints how long the platform's event loop was blocked: the least of
+ * several rounds, since other work of the machine only adds to it.
  */
 export async function benchEventLoop(): Promise<void> {
   section('How long one request of a tenant holds up the event loop (goal: 10 ms or less)')
@@ -45,7 +45,7 @@ export async function benchEventLoop(): Promise<void> {
   await benchBytes(platform, user, probe)
   const ids = await victim(user)
   const api = (await (await fetch(`${platform.url}/api/openapi.json`)).json()) as OpenApi
-  // What is read is largest once the largest has been written.
+  // Reads come after writes: then they return the most.
   const attacks = attacksOn(api)
     .filter(({ route }) => !/DELETE|logout|signup/.test(route))
     .sort((a, b) => Number(a.method === 'GET') - Number(b.method === 'GET'))
@@ -66,10 +66,10 @@ export async function benchEventLoop(): Promise<void> {
   for (const [route, { block }] of [...worst].sort(([, a], [, b]) => b.block - a.block)) row(route, ms(block))
 }
 
-/** The same of what is sent past every client and server: bytes of strangers, and of apps. */
+/** The same for raw bytes that strangers and apps send. */
 async function benchBytes(platform: PlatformUnderTest, user: TestUser, probe: LoopProbe): Promise<void> {
   const { app_id: appId } = await user.liveApp({ code: HOSTILE_APP }, 'hostile')
-  // What runs for the first time is compiled.
+  // The first run includes compilation, so it is not counted.
   for (let n = 0; n < WARM; n++) await user.call(appId, '/')
   const host = new URL(platform.url).host
   let longest = 0
@@ -90,7 +90,7 @@ async function benchBytes(platform: PlatformUnderTest, user: TestUser, probe: Lo
 async function victim(user: TestUser): Promise<Record<string, string>> {
   const app = await user.liveApp({ code: TALKATIVE }, 'attacked')
   await user.call(app.app_id, '/')
-  // Each attempt leaves a traceback as long as one may be.
+  // Each attempt leaves a traceback of the largest allowed length.
   for (let n = 0; n < FAILURES; n++) await user.deploy(app.app_id, { 'app.py': FAILING })
   for (let n = 0; n < APPS; n++) await user.createApp({ files: largestFiles(), env_vars: largestVariables() })
   const { items } = await user.client.deployments.list(app.app_id)

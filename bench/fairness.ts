@@ -3,19 +3,19 @@ import type { PlatformUnderTest } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
 import { largestDraft, ms, percentile, ratio, row, section, timedGet, TRIVIAL_APP } from './lib.ts'
 
-/** Apps that one tenant wakes at once. */
+/** The number of apps that one tenant wakes at once. */
 const FLOOD = 150
 const ROUNDS = 3
-/** The neighbour's wakes within one flood, one after the other. */
+/** The number of wakes of the neighbour during one flood, one after the other. */
 const WAKES_IN_A_FLOOD = 10
 const QUIET_WAKES = 30
-/** What an app sleeps at least before it is woken, ms. */
+/** The least time in ms that an app sleeps before it is woken. */
 const SLEEP = 250
 const DEPLOYS = 10
-/** Validations that the flood keeps waiting. */
+/** The number of validations that the flood keeps in the queue. */
 const VALIDATIONS = 15
 
-/** Whether a tenant who asks for much at once delays a neighbour. */
+/** Whether a tenant with many requests at once delays a neighbour. */
 export async function benchFairness(platform: PlatformUnderTest, user: TestUser): Promise<void> {
   const neighbour = await TestUser.signUp(platform, 'bench-neighbour')
   await benchWakes(platform, user, neighbour)
@@ -38,7 +38,7 @@ async function benchWakes(platform: PlatformUnderTest, user: TestUser, neighbour
     return timedGet(targetOf(own))
   }
 
-  /** Fewer at once than the API takes of one account. */
+  /** Fewer at once than the API accepts from one account. */
   const sleepAll = async (): Promise<void> => {
     for (let n = 0; n < FLOOD; n += 50)
       await Promise.all(flood.slice(n, n + 50).map((appId) => user.sleep(appId)))

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** An app that writes to its connection what no server would: it takes the transport out of uvicorn's hands. */
+/** An app that takes the transport from uvicorn and writes bytes that no server would write. */
 export const HOSTILE_APP = `import asyncio
 
 HEAD = b'HTTP/1.1 200 OK\\r\\n'
@@ -50,7 +50,7 @@ export interface HostileBytes {
   readonly bytes: string
 }
 
-/** What strangers, the owner of an app and the app itself can send; `app` is its host. */
+/** The bytes that strangers, the owner of an app and the app itself can send. `app` is the app's host. */
 export function hostileBytes(console: string, app: string, appId: string, token: string): HostileBytes[] {
   const get = (host: string, path: string, headers = ''): string =>
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${headers}\r\n`
@@ -75,7 +75,7 @@ export function hostileBytes(console: string, app: string, appId: string, token:
   ]
 }
 
-/** Resolves once the connection has ended, or nothing has come for a while; to the status of the answer. */
+/** Resolves to the status of the answer, when the connection has ended or nothing has arrived for a while. */
 export async function sendBytes(port: number, { bytes }: HostileBytes): Promise<string> {
   const socket = connect(port, '127.0.0.1').on('error', () => undefined)
   let start = ''

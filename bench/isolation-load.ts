@@ -1,11 +1,11 @@
-/** The load of the isolation benchmark, in a process of its own so that it does not disturb what is measured. */
+/** The load of the isolation benchmark, in a process of its own so that it does not disturb the measurement. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { largestDraft } from './lib.ts'
 
 const LOGINS = 20
 const [url = '', token = '', username = '', seconds = '8'] = process.argv.slice(2)
 
-/** Whether it was done: the API refuses what one address sends too fast. */
+/** Whether the call succeeded. The API refuses calls that one address sends too fast. */
 async function post(path: string, body: string): Promise<boolean> {
   const response = await fetch(`${url}/api${path}`, {
     method: 'POST',

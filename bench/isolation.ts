@@ -9,7 +9,7 @@ import { ms, percentile, ratio, row, section, timedGet, TRIVIAL_APP } from './li
 
 const SECONDS = 8
 const CONNECTIONS = 16
-/** Between two requests of a lone visitor, ms. */
+/** ms between two requests of a lone visitor. */
 const INTERVAL = 5
 
 interface Target {
@@ -18,7 +18,7 @@ interface Target {
 }
 
 /**
- * Whether slow work reaches the front door: a warm app's p99 while the largest drafts are validated one after the other
+ * Whether slow work delays requests to apps: a warm app's p99 while the largest drafts are validated one after the other
  * and 20 logins a second are hashed. Once under steady load, and once for a lone visitor, whose quiet value is mostly
  * what the kernel takes to switch processes.
  */

@@ -11,7 +11,7 @@ def hello() -> dict[str, str]:
     return {"hello": "world"}
 `
 
-/** As many and as large files as are allowed. */
+/** The most and the largest files that are allowed. */
 export function largestDraft(): Record<string, string> {
   const each = Math.floor(FILE_LIMITS.maxTotalBytes / FILE_LIMITS.maxFiles) - 200
   const line = (n: number): string => `def function_${n}(value: int) -> int:\n    return value + ${n}\n\n\n`
@@ -42,7 +42,7 @@ export function row(name: string, ...cells: string[]): void {
 
 const agent = new Agent({ keepAlive: true, maxSockets: 256 })
 
-/** One GET over kept-alive connections; ms until its whole answer was there. Rejects unless it is a 200. */
+/** One GET over kept-alive connections. Resolves to the ms until the whole answer arrived. Rejects unless its status is 200. */
 export function timedGet(target: {
   port?: number
   socketPath?: string

@@ -7,14 +7,14 @@ import { ms, ratio, row, section } from './lib.ts'
 
 const SECONDS = 5
 
-/** Apps of one tenant that take all they can get of the processor, the log and the database. */
+/** Apps of one tenant that use as much as they can of the processor, the log and the database. */
 const ATTACKS: readonly [name: string, apps: readonly string[]][] = [
   ['90 spinning processes (goal: p50 1.5 or less)', [SPINS(45), SPINS(45)]],
   ['a log flood', [FLOODS_LOG]],
   ['a flood of queries', [FLOODS_MONGOD]],
 ]
 
-/** What one tenant's visitor sees while another tenant's apps do that, against what they see when it is quiet. */
+/** The latency of one tenant's visitor while another tenant's apps do that, compared with a quiet machine. */
 export async function benchNeighbours(): Promise<void> {
   section('A warm app while another user’s apps take all they can get')
   // A platform of its own: the attacks need modules that the validator refuses by default.

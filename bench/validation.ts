@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { EXEC_ARGV } from '../platform/src/offload/worker.ts'
 import { row, section } from './lib.ts'
 
-/** What one validation of the largest drafts costs, as processor time: the time it takes depends on what else the machine does. */
+/** The processor time of one validation of the largest drafts. Elapsed time would depend on other work of the machine. */
 export async function benchValidation(): Promise<void> {
   section('Validation: processor time of one, in a process that has just started and then again')
   row('', 'first', 'again')

@@ -10,10 +10,10 @@ import { ms, percentile, ratio, row, section, timedGet, TRIVIAL_APP } from './li
 
 const WAKES = 50
 const SPAWNS = 15
-/** What an app sleeps at least before it is woken, ms: its old process has ended by then, as it has in any real sleep. */
+/** The least time in ms that an app sleeps before it is woken. Its old process has ended by then, as after any real sleep. */
 const SLEEP = 250
 
-/** What a wake costs, against what everybody else does: start a server and poll its port. */
+/** The cost of a wake, compared with the usual way: start a server and poll its port. */
 export async function benchWake(platform: PlatformUnderTest, user: TestUser): Promise<void> {
   section('Wake of a trivial FastAPI app, through the front door')
   const app = await user.liveApp({ code: TRIVIAL_APP }, 'bench wake')

@@ -32,10 +32,10 @@ const CHECKS = [
   ['mypy', ...python('mypy')],
 ]
 
-/** Takes as long as half of the others, and a processor alone: it runs beside them. */
+/** Takes half as long as all others together and uses one processor, so it runs at the same time. */
 const PACKAGE = ['scaler package', NODE, [inRoot('scaler/scripts/check-package.ts')], inRoot('scaler')]
 
-// npm run check [-- --static]: with --static the tests are left out.
+// npm run check [-- --static]: --static runs no tests.
 await main(async () => {
   const isStatic = process.argv.includes('--static')
   await setUpForTests({ browser: !isStatic })

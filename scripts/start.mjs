@@ -5,7 +5,7 @@ import { BUILD } from './lib/platform-build.mjs'
 import { setUp } from './lib/setup.mjs'
 import { main } from './lib/steps.mjs'
 
-/** How often it is looked whether npm is still there, ms. */
+/** ms between two checks whether npm still runs. */
 const PARENT_INTERVAL = 500
 
 const LAUNCHER = inRoot('platform/node.sh')

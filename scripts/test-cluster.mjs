@@ -6,7 +6,7 @@ import { Tally } from './lib/tally.mjs'
 await main(async () => {
   await setUpForTests()
   const tally = new Tally()
-  // Each test by its name: what was tried is to be seen.
+  // The verbose reporter prints the name of each test.
   await runVitest(tally, 'cluster', ['--project=cluster', ...process.argv.slice(2)], 'verbose')
   tally.report()
 })

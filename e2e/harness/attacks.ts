@@ -29,15 +29,15 @@ export interface Attack {
   readonly name: string
   readonly route: string
   readonly method: string
-  /** With `{app_id}` and the like still in it. */
+  /** The path with its parameters, such as `{app_id}`. */
   readonly path: string
   readonly body: Buffer | undefined
 }
 
-/** Where a route does not say what it takes. */
+/** For routes without a schema of their body. */
 const ASSUMED_LIMIT = 2 * 1024 * 1024
 
-/** For every route of the API the worst bodies that it lets in, and the largest that it accepts. A new route is attacked without being named here. */
+/** For every route of the API: the worst bodies that it reads, and the largest that it accepts. New routes are attacked without a change here. */
 export function attacksOn(api: OpenApi): Attack[] {
   return Object.entries(api.paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([verb, operation]) => {
@@ -101,7 +101,7 @@ function record(size: number, field: (n: number) => string): string {
   return `{${parts.join(',')}}`
 }
 
-/** Two bytes a character, so that nothing is copied as plain ASCII; the app starts all the same. */
+/** Two bytes a character, so that nothing is copied as plain ASCII. The app starts nevertheless. */
 function text(bytes: number): string {
   return `"""${'é'.repeat(Math.floor((bytes - 6) / 2))}"""`
 }
@@ -124,7 +124,7 @@ function largest(schema: Schema): string {
   return JSON.stringify(Object.fromEntries(fields.map(([name, field]) => [name, value(name, field)])))
 }
 
-/** All that an app may have. */
+/** The most that an app may have. */
 export function largestFiles(): Record<string, string> {
   const each = Math.floor(FILE_LIMITS.maxTotalBytes / FILE_LIMITS.maxFiles) - 20
   const all: Record<string, string> = { 'app.py': 'from fastapi import FastAPI\n\napp = FastAPI()\n' }
@@ -155,7 +155,7 @@ export function sendAttack(
         response.resume().once('end', () => resolve(response.statusCode!))
       },
     )
-    // Refused before all was sent: the answer may be lost.
+    // The request was refused before all was sent, so the answer may be lost.
     sent.once('error', (error: NodeJS.ErrnoException) =>
       error.code === 'EPIPE' || error.code === 'ECONNRESET' ? resolve(413) : reject(error),
     )

@@ -1,4 +1,4 @@
-/** How the browser is started: where Debian's package puts it, for none is downloaded; and with nothing that calls home. */
+/** How the browser is started: from the path of Debian's package, since none is downloaded, and without background requests. */
 export const CHROMIUM = {
   executablePath: process.env.FP_CHROMIUM ?? '/usr/bin/chromium',
   args: [

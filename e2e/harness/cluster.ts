@@ -8,20 +8,20 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** The image of the node; another one with the same face where no image can be pulled. */
+/** The image of the node. Machines that cannot pull images set another one with the same interface. */
 const NODE_IMAGE = process.env.FP_E2E_K3S_IMAGE ?? 'rancher/k3s:v1.35.4-k3s1'
-/** k3s' own default; the pods of one cluster at a time are reached by this route. */
+/** The default of k3s. The route to it reaches the pods of one cluster at a time. */
 const POD_NETWORK = '10.42.0.0/16'
 
-/** A real Kubernetes for tests: one of their own in a container, or the one that FP_E2E_KUBECONFIG names. */
+/** A real Kubernetes for tests: a new one in a container, or the one that FP_E2E_KUBECONFIG names. */
 export interface Cluster extends AsyncDisposable {
   /** A file. */
   readonly kubeconfig: string
-  /** Where pods find this machine. */
+  /** The address of this machine, as pods reach it. */
   readonly hostAddress: string
-  /** Where this machine finds the node, for NodePorts. */
+  /** The address of the node, for NodePorts. */
   readonly nodeAddress: string
-  /** Makes images of this machine's Docker known to the node. Where the cluster is not the tests' own it must have them. */
+  /** Loads images of this machine's Docker into the node. A cluster of FP_E2E_KUBECONFIG must have them already. */
   load(...images: string[]): Promise<void>
 }
 

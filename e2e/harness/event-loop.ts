@@ -8,7 +8,7 @@ import { ROOT } from './platform.ts'
 /** The event loop of a platform that is started with this `env`. */
 export interface LoopProbe {
   readonly env: Record<string, string>
-  /** ms for which nothing else got its turn, at most, since the last call. */
+  /** The longest time in ms, since the last call, for which the event loop was blocked. */
   maxBlock(): Promise<number>
 }
 

@@ -19,10 +19,10 @@ export interface Example {
   after_wake?: Call[]
 }
 
-/** What each example is asked, and what it must answer. */
+/** The calls of each example, and the answers that they must get. */
 export const examples = JSON.parse(readFileSync(join(ROOT, 'examples/calls.json'), 'utf8')) as Example[]
 
-/** Asks what the call says and expects its answer; `saved` is handed from call to call. */
+/** Makes the call and expects its answer. Calls share the values in `saved`. */
 export async function run(
   user: TestUser,
   appId: string,
@@ -52,7 +52,7 @@ function pick(answer: AppAnswer, path: string): string {
   return String((answer.json() as Record<string, unknown>)[path.replace('$.', '')])
 }
 
-/** Objects may have more than is named; each named element of a list must be in some element. */
+/** Objects may have more fields than the expected ones. Each expected element must match some element of the list. */
 function containing(value: unknown): unknown {
   if (Array.isArray(value)) return expect.arrayContaining(value.map(containing)) as unknown
   if (value === null || typeof value !== 'object') return value

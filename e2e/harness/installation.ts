@@ -12,14 +12,14 @@ const run = promisify(execFile)
 /** The port of the node that the e2e overlay opens. */
 const NODE_PORT = 30080
 
-/** fp as its admin has it: applied to a cluster, and reached by its public face. */
+/** fp as an admin installs it: applied to a cluster and reached by its public address. */
 export interface Installation extends Front {
   kubectl(...args: string[]): Promise<string>
   /** POST to the API server. */
   create(path: string, object: object): Promise<void>
   /** The items of a kind, as JSON. */
   objects<T>(kind: string, namespace: 'fp-apps' | 'fp-system', selector?: string): Promise<T[]>
-  /** What there is to know after a failure: pods, events and logs. */
+  /** Pods, events and logs, to be printed after a failure. */
   dump(): Promise<string>
 }
 

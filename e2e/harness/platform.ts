@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Front } from './user.ts'
 
-/** The whole product as its user runs it: the platform's own process with its MongoDB, zygote and apps. */
+/** The whole product as a user runs it: the platform's processes with MongoDB, zygote and apps. */
 export interface PlatformUnderTest extends Front {
   readonly dataDir: string
   readonly child: ChildProcess
   /** Everything the process has printed. */
   output(): string
-  /** Ends with SIGTERM and waits; the data stays. Resolves to the exit code, null after a signal that kills. */
+  /** Sends SIGTERM and waits for the end. The data stays. Resolves to the exit code, or null after a killing signal. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
   /** Stops, and deletes the data. */
   [Symbol.asyncDispose](): Promise<void>

@@ -3,7 +3,7 @@ import type { AppDetail, CreateAppBody, Deployment, UploadAnswer } from '@fp/sdk
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** A platform as a client finds it. */
+/** The addresses of a platform. */
 export interface Front {
   /** Of the API and the console. */
   readonly url: string
@@ -33,7 +33,7 @@ export class TestUser {
   readonly #platform: Front
   readonly token: string
   readonly username: string
-  /** A call that the platform puts off with FP_TOO_MANY_REQUESTS is made again after the time that it asks for. */
+  /** Repeats calls that the platform refuses with FP_TOO_MANY_REQUESTS, after the time in `Retry-After`. */
   readonly client: Client
 
   private constructor(platform: Front, username: string, token: string) {
@@ -52,7 +52,7 @@ export class TestUser {
     return new TestUser(platform, username, token)
   }
 
-  /** For tests of what the API answers: status, headers and body, whatever they are. */
+  /** For tests of the API's answers themselves: returns the status, headers and body, also of a refusal. */
   async api<T = unknown>(method: string, path: string, body?: unknown): Promise<ApiAnswer<T>> {
     const response = await fetch(`${this.#platform.url}/api${path}`, {
       method,
@@ -103,7 +103,7 @@ export class TestUser {
     return this.client.apps.uploadAssets(appId, new Map(blobs))
   }
 
-  /** Puts an app to sleep, once it is known that its last request was answered. */
+  /** Puts an app to sleep. Waits while the app is busy with its last request. */
   async sleep(appId: string): Promise<void> {
     for (;;) {
       try {
@@ -127,7 +127,7 @@ export interface CallOptions {
   readonly body?: string | Buffer
 }
 
-/** A request to an app through the front door, as its host name would bring it. Redirects are not followed. */
+/** A request to an app through the ingress, with the app's host name. Does not follow redirects. */
 export function callApp(
   { address, port, appDomain }: Front,
   appId: string,

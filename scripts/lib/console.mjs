@@ -5,7 +5,7 @@ import { hashOf, isStamped, stamp } from './stamp.mjs'
 
 const STAMP = inState('console.stamp')
 
-/** What is to be done so that console/build is made from the sources as they are; undefined when it is. */
+/** The work that builds console/build from the present sources. Undefined when the build is up to date. */
 export function consoleBuild() {
   const hash = hashOf(['console', 'sdk/src', 'package-lock.json'])
   if (isStamped(STAMP, hash) && existsSync(inRoot('console/build/index.html'))) return undefined

@@ -5,10 +5,10 @@ import { isAffected, versionIn } from './mongod-version.mjs'
 import { inRoot, NODE } from './paths.mjs'
 import { run } from './run.mjs'
 
-/** Best first. The host does not have every one for every system: a 7.0 serves where there is no 8.0. */
+/** Best first. The host does not have every version for every system: 7.0 is used when there is no 8.0. */
 export const VERSIONS = ['8.0.29', '8.0.20', '7.0.40']
 const HOST = 'https://fastdl.mongodb.org'
-/** A machine that may not reach the host must not wait for it. */
+/** A machine that cannot reach the host must not wait long for it. */
 const REACH_TIMEOUT = 3000
 
 /**
@@ -55,7 +55,7 @@ async function canBeReached(host) {
   )
 }
 
-/** In a process of its own: the downloader wants a newer Node than the oldest that `npm start` runs on, and takes its settings from the environment. */
+/** In a process of its own: the downloader needs a newer Node than `npm start`, and reads its settings from the environment. */
 async function fetched(folder, host) {
   const output = await run(NODE, [inRoot('scripts/lib/fetch-mongod.mjs'), folder, ...suitable()], {
     cwd: folder,
@@ -64,12 +64,12 @@ async function fetched(folder, host) {
       MONGOMS_USE_HTTP: String(host.startsWith('http:')),
       MONGOMS_DOWNLOAD_DIR: folder,
       MONGOMS_MAX_RETRIES: '2',
-      // It looks for earlier downloads in the home folder: these were not checked now.
+      // It would use earlier downloads in the home folder, which are not checked again.
       HOME: folder,
       MONGOMS_SYSTEM_BINARY: '',
       MONGOMS_DOWNLOAD_URL: '',
       MONGOMS_ARCHIVE_NAME: '',
-      // Else it accepts any certificate, and the checksum comes from the same host.
+      // Without this it accepts any certificate, and the checksum comes from the same host.
       npm_config_strict_ssl: 'true',
     },
   })

@@ -9,7 +9,7 @@ export function unusedTerms(glossary, code) {
   return terms.filter((term) => !pattern(term).test(code))
 }
 
-/** What is in parentheses says where the term holds, and is no part of it. */
+/** Parentheses say where the term is used. They are not part of the term. */
 function pattern(term) {
   const words = term.replace(/\s*\([^)]*\)/, '').split(/[\s-]+/)
   return new RegExp(words.map((word) => word.replace(/[^\w]/g, '\\$&')).join('[\\s_*#-]*'), 'i')

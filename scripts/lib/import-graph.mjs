@@ -3,11 +3,11 @@ import path from 'node:path'
 import ts from 'typescript'
 
 const SCRIPT = /<script[^>]*>([^]*?)<\/script>/g
-/** What a path may be written without, and `$lib` of the console. */
+/** Endings that an import may leave out. */
 const ENDINGS = ['', '.ts', '/index.ts']
 const CONSOLE_LIB = 'console/src/lib/'
 
-/** File → the files that it imports, those that it imports only types from included. Paths are relative to `root`. */
+/** File → the files that it imports, including imports of types only. Paths are relative to `root`. */
 export function importGraph(root, files) {
   return new Map(files.map((file) => [file, importsOf(root, file)]))
 }

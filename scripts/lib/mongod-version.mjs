@@ -9,7 +9,7 @@ export function versionIn(text) {
   return /\bdb version v(\d+\.\d+\.\d+)/.exec(text)?.[1]
 }
 
-/** As in platform/src/mongod/version.ts, which cannot be read before Node 24 is there. */
+/** As in platform/src/mongod/version.ts, which cannot be loaded before Node 24 is installed. */
 export function isAffected(version) {
   const fixed = JSON.parse(readFileSync(inRoot(FIXED), 'utf8'))
   const line = (text) => text.split('.', 2).join('.')
@@ -21,8 +21,8 @@ export function isAffected(version) {
 }
 
 /**
- * The major version of MongoDB that made the data in a data folder; undefined where there is no data. The platform writes it
- * (platform/src/mongod/data-version.ts); releases that did not had 6.0.
+ * The major version of MongoDB that made the data in a data folder. Undefined when there is no data. The platform writes it
+ * (platform/src/mongod/data-version.ts). Releases that did not write it had 6.0.
  */
 export function dataMajor(dataDir) {
   const folder = path.join(dataDir, 'mongodb')

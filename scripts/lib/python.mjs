@@ -7,7 +7,7 @@ import { hashOf, isStamped, stamp } from './stamp.mjs'
 const OLDEST = [3, 11]
 
 /**
- * What is to be done so that `.fp/<name>` is a Python environment with exactly the locked packages; undefined when it is.
+ * The work that makes `.fp/<name>` a Python environment with exactly the locked packages. Undefined when it is one.
  * `whenMade` is called as soon as pip is there.
  */
 export function pythonEnvironment(name, lock, { whenMade = () => {} } = {}) {

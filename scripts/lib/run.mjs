@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { ROOT } from './paths.mjs'
 
-/** The command ended with an error; `output` is all it said. */
+/** The command ended with an error. `output` has everything that it printed. */
 export class CommandFailed extends Error {
   constructor(command, output, code) {
     super(`${command} failed (${code})`)
@@ -10,10 +10,10 @@ export class CommandFailed extends Error {
   }
 }
 
-/** What went wrong in words for the person; no stack is shown. */
+/** An error with a message for a person. Its stack is not printed. */
 export class SetupError extends Error {}
 
-/** Runs a command to its end and resolves to its output, which is shown only where something fails. */
+/** Runs a command to its end and resolves to its output, which is printed only after a failure. */
 export function run(command, args, { cwd = ROOT, env = {}, show = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {

@@ -10,7 +10,7 @@ import { step } from './steps.mjs'
 
 const OLDEST_NODE = 20
 
-/** Installs and builds what is missing or out of date; on two cores, the npm and the Python side at once. */
+/** Installs and builds what is missing or out of date. npm and Python packages are installed at the same time. */
 export async function setUp() {
   if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
     throw new SetupError(`Node ${OLDEST_NODE} or newer is needed to begin with; this is ${process.version}.`)
@@ -22,7 +22,7 @@ export async function setUp() {
     pythonEnvironment('venv', 'runner/requirements.lock', { whenMade: () => pipIsThere() }),
   )
   const packages = step('npm packages', nodePackages())
-  // One after the other: apt allows no second one beside it.
+  // One after the other, since only one apt can run at a time.
   const database = mongod({ python: inState('venv/bin/python'), whenPython, whenPackages: packages })
     .then((work) => step('MongoDB', work))
     .then(async () => step('nftables', await nftables()))

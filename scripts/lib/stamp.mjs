@@ -5,7 +5,7 @@ import { inRoot } from './paths.mjs'
 
 const SKIPPED = new Set(['node_modules', 'build', 'dist', '.svelte-kit', '__pycache__'])
 
-/** Hash of files and of all files in folders, by their paths below the root; and of any further text. */
+/** A hash of files, of all files in folders (by their paths below the root), and of further texts. */
 export function hashOf(names, ...texts) {
   const hash = createHash('sha256')
   for (const text of texts) hash.update(`${text}\0`)
@@ -25,7 +25,7 @@ export function hashOf(names, ...texts) {
   return hash.digest('hex')
 }
 
-/** A stamp says that something was made from what has this hash. */
+/** A stamp records the hash of the inputs from which something was made. */
 export function isStamped(file, hash) {
   try {
     return readFileSync(file, 'utf8') === hash

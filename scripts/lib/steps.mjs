@@ -2,7 +2,7 @@ import { CommandFailed, SetupError } from './run.mjs'
 
 const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`
 
-/** Does one step of a set-up; says so only when there is something to do. `work` is undefined where all is in place. */
+/** Does one step of the set-up and prints it. `work` is undefined when nothing needs to be done; then nothing is printed. */
 export async function step(title, work) {
   if (!work) return
   const begun = performance.now()
@@ -11,7 +11,7 @@ export async function step(title, work) {
   console.log(`  ✓ ${title} (${seconds(begun)})`)
 }
 
-/** Runs a script's main function: errors are shown for a person, and end the process. */
+/** Runs a script's main function. An error is printed for a person and ends the process. */
 export async function main(work) {
   try {
     await work()

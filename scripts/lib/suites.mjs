@@ -9,7 +9,7 @@ import { countPytest, countVitest } from './tally.mjs'
 
 export const DEV_PYTHON = inState('venv-dev/bin/python')
 
-/** What the tests and checks need besides what the platform itself needs. */
+/** Installs what the tests and checks need, and what the platform needs. */
 export async function setUpForTests({ browser = true } = {}) {
   await setUp()
   await step('Python tools', pythonEnvironment('venv-dev', 'runner/requirements-dev.lock'))
@@ -24,7 +24,7 @@ export async function runSuites(tally, vitestArguments = []) {
   mkdirSync(reports, { recursive: true })
 
   console.log('\n== TypeScript: unit, integration, browser ==\n')
-  // What needs a cluster has a command of its own.
+  // Tests that need a cluster have a command of their own.
   await runVitest(tally, 'vitest', ['--project=!cluster', ...vitestArguments])
 
   console.log('\n== Python ==\n')

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { ROOT } from './paths.mjs'
 
-/** How much of a failure is said again at the end. */
+/** The lines of a failure that are printed again at the end. */
 const MAX_LINES = 12
 
 /**
- * Adds up what passed and failed. A runner that ended badly without a failed test counts as one failure.
- * `failures` are texts: what failed, and below it what was wrong.
+ * Counts what passed and failed. A test runner that failed without a failed test counts as one failure.
+ * `failures` are texts: the name of the test, and the error below it.
  */
 export class Tally {
   passed = 0
@@ -20,7 +20,7 @@ export class Tally {
     this.failures.push(...failures)
   }
 
-  /** Says again what failed, since that is far up by now, and the sum as the last line. Sets the exit code. */
+  /** Prints the failures again, and the sum as the last line. Sets the exit code. */
   report() {
     if (this.failures.length > 0) console.log('\nFailed:')
     for (const failure of this.failures) console.log(`  ✗ ${brief(failure).join('\n      ')}`)
@@ -34,7 +34,7 @@ function brief(failure) {
   return lines.filter((line) => !line.includes('node_modules')).slice(0, MAX_LINES)
 }
 
-/** From vitest's JSON report; a file that could not even be loaded counts as one failure. */
+/** Reads vitest's JSON report. A file that could not be loaded counts as one failure. */
 export function countVitest(file, ok) {
   try {
     const report = JSON.parse(readFileSync(file, 'utf8'))
@@ -53,7 +53,7 @@ export function countVitest(file, ok) {
 const FAILED_CASE =
   /<testcase classname="([^"]*)" name="([^"]*)"[^>]*[^/]>(?:(?!<\/testcase>)[^])*?<(?:failure|error) message="([^"]*)"/g
 
-/** From pytest's JUnit XML. */
+/** Reads pytest's JUnit XML. */
 export function countPytest(file, ok) {
   try {
     const xml = readFileSync(file, 'utf8')

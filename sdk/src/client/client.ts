@@ -63,7 +63,7 @@ export interface Client {
     /** 422 `FP_VALIDATION_FAILED` with findings as `details` when the code cannot run. */
     deploy(appId: string, body?: DeployBody, options?: CallOptions): Promise<DeployAccepted>
     rollback(appId: string, version: number, options?: CallOptions): Promise<DeployAccepted>
-    /** Path → content. Files that cannot be kept are in `refused`; ApiError when none can. */
+    /** Path → content. The answer names refused files in `refused`. Throws ApiError when all are refused. */
     uploadAssets(
       appId: string,
       files: ReadonlyMap<string, Blob>,
@@ -75,7 +75,7 @@ export interface Client {
       changes: ChangeAssetsBody['changes'],
       options?: CallOptions,
     ): Promise<AssetList>
-    /** Where the content of an asset of the draft is downloaded. */
+    /** The URL of the content of an asset of the draft. */
     assetUrl(appId: string, path: string): string
     versions(appId: string, options?: PageOptions): Promise<Page<Version>>
     clone(appId: string, body?: CloneAppBody, options?: CallOptions): Promise<App>
@@ -85,7 +85,7 @@ export interface Client {
     logs(appId: string, options?: LogOptions): Promise<LogLines>
   }
   deployments: Deployments
-  /** The user's own, which all apps of the user share. */
+  /** The database of the user, which all apps of the user share. */
   database: {
     get(options?: CallOptions): Promise<Database>
   }

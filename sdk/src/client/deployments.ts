@@ -13,7 +13,7 @@ export interface Deployments {
   get(appId: string, deploymentId: string, options?: CallOptions): Promise<Deployment>
   /**
    * The deployment's events from its first to `ready` or `failed`, each once, across broken connections.
-   * Ends after the last one; throws ApiError when the stream cannot be had.
+   * Ends after the last one. Throws ApiError when the stream cannot be opened.
    */
   watch(appId: string, deploymentId: string, options?: CallOptions): AsyncGenerator<DeploymentEvent>
 }

@@ -1,7 +1,7 @@
 import type { CLIENT_ERRORS } from '../errors/index.ts'
 import type { ErrorBody } from '../wire/index.ts'
 
-/** Codes that the client itself makes, when no answer of the API could be read. */
+/** Codes of the client itself, for when it could not read an answer of the API. */
 export const CLIENT_CODES = {
   /** The server could not be reached, or the connection broke. `status` is 0. */
   network: 'FP_NETWORK',
@@ -52,7 +52,7 @@ function isFieldError(item: unknown): item is FieldError {
   return typeof field === 'string' && typeof message === 'string'
 }
 
-/** Reads the error body of a non-2xx answer; makes do with the status where the body is no error of the API. */
+/** The error of an answer whose status is not 2xx. Uses the status alone when the body is not an error of the API. */
 export async function errorOf(response: Response): Promise<ApiError> {
   const header = response.headers.get('x-request-id') ?? undefined
   const text = await response.text().catch(() => '')

@@ -6,8 +6,8 @@ export interface ServerSentEvent {
 }
 
 /**
- * Reads `text/event-stream` from a fetch answer. EventSource would do in a browser only, cannot send a bearer
- * token and hides the error body. Ends when the server closes; breaking out of the loop cancels the body.
+ * Reads `text/event-stream` from a fetch answer. EventSource exists in browsers only, cannot send a bearer
+ * token and hides the error body. Ends when the server closes the stream. Leaving the loop cancels the body.
  */
 export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentEvent> {
   const reader = body.getReader()
@@ -20,12 +20,12 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
       yield* parser.push(decoder.decode(value, { stream: true }))
     }
   } finally {
-    // Cancelling an already broken stream rejects; there is nothing left to do about it.
+    // Cancelling a broken stream rejects, and nothing needs to be done then.
     await reader.cancel().catch(() => {})
   }
 }
 
-/** Turns chunks of text, cut anywhere, into events. */
+/** Turns chunks of text into events. A chunk may end anywhere. */
 export function createEventParser(): { push(chunk: string): ServerSentEvent[] } {
   let rest = ''
   let event = ''

@@ -3,9 +3,9 @@ import { ApiError, CLIENT_CODES, errorOf } from './errors.ts'
 export interface TransportOptions {
   /** Origin of the platform without a trailing slash. Empty (the default) means same origin: a browser. */
   baseUrl?: string
-  /** Bearer token of a program. A browser needs none: its session is a cookie. */
+  /** Bearer token of a program. A browser needs none, since its session is a cookie. */
   token?: string | undefined
-  /** The `session_id` of the log-in, in a browser: of several session cookies only that session's counts then. */
+  /** The `session_id` of the log-in, in a browser. The platform then accepts only the cookie of that session. */
   sessionId?: (() => string | undefined) | undefined
   /** For tests, and for programs with their own agent. Default: the global `fetch`. */
   fetch?: typeof globalThis.fetch
@@ -17,7 +17,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Where a list goes on: the `next_cursor` of the page before. */
+/** Where the page begins: the `next_cursor` of the previous page. */
 export interface PageOptions extends CallOptions {
   cursor?: string | undefined
   limit?: number | undefined
@@ -25,7 +25,7 @@ export interface PageOptions extends CallOptions {
 
 export interface RequestOptions extends CallOptions {
   query?: Record<string, string | number | undefined>
-  /** Sent as JSON; a form as it is. */
+  /** Sent as JSON. A form is sent as a multipart form. */
   body?: unknown
   headers?: Record<string, string>
   /** Let the request outlive the page (a last save on leaving). The body may then be at most 64 KB. */
@@ -33,9 +33,9 @@ export interface RequestOptions extends CallOptions {
 }
 
 export interface Transport {
-  /** Before every path: the platform's origin, or nothing. */
+  /** The platform's origin, which comes before every path. Empty in a browser. */
   readonly base: string
-  /** The parsed JSON of a 2xx answer; undefined for 204. Throws ApiError; an abort throws the signal's reason. */
+  /** The parsed JSON of a 2xx answer. Undefined for 204. Throws ApiError, or the signal's reason after an abort. */
   json<T>(method: string, path: string, options?: RequestOptions): Promise<T>
   /** A 2xx answer whose body is read by the caller. */
   open(method: string, path: string, options?: RequestOptions): Promise<Response>
@@ -92,7 +92,7 @@ function init(method: string, request: RequestOptions, options: TransportOptions
   return result
 }
 
-/** Rethrows an abort as it is; makes an ApiError of everything else. */
+/** Throws the reason of an abort. Makes an ApiError of everything else. */
 function toApiError(cause: unknown, signal: AbortSignal | undefined): ApiError {
   if (cause instanceof ApiError) return cause
   if (signal?.aborted) throw signal.reason

@@ -22,7 +22,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
     findings.push(findingAt(file.source, node, 'blocked-call', `${name} ${call.why}. ${call.instead}`))
   }
   const guards = guardsOf(file.tree)
-  // An import by a name that can be read is as good as an import statement; import-rules.ts checks it like one.
+  // A call that imports a constant name counts as an import statement. import-rules.ts checks it.
   const readable = new Set(
     importedByCall(file, modules).flatMap(({ node, module }) =>
       module === undefined ? [] : [childOf(node, 'function')],
@@ -38,7 +38,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
   return findings
 }
 
-/** A name or attribute that is read; not one that is bound, nor the `x` of `.x`, `x=` or an import. */
+/** A name or attribute that is read. Names that are bound, and the `x` of `.x`, `x=` or an import, do not count. */
 export function isUse(file: PythonFile, node: PyNode): boolean {
   const parent = node.parent
   if (!parent) return false

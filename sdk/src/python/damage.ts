@@ -17,7 +17,7 @@ const COMPOUND = new Set([
   'with_statement', 'match_statement', 'case_clause',
 ]) // prettier-ignore
 const DEFINING = /\b(?:def|class|as|import|for|,)\s*([^\W\d]\w*)|([^\W\d]\w*)\s*(?::[^=\n]{0,80})?=(?!=)/g
-/** A broken file's damaged text is read only this far: it is for guesses alone. */
+/** The damaged text of a broken file is read only this far, since it serves only for guesses. */
 const MAX_DAMAGED_TEXT = 20_000
 
 const NONE: Damage = { isDamaged: () => false, maybeDefined: new Set() }
@@ -37,7 +37,7 @@ export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFI
   const { types, parents, starts } = tree.data
   for (let at = 0; at < tree.size; at++) {
     const parent = parents[at] ?? -1
-    // A statement that tree-sitter read as a whole although the code around it is broken is none the worse for it.
+    // A statement that tree-sitter read whole is trusted, even if the code around it is broken.
     const isWhole = isStatement[types[at] ?? 0] === true && tree.typeAt(parent) === 'ERROR'
     if ((damaged[parent] === 1 && !isWhole) || (starts[at] ?? 0) >= trustedUntil) damaged[at] = 1
   }

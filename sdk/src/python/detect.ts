@@ -14,7 +14,7 @@ export interface Detected {
   /** undefined where nothing can be served; then a finding is an error. */
   readonly entrypoint: Entrypoint | undefined
   readonly project: Project
-  /** The file that runs first; where there is none nothing is known to be unreachable. */
+  /** The file that runs first. Without one, no file is known to be unreachable. */
   readonly file: PythonFile | undefined
   readonly app: App | undefined
   readonly findings: readonly Finding[]
@@ -26,12 +26,12 @@ const USUAL = [
   'server.py', 'asgi.py',
 ] // prettier-ignore
 const USUAL_NAMES = ['main.py', 'app.py']
-/** Files that hold an app for another purpose than to be served. */
+/** Files whose apps are not meant to be served. */
 const ASIDE =
   /(?:^|\/)(?:tests?|examples?|docs?|scripts?|migrations|alembic)\/|(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest)\.py$/
 const SET_IT = 'Set the entrypoint in the settings of the app'
 
-/** A file that holds an app, seen from the folder that its imports start from. */
+/** A file with an app, relative to the folder where its imports start. */
 interface Home {
   readonly path: string
   readonly file: PythonFile
@@ -64,13 +64,13 @@ export function detect(project: (root: string) => Project): Detected {
   return { ...found, findings: [findingOnFile(file, 'entrypoint-ambiguous', message)] }
 }
 
-/** The apps that may be meant, the best first. */
+/** The apps that may be meant, the most likely first. */
 function choose(homes: readonly Home[]): Home[] {
   const makers = homes.filter(isMade)
   const considered = makers.length > 0 ? makers : homes
   const reach = new Map(considered.map((home) => [home, reachableFrom(home.file.source.file, home.project)]))
   const reaches = (from: Home, to: Home): boolean => reach.get(from)?.has(to.file.source.file) === true
-  // What another one imports is a part of it.
+  // A file that another candidate imports is part of that one.
   const roots = considered.filter(
     (home) => !considered.some((other) => other !== home && reaches(other, home) && !reaches(home, other)),
   )
@@ -78,7 +78,7 @@ function choose(homes: readonly Home[]): Home[] {
   const sorted = (sure.length > 0 ? sure : roots).toSorted(
     (a, b) => rank(a.path) - rank(b.path) || (a.path < b.path ? -1 : 1),
   )
-  // app.py has always been what is served, whatever it takes its app from.
+  // app.py has always been served, even if it imports its app.
   const usual = homes.find(({ path }) => path === USUAL[0])
   if (
     usual &&
@@ -129,7 +129,7 @@ export function targetFor(path: string, { modules }: Project): Entrypoint {
     : { root: modules.root, target: module, factory: false }
 }
 
-/** undefined where the runner has to look: the values are known only when the code has run. */
+/** Undefined when only the runner can tell, because the values are known only when the code runs. */
 function chooseVariable({ candidates }: App, file: PythonFile): Candidate | undefined {
   const sure = candidates.filter(({ grade }) => grade === 'app')
   const app = candidates.find(({ name }) => name === 'app')
@@ -146,7 +146,7 @@ function chooseVariable({ candidates }: App, file: PythonFile): Candidate | unde
   )
 }
 
-/** What the owner has set. A file may be named as a path; the platform then finds the rest. */
+/** The entrypoint that the owner has set. It may be the path of a file. The platform then finds the app in it. */
 export function applySetting(setting: string, project: (root: string) => Project): Detected {
   const none = (path: string, message: string): Detected => ({
     entrypoint: undefined,

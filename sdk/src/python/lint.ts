@@ -14,9 +14,9 @@ export interface LintResult {
   readonly trustedUntil: number | undefined
 }
 
-/** After the first few, syntax errors are the echo of the ones before. */
+/** After the first few, syntax errors follow from earlier ones. */
 const MAX_SYNTAX_ERRORS = 20
-/** More of them in one file tell nobody more. */
+/** More findings in one file do not help. */
 const MAX_WARNINGS = 500
 /** Of broken files ruff sees so many lines after the first error: it would report thousands of errors one by one. */
 const LINES_AFTER_ERROR = 500
@@ -161,7 +161,7 @@ function runLinter(
   if (end - start > TEXT_AFTER_ERROR) return undefined
   if (end === source.text.length) return check(source.text)
   const found = check(source.text.slice(0, end))
-  // An error at the cut is the cut's; when there is no other, the parsers disagree and ruff has the say.
+  // An error at the cut comes from the cut. Without another error the parsers disagree, and ruff decides.
   const isReal = found?.some(
     ({ code, start_location }) => code === 'invalid-syntax' && start_location.row < lastLine - 1,
   )
@@ -180,7 +180,7 @@ function nulError(source: Source, offset: number): Finding {
   }
 }
 
-/** Without ruff the parser's own errors have to do. */
+/** Without ruff, the errors of the parser are used. */
 function treeErrors(source: Source, tree: SyntaxTree | undefined): Finding[] {
   const first = tree?.hasError ? tree.ofType('ERROR').next().value : undefined
   if (!first) return []

@@ -21,7 +21,7 @@ export interface RuffModule {
 export interface PythonLinter {
   /** undefined when ruff could not read this text. Never throws. */
   check(text: string): readonly RuffDiagnostic[] | undefined
-  /** Only what Python refuses to compile. */
+  /** Errors that Python does not compile. */
   checkSyntax(text: string): readonly RuffDiagnostic[] | undefined
 }
 
@@ -57,7 +57,7 @@ export function createLinter(load: () => RuffModule | undefined, rules: readonly
   return { check: (text) => check(text, rules), checkSyntax: (text) => check(text, syntax) }
 }
 
-/** Here and not by the collector of garbage: in a broken instance that throws too, where nobody could catch it. */
+/** Frees the result here. The garbage collector would free it too, but in a broken instance that throws where nothing can catch it. */
 function abandon(workspace: RuffWorkspace): void {
   try {
     workspace.free()

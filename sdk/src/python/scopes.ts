@@ -24,7 +24,7 @@ const COMPREHENSIONS = new Set([
   'list_comprehension', 'set_comprehension', 'dictionary_comprehension', 'generator_expression',
 ]) // prettier-ignore
 
-/** Python's scoping: functions, classes, lambdas and comprehensions; class names are unseen from their methods. */
+/** Python's scopes: functions, classes, lambdas and comprehensions. Methods do not see the names of their class. */
 export function analyseScopes(tree: SyntaxTree): Scopes {
   const module = newScope('module', null)
   const { around, inside } = nest(tree, module)
@@ -77,7 +77,7 @@ function lookupFrom(module: Scope): Scopes['lookup'] {
   }
 }
 
-/** The scope in which a `global` or `nonlocal` declaration puts a name, else the scope itself. */
+/** The scope that a `global` or `nonlocal` declaration names. Without one, the scope itself. */
 function owner(name: string, scope: Scope, module: Scope): Scope {
   const where = scope.outside.get(name)
   if (where === 'global') return module

@@ -9,7 +9,7 @@ const NUMBERS = 'use math and statistics'
 const TABLES = 'use csv, statistics and lists of dicts'
 const PRINT = 'use logging and read the logs'
 
-/** What to use instead of modules that people and language models often reach for. */
+/** Replacements for modules that people and language models often import. */
 const ALTERNATIVES: Readonly<Record<string, string>> = {
   requests: HTTPX, aiohttp: HTTPX, urllib3: HTTPX, httplib2: HTTPX, pycurl: HTTPX, grequests: HTTPX, treq: HTTPX,
   flask: FASTAPI, flask_cors: FASTAPI, django: FASTAPI, rest_framework: FASTAPI, bottle: FASTAPI, tornado: FASTAPI,
@@ -50,7 +50,7 @@ export function alternativeTo(module: string): string | undefined {
   return Object.hasOwn(ALTERNATIVES, module) ? ALTERNATIVES[module] : undefined
 }
 
-/** The candidate that a name is most likely a slip of: at most two edits away, and one for short names. */
+/** The candidate that was most likely meant: at most two edits away, or one for short names. */
 export function closest(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > 80) return undefined
   const limit = name.length < 3 ? 0 : name.length < 6 ? 1 : 2

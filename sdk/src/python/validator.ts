@@ -105,7 +105,7 @@ export function createValidator(deps: ValidatorDeps): Validator {
         ...checkImports(seen, around.modules, allowed),
         ...checkCalls(seen, around.modules),
         ...checkStarNames(seen),
-        // What only a script writes is no loss to the app.
+        // Names that only a script defines do not matter to the app.
         ...(isReached ? checkLocalFiles(seen) : []),
       ]
       return firstFindings(path, isReached ? found : found.map(asWarning))
@@ -117,7 +117,7 @@ export function createValidator(deps: ValidatorDeps): Validator {
   return { check, validate: (files, options) => check(files, options).findings }
 }
 
-/** What is known when the check is given up at a file. */
+/** The result when the check is ended at a file. */
 function tooMuch(path: string, parsed: readonly Linted[]): Validation {
   const message = `Checking the files took more than ${MAX_WORK / 1000} s of work, so ${path} and those after it were not checked. Make the files simpler or smaller.`
   const found = parsed.flatMap(({ lint }) => lint.syntaxErrors)
@@ -127,7 +127,7 @@ function tooMuch(path: string, parsed: readonly Linted[]): Validation {
   }
 }
 
-/** The app never runs this file, so what is wrong with it stops no deploy. */
+/** The app never runs this file, so its errors do not stop a deploy. */
 function asWarning(finding: Finding): Finding {
   return { ...finding, severity: 'warning' }
 }

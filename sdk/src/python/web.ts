@@ -22,7 +22,7 @@ export async function createWebValidator(urls: WasmUrls): Promise<Validator> {
   const python = await Language.load(urls.python)
   await ruff
   const parser = createParser(() => new Parser().setLanguage(python))
-  // The page's ruff is one instance: once it is broken, syntax errors come from the other parser until a reload.
+  // The page has one instance of ruff. When it breaks, the other parser finds syntax errors until a reload.
   let loads = 0
   const linter = createLinter(() => (loads++ === 0 ? { Workspace } : undefined), SELECTED_RULES)
   return createValidator({ parser, linter })

@@ -3,7 +3,7 @@ import { Asset } from './assets.ts'
 import { Timestamp } from './common.ts'
 import { ENV_LIMITS, IDLE_TIMEOUT_S, MAX_APP_NAME_LENGTH, MAX_ENTRYPOINT_LENGTH } from './limits.ts'
 
-/** Path → text. Paths are relative, with `/`, folders allowed. Which paths and sizes are allowed is checked by the service, one clear error each. */
+/** Path → text. Paths are relative, and `/` separates folders. The service checks paths and sizes, and has an error for each rule. */
 export const Files = Type.Record(Type.String(), Type.String(), { description: 'Path → text of the file.' })
 export type Files = Type.Static<typeof Files>
 
@@ -12,7 +12,7 @@ export const AppStatus = Type.Union(
 ) as unknown as Type.TUnsafe<'draft' | 'deploying' | 'running' | 'sleeping' | 'waking' | 'error'>
 export type AppStatus = Type.Static<typeof AppStatus>
 
-/** Set: `{value, secret?}`. A secret's value is never returned again (`value: null`). */
+/** The value of a variable, and whether it is secret. The API never returns a secret's value (`value: null`). */
 export const EnvVarInput = Type.Object(
   {
     value: Type.String({ maxLength: ENV_LIMITS.maxValueLength }),
@@ -20,12 +20,12 @@ export const EnvVarInput = Type.Object(
   },
   { additionalProperties: false },
 )
-/** What an environment variable may be called. */
+/** The names that an environment variable may have. */
 export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const RESERVED_ENV_NAME = /^(?:PORT|PLATFORM_MONGO_URI|PLATFORM_DATA_DIR|PATH|HOME|(?:FP|LD)_.*|PYTHON.*)$/
-/** Whether an environment variable's name is the platform's own, or one that changes what the runner itself loads. */
+/** Whether the platform sets this variable itself, or the variable would change what the runner loads. */
 export const isReservedEnvName = (name: string): boolean => RESERVED_ENV_NAME.test(name)
-/** Which those are, in words. */
+/** The reserved names as a text. */
 export const RESERVED_ENV_NAMES =
   'PORT, PATH, HOME, PLATFORM_MONGO_URI, PLATFORM_DATA_DIR and what begins with FP_, PYTHON or LD_'
 
@@ -50,7 +50,7 @@ export const EntrypointText = Type.String({
   examples: ['main:app'],
 })
 
-/** Why an app last failed: shown to its owner only. */
+/** Why an app last failed. Only its owner sees it. `code` is one of docs/errors.md. */
 export const AppFailure = Type.Object({
   code: Type.String(),
   message: Type.String(),
@@ -122,12 +122,12 @@ export const CreateAppBody = Type.Object(
 )
 export type CreateAppBody = Type.Static<typeof CreateAppBody>
 
-/** `env_vars` replaces single names: a value sets, null removes, a name not mentioned stays. */
+/** `env_vars` changes single variables: a value sets one, null removes it, and all others stay. */
 export const PatchAppBody = Type.Object(
   {
     name: Type.Optional(AppName),
     idle_timeout_s: Type.Optional(IdleTimeout),
-    /** From the next deploy on; null has it found in the files. */
+    /** Takes effect with the next deploy. Null: the platform finds it in the files. */
     entrypoint: Type.Optional(Type.Union([EntrypointText, Type.Null()])),
     storage: Type.Optional(Type.Boolean()),
     env_vars: Type.Optional(

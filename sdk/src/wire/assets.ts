@@ -9,7 +9,7 @@ export const Asset = Type.Object({
 })
 export type Asset = Type.Static<typeof Asset>
 
-/** A file that was not taken, and why. `path` is as it was sent. */
+/** A file that was refused, and why. `path` is as it was sent. */
 export const RefusedAsset = Type.Object({
   path: Type.String(),
   code: Type.String({ examples: ['FP_FILE_TOO_LARGE'] }),
@@ -17,7 +17,7 @@ export const RefusedAsset = Type.Object({
 })
 export type RefusedAsset = Type.Static<typeof RefusedAsset>
 
-/** The draft's assets after an upload, with what became of each file of it. */
+/** The draft's assets after an upload, with the result for each file. */
 export const UploadAnswer = Type.Object({
   assets: Type.Array(Asset),
   saved: Type.Array(Type.String(), { description: 'Paths.' }),
@@ -25,7 +25,7 @@ export const UploadAnswer = Type.Object({
 })
 export type UploadAnswer = Type.Static<typeof UploadAnswer>
 
-/** Path → new path, or null to delete. All of it is done, or nothing. */
+/** Path → new path, or null to delete. Either all changes are made or none. */
 export const ChangeAssetsBody = Type.Object(
   { changes: Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()])) },
   { additionalProperties: false },
@@ -69,7 +69,7 @@ const TYPES: Readonly<Record<string, string>> = {
   zip: 'application/zip',
 }
 
-/** The media type that a path's extension stands for. */
+/** The media type of a path's extension. */
 export function mediaType(path: string): string {
   const name = path.slice(path.lastIndexOf('/') + 1)
   return TYPES[name.slice(name.lastIndexOf('.') + 1).toLowerCase()] ?? 'application/octet-stream'

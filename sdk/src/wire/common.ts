@@ -32,5 +32,5 @@ export const PageQuery = Type.Object(
 )
 export type PageQuery = Type.Static<typeof PageQuery>
 
-/** A moment as ISO 8601 in UTC with milliseconds. */
+/** A time as ISO 8601 in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' })

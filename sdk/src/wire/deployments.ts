@@ -32,7 +32,7 @@ export const DeploymentStage = Type.Union(
 ) as unknown as Type.TUnsafe<(typeof DEPLOYMENT_STAGES)[number]>
 export type DeploymentStage = Type.Static<typeof DeploymentStage>
 
-/** One step of a deployment; also the `data` of each server-sent event (`event:` is the stage). */
+/** One step of a deployment. It is also the `data` of each server-sent event, whose `event:` is the stage. */
 export const DeploymentEvent = Type.Object({
   deployment_id: Type.String(),
   stage: DeploymentStage,

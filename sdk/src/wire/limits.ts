@@ -18,11 +18,11 @@ export const ASSET_LIMITS = {
   maxFiles: 200,
   maxFileBytes: 2 * 1024 * 1024,
   maxTotalBytes: 20 * 1024 * 1024,
-  /** Of all apps of a user, kept versions included; equal contents count once. */
+  /** All apps of a user, kept versions included. Equal contents count once. */
   maxUserBytes: 200 * 1024 * 1024,
-  /** Of one upload request: all assets of an app, and the multipart headers. */
+  /** One upload request: all assets of an app, and the multipart headers. */
   maxUploadBytes: 21 * 1024 * 1024,
-  /** Python would run them, so they must be files, which are validated, or cannot be had at all (compiled code). */
+  /** Python would run these. Source code must be saved as a file, which is validated. Compiled code is not allowed. */
   refusedExtensions: ['.py', '.pyc', '.pyd', '.pyi', '.pth', '.so'],
 } as const
 

@@ -1,13 +1,13 @@
 import { ASSET_LIMITS, FILE_LIMITS } from './limits.ts'
 
-/** Control and invisible format characters (they also hide what a name is), and line separators. */
+/** Control characters, line separators, and invisible characters, which hide what a name is. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
-/** Not allowed in names on some system the files may be edited on. */
+/** Some systems on which files are edited do not allow these in names. */
 const UNPORTABLE = /[<>:"|?*]/
-/** Python's own; a file there would shadow or be shadowed by compiled code. */
+/** Python keeps compiled code here. A file here could replace it or be replaced by it. */
 const RESERVED_NAMES = new Set(['__pycache__'])
 
-/** Why no file of an app can have this path, said after "the name is not allowed:"; undefined when one can. */
+/** Why no file of an app can have this path, to follow "the name is not allowed:". Undefined when the path is allowed. */
 export function pathFault(path: string): string | undefined {
   if (path === '') return 'it is empty'
   if (!path.isWellFormed()) return 'it holds half of a surrogate pair'
@@ -35,14 +35,14 @@ function segmentFault(segment: string): string | undefined {
   return undefined
 }
 
-/** Why a file that is edited as text cannot have this ending, said after the file's name. */
+/** Why a file that is edited as text cannot have this extension, to follow the file's name. */
 export function extensionFault(path: string): string | undefined {
   const extension = extensionOf(path)
   if ((FILE_LIMITS.extensions as readonly string[]).includes(extension)) return undefined
   return `${extension ? `ends in ${showPath(extension)}` : 'has no extension'}; allowed are ${FILE_LIMITS.extensions.join(' ')}`
 }
 
-/** Why an asset cannot have this ending, in a sentence. */
+/** Why an asset cannot have this extension, as a sentence. */
 export function assetExtensionFault(path: string): string | undefined {
   const extension = extensionOf(path).toLowerCase()
   if (!(ASSET_LIMITS.refusedExtensions as readonly string[]).includes(extension)) return undefined
@@ -51,7 +51,7 @@ export function assetExtensionFault(path: string): string | undefined {
     : 'compiled code and what Python loads by itself are not allowed.'
 }
 
-/** With its dot; empty where the name has none. */
+/** The extension with its dot. Empty when the name has none. */
 export function extensionOf(path: string): string {
   const name = path.slice(path.lastIndexOf('/') + 1)
   const dot = name.lastIndexOf('.')
@@ -61,11 +61,11 @@ export function extensionOf(path: string): string {
 export interface PathClash {
   readonly path: string
   readonly other: string
-  /** Said after "the name is not allowed:". */
+  /** To follow "the name is not allowed:". */
   readonly fault: string
 }
 
-/** The first two paths that could not be there together. */
+/** The first two paths that cannot exist together. */
 export function findClash(paths: readonly string[]): PathClash | undefined {
   const files = new Map<string, string>()
   for (const path of paths) {
@@ -79,7 +79,7 @@ export function findClash(paths: readonly string[]): PathClash | undefined {
     }
     files.set(fold(path), path)
   }
-  /** Folded folder → how it is written. */
+  /** Folded folder → the folder as it is written. */
   const folders = new Map<string, string>()
   for (const path of paths) {
     for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
@@ -96,12 +96,12 @@ export function findClash(paths: readonly string[]): PathClash | undefined {
   return undefined
 }
 
-/** On file systems without case, or that normalise names, two such files would be one. */
+/** File systems that ignore case, or that normalise names, cannot tell two such files apart. */
 function fold(path: string): string {
   return path.normalize('NFC').toLowerCase()
 }
 
-/** JSON's escapes make control characters visible; lone surrogates are escaped too. */
+/** The path as JSON text, which escapes control characters and lone surrogates. */
 export function showPath(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text)
 }
