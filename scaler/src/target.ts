@@ -12,9 +12,7 @@ import type {
   AcquireOptions,
   Driver,
   EndpointFault,
-  Failure,
   Lease,
-  Phase,
   TargetKey,
   TargetPhase,
   TargetPolicy,
@@ -22,6 +20,7 @@ import type {
   TargetStats,
 } from './types.ts'
 import { KeepWarm } from './keep-warm.ts'
+import { Wake } from './wake.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
 // Longer than 300 lines: one state machine, each of whose transitions reads and writes most of its fields.
@@ -40,9 +39,6 @@ export interface TargetContext {
   /** Nothing is known or owed any more; the target may be dropped. */
   forget(target: Target): void
 }
-
-/** After a failed wake the same failure is answered at once for this long: a crashing app is not started per request. */
-const FAILURE_BACKOFF = 1_000
 
 /** Until a target that sleeps, but that the driver would not scale down, is scaled down again; ms. */
 const DRAIN_RETRY = 3_000
@@ -63,18 +59,13 @@ export class Target {
   /** For what still runs though the target sleeps. */
   readonly #again: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
-  readonly #turn: WakeTurn
+  readonly #wakes: Wake
   #state: TargetPhase = 'asleep'
   #generation = 0
   /** Gives out no more leases. */
   #retired = false
   /** It is this activator that retires or closes it: its end is not the idle clock's business any more. */
   #ending = false
-  #failure: { value: Failure; reason: ScalerError; until: number } | undefined
-  #wakeBegan = 0
-  /** How long this wake waited for its turn, ms; undefined if it did not. */
-  #queued: number | undefined
-  #phases: readonly Phase[] = []
 
   constructor(key: TargetKey, context: TargetContext) {
     this.key = key
@@ -82,7 +73,7 @@ export class Target {
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
     this.#again = new Alarm(clock)
-    this.#turn = context.wakeTurn(key)
+    this.#wakes = new Wake(clock, context.wakeTurn(key))
     this.#gate = new Gate({
       policy: () => this.#policy(),
       lock: () => this.#lock,
@@ -127,8 +118,8 @@ export class Target {
       endpoints: this.#endpoints.size,
       replicas: this.#replicas.wanted,
       generation: this.#generation,
-      phases: this.#phases,
-      ...(this.#failure ? { failure: this.#failure.value } : {}),
+      phases: this.#wakes.phases,
+      ...(this.#wakes.failure ? { failure: this.#wakes.failure } : {}),
       ...(this.#phase === 'awake' && this.#gate.unused ? { idleSince: this.#idle.since } : {}),
     }
   }
@@ -149,7 +140,7 @@ export class Target {
     // What a driver still says of a dying generation is void: its endpoints are never given out again.
     if (this.#phase === 'draining') return
     this.#gate.adjust()
-    if (state.phases) this.#phases = this.#sinceWake(state.phases)
+    if (state.phases) this.#wakes.report(state.phases)
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else if (this.#phase === 'waking' && state.failure) this.#giveUp(targetFailed(state.failure))
     else if (this.#phase === 'awake') {
@@ -200,7 +191,7 @@ export class Target {
   refresh(): void {
     if (this.#retired) return
     this.#keepWarm.look()
-    if (this.#phase === 'asleep' && this.#keepWarm.kept > 0 && !this.#failing) this.#wake()
+    if (this.#phase === 'asleep' && this.#keepWarm.kept > 0 && !this.#wakes.failing) this.#wake()
     this.#gate.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
@@ -228,7 +219,7 @@ export class Target {
   close(reason: Error): void {
     this.#refuseAll(reason)
     this.#readiness.stop()
-    this.#turn.leave()
+    this.#wakes.turn.leave()
     this.#replicas.end()
     this.#lock.cancel()
   }
@@ -266,7 +257,8 @@ export class Target {
     const { clock, observer } = this.#context
     try {
       if (this.#retired) throw retired()
-      if (this.#failing) throw this.#failing
+      const { failing } = this.#wakes
+      if (failing) throw failing
 
       const began = clock.now()
       const cold = this.#phase !== 'awake'
@@ -278,7 +270,7 @@ export class Target {
       const slot = await place
       const waited = clock.now() - began
       observer.granted?.(this.key, { waited, cold })
-      return this.#gate.lease(slot, cold ? { waited, phases: this.#phases } : undefined)
+      return this.#gate.lease(slot, cold ? { waited, phases: this.#wakes.phases } : undefined)
     } catch (error) {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
@@ -292,10 +284,7 @@ export class Target {
     this.#again.stop()
     const generation = ++this.#generation
     this.#phase = 'waking'
-    this.#failure = undefined
-    this.#phases = []
-    this.#queued = undefined
-    this.#wakeBegan = this.#context.clock.now()
+    this.#wakes.begin()
     this.#context.observer.waking?.(this.key)
     this.#limitWake(generation)
     this.#replicas.begin(0)
@@ -310,11 +299,12 @@ export class Target {
         const mayStart = (): boolean =>
           this.#generation === generation && this.#lock.leads && !this.#replicas.started
         if (!mayStart()) return
-        const turn = this.#phase === 'waking' ? this.#turn.take() : true
-        if (turn !== true) await this.#untilTurn(turn, generation)
+        const turn = this.#phase === 'waking' ? this.#wakes.turn.take() : true
+        // The time until its turn is not charged to the wake.
+        if (turn !== true && (await this.#wakes.untilTurn(turn))) this.#limitWake(generation)
         if (mayStart()) await this.#replicas.start()
         // It is another activator's wake, or over already.
-        if (!this.#replicas.started || this.#phase !== 'waking') this.#turn.leave()
+        if (!this.#replicas.started || this.#phase !== 'waking') this.#wakes.turn.leave()
       })
       .catch((error: Error) => {
         if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
@@ -323,23 +313,6 @@ export class Target {
         else
           this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
       })
-  }
-
-  /** Resolves early when the wake ends meanwhile. The time that it waits is not charged to the wake. */
-  async #untilTurn(turn: Promise<boolean>, generation: number): Promise<void> {
-    const { clock } = this.#context
-    const asked = clock.now()
-    if (!(await turn) || clock.now() - asked < 1) return
-    this.#queued = clock.now() - this.#wakeBegan
-    this.#phases = this.#sinceWake([])
-    this.#limitWake(generation)
-  }
-
-  /** A driver counts from when it was asked. */
-  #sinceWake(phases: readonly Phase[]): readonly Phase[] {
-    const queued = this.#queued
-    if (queued === undefined) return phases
-    return [{ name: 'queued', at: queued }, ...phases.map(({ name, at }) => ({ name, at: at + queued }))]
   }
 
   #limitWake(generation: number): void {
@@ -360,13 +333,13 @@ export class Target {
     if (this.#phase === 'awake') return this.#lock.balance()
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
-    this.#failure = undefined
+    this.#wakes.succeeded()
     this.#readiness.stop()
     this.#again.stop()
     this.#keepWarm.becameReady()
     if (wasWaking) {
-      const waited = this.#context.clock.now() - this.#wakeBegan
-      this.#context.observer.awake?.(this.key, { waited, phases: this.#phases })
+      const { waited, phases } = this.#wakes
+      this.#context.observer.awake?.(this.key, { waited, phases })
     } else {
       this.#generation++
       this.#replicas.begin(this.#endpoints.size)
@@ -387,7 +360,7 @@ export class Target {
 
   #wakeTimedOut(generation: number): void {
     if (this.#generation !== generation || this.#phase !== 'waking') return
-    if (this.#turn.waits) this.#callOff(wakeNotBegun(this.#policy().readinessTimeout))
+    if (this.#wakes.turn.waits) this.#callOff(wakeNotBegun(this.#policy().readinessTimeout))
     else this.#giveUp(this.#timedOut())
   }
 
@@ -403,8 +376,7 @@ export class Target {
 
   /** The wake has failed: all who wait get the reason, and those who come within the back-off. */
   #giveUp(reason: ScalerError): void {
-    const failure = reason.failure ?? { code: reason.code, message: reason.message }
-    this.#failure = { value: failure, reason, until: this.#context.clock.now() + FAILURE_BACKOFF }
+    const failure = this.#wakes.failed(reason)
     this.#gate.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
     // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.
@@ -449,7 +421,7 @@ export class Target {
     this.#endpoints.scaledDown(stopped)
     this.#readiness.stop()
     this.#phase = 'asleep'
-    if (!this.#failure) this.#context.observer.asleep?.(this.key)
+    if (!this.#wakes.failure) this.#context.observer.asleep?.(this.key)
     this.#wakeOrForget()
     return true
   }
@@ -489,19 +461,13 @@ export class Target {
     this.#lock.balance()
   }
 
-  /** What is answered at once, as long as the back-off of a failed wake lasts. */
-  get #failing(): ScalerError | undefined {
-    const failure = this.#failure
-    return failure && this.#context.clock.now() < failure.until ? failure.reason : undefined
-  }
-
   get #phase(): TargetPhase {
     return this.#state
   }
 
   set #phase(phase: TargetPhase) {
     this.#state = phase
-    if (phase !== 'waking') this.#turn.leave()
+    if (phase !== 'waking') this.#wakes.turn.leave()
   }
 
   #policy(): TargetPolicy {
@@ -553,7 +519,7 @@ export class Target {
   #forgetIfUnused(): void {
     const owed =
       this.#scaling.open > 0 || this.#endpoints.lingering || this.#keepWarm.armed || this.#again.armed
-    if (!this.#failure && this.#gate.unused && !owed) this.#forget()
+    if (!this.#wakes.failure && this.#gate.unused && !owed) this.#forget()
   }
 
   #forget(): void {

@@ -2,16 +2,13 @@ import type { TargetLock, TargetLockEvents, LoadReport } from '../target-lock.ts
 import { retired } from '../errors.ts'
 import type { TargetKey } from '../types.ts'
 import {
-  withPlaces,
   scaledDown,
   EMPTY,
-  fairPart,
   hasMember,
   isFree,
   withShare,
   withoutMember,
   withoutDead,
-  othersWait,
   withTerminated,
   withReport,
   asRetired,
@@ -21,7 +18,6 @@ import {
   type Beat,
   type Ledger,
   type MemberId,
-  type Places,
 } from './ledger.ts'
 
 // Longer than 300 lines: one state machine, each of whose steps reads and writes most of its fields.
@@ -39,6 +35,7 @@ export interface LockMember {
   ): Promise<Ledger | undefined>
   failed(error: Error): void
 }
+import { SharedPlaces } from './shared-places.ts'
 
 /**
  * The lock of one activator on a target that others may use. Everything that must be exact is decided by an update of the
@@ -69,8 +66,7 @@ export class SharedTargetLock implements TargetLock {
   #retires = false
   /** Endpoints it has stopped, until the others know. */
   readonly #stopped: string[] = []
-  readonly #places = new Map<string, number>()
-  #balancing = false
+  readonly #places: SharedPlaces
   /** What this one, leading, has just decided to let rest: in force here before the others know. */
   #decided: readonly string[] | undefined
   #waiters = new Set<() => void>()
@@ -80,6 +76,14 @@ export class SharedTargetLock implements TargetLock {
     this.#member = member
     this.#events = events
     this.#ledger = withoutDead(ledger, member.alive)
+    this.#places = new SharedPlaces({
+      me: () => this.#me,
+      ledger: () => this.#living,
+      granted: () => this.#granted,
+      demand: () => events.demand(),
+      step: (change) => this.#step(change),
+      changed: () => events.changed(),
+    })
   }
 
   get hasShare(): boolean {
@@ -200,40 +204,15 @@ export class SharedTargetLock implements TargetLock {
   }
 
   places(endpointId: string, concurrency: number): number {
-    return concurrency === Infinity ? Infinity : (this.#places.get(endpointId) ?? 0)
-  }
-
-  handsOver(endpointId: string): boolean {
-    // Asked after every request: what costs most comes last.
-    if (this.#places.size === 0 || !othersWait(this.#living, this.#me)) return false
-    const { concurrency, endpoints } = this.#events.demand()
-    if (concurrency === Infinity) return false
-    const mine = sum(Object.fromEntries(this.#places))
-    if (mine <= fairPart(this.#living, { endpoints, concurrency })) return false
-    const left = (this.#places.get(endpointId) ?? 0) - 1
-    if (left < 0) return false
-    this.#places.set(endpointId, left)
-    this.balance()
-    return true
+    return this.#places.of(endpointId, concurrency)
   }
 
   balance(): void {
-    if (this.#balancing || !this.#granted) return
-    const demand = this.#events.demand()
-    if (demand.concurrency === Infinity) return
-    this.#giveUpUnused(demand.load)
-    const living = this.#living
-    if (withPlaces(living, this.#me, this.#kept(living), demand) === living) return
-    this.#balancing = true
-    this.#step((now) => withPlaces(now, this.#me, this.#kept(now), this.#events.demand())).then(
-      (ledger) => {
-        this.#balancing = false
-        if (this.#granted) this.#take(ledger.shares[this.#me]?.places ?? {})
-      },
-      () => {
-        this.#balancing = false
-      },
-    )
+    this.#places.balance()
+  }
+
+  handsOver(endpointId: string): boolean {
+    return this.#places.handsOver(endpointId)
   }
 
   /** The ledger has changed, here or elsewhere. */
@@ -314,39 +293,6 @@ export class SharedTargetLock implements TargetLock {
       pending.resolve()
       this.#events.changed()
     }
-  }
-
-  #take(places: Places): void {
-    const ids = Object.keys(places)
-    const same = this.#places.size === ids.length && ids.every((id) => this.#places.get(id) === places[id])
-    if (same) return
-    this.#places.clear()
-    for (const [id, count] of Object.entries(places)) this.#places.set(id, count)
-    this.#events.changed()
-  }
-
-  #giveUpUnused(load: Places): void {
-    if (!othersWait(this.#living, this.#me)) return
-    let fewer = false
-    for (const [id, places] of this.#places) {
-      const filled = Math.min(places, load[id] ?? 0)
-      fewer ||= filled < places
-      this.#places.set(id, filled)
-    }
-    if (fewer) this.#events.changed()
-  }
-
-  /** What it may fill at the endpoints there are, and what it fills since before it lost its share, or they were gone. */
-  #kept(ledger: Ledger): Places {
-    const { load, endpoints } = this.#events.demand()
-    const known = ledger.shares[this.#me]?.places ?? {}
-    const kept: Record<string, number> = {}
-    for (const id of new Set([...endpoints, ...Object.keys(load)])) {
-      const filled = Math.min(load[id] ?? 0, Math.max(known[id] ?? 0, this.#places.get(id) ?? 0))
-      const places = endpoints.includes(id) ? Math.max(filled, this.#places.get(id) ?? 0) : filled
-      if (places > 0) kept[id] = places
-    }
-    return kept
   }
 
   #accept(ledger: Ledger): void {

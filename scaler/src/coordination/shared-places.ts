@@ -1,0 +1,112 @@
+import type { Demand } from '../target-lock.ts'
+import { fairPart, othersWait, sum, withPlaces, type Ledger, type MemberId, type Places } from './ledger.ts'
+
+/** What the places need of the lock that they belong to. */
+export interface PlacesHost {
+  me(): MemberId
+  /** As far as it is known, without members that are dead. */
+  ledger(): Ledger
+  /** Whether this activator holds the lock shared. */
+  granted(): boolean
+  demand(): Demand
+  /** Updates the ledger, and resolves to what is stored then. */
+  step(change: (now: Ledger) => Ledger): Promise<Ledger>
+  changed(): void
+}
+
+/**
+ * How many requests this activator may have at each endpoint, where all activators together may have `concurrency`. Between
+ * updates of the ledger it uses the places that it was granted, or fewer.
+ */
+export class SharedPlaces {
+  readonly #host: PlacesHost
+  readonly #places = new Map<string, number>()
+  #balancing = false
+
+  constructor(host: PlacesHost) {
+    this.#host = host
+  }
+
+  of(endpointId: string, concurrency: number): number {
+    return concurrency === Infinity ? Infinity : (this.#places.get(endpointId) ?? 0)
+  }
+
+  clear(): void {
+    this.#places.clear()
+  }
+
+  handsOver(endpointId: string): boolean {
+    // Asked after every request: what costs most comes last.
+    if (this.#places.size === 0) return false
+    const me = this.#host.me()
+    const ledger = this.#host.ledger()
+    if (!othersWait(ledger, me)) return false
+    const { concurrency, endpoints } = this.#host.demand()
+    if (concurrency === Infinity) return false
+    const mine = sum(Object.fromEntries(this.#places))
+    if (mine <= fairPart(ledger, { endpoints, concurrency })) return false
+    const left = (this.#places.get(endpointId) ?? 0) - 1
+    if (left < 0) return false
+    this.#places.set(endpointId, left)
+    this.balance()
+    return true
+  }
+
+  balance(): void {
+    const host = this.#host
+    if (this.#balancing || !host.granted()) return
+    const demand = host.demand()
+    if (demand.concurrency === Infinity) return
+    this.#giveUpUnused(demand.load)
+    const ledger = host.ledger()
+    if (withPlaces(ledger, host.me(), this.#kept(ledger), demand) === ledger) return
+    this.#balancing = true
+    host
+      .step((now) => withPlaces(now, host.me(), this.#kept(now), host.demand()))
+      .then(
+        (stored) => {
+          this.#balancing = false
+          if (host.granted()) this.#take(stored.shares[host.me()]?.places ?? {})
+        },
+        () => {
+          this.#balancing = false
+        },
+      )
+  }
+
+  #take(places: Places): void {
+    const ids = Object.keys(places)
+    const same = this.#places.size === ids.length && ids.every((id) => this.#places.get(id) === places[id])
+    if (same) return
+    this.#places.clear()
+    for (const [id, count] of Object.entries(places)) this.#places.set(id, count)
+    this.#host.changed()
+  }
+
+  #giveUpUnused(load: Places): void {
+    if (!othersWait(this.#host.ledger(), this.#host.me())) return
+    let fewer = false
+    for (const [id, places] of this.#places) {
+      const filled = Math.min(places, load[id] ?? 0)
+      fewer ||= filled < places
+      this.#places.set(id, filled)
+    }
+    if (fewer) this.#host.changed()
+  }
+
+  /**
+   * The places that this activator may fill at the present endpoints, and those that it still fills elsewhere or since before
+   * it lost its share.
+   */
+  #kept(ledger: Ledger): Places {
+    const { load, endpoints } = this.#host.demand()
+    const known = ledger.shares[this.#host.me()]?.places ?? {}
+    const kept: Record<string, number> = {}
+    for (const id of new Set([...endpoints, ...Object.keys(load)])) {
+      const filled = Math.min(load[id] ?? 0, Math.max(known[id] ?? 0, this.#places.get(id) ?? 0))
+      const places = endpoints.includes(id) ? Math.max(filled, this.#places.get(id) ?? 0) : filled
+      if (places > 0) kept[id] = places
+    }
+    return kept
+  }
+}
