@@ -48,10 +48,6 @@ export function createLiveService(deps: LiveServiceDeps) {
   }
 }
 
-export function liveTarget(app: AppRecord): TargetId | undefined {
-  return app.live ? { appId: app.appId, version: app.live.version, revision: app.live.revision } : undefined
-}
-
 export function liveKey(appId: string, live: Pick<Live, 'version' | 'revision'> | null): TargetKey | null {
   return live && targetKey({ appId, version: live.version, revision: live.revision })
 }

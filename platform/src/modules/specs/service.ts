@@ -5,15 +5,21 @@ import { noSuchApp } from '../app-records/service.ts'
 import type { AppRecord } from '../app-records/types.ts'
 import { sha256Of, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
-import { toRecord } from '../drafts/files.ts'
+import { toRecord, type AppFile } from '../drafts/files.ts'
 import type { EnvVars } from '../secrets/env-vars.ts'
-import type { VersionRecord } from '../versions/store.ts'
 import { buildSpec, type SpecDeps } from './spec.ts'
+
+/** What of a version is started. */
+export interface VersionContents {
+  readonly files: readonly AppFile[]
+  readonly assets: readonly AssetRef[]
+  readonly entrypoint: string
+}
 
 export interface SpecServiceDeps extends SpecDeps {
   readonly apps: { find(appId: string): Promise<AppRecord | undefined> }
   readonly envVars: Pick<EnvVars, 'open'>
-  readonly versions: { load(appId: string, version: number): Promise<VersionRecord> }
+  readonly versions: { load(appId: string, version: number): Promise<VersionContents> }
   readonly assets: Pick<AssetService, 'read'>
 }
 
