@@ -17,6 +17,8 @@ import { MODULES } from './modules/index.ts'
 import { startModules } from './modules/start.ts'
 import { usersModule } from './modules/users/module.ts'
 import { SESSION_LIFETIME } from './modules/users/service.ts'
+import { MIGRATIONS } from './migrations/index.ts'
+import { migrate } from './migrations/migrate.ts'
 import { createOffload } from './offload/offload.ts'
 import { watchEventLoop } from './plugins/event-loop.ts'
 import { createRegistry, mergeMetrics } from './plugins/metrics.ts'
@@ -44,6 +46,8 @@ export async function startApi(
 
   const mongo = await connectMongo(facts.mongodbUri)
   started.adopt(mongo.client, (it) => it.close())
+  // Done by the gate already, unless the gate is of another version: then this process must not go on.
+  await migrate(mongo.db, MIGRATIONS, logger)
   const offload = started.adopt(createOffload(), (it) => it.close())
   const events = new Events()
   started.use(gate.onEvent((event) => events.publish(event)))

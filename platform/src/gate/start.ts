@@ -18,6 +18,8 @@ import { createIngress } from '../ingress/ingress.ts'
 import { createRouteTable } from '../ingress/routes.ts'
 import { trusts } from '../ingress/trust.ts'
 import { choosePort } from '../listen.ts'
+import { MIGRATIONS } from '../migrations/index.ts'
+import { migrate } from '../migrations/migrate.ts'
 import { startMongod, type ManagedMongod } from '../mongod/mongod.ts'
 import { watchEventLoop } from '../plugins/event-loop.ts'
 import { createRegistry } from '../plugins/metrics.ts'
@@ -105,6 +107,7 @@ export async function startGate(
     onWait: (error) => logger.warn({ err: error }, 'MongoDB does not answer yet; trying again'),
   })
   started.adopt(mongo.client, (it) => it.close())
+  await migrate(mongo.db, MIGRATIONS, logger)
 
   // 3. Where apps live.
   onStep('Starting the runner')

@@ -4,14 +4,10 @@ import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 
 /** An app that is being deleted is kept, invisible, until nothing of it is left. */
-export type AppDoc = Omit<AppRecord, 'appId' | 'entrypoint' | 'storage'> & {
-  /** Apps from before there was storage have no such field. */
-  readonly storage?: boolean
+export type AppDoc = Omit<AppRecord, 'appId'> & {
   /** Storage has been turned on at some time: its files are there until the app is deleted. */
   readonly hadStorage?: true
   readonly _id: string
-  /** Missing in apps from before it could be set. */
-  readonly entrypoint?: string | null
   readonly deletedAt: Date | null
   /** Last numbers taken; never given again. */
   readonly lastVersion: number
@@ -96,7 +92,7 @@ export class AppStore {
       projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 },
     })
     if (!doc) return undefined
-    const { ownerId, live, idleTimeoutS, storage = false } = doc
+    const { ownerId, live, idleTimeoutS, storage } = doc
     return { appId, ownerId, live, idleTimeoutS, storage }
   }
 
@@ -108,7 +104,7 @@ export class AppStore {
         { projection: { ownerId: 1, live: 1, idleTimeoutS: 1, storage: 1 } },
       )
       .toArray()
-    return docs.map(({ _id, ownerId, live, idleTimeoutS, storage = false }) => ({
+    return docs.map(({ _id, ownerId, live, idleTimeoutS, storage }) => ({
       appId: _id,
       ownerId,
       live,
@@ -213,10 +209,5 @@ export function toRecord(doc: AppDoc): AppRecord {
     hadStorage: _stored,
     ...rest
   } = doc
-  return {
-    appId: _id,
-    ...rest,
-    entrypoint: rest.entrypoint ?? null,
-    storage: rest.storage ?? false,
-  }
+  return { appId: _id, ...rest }
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { MIGRATIONS } from '../../migrations/index.ts'
 import { afterAll, expect, test } from 'vitest'
 import { HELLO, modulesBench } from '../../../test/modules.ts'
 
@@ -77,6 +78,7 @@ test('versions from before it was recorded serve app.py', async () => {
   const app = await make()
   await deployed(app)
   await bench.mongo.db.collection('versions').updateMany({ appId: app }, { $unset: { entrypoint: 1 } })
+  for (const migration of MIGRATIONS) await migration.up(bench.mongo.db)
   const key = (await bench.services.route(app))?.key ?? ''
   expect((await bench.services.specOf(key)).entrypoint).toBe('app.py')
 })

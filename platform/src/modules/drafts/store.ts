@@ -18,9 +18,7 @@ export interface DraftRecord {
 /** A draft without its files. */
 export type DraftSummary = Omit<DraftRecord, 'files'>
 
-/** Drafts from before there were assets have none of their fields. */
-type DraftDoc = Omit<DraftRecord, 'appId' | 'assets' | 'assetsRevision'> &
-  Partial<Pick<DraftRecord, 'assets' | 'assetsRevision'>> & { readonly _id: string }
+type DraftDoc = Omit<DraftRecord, 'appId'> & { readonly _id: string }
 
 /** What a change was made from; a draft that has moved on is not changed. */
 export interface DraftState {
@@ -98,11 +96,11 @@ export class DraftStore {
 function same({ revision, assetsRevision }: DraftState): object {
   return {
     ...(revision === undefined ? {} : { revision }),
-    assetsRevision: assetsRevision === 0 ? { $in: [0, null] } : assetsRevision,
+    assetsRevision,
   }
 }
 
 function toRecord(doc: DraftDoc): DraftRecord {
-  const { _id, assets = [], assetsRevision = 0, ...rest } = doc
-  return { appId: _id, assets, assetsRevision, ...rest }
+  const { _id, ...rest } = doc
+  return { appId: _id, ...rest }
 }

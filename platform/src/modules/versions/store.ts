@@ -21,15 +21,7 @@ export interface VersionRecord {
 /** A version without its contents. */
 export type VersionSummary = Omit<VersionRecord, 'files' | 'assets'>
 
-/** Versions from before there were assets have none, those from before the entrypoint was recorded had no other one. */
-type VersionDoc = Omit<VersionRecord, 'assets' | 'entrypoint'> &
-  Partial<Pick<VersionRecord, 'assets' | 'entrypoint'>> & { readonly _id: string }
-
-const FIRST_ENTRYPOINT = 'app.py'
-
-function withEntrypoint<T extends { readonly entrypoint?: string }>(doc: T): T & { entrypoint: string } {
-  return { ...doc, entrypoint: doc.entrypoint ?? FIRST_ENTRYPOINT }
-}
+type VersionDoc = VersionRecord & { readonly _id: string }
 
 export class VersionStore {
   readonly #versions: Collection<VersionDoc>
@@ -48,22 +40,19 @@ export class VersionStore {
   }
 
   async find(appId: string, version: number): Promise<VersionRecord | undefined> {
-    const found = await this.#versions.findOne({ appId, version }, { projection: { _id: 0 } })
-    return found ? { assets: [], ...withEntrypoint(found) } : undefined
+    return (await this.#versions.findOne({ appId, version }, { projection: { _id: 0 } })) ?? undefined
   }
 
   async exists(appId: string, version: number): Promise<VersionSummary | undefined> {
-    const found = await this.#versions.findOne({ appId, version }, summary)
-    return found ? withEntrypoint(found) : undefined
+    return (await this.#versions.findOne({ appId, version }, summary)) ?? undefined
   }
 
   async list(appId: string, page: PageRequest): Promise<VersionSummary[]> {
-    const found = await this.#versions
+    return this.#versions
       .find({ appId, ...(page.before === undefined ? {} : { version: { $lt: page.before } }) }, summary)
       .sort({ version: -1 })
       .limit(page.limit + 1)
       .toArray()
-    return found.map(withEntrypoint)
   }
 
   /** All but the newest `keep` and those in `except`. */

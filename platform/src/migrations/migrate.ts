@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { MongoServerError, type Collection, type Db } from 'mongodb'
+import type { Log } from '../modules/background.ts'
+
+/**
+ * One change of stored documents. Processes of the version before may run while `up` does and after it, until a rolling
+ * update has ended: they must be able to read what it writes. A migration that was cut off is run again from its beginning.
+ */
+export interface Migration {
+  /** From 1 on, without gaps. */
+  readonly number: number
+  /** What it does, for the log: "give apps …". */
+  readonly name: string
+  up(db: Db): Promise<void>
+}
+
+interface SchemaDoc {
+  readonly _id: 'schema'
+  /** Number of the newest migration that is complete. */
+  readonly version: number
+  readonly lockedBy?: string
+  readonly lockedUntil?: Date
+}
+
+/** A process that migrates holds the lock for so long and extends it meanwhile; the lock of one that has died is free then. ms */
+const LOCK = 30_000
+const EXTEND = 10_000
+/** Between two looks of a process that waits for another's migration, ms. */
+const LOOK = 250
+
+const COLLECTION = 'installation'
+const DUPLICATE_KEY = 11_000
+
+/**
+ * Brings the documents to the newest form, before anything reads them. Of several processes one migrates and the others
+ * wait. Rejects where the documents are of a newer version of the platform.
+ */
+export async function migrate(
+  db: Db,
+  migrations: readonly Migration[],
+  log: Pick<Log, 'info'>,
+  { lockMs = LOCK }: { lockMs?: number } = {},
+): Promise<void> {
+  const newest = migrations.length
+  const schema = db.collection<SchemaDoc>(COLLECTION)
+  const id = randomUUID()
+  await ensureSchema(schema)
+  for (;;) {
+    const version = (await schema.findOne({ _id: 'schema' }))?.version ?? 0
+    if (version > newest) throw tooNew(version, newest)
+    if (version === newest) return
+    if (await lock(schema, id, version, lockMs)) await run(version)
+    else await delay(LOOK)
+  }
+
+  async function run(version: number): Promise<void> {
+    const timer = setInterval(
+      () => void lock(schema, id, version, lockMs).catch(() => undefined),
+      Math.min(EXTEND, lockMs / 3),
+    )
+    try {
+      const migration = migrations[version]!
+      log.info({ migration: migration.number }, `migration: ${migration.name}`)
+      await migration.up(db)
+      // Another process may have taken over, where this one was stopped for long: then that one says when it is done.
+      await schema.updateOne(
+        { _id: 'schema', version, lockedBy: id },
+        { $set: { version: migration.number }, $unset: { lockedBy: 1, lockedUntil: 1 } },
+      )
+    } finally {
+      clearInterval(timer)
+    }
+  }
+}
+
+async function ensureSchema(schema: Collection<SchemaDoc>): Promise<void> {
+  try {
+    await schema.updateOne({ _id: 'schema' }, { $setOnInsert: { version: 0 } }, { upsert: true })
+  } catch (error) {
+    // Of two processes that insert at once.
+    if (!(error instanceof MongoServerError && error.code === DUPLICATE_KEY)) throw error
+  }
+}
+
+/** Takes the lock, or extends it, by MongoDB's clock alone. False: another process has it, or the version has changed. */
+async function lock(
+  schema: Collection<SchemaDoc>,
+  id: string,
+  version: number,
+  lockMs: number,
+): Promise<boolean> {
+  const isFree = {
+    $or: [{ $eq: ['$lockedBy', id] }, { $lt: [{ $ifNull: ['$lockedUntil', new Date(0)] }, '$$NOW'] }],
+  }
+  const { matchedCount } = await schema.updateOne({ _id: 'schema', version, $expr: isFree }, [
+    { $set: { lockedBy: id, lockedUntil: { $add: ['$$NOW', lockMs] } } },
+  ])
+  return matchedCount === 1
+}
+
+function tooNew(version: number, newest: number): Error {
+  return new Error(
+    `The database holds data of a newer version of fp (form ${version}; this version knows forms up to ${newest}). Start the newer version again, or restore a backup that this version made.`,
+  )
+}
