@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { MIGRATIONS } from '../../migrations/index.ts'
 import { afterAll, expect, test } from 'vitest'
 import { HELLO, modulesBench } from '../../../test/modules.ts'
+import { MIGRATIONS } from '../../migrations/index.ts'
 
 /** What the validator finds in the files when nothing is set. */
 let found: string | null = 'main:app'
