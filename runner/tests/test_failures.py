@@ -109,7 +109,7 @@ def test_a_failing_lifespan(make_app: MakeApp) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"app_dir": "/nowhere/at/all"}, "there is no folder /nowhere/at/all"),
+        ({"app_dir": "/nowhere/at/all"}, "the folder /nowhere/at/all does not exist"),
         ({"app_dir": "relative"}, "app_dir must be an absolute path"),
         ({"uid": 0}, "uid, a positive number"),
         ({"limits": {"pids": None}}, "limits.pids must be a positive number"),

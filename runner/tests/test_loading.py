@@ -106,12 +106,12 @@ def test_an_entrypoint_names_module_and_variable(
     ("entrypoint", "words", "file"),
     [
         ("main:nothing", "main.py defines no nothing, which the entrypoint main:nothing names", "main.py"),
-        ("main:text", "text in main.py is no app but of type str", "main.py"),
-        ("main:text()", "text in main.py is no function but of type str", "main.py"),
+        ("main:text", "text in main.py is not an app but of type str", "main.py"),
+        ("main:text()", "text in main.py is not a function but of type str", "main.py"),
         ("main:needs()", "needs() in main.py needs arguments (x)", "main.py"),
         ("main:wrong()", "wrong() in main.py returned int, not an app", "main.py"),
-        ("other:app", "There is no file other.py", None),
-        ("a/../main:app", "names no module", None),
+        ("other:app", "names the file other.py, which does not exist", None),
+        ("a/../main:app", "does not name a module", None),
     ],
 )
 def test_a_wrong_entrypoint_says_what_is_wrong(

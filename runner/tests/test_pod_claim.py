@@ -151,7 +151,7 @@ def _packed(value: Any) -> bytes:
         (start_request(files={"": ""}), "'' is not within"),
         (start_request(files={"a\0b": ""}), "is not within"),
         (start_request(files={"x.py": "\ud800"}), "cannot be written as UTF-8"),
-        (_packed({"mode": "serve", "files": {"app.py": 1}, "entrypoint": "app.py", "env": {}}), "is no text"),
+        (_packed({"mode": "serve", "files": {"app.py": 1}, "entrypoint": "app.py", "env": {}}), "must be a text"),
         (_packed({"mode": "serve", "files": [], "entrypoint": "app.py", "env": {}}), "files must map"),
         (start_request(entrypoint=None), "entrypoint must be"),
         (start_request(env={"A=B": "c"}), "env must map"),

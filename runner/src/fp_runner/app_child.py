@@ -1,4 +1,4 @@
-"""The supervisor's side of the one app in a pod: a process forked ahead, told what it is, watched to its end."""
+"""The supervisor's side of the app in a pod: it forks the process ahead, sends it its start request and watches it."""
 
 import gc
 import os
@@ -15,7 +15,7 @@ _LAST_MESSAGES = 16
 
 
 class AppChild:
-    """Forked by the constructor, which raises OSError where there is no room for a process."""
+    """The constructor forks the process. It raises OSError if the machine has no room for one."""
 
     def __init__(self, reactor: Reactor, *, warm: bool) -> None:
         self._reactor = reactor
@@ -28,23 +28,23 @@ class AppChild:
         reactor.watch(self._control.fileno(), self.read)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """A child that is gone is told of by its end."""
+        """Does nothing if the child has ended: its end is reported elsewhere."""
         try:
             channel.send(self._control, message, fds)
         except OSError:
             return
 
     def signal(self, number: signal.Signals) -> None:
-        """Until it has been reaped the pid is its own."""
+        """The pid cannot belong to another process before this one has been reaped."""
         os.kill(self.pid, number)
 
     def read(self) -> None:
-        """Passes on what it has said by now."""
+        """Passes on the messages that have arrived."""
         for _ in range(_LAST_MESSAGES):
             try:
                 received = channel.receive_report(self._control)
             except (OSError, ValueError):
-                # Nothing there; or nonsense, for user code can write to this socket too.
+                # No message, or an invalid one: user code can write to this socket too.
                 return
             if received is None:
                 self._reactor.unwatch(self._control.fileno())
@@ -53,7 +53,7 @@ class AppChild:
 
 
 def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
-    """In the child, which keeps its line to the supervisor and its output, and nothing else."""
+    """In the child. It keeps the socket to the supervisor and its output, and no other descriptor."""
     try:
         signal.set_wakeup_fd(-1)
         os.setsid()

@@ -33,12 +33,12 @@ class AppFolder:
 
     def receive(self, content: bytes) -> None:
         """Writes an asset's content. Raises StartRequestError where the start request names no such content."""
-        # Not every pod needs it.
+        # Only pods with assets need it.
         import hashlib
 
         paths: Sequence[str] | None = self._wanted.pop(hashlib.sha256(content).hexdigest(), None)
         if paths is None:
-            raise StartRequestError("no asset that is still to come has this content")
+            raise StartRequestError("the pod waits for no asset with this content")
         for path in paths:
             self._write(path, content)
         self._close_if_whole()
@@ -54,7 +54,7 @@ class AppFolder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(target, flags, 0o644), "wb") as file:
             file.write(content)
-            # Not by the mode above, which the umask would change.
+            # The umask would change the mode that open is given.
             os.fchmod(file.fileno(), 0o444)
 
     def _close_if_whole(self) -> None:
@@ -64,7 +64,7 @@ class AppFolder:
 
 
 def _empty(folder: str) -> None:
-    """A container that is started again in its pod finds what the one before it left."""
+    """A restarted container finds the files of the one before it."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

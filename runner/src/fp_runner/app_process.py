@@ -1,4 +1,4 @@
-"""The process that becomes the app: waits to be told which, enters the sandbox, imports, serves."""
+"""The process that becomes the app: it waits for its start request, enters the sandbox, imports the app, serves it."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ class AppEnvironment(Protocol):
     """Where the app runs: beside others in a sandbox of the runner, or alone in a pod."""
 
     def enter(self, request: Message, listen_fd: int | None) -> str:
-        """Gives up all rights, for good. User code runs afterwards. Returns the app's folder as the app sees it."""
+        """Gives up all rights. User code runs afterwards. Returns the app's folder as the app sees it."""
         ...
 
     def server(self, app: AsgiApp, request: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
@@ -39,7 +39,7 @@ class _StopError(Exception):
 
 
 class _Reporter:
-    """Tells the manager how far the start is."""
+    """Reports the progress of the start to the manager."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -58,11 +58,11 @@ class _Reporter:
 
 
 def run(environment: AppEnvironment, control: socket.socket, spare: bool) -> NoReturn:
-    """Never returns: the process ends with the app. A spare has time to warm up first; a start under way has not."""
+    """Never returns: the process ends with the app. A spare warms up first, because no request waits for it."""
     code = _FAILED
     try:
         serve.default_signals()
-        # Made ahead, in a spare: some 0.3 ms that no wake has to wait for. io_uring is denied already.
+        # A spare makes it ahead, so that no wake waits 0.3 ms for it. io_uring is already denied.
         loop = uvloop.new_event_loop()
         heap.release_zeros(loop)
         reporter = _Reporter(control)
@@ -124,13 +124,13 @@ def _run(
 
 
 def _become_fresh(request: Message, app_dir: str) -> None:
-    """Undoes what a fork shares with its siblings."""
+    """Replaces what a fork has in common with other forks: environment, random numbers, __main__."""
     os.environ.clear()
     os.environ.update(sandbox.environment_variables(request["env"], os.path.join(sys.prefix, "bin")))
     random.seed()
-    # As the environment tells the app's own children: its folder is no place to write.
+    # The app's folder is read-only. The environment says the same to the app's children.
     sys.dont_write_bytecode = True
-    # Else __main__ would be the zygote: multiprocessing's spawn would run it again.
+    # Otherwise __main__ is the zygote, and multiprocessing's spawn runs it again.
     sys.modules["__main__"] = types.ModuleType("__main__")
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != own]
@@ -141,7 +141,7 @@ def _load(request: Message, app_dir: str, reporter: _Reporter, seconds: float) -
     def too_late(_signal: int, _frame: object) -> None:
         raise failure.StartTimeoutError(seconds)
 
-    # A first, soft end that can say where the import was; the manager's SIGKILL follows for code that holds out.
+    # An exception first, because it shows where the import was. The manager's SIGKILL follows if code catches it.
     signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -155,7 +155,7 @@ def _load(request: Message, app_dir: str, reporter: _Reporter, seconds: float) -
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        # Off since the zygote's start, so that the import runs without collections.
+        # It was off since the zygote's start, because collections slow down imports.
         gc.enable()
 
 

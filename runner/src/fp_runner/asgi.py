@@ -1,4 +1,4 @@
-"""The outermost ASGI app: answers the platform's own questions, passes all else on as the client sent it."""
+"""The outermost ASGI app. It answers the platform's requests and passes all others on as the client sent them."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -60,8 +60,8 @@ class RunnerApp:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Starlette answers 500 and raises the exception again. uvicorn would then close the connection, after a next
-        request may have arrived on it. Whose answer is complete needs no more than a line in the log."""
+        """Starlette answers 500 and raises the exception again. uvicorn would then close the connection, on which the
+        next request may have arrived. If the answer is complete, the exception is only logged."""
         complete = False
 
         async def watched(message: AsgiMessage) -> None:
@@ -83,7 +83,7 @@ class RunnerApp:
             nonlocal failed
             if message["type"] == "lifespan.startup.failed":
                 failed = True
-                # Told once, with the exception, by the runner; uvicorn would log Starlette's whole traceback too.
+                # The runner reports it once, with the exception. uvicorn would also log Starlette's traceback.
                 self.startup_message = str(message.get("message", ""))
                 message = {"type": "lifespan.startup.failed"}
             await send(message)
@@ -91,7 +91,7 @@ class RunnerApp:
         try:
             await self._app(scope, receive, watched)
         except BaseException as error:
-            # Without "failed" before it, an exception only says that the app knows no lifespan (ASGI spec).
+            # An exception without a "failed" before it means that the app does not support lifespan (ASGI spec).
             if failed:
                 self.startup_error = error
             raise

@@ -52,7 +52,7 @@ def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) ->
 
 
 def receive(channel: socket.socket) -> Received | None:
-    """The next message, or None once the peer is gone. Raises ValueError for what is no message."""
+    """The next message, or None if the peer has closed the socket. Raises ValueError for an invalid message."""
     return _receive(channel, _MAX_FDS)
 
 

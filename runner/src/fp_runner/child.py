@@ -11,7 +11,7 @@ from fp_runner.forks import Forks
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor
 
-# A start takes seven messages at most, one of which carries a traceback. User code holds the same socket.
+# A start takes at most seven messages, one of them with a traceback. User code has the same socket.
 _MAX_MESSAGES: Final = 16
 _MAX_BYTES: Final = 160 * 1024
 
@@ -52,14 +52,14 @@ class Child:
         reactor.watch(self._control.fileno(), self._read)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """To whoever of the two listens. A child that is gone is told of by `on_end`."""
+        """Init or the app receives it. Does nothing if the child has ended: `on_end` reports that."""
         try:
             channel.send(self._control, message, fds)
         except OSError:
             return
 
     def stop_listening(self) -> None:
-        """Reads nothing more of what it sends: it has told all that there is to tell."""
+        """Ignores everything that the child sends from now on."""
         if self._listening:
             self._listening = False
             self._reactor.unwatch(self._control.fileno())
@@ -111,7 +111,7 @@ class Child:
             try:
                 self._app_pidfd = os.pidfd_open(received.pid)
             except OSError:
-                # Gone already: its end is about to be told.
+                # It has ended already; `on_end` follows.
                 return
             self.app_pid = received.pid
         self.on_message(received.message)
@@ -121,7 +121,7 @@ class Child:
         self.on_violation(text)
 
     def _ended(self) -> None:
-        # What it said last, before its end is told.
+        # Reads its last messages before its end is reported.
         for _ in range(_MAX_MESSAGES):
             if self._listening:
                 self._read()

@@ -1,8 +1,8 @@
-"""What the client sent: puts back into a scope what the way through the platform has taken from it.
+"""Restores in a scope what the client sent and the platform's proxy replaced.
 
 The platform sends `fp-client: <address> <port> <scheme> <host> <port of the host> <HTTP version>`, and the client's
 headers that a proxy must write itself under `fp-client-<name>`, in their place. It overwrites what clients send under
-these names. Who else could write them reaches no app's socket.
+these names. Nobody else can connect to an app's socket.
 """
 
 from collections.abc import MutableMapping
@@ -31,7 +31,7 @@ def restore(scope: MutableMapping[str, Any]) -> None:
         elif name not in _OF_CONNECTION:
             headers.append(header)
     if facts is None:
-        # Asked by the platform itself.
+        # The platform itself sent the request.
         return
     address, port, scheme, host, host_port, version = facts.decode("latin-1").split(" ")
     scope["headers"] = headers

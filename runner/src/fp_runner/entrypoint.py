@@ -13,7 +13,7 @@ _FORM: Final = re.compile(
 
 
 class EntrypointError(Exception):
-    """The text names nothing that could be served."""
+    """The text does not name something that can be served."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,14 @@ def parse(app_dir: str, text: str) -> Entrypoint:
     match = _FORM.fullmatch(text)
     if match is None or any(part in ("", ".", "..") for part in text.partition(":")[0].split("/")):
         raise EntrypointError(
-            f"The entrypoint {text} names no module of the app. Write main:app or src/main:create_app()."
+            f"The entrypoint {text} does not name a module of the app. Write main:app or src/main:create_app()."
         )
     path, root, module = match["path"], match["root"] or "", match["module"]
     file = path or _file_of(app_dir, root, module)
     if not os.path.isfile(os.path.join(app_dir, file)):
-        raise EntrypointError(f"There is no file {file}, which the entrypoint {text} names.")
+        raise EntrypointError(
+            f"The entrypoint {text} names the file {file}, which does not exist. Add it or change the entrypoint."
+        )
     return Entrypoint(text, root, module, file, match["variable"], match["factory"] is not None)
 
 

@@ -164,7 +164,7 @@ def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -
     if isinstance(error, StartTimeoutError):
         message = (
             f"Your app was not imported within {error.seconds:g} s; it was still busy{place or ' elsewhere'}. "
-            "Is there a loop, or something it waits for, at the top of a file?"
+            "Move loops and waits from the top of a file into a function or into lifespan startup."
         )
     elif isinstance(error, SystemExit):
         message = f"Your app ended itself with exit code {error.code!r} {doing}{place}."
@@ -174,6 +174,11 @@ def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -
     linecache.checkcache()
     shown = format_exception(type(error), error, error.__traceback__, app_dir)
     return Failure(code, message[:_MAX_MESSAGE], shown, file, line)
+
+
+def too_slow(seconds: float) -> str:
+    """The message where an app is not ready in time."""
+    return f"Your app was not ready after {seconds:g} seconds. Move slow work out of imports and lifespan startup."
 
 
 def print_failure(failure: Failure) -> None:

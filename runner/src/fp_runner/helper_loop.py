@@ -81,7 +81,7 @@ class HelperLoop:
         try:
             self._groups.place(name, pid)
         except OSError as error:
-            print(f"fp_runner: {name} has no group of its own: {error}", flush=True)
+            print(f"fp_runner: {name} was not moved into its own control group: {error}", flush=True)
 
     def _attach(self, name: str, pid: int) -> None:
         namespace: int | None = None
@@ -104,7 +104,7 @@ class HelperLoop:
         try:
             channel.send(self._control, message, fds)
         except OSError:
-            # The manager was killed meanwhile; the next receive says so, and then there is cleaning to do.
+            # The manager was killed. The next receive reports that, and then this process cleans up.
             return
 
     def _end(self) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on the reactor: what a pod answers while no app does. No client can keep it from others."""
+"""A small HTTP/1.1 server on the reactor: what a pod answers while no app does. No client can block the others."""
 
 import json
 import socket
@@ -174,7 +174,7 @@ class Connection:
             raise _BadRequestError(411, "Send the body with a content-length.")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
-            raise _BadRequestError(400, "The content-length is no number.")
+            raise _BadRequestError(400, "The content-length must be a number.")
         if int(length[:20]) > self._server.max_body:
             raise _BadRequestError(413, f"The body of a request has at most {self._server.max_body} bytes.")
         begin = end + 4
@@ -195,15 +195,15 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise _BadRequestError(400, "This is not HTTP/1.1.")
+        raise _BadRequestError(400, "Send the request in HTTP/1.1.")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         key = name.lower()
         if not colon or not name or name != name.strip():
-            raise _BadRequestError(400, "A header has no name.")
+            raise _BadRequestError(400, "Each header needs a name without spaces.")
         if key == "content-length" and key in headers:
-            raise _BadRequestError(400, "There is more than one content-length.")
+            raise _BadRequestError(400, "Send one content-length, not several.")
         headers[key] = value.strip()
     return parts[0], parts[1].partition("?")[0], headers
 

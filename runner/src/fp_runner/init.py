@@ -49,7 +49,7 @@ def run(settings: sandbox.SandboxSettings, control: socket.socket, status_fd: in
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
         sandbox.prepare(settings)
-        # The manager says go once this process is in its cgroups and has a network; the app inherits both.
+        # The manager sends "go" once this process is in its cgroups and has a network. The app inherits both.
         go = channel.receive(control)
         if go is None:
             os._exit(0)
@@ -69,7 +69,7 @@ def run(settings: sandbox.SandboxSettings, control: socket.socket, status_fd: in
 
 
 def _lower_priority(mechanisms: Mechanisms) -> None:
-    """Lets the rest of the machine go first where its memory or processor run short."""
+    """Gives the rest of the machine priority when memory or processor time is short."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
             score.write(_OOM_SCORE)
@@ -82,7 +82,7 @@ def _lower_priority(mechanisms: Mechanisms) -> None:
 
 def _join_network(settings: sandbox.SandboxSettings, fds: list[int]) -> None:
     if settings.isolated and settings.network.way == "filtered":
-        # Not finding it would leave the app in the machine's network.
+        # Without it the app would stay in the machine's network.
         (namespace,) = fds
         libc.setns(namespace, libc.CLONE_NEWNET)
     for fd in fds:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from fp_runner import ending
 from fp_runner.child import Child
-from fp_runner.failure import Failure, StartCode
+from fp_runner.failure import Failure, StartCode, too_slow
 from fp_runner.protocol import Message, StartRequest
 from fp_runner.reactor import Reactor, Timer
 
@@ -52,7 +52,7 @@ class Instance:
     def open_files(self) -> None:
         """Binds the socket, opens the log. Raises OSError."""
         if not os.path.isdir(self.request.app_dir):
-            raise FileNotFoundError(f"there is no folder {self.request.app_dir}")
+            raise FileNotFoundError(f"the folder {self.request.app_dir} does not exist")
         # Not through a link that an app could have laid.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._log = os.open(self.request.log, flags, 0o600)
@@ -102,7 +102,7 @@ class Instance:
         self._event("phase", phase="forked", ms=ms)
 
     def begin(self, child: Child) -> None:
-        """From now on the child's fate is this instance's."""
+        """Receives the child's messages and its end from now on."""
         self.child = child
         child.on_message, child.on_violation, child.on_end = self._on_message, self._on_violation, self._on_end
         self._timer = self._reactor.call_later(self.request.limits.kill_seconds, self._too_late)
@@ -116,7 +116,7 @@ class Instance:
         self._on_gone(self)
 
     def stop(self, grace_ms: float) -> None:
-        """Lets the app finish what it has. One that is not ready has nothing to finish."""
+        """Lets the app finish its requests. An app that is not ready has none and is killed."""
         self._unlink_socket()
         if self._stop or self.child is None:
             return
@@ -146,7 +146,7 @@ class Instance:
 
     def _too_late(self) -> None:
         seconds = self.request.limits.start_seconds
-        self._fail("FP_APP_START_TIMEOUT", f"Your app was not ready after {seconds:g} seconds.")
+        self._fail("FP_APP_START_TIMEOUT", too_slow(seconds))
         self._stop = "timeout"
         self._kill()
 
@@ -154,7 +154,7 @@ class Instance:
         return "ready" in self._phases
 
     def _on_message(self, message: Message) -> None:
-        """The app's own code can write here too: what does not belong into a start ends the app."""
+        """The app's code can write to this socket too: a message that is not part of a start ends the app."""
         event = message.get("event")
         if event == "phase" and message.get("phase") in _PHASES[len(self._phases) :][:1]:
             self._reached(message["phase"])
@@ -162,11 +162,11 @@ class Instance:
             names = {key: str(message.get(key))[:_MAX_NAME] for key in ("kind", "variable")}
             self._told_all()
             self._event("checked", **names)
-        elif event == "failed" and (failure := Failure.from_wire(message.get("failure"))):
+        elif event == "failed" and (told := Failure.from_wire(message.get("failure"))):
             self._told_all()
             if not (self._failed or self._stop):
                 self._failed = True
-                self._event("failed", failure=failure.wire())
+                self._event("failed", failure=told.wire())
         else:
             self._on_violation("a message that is no part of a start")
 
@@ -178,12 +178,15 @@ class Instance:
             self._told_all()
 
     def _told_all(self) -> None:
-        """After its last word the app's code may write what it likes: nobody reads it."""
+        """After the last message of a start nothing is read: only the app's code can have written it."""
         if self.child:
             self.child.stop_listening()
 
     def _on_violation(self, text: str) -> None:
-        self._fail("FP_APP_STARTUP_FAILED", f"The app was ended: it wrote to the runner's control channel ({text}).")
+        self._fail(
+            "FP_APP_STARTUP_FAILED",
+            f"The app was ended because it wrote to the runner's control channel ({text}).",
+        )
         self._kill()
 
     def _fail(self, code: StartCode, text: str) -> None:
@@ -210,7 +213,7 @@ class Instance:
         if number == signal.SIGKILL and self.oom_kills() > 0:
             mib = self.request.limits.memory_bytes // (1024 * 1024)
             out_of_memory = f"The app used more than its {mib} MiB of memory and was ended."
-        # It may have crashed on its own just as it was told to stop; that is worth telling.
+        # It may have crashed by itself when it was told to stop. Its owner should know.
         # The platform stops an app whose connections break before it hears that the process has ended.
         if self._stop and not out_of_memory and (code == 0 or number in (signal.SIGTERM, signal.SIGKILL)):
             return "stopped", "The app was stopped."
@@ -234,7 +237,7 @@ class Instance:
         self._listener = self._log = None
 
     def _unlink_socket(self) -> None:
-        # Ours only: a later instance may have bound the same path already.
+        # A later instance may have bound the same path: remove only this instance's socket.
         if self.request.socket is None or self._socket_inode is None:
             return
         try:

@@ -22,7 +22,7 @@ _STATIC: Final = "/static"
 
 
 class AppNotFoundError(Exception):
-    """There is no such module, or it holds no app. `file` is where the app should be."""
+    """The module does not exist or has no app. `file` is where the app should be."""
 
     def __init__(self, message: str, file: str | None = None) -> None:
         super().__init__(message)
@@ -99,7 +99,7 @@ def _named(module: ModuleType, given: Entrypoint, variable: str) -> LoadedApp:
     # As uvicorn does without --factory, when calling the value makes an app.
     if inspect.isroutine(value):
         return _from_factory(value, given.file, variable)
-    message = f"{variable} in {given.file} is no app but of type {type(value).__name__}."
+    message = f"{variable} in {given.file} is not an app but of type {type(value).__name__}. Name the app's variable."
     raise AppNotFoundError(message, given.file)
 
 
@@ -154,7 +154,10 @@ def _hint(app: object) -> str:
 def _from_factory(factory: Callable[..., Any], file: str, name: str) -> LoadedApp:
     where = f"{name}() in {file}"
     if not callable(factory):
-        raise AppNotFoundError(f"{name} in {file} is no function but of type {type(factory).__name__}.", file)
+        raise AppNotFoundError(
+            f"{name} in {file} is not a function but of type {type(factory).__name__}.",
+            file,
+        )
     required = [
         parameter.name
         for parameter in inspect.signature(factory).parameters.values()

@@ -101,7 +101,7 @@ class Manager:
         op, instance = message["op"], self._instances.get(str(message.get("id")))
         if instance is None:
             # This is usual: the app may end while the request is on its way.
-            print(f"fp_runner: {op} of {message.get('id')!r}, which does not run", file=sys.stderr, flush=True)
+            print(f"fp_runner: cannot {op} {message.get('id')!r}: it does not run", file=sys.stderr, flush=True)
         elif op == "kill":
             instance.kill()
         else:
@@ -116,8 +116,8 @@ class Manager:
             self._refuse_unparsed(error)
             return
         if request.id in self._instances:
-            # Answering "failed" would speak for the instance that runs under this id.
-            print(f"fp_runner: {request.id} is started already", file=sys.stderr, flush=True)
+            # An event "failed" would be taken for one of the instance that runs under this id.
+            print(f"fp_runner: {request.id} runs already", file=sys.stderr, flush=True)
             return
         instance = Instance(request, begun, self._reactor, self._platform.send, self._forget)
         self._instances[request.id] = instance
@@ -180,7 +180,7 @@ class Manager:
 
 def _die_with_platform() -> None:
     privileges.die_with_parent()
-    # If it died before the line above, fd 3 is at its end, which ends this process as soon as it looks.
+    # If the platform ended before the line above, fd 3 is at its end, and this process ends when it reads it.
 
 
 def main() -> None:
@@ -201,7 +201,7 @@ def main() -> None:
     mechanisms: Mechanisms = probe.detect(groups, own_namespace)
     os.close(own_namespace)
     # Forked while the process is still small.
-    # Out of the environment that all below this process inherit. A platform that says nothing of it wants none.
+    # Removed, so that no child inherits it. Without it apps get no network of their own.
     text = os.environ.pop(ENVIRONMENT, None)
     wanted = parse(text)
     joined = text is not None and wanted.mode != "none" and mechanisms.own_uid and mechanisms.network

@@ -65,9 +65,9 @@ def _run(options: dict[str, str], begun: float, *, wait: bool, warm: bool) -> No
     if _KEY in os.environ:
         _start_again_without_key()
     if os.getuid() == 0:
-        raise _SetupError("it must not run as root; set runAsUser")
+        raise _SetupError("it must not run as root; set runAsUser to another user")
     if wait and not options["--key-fd"]:
-        raise _SetupError(f"a pod that waits needs its key in {_KEY}")
+        raise _SetupError(f"--wait needs the key of the pod; set {_KEY}")
     gc.disable()
     wakeups = _signals()
     listener = tcp.listen(int(options["--port"]))

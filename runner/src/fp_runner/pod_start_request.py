@@ -89,7 +89,7 @@ def _assets(given: object) -> dict[str, str]:
     for asset in given:
         path, size, sha256 = asset.get("path"), asset.get("bytes"), asset.get("sha256")
         if not isinstance(path, str) or not _is_inside(path) or path in found:
-            raise StartRequestError(f"the asset {path!r} has no path of its own within the app's folder")
+            raise StartRequestError(f"the asset {path!r} needs a path within the app's folder that no other asset has")
         if type(size) is not int or not 0 <= size <= _MAX_ASSET_BYTES:
             raise StartRequestError(f"the asset {path!r} must have at most {_MAX_ASSET_BYTES} bytes")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
@@ -103,7 +103,7 @@ def _assets(given: object) -> dict[str, str]:
 
 def _bytes(path: str, text: object) -> bytes:
     if not isinstance(text, str):
-        raise StartRequestError(f"the file {path!r} is no text")
+        raise StartRequestError(f"the file {path!r} must be a text")
     if not _is_inside(path):
         raise StartRequestError(f"the file {path!r} is not within the app's folder")
     try:

@@ -15,7 +15,7 @@ from fp_runner.reactor import Reactor, Timer
 
 # Long enough that a wake in progress has the processor to itself.
 _REFILL_SECONDS: Final = 0.03
-# After a spare has died by itself: something is wrong with the machine, do not fork in circles.
+# After a spare has ended by itself: something is wrong with the machine, so forking again at once would not help.
 _PAUSE_SECONDS: Final = 5.0
 
 
@@ -42,7 +42,7 @@ class Pool:
         # Whether there are imports that a spare can warm up.
         self._warm = warm
         self._spares: list[Child] = []
-        # All that live, spares and apps, by name, and who waits for their cgroups and networks.
+        # The children that wait for their cgroups and networks, and those that wait for a start request, by name.
         self._attaching: dict[str, Child] = {}
         self._waiting: set[str] = set()
         self._refill: Timer | None = None
@@ -134,7 +134,7 @@ class Pool:
         if error is None:
             self._go(child, network)
         else:
-            # Limits that cannot be set are a missing wall, not a detail.
+            # Without its limits the app is not isolated.
             text = f"The sandbox could not be made: {error}"
             child.on_message({"event": "failed", "failure": Failure("FP_SANDBOX_FAILED", text).wire()})
             child.kill(through_app=False)

@@ -1,6 +1,6 @@
-"""Imports what user apps import, and runs a dummy app once, so that every fork begins warm.
+"""Imports what user apps import and runs a dummy app once, so that forks start fast.
 
-Never user code, and nothing that leaves a thread, a loop or a connection behind: those do not survive a fork.
+It never runs user code, and leaves no thread, loop or connection: a fork cannot use those.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Giving up rights: user, groups, capabilities."""
+"""Gives up rights: user, groups, capabilities."""
 
 import os
 
@@ -31,7 +31,7 @@ def drop_capabilities() -> None:
 
 
 def no_new_privs() -> None:
-    """From here on no exec gives rights."""
+    """No later exec can give rights."""
     libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -1,4 +1,4 @@
-"""One thread, one loop: file descriptors and timers. Not asyncio, which a process that forks cannot leave behind."""
+"""A loop for file descriptors and timers, in one thread. Not asyncio, because this process forks."""
 
 import heapq
 import itertools
@@ -49,7 +49,7 @@ class Reactor:
         return timer
 
     def run_once(self) -> None:
-        """Waits for the next thing and does all that is due."""
+        """Waits for the next event and runs all callbacks that are due."""
         for key, events in self._selector.select(self._timeout()):
             on_read, on_write = key.data
             # An earlier callback of this round may have ended what this one is about.
@@ -75,5 +75,5 @@ def _guarded(callback: Callback) -> None:
     try:
         callback()
     except Exception:
-        # A bug that one app runs into must not end all the others with the process.
+        # A bug that one app triggers must not end the process and with it all other apps.
         traceback.print_exc()

@@ -54,7 +54,7 @@ def enter(
     mechanisms = settings.mechanisms
     if not settings.isolated:
         if storage:
-            raise OSError("app storage needs a root of the app's own")
+            raise OSError("app storage needs the sandbox; start fp as root, or turn the app's storage off")
         return _enter_unisolated(settings, app_dir, limit, listen_fd)
     # Reads the old /proc, which the private root is about to cover with its own.
     root.enter(app_dir, storage, limit.tmp_bytes, uid, gid)

@@ -1,7 +1,7 @@
 """The syscall filter: a classic BPF program, assembled here and installed with prctl.
 
-A deny list, since apps are arbitrary Python with arbitrary native libraries; the walls are the namespaces, the uid
-and the missing capabilities, this makes the kernel's surface behind them smaller (the model: Docker's profile).
+A deny list, because apps may use any native library. Namespaces, the uid and the missing capabilities isolate the app;
+the filter reduces the kernel's surface behind them. Docker's profile is the model.
 """
 
 import ctypes

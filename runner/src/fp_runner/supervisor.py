@@ -12,7 +12,7 @@ from fp_runner import cgroups, ending, termination
 from fp_runner.app_child import AppChild
 from fp_runner.app_folder import AppFolder
 from fp_runner.asgi import server_timing
-from fp_runner.failure import Code, Failure
+from fp_runner.failure import Code, Failure, too_slow
 from fp_runner.pod_api import PodApi
 from fp_runner.pod_start_request import PodStartRequest
 from fp_runner.protocol import Message
@@ -43,7 +43,7 @@ class Settings:
 
 
 class Supervisor:
-    """`exit_code` is set once all is over."""
+    """The run is over when `exit_code` is set."""
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
@@ -123,13 +123,13 @@ class Supervisor:
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 
     def fail(self, code: Code, text: str) -> None:
-        """The start failed, for a reason that the app itself did not tell."""
+        """The start failed for a reason that the app did not report."""
         _log(text)
         self._fail(Failure(code, text))
 
     def stop(self) -> None:
         """SIGTERM."""
-        # It may be ready and have said so.
+        # A message that it is ready may have arrived.
         self._child.read()
         if self._state == "serving":
             self._state = "stopping"
@@ -139,7 +139,7 @@ class Supervisor:
         elif self._state == "failed":
             self.exit_code = 1
         elif self._state in ("waiting", "receiving", "starting"):
-            # There is nothing to finish.
+            # It has no requests to finish.
             self._state, self.exit_code = "stopping", 0
             self._child.signal(signal.SIGKILL)
 
@@ -160,7 +160,7 @@ class Supervisor:
         out_of_memory = _OUT_OF_MEMORY if cgroups.own_oom_kills() > self._oom_kills else None
         end, text = ending.explain(code, number, out_of_memory)
         reason: Code = "FP_APP_OUT_OF_MEMORY" if end == "out_of_memory" else "FP_APP_CRASHED"
-        # It may have crashed on its own just as it was told to stop; that is worth telling.
+        # It may have crashed by itself when it was told to stop. Its owner should know.
         if self._state == "stopping" and (end in ("exited", "killed") or number == signal.SIGTERM):
             self.exit_code = self.exit_code or 0
         elif self._state in ("serving", "stopping"):
@@ -170,7 +170,7 @@ class Supervisor:
         elif self._state == "starting":
             self.fail(reason, text)
         elif self._state in ("waiting", "receiving"):
-            self.fail("FP_SANDBOX_FAILED", "The process that was to become the app ended.")
+            self.fail("FP_SANDBOX_FAILED", "The process that waited to become the app has ended. Start the app again.")
 
     def _on_message(self, message: Message) -> None:
         if self._state == "waiting" and message.get("event") == "waiting":
@@ -179,7 +179,7 @@ class Supervisor:
                 self.api.wait(self._offered)
                 self._offered = None
             return
-        # The app's own code can write here too, so nothing is believed that does not fit.
+        # The app's code can write to this socket too, so invalid messages are ignored.
         if self._state != "starting":
             return
         event, phase, failed = (message.get(key) for key in ("event", "phase", "failure"))
@@ -198,7 +198,7 @@ class Supervisor:
     def _ready(self) -> None:
         self._state = "serving"
         self._cancel_timer()
-        # The app has its own hold of the port, and lets go of it when it stops.
+        # The app has its own descriptor of the port, and closes it when it stops.
         self._listener.close()
         self._started()
 
@@ -227,7 +227,7 @@ class Supervisor:
 
     def _too_late(self, seconds: float) -> None:
         self._child.signal(signal.SIGKILL)
-        self.fail("FP_APP_START_TIMEOUT", f"Your app was not ready after {seconds:g} seconds.")
+        self.fail("FP_APP_START_TIMEOUT", too_slow(seconds))
 
     def _out_of_grace(self) -> None:
         _log(f"The app had not ended after {self._settings.grace:g} seconds and was killed.")

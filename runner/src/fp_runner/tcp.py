@@ -31,10 +31,10 @@ def _bind(listener: socket.socket, address: tuple[str, int]) -> socket.socket:
 
 
 def close_port(listener: socket.socket) -> list[socket.socket]:
-    """Lets nobody in any more. Returns the connections that were waiting: ending a port resets those it still has.
+    """Closes the port. Returns the connections in its backlog, which would be reset otherwise.
 
-    It also resets those whose handshake is under way at that moment. To refuse just the new ones first would take a
-    socket filter, which kernels may keep from a process without capabilities.
+    Connections whose handshake is under way at that moment are reset. A socket filter could refuse new ones first, but
+    kernels may deny it to a process without capabilities.
     """
     accepted: list[socket.socket] = []
     while True:

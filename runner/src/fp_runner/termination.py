@@ -1,4 +1,4 @@
-"""The container's last words, which kubelet puts into the pod's status."""
+"""The container's termination message, which kubelet copies into the pod's status."""
 
 import json
 import os
@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from fp_runner.failure import Failure
 
-# Kubelet's limit; it would cut the JSON where it stands.
+# Kubelet's limit. It would cut the JSON at this length.
 _MAX_BYTES: Final = 4096
 
 
 def write(path: str, message: dict[str, Any]) -> None:
-    """Outside Kubernetes there is no such file, and nobody to read it."""
+    """Does nothing outside Kubernetes, where the file does not exist."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     except OSError:
@@ -46,7 +46,7 @@ def _longest(wire: dict[str, Any], key: str, cut: Any) -> str:
 
 
 def _middle_out(text: str, length: int) -> str:
-    # What was raised stands at the end.
+    # The exception itself is at the end.
     head = length // 3
     return f"{text[:head]}\n… cut …\n{text[len(text) - (length - head) :]}" if length else ""
 

@@ -51,7 +51,10 @@ class Addresses:
     def take(self) -> tuple[int, IPv4Address]:
         """A number and its address. Raises OSError when all are in use."""
         if not self._free:
-            raise OSError(errno.EADDRNOTAVAIL, f"all addresses of {self._network} are in use")
+            raise OSError(
+                errno.EADDRNOTAVAIL,
+                f"all addresses of {self._network} are in use; stop some apps",
+            )
         number = self._free.popleft()
         return number, self._network[number]
 
@@ -92,7 +95,7 @@ def lock() -> Iterator[None]:
     end = time.monotonic() + _LOCK_SECONDS
     while (held := claim("lock")) is None:
         if time.monotonic() > end:
-            raise TimeoutError("another fp on this machine has not finished setting up its network")
+            raise TimeoutError("another fp on this machine is still setting up its network; start fp again later")
         time.sleep(0.01)
     try:
         yield
@@ -124,7 +127,7 @@ def take_share(network: IPv4Network) -> Share:
         held = claim(str(number))
         if held:
             return Share(number, shares[number], held)
-    raise OSError(errno.EADDRINUSE, f"{SHARES} platforms run on this machine already")
+    raise OSError(errno.EADDRINUSE, f"{SHARES} platforms already run on this machine; stop one of them")
 
 
 def _interface(index: int) -> str:

@@ -42,7 +42,7 @@ def program() -> str | None:
 
 
 def nft(script: str, timeout: float = _TIMEOUT) -> None:
-    """Carries out a script as one transaction. Raises OSError with nft's own words."""
+    """Carries out a script as one transaction. Raises OSError with nft's message."""
     _run("-f", "-", script=script, timeout=timeout)
 
 
@@ -159,7 +159,7 @@ def _allowed(settings: Settings) -> str:
 def _run(*arguments: str, script: str = "", timeout: float = _TIMEOUT) -> str:
     path = program()
     if path is None:
-        raise FileNotFoundError("the program nft is not installed (Debian package nftables)")
+        raise FileNotFoundError("the program nft is not installed; install the Debian package nftables")
     try:
         done = subprocess.run(  # noqa: S603 (rules of our own)
             [path, *arguments], input=script, capture_output=True, text=True, timeout=timeout, check=False

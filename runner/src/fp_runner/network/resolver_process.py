@@ -93,7 +93,7 @@ class ResolverProcess:
         except BlockingIOError:
             return
         except (OSError, ValueError, TypeError, KeyError) as error:
-            self._replace(f"it has sent what is no request: {error!r}")
+            self._replace(f"it sent an invalid request: {error!r}")
             return
         self._tell({"op": "allowed", "number": number, "allowed": self._is_allowed(name, found)})
 
@@ -103,7 +103,7 @@ class ResolverProcess:
         except OSError as error:
             # Not once for each lookup.
             if str(error) != self._last_error:
-                print(f"fp_runner: the addresses of {name} are not let through: {error}", flush=True)
+                print(f"fp_runner: the addresses of {name} could not be added to the firewall: {error}", flush=True)
             self._last_error = str(error)
             return False
         self._last_error = ""
@@ -141,7 +141,7 @@ class ResolverProcess:
         self._end(self._channel)
         settled = time.monotonic() - self._started > _SETTLED_SECONDS
         self._pause = 0.0 if settled else min(max(2 * self._pause, _PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-        print(f"fp_runner: another resolver is started for the names that apps ask for: {why}", flush=True)
+        print(f"fp_runner: the resolver of apps is restarted: {why}", flush=True)
         self._reactor.call_later(self._pause, self._restart)
 
     def _restart(self) -> None:

@@ -14,7 +14,7 @@ from fp_runner.relay.wire import End, Refused, Wire
 # Of an app that has more to say it is the next one's turn after this many messages.
 _TURN: Final = 8
 _BACKLOG: Final = 256
-# Those that wait to be told why they are refused; with one more the oldest is closed without a word.
+# Refused connections that wait for the reason. With one more the oldest is closed without an answer.
 _MAX_REFUSED: Final = 16
 
 
@@ -92,7 +92,7 @@ class App:
         """Answers a connection with the reason why it is not carried."""
         self.refusals += 1
         if len(self._refused) >= _MAX_REFUSED:
-            # Those that say nothing must not keep the reason from those that ask.
+            # Silent connections must not take the place of those that wait for the reason.
             self._refused.pop(next(iter(self._refused))).close()
         self._refused[connection.fileno()] = Refused(connection, reason)
         self.epoll.register(connection, select.EPOLLIN)

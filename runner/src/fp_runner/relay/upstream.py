@@ -30,7 +30,7 @@ class Attempt:
         error = self.socket.connect_ex(self._address)
         if error in (errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY):
             if time.monotonic() > self._end:
-                raise TimeoutError("MongoDB takes no connection")
+                raise TimeoutError("MongoDB does not accept connections")
             return False
         if error not in (0, errno.EISCONN):
             raise OSError(error, os.strerror(error))

@@ -80,7 +80,7 @@ class Wire:
                 self._refuse(end, refusal)
                 return False
         try:
-            # For one that is gone there is nothing to keep.
+            # An end that is gone needs no data.
             sent = count if other.gone else other.socket.send(_view[:count])
         except BlockingIOError:
             sent = 0
@@ -94,7 +94,7 @@ class Wire:
 
     def _refuse(self, app: End, refusal: RefusalError) -> None:
         self._bounds.refusals[refusal.reason] += 1
-        # Within another answer it would not be understood.
+        # The app would not understand it within another answer.
         if not app.pending:
             try:
                 app.socket.send(refuse(refusal.request_id, refusal.op_code, refusal.reason))
