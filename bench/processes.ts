@@ -28,14 +28,15 @@ function processes(): Process[] {
     })
 }
 
-/** What a process is there for, by its command line: `server`, `offload-child`, `mongod`, `runner zygote`; undefined once it has ended. */
+/** What a process is there for: `gate`, `API`, `offload-child`, `mongod`, `runner zygote`; undefined once it has ended. */
 export function roleOf(pid: number): string | undefined {
   const [program = '', ...args] = (read(`/proc/${pid}/cmdline`) ?? '').split('\0')
   if (program === '') return undefined
   const module = /^fp_runner\.(\w+)/.exec(args[args.indexOf('-m') + 1] ?? '')?.[1]
   if (module) return `runner ${module}`
-  const script = args.find((arg) => /\.[cm]?[jt]s$/.test(arg))
-  return basename(script ?? program).replace(/\.[cm]?[jt]s$/, '')
+  const script = basename(args.find((arg) => /\.[cm]?[jt]s$/.test(arg)) ?? program).replace(/\.[jt]s$/, '')
+  if (script !== 'server') return script
+  return read(`/proc/${pid}/environ`)?.split('\0').includes('FP_ROLE=api') ? 'API' : 'gate'
 }
 
 /** KiB; PSS counts a page that n processes share as 1/n. Undefined once it has ended. */
