@@ -12,6 +12,8 @@ const API_DELAY = 500
 /** Takes turns with apps and the gate, but gives them the processor first. */
 const API_NICENESS = 5
 
+const NAMES = { all: 'fp', gate: 'The gate', api: 'The API' } as const
+
 /** One of the two processes, or the gate with the API as its child. */
 interface Running {
   readonly config: Config
@@ -30,7 +32,8 @@ async function main(): Promise<void> {
   const config = loadConfig(process.env)
   const logger = createLogger(config)
   const isChild = isChildOfGate(config)
-  if (!isChild) for (const warning of config.warnings) logger.warn(warning)
+  // The API's settings are the gate's: one of the two says what it thinks of them.
+  if (config.role !== 'api') for (const warning of config.warnings) logger.warn(warning)
   let stoppingSince: number | undefined
   // A bug that nobody caught leaves the process in a state that nobody knows.
   for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
@@ -79,7 +82,7 @@ async function main(): Promise<void> {
   if (stoppingSince !== undefined) return
   if (isChild) return void process.send?.('ready')
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-  const ready = `fp is ready (${seconds} s)`
+  const ready = `${NAMES[running.config.role]} is ready (${seconds} s)`
   const places = placesOf(running.config)
   if (terminal) console.log(welcome(ready, places))
   else logger.info(places, ready)
