@@ -17,8 +17,10 @@ const restartsOf = (pod: V1Pod, container: string): number =>
   pod.status!.containerStatuses!.find(({ name }) => name === container)!.restartCount
 const inContainer = (pod: string, container: string, script: string): Promise<string> =>
   world.fp.kubectl('-n', 'fp-system', 'exec', pod, '-c', container, '--', 'sh', '-c', script)
-/** In a container: the process that tini runs. */
-const MAIN = '$(cat /proc/1/task/1/children)'
+/** For a script in a container: the process that tini runs. */
+const MAIN = 'read main </proc/1/task/1/children; '
+/** And the API's own, which is a child of it. */
+const API = `${MAIN} read api </proc/$main/task/$main/children; `
 
 test('what is applied is what the cluster has', async () => {
   // Rejects when it finds a difference.
@@ -43,15 +45,15 @@ test('an API that ends is started again, and its pod stays in service meanwhile'
   })
   const [pod] = await readyPods()
   const name = pod!.metadata!.name!
-  const apiPid = (): Promise<string> => inContainer(name, 'api', `cat /proc/${MAIN}/task/*/children`)
+  const starts = async (): Promise<number> =>
+    (await world.fp.kubectl('-n', 'fp-system', 'logs', name, '-c', 'api')).match(/API is ready/g)?.length ?? 0
+  const before = await starts()
   // An API that ends sooner than 10 s after its start is left to kubelet.
-  const steady = `[ $(( $(cut -d. -f1 /proc/uptime) - $(cut -d' ' -f22 /proc/$(cat /proc/${MAIN}/task/*/children)/stat) / 100 )) -ge 10 ] && echo steady`
-  await expect.poll(() => inContainer(name, 'api', steady).catch(() => ''), PATIENCE).toContain('steady')
-  const before = await apiPid()
-  await inContainer(name, 'api', `kill -9 ${before}`)
-  await expect.poll(apiPid, PATIENCE).not.toBe(before)
-  const log = (): Promise<string> => world.fp.kubectl('-n', 'fp-system', 'logs', name, '-c', 'api')
-  await expect.poll(async () => (await log()).match(/API is ready/g)?.length, PATIENCE).toBe(2)
+  const age = '$(($(cut -d. -f1 /proc/uptime) - $(cut -d" " -f22 /proc/$api/stat) / 100))'
+  const isSteady = (): Promise<string> => inContainer(name, 'api', `${API} [ ${age} -gt 10 ]; echo $?`)
+  await expect.poll(isSteady, PATIENCE).toBe('0\n')
+  await inContainer(name, 'api', `${API} kill -9 $api`)
+  await expect.poll(starts, PATIENCE).toBe(before + 1)
   await calling.stop()
   expect(bad).toEqual([])
   const after = (await platformPods()).find(({ metadata }) => metadata!.name === name)!
@@ -67,7 +69,7 @@ test('a gate that hangs is taken out of service and started again', async () => 
   const name = pod!.metadata!.name!
   const now = async (): Promise<V1Pod> =>
     (await platformPods()).find(({ metadata }) => metadata!.name === name)!
-  await inContainer(name, 'gate', `kill -STOP ${MAIN}`)
+  await inContainer(name, 'gate', `${MAIN} kill -STOP $main`)
   await expect.poll(async () => isReady(await now()), PATIENCE).toBe(false)
   // By the other one.
   expect((await fetch(`${world.fp.url}/healthz`)).status).toBe(200)
