@@ -65,6 +65,7 @@ test('an API that ends is started again, and its pod stays in service meanwhile'
 
 test('a gate that hangs is taken out of service and started again', async () => {
   await expect.poll(async () => (await readyPods()).length, PATIENCE).toBe(2)
+  const { app_id: appId } = await world.user.liveApp({ code: saying('elsewhere') })
   const [pod] = await readyPods()
   const name = pod!.metadata!.name!
   const now = async (): Promise<V1Pod> =>
@@ -72,7 +73,9 @@ test('a gate that hangs is taken out of service and started again', async () => 
   await inContainer(name, 'gate', `${MAIN} kill -STOP $main`)
   await expect.poll(async () => isReady(await now()), PATIENCE).toBe(false)
   // By the other one.
-  expect((await fetch(`${world.fp.url}/healthz`)).status).toBe(200)
+  await expect
+    .poll(async () => (await world.user.call(appId, '/').catch(() => undefined))?.status, PATIENCE)
+    .toBe(200)
   await expect
     .poll(async () => restartsOf(await now(), 'gate'), PATIENCE)
     .toBeGreaterThan(restartsOf(pod!, 'gate'))
@@ -87,7 +90,7 @@ test('on a full node the platform takes the place of apps', async () => {
     kind: 'Deployment',
     metadata: { name: 'filler', namespace: 'fp-apps' },
     spec: {
-      replicas: 60,
+      replicas: 20,
       selector: { matchLabels: labels },
       template: {
         metadata: { labels },
@@ -105,7 +108,7 @@ test('on a full node the platform takes the place of apps', async () => {
               image: inject('cluster').runnerImage,
               imagePullPolicy: 'IfNotPresent',
               command: ['sleep', 'infinity'],
-              resources: { requests: { cpu: '50m' } },
+              resources: { requests: { cpu: '150m' } },
               securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
             },
           ],
