@@ -76,6 +76,10 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   // The API speaks JSON alone; forms and plain text of foreign pages never reach a handler.
   app.removeContentTypeParser('text/plain')
 
+  // The gate closes the client's connection where an upload is not read to its end. Were this end of it closed first, the
+  // gate could find that out before it has read the answer.
+  app.addHook('onSend', async (_request, reply) => void reply.removeHeader('connection'))
+
   await app.register(errorsPlugin)
   await app.register(requestLogPlugin)
   await app.register(helmet, {

@@ -26,7 +26,9 @@ export function refuse(
 ): void {
   takeNoMore(res.req.socket)
   const { body, headers } = answer(message, code, more)
-  for (const [name, value] of headers) res.appendHeader(name, value)
+  for (const [name, value] of headers)
+    if (name === 'set-cookie') res.appendHeader(name, value)
+    else res.setHeader(name, value)
   res.writeHead(status).end(body)
 }
 

@@ -10,6 +10,7 @@ import { joinInstallation } from './coordination/installation.ts'
 import { Events } from './events.ts'
 import { createApiRates } from './front/rates.ts'
 import { channelSockets } from './gate/channel/folder.ts'
+import { trustsGate } from './gate/forwarded.ts'
 import type { Gate } from './gate/gate.ts'
 import { trusts } from './ingress/trust.ts'
 import { deploymentsModule } from './modules/deployments/module.ts'
@@ -111,7 +112,10 @@ export async function startApi(
     users: modules.use(usersModule),
     sessionCookie,
     lag: started.use(watchEventLoop()),
-    rates: createApiRates({ perSecond: config.bounds.apiRate, trusts: trusts(config.trustProxy) }),
+    rates: createApiRates({
+      perSecond: config.bounds.apiRate,
+      trusts: trustsGate(trusts(config.trustProxy)),
+    }),
     metrics: {
       registry,
       read: async () => mergeMetrics([await gate.metrics(), await registry.metrics()]),

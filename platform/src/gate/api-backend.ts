@@ -1,11 +1,11 @@
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { TrustProxy } from '@fp/scaler/http'
+import { closeRawIfUnread, type TrustProxy } from '@fp/scaler/http'
 import { refuse } from '../front-answers.ts'
 import type { Backend } from '../front.ts'
 import { createSocketAgent } from './channel/socket-agent.ts'
 import { forwardedHeaders, USER_HEADER } from './forwarded.ts'
 
-/** How long a request waits for an API process that restarts, ms. */
+/** ms */
 const PATIENCE = 15_000
 
 export interface ApiBackendOptions {
@@ -15,14 +15,17 @@ export interface ApiBackendOptions {
   readonly trusts: TrustProxy
   /** The request is one of that user: the API has found a session. */
   readonly onUser: (request: IncomingMessage, userId: string) => void
+  /** How long a request waits for an API process that restarts, ms. */
+  readonly patience?: number
 }
 
 /**
  * The API as the front door sees it: every request is passed on to the API's process over a unix socket, both bodies as
  * streams. A request that comes while the API restarts waits for it.
  */
-export function createApiBackend({ socket, trusts, onUser }: ApiBackendOptions): Backend & AsyncDisposable {
-  const agent = createSocketAgent({ path: socket, patience: PATIENCE })
+export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDisposable {
+  const { socket, trusts, onUser, patience = PATIENCE } = options
+  const agent = createSocketAgent({ path: socket, patience })
 
   function pass(req: IncomingMessage, res: ServerResponse, attempt = 0): void {
     const sent = httpRequest({
@@ -33,27 +36,27 @@ export function createApiBackend({ socket, trusts, onUser }: ApiBackendOptions):
       setHost: false,
     })
     sent.on('response', (answer) => {
+      // The API has answered without the rest of the upload: neither it nor the gate reads that.
+      closeRawIfUnread(req, res)
       const headers = answerHeaders(answer, (userId) => onUser(req, userId))
       res.writeHead(answer.statusCode!, answer.statusMessage, headers)
       answer.on('error', () => res.destroy())
       answer.pipe(res)
     })
     sent.on('error', () => {
-      if (res.headersSent) {
-        // The API has answered without reading the whole body; what is left of it is thrown away.
-        req.unpipe(sent).resume()
-        if (!res.writableEnded) res.destroy()
-        return
-      }
-      if (res.destroyed) return
+      if (res.headersSent && !res.writableEnded) return void res.destroy()
+      if (res.headersSent || res.destroyed) return
       // A connection that the API was just closing: nothing of an answer has come, and asking twice does no harm.
       if (sent.reusedSocket && attempt === 0 && isRepeatable(req)) return pass(req, res, attempt + 1)
-      req.unpipe(sent).resume()
+      closeRawIfUnread(req, res)
       refuse(res, 503, 'The API is restarting. Try again shortly.', 'FP_UNAVAILABLE', {
         headers: { 'retry-after': '1' },
       })
     })
-    res.once('close', () => sent.destroy())
+    res.once('close', () => {
+      req.unpipe(sent)
+      sent.destroy()
+    })
     req.pipe(sent)
   }
 
@@ -71,8 +74,8 @@ function isRepeatable({ method, headers }: IncomingMessage): boolean {
   return !hasBody && (method === 'GET' || method === 'HEAD')
 }
 
-/** Of the API's own connection to the gate. `connection: close` is for the client too: the API will read no more of its body. */
-const DROPPED = new Set(['keep-alive', 'transfer-encoding', USER_HEADER])
+/** Of the API's own connection to the gate, and what it tells the gate alone. */
+const DROPPED = new Set(['connection', 'keep-alive', 'transfer-encoding', USER_HEADER])
 
 function answerHeaders({ rawHeaders }: IncomingMessage, onUser: (userId: string) => void): string[] {
   const kept: string[] = []
@@ -80,8 +83,7 @@ function answerHeaders({ rawHeaders }: IncomingMessage, onUser: (userId: string)
     const [name, value] = [rawHeaders[at]!, rawHeaders[at + 1]!]
     const lower = name.toLowerCase()
     if (lower === USER_HEADER) onUser(value)
-    if (DROPPED.has(lower) || (lower === 'connection' && value !== 'close')) continue
-    kept.push(name, value)
+    if (!DROPPED.has(lower)) kept.push(name, value)
   }
   return kept
 }

@@ -98,7 +98,6 @@ function full(who: string): FpError {
   return new FpError(
     'FP_UNAVAILABLE',
     `${who} sending so many large requests at once that there is no room for this one. Send it again in a second.`,
-    // What is left of the body is not read for nothing.
-    { headers: { 'retry-after': '1', connection: 'close' } },
+    { headers: { 'retry-after': '1' } },
   )
 }

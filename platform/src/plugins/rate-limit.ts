@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
@@ -10,11 +9,6 @@ declare module 'fastify' {
     /** How many ordinary requests one of this route counts as. */
     cost?: number
   }
-}
-
-/** It is not read for nothing. */
-function hasBody(headers: IncomingHttpHeaders): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** What each route costs, once it is known who asks. The gate has counted the request as an ordinary one, to refuse floods early. */
@@ -36,12 +30,7 @@ export const rateLimitPlugin = fp(
       throw new FpError(
         'FP_TOO_MANY_REQUESTS',
         `Too many requests ${taken.payer.from}${cost > 1 ? `: this one counts as ${cost}` : ''}. Wait ${taken.wait} s, then send them more slowly.`,
-        {
-          headers: {
-            'retry-after': String(taken.wait),
-            ...(hasBody(raw.headers) && { connection: 'close' }),
-          },
-        },
+        { headers: { 'retry-after': String(taken.wait) } },
       )
     })
   },

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isUnread } from './request-body.ts'
 
@@ -14,6 +14,13 @@ export function closeIfUnread(reply: FastifyReply): void {
   if (!isUnread(reply.request.raw)) return
   reply.header('connection', 'close')
   linger(reply.raw)
+}
+
+/** The same where there is no Fastify. */
+export function closeRawIfUnread(request: IncomingMessage, response: ServerResponse): void {
+  if (!isUnread(request)) return
+  response.setHeader('connection', 'close')
+  linger(response)
 }
 
 /**

@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** Between two attempts to connect, ms. */
 const RETRY = 50
+/** Nobody listens, or more connections wait to be accepted than the kernel keeps. */
+const ABSENT = new Set(['ENOENT', 'ECONNREFUSED', 'EAGAIN'])
 
 export interface SocketAgentOptions {
   /** The path of a unix socket. */
@@ -12,16 +14,24 @@ export interface SocketAgentOptions {
   readonly patience: number
 }
 
+interface Waiting {
+  /** In the time of `performance.now`. */
+  readonly until: number
+  goOn(): void
+  giveUp(error: Error): void
+}
+
 /**
  * Connections to another process of this machine. A request waits while the other process restarts: nothing of it has been
  * sent, so nothing is lost.
  */
-export function createSocketAgent({ path, patience }: SocketAgentOptions): Agent {
+export function createSocketAgent(options: SocketAgentOptions): Agent {
   const agent = new Agent({ keepAlive: true })
+  const dial = createDialer(options)
   type Done = (error: Error | null, socket?: Socket) => void
   Object.assign(agent, {
     createConnection(_options: unknown, done: Done): void {
-      void dial(path, patience).then(
+      void dial().then(
         (socket) => done(null, socket),
         (error: Error) => done(error),
       )
@@ -31,23 +41,55 @@ export function createSocketAgent({ path, patience }: SocketAgentOptions): Agent
 }
 
 /** Resolves once somebody listens at the socket. Rejects when nobody does for `patience` ms. */
-export async function awaitListener({ path, patience }: SocketAgentOptions): Promise<void> {
-  const socket = await dial(path, patience)
+export async function awaitListener(options: SocketAgentOptions): Promise<void> {
+  const socket = await createDialer(options)()
   socket.destroy()
 }
 
-async function dial(path: string, patience: number): Promise<Socket> {
-  const end = performance.now() + patience
-  for (;;) {
-    try {
-      return await connected(path)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const isAbsent = code === 'ENOENT' || code === 'ECONNREFUSED'
-      if (!isAbsent || performance.now() >= end) throw error
-      await delay(RETRY)
+function createDialer({ path, patience }: SocketAgentOptions): () => Promise<Socket> {
+  const waiting = new Set<Waiting>()
+  return dial
+
+  async function dial(): Promise<Socket> {
+    const until = performance.now() + patience
+    for (;;) {
+      try {
+        return await connected(path)
+      } catch (error) {
+        if (!isAbsent(error) || performance.now() >= until) throw error
+        await back(until)
+      }
     }
   }
+
+  /** Resolves once it may be worth another attempt; rejects when the patience is over. */
+  function back(until: number): Promise<void> {
+    return new Promise((goOn, giveUp) => {
+      waiting.add({ until, goOn, giveUp })
+      if (waiting.size === 1) void probe()
+    })
+  }
+
+  /** One attempt after the other for all that wait: a thousand requests that wait are no thousand attempts. */
+  async function probe(): Promise<void> {
+    while (waiting.size > 0) {
+      await delay(RETRY)
+      const error = await connected(path).then(
+        (socket) => void socket.destroy(),
+        (failure: Error) => failure,
+      )
+      for (const one of [...waiting]) {
+        if (!isAbsent(error)) one.goOn()
+        else if (performance.now() >= one.until) one.giveUp(error)
+        else continue
+        waiting.delete(one)
+      }
+    }
+  }
+}
+
+function isAbsent(error: unknown): error is Error {
+  return ABSENT.has((error as NodeJS.ErrnoException | undefined)?.code ?? '')
 }
 
 function connected(path: string): Promise<Socket> {
