@@ -69,7 +69,7 @@ export async function fleet(
       for (const { activator, connection } of members) {
         connection.heal()
         await activator.close({ signal: AbortSignal.abort() })
-        connection.members?.close()
+        connection.members?.[Symbol.dispose]()
       }
     },
   }

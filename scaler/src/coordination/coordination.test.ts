@@ -24,7 +24,7 @@ function ask({ activator }: FleetMember, key = 'app'): { lease?: Lease; error?: 
 /** As a process does that ends: it answers nothing any more, and takes itself off the list. */
 async function leave({ activator, connection }: FleetMember): Promise<void> {
   await activator.close({ signal: AbortSignal.abort() })
-  connection.members?.close()
+  connection.members?.[Symbol.dispose]()
 }
 
 describe.each([

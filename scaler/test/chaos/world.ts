@@ -111,7 +111,7 @@ export class World {
     assert.deepEqual(left, [], 'everything sleeps in the end')
     for (const { activator, connection } of this.#members) {
       await activator.close()
-      connection.members?.close()
+      connection.members?.[Symbol.dispose]()
     }
     assert.equal(this.#clock.pending, 0, 'no timer is left')
     assert.equal(this.#driver.watchers, 0, 'no watcher is left')

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { createMemoryCoordination } from '../../coordination/memory.ts'
 import type { Coordination, Shared } from '../../coordination/types.ts'
+import type { Members } from '../../coordination/members.ts'
 import { FakeMembers } from './members.ts'
 
 /** A store that several activators of a test share, each by a connection that can be slow and can break. */
@@ -29,7 +30,8 @@ export class FakeCoordination {
 
 /** One activator's way to the store. */
 export class FakeConnection implements Coordination {
-  members?: FakeMembers
+  /** Where the embedder says who lives; closed, it ends as its process does. */
+  members?: Members & Disposable
   /** ms until an update reaches the store, until its answer comes back, and until news arrive; asked for each. */
   latency: () => number = () => 0
   /** The store takes an update but its answer is lost, as when a connection breaks in between; asked for each. */

@@ -9,7 +9,7 @@ const DEAD_AFTER = 20_000
 export type Ask = <T>(work: () => T, signal: AbortSignal) => Promise<T>
 
 /** A process among others as an embedder would know it: heartbeats in a store, by the store's own clock. */
-export class FakeMembers implements Members {
+export class FakeMembers implements Members, Disposable {
   id: string
   lost: AbortSignal
   readonly #name: string
@@ -48,7 +48,7 @@ export class FakeMembers implements Members {
     return { [Symbol.dispose]: () => void this.#watchers.delete(onChange) }
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#closed = true
     this.#cancelBeat()
     this.#cancelLoss()
