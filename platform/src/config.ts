@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { closest } from './closest.ts'
-import { cookieWarning } from './cookie-domains.ts'
+import { cookieWarning } from './front/cookie-domains.ts'
 import { readKubernetes } from './config-kubernetes.ts'
 import { readEgress, type Egress } from './egress.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'

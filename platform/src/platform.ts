@@ -2,7 +2,7 @@ import { createLogger } from './logger.ts'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import { startGate } from './gate/start.ts'
-import { startApi } from './start-api.ts'
+import { startApi } from './api/start.ts'
 
 export interface Platform {
   /** Where the console and the API answer. */

@@ -140,7 +140,7 @@ async function startGateRole(config: Config, { logger, say }: Output): Promise<R
 async function startApiRole(config: Config, { logger }: Output): Promise<Running> {
   const { connectGate } = await import('./gate/channel/client.ts')
   const { channelSockets } = await import('./gate/channel/folder.ts')
-  const { startApi } = await import('./start-api.ts')
+  const { startApi } = await import('./api/start.ts')
   const { gate: socket } = await channelSockets(config.dataDir)
   const gate = await connectGate(socket, {
     onError: (error) => logger.warn({ err: error }, 'the gate does not answer; trying again'),

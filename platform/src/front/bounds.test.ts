@@ -4,7 +4,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import Fastify from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
-import { behindFront, createFront } from '../front.ts'
+import { behindFront, createFront } from './front.ts'
 import { createBounds, type BoundLimits } from './bounds.ts'
 import { createApiRates } from './rates.ts'
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { refuse, refuseSocket } from '../front-answers.ts'
+import { refuse, refuseSocket } from './answers.ts'
 import type { Refusal } from './bounds.ts'
 
 /** Says a refusal in its time, unless the client has gone before. */

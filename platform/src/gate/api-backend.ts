@@ -1,7 +1,7 @@
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { closeRawIfUnread, type TrustProxy } from '@fp/scaler/http'
-import { refuse } from '../front-answers.ts'
-import type { Backend } from '../front.ts'
+import { refuse } from '../front/answers.ts'
+import type { Backend } from '../front/front.ts'
 import { createSocketAgent } from './channel/socket-agent.ts'
 import { forwardedHeaders, USER_HEADER } from './forwarded.ts'
 

@@ -1,5 +1,5 @@
 import type { Db, MongoClient } from 'mongodb'
-import type { Api } from '../api.ts'
+import type { Api } from '../api/api.ts'
 import type { Leader } from '../coordination/leader.ts'
 import type { JobQueue } from '../jobs/queue.ts'
 import type { Membership } from '../coordination/membership.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Api } from '../api.ts'
+import type { Api } from '../api/api.ts'
 import { createJobQueue } from '../jobs/queue.ts'
 import { repeat, type Repetition } from '../repeat.ts'
 import { Background } from './background.ts'

@@ -1,6 +1,6 @@
 import type { ValidateOptions, Validation } from '@fp/sdk/python'
 import { FpError } from '../errors.ts'
-import { WorkQueue } from '../work-queue.ts'
+import { WorkQueue } from '../queues/work-queue.ts'
 import { JobTimeout, WorkerEnded } from './worker.ts'
 import { Workers } from './workers.ts'
 

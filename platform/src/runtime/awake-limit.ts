@@ -1,5 +1,5 @@
 import { ScalerError, type Activator, type Driver, type TargetKey } from '@fp/scaler'
-import { KeyedQueue } from '../keyed-queue.ts'
+import { KeyedQueue } from '../queues/keyed-queue.ts'
 import { parseTargetKey } from './targets.ts'
 
 /** Seconds until a retry: an app may be idle then. */

@@ -1,7 +1,7 @@
 import type { QueueFull, TargetKey, WakeLimits } from '@fp/scaler'
 import { availableParallelism } from 'node:os'
 import type { FpError } from '../errors.ts'
-import { queueFull } from '../work-queue.ts'
+import { queueFull } from '../queues/work-queue.ts'
 
 /** Wakes that may wait for their turn: of one user's apps, and of all users together. */
 const WAITING_PER_USER = 200

@@ -1,5 +1,5 @@
 import { App } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { clientGone } from '../client-gone.ts'
 import { AppParams } from '../params.ts'
 import type { AppViews } from '../apps/ports.ts'

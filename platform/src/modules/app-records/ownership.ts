@@ -1,4 +1,4 @@
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import type { AppService } from './service.ts'
 
 /**

@@ -9,7 +9,7 @@ import {
   PatchAppBody,
 } from '@fp/sdk/wire'
 import { Type } from 'typebox'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { optionalBody } from '../optional-body.ts'
 import { pageRequest, toPage } from '../paging.ts'

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ASSET_LIMITS } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { blobId, type BlobId } from './asset.ts'
-import { KeyedQueue } from '../../keyed-queue.ts'
+import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import type { BlobStore } from './store.ts'
 
 /**

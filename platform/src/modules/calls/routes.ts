@@ -1,6 +1,6 @@
 import { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { Type } from 'typebox'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { createStreamLimit } from '../../front/stream-limit.ts'
 import { whenClosed } from '../../front/when-closed.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'

@@ -1,5 +1,5 @@
 import { Database } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import type { DatabaseService } from './service.ts'
 
 export interface DatabaseRoutesDeps {

@@ -1,6 +1,6 @@
 import { DeployAccepted, DeployBody, Deployment, Page, PageQuery, RollbackBody } from '@fp/sdk/wire'
 import { Type } from 'typebox'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'
 import { optionalBody } from '../optional-body.ts'

@@ -1,5 +1,5 @@
 import { Draft, SaveDraftBody } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { assetToWire } from '../assets/asset.ts'
 import { AppParams } from '../params.ts'

@@ -1,5 +1,5 @@
 import { LogLines, LogQuery } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { AppParams } from '../params.ts'
 import type { LogService } from './service.ts'
 

@@ -1,5 +1,5 @@
 import { FpError } from '../../errors.ts'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { whenClosed } from '../../front/when-closed.ts'
 import type { RequestUser } from '../../plugins/auth.ts'
 

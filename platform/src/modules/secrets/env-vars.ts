@@ -1,6 +1,6 @@
 import { ENV_LIMITS, ENV_NAME, isReservedEnvName, RESERVED_ENV_NAMES, type EnvVar } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
-import { mapInTurns } from '../../in-turns.ts'
+import { mapInTurns } from '../../queues/in-turns.ts'
 import { BoxError, type SecretBox } from './box.ts'
 
 /** As kept: every value is sealed, marked secret or not. */

@@ -1,5 +1,5 @@
 import { Page, Template, TemplateDetail } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { TemplateParams } from '../params.ts'
 import type { TemplateService } from './service.ts'
 

@@ -1,5 +1,5 @@
 import { ValidateAnswer, ValidateBody } from '@fp/sdk/wire'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { failureToWire } from '../app-records/wire.ts'
 import { BODY_LIMITS } from '../../plugins/body-limits.ts'
 import { clientGone } from '../client-gone.ts'

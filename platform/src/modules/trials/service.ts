@@ -7,7 +7,7 @@ import {
   type RuntimeCleanup,
   type RuntimeTrial,
 } from '../../runtime/runtime.ts'
-import { WorkQueue } from '../../work-queue.ts'
+import { WorkQueue } from '../../queues/work-queue.ts'
 import type { Background } from '../background.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
 import type { Validate } from '../validate.ts'

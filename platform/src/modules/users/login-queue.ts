@@ -1,5 +1,5 @@
 import { network } from '../../network.ts'
-import { WorkQueue } from '../../work-queue.ts'
+import { WorkQueue } from '../../queues/work-queue.ts'
 
 /**
  * Two are worked on at once: more would not be faster, and a burst of them would hold up the event loop. Nobody is known

@@ -1,6 +1,6 @@
 import { LoginBody, SessionCreated, SignupBody, User as WireUser } from '@fp/sdk/wire'
 import { Type } from 'typebox'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { FpError } from '../../errors.ts'
 import type { SessionCookie } from '../../plugins/session-cookie.ts'
 import type { OpenedSession, UsersService } from './service.ts'

@@ -1,6 +1,6 @@
 import { Page, PageQuery, Version, VersionDetail } from '@fp/sdk/wire'
 import { Type } from 'typebox'
-import type { Api } from '../../api.ts'
+import type { Api } from '../../api/api.ts'
 import { assetToWire } from '../assets/asset.ts'
 import { sendAsset } from '../assets/send.ts'
 import { toRecord } from '../drafts/files.ts'

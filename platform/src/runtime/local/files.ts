@@ -1,7 +1,7 @@
 import { chmod, link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { newId } from '../../ids.ts'
-import { KeyedQueue } from '../../keyed-queue.ts'
+import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import type { AppSpec, SpecAsset } from '../runtime.ts'
 
 /** The newest versions of an app keep their folders, and so do those that run. */

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { newId } from '../../ids.ts'
-import { KeyedQueue } from '../../keyed-queue.ts'
+import { KeyedQueue } from '../../queues/keyed-queue.ts'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { ConsoleCookies } from './cookie-bomb.ts'
-import { refuseSocket, type Refusal } from './front-answers.ts'
+import { refuseSocket, type Refusal } from './answers.ts'
 import { OversizedHead } from './oversized-head.ts'
 
 /** Bytes of a request's line and headers. */

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startTestPlatform, type TestPlatform } from '../test/platform.ts'
+import { startTestPlatform, type TestPlatform } from '../../test/platform.ts'
 
 let test: TestPlatform
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { ErrorCode } from './errors.ts'
-import { takeNoMore } from './front/take-no-more.ts'
-import { newId } from './ids.ts'
+import type { ErrorCode } from '../errors.ts'
+import { takeNoMore } from './take-no-more.ts'
+import { newId } from '../ids.ts'
 
 const CODE: ErrorCode = 'FP_BAD_REQUEST'
 

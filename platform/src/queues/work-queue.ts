@@ -1,5 +1,5 @@
 import { FairQueue, QueueFull, type EnterQueueOptions, type FairQueueLimits, type Turn } from '@fp/scaler'
-import { FpError } from './errors.ts'
+import { FpError } from '../errors.ts'
 
 export interface WorkQueueOptions extends FairQueueLimits {
   /** Names its limits in errors: `validations` makes `validations_waiting` and `validations_waiting_per_account`. */

@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
-import { UNBOUNDED } from '../test/unbounded.ts'
+import { UNBOUNDED } from '../../test/unbounded.ts'
 import { behindFront, createFront, type Front } from './front.ts'
 
 const UPGRADE = 'connection: upgrade\r\nupgrade: websocket\r\n'

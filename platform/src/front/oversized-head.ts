@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { CookieNames } from './cookie-names.ts'
 import { COOKIES_PAGE, expireCookies, type ConsoleCookies } from './cookie-bomb.ts'
-import { refuseSocket, type Refusal } from './front-answers.ts'
+import { refuseSocket, type Refusal } from './answers.ts'
 
 /** Bytes of a head beyond the limit that are still looked at: more than all cookies a browser keeps for a domain. */
 const MAX_LOOK = 1024 * 1024

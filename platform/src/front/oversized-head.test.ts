@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expireCookies } from './cookie-bomb.ts'
 import { CookieNames } from './cookie-names.ts'
 import { behindFront, createFront, type Front } from './front.ts'
-import { UNBOUNDED } from '../test/unbounded.ts'
+import { UNBOUNDED } from '../../test/unbounded.ts'
 
 let front: Front
 let port: number

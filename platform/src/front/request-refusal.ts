@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { flawOf, hostOf } from '@fp/scaler/http'
 import { HEAD_TOO_LARGE, MAX_HEAD, MAX_HEADER_LINES } from './client-error.ts'
 import { COOKIES_PAGE, defuse, type ConsoleCookies } from './cookie-bomb.ts'
-import type { ErrorCode } from './errors.ts'
-import type { More } from './front-answers.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { More } from './answers.ts'
 
 export interface RefusalDeps {
   readonly isAppHost: (host: string | undefined) => boolean
