@@ -90,6 +90,17 @@ describe('the route table', () => {
     changes.emit('deleted', { appId: 'a' })
     expect(table.policyOf('a.1.0').idleTimeout).toBe(5)
   })
+
+  test('forgets the app that was looked up longest ago, and looks it up again', async () => {
+    const lookup = async (appId: string): Promise<Route> => ({ ...route(`${appId}.1.0`, 7000), appId })
+    const table = createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 })
+    for (let n = 0; n <= 10_000; n++) await table.keyOf(`app${n}`)
+    expect(table.policyOf('app0.1.0').idleTimeout).toBe(5)
+    expect(table.policyOf('app1.1.0').idleTimeout).toBe(7000)
+    expect(await table.keyOf('app0')).toBe('app0.1.0')
+    expect(table.policyOf('app0.1.0').idleTimeout).toBe(7000)
+    expect(table.policyOf('app1.1.0').idleTimeout).toBe(5)
+  })
 })
 
 test('the route table knows whose a target is, at once after the first look', async () => {

@@ -26,7 +26,9 @@ export interface RouteTableDeps {
   readonly maxReplicas?: number
 }
 
-/** Apps that do not exist are asked for by scanners, in any number; this many are remembered at most. */
+/**
+ * Apps that do not exist are asked for by scanners, in any number, and those that exist are many; this many are remembered at most.
+ */
 const MAX_ROUTES = 10_000
 
 /**
@@ -77,8 +79,12 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         // In the turn of that look: a switch that comes now takes them away again.
         keys.set(appId, route.key)
         owners.set(appId, route.ownerId)
+        // At the end, as the newest.
+        policies.delete(appId)
         const { idleTimeout, maxReplicas = common.maxReplicas } = route
         policies.set(appId, { ...common, idleTimeout, maxReplicas })
+        // The route with it, so that the app's next request has its policy again.
+        if (policies.size > MAX_ROUTES) forgetAll({ appId: policies.keys().next().value! })
       }
       return route
     }
