@@ -48,7 +48,7 @@ export interface ModulesBench extends AsyncDisposable {
   findings: Finding[]
   /** Why no app can have storage. */
   storageProblem: string | undefined
-  /** The next services on the same database, as after a restart. */
+  /** The next services on the same database, as after a restart. They take over what the first ones have: close them in the test. */
   restart(): Promise<Services>
   as(userId: string): Requests
 }
@@ -84,6 +84,7 @@ async function startServices(deps: ModuleDeps, changes: AppChanges) {
     secretKey: deps.secretKey,
     log: deps.log,
   })
+  let closed: Promise<void> | undefined
   return {
     ...modules,
     apps: use(appRecordsModule).apps,
@@ -103,10 +104,12 @@ async function startServices(deps: ModuleDeps, changes: AppChanges) {
       }
       await modules.recover()
     },
-    async close() {
-      await modules.close()
-      await directory[Symbol.asyncDispose]()
-    },
+    /** Once, however often it is called. */
+    close: () =>
+      (closed ??= (async () => {
+        await modules.close()
+        await directory[Symbol.asyncDispose]()
+      })()),
   }
 }
 

@@ -255,6 +255,7 @@ describe('deleting', () => {
     await expect.poll(() => bench.mongo.db.collection('apps').findOne({ _id: app as never })).toBeNull()
     expect(await bench.mongo.db.collection('drafts').findOne({ _id: app as never })).toBeNull()
     expect(bench.removed).toContain(app)
+    await next.close()
   })
 })
 
@@ -354,6 +355,7 @@ describe('after the platform was killed', () => {
     expect(await next.deployments.find('u_ann', other, live)).toMatchObject({ stage: 'ready', failure: null })
     expect(await deployments.countDocuments({ open: true })).toBe(0)
     expect(await get(app)).toMatchObject({ status: 'error' })
+    await next.close()
     wake.fail(BROKEN)
   })
 
