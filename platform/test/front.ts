@@ -15,7 +15,12 @@ export interface FrontWithApi {
   readonly port: number
   /** The API's, which can be stopped and started as its process would be. */
   readonly api: ApiServer
+  /** Those that the API has named. */
   readonly users: string[]
+  /** How many are open. */
+  connections(): number
+  /** How many have come to the API's side of the front. */
+  requests(): number
   /** A connection to the front. */
   connect(): Socket
   /** Sends these bytes and resolves to all that comes back until the front closes the connection. */
@@ -49,16 +54,27 @@ export async function startFront(api: RequestListener, options: FrontOptions = {
     onUser: (_request: IncomingMessage, userId) => void users.push(userId),
     ...(options.patience !== undefined && { patience: options.patience }),
   })
+  const bounds = createBounds({
+    limits: { connections: 2_000, perAddress: 0, perApp: 0 },
+    rates: createApiRates({ perSecond: 0, trusts: isProxy }),
+    trusts: isProxy,
+  })
+  let connections = 0
+  let requests = 0
+  backend.server.on('request', () => void requests++)
   const front = createFront({
     api: backend,
     ingress: { server: createServer() },
     cookies: { domains: [], session: 'fp_session' },
     appOf: () => undefined,
-    bounds: createBounds({
-      limits: { connections: 2_000, perAddress: 0, perApp: 0 },
-      rates: createApiRates({ perSecond: 0, trusts: isProxy }),
-      trusts: isProxy,
-    }),
+    bounds: {
+      ...bounds,
+      accept(opened) {
+        connections++
+        opened.once('close', () => connections--)
+        return bounds.accept(opened)
+      },
+    },
   })
   const port = await front.listen({ port: 0, hosts: ['127.0.0.1'] })
   onTestFinished(async () => {
@@ -78,6 +94,8 @@ export async function startFront(api: RequestListener, options: FrontOptions = {
     port,
     api: running,
     users,
+    connections: () => connections,
+    requests: () => requests,
     connect: open,
     async raw(bytes) {
       const opened = open()

@@ -40,6 +40,8 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
       closeRawIfUnread(req, res)
       const headers = answerHeaders(answer, (userId) => onUser(req, userId))
       res.writeHead(answer.statusCode!, answer.statusMessage, headers)
+      // Of a stream, the first piece may be a while.
+      if (answer.headers['content-length'] === undefined) res.flushHeaders()
       answer.on('error', () => res.destroy())
       answer.pipe(res)
     })
