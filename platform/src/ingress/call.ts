@@ -1,8 +1,8 @@
 import type { Activator, Lease } from '@fp/scaler'
-import { PassThrough, type Readable } from 'node:stream'
-import { Client, type Dispatcher } from 'undici'
+import { Client } from 'undici'
 import { FpError } from '../errors.ts'
 import type { AppAnswer, AppRequest } from '../gate/gate.ts'
+import { passOn } from '../pass-on.ts'
 import { endToEnd } from './call-headers.ts'
 import { clientHeaders } from './client-prefix.ts'
 import { publicError } from './failures.ts'
@@ -43,7 +43,10 @@ export async function callApp(
     return {
       status: response.statusCode,
       headers: answerHeaders(response.headers),
-      body: bodyOf(response, signal, done),
+      body: passOn(response.body, {
+        failure: (error) => error && (signal.aborted ? (signal.reason as Error) : appFault(error)),
+        done,
+      }),
       coldStart: lease.coldStart !== undefined,
     }
   } catch (error) {
@@ -51,21 +54,6 @@ export async function callApp(
     signal.throwIfAborted()
     throw appFault(error as Error)
   }
-}
-
-/** Passes the body on; its failures in the terms of the platform. */
-function bodyOf({ body }: Dispatcher.ResponseData, signal: AbortSignal, done: () => void): Readable {
-  const passed = new PassThrough()
-  body.on('error', (error: Error) =>
-    passed.destroy(signal.aborted ? (signal.reason as Error) : appFault(error)),
-  )
-  passed.on('close', () => {
-    body.destroy()
-    done()
-  })
-  // Whoever drops the body without reading it gets no event of an error.
-  passed.on('error', () => undefined)
-  return body.pipe(passed)
 }
 
 /** With the length, which says what a HEAD request would have answered. */

@@ -1,15 +1,17 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { createInterface } from 'node:readline'
-import { PassThrough, Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { json } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FpError } from '../../errors.ts'
 import type { PlatformEvent } from '../../events.ts'
 import type { AppAnswer, AppRequest, Gate } from '../gate.ts'
-import { receiveError } from './errors.ts'
+import { passOn } from '../../pass-on.ts'
+import { receiveError, type SentError } from './errors.ts'
+import { firstLine, linesOf } from './lines.ts'
 import {
-  CALL_HEADER,
   CALL_PATH,
+  ERROR_TRAILER,
   EVENTS_PATH,
   type Answer,
   type CallAnswer,
@@ -19,7 +21,7 @@ import {
 } from './protocol.ts'
 import { awaitListener, createSocketAgent } from './socket-agent.ts'
 
-/** How long a request to a gate that restarts waits for it, ms. */
+/** ms */
 const PATIENCE = 15_000
 /** How long the first one waits, ms: the gate may wait for its database, and then starts the runner. */
 const START_PATIENCE = 150_000
@@ -32,12 +34,23 @@ export interface ConnectOptions {
   readonly onError: (error: Error) => void
   /** For the gate's start, ms. */
   readonly startPatience?: number
+  /** How long a request to a gate that restarts waits for it, ms. */
+  readonly patience?: number
+}
+
+interface SendOptions {
+  /** Before the body. */
+  readonly head?: string
+  readonly body?: string | Readable | undefined
+  readonly signal?: AbortSignal | undefined
+  /** It does no harm if the gate gets it twice. */
+  readonly isRepeatable?: boolean
 }
 
 /** The gate of another process of this machine. Resolves once that process answers, and rejects when it never does. */
 export async function connectGate(
   path: string,
-  { onError, startPatience = START_PATIENCE }: ConnectOptions,
+  { onError, startPatience = START_PATIENCE, patience = PATIENCE }: ConnectOptions,
 ): Promise<GateClient> {
   await awaitListener({ path, patience: startPatience }).catch((error: Error) => {
     throw new Error(
@@ -45,32 +58,29 @@ export async function connectGate(
       { cause: error },
     )
   })
-  const agent = createSocketAgent({ path, patience: PATIENCE })
+  const agent = createSocketAgent({ path, patience })
   const listeners = new Set<(event: PlatformEvent) => void>()
   const closed = new AbortController()
 
-  function send(
-    method: 'GET' | 'POST',
-    target: string,
-    options: { body?: string | Readable; headers?: Record<string, string>; signal?: AbortSignal | undefined },
-  ): Promise<IncomingMessage> {
-    const { body, headers, signal } = options
+  function send(method: 'GET' | 'POST', target: string, options: SendOptions): Promise<IncomingMessage> {
+    const { head = '', body = '', signal, isRepeatable = false } = options
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
-      const length = typeof body === 'string' ? { 'content-length': String(Buffer.byteLength(body)) } : {}
       const sent = httpRequest(
-        {
-          agent,
-          path: target,
-          method,
-          headers: { host: 'gate', ...length, ...headers },
-          ...(signal && { signal }),
-        },
+        { agent, path: target, method, headers: { host: 'gate' }, ...(signal && { signal }) },
         resolve,
       )
-      sent.on('error', (error) => reject(signal?.aborted ? (signal.reason as Error) : restarting(error)))
-      if (body instanceof Readable) body.pipe(sent)
-      else sent.end(body)
+      const fail = (error: Error): void => reject(signal?.aborted ? (signal.reason as Error) : error)
+      sent.on('error', (error) => {
+        // An old connection, which the gate was just closing.
+        const again = isRepeatable && sent.reusedSocket && !signal?.aborted
+        if (again) resolve(send(method, target, { ...options, isRepeatable: false }))
+        else fail(restarting(error))
+      })
+      if (typeof body === 'string') return void sent.end(head + body)
+      sent.write(head)
+      body.once('error', fail)
+      pipeline(body, sent).catch(() => undefined)
     })
   }
 
@@ -79,7 +89,8 @@ export async function connectGate(
     args: Parameters<Methods[N]>,
     signal?: AbortSignal,
   ): Promise<ReturnType<Methods[N]>> {
-    const response = await send('POST', `/${name}`, { body: JSON.stringify(args), signal })
+    const body = JSON.stringify(args)
+    const response = await send('POST', `/${name}`, { body, signal, isRepeatable: true })
     const answer = (await json(response).catch((error: Error) => {
       throw signal?.aborted ? (signal.reason as Error) : restarting(error)
     })) as Answer
@@ -91,35 +102,42 @@ export async function connectGate(
     { body, ...rest }: AppRequest,
     { signal }: { signal: AbortSignal },
   ): Promise<AppAnswer> {
-    const head = Buffer.from(JSON.stringify(rest satisfies CallHead)).toString('base64url')
-    const response = await send('POST', CALL_PATH, {
-      ...(body !== undefined && { body }),
-      headers: { [CALL_HEADER]: head },
-      signal,
+    const kind = body === undefined ? 'none' : typeof body === 'string' ? 'text' : 'stream'
+    const head = `${JSON.stringify({ ...rest, body: kind } satisfies CallHead)}\n`
+    const response = await send('POST', CALL_PATH, { head, body, signal })
+    const broken = (error: Error): Error => (signal.aborted ? (signal.reason as Error) : restarting(error))
+    const line = await firstLine(response).catch((error: Error) => {
+      throw broken(error)
     })
-    const answer = await firstLine(response)
-    if ('error' in answer.head) throw receiveError(answer.head.error)
-    return { ...answer.head, body: answerBody(response, answer.rest, signal) }
+    const answer = JSON.parse(line) as CallAnswer
+    if ('error' in answer) throw receiveError(answer.error)
+    return {
+      ...answer,
+      body: passOn(response, { failure: (error) => (error ? broken(error) : toldError(response)) }),
+    }
   }
 
+  const openEvents = (): Promise<IncomingMessage> => send('GET', EVENTS_PATH, { signal: closed.signal })
+
   /** Listens until the client is closed. What happens while the gate restarts is not heard of. */
-  async function listen(): Promise<void> {
-    while (!closed.signal.aborted) {
+  async function listen(first: IncomingMessage): Promise<void> {
+    for (let events: IncomingMessage | undefined = first; ; events = undefined) {
       try {
-        const response = await send('GET', EVENTS_PATH, { signal: closed.signal })
-        for await (const line of createInterface({ input: response })) {
+        events ??= await openEvents()
+        for await (const line of linesOf(events)) {
           const event = JSON.parse(line) as PlatformEvent
           for (const listener of [...listeners]) listener(event)
         }
       } catch (error) {
         if (!closed.signal.aborted) onError(error as Error)
       }
+      if (closed.signal.aborted) return
       await delay(RETRY, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
     }
   }
 
   const facts = await ask('facts', [])
-  const listening = listen()
+  const listening = listen(await openEvents())
   return {
     facts,
     targets: {
@@ -128,7 +146,13 @@ export async function connectGate(
       retire: (key) => ask('retire', [key]),
       phases: (keys) => ask('phases', [keys]),
     },
-    trial: { check: (spec, { signal }) => ask('check', [spec], signal) },
+    trial: {
+      async check(spec, { signal }) {
+        if (spec.assets.length > 0)
+          throw new Error('A trial has no assets: their contents do not pass the channel.')
+        return ask('check', [spec], signal)
+      },
+    },
     logs: {
       tail: (appId, { lines }) => ask('logTail', [appId, lines]),
       note: (appId, text) => ask('logNote', [appId, text]),
@@ -151,59 +175,11 @@ export async function connectGate(
   }
 }
 
-/** The head of the answer to a call, and the bytes of the body that came with it. */
-async function firstLine(response: IncomingMessage): Promise<{ head: CallAnswer; rest: Buffer }> {
-  let bytes = Buffer.alloc(0)
-  for (;;) {
-    const end = bytes.indexOf(0x0a)
-    if (end >= 0) {
-      return {
-        head: JSON.parse(bytes.subarray(0, end).toString()) as CallAnswer,
-        rest: bytes.subarray(end + 1),
-      }
-    }
-    const chunk = (response.read() as Buffer | null) ?? (await nextChunk(response))
-    bytes = Buffer.concat([bytes, chunk])
-  }
-}
-
-function nextChunk(response: IncomingMessage): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      response.off('readable', onReadable).off('close', onClose).off('error', onClose)
-    }
-    const onReadable = (): void => {
-      const chunk = response.read() as Buffer | null
-      if (chunk === null) return
-      stop()
-      resolve(chunk)
-    }
-    const onClose = (): void => {
-      stop()
-      reject(restarting(new Error('The answer ended before its head.')))
-    }
-    response.on('readable', onReadable).once('close', onClose).once('error', onClose)
-  })
-}
-
-/** The body of an app's answer. The gate breaks it off where the app does. */
-function answerBody(response: IncomingMessage, rest: Buffer, signal: AbortSignal): Readable {
-  const body = new PassThrough()
-  if (rest.length > 0) body.write(rest)
-  response.on('error', (error: Error) =>
-    body.destroy(
-      signal.aborted
-        ? (signal.reason as Error)
-        : new FpError(
-            'FP_APP_CRASHED',
-            'The app closed the connection before its answer was complete. Its log may say why.',
-            { cause: error },
-          ),
-    ),
-  )
-  body.on('error', () => undefined)
-  body.on('close', () => response.destroy())
-  return response.pipe(body)
+/** Why the body of an app's answer broke off, if so. */
+function toldError({ trailers }: IncomingMessage): Error | undefined {
+  const told = trailers[ERROR_TRAILER]
+  if (told === undefined) return undefined
+  return receiveError(JSON.parse(Buffer.from(told, 'base64url').toString()) as SentError)
 }
 
 function restarting(cause: Error): FpError {

@@ -3,7 +3,7 @@ import { lstat, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-/** Linux refuses longer paths of sockets. */
+/** Linux refuses longer paths of sockets. Bytes. */
 const MAX_SOCKET_PATH = 107
 
 export interface ChannelSockets {
@@ -19,7 +19,7 @@ export interface ChannelSockets {
  */
 export async function channelSockets(dataDir: string): Promise<ChannelSockets> {
   const inData = path.join(dataDir, 'channel')
-  const fits = path.join(inData, 'gate.sock').length <= MAX_SOCKET_PATH
+  const fits = Buffer.byteLength(path.join(inData, 'gate.sock')) <= MAX_SOCKET_PATH
   const folder = fits ? inData : path.join(tmpdir(), `fp-channel-${shortHash(dataDir)}`)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const { uid, mode } = await lstat(folder)

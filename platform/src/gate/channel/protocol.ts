@@ -7,8 +7,8 @@ import type { SentError } from './errors.ts'
  * The channel is HTTP on a unix socket in a folder that only the platform can enter.
  *
  * - `POST /<method>`: the arguments as a JSON array; answered with `{ result }` or `{ error }`. Closing the request aborts it.
- * - `POST /call`: the header `x-call` names the request, the body is passed on; the answer begins with one line of JSON, the
- *   head, and goes on with the body.
+ * - `POST /call`: request and answer begin with one line of JSON, the head, and go on with the body. Where the body of the
+ *   answer breaks off, the trailer `x-error` says why, as JSON in base64url.
  * - `GET /events`: one event a line, until either side closes it.
  */
 export interface Methods {
@@ -31,8 +31,8 @@ export type MethodName = keyof Methods
 
 export type Answer = { readonly result: unknown } | { readonly error: SentError }
 
-/** In the header `x-call`, as JSON in base64url. */
-export type CallHead = Omit<AppRequest, 'body'>
+/** The first line of a call. */
+export type CallHead = Omit<AppRequest, 'body'> & { readonly body: 'none' | 'text' | 'stream' }
 
 /** The first line of the answer to a call. */
 export type CallAnswer =
@@ -43,6 +43,6 @@ export type CallAnswer =
     }
   | { readonly error: SentError }
 
-export const CALL_HEADER = 'x-call'
+export const ERROR_TRAILER = 'x-error'
 export const CALL_PATH = '/call'
 export const EVENTS_PATH = '/events'

@@ -2,12 +2,12 @@ import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
-import type { AppRequest, Gate } from '../gate.ts'
+import type { AppAnswer, AppRequest, Gate } from '../gate.ts'
 import { sendError } from './errors.ts'
+import { firstLine } from './lines.ts'
 import {
-  CALL_HEADER,
   CALL_PATH,
+  ERROR_TRAILER,
   EVENTS_PATH,
   type Answer,
   type CallAnswer,
@@ -84,23 +84,26 @@ export async function serveGate(gate: Gate, path: string): Promise<ChannelServer
   }
 
   async function sendCall(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const signal = whenGone(res)
     const head = (line: CallAnswer): void => void res.write(`${JSON.stringify(line)}\n`)
+    let answer: AppAnswer
     try {
-      const call = JSON.parse(
-        Buffer.from(String(req.headers[CALL_HEADER]), 'base64url').toString(),
-      ) as CallHead
-      const { body: answered, ...rest } = await gate.call(
-        { ...call, ...(await bodyOf(req)) },
-        { signal: whenGone(res) },
-      )
-      head(rest)
-      // A body that breaks off breaks this one off too; the client says so in its own words.
-      await pipeline(answered, res).catch(() => res.destroy())
+      answer = await gate.call(await readCall(req), { signal })
     } catch (error) {
       if (res.destroyed) return
       head({ error: sendError(error) })
-      res.end()
+      return void res.end()
     }
+    const { body, ...rest } = answer
+    head(rest)
+    res.once('close', () => body.destroy())
+    try {
+      for await (const piece of body) if (!res.write(piece)) await once(res, 'drain', { signal })
+    } catch (error) {
+      const told = JSON.stringify(sendError(error))
+      res.addTrailers({ [ERROR_TRAILER]: Buffer.from(told).toString('base64url') })
+    }
+    res.end()
   }
 
   const server = createServer((req, res) => {
@@ -138,8 +141,8 @@ function whenGone(res: ServerResponse): AbortSignal {
   return gone.signal
 }
 
-/** A body of known length is a text, so that the app gets its length too. */
-async function bodyOf(req: IncomingMessage): Promise<Pick<AppRequest, 'body'>> {
-  if (req.headers['content-length'] !== undefined) return { body: await text(req) }
-  return req.headers['transfer-encoding'] !== undefined ? { body: req } : {}
+async function readCall(req: IncomingMessage): Promise<AppRequest> {
+  const { body, ...rest } = JSON.parse(await firstLine(req)) as CallHead
+  if (body === 'none') return rest
+  return { ...rest, body: body === 'text' ? await text(req) : req }
 }
