@@ -36,6 +36,6 @@ export async function startPlatform(settings: Config, options: StartOptions = {}
   return {
     url: config.publicUrl,
     config,
-    close: () => (closed ??= running.close({ apiDone: () => api.close({ grace: config.shutdownGrace }) })),
+    close: () => (closed ??= running.close({ apiDone: (grace) => api.close({ grace }) })),
   }
 }

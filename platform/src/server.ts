@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { loadConfig, type Config } from './config.ts'
+import type { StopMessage } from './gate/api-process.ts'
 import { createLogger } from './logger.ts'
 import { parentOf, watchParent } from './parent.ts'
 
@@ -17,7 +18,8 @@ const NAMES = { all: 'fp', gate: 'The gate', api: 'The API' } as const
 /** One of the two processes, or the gate with the API as its child. */
 interface Running {
   readonly config: Config
-  close(): Promise<void>
+  /** `grace`: what requests under way get, ms; by default what the settings say. */
+  close(grace?: number): Promise<void>
 }
 
 interface Output {
@@ -52,20 +54,20 @@ async function main(): Promise<void> {
     else logger.info(text)
   }
   const starting = start(config, { logger, say })
-  const stop = (why: string): void => {
+  const stop = (why: string, grace?: number): void => {
     stoppingSince = performance.now()
     if (terminal && !isChild) console.log('')
     say(why)
     const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
     setTimeout(() => process.exit(1), limit).unref()
     // One that still starts is let come up: half a start cannot be stopped in order.
-    void starting.then((running) => running.close()).then(() => process.exit(0))
+    void starting.then((running) => running.close(grace)).then(() => process.exit(0))
   }
   // SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A terminal sends its signals to the child too; the gate tells the child when it is time.
-      if (isChild && signal !== 'SIGTERM') return
+      // A terminal sends its signals to the child too. The gate tells the child when it is time.
+      if (isChild) return
       if (stoppingSince === undefined)
         stop('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
       else if (performance.now() - stoppingSince > SAME_SIGNAL && signal !== 'SIGHUP') process.exit(130)
@@ -76,8 +78,11 @@ async function main(): Promise<void> {
     watchParent(parent, () => {
       if (stoppingSince === undefined) stop('Stopping, because npm has ended.')
     })
-  // The gate has ended without a word: nobody can reach this process any more.
-  if (isChild) process.on('disconnect', () => process.exit(1))
+  if (isChild) {
+    process.on('message', ({ grace }: StopMessage) => stop('', grace))
+    // The gate has ended without a word: nobody can reach this process any more.
+    process.on('disconnect', () => process.exit(1))
+  }
   const running = await starting
   if (stoppingSince !== undefined) return
   if (isChild) return void process.send?.('ready')
@@ -109,7 +114,6 @@ async function startBoth(config: Config, { logger, say }: Output): Promise<Runni
         execArgv: process.execArgv,
         env: { ...process.env, FP_ROLE: 'api' },
         niceness: API_NICENESS,
-        grace: config.shutdownGrace,
         onEnd: ({ error, ...end }) =>
           logger.error({ ...end, err: error }, 'the API ended; starting it again'),
         onRestart: () => logger.info('the API is up again'),
@@ -118,7 +122,7 @@ async function startBoth(config: Config, { logger, say }: Output): Promise<Runni
     },
   })
   const close = (): Promise<void> =>
-    running.close({ apiDone: async () => (await api?.catch(() => undefined))?.stop() })
+    running.close({ apiDone: async (grace) => (await api?.catch(() => undefined))?.stop(grace) })
   try {
     await api
     await running.listen()
@@ -148,11 +152,10 @@ async function startApiRole(config: Config, { logger }: Output): Promise<Running
   const api = await startApi(config, { gate, logger })
   return {
     config,
-    async close() {
-      // As a child it is told when the gate takes no more requests.
-      if (!isChildOfGate(config))
-        await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
-      await api.close({ grace: config.shutdownGrace })
+    async close(grace) {
+      // The gate tells its child when it takes no more requests; in a cluster both are told to stop at once.
+      if (grace === undefined) await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
+      await api.close({ grace: grace ?? config.shutdownGrace })
       await gate[Symbol.asyncDispose]()
     },
   }

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { keepRunning, type KeptRunning } from '../mongod/keep-running.ts'
 
-/** How long a first start may take, its migrations included, ms. */
-const START_LIMIT = 120_000
+/** How long a start may take, ms: at first the process waits for its gate, which may have to set MongoDB up. */
+const START_LIMIT = 300_000
 /** What the process gets past its grace, ms. */
 const STOP_RESERVE = 2_500
 
@@ -15,8 +15,6 @@ export interface ApiProcessOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Of the process, for `nice`. */
   readonly niceness: number
-  /** What requests under way get when the process is stopped, ms. */
-  readonly grace: number
   readonly onEnd: (end: { how: string; retryIn: number; error?: unknown }) => void
   readonly onRestart: () => void
 }
@@ -24,7 +22,14 @@ export interface ApiProcessOptions {
 interface ApiProcess {
   readonly pid: number
   readonly ended: Promise<string>
-  stop(): Promise<void>
+  /** Requests under way and accepted deployments get `grace` ms. */
+  stop(grace?: number): Promise<void>
+}
+
+/** From the gate to its child. */
+export interface StopMessage {
+  /** ms */
+  readonly grace: number
 }
 
 /**
@@ -43,9 +48,9 @@ export function startApiProcess(options: ApiProcessOptions): Promise<KeptRunning
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
     })
-    async function stop(): Promise<void> {
-      child.kill('SIGTERM')
-      const cut = setTimeout(() => child.kill('SIGKILL'), options.grace + STOP_RESERVE)
+    async function stop(grace = 0): Promise<void> {
+      if (child.connected) child.send({ grace } satisfies StopMessage)
+      const cut = setTimeout(() => child.kill('SIGKILL'), grace + STOP_RESERVE)
       await ended
       clearTimeout(cut)
     }

@@ -41,6 +41,8 @@ import { sleepWhenAsked } from './sleep-requests.ts'
 
 /** In a cluster the database may start together with the platform, on a node that still pulls its image; ms. */
 export const MONGODB_PATIENCE = 100_000
+/** What an API of another container needs past the grace, ms. */
+const API_RESERVE = 1_000
 /** What leases get at shutdown, after the front has let requests end. */
 const LEASE_GRACE = 200
 
@@ -52,10 +54,10 @@ export interface RunningGate {
   /** Takes requests from now on. */
   listen(): Promise<void>
   /**
-   * Takes no more requests and answers those under way, then waits for `apiDone`, which may still need the gate, and stops
-   * everything. Within the shutdown delay, the shutdown grace and some seconds.
+   * Takes no more requests and answers those under way, then waits for `apiDone`, which may still need the gate and gets
+   * what is left of the grace (ms), and stops everything. Within the shutdown delay, the shutdown grace and some seconds.
    */
-  close(options: { apiDone: () => Promise<void> }): Promise<void>
+  close(options: { apiDone: (grace: number) => Promise<void> }): Promise<void>
 }
 
 export interface StartGateOptions {
@@ -260,9 +262,11 @@ export async function startGate(
       await front.listen(config)
     },
     async close({ apiDone }) {
+      const end = performance.now() + shutdownDelay + shutdownGrace
+      const left = (): number => Math.max(0, end - performance.now())
       await front.close({ quiet: delay(shutdownDelay), grace: shutdownGrace })
-      await apiDone()
-      await Promise.race([channel.unused(), delay(shutdownGrace, undefined, { ref: false })])
+      await apiDone(left())
+      await Promise.race([channel.unused(), delay(left() + API_RESERVE, undefined, { ref: false })])
       await stack.disposeAsync()
     },
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
 
 /** One event of `text/event-stream`. */
@@ -31,7 +32,9 @@ export function eventStream(
   async function copy(): Promise<void> {
     try {
       for await (const { id, event, data } of open(closed.signal)) {
-        stream.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+        const text = `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+        // A client that reads slowly holds what comes up, and is not written ahead of.
+        if (!stream.write(text)) await once(stream, 'drain', { signal: closed.signal })
       }
       stream.end()
     } catch (error) {

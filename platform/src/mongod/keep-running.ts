@@ -9,7 +9,7 @@ const SETTLED_AFTER = 60_000
 interface Running {
   /** Resolves when the process has ended, to how. */
   readonly ended: Promise<string>
-  stop(): Promise<void>
+  stop(patience?: number): Promise<void>
 }
 
 export interface KeepRunningOptions<T extends Running> {
@@ -26,7 +26,8 @@ export interface KeptRunning<T> {
   current(): T
   /** Why it does not serve at the moment, if so. */
   problem(): string | undefined
-  stop(): Promise<void>
+  /** `patience`, ms, is handed to the process' own `stop`. */
+  stop(patience?: number): Promise<void>
 }
 
 /** Starts a process, and again whenever it ends, with longer and longer waits, until it is stopped. The first start may fail. */
@@ -81,9 +82,9 @@ export async function keepRunning<T extends Running>(
   return {
     current: () => current,
     problem: () => problem,
-    async stop() {
+    async stop(patience) {
       stopping.abort()
-      await current.stop()
+      await current.stop(patience)
       await watching
     },
   }

@@ -78,14 +78,19 @@ export function createCallService({ apps, call, appUrl }: CallServiceDeps): Call
     },
 
     async stream(ownerId, appId, request, caller) {
-      const timeout = AbortSignal.timeout(STREAM_TIMEOUT)
       const began = performance.now()
-      const signal = AbortSignal.any([timeout, caller.gone])
-      const answer = await send(ownerId, appId, request, caller, signal).catch((error: unknown) => {
-        caller.gone.throwIfAborted()
-        throw timeout.aborted ? tooLate(STREAM_TIMEOUT, error) : error
-      })
-      return streamAnswer(answer, () => since(began))
+      // With an error of its own, which the stream ends with where its head was sent before.
+      const timeout = new AbortController()
+      const timer = setTimeout(() => timeout.abort(tooLate(STREAM_TIMEOUT)), STREAM_TIMEOUT)
+      try {
+        const signal = AbortSignal.any([timeout.signal, caller.gone])
+        const answer = await send(ownerId, appId, request, caller, signal)
+        answer.body.once('close', () => clearTimeout(timer))
+        return streamAnswer(answer, () => since(began))
+      } catch (error) {
+        clearTimeout(timer)
+        throw error
+      }
     },
   }
 }
@@ -95,7 +100,7 @@ function since(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10
 }
 
-function tooLate(limit: number, cause: unknown): FpError {
+function tooLate(limit: number, cause?: unknown): FpError {
   const text = `The app did not answer completely within ${limit / 1000} s. Ask for a stream to see an answer as it arrives.`
   return new FpError('FP_APP_TIMEOUT', text, { cause })
 }

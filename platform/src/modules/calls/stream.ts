@@ -58,7 +58,7 @@ function decoderOf(contentType: string): (bytes: Buffer, last: boolean) => Piece
 
 function textDecoder(contentType: string): InstanceType<typeof TextDecoder> | undefined {
   try {
-    return new TextDecoder(charsetOf(contentType))
+    return new TextDecoder(charsetOf(contentType), { ignoreBOM: true })
   } catch {
     // No such encoding.
     return undefined
