@@ -242,3 +242,52 @@ test('the settings say how much storage there is, and what goes with the app', a
   await page.getByText('secrets included').waitFor()
   await shoot('settings')
 })
+
+const STREAM = `import asyncio
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+lines: asyncio.Queue[str] = asyncio.Queue()
+
+
+@app.post("/say/{line}")
+async def say(line: str) -> None:
+    await lines.put(line)
+
+
+@app.get("/lines")
+async def listen() -> StreamingResponse:
+    async def heard():
+        while (line := await lines.get()) != "end":
+            yield f"{line}\\n"
+
+    return StreamingResponse(heard(), media_type="text/plain")
+`
+
+test('a stream appears as it arrives, until it ends or is stopped', async () => {
+  const id = await open({ 'app.py': STREAM })
+  expect((await user.deploy(id)).stage).toBe('ready')
+  await page.reload()
+  const say = (line: string): Promise<unknown> => user.call(id, `/say/${line}`, { method: 'POST' })
+  const shown = page.getByTestId('tryit-body-text')
+  await tryPath('/lines')
+  await page.getByTestId('tryit-streaming').waitFor()
+  for (const [line, all] of [
+    ['one', 'one\n'],
+    ['two', 'one\ntwo\n'],
+  ] as const) {
+    await say(line)
+    await expect.poll(() => shown.textContent()).toBe(all)
+  }
+  await shoot('try-stream')
+  await say('end')
+  await page.getByTestId('tryit-streaming').waitFor({ state: 'detached' })
+  expect(await shown.textContent()).toBe('one\ntwo\n')
+  await tryPath('/lines')
+  await say('three')
+  await shown.getByText('three').waitFor()
+  await page.getByTestId('tryit-cancel').click()
+  await page.getByTestId('tryit-send').waitFor()
+  expect(await shown.textContent()).toBe('three\n')
+})

@@ -2,6 +2,7 @@ import type {
   App,
   AppDetail,
   AssetList,
+  CallStreamEvent,
   ChangeAssetsBody,
   CloneAppBody,
   CreateAppBody,
@@ -26,6 +27,8 @@ import type {
   ValidateBody,
   Version,
 } from '../wire/index.ts'
+import { ApiError, CLIENT_CODES } from './errors.ts'
+import { readEvents } from './sse.ts'
 import { createDeployments, type Deployments } from './deployments.ts'
 import {
   createTransport,
@@ -82,6 +85,11 @@ export interface Client {
     sleep(appId: string, options?: CallOptions): Promise<App>
     wake(appId: string, options?: CallOptions): Promise<App>
     proxy(appId: string, body: ProxyBody, options?: CallOptions): Promise<ProxyAnswer>
+    /**
+     * The same with the answer as it arrives: a `head`, pieces of the `body`, then `end` or `error`. Throws ApiError when there is
+     * no head, and when the connection to the platform breaks.
+     */
+    callStream(appId: string, body: ProxyBody, options?: CallOptions): AsyncGenerator<CallStreamEvent>
     logs(appId: string, options?: LogOptions): Promise<LogLines>
   }
   deployments: Deployments
@@ -145,8 +153,37 @@ function appCalls(transport: Transport): Client['apps'] {
     sleep: (id, call) => json('POST', at(id, '/sleep'), call),
     wake: (id, call) => json('POST', at(id, '/wake'), call),
     proxy: (id, body, call) => json('POST', at(id, '/proxy'), { ...call, body }),
+    callStream: (id, body, call) => streamCall(transport, at(id, '/proxy/stream'), body, call),
     logs: (id, { lines, ...call } = {}) => json('GET', at(id, '/logs'), { ...call, query: { lines } }),
   }
+}
+
+async function* streamCall(
+  transport: Transport,
+  path: string,
+  body: ProxyBody,
+  { signal }: CallOptions = {},
+): AsyncGenerator<CallStreamEvent> {
+  const headers = { accept: 'text/event-stream' }
+  const response = await transport.open('POST', path, { signal, headers, body })
+  try {
+    if (response.body)
+      for await (const { data } of readEvents(response.body)) {
+        const event = JSON.parse(data) as CallStreamEvent
+        yield event
+        if (event.event === 'end' || event.event === 'error') return
+      }
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw broken(cause)
+  }
+  throw broken()
+}
+
+function broken(cause?: unknown): ApiError {
+  const message =
+    'The connection to the platform broke before the answer was complete. Send the request again.'
+  return new ApiError({ status: 0, code: CLIENT_CODES.network, message }, { cause })
 }
 
 function list<T>(

@@ -1,15 +1,29 @@
 import { beforeEach, expect, test } from 'vitest'
-import { startApi, type TestApi } from '../../../test/api.ts'
+import type { CallStreamEvent } from '@fp/sdk/wire'
+import { startApi, type Asked, type TestApi } from '../../../test/api.ts'
 import { rememberTry, TryIt } from './try-it.svelte.ts'
 
 const URL_OF_APP = 'http://app-a.localhost:8080'
-const PROXY = 'POST /api/apps/a/proxy'
+const PROXY = 'POST /api/apps/a/proxy/stream'
 
 let api: TestApi
 beforeEach(async () => {
   localStorage.clear()
   api = await startApi()
 })
+
+const END: CallStreamEvent = { event: 'end', body_truncated: false, latency_ms: 9 }
+
+function head(status_code: number): CallStreamEvent {
+  return { event: 'head', status_code, headers: {}, cold_start: false, latency_ms: 2 }
+}
+
+/** Answers with these events; the stream ends with the last kind of them. */
+function write({ response }: Asked, ...events: CallStreamEvent[]): void {
+  if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for (const event of events) response.write(`event: ${event.event}\ndata: ${JSON.stringify(event)}\n\n`)
+  if (['end', 'error'].includes(events.at(-1)!.event)) response.end()
+}
 
 test('begins with what was last tried on this device', () => {
   rememberTry('a', { method: 'POST', path: '/items', headers: 'X-A: 1', body: '{}' })
@@ -36,9 +50,18 @@ test('sends what was typed, and shows the answer', async () => {
     headers: { 'X-One': '1', 'X-Two': 'a:b', 'content-type': 'application/json' },
     body: '{"a":1}',
   })
-  asked.answer({ status_code: 201, headers: {}, body: 'made' })
+  write(asked, head(201), { event: 'body', body: 'made', body_encoding: 'text' }, END)
   await sent
-  expect([tryIt.answer?.status_code, tryIt.answered, tryIt.sending]).toEqual([201, '/items?n=1', false])
+  expect(tryIt.answer).toEqual({
+    status_code: 201,
+    headers: {},
+    cold_start: false,
+    body: 'made',
+    body_encoding: 'text',
+    body_truncated: false,
+    latency_ms: 9,
+  })
+  expect([tryIt.answered, tryIt.sending, tryIt.streaming]).toEqual(['/items?n=1', false, false])
   expect(new TryIt('a').path).toBe('/items?n=1')
 })
 
@@ -51,7 +74,7 @@ test('a GET has no body, and a typed content type is kept', async () => {
   const other = new TryIt('b')
   Object.assign(other, { method: 'PUT', headers: 'Content-Type: text/plain', body: 'x' })
   void other.send(URL_OF_APP)
-  expect((await api.next('POST /api/apps/b/proxy')).body).toMatchObject({
+  expect((await api.next('POST /api/apps/b/proxy/stream')).body).toMatchObject({
     headers: { 'Content-Type': 'text/plain' },
   })
 })
@@ -69,7 +92,7 @@ test('a refusal is shown in place of the answer before', async () => {
   const tryIt = new TryIt('a')
   const first = tryIt.send(URL_OF_APP)
   const good = await api.next(PROXY)
-  good.answer({ status_code: 200, headers: {}, body: '' })
+  write(good, head(200), END)
   await first
   const second = tryIt.send(URL_OF_APP)
   const bad = await api.next(PROXY)
@@ -77,4 +100,72 @@ test('a refusal is shown in place of the answer before', async () => {
   await second
   expect(tryIt.answer).toBeUndefined()
   expect(tryIt.error).toMatchObject({ code: 'FP_APP_NOT_DEPLOYED' })
+})
+
+test('an answer is shown as it arrives, and stays when it is stopped', async () => {
+  const tryIt = new TryIt('a')
+  const sent = tryIt.send(URL_OF_APP)
+  const asked = await api.next(PROXY)
+  write(asked, head(200))
+  await expect
+    .poll(() => [tryIt.streaming, tryIt.answer?.status_code, tryIt.answer?.body])
+    .toEqual([true, 200, ''])
+  for (const [piece, shown] of [
+    ['one ', 'one '],
+    ['two', 'one two'],
+  ] as const) {
+    write(asked, { event: 'body', body: piece, body_encoding: 'text' })
+    await expect.poll(() => tryIt.answer?.body).toBe(shown)
+  }
+  tryIt.cancel()
+  await sent
+  expect(tryIt).toMatchObject({
+    sending: false,
+    streaming: false,
+    error: undefined,
+    answer: { body: 'one two' },
+  })
+})
+
+test('a failure after the head is shown with what came before', async () => {
+  const tryIt = new TryIt('a')
+  const sent = tryIt.send(URL_OF_APP)
+  write(
+    await api.next(PROXY),
+    head(200),
+    { event: 'body', body: 'half', body_encoding: 'text' },
+    { event: 'error', code: 'FP_APP_CRASHED', message: 'It closed the connection.' },
+  )
+  await sent
+  expect(tryIt.answer?.body).toBe('half')
+  expect(tryIt.error).toMatchObject({ code: 'FP_APP_CRASHED', message: 'It closed the connection.' })
+})
+
+test('pieces that are no text are joined, and are text in the end if they can be', async () => {
+  const piece = (bytes: number[]): CallStreamEvent => ({
+    event: 'body',
+    body: btoa(String.fromCharCode(...bytes)),
+    body_encoding: 'base64',
+  })
+  const binary = new TryIt('a')
+  const first = binary.send(URL_OF_APP)
+  write(await api.next(PROXY), head(200), piece([0x89]), piece([0x50, 0xff]), END)
+  await first
+  expect(binary.answer).toMatchObject({ body: btoa('\x89\x50\xff'), body_encoding: 'base64' })
+  const text = new TryIt('a')
+  const second = text.send(URL_OF_APP)
+  write(await api.next(PROXY), head(200), piece([0xc3]), piece([0xbc]), END)
+  await second
+  expect(text.answer).toMatchObject({ body: 'ü', body_encoding: 'text' })
+})
+
+test('a platform that breaks off is told from an app that ends', async () => {
+  const tryIt = new TryIt('a')
+  const sent = tryIt.send(URL_OF_APP)
+  const asked = await api.next(PROXY)
+  write(asked, head(200))
+  await expect.poll(() => tryIt.streaming).toBe(true)
+  asked.response.destroy()
+  await sent
+  expect(tryIt.error).toMatchObject({ message: expect.stringMatching(/platform broke/) })
 })

@@ -1,4 +1,5 @@
-import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { ApiError } from '@fp/sdk/client'
+import type { CallStreamEvent, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { isAbort } from '#lib/api/errors.ts'
 import { pathWithin } from '#lib/editor/routes.ts'
@@ -24,6 +25,23 @@ export function rememberTry(appId: string, request: Remembered): void {
   }
 }
 
+/** Two pieces of a body as one. */
+function joined(before: string, piece: string, encoding: ProxyAnswer['body_encoding']): string {
+  return encoding === 'text' ? before + piece : btoa(atob(before) + atob(piece))
+}
+
+/** An answer whose type does not say that its body is text may be text all the same. */
+function asText(answer: ProxyAnswer): ProxyAnswer {
+  if (answer.body_encoding === 'text' || answer.body_truncated) return answer
+  const bytes = Uint8Array.from(atob(answer.body), (char) => char.charCodeAt(0))
+  try {
+    const body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return body.includes('\0') ? answer : { ...answer, body, body_encoding: 'text' }
+  } catch {
+    return answer
+  }
+}
+
 /** One request to the app, which the platform makes for the owner. */
 export class TryIt {
   readonly appId: string
@@ -33,7 +51,10 @@ export class TryIt {
   headers = $state('')
   body = $state('')
   sending = $state(false)
+  /** What has come of the answer. */
   answer = $state.raw<ProxyAnswer | undefined>()
+  /** Whether the answer has begun and goes on. */
+  streaming = $state(false)
   error = $state.raw<unknown>()
   hasBody = $derived(this.method !== 'GET' && this.method !== 'HEAD')
 
@@ -72,12 +93,31 @@ export class TryIt {
         headers: this.#headers(),
         ...(this.hasBody && body !== '' ? { body } : {}),
       }
-      this.answer = await client.apps.proxy(this.appId, request, { signal: stop.signal })
       this.answered = path
+      for await (const event of client.apps.callStream(this.appId, request, { signal: stop.signal }))
+        this.#take(event)
     } catch (error) {
       if (!isAbort(error)) this.error = error
     } finally {
       this.sending = false
+      this.streaming = false
+    }
+  }
+
+  #take(event: CallStreamEvent): void {
+    const { answer } = this
+    if (event.event === 'head') {
+      const { event: _event, ...head } = event
+      this.answer = { ...head, body: '', body_encoding: 'text', body_truncated: false }
+      this.streaming = true
+    } else if (answer && event.event === 'body') {
+      const { body, body_encoding } = event
+      this.answer = { ...answer, body_encoding, body: joined(answer.body, body, body_encoding) }
+    } else if (answer && event.event === 'end') {
+      const { body_truncated, latency_ms } = event
+      this.answer = asText({ ...answer, body_truncated, latency_ms })
+    } else if (event.event === 'error') {
+      this.error = new ApiError({ status: 502, code: event.code, message: event.message })
     }
   }
 
