@@ -346,7 +346,9 @@ def test_it_refuses_to_run_as_root(make_pod: MakePod) -> None:
     assert "must not run as root" in pod.output()
 
 
-@pytest.mark.parametrize(("argument", "words"), [("--what", "unknown option --what"), ("--wait", "needs the key of the pod")])
+@pytest.mark.parametrize(
+    ("argument", "words"), [("--what", "unknown option --what"), ("--wait", "needs the key of the pod")]
+)
 def test_a_wrong_command_says_so(make_pod: MakePod, argument: str, words: str) -> None:
     pod = make_pod(start_request(), start=False)
     pod.command.append(argument)
