@@ -21,6 +21,13 @@ test('migrations run once each, in order, whichever of several processes runs th
   expect(ran).toEqual([1, 2, 3, 4])
 })
 
+test('a new installation says nothing of migrations', async () => {
+  await using mongo = await testMongo()
+  const info = vi.fn()
+  await migrate(mongo.db, MIGRATIONS, { info })
+  expect(info).not.toHaveBeenCalled()
+})
+
 test('a process that comes meanwhile waits for the end', async () => {
   await using mongo = await testMongo()
   const held = Promise.withResolvers<void>()
@@ -69,7 +76,9 @@ test('documents of the first release get the fields that came later', async () =
     .insertMany([{ _id: 'old' }, { _id: 'new', storage: true, entrypoint: 'x.py' }])
   await db.collection<Doc>('drafts').insertOne({ _id: 'old' })
   await db.collection<Doc>('versions').insertOne({ _id: 'old.1' })
-  await migrate(db, MIGRATIONS, log)
+  const info = vi.fn()
+  await migrate(db, MIGRATIONS, { info })
+  expect(info).toHaveBeenCalledTimes(MIGRATIONS.length)
   expect(await db.collection('apps').find().sort({ _id: 1 }).toArray()).toEqual([
     { _id: 'new', storage: true, entrypoint: 'x.py' },
     { _id: 'old', storage: false, entrypoint: null },

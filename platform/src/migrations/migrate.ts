@@ -46,6 +46,8 @@ export async function migrate(
   const schema = db.collection<SchemaDoc>(COLLECTION)
   const id = randomUUID()
   await ensureSchema(schema)
+  // A new installation has nothing to change: who starts it for the first time need not read of it.
+  const isNew = !(await db.listCollections({ name: 'apps' }, { nameOnly: true }).hasNext())
   for (;;) {
     const version = (await schema.findOne({ _id: 'schema' }))?.version ?? 0
     if (version > newest) throw tooNew(version, newest)
@@ -61,7 +63,7 @@ export async function migrate(
     )
     try {
       const migration = migrations[version]!
-      log.info({ migration: migration.number }, `migration: ${migration.name}`)
+      if (!isNew) log.info({ migration: migration.number }, `migration: ${migration.name}`)
       await migration.up(db)
       // Another process may have taken over, where this one was stopped for long: then that one says when it is done.
       await schema.updateOne(
