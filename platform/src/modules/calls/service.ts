@@ -1,12 +1,12 @@
 import { ScalerError } from '@fp/scaler'
-import type { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import type { CallStreamEvent, ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import type { AppAnswer, Gate } from '../../gate/gate.ts'
 import { targetKey } from '../../runtime/targets.ts'
 import type { AppService } from '../app-records/service.ts'
 import { cleanRequest } from './request.ts'
 import { shownAnswer } from './shown.ts'
-import { streamAnswer, type StreamPart } from './stream.ts'
+import { streamAnswer } from './stream.ts'
 
 /** Where a request to an app through the API comes from; the app is told. */
 export interface Caller {
@@ -32,7 +32,7 @@ export interface CallService {
     appId: string,
     request: ProxyBody,
     caller: Caller,
-  ): Promise<AsyncIterable<StreamPart>>
+  ): Promise<AsyncIterable<CallStreamEvent>>
 }
 
 /** A switch may come between an app's lookup and its call; more than a few of them is a bug. */
@@ -73,7 +73,7 @@ export function createCallService({ apps, call, appUrl }: CallServiceDeps): Call
         return { ...shown, latency_ms: since(began), cold_start: answer.coldStart }
       } catch (error) {
         caller.gone.throwIfAborted()
-        throw timeout.aborted ? tooLate(TIMEOUT, error) : error
+        throw timeout.aborted ? tooLate(error) : error
       }
     },
 
@@ -81,7 +81,7 @@ export function createCallService({ apps, call, appUrl }: CallServiceDeps): Call
       const began = performance.now()
       // With an error of its own, which the stream ends with where its head was sent before.
       const timeout = new AbortController()
-      const timer = setTimeout(() => timeout.abort(tooLate(STREAM_TIMEOUT)), STREAM_TIMEOUT)
+      const timer = setTimeout(() => timeout.abort(streamTooLong()), STREAM_TIMEOUT)
       try {
         const signal = AbortSignal.any([timeout.signal, caller.gone])
         const answer = await send(ownerId, appId, request, caller, signal)
@@ -100,9 +100,15 @@ function since(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10
 }
 
-function tooLate(limit: number, cause?: unknown): FpError {
-  const text = `The app did not answer completely within ${limit / 1000} s. Ask for a stream to see an answer as it arrives.`
+function tooLate(cause: unknown): FpError {
+  const text = `The app did not answer completely within ${TIMEOUT / 1000} s. Ask for a stream to see an answer as it arrives.`
   return new FpError('FP_APP_TIMEOUT', text, { cause })
+}
+
+function streamTooLong(): FpError {
+  const minutes = STREAM_TIMEOUT / 60_000
+  const text = `The answer was not complete after ${minutes} minutes and is followed no further. Open the app's URL for all of it.`
+  return new FpError('FP_APP_TIMEOUT', text)
 }
 
 function isRetired(error: unknown): boolean {
