@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { loadConfig } from '../src/config.ts'
 import type { Environment } from '../src/settings.ts'
 import { newId } from '../src/ids.ts'
-import { startPlatform, type Platform } from '../src/platform.ts'
+import { startPlatform, type Platform } from './in-process.ts'
 import { testMongoUri } from './database.ts'
 
 export interface TestPlatform extends AsyncDisposable {

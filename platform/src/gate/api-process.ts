@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
-import { keepRunning, type KeptRunning } from '../mongod/keep-running.ts'
+import { keepRunning, type KeptRunning } from '../keep-running.ts'
 
 /** How long a start may take, ms: at first the process waits for its gate, which may have to set MongoDB up. */
 const START_LIMIT = 300_000

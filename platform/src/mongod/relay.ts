@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import path from 'node:path'
-import { keepRunning } from './keep-running.ts'
+import { keepRunning } from '../keep-running.ts'
 
 /** Of a socket's name, so that nobody guesses it: 96 bits. */
 const SECRET_LENGTH = 16

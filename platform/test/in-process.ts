@@ -1,8 +1,7 @@
-import { createLogger } from './logger.ts'
 import type { Logger } from 'pino'
-import type { Config } from './config.ts'
-import { startGate } from './gate/start.ts'
-import { startApi } from './api/start.ts'
+import type { Config } from '../src/config.ts'
+import { startGate } from '../src/gate/start.ts'
+import { startApi } from '../src/api/start.ts'
 
 export interface Platform {
   /** Where the console and the API answer. */
@@ -13,16 +12,12 @@ export interface Platform {
   close(): Promise<void>
 }
 
-export interface StartOptions {
-  readonly logger?: Logger
-  /** Told of each step, for the person who waits. */
-  readonly onStep?: (step: string) => void
-}
-
-/** Gate and API in one process, for tests. `server.ts` gives each a process of its own. */
-export async function startPlatform(settings: Config, options: StartOptions = {}): Promise<Platform> {
-  const logger = options.logger ?? createLogger(settings)
-  const running = await startGate(settings, { logger, onStep: options.onStep ?? (() => undefined) })
+/** Gate and API in one process. `server.ts` gives each a process of its own. */
+export async function startPlatform(
+  settings: Config,
+  { logger }: { readonly logger: Logger },
+): Promise<Platform> {
+  const running = await startGate(settings, { logger, onStep: () => undefined })
   const { config, gate } = running
   let api: Awaited<ReturnType<typeof startApi>>
   try {
