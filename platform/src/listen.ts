@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { chmod, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 
 /**
@@ -15,6 +16,14 @@ export async function listenOn(server: Server, host: string, port: number): Prom
     throw explain(error as NodeJS.ErrnoException, host, port)
   }
   return (server.address() as AddressInfo).port
+}
+
+/** Listens on a unix socket that this user alone may connect to. One that an earlier process has left is replaced. */
+export async function listenOnSocket(server: Server, path: string): Promise<void> {
+  await rm(path, { force: true })
+  server.listen({ path })
+  await once(server, 'listening')
+  await chmod(path, 0o600)
 }
 
 /** A port that is free on all hosts: the given one, or any for 0. Fails early and clearly, before anything is started. */

@@ -31,7 +31,6 @@ export function fakeGate(
     emit: (event) => listeners.forEach((listener) => listener(event)),
     listeners: () => listeners.size,
     facts: {
-      pid: 1,
       port: 8080,
       mongodbUri: 'mongodb://root:secret@/fp',
       appDatabases: { host: 'db:1', options: { tls: 'true' } },

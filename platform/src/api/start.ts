@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { chmod, readdir, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -13,6 +11,8 @@ import { channelSockets } from '../gate/channel/folder.ts'
 import { trustsGate } from '../gate/forwarded.ts'
 import type { Gate } from '../gate/gate.ts'
 import { trusts } from '../ingress/trust.ts'
+import { listenOnSocket } from '../listen.ts'
+import { spilledIn } from '../modules/databases/spilled.ts'
 import { deploymentsModule } from '../modules/deployments/module.ts'
 import { MODULES } from '../modules/index.ts'
 import { startModules } from '../modules/start.ts'
@@ -84,7 +84,7 @@ export async function startApi(
       call: (request, options) => gate.call(request, options),
       members,
       leader,
-      ...(databaseTempDir && { databaseSpilled: () => sizeOf(databaseTempDir) }),
+      ...(databaseTempDir && { databaseSpilled: () => spilledIn(databaseTempDir) }),
       sessionCookie,
       settings: {
         appUrl: (appId) => appUrl(config, appId),
@@ -125,18 +125,14 @@ export async function startApi(
     appsOnLoopback: facts.capabilities.appsOnLoopback,
     gateStatus: () => gate.status(),
     checks: {
-      mongodb: async () =>
-        (await gate.status()).databaseProblem ??
-        ((await isPrimary(mongo)) ? await sessionProblem(mongo) : 'no primary answers'),
-      runner: async () => (await gate.status()).runnerProblem ?? undefined,
+      mongodb: async ({ databaseProblem }) =>
+        databaseProblem ?? ((await isPrimary(mongo)) ? await sessionProblem(mongo) : 'no primary answers'),
+      runner: async ({ runnerProblem }) => runnerProblem ?? undefined,
     },
     registerModules: modules.registerRoutes,
   })
   started.adopt(api, (it) => it.close())
-  await rm(socket, { force: true })
-  api.server.listen({ path: socket })
-  await once(api.server, 'listening')
-  await chmod(socket, 0o600)
+  await listenOnSocket(api.server, socket)
   // For a first sign-up and deploy soon after the start.
   void offload.warmPasswords()
   void offload.warmValidator()
@@ -153,17 +149,4 @@ export async function startApi(
       await stack.disposeAsync()
     },
   }
-}
-
-/** Bytes of the files in a folder. */
-async function sizeOf(folder: string): Promise<number> {
-  const names = await readdir(folder).catch(() => [])
-  const sizes = names.map((name) =>
-    stat(path.join(folder, name)).then(
-      ({ blocks }) => blocks * 512,
-      // It has gone.
-      () => 0,
-    ),
-  )
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }

@@ -35,7 +35,6 @@ export interface Gate {
 }
 
 export interface GateFacts {
-  readonly pid: number
   /** Where the front door listens. */
   readonly port: number
   /** The platform's own database. Secret: it has the password of MongoDB's root user in it. */

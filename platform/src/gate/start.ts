@@ -40,7 +40,7 @@ import { createRuntime } from './runtime.ts'
 import { sleepWhenAsked } from './sleep-requests.ts'
 
 /** In a cluster the database may start together with the platform, on a node that still pulls its image; ms. */
-export const MONGODB_PATIENCE = 100_000
+const MONGODB_PATIENCE = 100_000
 /** What an API of another container needs past the grace, ms. */
 const API_RESERVE = 1_000
 /** What leases get at shutdown, after the front has let requests end. */
@@ -79,6 +79,7 @@ export async function startGate(
   // 1. What may stand in the way: another platform, a port in use.
   started.use(await lockDataDir(settings.dataDir))
   const config = withPort(settings, await choosePort(settings))
+  const trustProxy = trusts(config.trustProxy)
   const sockets = await channelSockets(config.dataDir)
   // An API's process that starts meanwhile waits for this gate.
   await rm(sockets.gate, { force: true })
@@ -204,7 +205,6 @@ export async function startGate(
   // 5. The channel to the API.
   const lag = started.use(watchEventLoop())
   const facts: GateFacts = {
-    pid: process.pid,
     port: config.port,
     mongodbUri,
     appDatabases: { host: databases.host, options: databases.options },
@@ -226,7 +226,7 @@ export async function startGate(
       activator,
       routes,
       appDomain: config.appDomain,
-      trustProxy: trusts(config.trustProxy),
+      trustProxy,
       responseTimeout: config.responseTimeout,
       serverFactory: behindFront,
       registry,
@@ -234,11 +234,11 @@ export async function startGate(
     }),
     (it) => it.close(),
   )
-  const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trusts(config.trustProxy) })
+  const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trustProxy })
   const api = started.use(
     createApiBackend({
       socket: sockets.api,
-      trusts: trusts(config.trustProxy),
+      trusts: trustProxy,
       onUser: (request, userId) => rates.remember(request, userId),
     }),
   )
@@ -246,7 +246,7 @@ export async function startGate(
     api,
     ingress,
     appOf: (host) => appIdOf(host, config.appDomain),
-    bounds: createBounds({ limits: config.bounds, rates, trusts: trusts(config.trustProxy) }),
+    bounds: createBounds({ limits: config.bounds, rates, trusts: trustProxy }),
     cookies: {
       domains: cookieDomains(new URL(config.publicUrl).hostname),
       session: sessionCookieName(config.publicUrl.startsWith('https:')),

@@ -3,8 +3,8 @@ import type { GateStatus } from '../gate/gate.ts'
 import type { Lag } from './event-loop.ts'
 import { readResourceUse, shortage } from './resource-use.ts'
 
-/** One part that must work for the platform to serve; resolves to a reason when it does not. */
-export type ReadyCheck = () => Promise<string | undefined>
+/** One part that must work for the platform to serve; resolves to a reason when it does not. `gate`: what the gate has just said. */
+export type ReadyCheck = (gate: GateStatus) => Promise<string | undefined>
 
 /** A check that takes longer has failed. */
 const CHECK_TIMEOUT = 2_000
@@ -15,18 +15,17 @@ export function registerHealth(
   deps: {
     checks: Readonly<Record<string, ReadyCheck>>
     lag: Lag
-    gateStatus: () => Promise<Pick<GateStatus, 'pids' | 'eventLoopDelay'>>
+    gateStatus: () => Promise<GateStatus>
   },
 ): void {
   app.get('/healthz', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
   app.get('/readyz', { schema: { hide: true } as object }, async (_request, reply) => {
     const gate = await deps.gateStatus().catch(() => undefined)
     const use = await readResourceUse({ ...gate?.pids, api: process.pid })
-    const checks = { ...deps.checks, resources: async () => shortage(use) }
-    const entries = Object.entries(checks).map(
-      async ([name, check]) => [name, (await run(check)) ?? 'ok'] as const,
+    const entries = Object.entries(deps.checks).map(
+      async ([name, check]) => [name, gate ? ((await run(check, gate)) ?? 'ok') : 'unavailable'] as const,
     )
-    const parts = Object.fromEntries(await Promise.all(entries))
+    const parts = { ...Object.fromEntries(await Promise.all(entries)), resources: shortage(use) ?? 'ok' }
     const ready = Object.values(parts).every((state) => state === 'ok')
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store')
     return {
@@ -39,13 +38,13 @@ export function registerHealth(
   })
 }
 
-async function run(check: ReadyCheck): Promise<string | undefined> {
+async function run(check: ReadyCheck, gate: GateStatus): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(`no answer within ${CHECK_TIMEOUT} ms`), CHECK_TIMEOUT)
   })
   try {
-    return await Promise.race([check(), late])
+    return await Promise.race([check(gate), late])
   } catch {
     return 'unavailable'
   } finally {

@@ -1,7 +1,8 @@
-import { chmod, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
+import { listenOnSocket } from '../../listen.ts'
 import type { AppAnswer, AppRequest, Gate } from '../gate.ts'
 import { sendError } from './errors.ts'
 import { firstLine } from './lines.ts'
@@ -115,10 +116,7 @@ export async function serveGate(gate: Gate, path: string): Promise<ChannelServer
   server.requestTimeout = 0
   server.keepAliveTimeout = 0
   server.maxHeadersCount = 0
-  await rm(path, { force: true })
-  server.listen({ path })
-  await once(server, 'listening')
-  await chmod(path, 0o600)
+  await listenOnSocket(server, path)
 
   return {
     async unused() {

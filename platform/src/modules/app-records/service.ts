@@ -39,6 +39,10 @@ export interface Changes {
   readonly env?: EnvVarChanges
 }
 
+/** What is not given is as by default. */
+export type NewAppRecord = Pick<AppRecord, 'appId' | 'ownerId' | 'name' | 'env'> &
+  Partial<Pick<AppRecord, 'idleTimeoutS' | 'entrypoint' | 'storage'>>
+
 export type AppService = ReturnType<typeof createAppService>
 
 /** The record of an app: its name, its environment, whose it is. An app of another user does not exist for the asker. */
@@ -142,15 +146,7 @@ export function createAppService(deps: AppServiceDeps) {
     copyEnv: (from: AppRecord, appId: string): Promise<readonly SealedEnvVar[]> =>
       envVars.copy(from.appId, appId, from.env),
 
-    async create(app: {
-      appId: string
-      ownerId: string
-      name: string
-      env: readonly SealedEnvVar[]
-      idleTimeoutS?: number
-      entrypoint?: string | null
-      storage?: boolean
-    }): Promise<AppRecord> {
+    async create(app: NewAppRecord): Promise<AppRecord> {
       const storage = app.storage ?? false
       const insert = async (): Promise<AppRecord> =>
         store.insert({

@@ -5,7 +5,7 @@ import type { RuntimeCleanup } from '../../runtime/runtime.ts'
 import type { Targets } from '../../runtime/targets.ts'
 import { liveKey } from '../app-records/live-service.ts'
 import type { AppLifecycle } from './ports.ts'
-import type { AppService } from '../app-records/service.ts'
+import type { AppService, NewAppRecord } from '../app-records/service.ts'
 import type { AppRecord } from '../app-records/types.ts'
 import type { Background } from '../background.ts'
 import type { AssetRef } from '../assets/asset.ts'
@@ -13,7 +13,6 @@ import type { AssetService } from '../assets/service.ts'
 import { checkAssets } from '../drafts/assets.ts'
 import { checkFiles } from '../drafts/files.ts'
 import type { Contents, DraftService } from '../drafts/service.ts'
-import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { DeploymentService } from '../deployments/service.ts'
 import type { TemplateService } from '../templates/service.ts'
 import type { Starter } from '../templates/types.ts'
@@ -52,18 +51,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   }
 
   /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
-  async function make(
-    app: {
-      appId: string
-      ownerId: string
-      name: string
-      env: readonly SealedEnvVar[]
-      idleTimeoutS?: number
-      entrypoint?: string | null
-      storage?: boolean
-    },
-    contents: Contents,
-  ): Promise<string> {
+  async function make(app: NewAppRecord, contents: Contents): Promise<string> {
     await drafts.create(app.appId, contents)
     try {
       await apps.create(app)

@@ -1,4 +1,4 @@
-import { ProxyAnswer, ProxyBody } from '@fp/sdk/wire'
+import { ProxyAnswer, ProxyBody, type CallStreamEvent } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api/api.ts'
 import { createStreamLimit } from '../../front/stream-limit.ts'
@@ -8,7 +8,6 @@ import { clientGone } from '../client-gone.ts'
 import { AppParams } from '../params.ts'
 import { eventStream, type ServerSentEvent } from '../sse.ts'
 import type { CallService } from './service.ts'
-import type { StreamPart } from './stream.ts'
 
 const tags = ['apps']
 
@@ -70,7 +69,7 @@ export function registerCallRoutes(app: Api, { calls }: { calls: CallService }):
   )
 }
 
-async function* toEvents(parts: AsyncIterable<StreamPart>): AsyncGenerator<ServerSentEvent> {
+async function* toEvents(parts: AsyncIterable<CallStreamEvent>): AsyncGenerator<ServerSentEvent> {
   let number = 0
   for await (const part of parts) yield { id: String(++number), event: part.event, data: part }
 }

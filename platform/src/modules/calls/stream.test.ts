@@ -1,16 +1,17 @@
+import type { CallStreamEvent } from '@fp/sdk/wire'
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { FpError } from '../../errors.ts'
 import { MAX_SHOWN_BODY } from './shown.ts'
-import { streamAnswer, type StreamPart } from './stream.ts'
+import { streamAnswer } from './stream.ts'
 
 /** An answer whose body the test writes, and its parts one by one. */
 function answerOf(contentType: string) {
   const body = new PassThrough()
   const answer = { status: 200, headers: { 'content-type': contentType }, body, coldStart: false }
   const parts = streamAnswer(answer, () => 1.5)
-  const next = async (): Promise<StreamPart | undefined> =>
-    (await parts.next()).value as StreamPart | undefined
+  const next = async (): Promise<CallStreamEvent | undefined> =>
+    (await parts.next()).value as CallStreamEvent | undefined
   return { body, next }
 }
 

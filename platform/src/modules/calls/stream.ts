@@ -3,8 +3,6 @@ import { FpError } from '../../errors.ts'
 import type { AppAnswer } from '../../gate/gate.ts'
 import { charsetOf, MAX_SHOWN_BODY } from './shown.ts'
 
-export type StreamPart = CallStreamEvent
-
 /** Types whose bodies are shown as text. */
 const TEXT = /^(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|x-ndjson|javascript|x-www-form-urlencoded))/i
 
@@ -12,7 +10,10 @@ const TEXT = /^(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|x-ndjson|javascr
  * The answer as it arrives: its head, each piece of the body, and its end. At most 1 MB of the body is shown. A failure after
  * the head is the last part.
  */
-export async function* streamAnswer(answer: AppAnswer, elapsed: () => number): AsyncGenerator<StreamPart> {
+export async function* streamAnswer(
+  answer: AppAnswer,
+  elapsed: () => number,
+): AsyncGenerator<CallStreamEvent> {
   yield {
     event: 'head',
     status_code: answer.status,
