@@ -1,5 +1,6 @@
 import type { Coordination, Shared } from '@fp/scaler'
-import { MongoServerError, ObjectId, ReadConcern, type Collection, type Db, type Document } from 'mongodb'
+import { ObjectId, ReadConcern, type Collection, type Db, type Document } from 'mongodb'
+import { isDuplicateKey } from '../duplicate-key.ts'
 import { watchDocuments, type RegisterDoc } from './watch.ts'
 
 export interface MongoCoordinationOptions {
@@ -10,7 +11,6 @@ export interface MongoCoordinationOptions {
 
 type Seen = Pick<RegisterDoc, 'state' | 'count' | 'value'>
 
-const DUPLICATE_KEY = 11_000
 /** In ms, for the server: what it has not done by then it leaves undone. The scaler waits for an update for 5 s. */
 const SERVER_LIMIT = 5_000
 /** What has been decided survives the loss of any one server. */
@@ -112,7 +112,7 @@ async function swap(
     return { done: now?.state.equals(next.state) ?? false, now: now ?? undefined }
   } catch (error) {
     // Of two that insert at once.
-    if (!(error instanceof MongoServerError && error.code === DUPLICATE_KEY)) throw error
+    if (!isDuplicateKey(error)) throw error
     return { done: false, now: await read(register, key) }
   }
 }

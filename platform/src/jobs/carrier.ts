@@ -1,4 +1,4 @@
-import type { FairQueue, Clock } from '@fp/scaler'
+import type { Clock, FairQueue, Turn } from '@fp/scaler'
 import { pause } from '../pause.ts'
 import type { Signals } from './signals.ts'
 import type { JobStore } from './store.ts'
@@ -49,6 +49,8 @@ interface Entry extends Carried {
   readonly kind: Kind
   readonly cancelled: AbortSignal
   readonly wasTried: () => void
+  /** The turn of an attempt that has begun already; its step takes it. */
+  turn: Turn | undefined
   /** Fires when the job may be another process's, or is no more this one's to go on with. */
   readonly given: AbortSignal
   /** `given`, or the job is cancelled. */
@@ -61,8 +63,36 @@ export const nameOf = ({ kind, key }: { kind: string; key: string }): string => 
 export function createCarrier({ store, signals, clock, closing, log }: CarrierDeps) {
   const carried = new Map<string, Entry>()
 
-  /** `lost` fires when others may take the job over; `orphan`: the job was another process's, which has ended. */
-  function take(job: Job, kind: Kind, { lost, orphan }: { lost: AbortSignal; orphan: boolean }): void {
+  /**
+   * Stores a new job of this process. A job that nothing is before is stored as running, in one write, and its turn is
+   * returned: `take` begins it with that turn.
+   */
+  async function insert(job: Job, kind: Kind): Promise<{ job: Job; turn?: Turn }> {
+    const { perKey = 1 } = kind.handler
+    const isDue = job.runAt.getTime() <= clock.wall()
+    const turn = isDue && !hasOlder(job, perKey) ? kind.turns.tryEnter(job.owner) : undefined
+    try {
+      const running: Job = { ...job, state: 'running', attempt: 1 }
+      if (turn && (await store.mayBegin(job, perKey)) && (await store.insertRunning(running)))
+        return { job: running, turn }
+      await store.insert(job)
+    } catch (error) {
+      turn?.release()
+      throw error
+    }
+    turn?.release()
+    return { job }
+  }
+
+  /**
+   * `lost` fires when others may take the job over. `orphan`: the job was another process's, which has ended. `turn`: the first
+   * attempt has begun.
+   */
+  function take(
+    job: Job,
+    kind: Kind,
+    { lost, orphan, turn }: { lost: AbortSignal; orphan: boolean; turn?: Turn | undefined },
+  ): void {
     const cancel = new AbortController()
     const given = AbortSignal.any([closing, lost])
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -74,7 +104,10 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
       cancelled: cancel.signal,
       stop: AbortSignal.any([cancel.signal, given]),
       asleep: false,
-      over: (orphan && kind.handler.endsWithProcess === true) || job.attempt >= (kind.handler.attempts ?? 1),
+      over:
+        !turn &&
+        ((orphan && kind.handler.endsWithProcess === true) || job.attempt >= (kind.handler.attempts ?? 1)),
+      turn,
       done: promise,
       tried: tried.promise,
       wasTried: tried.resolve,
@@ -121,8 +154,11 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
   async function step(entry: Entry): Promise<Job | undefined> {
     const { job, kind, stop } = entry
     const { handler } = kind
+    using begun = entry.turn
+    entry.turn = undefined
     const { attempts = 1, perKey = 1 } = handler
     if (entry.cancelled.aborted || job.cancelled) return endWithout(entry, 'cancelled')
+    if (begun) return await attempt(entry)
     if (entry.over || job.attempt >= attempts) return endWithout(entry, 'abandoned')
     const early = job.runAt.getTime() - clock.wall()
     if (early > 0) await sleep(entry, early)
@@ -160,13 +196,18 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     using changes = signals.watch(nameOf(job))
     for (;;) {
       // What this process has itself need not be asked for.
-      const older = [...carried.values()].filter(
-        ({ job: other, asleep }) =>
-          nameOf(other) === nameOf(job) && other.order < job.order && (!asleep || other.attempt > 0),
-      )
-      if (older.length < perKey && (await store.mayBegin(job, perKey))) return
+      if (!hasOlder(job, perKey) && (await store.mayBegin(job, perKey))) return
       await changes.next(stop, LOOK)
     }
+  }
+
+  /** Whether this process has so many jobs that go before this one. */
+  function hasOlder(job: Job, perKey: number): boolean {
+    const older = [...carried.values()].filter(
+      ({ job: other, asleep }) =>
+        nameOf(other) === nameOf(job) && other.order < job.order && (!asleep || other.attempt > 0),
+    )
+    return older.length >= perKey
   }
 
   async function attempt(entry: Entry): Promise<Job | undefined> {
@@ -215,7 +256,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     }
   }
 
-  return { carried: carried as ReadonlyMap<string, Carried>, take }
+  return { carried: carried as ReadonlyMap<string, Carried>, insert, take }
 }
 
 function doubled(attempt: number): number {

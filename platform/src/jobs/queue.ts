@@ -1,4 +1,4 @@
-import { FairQueue, systemClock, type Clock } from '@fp/scaler'
+import { FairQueue, systemClock, type Clock, type Turn } from '@fp/scaler'
 import type { Db } from 'mongodb'
 import type { Membership } from '../coordination/membership.ts'
 import { newId } from '../ids.ts'
@@ -59,8 +59,11 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   const accepting = new Map<string, { kind: string; owner: string }>()
   let looking: Repetition | undefined
 
-  function take(job: Job, orphan = false): void {
-    carrier.take(job, kinds.get(job.kind)!, { lost: members.lost, orphan })
+  function take(
+    job: Job,
+    { orphan = false, turn }: { orphan?: boolean; turn?: Turn | undefined } = {},
+  ): void {
+    carrier.take(job, kinds.get(job.kind)!, { lost: members.lost, orphan, turn })
   }
 
   /** Takes over what nobody has or what dead processes had, and hears of what was missed. */
@@ -88,7 +91,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       const adopted = await store.adopt(job, id)
       if (!adopted) return
       log.info({ job: job.id, kind: job.kind, key: job.key }, 'took over a job that nobody had')
-      take(adopted, job.member !== null && job.member !== id)
+      take(adopted, { orphan: job.member !== null && job.member !== id })
     }
   }
 
@@ -156,6 +159,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       accepting.set(id, { kind, owner })
       try {
         const now = new Date(clock.wall())
+        const handled = kinds.get(kind)
         const job: Job<P> = {
           id,
           kind,
@@ -165,7 +169,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
           state: 'waiting',
           order: order ?? (await store.nextOrder()),
           attempt: 0,
-          member: kinds.has(kind) ? members.id : null,
+          member: handled ? members.id : null,
           runAt: runAt ?? now,
           progress: null,
           error: null,
@@ -173,9 +177,15 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
           createdAt: now,
           finishedAt: null,
         }
-        await store.insert(job)
-        if (job.member !== null && job.member === members.id) take(job)
-        return job
+        if (!handled) {
+          await store.insert(job)
+          return job
+        }
+        const stored = await carrier.insert(job, handled)
+        // Another member by now, this process has lost the job to the others.
+        if (job.member === members.id) take(stored.job, stored)
+        else stored.turn?.release()
+        return stored.job as Job<P>
       } finally {
         accepting.delete(id)
       }

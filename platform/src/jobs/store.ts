@@ -1,4 +1,5 @@
-import { MongoServerError, type Collection, type Db, type Filter } from 'mongodb'
+import type { Collection, Db, Filter } from 'mongodb'
+import { isDuplicateKey } from '../duplicate-key.ts'
 import type { Job, JobState } from './types.ts'
 
 export type JobDoc = Omit<Job, 'id' | 'cancelled'> & {
@@ -13,7 +14,6 @@ export type JobDoc = Omit<Job, 'id' | 'cancelled'> & {
 }
 
 export const JOBS = 'jobs'
-const DUPLICATE_KEY = 11_000
 /** What has been decided survives the loss of any one server. */
 const DURABLE = { writeConcern: { w: 'majority' } } as const
 
@@ -51,6 +51,17 @@ export class JobStore {
     await this.#jobs.insertOne({ _id: id, ...job, open: true }, DURABLE)
   }
 
+  /** Stores a job that begins at once in the first slot of its key. False, and nothing is stored, when that slot is taken. */
+  async insertRunning({ id, cancelled: _, ...job }: Job): Promise<boolean> {
+    try {
+      await this.#jobs.insertOne({ _id: id, ...job, open: true, slot: 0 }, DURABLE)
+      return true
+    } catch (error) {
+      if (isDuplicateKey(error)) return false
+      throw error
+    }
+  }
+
   async find(id: string): Promise<Job | undefined> {
     return toJob(await this.#jobs.findOne({ _id: id }))
   }
@@ -80,7 +91,7 @@ export class JobStore {
         )
         return toJob(claimed)
       } catch (error) {
-        if (!(error instanceof MongoServerError && error.code === DUPLICATE_KEY)) throw error
+        if (!isDuplicateKey(error)) throw error
       }
     }
     return undefined

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { MongoServerError, type Collection, type Db } from 'mongodb'
+import type { Collection, Db } from 'mongodb'
+import { isDuplicateKey } from '../duplicate-key.ts'
 import type { Log } from '../modules/background.ts'
 
 /**
@@ -30,7 +31,6 @@ const EXTEND = 10_000
 const LOOK = 250
 
 const COLLECTION = 'installation'
-const DUPLICATE_KEY = 11_000
 
 /**
  * Brings the documents to the newest form, before anything reads them. Of several processes one migrates and the others
@@ -81,7 +81,7 @@ async function ensureSchema(schema: Collection<SchemaDoc>): Promise<void> {
     await schema.updateOne({ _id: 'schema' }, { $setOnInsert: { version: 0 } }, { upsert: true })
   } catch (error) {
     // Of two processes that insert at once.
-    if (!(error instanceof MongoServerError && error.code === DUPLICATE_KEY)) throw error
+    if (!isDuplicateKey(error)) throw error
   }
 }
 

@@ -1,4 +1,5 @@
 import { MongoServerError, type Collection, type Db, type MongoClient } from 'mongodb'
+import { isDuplicateKey } from '../../duplicate-key.ts'
 import { readLoad, type Load } from './operations.ts'
 import { setRights, WRITE_ROLE } from './rights.ts'
 import type { DatabaseUsage } from './usage.ts'
@@ -34,8 +35,6 @@ interface LeadDoc {
   readonly holder: string
   readonly until: Date
 }
-
-const DUPLICATE_KEY = 11_000
 
 const USER_EXISTS = 51_003
 
@@ -156,7 +155,7 @@ export class DatabaseStore {
       return true
     } catch (error) {
       // Somebody else has it.
-      if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false
+      if (isDuplicateKey(error)) return false
       throw error
     }
   }

@@ -87,9 +87,12 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     return ended
   }
 
-  /** Unfinished deployments that have no job, oldest first: those of replicas of the version before, and those cut off before their job. */
-  async function withoutJob(appIds?: readonly string[]): Promise<DeploymentRecord[]> {
-    const open = await store.open(appIds)
+  /**
+   * Unfinished deployments that have no job, oldest first: those of replicas of the version before, and those that were cut off
+   * before their job was stored. `before`: only those with a smaller order.
+   */
+  async function withoutJob(appIds?: readonly string[], before = Infinity): Promise<DeploymentRecord[]> {
+    const open = (await store.open(appIds)).filter(({ order }) => order < before)
     if (open.length === 0) return []
     const queued = new Set(
       (await jobs.open(open.map(({ deploymentId }) => deploymentId))).map(({ id }) => id),
@@ -112,8 +115,8 @@ export function createDeployJobs(deps: DeployJobsDeps) {
   async function olderVersionsTurn({ appId, order }: DeploymentRecord, stop: AbortSignal): Promise<void> {
     using changes = feed.watchApp(appId)
     while (!stop.aborted) {
-      await endAbandoned([appId])
-      if ((await withoutJob([appId])).every((other) => other.order >= order)) return
+      if ((await withoutJob([appId], order)).length === 0) return
+      if ((await endAbandoned([appId])).length > 0) continue
       await changes.next(AbortSignal.any([stop, AbortSignal.timeout(LOOK_AGAIN)])).catch(() => undefined)
     }
   }

@@ -1,4 +1,5 @@
-import { MongoServerError, type Db } from 'mongodb'
+import type { Db } from 'mongodb'
+import { isDuplicateKey } from '../../duplicate-key.ts'
 import type { Role, User } from './user.ts'
 
 interface UserDocument {
@@ -28,8 +29,6 @@ export interface UserStore {
   /** By user name or e-mail address, without case. */
   findForLogin(name: string): Promise<{ user: User; passwordHash: string } | undefined>
 }
-
-const DUPLICATE_KEY = 11000
 
 export function createUserStore(db: Db): UserStore {
   const users = db.collection<UserDocument>('users')
@@ -61,7 +60,7 @@ export function createUserStore(db: Db): UserStore {
         await users.insertOne(document)
         return 'inserted'
       } catch (error) {
-        if (!(error instanceof MongoServerError) || error.code !== DUPLICATE_KEY) throw error
+        if (!isDuplicateKey(error)) throw error
         const key = Object.keys((error['keyPattern'] ?? {}) as object)[0]
         if (key === 'username') return 'username-taken'
         if (key === 'email_key') return 'email-taken'
