@@ -12,7 +12,7 @@ import pytest
 import driver
 from conftest import App
 from fp_runner.isolation import Mechanisms
-from fp_runner.network import firewall, ways
+from fp_runner.network import access, firewall
 from fp_runner.network.report import NetworkReport
 from fp_runner.network.settings import Settings
 from network_client import CLIENT, ask, settings
@@ -204,12 +204,14 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
 def test_a_limit_that_cannot_be_enforced_never_becomes_the_machines_network(mode: Literal["none", "list"]) -> None:
     apart, not_apart = Mechanisms(network=True), Mechanisms(why={"network": "no namespaces"})
     failed = NetworkReport("nft does not answer", ())
-    assert ways.plan(Settings(mode), not_apart, None) == ways.Plan("refused", why="no namespaces")
-    assert ways.plan(Settings("internet"), not_apart, None).way == "shared"
-    assert ways.plan(Settings("internet"), apart, failed).way == "shared"
-    refused = ways.plan(Settings(mode), apart, failed)
-    assert refused == (ways.Plan("isolated") if mode == "none" else ways.Plan("refused", why="nft does not answer"))
-    assert ways.Plan("refused", why="x").reported(apart).network is False
+    assert access.choose(Settings(mode), not_apart, None) == access.NetworkAccess("refused", why="no namespaces")
+    assert access.choose(Settings("internet"), not_apart, None).kind == "shared"
+    assert access.choose(Settings("internet"), apart, failed).kind == "shared"
+    refused = access.NetworkAccess("refused", why="nft does not answer")
+    assert access.choose(Settings(mode), apart, failed) == (
+        access.NetworkAccess("isolated") if mode == "none" else refused
+    )
+    assert access.NetworkAccess("refused", why="x").reported(apart).network is False
 
 
 def test_no_app_runs_where_the_list_cannot_be_enforced(world: World, tmp_path: Path) -> None:

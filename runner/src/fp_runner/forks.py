@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from fp_runner import channel
 from fp_runner.isolation import Mechanisms
-from fp_runner.network.ways import Plan
+from fp_runner.network.access import NetworkAccess
 from fp_runner.reactor import Reactor
 
 _CHANNEL_FD: Final = 3
@@ -28,7 +28,7 @@ class ForkSettings:
     """What every fork needs to know of the machine. Apps can read it, so it holds nothing of any tenant."""
 
     mechanisms: Mechanisms
-    network: Plan
+    network: NetworkAccess
     # The folder of MongoDB's sockets.
     mongodb: str | None
 

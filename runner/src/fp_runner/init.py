@@ -81,7 +81,7 @@ def _lower_priority(mechanisms: Mechanisms) -> None:
 
 
 def _join_network(settings: sandbox.SandboxSettings, fds: list[int]) -> None:
-    if settings.isolated and settings.network.way == "filtered":
+    if settings.isolated and settings.network.kind == "filtered":
         # Without it the app would stay in the machine's network.
         (namespace,) = fds
         libc.setns(namespace, libc.CLONE_NEWNET)

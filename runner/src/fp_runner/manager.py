@@ -21,7 +21,7 @@ from fp_runner.forks import Forks, ForkSettings, FreshInterpreters, SharedZygote
 from fp_runner.helper_process import HelperProcess
 from fp_runner.instance import Instance
 from fp_runner.isolation import Mechanisms
-from fp_runner.network import ways
+from fp_runner.network import access
 from fp_runner.network.settings import ENVIRONMENT, parse
 from fp_runner.pool import Pool
 from fp_runner.protocol import Message, ProtocolError, StartRequest, parse_start
@@ -51,8 +51,8 @@ class Manager:
     ) -> None:
         self._reactor = Reactor()
         mechanisms = settings.mechanisms
-        self._report = mechanisms.report() | {"network": settings.network.wire()}
-        self._may_run = (mechanisms.minimum or allow_unsandboxed) and settings.network.way != "refused"
+        self._report = mechanisms.report() | {"network": settings.network.report()}
+        self._may_run = (mechanisms.minimum or allow_unsandboxed) and settings.network.kind != "refused"
         self._groups = groups
         self._helper = helper
         self._shares = CpuShares(groups)
@@ -207,9 +207,9 @@ def main() -> None:
     joined = text is not None and wanted.mode != "none" and mechanisms.own_uid and mechanisms.network
     helper = HelperProcess(groups, wanted if joined else None) if groups.folders or joined else None
     if text is None:
-        network = ways.Plan("shared")
+        network = access.NetworkAccess("shared")
     else:
-        network = ways.plan(wanted, mechanisms, helper.network if helper and joined else None)
+        network = access.choose(wanted, mechanisms, helper.network if helper and joined else None)
         mechanisms = network.reported(mechanisms)
     settings = ForkSettings(mechanisms, network, wanted.mongodb)
     if os.geteuid() != 0:

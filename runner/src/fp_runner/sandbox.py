@@ -6,7 +6,7 @@ from typing import Final
 
 from fp_runner import landlock, libc, limits, namespaces, privileges, root, seccomp
 from fp_runner.isolation import Mechanisms
-from fp_runner.network.ways import Plan
+from fp_runner.network.access import NetworkAccess
 
 _HOME: Final = "/tmp"
 
@@ -18,7 +18,7 @@ class SandboxSettings:
     mechanisms: Mechanisms
     etc: dict[str, bytes]
     last_capability: int
-    network: Plan
+    network: NetworkAccess
     # The folder of MongoDB's socket, outside.
     mongodb: str | None
 
@@ -33,7 +33,7 @@ def prepare(settings: SandboxSettings) -> None:
     if not settings.isolated:
         return
     os.umask(0o022)
-    namespaces.leave_host(network=settings.network.way == "isolated")
+    namespaces.leave_host(network=settings.network.kind == "isolated")
     root.build(settings.etc, settings.mongodb)
     root.mount_proc()
 
@@ -74,7 +74,7 @@ def enter(
     return root.APP_DIR
 
 
-def _limit_ports(network: Plan) -> None:
+def _limit_ports(network: NetworkAccess) -> None:
     if network.ports is not None:
         landlock.allow_only(network.ports)
 

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from fp_runner import channel, heap, init, libc, namespaces, preload, privileges, root, seccomp, session_key
 from fp_runner.descriptors import close_all_but
 from fp_runner.isolation import Mechanisms
-from fp_runner.network.ways import Plan
+from fp_runner.network.access import NetworkAccess
 from fp_runner.sandbox import SandboxSettings
 
 _MANAGER_FD: Final = 3
@@ -33,7 +33,7 @@ def main() -> None:
     if configured is None:
         return
     given = configured.message["settings"]
-    mechanisms, network = Mechanisms(**given["mechanisms"]), Plan.from_wire(given["network"])
+    mechanisms, network = Mechanisms(**given["mechanisms"]), NetworkAccess.from_json(given["network"])
     if os.geteuid() != 0:
         privileges.no_new_privs()
     if mechanisms.seccomp:

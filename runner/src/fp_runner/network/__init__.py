@@ -1,1 +1,1 @@
-"""Networks of apps: kept apart from the machine, joined to the internet behind rules."""
+"""The networks of apps: separated from the machine's network and connected to the internet through a firewall."""

@@ -1,4 +1,4 @@
-"""Which addresses the apps of this platform have: a sixteenth of a private network that the machine does not use."""
+"""The addresses of this platform's apps: one sixteenth of a private network that the machine does not use."""
 
 import errno
 import re
@@ -15,7 +15,8 @@ from fp_runner.network.netlink import Netlink
 
 SHARES: Final = 16
 _SHARE_BITS: Final = 4
-# Seldom used by home routers, clouds, Docker and Kubernetes. Apps never see each other's, so only the machine's matter.
+# Seldom used by home routers, clouds, Docker and Kubernetes. Apps never see each other's addresses, so these must only
+# differ from the machine's own networks.
 _USUAL: Final = (IPv4Network("10.213.0.0/16"), IPv4Network("172.29.0.0/16"), IPv4Network("198.18.0.0/16"))
 _PREFIX: Final = "fp"
 _OURS: Final = re.compile(rf"{_PREFIX}\d+-")
@@ -24,7 +25,8 @@ _LOCK_SECONDS: Final = 10.0
 
 @dataclass
 class Share:
-    """The part of one running platform: its number is in the name of all that it makes. `claim` keeps it."""
+    """The addresses of one running platform. Its `number` is in the names of all that it creates; `claim` reserves
+    it."""
 
     number: int
     network: IPv4Network
@@ -32,7 +34,7 @@ class Share:
 
     @property
     def interfaces(self) -> str:
-        """What the names of its interfaces begin with."""
+        """The prefix of the names of its interfaces."""
         return interfaces_of(self.number)
 
     @property
@@ -42,14 +44,14 @@ class Share:
 
 
 class Addresses:
-    """Hands out the addresses of a share, those that were given back longest ago first."""
+    """Hands out the addresses of a share. The address that was given back first is used again first."""
 
     def __init__(self, network: IPv4Network) -> None:
         self._free = deque(range(1, network.num_addresses - 1))
         self._network = network
 
     def take(self) -> tuple[int, IPv4Address]:
-        """A number and its address. Raises OSError when all are in use."""
+        """Returns a number and its address. Raises OSError if all are in use."""
         if not self._free:
             raise OSError(
                 errno.EADDRNOTAVAIL,
@@ -59,24 +61,24 @@ class Addresses:
         return number, self._network[number]
 
     def give_back(self, number: int) -> None:
-        """For a later app."""
+        """Makes the address available again."""
         self._free.append(number)
 
 
 def interfaces_of(number: int) -> str:
-    """What the names of a share's interfaces begin with."""
+    """The prefix of the names of a share's interfaces."""
     return f"{_PREFIX}{number}-"
 
 
 def table_of(number: int) -> str:
-    """The nftables table of a share."""
+    """The name of a share's nftables table."""
     return f"fp_{number}"
 
 
 def claim(name: str) -> socket.socket | None:
-    """Keeps a name for as long as the socket is open; None if another process of this network namespace has it.
+    """Reserves a name until the socket is closed. Returns None if another process in this network namespace has it.
 
-    An abstract socket, because the kernel lets go of it when its process ends, however it ends.
+    This is an abstract unix socket, because the kernel releases its name when the process ends for any reason.
     """
     mine = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -91,7 +93,7 @@ def claim(name: str) -> socket.socket | None:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """One platform at a time sets up or removes what all share."""
+    """Held while a platform sets up or removes what all platforms on the machine have in common."""
     end = time.monotonic() + _LOCK_SECONDS
     while (held := claim("lock")) is None:
         if time.monotonic() > end:
@@ -104,8 +106,9 @@ def lock() -> Iterator[None]:
 
 
 def choose(links: Netlink, wanted: IPv4Network | None) -> IPv4Network:
-    """The network to take a share of. Raises OSError when it, or every usual one, is in use on this machine."""
-    # The ends of the pairs on this side have no address, so every address is of something else.
+    """Returns the network to take a share of. Raises OSError if it, or every usual network, is in use on this
+    machine."""
+    # The ends of fp's own pairs on the machine's side have no address, so every address belongs to something else.
     used = links.addresses()
     for route in links.routes():
         if route.to.prefixlen > 0 and not _OURS.match(_interface(route.interface)):
@@ -121,7 +124,7 @@ def choose(links: Netlink, wanted: IPv4Network | None) -> IPv4Network:
 
 
 def take_share(network: IPv4Network) -> Share:
-    """A share that no running platform has. Raises OSError when all are taken."""
+    """Takes a share that no running platform has. Raises OSError if all are taken."""
     shares = list(network.subnets(_SHARE_BITS))
     for number in range(SHARES):
         held = claim(str(number))

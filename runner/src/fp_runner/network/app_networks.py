@@ -1,4 +1,4 @@
-"""The networks of all apps, as the helper process keeps them: some made ahead, each by the name of its app."""
+"""The networks of all apps, as the helper process keeps them: some are created ahead, the others belong to an app."""
 
 import os
 import time
@@ -11,16 +11,17 @@ from fp_runner.network.resolver_process import ResolverProcess
 from fp_runner.network.settings import Settings
 from fp_runner.reactor import Reactor
 
-# As many as a burst of wakes may want before the next is made.
+# How many networks are created ahead: as many as a burst of wakes may need before the next one is ready.
 _STOCK: Final = 4
 _ATTEMPTS: Final = 3
-# Names that have been let through are not let through anew at each lookup. Well below what the firewall remembers.
+# For this long, a lookup does not add the same address of an allowed name to the firewall again. Well below the time
+# for which the firewall keeps an address.
 _REMEMBERED_SECONDS: Final = 600.0
 _MAX_REMEMBERED: Final = 10_000
 
 
 class AppNetworks:
-    """Raises OSError where the machine cannot keep apps' networks apart."""
+    """Raises OSError if this machine cannot give apps networks of their own."""
 
     def __init__(self, settings: Settings, reactor: Reactor) -> None:
         self._settings = settings
@@ -36,14 +37,14 @@ class AppNetworks:
             raise
 
     def take(self, name: str) -> int:
-        """The namespace of a new network for the app `name`; the descriptor is the caller's. Raises OSError."""
+        """Returns the namespace of a network for the app `name`. The caller owns the descriptor. Raises OSError."""
         network = self._stock.popleft() if self._stock else self._make()
         self._apps[name] = network
         self._resolver.add(name, network.resolver)
         return network.namespace
 
     def remove(self, name: str) -> None:
-        """After the app's end. The kernel takes the pair away with the namespace."""
+        """Called after the app's end. The kernel removes the veth pair with the namespace."""
         network = self._apps.pop(name, None)
         if network is None:
             return
@@ -52,7 +53,7 @@ class AppNetworks:
         self._host.give_back(network)
 
     def prepare(self) -> bool:
-        """Makes one ahead of time. False when there are enough, or no more can be had."""
+        """Creates one network ahead. Returns False if there are enough, or if creating one has failed."""
         if len(self._stock) >= _STOCK:
             return False
         try:
@@ -62,7 +63,7 @@ class AppNetworks:
         return True
 
     def close(self) -> None:
-        """Takes everything away. No app runs any more."""
+        """Removes everything. Called when no app runs any more."""
         for network in self._stock:
             os.close(network.namespace)
             network.close_resolver()
@@ -72,7 +73,7 @@ class AppNetworks:
         self._host.close()
 
     def _allow(self, name: str, found: list[IPv4Address]) -> None:
-        """Raises OSError where the firewall does not take it."""
+        """Raises OSError if the firewall rejects the addresses."""
         ports = self._settings.ports_of(name)
         now = time.monotonic()
         fresh = [ip for ip in found if self._allowed_until.get((name, ip), 0.0) < now]
@@ -87,6 +88,6 @@ class AppNetworks:
             try:
                 return self._host.make()
             except FileExistsError:
-                # An interface of this number is on its way out still.
+                # The kernel has not yet removed an earlier interface with this number.
                 continue
         return self._host.make()

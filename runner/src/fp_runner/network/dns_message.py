@@ -1,4 +1,5 @@
-"""Just enough of a DNS message (RFC 1035) to pass questions on, answer some at once, and read addresses."""
+"""The small part of DNS messages (RFC 1035) that is needed to forward questions, answer some directly and read
+addresses."""
 
 import struct
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _MAX_RECORDS: Final = 64
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked. `end` is where the question's bytes end in the message."""
+    """The question of a query. `end` is where its bytes end in the message."""
 
     number: int
     name: str
@@ -30,7 +31,7 @@ class Question:
 
 
 def question(data: bytes) -> Question | None:
-    """The one question of a query; None for what is no ordinary query."""
+    """Returns the question of a query; None if the message is not an ordinary query with one question."""
     if len(data) < _HEADER.size:
         return None
     number, flags, questions, answers, _, _ = _HEADER.unpack_from(data)
@@ -40,12 +41,12 @@ def question(data: bytes) -> Question | None:
 
 
 def with_number(data: bytes, number: int) -> bytes:
-    """The message under another number."""
+    """Returns the message with another id."""
     return struct.pack("!H", number) + data[2:]
 
 
 def answers(data: bytes, asked: Question, number: int) -> bool:
-    """Whether `data` is a response to what was asked under `number`."""
+    """Whether `data` is a response to `asked`, sent with the id `number`."""
     if len(data) < _HEADER.size or struct.unpack_from("!HH", data)[0] != number:
         return False
     if not data[2] & 0x80 or data[4:6] != b"\0\1":
@@ -61,7 +62,7 @@ def reply(query: bytes, asked: Question, code: int) -> bytes:
 
 
 def addresses(data: bytes, asked: Question) -> list[IPv4Address]:
-    """The IPv4 addresses among the answers. What cannot be read ends the list."""
+    """The IPv4 addresses among the answers, up to the first record that cannot be parsed."""
     found: list[IPv4Address] = []
     at = asked.end
     count = struct.unpack_from("!H", data, 6)[0]
@@ -81,11 +82,11 @@ def _question(data: bytes, number: int) -> Question | None:
     at = _HEADER.size
     while at < len(data) and data[at]:
         length = data[at]
-        # A name that is asked for has nothing before it to point to.
+        # A compressed name is not possible here, because the first name of a message has no earlier name to point to.
         if length > 63 or len(labels) > 127:
             return None
         label = data[at + 1 : at + 1 + length]
-        # A dot inside would make another name look like an allowed one.
+        # With a dot inside a label another name could look like an allowed one.
         if b"." in label:
             return None
         labels.append(label.decode("ascii", "replace").lower())

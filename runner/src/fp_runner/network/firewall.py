@@ -1,7 +1,7 @@
-"""The rules for what apps send: one nftables table, made once; no app changes it.
+"""The firewall for the packets of apps: one nftables table, which is created once; no app can change it.
 
-An app's packets are known by the interface they come in from, so the rules match a prefix of interface names. They see
-them before the machine's own sockets do and before another firewall's DNAT.
+The rules identify apps by a prefix of the interface that a packet comes in from. They run before the machine's own
+sockets receive the packet and before the DNAT rules of another firewall.
 """
 
 import json
@@ -15,34 +15,34 @@ from typing import Any, Final
 from fp_runner.network.addresses import Share
 from fp_runner.network.settings import Settings
 
-# Not for the outside: this host, private, carrier-grade NAT, loopback, link-local (cloud metadata), protocol
-# assignments, benchmarks, multicast, reserved and broadcast; the metadata address of Azure, which looks public.
-# TEST-NETs are left out: nobody routes them, and tests need some address that stands for the internet.
+# Blocked: this host, private, carrier-grade NAT, loopback, link-local (cloud metadata), protocol assignments,
+# benchmarks, multicast, reserved and broadcast addresses; also Azure's metadata address, which looks public. The
+# TEST-NETs are not blocked: nobody routes them, and the tests use one in place of the internet.
 BLOCKED: Final = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32",
 )  # fmt: skip
-# Of one app. Above what an app needs, far below what would fill the machine's table of connections.
+# Limits of one app: more than an app needs, and far less than would fill the machine's connection tracking table.
 _CONNECTIONS: Final = 512
 _NEW_PER_SECOND: Final = 100
 _NEW_AT_ONCE: Final = 300
-# Of all apps: answers to what is refused. Beyond it the packet is dropped, and the app waits for its own timeout.
+# For all apps: how many refused packets are answered. Further ones are dropped, and the app waits for its own timeout.
 _REFUSALS_PER_SECOND: Final = 200
-# An allowed name's addresses stay allowed this long after its last lookup.
+# How long the addresses of an allowed name stay allowed after its last lookup.
 _NAMED_MINUTES: Final = 30
 _TIMEOUT: Final = 10.0
-# While apps run, all that the helper process does waits for it.
+# Shorter, because the helper process can do nothing else while nft runs.
 _ALLOW_TIMEOUT: Final = 2.0
 _SEARCH: Final = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 
 
 def program() -> str | None:
-    """Where `nft` is. It is seldom on an ordinary PATH."""
+    """The path of `nft`, which an ordinary PATH seldom contains."""
     return shutil.which("nft", path=f"{_SEARCH}:{os.environ.get('PATH', '')}")
 
 
 def nft(script: str, timeout: float = _TIMEOUT) -> None:
-    """Carries out a script as one transaction. Raises OSError with nft's message."""
+    """Runs a script as one transaction. Raises OSError with nft's message."""
     _run("-f", "-", script=script, timeout=timeout)
 
 
@@ -64,20 +64,21 @@ def drop_table(name: str) -> None:
 
 
 def allow(share: Share, addresses: Iterable[IPv4Address], ports: Iterable[int | None]) -> None:
-    """Lets apps reach the addresses that DNS has just given for an allowed name."""
+    """Lets apps reach the addresses that DNS has just returned for an allowed name."""
     script = []
     for ip in addresses:
         for port in ports:
             name, key = ("named_hosts", f"{ip}") if port is None else ("named_ports", f"{ip} . {port}")
             element = f"element inet {share.table} {name}"
-            # What is there already would keep the time it has: added so that it can be deleted, and then for good.
+            # Adding an existing element would keep its old timeout. So it is added, which makes the deletion valid,
+            # then deleted, and added with a new timeout.
             script += [f"add {element} {{ {key} }}", f"delete {element} {{ {key} }}"]
             script.append(f"add {element} {{ {key} timeout {_NAMED_MINUTES}m }}")
     nft("\n".join(script) + "\n", _ALLOW_TIMEOUT)
 
 
 def rules(share: Share, settings: Settings) -> str:
-    """The whole table, in place of one of the same name."""
+    """The whole table. It replaces a table of the same name."""
     apps = f'"{share.interfaces}*"'
     otherwise = "ip daddr @blocked jump refuse\n    accept" if settings.mode == "internet" else "jump refuse"
     return f"""
@@ -106,7 +107,7 @@ table inet {share.table} {{
     fib daddr type {{ local, broadcast, multicast, anycast }} jump refuse
   }}
   chain tracked {{
-    # Not in `first`: before the kernel has an entry for the connection there is nothing to set a timeout of.
+    # Not in `first`: the timeout can only be set once the kernel tracks the connection.
     type filter hook prerouting priority mangle; policy accept;
     iifname {apps} meta l4proto tcp ct timeout set "brief"
   }}
@@ -149,7 +150,7 @@ table inet {share.table} {{
 
 
 def _allowed(settings: Settings) -> str:
-    """Rules, not a set: entries may overlap."""
+    """The rules for allowed destinations. They are not an nftables set, because entries may overlap."""
     ports = ["" if entry.port is None else f" th dport {entry.port}" for entry in settings.networks]
     fixed = [f"ip daddr {entry.network}{port} accept" for entry, port in zip(settings.networks, ports, strict=True)]
     named = ["ip daddr @named_hosts accept", "ip daddr . th dport @named_ports accept"]

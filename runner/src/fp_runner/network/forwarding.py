@@ -1,13 +1,13 @@
-"""Lets the machine pass packets on, for apps only where it did not before."""
+"""Turns on IP forwarding of the machine. If it was off before, only packets of apps are forwarded."""
 
 from typing import Final
 
 from fp_runner.network import addresses, firewall
 
 _SWITCH: Final = "/proc/sys/net/ipv4/ip_forward"
-# Stands for "fp has switched it on". All platforms of the machine share it.
+# This table records that fp has turned forwarding on. All platforms on the machine share it.
 _TABLE: Final = "fp_forwarding"
-# Each share's interfaces: nft knows no pattern but a prefix.
+# The interfaces of all shares, one pattern each: the only pattern that nft has is a prefix.
 _APPS: Final = [f'"{addresses.interfaces_of(number)}*"' for number in range(addresses.SHARES)]
 _ACCEPT: Final = "\n    ".join(f"iifname {apps} accept\n    oifname {apps} accept" for apps in _APPS)
 _GUARD: Final = f"""
@@ -22,9 +22,9 @@ table inet {_TABLE} {{
 
 
 def enable() -> None:
-    """Switches forwarding on, if it is off, behind a rule that passes on nothing but what apps send and are sent.
+    """If forwarding is off, turns it on with a rule that forwards only packets from and to apps. Raises OSError.
 
-    Without the rule a machine that was none would become a router for its neighbours. Raises OSError.
+    Without the rule, a machine that was not a router would become one for its neighbours.
     """
     with open(_SWITCH, encoding="ascii") as switch:
         if switch.read().strip() != "0":
@@ -35,7 +35,7 @@ def enable() -> None:
 
 
 def restore() -> None:
-    """Switches it off again if fp had switched it on and no other fp needs it. The caller holds the lock."""
+    """Turns forwarding off if fp has turned it on and no other fp needs it. The caller holds the lock."""
     tables = firewall.tables()
     if _TABLE not in tables or tables & {addresses.table_of(number) for number in range(addresses.SHARES)}:
         return
@@ -45,7 +45,7 @@ def restore() -> None:
 
 
 def obstacles() -> list[str]:
-    """Other programs' chains that drop what is forwarded unless they allow it themselves."""
+    """The chains of other programs that drop forwarded packets by default."""
     return sorted(
         f"{chain['family']} {chain['table']} {chain['name']}"
         for chain in firewall.chains()

@@ -1,6 +1,6 @@
-"""The machine's side of apps' networks: makes one for each app, and takes everything away at the end.
+"""The machine's side of the networks of apps: creates one for each app and removes everything at the end.
 
-Used by the helper process alone, which is root in the machine's own network namespace.
+Only the helper process uses this module. It is root in the machine's own network namespace.
 """
 
 import fcntl
@@ -22,9 +22,9 @@ from fp_runner.network.settings import RESOLVER, Settings
 _DNS_PORT: Final = 53
 _INNER_NAME: Final = "eth0"
 _INNER_INDEX: Final = 2
-# Nobody has this address: a gateway must be named, and the neighbour entry says who it is.
+# No machine has this address. A default route needs a gateway, and a neighbour entry gives the gateway's MAC address.
 _GATEWAY: Final = IPv4Address("169.254.1.1")
-# Locally administered. The same for all pairs: each is a network of two.
+# Locally administered addresses. All pairs can have the same ones, because each pair is a network of its own.
 _INNER_MAC: Final = bytes.fromhex("02f000000001")
 _OUTER_MAC: Final = bytes.fromhex("02f000000002")
 _USUAL_MTU: Final = 1500
@@ -34,7 +34,7 @@ _BACKLOG: Final = 8
 
 @dataclass
 class AppNetwork:
-    """A network namespace with a way out. The descriptors are the holder's to close."""
+    """A network namespace that is connected to the machine. The holder closes the descriptors."""
 
     number: int
     address: IPv4Address
@@ -42,13 +42,13 @@ class AppNetwork:
     resolver: tuple[socket.socket, socket.socket]
 
     def close_resolver(self) -> None:
-        """Lets go of the namespace, which a socket in it would keep alive."""
+        """Closes the resolver's sockets, which would otherwise keep the namespace alive."""
         for listening in self.resolver:
             listening.close()
 
 
 class HostNetwork:
-    """The rules, the addresses, and the pairs. Raises OSError where this machine cannot."""
+    """The firewall, the addresses and the veth pairs. Raises OSError if this machine does not support them."""
 
     def __init__(self, settings: Settings) -> None:
         self._own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -68,7 +68,7 @@ class HostNetwork:
         self._mtu = _mtu_outward(self._links)
 
     def make(self) -> AppNetwork:
-        """A network for one app. Raises OSError."""
+        """Creates a network for one app. Raises OSError."""
         number, ip = self._addresses.take()
         outer = Veth(f"{self.share.interfaces}{number}", _OUTER_MAC)
         with ExitStack() as undo:
@@ -90,7 +90,7 @@ class HostNetwork:
         return network
 
     def give_back(self, network: AppNetwork) -> None:
-        """After the app's end. The kernel removes the pair with the namespace."""
+        """Called after the app's end. The kernel removes the veth pair with the namespace."""
         self._addresses.give_back(network.number)
 
     def allow(self, found: list[IPv4Address], ports: tuple[int | None, ...]) -> None:
@@ -98,14 +98,14 @@ class HostNetwork:
         firewall.allow(self.share, found, ports)
 
     def close(self) -> None:
-        """Removes everything, the rules last: no app's packet is passed on without them."""
+        """Removes everything. The rules are removed last, so that no app's packet is ever forwarded without them."""
         with addresses.lock():
             _remove(self.share.number, self._links)
             self.share.claim.close()
             forwarding.restore()
 
     def _furnish(self, outer: Veth, ip: IPv4Address) -> None:
-        """In the new namespace: an interface with one address, and everything behind the gateway."""
+        """Sets up the new namespace: an interface with one address, and a default route through the gateway."""
         with Netlink() as inside:
             inside.request(
                 nl.link_up(nl.LOOPBACK_INDEX),
@@ -119,7 +119,7 @@ class HostNetwork:
 
 
 def remove_stale(links: Netlink) -> None:
-    """Removes what platforms have left that were killed with their helpers. The caller holds the lock."""
+    """Removes what remains of platforms that were killed together with their helpers. The caller holds the lock."""
     tables = firewall.tables()
     for number in range(addresses.SHARES):
         if addresses.table_of(number) not in tables:
@@ -138,7 +138,7 @@ def _remove(number: int, links: Netlink) -> None:
             try:
                 links.request(nl.delete_link(name))
             except OSError:
-                # Its namespace ended meanwhile, and it with it.
+                # The app's namespace has ended meanwhile, and the kernel has removed the interface with it.
                 continue
     firewall.drop_table(addresses.table_of(number))
 
@@ -151,7 +151,7 @@ def _obstacle(chain: str, share: Share) -> str:
 
 
 def _listen() -> tuple[socket.socket, socket.socket]:
-    """The resolver's sockets, in the namespace of the moment."""
+    """The resolver's sockets, in the current network namespace."""
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind((RESOLVER, _DNS_PORT))
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -161,7 +161,8 @@ def _listen() -> tuple[socket.socket, socket.socket]:
 
 
 def _mtu_outward(links: Netlink) -> int:
-    """Of the way to the internet: a larger packet would have to be refused, and some servers do not hear of that."""
+    """The MTU of the route to the internet. Larger packets would have to be refused, and some servers never learn of
+    that."""
     for route in links.routes():
         if route.to.prefixlen == 0:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -1,6 +1,6 @@
-"""The few rtnetlink requests that a network of an app is made of: links, addresses, neighbours, routes.
+"""The rtnetlink requests that create the network of an app: links, addresses, neighbours and routes.
 
-Written out here because `ip` would be a process for each step, and a step is waited for. The layouts are those of
+The command `ip` would need a process for each step, which would delay the start of apps. The layouts are those of
 linux/rtnetlink.h, if_link.h, if_addr.h and neighbour.h.
 """
 
@@ -38,7 +38,7 @@ _MAIN_TABLE, _STATIC, _LINK_SCOPE, _UNICAST, _ONLINK = 254, 4, 253, 1, 4
 
 @dataclass(frozen=True)
 class Veth:
-    """One end of a pair of virtual network cards."""
+    """One end of a veth pair."""
 
     name: str
     mac: bytes
@@ -46,14 +46,15 @@ class Veth:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the machine: where to, and out of which interface."""
+    """A route of the machine: its destination and its interface."""
 
     to: IPv4Network
     interface: int
 
 
 def veth_pair(inner: Veth, index: int, outer: Veth, outer_namespace: int, mtu: int) -> bytes:
-    """Makes both ends: `inner` here with the number `index`, `outer` in the namespace of that descriptor."""
+    """Creates a veth pair: `inner` in this namespace with the given index, `outer` in `outer_namespace` (a
+    descriptor)."""
     common = _attribute(_IFLA_MTU, struct.pack("=I", mtu))
     peer = (
         _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
@@ -67,48 +68,49 @@ def veth_pair(inner: Veth, index: int, outer: Veth, outer_namespace: int, mtu: i
 
 
 def link_up(index: int) -> bytes:
-    """Turns an interface on."""
+    """Turns on an interface."""
     return _message(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, _UP, _UP))
 
 
 def no_ipv6(index: int) -> bytes:
-    """No link-local IPv6 address when it is turned on: the two ends could talk past the IPv4 rules by it."""
+    """Turns off the link-local IPv6 address, with which the two ends could bypass the IPv4 rules."""
     mode = _attribute(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)
     spec = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
     return _message(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + spec)
 
 
 def delete_link(name: str) -> bytes:
-    """Removes an interface, and its peer with it."""
+    """Removes an interface and its peer."""
     return _message(_DELLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, _text(name)))
 
 
 def address(index: int, ip: IPv4Address) -> bytes:
-    """Gives an interface an address that is alone in its network."""
+    """Gives an interface an address with the prefix length 32."""
     body = _ADDRESS.pack(socket.AF_INET, 32, 0, 0, index)
     return _message(_NEWADDR, _CREATE, body + _attribute(_IFA_LOCAL, ip.packed) + _attribute(_IFA_ADDRESS, ip.packed))
 
 
 def neighbour(index: int, ip: IPv4Address, mac: bytes) -> bytes:
-    """Tells who has an address for good, so that nobody asks and nobody can answer in its place."""
+    """Sets the MAC address of an IP address permanently, so that nobody asks for it and nobody can forge the answer."""
     body = _NEIGHBOUR.pack(socket.AF_INET, index, _PERMANENT, 0, 0)
     return _message(_NEWNEIGH, _CREATE, body + _attribute(_NDA_DST, ip.packed) + _attribute(_NDA_LLADDR, mac))
 
 
 def default_route(index: int, gateway: IPv4Address) -> bytes:
-    """Everything goes to `gateway`, which is taken to be on the link."""
+    """Sends everything to `gateway`, which the kernel treats as directly reachable on the link."""
     body = _ROUTE.pack(socket.AF_INET, 0, 0, 0, _MAIN_TABLE, _STATIC, 0, _UNICAST, _ONLINK)
     return _message(_NEWROUTE, _CREATE, body + _attribute(_RTA_GATEWAY, gateway.packed) + _out_of(index))
 
 
 def host_route(index: int, ip: IPv4Address) -> bytes:
-    """One address is at the other end of an interface."""
+    """Sends packets for one address to an interface."""
     body = _ROUTE.pack(socket.AF_INET, 32, 0, 0, _MAIN_TABLE, _STATIC, _LINK_SCOPE, _UNICAST, 0)
     return _message(_NEWROUTE, _CREATE, body + _attribute(_RTA_DST, ip.packed) + _out_of(index))
 
 
 class Netlink:
-    """A line to the kernel about the network namespace that it was opened in, whatever namespace is entered later."""
+    """A netlink socket. It stays in the network namespace in which it was opened, whatever namespace is entered
+    later."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
@@ -121,7 +123,7 @@ class Netlink:
         self._socket.close()
 
     def request(self, *messages: bytes) -> None:
-        """Carries out all, in order. Raises the first one's OSError."""
+        """Executes all requests in order. Raises OSError for the first one that failed."""
         numbered = [_HEADER.pack(*_HEADER.unpack_from(m)[:3], at, 0) + m[16:] for at, m in enumerate(messages)]
         self._socket.send(b"".join(numbered))
         failed = 0
@@ -135,7 +137,7 @@ class Netlink:
             raise OSError(failed, os.strerror(failed))
 
     def routes(self) -> list[Route]:
-        """The main table's IPv4 routes, the default one among them."""
+        """The IPv4 routes of the main table, with the default route."""
         found = []
         for body in self._dump(_GETROUTE, _ROUTE.pack(socket.AF_INET, *[0] * 8)):
             _, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(body)

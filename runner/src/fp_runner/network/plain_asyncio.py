@@ -1,11 +1,11 @@
-"""asyncio without TLS, which the resolver does not need: OpenSSL would take 3 MiB of the manager and its helpers."""
+"""asyncio without TLS, which the resolver does not need. OpenSSL would take 3 MiB in the manager and in its helpers."""
 
 import sys
 
 if "ssl" in sys.modules:
     import asyncio
 else:
-    # asyncio does without a module that cannot be imported.
+    # asyncio works without ssl if the module cannot be imported.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     try:
         import asyncio

@@ -1,11 +1,11 @@
-"""What the helper process says of the networks that it can give."""
+"""The helper process's report about the networks that it can create."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class NetworkReport:
-    """Whether apps get networks. `why` is None where they do."""
+    """Whether apps get networks: they do if `why` is None."""
 
     why: str | None
     notes: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Answers the DNS questions of apps: a process of its own, since it reads what strangers write.
+"""Answers the DNS questions of apps. It is a process of its own, because it parses untrusted data.
 
-Each app has its resolver at 127.0.0.1 of its own network. The sockets were made there; this process holds them and asks
-the machine's own servers from the machine's network. So an app needs no way to those servers, which are often
-private or on loopback, and its questions are counted by the socket they come in at.
+Each app has a resolver at 127.0.0.1 in its own network. The sockets were created there; this process holds them and
+asks the machine's DNS servers from the machine's network. So an app needs no route to those servers, which often are
+private or on loopback, and its questions are counted by the socket on which they arrive.
 """
 
 import os
@@ -20,14 +20,14 @@ from fp_runner.network.plain_asyncio import asyncio
 from fp_runner.network.settings import Settings
 
 _NOBODY: Final = 65534
-# Of one app.
+# Limits of one app.
 _PER_SECOND: Final = 50.0
 _AT_ONCE: Final = 100.0
 _OPEN: Final = 32
 _STREAMS: Final = 4
 _STREAM_SECONDS: Final = 10.0
 _MAX_QUESTION: Final = 1024
-# For the firewall to let an allowed name's addresses through. Then the question is answered with a failure.
+# How long to wait until the firewall allows an allowed name's addresses. After that, the question fails.
 _ALLOW_SECONDS: Final = 5.0
 
 Allow = Callable[[str, list[IPv4Address]], Awaitable[bool]]
@@ -40,7 +40,7 @@ class Budget:
         self._left, self._at = _AT_ONCE, time.monotonic()
 
     def wait(self) -> float:
-        """Takes one; 0, or the seconds until there is one."""
+        """Takes one token and returns 0; without a token, returns the seconds until there is one."""
         now = time.monotonic()
         self._left = min(_AT_ONCE, self._left + (now - self._at) * _PER_SECOND)
         self._at = now
@@ -66,7 +66,7 @@ class AppResolver:
             self._loop.add_reader(listening.fileno(), read)
 
     def close(self) -> None:
-        """Lets go of the app's network, so that it can end."""
+        """Closes the sockets, so that the app's network namespace can end."""
         self._closed = True
         for listening in (self._udp, self._tcp):
             self._loop.remove_reader(listening.fileno())
@@ -101,7 +101,8 @@ class AppResolver:
     def _may(self, listening: socket.socket, read: Callable[[], None]) -> bool:
         wait = self._budget.wait()
         if wait:
-            # Unread meanwhile: what does not fit is dropped by the kernel and costs this process nothing.
+            # The socket is not read during the wait. The kernel drops what does not fit, which costs this process
+            # nothing.
             self._loop.remove_reader(listening.fileno())
             self._loop.call_later(wait, self._resume, listening, read)
         return not wait
@@ -152,12 +153,12 @@ class AppResolver:
         if not (ports or self._settings.any_name):
             return dns_message.reply(query, asked, dns_message.NO_SUCH_NAME)
         if asked.kind == dns_message.AAAA:
-            # Apps have no IPv6, so an address would only cost them an attempt.
+            # Apps have no IPv6, so an IPv6 address would only cost them a failed attempt.
             return dns_message.reply(query, asked, dns_message.NO_ERROR)
         answer = await self._ask(query, asked, ask)
         if answer is None or not ports or asked.kind != dns_message.A:
             return answer
-        # Before the app knows it: its connection may come at once.
+        # This comes before the answer, because the app may connect as soon as it has the answer.
         is_allowed = await self._allow(asked.name, dns_message.addresses(answer, asked))
         return answer if is_allowed else dns_message.reply(query, asked, dns_message.SERVER_FAILURE)
 
@@ -169,7 +170,7 @@ class AppResolver:
 
 
 class Service:
-    """Takes orders from the helper: which apps there are. Asks it to let an allowed name's addresses through."""
+    """Receives the list of apps from the helper process, and asks it to allow the addresses of an allowed name."""
 
     def __init__(self, control: socket.socket, settings: Settings) -> None:
         self._control, self._settings = control, settings
@@ -179,7 +180,7 @@ class Service:
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Until the helper is gone."""
+        """Runs until the helper process has ended."""
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._read)
         await self._ended.wait()
 
@@ -214,14 +215,14 @@ class Service:
             async with asyncio.timeout(_ALLOW_SECONDS):
                 return await waiting
         except OSError:
-            # No room, no helper, or no answer in time.
+            # The channel is full, the helper process has ended, or there was no answer in time.
             return False
         finally:
             del self._asked[number]
 
 
 def serve(control: socket.socket, settings: Settings) -> NoReturn:
-    """The body of the process. It keeps no right but to send to the network."""
+    """The main function of the process, which drops all privileges: it can only use the network."""
     control.setblocking(False)
     privileges.die_with_parent()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,6 +1,6 @@
-"""The helper process's side of the resolver (resolver.py): starts it, replaces it, tells it which apps there are.
+"""The helper process's side of the resolver (resolver.py): starts it, replaces it and sends it the list of apps.
 
-The resolver reads what strangers write, so nothing that it sends is trusted, and none of it may end the helper.
+The resolver parses untrusted data. So nothing that it sends is trusted, and nothing that it sends may end the helper.
 """
 
 import os
@@ -19,23 +19,24 @@ from fp_runner.network.settings import Settings
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor
 
-# Before another is started in place of one that has lived for less than _SETTLED_SECONDS; doubled each time.
+# How long to wait before the next start, after a resolver that lived for less than _SETTLED_SECONDS. Doubled each time.
 _PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 _SETTLED_SECONDS: Final = 10.0
-# Answers that may wait besides what says which apps there are.
+# How many messages may wait, in addition to one per app.
 _MAX_UNSENT: Final = 1000
 
 Sockets = tuple[socket.socket, ...]
 
 
 class ResolverProcess:
-    """A resolver that is there again after it has ended."""
+    """Keeps a resolver running: starts another one when it ends."""
 
     def __init__(self, settings: Settings, reactor: Reactor, allow: Callable[[str, list[IPv4Address]], None]) -> None:
-        """`allow` lets apps reach a name's addresses, or raises OSError. Raises OSError where none can be started."""
+        """`allow` lets apps reach a name's addresses, or raises OSError. Raises OSError if no resolver can be
+        started."""
         self._settings, self._reactor, self._allow = settings, reactor, allow
-        # Kept here too, so that a resolver that ends does not take the sockets along.
+        # Kept here too, so that the sockets survive the end of a resolver.
         self._apps: dict[str, Sockets] = {}
         self._unsent: deque[tuple[Message, Sockets]] = deque()
         self._channel: socket.socket | None = None
@@ -44,12 +45,12 @@ class ResolverProcess:
         self._start()
 
     def add(self, name: str, sockets: Sockets) -> None:
-        """Has the questions answered that come to an app's sockets. They stay the caller's."""
+        """Has the resolver answer the questions on an app's sockets, which still belong to the caller."""
         self._apps[name] = sockets
         self._tell({"op": "add", "name": name}, sockets)
 
     def remove(self, name: str) -> None:
-        """Before the caller closes the app's sockets."""
+        """Called before the caller closes the app's sockets."""
         del self._apps[name]
         self._unsent = deque(entry for entry in self._unsent if entry[0].get("name") != name)
         self._tell({"op": "remove", "name": name})
@@ -69,7 +70,7 @@ class ResolverProcess:
             raise
         if pid == 0:
             try:
-                # Else it would keep other apps' networks, and this process's claims and channels.
+                # Otherwise it would keep other apps' networks alive, and this process's claims and channels open.
                 close_all_but({theirs.fileno()})
                 resolver.serve(theirs, self._settings)
             finally:
@@ -101,7 +102,7 @@ class ResolverProcess:
         try:
             self._allow(name, found)
         except OSError as error:
-            # Not once for each lookup.
+            # An error is printed once, not for each lookup.
             if str(error) != self._last_error:
                 print(f"fp_runner: the addresses of {name} could not be added to the firewall: {error}", flush=True)
             self._last_error = str(error)
@@ -111,7 +112,7 @@ class ResolverProcess:
 
     def _tell(self, message: Message, sockets: Sockets = ()) -> None:
         if self._channel is None:
-            # Its successor is told of all apps.
+            # The next resolver gets the list of all apps when it starts.
             return
         self._unsent.append((message, sockets))
         if len(self._unsent) > len(self._apps) + _MAX_UNSENT:
@@ -120,7 +121,7 @@ class ResolverProcess:
         self._send()
 
     def _send(self) -> None:
-        """What there is room for; the rest once there is."""
+        """Sends what fits now, and the rest once there is room."""
         assert self._channel is not None
         while self._unsent:
             message, sockets = self._unsent[0]
@@ -157,6 +158,6 @@ class ResolverProcess:
         ours.close()
         self._channel = None
         self._unsent.clear()
-        # One that has closed its end may run on.
+        # A process that has closed its end may still run.
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)

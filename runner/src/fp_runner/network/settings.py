@@ -1,4 +1,4 @@
-"""What the platform says about the network of apps: FP_NETWORK, as JSON.
+"""The platform's settings for the networks of apps: FP_NETWORK, as JSON.
 
 The platform writes it (NetworkSettings in platform/src/runtime/local/protocol.ts).
 """
@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 Mode = Literal["internet", "none", "list"]
 ENVIRONMENT: Final = "FP_NETWORK"
-# Where an app with a network of its own finds its resolver.
+# The address of an app's resolver in the app's own network.
 RESOLVER: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class AllowedNetwork:
-    """Addresses that may be reached though they are private, or though nothing else may. No port: all ports."""
+    """Addresses that apps may reach although they are private or `mode` allows no others. `port` None: all ports."""
 
     network: IPv4Network
     port: int | None
@@ -24,7 +24,7 @@ class AllowedNetwork:
 
 @dataclass(frozen=True)
 class AllowedHost:
-    """The same for a name: the addresses that DNS gives for it."""
+    """A name of which apps may reach all addresses that DNS returns."""
 
     name: str
     port: int | None
@@ -32,28 +32,28 @@ class AllowedHost:
 
 @dataclass(frozen=True)
 class Settings:
-    """The rule for all apps of this machine."""
+    """The settings for all apps of this machine."""
 
     mode: Mode = "internet"
     networks: tuple[AllowedNetwork, ...] = ()
     hosts: tuple[AllowedHost, ...] = ()
-    # Where the addresses of apps are taken from; None: the first usual one that this machine does not use.
+    # The network from which apps get addresses. None: the first of the usual ones that this machine does not use.
     addresses: IPv4Network | None = None
-    # The folder that holds MongoDB's socket; apps see it as root.MONGODB_DIR.
+    # The folder with MongoDB's socket. Apps see it as root.MONGODB_DIR.
     mongodb: str | None = None
 
     @property
     def any_name(self) -> bool:
-        """Whether every name is looked up, or only those that are allowed."""
+        """Whether every name is looked up, or only the allowed names."""
         return self.mode == "internet"
 
     def ports_of(self, name: str) -> tuple[int | None, ...]:
-        """The ports (None: all) that `name` may be reached at beyond what its addresses allow."""
+        """The ports (None: all) on which `name` may be reached, in addition to what its addresses allow."""
         return tuple(host.port for host in self.hosts if host.name == name)
 
 
 def parse(text: str | None) -> Settings:
-    """Raises ValueError or KeyError for what the platform would not write."""
+    """Raises ValueError or KeyError if the platform could not have written the text."""
     if not text:
         return Settings()
     wire = json.loads(text)

@@ -1,4 +1,4 @@
-"""Asks the machine's own DNS servers, those of /etc/resolv.conf, which is read again when it changes."""
+"""Asks the machine's own DNS servers. They are listed in /etc/resolv.conf, which is read again when it changes."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from fp_runner.network.plain_asyncio import asyncio
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 _PORT: Final = 53
-# What glibc takes where the file names none.
+# glibc's default if the file lists no server.
 _DEFAULT: Final = ("127.0.0.1",)
 _MAX_SERVERS: Final = 3
 _TRY_SECONDS: Final = 2.0
@@ -21,7 +21,7 @@ _read: tuple[float, tuple[str, ...]] = (-1.0, _DEFAULT)
 
 
 def servers() -> tuple[str, ...]:
-    """The machine's servers, in their order."""
+    """The machine's DNS servers, in the order of the file."""
     global _read
     try:
         changed = os.stat(RESOLV_CONF).st_mtime
@@ -34,14 +34,14 @@ def servers() -> tuple[str, ...]:
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """The servers that a resolv.conf names."""
+    """The DNS servers that a resolv.conf lists."""
     words = [line.split() for line in text.splitlines()]
     found = tuple(line[1] for line in words if len(line) > 1 and line[0] == "nameserver")
     return found[:_MAX_SERVERS] or _DEFAULT
 
 
 class _Exchange(asyncio.DatagramProtocol):
-    """One question from a port of its own, so that an answer cannot be guessed from outside."""
+    """Each question has a port of its own, so that an outsider cannot guess where to send a forged answer."""
 
     def __init__(self, is_answer: IsAnswer) -> None:
         self._is_answer = is_answer
@@ -57,7 +57,7 @@ class _Exchange(asyncio.DatagramProtocol):
 
 
 async def ask(query: bytes, is_answer: IsAnswer) -> bytes | None:
-    """Over UDP, each server in turn; None when none answers, as a lost packet would be."""
+    """Asks each server in turn over UDP. Returns None if no server answers, and the app then sees a timeout."""
     loop = asyncio.get_running_loop()
     for server in servers():
         try:
@@ -80,7 +80,7 @@ async def ask(query: bytes, is_answer: IsAnswer) -> bytes | None:
 
 
 async def ask_by_tcp(query: bytes, is_answer: IsAnswer) -> bytes | None:
-    """Over TCP, for answers that are too long for a datagram."""
+    """Asks over TCP, for answers that are too long for a datagram."""
     for server in servers():
         writer = None
         try:

@@ -1,1 +1,2 @@
-"""Carries the database connections of this machine's apps to MongoDB, and counts them (see decision 26)."""
+"""The relay: proxies the database connections of this machine's apps to MongoDB, and limits their number (decision
+26)."""

@@ -1,17 +1,17 @@
 """usage: python -m fp_runner.relay <upstream> <connections per app> <connections of all>
 
-The upstream is MongoDB's socket, or its address:port on this machine.
+The upstream is MongoDB's unix socket, or an address:port on this machine.
 
-One JSON object a line. On standard input:
+The protocol is one JSON object per line. On standard input:
     {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"
     {"op": "close", "app": …}
 On standard output:
-    {"event": "ready"}                      at first
+        {"event": "ready"}                      once, at the start
     {"event": "opened", "app": …}
     {"event": "failed", "app": …, "message": …}
     {"event": "refused", "app": …, "count": …, "open": …}
     {"event": "forbidden", "app": …, "count": …, "reason": …}
-Ends with its standard input.
+Exits when standard input is closed.
 """
 
 import gc
@@ -23,7 +23,7 @@ from typing import Any, Final
 from fp_runner.relay.descriptors import allow_descriptors
 from fp_runner.relay.relay import Limits, Relay
 
-# Above the apps that it works for: it is on the way of each of their queries.
+# A higher priority than the apps have: every query of an app passes through this process.
 _NICE: Final = -5
 
 
@@ -34,13 +34,13 @@ def main() -> None:
     try:
         os.nice(_NICE)
     except OSError:
-        # Not as root.
+        # This is not permitted without root.
         pass
-    # Apps have users of their own. Who can connect is said by the folder, and by the name, which nobody can guess.
+    # Apps run as users of their own, so every user may connect. The folder and the unguessable name protect a socket.
     os.umask(0o111)
-    relay = Relay(upstream, Limits(int(per_app), int(total)), _say)
+    relay = Relay(upstream, Limits(int(per_app), int(total)), _print_event)
     control = _Control(relay)
-    _say({"event": "ready"})
+    _print_event({"event": "ready"})
     gc.freeze()
     try:
         relay.run(sys.stdin.fileno(), control.read)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class _Control:
-    """What the platform asks for."""
+    """Reads the requests of the platform from standard input."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -70,12 +70,12 @@ class _Control:
         try:
             self._relay.open(app, message["path"])
         except OSError as error:
-            _say({"event": "failed", "app": app, "message": str(error)})
+            _print_event({"event": "failed", "app": app, "message": str(error)})
         else:
-            _say({"event": "opened", "app": app})
+            _print_event({"event": "opened", "app": app})
 
 
-def _say(event: dict[str, Any]) -> None:
+def _print_event(event: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 

@@ -1,13 +1,14 @@
-"""How the relay takes connections."""
+"""Accepts connections for the relay."""
 
 import errno
 import socket
 
 
 def accept(listener: socket.socket) -> tuple[socket.socket, str] | None:
-    """A connection and its peer's address (empty for unix sockets); None where the peer has gone again.
+    """Returns a connection and its peer's address (empty for unix sockets); None if the peer has already closed it.
 
-    Raises OSError where there is no descriptor or no memory for one: the listener would be ready again and again.
+    Raises OSError if there is no descriptor or no memory. The listener then stays readable, so the caller must pause
+    it.
     """
     try:
         connection, address = listener.accept()

@@ -9,24 +9,24 @@ from typing import Final
 from fp_runner.relay.accept import accept
 from fp_runner.relay.bounds import Bounds
 from fp_runner.relay.upstream import Attempt
-from fp_runner.relay.wire import End, Refused, Wire
+from fp_runner.relay.connection_pair import ConnectionPair, End, Refused
 
-# Of an app that has more to say it is the next one's turn after this many messages.
+# The relay handles this many events of one app, and then goes on with the next app.
 _TURN: Final = 8
 _BACKLOG: Final = 256
-# Refused connections that wait for the reason. With one more the oldest is closed without an answer.
+# The most refused connections that may wait for their answer. Beyond that, the oldest is closed without an answer.
 _MAX_REFUSED: Final = 16
 
 
 class App:
-    """Listens on a socket that this app alone knows, or has the connections of one address.
+    """Listens on a socket that only this app can reach, or holds the connections from one address.
 
-    Has an epoll of its own, which is one entry of the relay's: apps that are ready take turns, however many connections
-    one has or asks for.
+    Each app has an epoll of its own, which is one entry in the relay's epoll. So apps that are ready take turns,
+    however many connections one of them has or asks for.
     """
 
     def __init__(self, name: str, path: str | None, admit: Callable[["App", socket.socket], None]) -> None:
-        """`admit` is given each new connection at `path`. Raises OSError where no socket can be made there."""
+        """`admit` is called with each new connection at `path`. Raises OSError if no socket can be created there."""
         self.name = name
         self.epoll = select.epoll()
         self._path = path
@@ -35,38 +35,38 @@ class App:
         if self._listener:
             self.epoll.register(self._listener, select.EPOLLIN)
         self._ends: dict[int, End] = {}
-        # In the order in which they came.
-        self._wires: dict[Wire, None] = {}
+        # In the order in which they were opened.
+        self._pairs: dict[ConnectionPair, None] = {}
         self._refused: dict[int, Refused] = {}
-        # Connections that MongoDB has no room for yet.
+        # Connections that MongoDB has not accepted yet.
         self._attempts: dict[socket.socket, Attempt] = {}
-        # Whether it is not listened to, for want of a descriptor.
+        # Whether the listener is paused because there was no free descriptor.
         self._paused = False
         self.bounds = Bounds()
-        # Connections, since the platform was last told.
+        # Connections refused since the last report to the platform.
         self.refusals = 0
 
     def __len__(self) -> int:
-        """How many connections it has."""
-        return len(self._wires) + len(self._attempts)
+        """The number of open connections."""
+        return len(self._pairs) + len(self._attempts)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it is left, and nothing of it can come but by way of the relay."""
-        return not (self._listener or self._wires or self._attempts or self._refused)
+        """Whether the app has nothing open, so that only the relay can bring it a new connection."""
+        return not (self._listener or self._pairs or self._attempts or self._refused)
 
     def connect(self, connection: socket.socket, attempt: Attempt) -> None:
-        """Carries one more connection, once MongoDB has taken it."""
+        """Adds a connection, which is used once MongoDB has accepted the attempt."""
         self._attempts[connection] = attempt
         self._advance(connection)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something for `retry` to do."""
+        """Whether `retry` has something to do."""
         return self._paused or bool(self._attempts)
 
     def retry(self) -> None:
-        """Tries again what could not be done at once."""
+        """Tries again what was not possible before."""
         if self._paused and self._listener:
             self._paused = False
             self.epoll.register(self._listener, select.EPOLLIN)
@@ -79,38 +79,38 @@ class App:
             if not attempt.advance():
                 self._attempts[connection] = attempt
                 return
-            wire = Wire(connection, attempt.socket, self.bounds, self.epoll)
+            pair = ConnectionPair(connection, attempt.socket, self.bounds, self.epoll)
         except OSError:
-            # Drivers take it for a server that is being started again, which it is, and come back.
+            # For a driver this is a server that restarts, which is the usual cause. The driver connects again.
             attempt.socket.close()
             connection.close()
             return
-        self._wires[wire] = None
-        self._ends |= {end.fd: end for end in wire.ends}
+        self._pairs[pair] = None
+        self._ends |= {end.fd: end for end in pair.ends}
 
     def refuse(self, connection: socket.socket, reason: str) -> None:
         """Answers a connection with the reason why it is not carried."""
         self.refusals += 1
         if len(self._refused) >= _MAX_REFUSED:
-            # Silent connections must not take the place of those that wait for the reason.
+            # The bound keeps silent connections from using up all places.
             self._refused.pop(next(iter(self._refused))).close()
         self._refused[connection.fileno()] = Refused(connection, reason)
         self.epoll.register(connection, select.EPOLLIN)
 
     def close_oldest(self) -> None:
-        """Ends the connection that has been there for longest; its driver makes another when it needs one."""
-        if self._wires:
-            self._close(next(iter(self._wires)))
+        """Closes the connection that has been open the longest. Its driver opens another one when it needs one."""
+        if self._pairs:
+            self._close(next(iter(self._pairs)))
         else:
             self._give_up(next(iter(self._attempts)))
 
     def turn(self) -> None:
-        """Passes on what is there, up to a bound."""
+        """Handles the events that are pending, up to `_TURN`."""
         for fd, events in self.epoll.poll(0, _TURN):
             end = self._ends.get(fd)
             if end is not None:
-                if not end.wire.handle(end, events):
-                    self._close(end.wire)
+                if not end.pair.handle(end, events):
+                    self._close(end.pair)
             elif fd in self._refused:
                 if not self._refused[fd].handle():
                     self._refused.pop(fd).close()
@@ -118,9 +118,9 @@ class App:
                 self._accept(self._listener)
 
     def close(self) -> None:
-        """Ends all connections and removes the socket."""
-        for wire in [*self._wires]:
-            self._close(wire)
+        """Closes all connections and removes the socket."""
+        for pair in [*self._pairs]:
+            self._close(pair)
         for connection in [*self._attempts]:
             self._give_up(connection)
         for refused in self._refused.values():
@@ -150,17 +150,17 @@ class App:
         self._attempts.pop(connection).socket.close()
         connection.close()
 
-    def _close(self, wire: Wire) -> None:
-        del self._wires[wire]
-        for end in wire.ends:
+    def _close(self, pair: ConnectionPair) -> None:
+        del self._pairs[pair]
+        for end in pair.ends:
             del self._ends[end.fd]
-        # Also takes them out of the epoll: nobody else has these descriptors.
-        wire.close()
+        # Closing the sockets also removes them from the epoll, because no other process has these descriptors.
+        pair.close()
 
 
 def _listen(path: str) -> socket.socket:
     try:
-        # Of an earlier relay.
+        # The socket of an earlier relay may still be there.
         os.unlink(path)
     except OSError:
         pass

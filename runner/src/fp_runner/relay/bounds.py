@@ -1,14 +1,15 @@
-"""What one app may ask of MongoDB beyond its connections: MongoDB has limits for all sessions, not by user."""
+"""Limits what one app may ask of MongoDB, apart from its connections. MongoDB's own limits hold for all users
+together."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-# New sessions in a window. Drivers use a session again once it is free: an app needs as many as it has operations at
-# once, or, where it makes a client for each request, one a request.
+# The most new sessions in one window. Drivers reuse a session once it is free, so an app needs as many sessions as it
+# has concurrent operations, or one per request if it creates a client for each request.
 MAX_SESSIONS: Final = 5_000
-# Collections and indexes in a window: MongoDB makes everybody's writes wait while it makes their files.
+# The most new collections and indexes in one window. While MongoDB creates their files, the writes of all apps wait.
 MAX_FILES: Final = 300
 WINDOW_SECONDS: Final = 60
 
@@ -23,26 +24,26 @@ _TOO_MANY_FILES: Final = (
 
 
 class Bounds:
-    """Counted for one app, over all its connections."""
+    """The counts of one app, over all its connections."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._sessions: set[bytes] = set()
-        # Sessions that it ended: MongoDB keeps a list of these, too.
+        # Sessions that the app has ended. MongoDB keeps a list of these, too.
         self._ended = 0
         self._begun = now()
         self._files = 0
         self._files_begun = now()
-        # Why its commands were refused, and how often, since the platform was last told.
+        # How often commands were refused for each reason, since the last report to the platform.
         self.refusals: Counter[str] = Counter()
 
     @property
     def is_over(self) -> bool:
-        """Whether the window has ended: one that begins anew allows no more than this one would."""
+        """Whether the window has ended. A new window would then allow no more than this one."""
         return self._now() - self._begun >= WINDOW_SECONDS
 
     def session(self, lsid: bytes) -> str | None:
-        """A command is of this session. Returns why it is refused, if it is."""
+        """Counts the session of a command. Returns the reason if the command is refused."""
         if lsid in self._sessions:
             return None
         refusal = self._count(0)
@@ -51,11 +52,12 @@ class Bounds:
         return refusal
 
     def end_sessions(self, count: int) -> str | None:
-        """A command ends so many sessions."""
+        """Counts a command that ends about `count` sessions. Returns the reason if the command is refused."""
         return self._count(count)
 
     def make_files(self, count: int) -> str | None:
-        """A command makes about so many collections and indexes."""
+        """Counts a command that creates about `count` collections and indexes. Returns the reason if the command is
+        refused."""
         if self._files + count > MAX_FILES:
             now = self._now()
             if now - self._files_begun < WINDOW_SECONDS:

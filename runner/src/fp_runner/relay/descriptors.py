@@ -1,12 +1,13 @@
-"""How many connections the kernel lets the relay have."""
+"""Raises the limit on open files for the relay."""
 
 import resource
 
 
-def allow_descriptors(wires: int) -> None:
-    """Raises the limit to what so many connections take, each with two ends, as far as that may be."""
+def allow_descriptors(pairs: int) -> None:
+    """Raises the soft limit to what `pairs` connections need, with two sockets each, as far as the hard limit
+    allows."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Each app has a socket, an epoll and some that it refuses.
-    wanted = wires + 8192
+    # Each app also has a listener, an epoll and some refused connections.
+    wanted = pairs + 8192
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,4 +1,4 @@
-"""Reads as much of what an app sends to MongoDB as it takes to refuse what would harm other apps."""
+"""Parses what an app sends to MongoDB, as far as necessary to refuse messages that would harm other apps."""
 
 import struct
 from typing import Final
@@ -8,20 +8,20 @@ from fp_runner.relay.refusal import HEADER, OP_MSG, OP_QUERY
 
 # MongoDB's own limit.
 _MAX_MESSAGE: Final = 48_000_000
-# Messages of those who may not have logged in yet. MongoDB writes parts of them into its log.
+# Messages that a client may send before it has logged in. MongoDB writes parts of them into its log.
 _MAX_GREETING: Final = 4_096
-# Names of the fields of commands. The longest of MongoDB's own has some 40 characters.
+# The most bytes in the name of a command's field. MongoDB's own names have up to about 40.
 _MAX_NAME: Final = 128
-# `{id: UUID}` has 30 bytes. Sessions within a session have two more fields.
+# The most bytes of a session id. `{id: UUID}` has 30 bytes, and internal sessions of MongoDB have two more fields.
 _MAX_LSID: Final = 128
-# What a session takes in the list of an `endSessions`, at least.
+# The least bytes that a session takes in the list of `endSessions`.
 _SESSION_BYTES: Final = 32
-# What a command that makes an index has for it, about: less where it makes many, more where it makes one.
+# About how many bytes of the command one index takes: fewer if the command creates many, more if it creates one.
 _INDEX_BYTES: Final = 64
 
 _GREETINGS: Final = frozenset([b"hello", b"isMaster", b"ismaster"])
 _SMALL: Final = _GREETINGS | {b"saslStart", b"saslContinue", b"authenticate", b"logout"}
-# No driver sends these: sessions begin with the first command that names them.
+# Drivers do not send these: a session begins with the first command that names its id.
 _FORBIDDEN: Final = frozenset([b"refreshSessions", b"startSession"])
 
 _MAKES_FILES: Final = frozenset([b"create", b"createIndexes"])
@@ -29,8 +29,8 @@ _MAKES_FILES: Final = frozenset([b"create", b"createIndexes"])
 _INT: Final = struct.Struct("<i")
 # Header, flags, kind of section, length of the document.
 _MSG_HEAD: Final = struct.Struct("<iiiiIBi")
-# Sizes of BSON's values: fixed ones, and what is to be added to a length that comes first. Those that stand in no
-# command (regular expressions, DBPointers) are missing.
+# Sizes of BSON values: fixed sizes, and what to add to the length that precedes a value of variable size. Types that no
+# command has at its top level (regular expressions, DBPointers) are missing.
 _FIXED: Final = {1: 8, 6: 0, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8, 19: 16, 127: 0, 255: 0}
 _WITH_LENGTH: Final = {2: 4, 3: 0, 4: 0, 5: 5, 13: 4, 14: 4, 15: 0}
 _DOCUMENT: Final = 3
@@ -39,15 +39,15 @@ _MALFORMED: Final = "This is no command that a MongoDB driver sends."
 
 
 class RefusalError(Exception):
-    """A message that is not passed on; the connection ends with it."""
+    """The message is not forwarded, and the connection is closed."""
 
     def __init__(self, reason: str, request_id: int, op_code: int) -> None:
         self.reason, self.request_id, self.op_code = reason, request_id, op_code
 
 
 class Messages:
-    """The messages of one connection. Bytes are passed on as they come; only names and sizes of the fields of a command
-    and the session's id are looked at, so no message is kept."""
+    """The messages of one connection. Bytes are forwarded as they arrive. Only the names and sizes of a command's
+    fields and the session id are read, so no message has to be buffered."""
 
     __slots__ = (
         "_body_end",
@@ -63,17 +63,17 @@ class Messages:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        # The beginning of a message or a field, which goes on with the next bytes.
+        # The start of a message or field that is incomplete until more bytes arrive.
         self._rest = b""
-        # How many of the next bytes are of no interest.
+        # How many of the next bytes need not be read.
         self._skip = 0
-        # Counted from the next byte; 0 outside a message, and behind its command.
+        # Relative to the next byte. `_body_end` is 0 outside the document of a command.
         self._message_end = self._body_end = 0
         self._length = self._request_id = self._op_code = 0
         self._command = b""
 
     def read(self, data: bytes | bytearray, end: int) -> None:
-        """Looks at the bytes up to `end`, which come next. Raises RefusalError."""
+        """Reads the bytes of `data` up to `end`. Raises RefusalError."""
         if self._skip >= end:
             self._skip -= end
             self._move(end)
@@ -86,7 +86,7 @@ class Messages:
         while at < end:
             following = self._field(data, at, end) if self._body_end else self._head(data, at, end)
             if following < 0:
-                # Not whole yet.
+                # The message or field is incomplete.
                 self._rest = bytes(data[at:end])
                 self._skip = 0
                 self._move(at)
@@ -104,13 +104,13 @@ class Messages:
         return RefusalError(reason, self._request_id, self._op_code)
 
     def _head(self, data: bytes | bytearray, at: int, end: int) -> int:
-        """The beginning of a message. Returns where its first field is, or -1."""
+        """Reads the start of a message. Returns the position of its first field, or -1 if bytes are missing."""
         if end - at < _MSG_HEAD.size:
             return -1
         self._length, self._request_id, _, self._op_code, _, kind, size = _MSG_HEAD.unpack_from(data, at)
         begin = at + _MSG_HEAD.size
         if self._op_code == OP_QUERY:
-            # Flags, a name that ends with a zero, two numbers, the document.
+            # An OP_QUERY has flags, a zero-terminated name, two numbers and the document.
             name_end = data.find(0, at + HEADER.size + 4, min(end, at + HEADER.size + 4 + _MAX_NAME))
             if name_end < 0 and end - at > HEADER.size + 4 + _MAX_NAME:
                 raise self._refuse()
@@ -128,13 +128,13 @@ class Messages:
         return begin
 
     def _field(self, data: bytes | bytearray, at: int, end: int) -> int:
-        """One field of the command. Returns where the next one is, or the next message, or -1."""
+        """Reads one field. Returns the position of the next field or message, or -1 if bytes are missing."""
         kind = data[at]
         if kind == 0:
             if at + 1 != self._body_end or not self._command:
                 raise self._refuse()
             self._body_end = 0
-            # What follows are more documents of the same command.
+            # The rest of the message is more documents of the same command.
             return self._message_end
         name_end = data.find(0, at + 1, min(end, at + 1 + _MAX_NAME))
         if name_end < 0:
@@ -169,13 +169,13 @@ class Messages:
         return following
 
     def _begin(self, command: bytes) -> None:
-        """The name of the command, which is its first field."""
+        """Checks the name of the command, which is its first field."""
         self._command = command
         if self._op_code == OP_QUERY and command not in _GREETINGS:
             raise self._refuse()
         if command in _SMALL:
             if self._length > _MAX_GREETING:
-                raise self._refuse(f"A log-in may have {_MAX_GREETING} bytes.")
+                raise self._refuse(f"A log-in message may have at most {_MAX_GREETING} bytes.")
         elif command in _FORBIDDEN:
             raise self._refuse(
                 f"{command.decode()} is not allowed here. Sessions begin by themselves, and stay while used."

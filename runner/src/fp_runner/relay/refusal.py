@@ -1,9 +1,9 @@
-"""What is told to an app that asks for too much: an error of MongoDB's wire protocol, which every driver shows."""
+"""The answer to a refused message: an error in MongoDB's wire protocol, which every driver shows."""
 
 import struct
 from typing import Final
 
-# The smallest message there is: the header, which tells the length of the whole.
+# The header of every message. Its first number is the length of the whole message.
 HEADER: Final = struct.Struct("<iiii")
 
 _OP_REPLY: Final = 1
@@ -14,10 +14,10 @@ _CODE: Final = 365
 
 
 def refuse(request_id: int, op_code: int, text: str) -> bytes:
-    """The answer to a message."""
+    """The answer to a message, with `text` as the error."""
     document = _document(text)
     if op_code == OP_QUERY:
-        # Drivers greet in the old protocol.
+        # Drivers send their first message in the old protocol.
         return _message(_OP_REPLY, request_id, struct.pack("<iqii", 0, 0, 0, 1) + document)
     return _message(OP_MSG, request_id, struct.pack("<ib", 0, 0) + document)
 

@@ -1,4 +1,4 @@
-"""The relay's loop: gives each app its turn, and says who gets a connection."""
+"""The relay's event loop: gives each app its turn and decides which connections are accepted."""
 
 import select
 import socket
@@ -11,7 +11,7 @@ from fp_runner.relay.accept import accept
 from fp_runner.relay.app import App
 from fp_runner.relay.upstream import RETRY_SECONDS, Attempt
 
-# How often refusals are told, in seconds: a flood is one line of log each time.
+# How often refusals are reported, in seconds, so that a flood of refusals is one log line each time.
 _REPORT_EVERY: Final = 5
 
 Report = Callable[[dict[str, Any]], None]
@@ -19,34 +19,35 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """How many connections there may be."""
+    """The most connections of one app and of all apps."""
 
     per_app: int
     total: int
 
 
 class Relay:
-    """Apps that listen, or that come to a port, and the sums over all of them."""
+    """Serves apps that have a socket of their own, and apps that connect to the shared port."""
 
     def __init__(self, upstream: str, limits: Limits, report: Report) -> None:
-        """`upstream` is MongoDB's socket, or its `address:port` on this machine."""
+        """`upstream` is MongoDB's unix socket, or an `address:port` on this machine."""
         self._upstream, self._limits, self._report = upstream, limits, report
         self._apps: dict[str, App] = {}
         self._by_epoll: dict[int, App] = {}
         self._epoll = select.epoll()
-        # Those that could not do something at once.
+        # Apps with something to retry.
         self._waiting: set[App] = set()
         self._port: socket.socket | None = None
-        # Whether the port is not listened to, for want of a descriptor.
+        # Whether the port is paused because there was no free descriptor.
         self._paused = False
 
     def listen(self, port: socket.socket) -> None:
-        """Carries what comes to a TCP port that does not block. Each address is an app; a pod has its own."""
+        """Accepts connections at a nonblocking TCP port. Each address counts as one app, because a pod has its own
+        address."""
         self._port = port
         self._epoll.register(port, select.EPOLLIN)
 
     def open(self, name: str, path: str) -> None:
-        """Listens for an app. Raises OSError where that cannot be."""
+        """Listens for an app. Raises OSError if that is not possible."""
         if name in self._apps:
             return
         self._add(App(name, path, self._admit))
@@ -57,16 +58,16 @@ class Relay:
         return app
 
     def close(self, name: str) -> None:
-        """Ends all that an app has. Idempotent."""
+        """Closes everything that an app has. Idempotent."""
         app = self._apps.pop(name, None)
         if app is not None:
-            self._tell(app)
+            self._report_refusals(app)
             del self._by_epoll[app.epoll.fileno()]
             self._waiting.discard(app)
             app.close()
 
     def run(self, control: int, on_control: Callable[[], bool]) -> None:
-        """Until `on_control`, which is called when the descriptor `control` has something, returns False."""
+        """Runs until `on_control` returns False. It is called whenever the descriptor `control` is readable."""
         self._epoll.register(control, select.EPOLLIN)
         due = time.monotonic() + _REPORT_EVERY
         while True:
@@ -85,16 +86,16 @@ class Relay:
                     if app.is_idle and app.bounds.is_over:
                         self.close(app.name)
                     else:
-                        self._tell(app)
+                        self._report_refusals(app)
 
     def turn(self, app: App) -> None:
-        """One app's turn."""
+        """Handles the pending events of one app."""
         app.turn()
         if app.is_waiting:
             self._waiting.add(app)
 
     def retry(self) -> None:
-        """Goes on with what could not be done at once."""
+        """Tries again what was not possible before."""
         if self._paused and self._port:
             self._paused = False
             self._epoll.register(self._port, select.EPOLLIN)
@@ -104,11 +105,11 @@ class Relay:
                 self._waiting.discard(app)
 
     def close_all(self) -> None:
-        """Removes the sockets."""
+        """Closes all apps and removes their sockets."""
         for name in [*self._apps]:
             self.close(name)
 
-    def _tell(self, app: App) -> None:
+    def _report_refusals(self, app: App) -> None:
         if app.refusals:
             self._report({"event": "refused", "app": app.name, "count": app.refusals, "open": len(app)})
             app.refusals = 0
@@ -146,11 +147,11 @@ class Relay:
         try:
             app.connect(connection, Attempt(self._upstream))
         except OSError:
-            # No descriptor. Drivers take it for a server that is being started again, and come back.
+            # There is no free descriptor. For a driver this is a server that restarts, so the driver connects again.
             connection.close()
 
     def _why_not(self, app: App) -> str | None:
-        """Why an app gets no further connection. Where all are taken, the app with the most of them gives one up."""
+        """The reason why an app gets no further connection. If all are in use, the app with the most loses one."""
         if len(app) >= self._limits.per_app:
             return (
                 f"This app has {len(app)} connections to its database open, which is the most it may have. "

@@ -1,4 +1,4 @@
-"""A connection to MongoDB that is being made, without waiting for it: the one thread carries everybody's queries."""
+"""Connects to MongoDB without blocking, because one thread serves the connections of all apps."""
 
 import errno
 import os
@@ -6,17 +6,17 @@ import socket
 import time
 from typing import Final
 
-# How often it is tried again while MongoDB has no room for one more: the kernel does not tell of room in a unix
-# socket's queue.
+# How often a connection is tried again while MongoDB's queue is full. The kernel has no event for free room in the
+# queue of a unix socket.
 RETRY_SECONDS: Final = 0.01
 _GIVE_UP_SECONDS: Final = 5.0
 
 
 class Attempt:
-    """`socket` is connected once `advance` says so."""
+    """A connection attempt. `socket` is connected once `advance` has returned True."""
 
     def __init__(self, upstream: str) -> None:
-        """`upstream` is the path of a socket, or `address:port` on this machine. Raises OSError."""
+        """`upstream` is the path of a unix socket, or an `address:port` on this machine. Raises OSError."""
         self._is_path = upstream.startswith("/")
         host, _, port = upstream.rpartition(":")
         self._address = upstream if self._is_path else (host, int(port))
@@ -26,7 +26,7 @@ class Attempt:
         self.socket.setblocking(False)
 
     def advance(self) -> bool:
-        """Whether it is connected. Raises OSError where it will not be."""
+        """Returns whether `socket` is connected. Raises OSError if the attempt has failed."""
         error = self.socket.connect_ex(self._address)
         if error in (errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY):
             if time.monotonic() > self._end:

@@ -1,5 +1,5 @@
-"""One connection of an app, and what it is connected to: bytes go both ways, no more is kept than one read. What the
-app sends is looked at before it is passed on."""
+"""One connection of an app together with its connection to MongoDB. Bytes are copied in both directions, and at most
+one read is buffered. What the app sends is checked before it is forwarded."""
 
 import select
 import socket
@@ -11,43 +11,43 @@ from fp_runner.relay.refusal import HEADER, refuse
 
 CHUNK: Final = 64 * 1024
 
-# One buffer for all: what is read is written on before anything else is read.
+# One buffer for all connections: what is read is written before the next read.
 _buffer = bytearray(CHUNK)
 _view = memoryview(_buffer)
 
 
 class End:
-    """One of the two ends."""
+    """One of the two sockets."""
 
-    __slots__ = ("fd", "gone", "other", "pending", "socket", "wire")
+    __slots__ = ("fd", "gone", "other", "pair", "pending", "socket")
 
     other: "End"
-    wire: "Wire"
+    pair: "ConnectionPair"
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.fd = connection.fileno()
-        # Read from the other end and not taken by this one yet.
+        # Data that was read from the other end and that this end has not accepted yet.
         self.pending = b""
-        # It reads and writes no more, but what it has written is still to be passed on.
+        # The peer has closed this end, but the data that it had sent before is still to be forwarded.
         self.gone = False
 
 
-class Wire:
-    """Both ends. Closed as a whole: MongoDB's protocol knows no half-closed connections."""
+class ConnectionPair:
+    """Both ends. They are closed together, because MongoDB's protocol has no half-closed connections."""
 
     def __init__(self, app: socket.socket, mongodb: socket.socket, bounds: Bounds, epoll: select.epoll) -> None:
-        """Both are watched by `epoll` from now on."""
+        """Registers both ends in `epoll`."""
         self.ends = (End(app), End(mongodb))
         self._bounds = bounds
         self._messages = Messages(bounds)
         self._epoll = epoll
         for end, other in (self.ends, self.ends[::-1]):
-            end.other, end.wire = other, self
+            end.other, end.pair = other, self
             epoll.register(end.fd, select.EPOLLIN)
 
     def handle(self, end: End, events: int) -> bool:
-        """Does what an end is ready for. False: the connection is over."""
+        """Handles the events of an end. Returns False if the connection is over."""
         if events & select.EPOLLOUT:
             self._flush(end)
         if events & select.EPOLLIN and not end.other.pending:
@@ -56,8 +56,8 @@ class Wire:
             return True
         if end.other.gone or not end.other.pending:
             return False
-        # Unwatched, since epoll would tell of it again and again. Watched again once the other end has taken what is
-        # pending; then the rest is read, to its end.
+        # Unregistered, because epoll would report the hang-up again and again. `_flush` registers it again once the
+        # other end has accepted what is pending; then the rest is read.
         end.gone, end.pending = True, b""
         self._epoll.unregister(end.fd)
         self._watch(end.other)
@@ -80,12 +80,12 @@ class Wire:
                 self._refuse(end, refusal)
                 return False
         try:
-            # An end that is gone needs no data.
+            # Data for a closed end is dropped.
             sent = count if other.gone else other.socket.send(_view[:count])
         except BlockingIOError:
             sent = 0
         except OSError:
-            # The other end is gone, which is told next: what it has written must be passed on first.
+            # The other end is closed, and epoll reports that next. First, what its peer had sent must be forwarded.
             return True
         if sent < count:
             other.pending = bytes(_view[sent:count])
@@ -94,7 +94,7 @@ class Wire:
 
     def _refuse(self, app: End, refusal: RefusalError) -> None:
         self._bounds.refusals[refusal.reason] += 1
-        # The app would not understand it within another answer.
+        # In the middle of another answer the app could not parse the refusal.
         if not app.pending:
             try:
                 app.socket.send(refuse(refusal.request_id, refusal.op_code, refusal.reason))
@@ -107,7 +107,7 @@ class Wire:
         except BlockingIOError:
             return
         except OSError:
-            # It is gone, as its other events say.
+            # The end is closed, which its other events report.
             sent = len(end.pending)
         end.pending = end.pending[sent:]
         if not end.pending:
@@ -121,26 +121,26 @@ class Wire:
             self._watch(end)
 
     def _watch(self, end: End) -> None:
-        """An end is read from only once the other one has taken what was read before."""
+        """Reads from an end only if the other end has accepted all that was read before."""
         if not end.gone:
             reads = 0 if end.other.pending else select.EPOLLIN
             self._epoll.modify(end.fd, reads | (select.EPOLLOUT if end.pending else 0))
 
     def close(self) -> None:
-        """Both ends."""
+        """Closes both ends."""
         for end in self.ends:
             end.socket.close()
 
 
 class Refused:
-    """A connection too many: its first message is answered with the reason, then it is closed."""
+    """A connection above the limit: its first message is answered with the reason, and then it is closed."""
 
     def __init__(self, connection: socket.socket, reason: str) -> None:
         self.socket = connection
         self._reason = reason
 
     def handle(self) -> bool:
-        """False: it has its answer, or has gone."""
+        """Returns False once the refusal is sent or the peer has closed the connection."""
         try:
             request = self.socket.recv(CHUNK)
             if len(request) >= HEADER.size:
@@ -153,5 +153,5 @@ class Refused:
         return False
 
     def close(self) -> None:
-        """Its one end."""
+        """Closes the connection."""
         self.socket.close()
