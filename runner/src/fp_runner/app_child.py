@@ -1,4 +1,5 @@
-"""The supervisor's side of the app in a pod: it forks the process ahead, sends it its start request and watches it."""
+"""The supervisor's side of the app in a pod: forks the process in advance, sends it its start request and watches
+it."""
 
 import gc
 import os
@@ -10,12 +11,12 @@ from fp_runner import channel
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor
 
-# More than an app sends from its start to its end.
+# More than an app sends in its lifetime.
 _LAST_MESSAGES = 16
 
 
 class AppChild:
-    """The constructor forks the process. It raises OSError if the machine has no room for one."""
+    """The constructor forks the process. It raises OSError if the machine does not have the resources."""
 
     def __init__(self, reactor: Reactor, *, warm: bool) -> None:
         self._reactor = reactor
@@ -28,23 +29,23 @@ class AppChild:
         reactor.watch(self._control.fileno(), self.read)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """Does nothing if the child has ended: its end is reported elsewhere."""
+        """Sends a message. Does nothing if the child has ended, which is reported elsewhere."""
         try:
             channel.send(self._control, message, fds)
         except OSError:
             return
 
     def signal(self, number: signal.Signals) -> None:
-        """The pid cannot belong to another process before this one has been reaped."""
+        """Sends a signal. The pid cannot belong to another process before this one has been reaped."""
         os.kill(self.pid, number)
 
     def read(self) -> None:
-        """Passes on the messages that have arrived."""
+        """Passes the messages that have arrived to `on_message`."""
         for _ in range(_LAST_MESSAGES):
             try:
                 received = channel.receive_report(self._control)
             except (OSError, ValueError):
-                # No message, or an invalid one: user code can write to this socket too.
+                # There is no message, or an invalid one, because user code can write to this socket too.
                 return
             if received is None:
                 self._reactor.unwatch(self._control.fileno())
@@ -53,15 +54,15 @@ class AppChild:
 
 
 def _become_app(control_fd: int, *, warm: bool) -> NoReturn:
-    """In the child. It keeps the socket to the supervisor and its output, and no other descriptor."""
+    """Runs in the child, which keeps only its socket to the supervisor and its output."""
     try:
         signal.set_wakeup_fd(-1)
         os.setsid()
         os.dup2(control_fd, 3, inheritable=False)
         os.closerange(4, 2**31 - 1)
         gc.disable()
-        # Imported here, after the fork: the supervisor does not need it and stays small, and shares no page with the
-        # app that either would have to copy.
+        # Imported after the fork: the supervisor does not need these modules and stays small, and no page is shared
+        # that one of the two processes would have to copy.
         import socket
 
         from fp_runner import app_process, preload, session_key

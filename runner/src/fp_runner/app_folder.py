@@ -1,4 +1,4 @@
-"""The app's folder in a pod: the files of its start request, and its assets as they arrive."""
+"""The app's folder in a pod: the files of its start request and its assets."""
 
 import os
 import stat
@@ -8,16 +8,16 @@ from fp_runner.pod_start_request import PodStartRequest, StartRequestError
 
 
 class AppFolder:
-    """Holds the files of one start request and nothing else, all read-only. Raises OSError if it cannot write them."""
+    """Contains only the files of one start request, all read-only. Raises OSError if it cannot write them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        # The paths that each content goes to, by its SHA-256.
+        # The paths for each content, by its SHA-256.
         self._wanted: dict[str, list[str]] = {}
         self._folders: set[str] = set()
 
     def begin(self, given: PodStartRequest) -> None:
-        """Empties the folder and writes the files."""
+        """Empties the folder and writes the files of the start request."""
         _empty(self._path)
         self._wanted, self._folders = {}, set()
         for path, sha256 in given.assets.items():
@@ -28,12 +28,12 @@ class AppFolder:
 
     @property
     def wanted(self) -> list[str]:
-        """The contents that have not arrived yet, by their SHA-256."""
+        """The SHA-256 of each content that has not arrived yet."""
         return list(self._wanted)
 
     def receive(self, content: bytes) -> None:
-        """Writes an asset's content. Raises StartRequestError where the start request names no such content."""
-        # Only pods with assets need it.
+        """Writes an asset. Raises StartRequestError if the start request has no asset with this content."""
+        # Imported late, because only pods with assets need it.
         import hashlib
 
         paths: Sequence[str] | None = self._wanted.pop(hashlib.sha256(content).hexdigest(), None)
@@ -54,7 +54,7 @@ class AppFolder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(target, flags, 0o644), "wb") as file:
             file.write(content)
-            # The umask would change the mode that open is given.
+            # open() would apply the umask to the mode.
             os.fchmod(file.fileno(), 0o444)
 
     def _close_if_whole(self) -> None:
@@ -64,7 +64,7 @@ class AppFolder:
 
 
 def _empty(folder: str) -> None:
-    """A restarted container finds the files of the one before it."""
+    """A restarted container finds the files of the previous one."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

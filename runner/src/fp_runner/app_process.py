@@ -1,4 +1,4 @@
-"""The process that becomes the app: it waits for its start request, enters the sandbox, imports the app, serves it."""
+"""The process that becomes the app: waits for its start request, enters the sandbox, imports the app and serves it."""
 
 import asyncio
 import gc
@@ -23,10 +23,10 @@ _FAILED: Final = 1
 
 
 class AppEnvironment(Protocol):
-    """Where the app runs: beside others in a sandbox of the runner, or alone in a pod."""
+    """Where the app runs: on a machine with other apps, in a sandbox of the runner, or alone in a pod."""
 
     def enter(self, request: Message, listen_fd: int | None) -> str:
-        """Gives up all rights. User code runs afterwards. Returns the app's folder as the app sees it."""
+        """Drops all privileges, so that user code may run. Returns the app's folder as the app sees it."""
         ...
 
     def server(self, app: AsgiApp, request: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
@@ -58,11 +58,11 @@ class _Reporter:
 
 
 def run(environment: AppEnvironment, control: socket.socket, spare: bool) -> NoReturn:
-    """Never returns: the process ends with the app. A spare warms up first, because no request waits for it."""
+    """Runs the app and exits the process when it ends. A spare warms up first, while no request waits for it."""
     code = _FAILED
     try:
         serve.default_signals()
-        # A spare makes it ahead, so that no wake waits 0.3 ms for it. io_uring is already denied.
+        # A spare creates the loop in advance, which saves 0.3 ms per wake. io_uring is already denied.
         loop = uvloop.new_event_loop()
         heap.release_zeros(loop)
         reporter = _Reporter(control)
@@ -124,13 +124,13 @@ def _run(
 
 
 def _become_fresh(request: Message, app_dir: str) -> None:
-    """Replaces what a fork has in common with other forks: environment, random numbers, __main__."""
+    """Replaces what all forks have in common: environment, random state and __main__."""
     os.environ.clear()
     os.environ.update(sandbox.environment_variables(request["env"], os.path.join(sys.prefix, "bin")))
     random.seed()
-    # The app's folder is read-only. The environment says the same to the app's children.
+    # The app's folder is read-only. The environment has the same setting for the app's child processes.
     sys.dont_write_bytecode = True
-    # Otherwise __main__ is the zygote, and multiprocessing's spawn runs it again.
+    # Otherwise __main__ is the zygote, and multiprocessing's spawn method would run it again.
     sys.modules["__main__"] = types.ModuleType("__main__")
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != own]
@@ -141,7 +141,8 @@ def _load(request: Message, app_dir: str, reporter: _Reporter, seconds: float) -
     def too_late(_signal: int, _frame: object) -> None:
         raise failure.StartTimeoutError(seconds)
 
-    # An exception first, because it shows where the import was. The manager's SIGKILL follows if code catches it.
+    # First an exception is raised, because it shows where the import was. If the code catches it, the manager sends
+    # SIGKILL.
     signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -155,7 +156,7 @@ def _load(request: Message, app_dir: str, reporter: _Reporter, seconds: float) -
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        # It was off since the zygote's start, because collections slow down imports.
+        # The garbage collector was off since the zygote's start, because it slows down imports.
         gc.enable()
 
 

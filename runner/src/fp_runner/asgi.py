@@ -1,4 +1,5 @@
-"""The outermost ASGI app. It answers the platform's requests and passes all others on as the client sent them."""
+"""The outermost ASGI app. It answers the platform's own requests and passes all others to the app as the client sent
+them."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -19,25 +20,25 @@ READY_PATH: Final = "/_fp/ready"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the runner itself answers."""
+    """An answer of the runner itself."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-# By method and path. No request arrives before lifespan startup is complete, so answering at all is the answer.
+# By method and path. No request arrives before lifespan startup is complete, so any answer shows that the app is ready.
 Answers = Mapping[tuple[str, str], Answer]
 READY: Final[Answers] = {("GET", READY_PATH): Answer(204)}
 
 
 def server_timing(at: Mapping[str, float]) -> str:
-    """The header of that name: when each phase was reached, in ms."""
+    """The value of the header Server-Timing: when each phase was reached, in ms."""
     return ", ".join(f"{name};dur={ms:.1f}" for name, ms in at.items())
 
 
 class RunnerApp:
-    """Wraps a user's app. `startup_error` is what its lifespan startup raised, if it did."""
+    """Wraps a user's app. `startup_error` is the exception of its lifespan startup, if any."""
 
     def __init__(self, app: AsgiApp, answers: Answers = READY) -> None:
         self._app = app
@@ -46,7 +47,7 @@ class RunnerApp:
         self.startup_message = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, WebSocket or lifespan."""
+        """Handles one request, WebSocket or lifespan."""
         answer = None
         if scope["type"] == "http" and scope["path"].startswith(_OURS):
             answer = self._answers.get((scope["method"], scope["path"]))
@@ -60,8 +61,8 @@ class RunnerApp:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Starlette answers 500 and raises the exception again. uvicorn would then close the connection, on which the
-        next request may have arrived. If the answer is complete, the exception is only logged."""
+        """Starlette answers 500 and raises the exception again. uvicorn would then close the connection, although the
+        next request may have arrived on it. If the answer is complete, the exception is therefore only logged."""
         complete = False
 
         async def watched(message: AsgiMessage) -> None:

@@ -1,8 +1,8 @@
-"""Cgroups, version 1 and 2: one group an app for memory, processes and shares of the processor.
+"""Cgroups, version 1 and 2: each app has a group that limits its memory, its processes and its share of the CPU.
 
-fp-<pid>-<start time>/            of one manager, so that a later one knows which are stale
+fp-<pid>-<start time>/            the groups of one manager; the name shows a later manager which groups are stale
     apps/<name>/                  one app
-    platform/  mongodb/           the platform's own processes, apart from the apps
+    platform/  mongodb/           the platform's own processes, separate from the apps
 """
 
 # Longer than 300 lines: versions 1 and 2 side by side, each with its own files.
@@ -16,20 +16,21 @@ from typing import Final
 from fp_runner.limits import Limits
 
 _PREFIX: Final = "fp-"
-# Of a manager, as opposed to what an admin may call a group.
+# The names of managers' groups, as distinct from groups that an admin has named fp-….
 _NAME: Final = re.compile(rf"{_PREFIX}(\d+)-(\d+)")
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _APPS: Final = "apps"
-# All apps together against each of the other groups, in units of version 2 (100 is the default).
+# The weight of all apps together against the other groups, in units of version 2 (100 is the default).
 _WEIGHTS: Final = {_APPS: 100, "platform": 400, "mongodb": 200}
-# Of the machine's memory, for all apps together: the kernel then ends an app, not the database.
+# The part of the machine's memory that all apps together may use. Above it the kernel kills an app, not the database.
 _APPS_MEMORY: Final = 0.85
-# The same for MongoDB: what users' queries take is watched by the platform, which may be too late. Without this the
-# kernel would end other processes of the machine.
+# The same for MongoDB. The platform watches the memory of users' queries, but may react too late. Without this limit
+# the kernel could then kill other processes of the machine.
 _MONGODB_MEMORY: Final = 0.5
 _SHARES_PER_WEIGHT: Final = 1024 / 100
 _SMALLEST_SHARES: Final = 2
-# Microseconds in which a group may use so many of the processor; the kernel's default, and its smallest quota.
+# In microseconds. A quota is the CPU time that a group may use within one period. These are the kernel's default period
+# and its smallest quota.
 _CPU_PERIOD: Final = 100_000
 _SMALLEST_QUOTA: Final = 1_000
 
@@ -44,32 +45,32 @@ class _Mount:
 
 @dataclass
 class Cgroups:
-    """The groups of one manager. `folders` holds the folder of the apps' groups for each controller that works."""
+    """The groups of one manager. `folders`: for each available controller, the folder with the apps' groups."""
 
     folders: dict[str, str] = field(default_factory=dict)
     version: dict[str, int] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
 
     def set_up(self) -> None:
-        """Sets what holds for all apps together."""
+        """Sets the weight and the memory limit of all apps together."""
         if folder := self.folders.get("cpu"):
             _set_weight(folder, _WEIGHTS[_APPS], self.version["cpu"])
         if folder := self.folders.get("memory"):
             self._limit_memory(folder, _APPS_MEMORY)
 
     def create(self, name: str) -> None:
-        """Makes the groups of one app, without limits."""
+        """Creates the groups of one app, without limits."""
         for path in self._paths(name):
             os.makedirs(path, exist_ok=True)
 
     def attach(self, name: str, pid: int) -> None:
-        """Moves a process. Slow on version 1 (it waits for the kernel's grace period: 6 to 15 ms)."""
+        """Moves a process into an app's groups. On version 1 it waits 6 to 15 ms for the kernel's grace period."""
         for path in self._paths(name):
             _write(f"{path}/cgroup.procs", str(pid))
 
     def limit(self, name: str, limits: Limits) -> None:
-        """Sets the limits, at the moment when the group's app is known."""
-        # One more: the namespace's own pid 1.
+        """Sets the limits of a group, once it is known which app uses it."""
+        # One more than the app may have: pid 1 of the namespace counts too.
         if folder := self.folders.get("pids"):
             _write(f"{folder}/{name}/pids.max", str(limits.pids + 1))
         if (folder := self.folders.get("cpu")) and limits.cpus is not None:
@@ -81,19 +82,19 @@ class Cgroups:
         if self.version["memory"] == 2:
             _write(f"{folder}/{name}/memory.max", memory)
             _write_if_there(f"{folder}/{name}/memory.swap.max", "0")
-            # One process of an app killed leaves half an app: end it whole.
+            # If one process of an app is killed, the rest is useless, so the kernel kills all of the group.
             _write_if_there(f"{folder}/{name}/memory.oom.group", "1")
         else:
             _write(f"{folder}/{name}/memory.limit_in_bytes", memory)
             _write_if_there(f"{folder}/{name}/memory.memsw.limit_in_bytes", memory)
 
     def set_cpu_weight(self, name: str, weight: int) -> None:
-        """The app's weight against the other apps, in units of version 2."""
+        """Sets the app's weight against the other apps, in units of version 2."""
         if folder := self.folders.get("cpu"):
             _set_weight(f"{folder}/{name}", weight, self.version["cpu"])
 
     def place(self, name: str, pid: int) -> None:
-        """Moves a process of the platform's own into its group: a key of _WEIGHTS."""
+        """Moves a process of the platform into its group; `name` is a key of _WEIGHTS."""
         if folder := self.folders.get("cpu"):
             path = f"{os.path.dirname(folder)}/{name}"
             os.makedirs(path, exist_ok=True)
@@ -106,31 +107,31 @@ class Cgroups:
             _write(f"{path}/cgroup.procs", str(pid))
 
     def _limit_memory(self, path: str, part: float) -> None:
-        """At most this part of the machine's memory for a group of the platform's own."""
+        """Limits a group to a part of the machine's memory."""
         name = "memory.max" if self.version["memory"] == 2 else "memory.limit_in_bytes"
         _write_if_there(f"{path}/{name}", str(int(_machine_memory() * part)))
 
     def oom_kills(self, name: str) -> int:
-        """How many processes of the group the kernel killed for want of memory."""
+        """How many processes of the group the kernel has killed because memory ran out."""
         folder = self.folders.get("memory")
         if folder is None:
             return 0
         return read_oom_kills(f"{folder}/{name}", self.version["memory"])
 
     def remove(self, name: str) -> bool:
-        """Removes an app's groups. False while the kernel still holds processes in them."""
+        """Removes an app's groups. Returns False while a group still contains processes."""
         removed = [_remove_group(path) for path in self._paths(name)]
         return all(removed)
 
     def names(self) -> set[str]:
-        """The groups that exist."""
+        """The names of the existing groups."""
         found: set[str] = set()
         for folder in self.folders.values():
             found |= set(_subfolders(folder))
         return found
 
     def remove_folders(self) -> None:
-        """At the manager's end. Processes of the platform's own go back to where they came from."""
+        """Called at the manager's end. Moves processes of the platform back to the group that they came from."""
         for folder in set(self.folders.values()):
             own = os.path.dirname(folder)
             for name in _WEIGHTS:
@@ -144,7 +145,8 @@ class Cgroups:
 
 
 def detect(pid: int) -> Cgroups:
-    """Finds where groups can be made for the manager `pid`, by making its folders. Cleans up after dead managers."""
+    """Finds where groups can be created for the manager `pid` by creating its folders. Removes those of dead
+    managers."""
     groups = Cgroups()
     own = _own_groups()
     mounts = list(_mounts())
@@ -169,18 +171,18 @@ def detect(pid: int) -> Cgroups:
 
 
 def own_oom_kills() -> int:
-    """How many processes the kernel killed, for want of memory, in the group that this process is in: a container's."""
+    """How many processes the kernel has killed because memory ran out, in this process's own group (a container's)."""
     own = _own_groups()
     for mount in _mounts():
         if "memory" in mount.controllers or mount.version == 2:
             for folder in _bases(mount, own.get("memory" if mount.version == 1 else "", "/"))[:1]:
-                # Within a container its own group is the mount's top, whatever /proc calls it.
+                # In a container, its own group is at the top of the mount, even if /proc shows another path.
                 return max(read_oom_kills(path, mount.version) for path in (folder, mount.point))
     return 0
 
 
 def read_oom_kills(folder: str, version: int) -> int:
-    """The same, of the group that this folder is."""
+    """Reads the number of such kills from the folder of a group."""
     try:
         with open(f"{folder}/{'memory.events' if version == 2 else 'memory.oom_control'}", encoding="ascii") as lines:
             pairs = dict(line.split() for line in lines)
@@ -206,9 +208,10 @@ def _make_folder(base: str, pid: int, version: int) -> str:
 
 
 def _bases(mount: _Mount, own: str) -> list[str]:
-    """Where a manager's folder may go: within its own group, so that the limits on it hold for the apps as well.
+    """Folders in which the manager's folder may be created, in order of preference.
 
-    Version 2 allows no group that has both processes and controlled subgroups: there the parent, then the top.
+    The first is the manager's own group, so that its limits hold for the apps as well. In version 2 a group with
+    processes cannot have controlled subgroups; then the parent is used, or the top of the mount.
     """
     relative = own.removeprefix(mount.root).strip("/") if own.startswith(mount.root) else ""
     path = f"{mount.point}/{relative}".rstrip("/")
@@ -231,7 +234,7 @@ def _mounts() -> Iterator[_Mount]:
 
 
 def _own_groups() -> dict[str, str]:
-    """Controller (version 2: the empty name) → the group that this process is in."""
+    """Maps each controller (version 2: the empty name) to the group of this process."""
     groups: dict[str, str] = {}
     with open("/proc/self/cgroup", encoding="utf-8") as lines:
         for line in lines:
@@ -241,7 +244,7 @@ def _own_groups() -> dict[str, str]:
 
 
 def _start_time(pid: int) -> str:
-    """Tells a process from a later one with the same pid."""
+    """The start time distinguishes a process from a later one with the same pid."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
         return stat.read().rpartition(")")[2].split()[19]
 
@@ -278,7 +281,7 @@ def _set_cpus(path: str, cpus: float, version: int) -> None:
 
 
 def _machine_memory() -> int:
-    """Bytes of the machine."""
+    """The machine's memory in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -1,7 +1,7 @@
-"""One message at a time between the manager and a child (or a helper), with file descriptors where needed.
+"""Single messages between the manager and a child (or a helper), with file descriptors if needed.
 
-SOCK_SEQPACKET keeps messages whole, so neither side has to buffer, and the kernel stamps each with the sender's pid
-as the manager knows it (SCM_CREDENTIALS).
+SOCK_SEQPACKET keeps message boundaries, so neither side has to buffer. The kernel adds the sender's pid in the
+manager's pid namespace (SCM_CREDENTIALS).
 """
 
 import array
@@ -14,9 +14,10 @@ from typing import Final
 
 from fp_runner.protocol import Message
 
-# A failure's traceback is cut to stay far below this.
+# Tracebacks of failures are cut to stay far below this size.
 _MAX_MESSAGE: Final = 128 * 1024
-# Larger ones (an environment) go through a file in memory. Only to a child: what a child sends is never followed.
+# Larger messages (with a large environment) are sent as a file in memory. This works only towards a child: the manager
+# never opens such a file from a child.
 _IN_FILE: Final = b"{}"
 _MAX_FDS: Final = 4
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -24,7 +25,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 @dataclass
 class Received:
-    """A message, its fds (now the receiver's to close), and the sender's pid if the socket asks for it."""
+    """A message, its fds (which the receiver must close), and the sender's pid if the socket requests it."""
 
     message: Message
     fds: list[int] = field(default_factory=list)
@@ -41,7 +42,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:
-    """Sends one message. Raises OSError when the peer is gone or (not blocking) does not read."""
+    """Sends one message. Raises OSError if the peer has closed or, on a nonblocking socket, does not read."""
     data = json.dumps(message).encode()
     if len(data) <= _MAX_MESSAGE:
         socket.send_fds(channel, [data], list(fds)) if fds else channel.send(data)
@@ -57,8 +58,8 @@ def receive(channel: socket.socket) -> Received | None:
 
 
 def receive_report(channel: socket.socket) -> Received | None:
-    """As `receive`, from a socket that user code holds too. Raises ValueError if descriptors were sent: there is no
-    room for any, so the kernel has closed them and none has entered this process."""
+    """Like `receive`, for a socket that user code can write to. Raises ValueError if descriptors were sent. There is no
+    buffer for descriptors, so the kernel has closed them and this process never gets one."""
     return _receive(channel, 0)
 
 
@@ -104,7 +105,7 @@ def _decode(data: bytes) -> Message:
 
 
 def receive_start_request(channel: socket.socket) -> Received | None:
-    """As `receive`, in a child: also takes a message that did not fit."""
+    """Like `receive`, in a child. Also reads a message that was sent as a file."""
     received = receive(channel)
     if received and not received.message and received.fds:
         fd = received.fds.pop()

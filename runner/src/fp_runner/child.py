@@ -1,4 +1,4 @@
-"""A process that is about to become an app, from the request to fork it until it is gone, as the manager sees it."""
+"""The manager's view of a process that becomes an app, from the request to fork it until its end."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from fp_runner.forks import Forks
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor
 
-# A start takes at most seven messages, one of them with a traceback. User code has the same socket.
+# A start takes at most seven messages, one of them with a traceback. User code can write to the same socket.
 _MAX_MESSAGES: Final = 16
 _MAX_BYTES: Final = 160 * 1024
 
@@ -19,12 +19,12 @@ _MAX_BYTES: Final = 160 * 1024
 class Child:
     """One sandbox: pid 1 of a namespace, and the app in it.
 
-    `on_forked`, `on_message`, `on_violation` (what it sent was no message, or too much; nothing more is read) and
-    `on_end` (with the app's wait status, if known) may be set at any time.
+    These callbacks may be set at any time: `on_forked`, `on_message`, `on_violation` (the child sent an invalid message
+    or too many; nothing more is read) and `on_end` (with the app's wait status, if known).
     """
 
     def __init__(self, reactor: Reactor, forks: Forks, name: str) -> None:
-        """Asks for the fork. Raises OSError where the machine has no room."""
+        """Requests the fork. Raises OSError if the machine does not have the resources."""
         self._reactor = reactor
         self._control, theirs = channel.pair()
         self._status_fd, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -52,7 +52,7 @@ class Child:
         reactor.watch(self._control.fileno(), self._read)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """Init or the app receives it. Does nothing if the child has ended: `on_end` reports that."""
+        """Sends a message to pid 1 or the app. Does nothing if the child has ended, which `on_end` reports."""
         try:
             channel.send(self._control, message, fds)
         except OSError:
@@ -65,13 +65,13 @@ class Child:
             self._reactor.unwatch(self._control.fileno())
 
     def terminate(self) -> None:
-        """SIGTERM to the app itself (pid 1 would have to pass it on)."""
+        """Sends SIGTERM to the app itself, because pid 1 does not forward signals."""
         if self._app_pidfd is not None:
             _signal(self._app_pidfd, signal.SIGTERM)
 
     def kill(self, *, through_app: bool) -> None:
-        """SIGKILL to all. Without root there is a process before pid 1, which ends after the namespace only if the
-        app is what is killed."""
+        """Sends SIGKILL to all. Without root another process precedes pid 1. That process ends after the namespace only
+        if the app itself is killed."""
         if self._pidfd is None:
             self._to_kill = through_app
         elif through_app and self._app_pidfd is not None:
@@ -111,7 +111,7 @@ class Child:
             try:
                 self._app_pidfd = os.pidfd_open(received.pid)
             except OSError:
-                # It has ended already; `on_end` follows.
+                # It has already ended; `on_end` follows.
                 return
             self.app_pid = received.pid
         self.on_message(received.message)
@@ -121,7 +121,7 @@ class Child:
         self.on_violation(text)
 
     def _ended(self) -> None:
-        # Reads its last messages before its end is reported.
+        # Reads the last messages before it reports the end.
         for _ in range(_MAX_MESSAGES):
             if self._listening:
                 self._read()

@@ -1,8 +1,8 @@
-"""Restores in a scope what the client sent and the platform's proxy replaced.
+"""Restores in an ASGI scope what the client sent and the platform's proxy replaced.
 
-The platform sends `fp-client: <address> <port> <scheme> <host> <port of the host> <HTTP version>`, and the client's
-headers that a proxy must write itself under `fp-client-<name>`, in their place. It overwrites what clients send under
-these names. Nobody else can connect to an app's socket.
+The platform sends `fp-client: <address> <port> <scheme> <host> <port of the host> <HTTP version>`. Client headers that
+a proxy must replace are sent as `fp-client-<name>`, at their original position. The platform overwrites headers with
+these names that clients send, and nobody else can connect to an app's socket.
 """
 
 from collections.abc import MutableMapping
@@ -11,14 +11,14 @@ from typing import Any, Final
 _FACTS: Final = b"fp-client"
 _PREFIX: Final = b"fp-client-"
 _PREFIX_LENGTH: Final = len(_PREFIX)
-# Of the connection between platform and app. The client's own are under the prefix.
+# Headers of the connection between platform and app. The client's own values have the prefix.
 _OF_CONNECTION: Final = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect"),
 )
 
 
 def restore(scope: MutableMapping[str, Any]) -> None:
-    """Makes the scope of a request or WebSocket what it would be without a platform in between."""
+    """Makes the scope of a request or WebSocket what it would be without the platform in between."""
     facts: bytes | None = None
     headers: list[tuple[bytes, bytes]] = []
     for header in scope["headers"]:
@@ -31,7 +31,7 @@ def restore(scope: MutableMapping[str, Any]) -> None:
         elif name not in _OF_CONNECTION:
             headers.append(header)
     if facts is None:
-        # The platform itself sent the request.
+        # The platform itself has sent the request.
         return
     address, port, scheme, host, host_port, version = facts.decode("latin-1").split(" ")
     scope["headers"] = headers

@@ -1,4 +1,4 @@
-"""The manager's end of the line to the platform (fd 3)."""
+"""The manager's side of the connection to the platform (fd 3)."""
 
 import os
 import socket
@@ -8,12 +8,13 @@ from typing import Final
 from fp_runner.protocol import LineReader, Message, ProtocolError, encode
 from fp_runner.reactor import Reactor
 
-# A platform that has not read this much is not going to.
+# If more than this is unread, the platform is considered dead.
 _MAX_UNREAD: Final = 16 * 1024 * 1024
 
 
 class PlatformConnection:
-    """Reads operations, writes events; never blocks. `on_end` is called once, when the platform is gone."""
+    """Reads requests and writes events without blocking. `on_end` is called once, when the platform has
+    disconnected."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class PlatformConnection:
         reactor.watch(sock.fileno(), self._read)
 
     def send(self, message: Message) -> None:
-        """Sends one event, now or when there is room."""
+        """Sends one event now, or as soon as the socket has room."""
         if not self._open:
             return
         self._unsent += encode(message)
@@ -60,7 +61,7 @@ class PlatformConnection:
         except BlockingIOError:
             return
         except OSError:
-            # ECONNRESET: the platform went away with unread events. The same as its end.
+            # ECONNRESET: the platform closed the connection with unread events. This is handled like its normal end.
             data = b""
         if not data:
             self._end()

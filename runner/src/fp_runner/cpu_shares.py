@@ -1,16 +1,15 @@
-"""Shares of the processor: each user has the same, however many of their apps and processes are busy.
+"""Shares of the CPU: every user has the same share, however many of their apps and processes are busy.
 
-A group for each user with the groups of their apps in it would say the same to the kernel. But the user is known only
+With a group per user that contains the groups of their apps, the kernel could do this alone. But the user is only known
 when an app starts, and moving a process into another group then takes up to 15 ms (see cgroups.py). So the groups of
-all apps lie beside each other, and a user's weight is divided among the groups of their apps whenever one comes or
-goes.
+all apps are siblings, and a user's weight is divided among their apps whenever an app starts or ends.
 """
 
 from typing import Final
 
 from fp_runner.cgroups import Cgroups
 
-# In units of cgroup version 2, where 100 is the default. Divided by up to a thousand apps it is still at least 1.
+# In units of cgroup version 2, where 100 is the default. Divided among a thousand apps, it is still at least 1.
 _USER_WEIGHT: Final = 1_000
 
 
@@ -23,13 +22,13 @@ class CpuShares:
         self._users: dict[str, str] = {}
 
     def add(self, user: str, name: str) -> None:
-        """The group `name` now has an app of `user`. Raises OSError."""
+        """Called when an app of `user` starts in the group `name`. Raises OSError."""
         self._users[name] = user
         self._names.setdefault(user, set()).add(name)
         self._divide(user)
 
     def remove(self, name: str) -> None:
-        """The app has ended. Idempotent."""
+        """Called when the app has ended. Idempotent."""
         user = self._users.pop(name, None)
         if user is None:
             return

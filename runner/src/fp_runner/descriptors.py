@@ -1,10 +1,10 @@
-"""What a forked child keeps of the descriptors of its parent."""
+"""Closes the descriptors that a forked child inherits from its parent."""
 
 import os
 
 
 def close_all_but(kept: set[int]) -> None:
-    """Closes every descriptor that is not in `kept`; 0, 1 and 2 stay."""
+    """Closes every descriptor that is not in `kept`, except 0, 1 and 2."""
     low = 3
     for fd in sorted(kept):
         os.closerange(low, fd)

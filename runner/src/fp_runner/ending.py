@@ -1,4 +1,4 @@
-"""What the end of an app's process means to its owner."""
+"""Describes the end of an app's process for its owner."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ End = Literal["exited", "crashed", "out_of_memory", "killed"]
 
 
 def decode(status: int | None) -> tuple[int | None, int | None]:
-    """(exit code, signal) of a wait status; without one the whole namespace was killed."""
+    """(exit code, signal) of a wait status. None means that the whole namespace was killed."""
     if status is None:
         return None, signal.SIGKILL
     if os.WIFSIGNALED(status):
@@ -17,7 +17,8 @@ def decode(status: int | None) -> tuple[int | None, int | None]:
 
 
 def explain(code: int | None, number: int | None, out_of_memory: str | None) -> tuple[End, str]:
-    """Of an app that nobody told to end. `out_of_memory` is what to say if the kernel killed for want of memory."""
+    """Explains why an app ended that was not stopped. `out_of_memory`: the text if the kernel killed it for its memory
+    use."""
     if number == signal.SIGKILL:
         if out_of_memory:
             return "out_of_memory", out_of_memory

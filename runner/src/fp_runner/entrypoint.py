@@ -1,11 +1,12 @@
-"""What is served, in uvicorn's own notation (sdk/src/python/entrypoint.ts writes and documents it)."""
+"""Parses an entrypoint in uvicorn's notation (sdk/src/python/entrypoint.ts writes and documents it)."""
 
 import os
 import re
 from dataclasses import dataclass
 from typing import Final
 
-# `main:app`, `src/shop.main:create_app()`, `app/main.py`: a folder to import from, a module or a file, a variable.
+# For example `main:app`, `src/shop.main:create_app()` or `app/main.py`: a folder to import from, a module or file, and
+# a variable.
 _FORM: Final = re.compile(
     r"(?:(?P<path>[^:]+\.py)|(?:(?P<root>[^:]+)/)?(?P<module>[^\s:/.]+(?:\.[^\s:/.]+)*))"
     r"(?::(?P<variable>[^\W\d]\w*(?:\.[^\W\d]\w*)*)(?P<factory>\(\))?)?"
@@ -13,12 +14,13 @@ _FORM: Final = re.compile(
 
 
 class EntrypointError(Exception):
-    """The text does not name something that can be served."""
+    """The text is not a valid entrypoint of the app."""
 
 
 @dataclass(frozen=True)
 class Entrypoint:
-    """`file` is the file that runs, relative to the app's folder; `module` is None when it is named by its path."""
+    """`file` is the file that runs, relative to the app's folder. `module` is None if the entrypoint is a file's
+    path."""
 
     text: str
     root: str
@@ -29,7 +31,7 @@ class Entrypoint:
 
 
 def parse(app_dir: str, text: str) -> Entrypoint:
-    """Reads an entrypoint. Raises EntrypointError, also when its file does not exist."""
+    """Parses an entrypoint. Raises EntrypointError if it is invalid or its file does not exist."""
     match = _FORM.fullmatch(text)
     if match is None or any(part in ("", ".", "..") for part in text.partition(":")[0].split("/")):
         raise EntrypointError(

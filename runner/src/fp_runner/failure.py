@@ -1,4 +1,4 @@
-"""Exceptions in the words of the app's owner: paths relative to the app, without the runner's own frames."""
+"""Describes exceptions for the app's owner: paths relative to the app, without the runner's own frames."""
 
 import linecache
 import os
@@ -19,7 +19,7 @@ StartCode = Literal[
     "FP_APP_START_TIMEOUT",
     "FP_SANDBOX_FAILED",
 ]
-# In a pod an end is told as a failure as well; the manager tells it as "exited".
+# In a pod, an app's end is reported as a failure too. The manager reports an end as "exited".
 EndCode = Literal["FP_APP_CRASHED", "FP_APP_OUT_OF_MEMORY"]
 Code = StartCode | EndCode
 
@@ -29,7 +29,7 @@ _LIBRARIES: Final = tuple(
 )
 _STANDARD: Final = sysconfig.get_paths()["stdlib"] + "/"
 _SERVER: Final = tuple(f"{path}uvicorn/" for path in _LIBRARIES)
-# A character is up to six bytes in JSON; all must fit into one message of channel.py.
+# A character takes up to six bytes in JSON. All texts must fit into one message of channel.py.
 _MAX_TRACEBACK: Final = 16_000
 _MAX_MESSAGE: Final = 2_000
 _MAX_PATH: Final = 4_096
@@ -37,7 +37,7 @@ _MAX_PATH: Final = 4_096
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an app did not start, or ended."""
+    """Why an app did not start or has ended."""
 
     code: Code
     message: str
@@ -47,7 +47,7 @@ class Failure:
 
     @classmethod
     def from_wire(cls, given: object) -> "Failure | None":
-        """Checks what came from a child, where user code may have written it. None for nonsense."""
+        """Validates a failure from a child, where user code may have written it. Returns None if it is invalid."""
         if not isinstance(given, dict):
             return None
         line, file = given.get("line"), given.get("file")
@@ -63,12 +63,13 @@ class Failure:
         )
 
     def wire(self) -> dict[str, Any]:
-        """As it is sent to the platform."""
+        """The failure as it is sent to the platform."""
         return asdict(self)
 
 
 class StartTimeoutError(BaseException):
-    """Raised in the app's main thread when its import takes too long. BaseException: user code catches Exception."""
+    """Raised in the app's main thread if its import takes too long. A BaseException, because user code catches
+    Exception."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not imported within {seconds:g} s")
@@ -76,7 +77,7 @@ class StartTimeoutError(BaseException):
 
 
 def relative(path: str, app_dir: str) -> str:
-    """A path as the owner knows it: of the app, of a library, or of Python."""
+    """Shortens a path relative to the app, the libraries or Python."""
     for prefix in (app_dir + "/", *_LIBRARIES, _STANDARD):
         if path.startswith(prefix):
             return path[len(prefix) :]
@@ -88,7 +89,7 @@ def _is_hidden(path: str) -> bool:
 
 
 def trim(error: traceback.TracebackException, app_dir: str) -> None:
-    """Cuts runner, server and import frames out of a traceback and its causes, and shortens the paths, in place."""
+    """Removes runner, server and import frames from a traceback and its causes, and shortens the paths, in place."""
     seen: set[int] = set()
     todo: list[traceback.TracebackException | None] = [error]
     while todo:
@@ -105,8 +106,8 @@ def trim(error: traceback.TracebackException, app_dir: str) -> None:
 
 
 def _shortened(frame: traceback.FrameSummary, app_dir: str) -> traceback.FrameSummary:
-    # The line must be read before the path changes, for it is looked up by path. With its indentation, by which the
-    # columns of the carets are counted: the attribute `line` is without.
+    # The line must be read before the path changes, because linecache finds it by its path. It needs its indentation,
+    # because the columns of the carets include it, and the attribute `line` has none.
     return traceback.FrameSummary(
         relative(frame.filename, app_dir),
         frame.lineno,
@@ -120,7 +121,7 @@ def _shortened(frame: traceback.FrameSummary, app_dir: str) -> traceback.FrameSu
 
 
 def format_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None, app_dir: str) -> str:
-    """A traceback as the owner should read it."""
+    """Formats a traceback for the app's owner."""
     captured = traceback.TracebackException(kind, error, trace, compact=True)
     trim(captured, app_dir)
     hint = missing_name.advice(error, trace)
@@ -158,7 +159,7 @@ def describe(error: BaseException) -> str:
 
 
 def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -> Failure:
-    """The failure that an exception of the user's code is; `doing` as in "while starting"."""
+    """Creates the failure for an exception of the user's code. `doing` is a text such as "while it started"."""
     file, line = where(error, app_dir)
     place = f" in {file} line {line}" if file else ""
     if isinstance(error, StartTimeoutError):
@@ -177,10 +178,10 @@ def from_exception(code: Code, error: BaseException, app_dir: str, doing: str) -
 
 
 def too_slow(seconds: float) -> str:
-    """The message where an app is not ready in time."""
+    """The message for an app that is not ready in time."""
     return f"Your app was not ready after {seconds:g} seconds. Move slow work out of imports and lifespan startup."
 
 
 def print_failure(failure: Failure) -> None:
-    """Puts a failure into the app's log as well, where its owner looks."""
+    """Also prints a failure into the app's log, where its owner looks."""
     print(failure.traceback.rstrip() or failure.message, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""Where forks come from: one zygote for all apps, or a fresh interpreter for each.
+"""Creates the processes of apps: forks of one zygote for all apps, or a fresh interpreter for each.
 
-Both are processes of their own that the manager starts with exec, so that nothing of the manager's memory, which holds
-the start requests of all apps, is in them.
+Both are processes of their own that the manager starts with exec. So their memory contains nothing of the manager's,
+which holds the start requests of all apps.
 """
 
 import os
@@ -25,11 +25,11 @@ OnFailed = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ForkSettings:
-    """What every fork needs to know of the machine. Apps can read it, so it holds nothing of any tenant."""
+    """What every fork must know about the machine. Apps can read it, so it contains nothing about any user."""
 
     mechanisms: Mechanisms
     network: NetworkAccess
-    # The folder of MongoDB's sockets.
+    # The folder with MongoDB's sockets.
     mongodb: str | None
 
 
@@ -37,22 +37,22 @@ class Forks(Protocol):
     """A source of forks."""
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
-        """Asks for a fork that is handed the two descriptors. Calls back once, later: with its pid and a pidfd, which
-        is then the receiver's to close, or with why there is none. Returns what to call when the fork has ended.
-        Raises OSError where the machine has no room."""
+        """Requests a fork that gets the two descriptors. Later calls back once: `on_forked` with its pid and a pidfd,
+        which the receiver must close, or `on_failed` with the reason. Returns a function to call when the fork has
+        ended. Raises OSError if the machine does not have the resources."""
         ...
 
     def pids(self) -> list[int]:
-        """The processes that fork."""
+        """The processes that create forks."""
         ...
 
     def close(self) -> None:
-        """Ends the processes. Forks that still live die with them."""
+        """Ends the processes, and with them all forks that still run."""
         ...
 
 
 class ZygoteProcess:
-    """One process of zygote.py. `on_end` is called once, when it is gone, after every fork in flight has failed."""
+    """One process of zygote.py. `on_end` is called once, after it has ended and every pending fork has failed."""
 
     def __init__(self, reactor: Reactor, settings: ForkSettings, *, preload: bool, on_end: Callable[[], None]) -> None:
         self._reactor = reactor
@@ -68,7 +68,7 @@ class ZygoteProcess:
         reactor.watch(ours.fileno(), self._read)
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> None:
-        """As Forks.fork."""
+        """See Forks.fork."""
         channel.send(self._channel, {}, (control_fd, status_fd))
         self._asked.append((on_forked, on_failed))
 
@@ -97,28 +97,28 @@ class ZygoteProcess:
 
 
 class SharedZygote:
-    """One zygote for all apps: the usual way. `on_end` is called when it dies; its forks die with it."""
+    """One zygote for all apps, which is the default. `on_end` is called when it ends; its forks end with it."""
 
     def __init__(self, reactor: Reactor, settings: ForkSettings, on_end: Callable[[], None]) -> None:
         self._process = ZygoteProcess(reactor, settings, preload=True, on_end=on_end)
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
-        """As Forks.fork."""
+        """See Forks.fork."""
         self._process.fork(control_fd, status_fd, on_forked, on_failed)
         return lambda: None
 
     def pids(self) -> list[int]:
-        """As Forks.pids."""
+        """See Forks.pids."""
         return [self._process.pid]
 
     def close(self) -> None:
-        """As Forks.close."""
+        """See Forks.close."""
         self._process.close()
 
 
 class FreshInterpreters:
-    """A zygote for each app, which shares no address layout and no hash seed with any other. Slower and larger: it
-    imports nothing ahead, as each would do so for itself."""
+    """A zygote for each app, which shares no address layout and no hash seed with other apps. It is slower and larger,
+    and preloads nothing, because each process would have to do so for itself."""
 
     def __init__(self, reactor: Reactor, settings: ForkSettings) -> None:
         self._reactor = reactor
@@ -126,7 +126,7 @@ class FreshInterpreters:
         self._processes: set[ZygoteProcess] = set()
 
     def fork(self, control_fd: int, status_fd: int, on_forked: OnForked, on_failed: OnFailed) -> Callable[[], None]:
-        """As Forks.fork."""
+        """See Forks.fork."""
         process = ZygoteProcess(
             self._reactor, self._settings, preload=False, on_end=lambda: self._processes.discard(process)
         )
@@ -140,11 +140,11 @@ class FreshInterpreters:
         return end
 
     def pids(self) -> list[int]:
-        """As Forks.pids."""
+        """See Forks.pids."""
         return [process.pid for process in self._processes]
 
     def close(self) -> None:
-        """As Forks.close."""
+        """See Forks.close."""
         for process in list(self._processes):
             process.close()
         self._processes.clear()

@@ -1,7 +1,7 @@
-"""Makes the memory of a process that is about to be forked ready to be shared with its forks.
+"""Prepares the memory of a process before it forks, so that its forks share as much of it as possible.
 
-A fork shares each page with its parent until one of the two writes to it; then it gets a copy. So forks should write
-to few pages.
+A fork shares each page with its parent until one of them writes to it and gets a copy. So forks should write to few
+pages.
 """
 
 import ctypes
@@ -17,32 +17,33 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 # Objects that fill the gaps. They live as long as the process.
 _fillers: list[object] = []
-# Where the code of libraries lies: (first address, length). Forks have it at the same place.
+# The address ranges of library code: (first address, length). They are the same in forks.
 _code: list[tuple[int, int]] = []
 
 
 def prepare() -> None:
-    """Call it last before the first fork."""
+    """Must be the last call before the first fork."""
     gc.collect()
     _fill_gaps()
     _code[:] = _find_code()
-    # Collections in a fork now leave these objects, and their pages, alone.
+    # From now on the garbage collector of a fork does not touch these objects, so their pages stay shared.
     gc.freeze()
 
 
 def map_code() -> None:
-    """In a fork: maps the code of libraries at once. Page by page, as it runs, it would delay the first request."""
+    """Called in a fork. Maps the code of libraries at once, because page faults during the first request would delay
+    it."""
     for begin, length in _code:
         try:
             libc.madvise(begin, length, libc.MADV_POPULATE_READ)
         except OSError:
-            # Linux before 5.14.
+            # Linux before 5.14 does not support it.
             return
 
 
 def release_zeros(owner: object) -> None:
-    """Gives back those pages within an object that hold nothing but zeros, as large buffers do that are not used yet.
-    The kernel provides them again when somebody writes. No other thread may run."""
+    """Releases the pages of an object that contain only zeros, for example in large unused buffers. The kernel provides
+    them again when they are written to. No other thread may run."""
     begin = -(-id(owner) // _PAGE) * _PAGE
     end = (id(owner) + sys.getsizeof(owner)) // _PAGE * _PAGE
     zeros = bytes(_PAGE)
@@ -61,14 +62,14 @@ def _find_code() -> Iterator[tuple[int, int]]:
 
 
 def _fill_gaps() -> None:
-    """Fills the free blocks between Python's objects. New objects of a fork then lie together, in pages of their own,
-    and not in a gap here and a gap there: that would copy a page for each."""
+    """Fills the free blocks between Python's objects. The new objects of a fork then lie together in new pages. In
+    scattered gaps they would cause a copy of a page for each gap."""
     for size, count in list(_free_blocks()):
         _fillers.extend(_filler(size) for _ in range(count))
 
 
 def _filler(size: int) -> object:
-    """An object that takes a block of this size, of those that Python's allocator has: multiples of 16."""
+    """An object that takes a block of this size. Python's allocator has blocks of multiples of 16 bytes."""
     if size == 16:
         return object()
     if size == 32:
@@ -77,7 +78,7 @@ def _filler(size: int) -> object:
 
 
 def _free_blocks() -> Iterator[tuple[int, int]]:
-    """(size, how many are free in pools that are in use). Empty where the interpreter has another allocator."""
+    """(size, number of free blocks in used pools). Empty if the interpreter has another allocator."""
     for line in _allocator_statistics().splitlines():
         # class, size, pools, blocks in use, free blocks
         columns = line.split()
@@ -86,7 +87,7 @@ def _free_blocks() -> Iterator[tuple[int, int]]:
 
 
 def _allocator_statistics() -> str:
-    """What sys._debugmallocstats prints: only CPython has it, and it prints to stderr alone."""
+    """The output of sys._debugmallocstats, which exists only in CPython and only prints to stderr."""
     print_statistics = getattr(sys, "_debugmallocstats", None)
     if print_statistics is None:
         return ""

@@ -1,6 +1,6 @@
-"""The helper process: puts other processes into cgroups and gives them networks, which blocks for up to 15 ms.
+"""The helper process: moves processes into cgroups and gives them networks, which blocks for up to 15 ms.
 
-It outlives a killed manager for a moment and removes the groups and networks that are left.
+If the manager is killed, the helper process still removes the remaining groups and networks before it ends.
 """
 
 import os
@@ -15,17 +15,17 @@ from fp_runner.network.settings import Settings
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
 
-# Networks are made ahead only when nobody has asked for anything for this long.
+# Networks are created ahead only after this long without a request.
 _QUIET_SECONDS: Final = 0.005
-# Between attempts to remove a group that has processes still; doubled with each.
+# The pause before a group that still contains processes is removed again. Doubled after each attempt.
 _RETRY_SECONDS: Final = 0.02
 _LONGEST_RETRY_SECONDS: Final = 5.0
-# At the end.
+# How long the removal may take at the end.
 _LAST_SECONDS: Final = 5.0
 
 
 class HelperLoop:
-    """What the process does. Its other end is HelperProcess."""
+    """The main loop of the process. HelperProcess is the manager's side."""
 
     def __init__(self, groups: Cgroups, control: socket.socket) -> None:
         self._groups = groups
@@ -35,7 +35,7 @@ class HelperLoop:
         self._preparation: Timer | None = None
 
     def serve(self, settings: Settings | None) -> NoReturn:
-        """Until the manager is gone."""
+        """Runs until the manager has closed the channel."""
         why = None
         if settings:
             try:
@@ -92,7 +92,7 @@ class HelperLoop:
             if self._networks:
                 namespace = self._networks.take(name)
         except Exception as error:
-            # Whatever it was: the manager waits for an answer.
+            # The manager waits for an answer, whatever the exception was.
             self._answer({"name": name, "error": str(error) or repr(error)})
         else:
             self._answer({"name": name, "error": None}, () if namespace is None else (namespace,))
@@ -104,7 +104,7 @@ class HelperLoop:
         try:
             channel.send(self._control, message, fds)
         except OSError:
-            # The manager was killed. The next receive reports that, and then this process cleans up.
+            # The manager was killed. The next receive notices that, and then this process cleans up.
             return
 
     def _end(self) -> NoReturn:

@@ -18,11 +18,12 @@ _SO_SNDBUFFORCE: Final = 32
 class HelperProcess:
     """Puts processes into cgroups and gives them networks.
 
-    Answers come to `channel` as {"name", "error"}, with a network namespace's descriptor; its end is the process's end.
+    Answers arrive on `channel` as {"name", "error"} with the descriptor of a network namespace. When the process ends,
+    the channel is closed.
     """
 
     def __init__(self, groups: Cgroups, settings: Settings | None) -> None:
-        """`settings` is None where apps get no network from the helper. Raises OSError where it does not start."""
+        """`settings` is None if apps get no network from the helper. Raises OSError if it does not start."""
         self.channel, theirs = channel.pair()
         self.pid = os.fork()
         if self.pid == 0:
@@ -35,26 +36,26 @@ class HelperProcess:
                 os._exit(1)
         theirs.close()
         try:
-            # Room for thousands of requests, so that a burst of starts never finds the line full.
+            # Room for thousands of requests, so that a burst of starts never fills the channel.
             self.channel.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 8 * 1024 * 1024)
         except OSError:
             pass
         self.network = self._first_report()
 
     def attach(self, name: str, pid: int) -> None:
-        """Asks for the groups `name` to be made, `pid` to be moved into them, and a network for it."""
+        """Requests the groups `name` and a network for the process `pid`, and moves `pid` into the groups."""
         self._ask({"op": "attach", "name": name, "pid": pid})
 
     def remove(self, name: str) -> None:
-        """Asks for the groups `name` to be removed, once they are empty, and its network."""
+        """Requests the removal of the groups `name`, once they are empty, and of the network."""
         self._ask({"op": "remove", "name": name})
 
     def place(self, name: str, pid: int) -> None:
-        """Asks for a process of the platform's own to be moved into the group `name`. Not answered."""
+        """Requests that a process of the platform is moved into the group `name`. There is no answer."""
         self._ask({"op": "place", "name": name, "pid": pid})
 
     def close(self) -> None:
-        """Ends the process, after it has removed everything."""
+        """Ends the process and waits until it has removed everything."""
         self.channel.close()
         os.waitpid(self.pid, 0)
 
@@ -62,7 +63,7 @@ class HelperProcess:
         try:
             channel.send(self.channel, message)
         except (BrokenPipeError, ConnectionResetError):
-            # It has ended. Whoever watches the channel is told of that next.
+            # The helper process has ended, which the watcher of the channel notices next.
             return
 
     def _first_report(self) -> NetworkReport:

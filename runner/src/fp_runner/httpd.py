@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on the reactor: what a pod answers while no app does. No client can block the others."""
+"""A small HTTP/1.1 server on the reactor, for a pod without a running app. No client can block the others."""
 
 import json
 import socket
@@ -10,17 +10,17 @@ from typing import Any, Final
 from fp_runner.reactor import Reactor, Timer
 
 _MAX_HEAD: Final = 16 * 1024
-# Each may hold a whole body in memory.
+# Each connection may hold a whole body in memory.
 _MAX_CONNECTIONS: Final = 32
-# For a whole request, from its connection (or the answer before it) on.
+# How long a request may take, from its connection or from the previous answer on its connection.
 _REQUEST_SECONDS: Final = 10.0
-# How long what a client still sends is thrown away after the last answer: closing at once would destroy the answer.
+# How long data from a client is discarded after the last answer. Closing at once could destroy the answer.
 _LINGER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """One whole request. Header names are in lower case."""
+    """One complete request. Header names are in lower case."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class _BadRequestError(Exception):
 
 
 class Connection:
-    """One client. A request is answered once, now or later; the next one is read after that."""
+    """One client. A request is answered once, now or later; then the next one is read."""
 
     def __init__(self, server: "HttpServer", sock: socket.socket, reactor: Reactor) -> None:
         sock.setblocking(False)
@@ -43,26 +43,26 @@ class Connection:
         self._sock = sock
         self._reactor = reactor
         self._unread = bytearray()
-        # Bytes of which a request consists, as far as that is known.
+        # The size of the current request in bytes; 0 if unknown.
         self._whole = 0
         self._unsent = b""
         self._busy = False
         self._continued = False
         self._lingers = False
         self._timer: Timer | None = None
-        # The nonce that the other side of this connection was last asked with; the claim's to keep.
+        # The last nonce that was sent on this connection, stored here for the claim.
         self.challenge: str | None = None
         self._expect(_REQUEST_SECONDS)
         self._watch()
 
     @property
     def is_open(self) -> bool:
-        """Whether there is still somebody to answer."""
+        """Whether the connection is still open."""
         return self._sock.fileno() >= 0
 
     @property
     def has_unsent(self) -> bool:
-        """Whether a part of an answer is still here."""
+        """Whether a part of an answer has not been sent yet."""
         return self.is_open and bool(self._unsent)
 
     @property
@@ -78,7 +78,7 @@ class Connection:
         *,
         keep: bool = False,
     ) -> None:
-        """Sends an answer, and hangs up unless there is more to come on this connection."""
+        """Sends an answer. Closes the connection afterwards unless `keep` is set."""
         if not self.is_open:
             return
         self._busy = self._continued = False
@@ -98,7 +98,7 @@ class Connection:
             self._next()
 
     def close(self) -> None:
-        """Hangs up. Idempotent."""
+        """Closes the connection. Idempotent."""
         if not self.is_open:
             return
         if self._timer:
@@ -145,7 +145,7 @@ class Connection:
         elif not self._lingers:
             self._unread += data
             if len(self._unread) > _MAX_HEAD + self._server.max_body:
-                # More than one request can be, while one is being answered.
+                # More than one request can have while another one is answered.
                 self.close()
             elif not self._busy and len(self._unread) >= self._whole:
                 self._next()
@@ -163,7 +163,7 @@ class Connection:
             self._server.handle(request, self)
 
     def _parse(self) -> Request | None:
-        """The next request, if it has arrived whole."""
+        """Returns the next request if it has arrived completely."""
         end = self._unread.find(b"\r\n\r\n", 0, _MAX_HEAD + 4)
         if end < 0 and len(self._unread) >= _MAX_HEAD + 4:
             raise _BadRequestError(431, f"The head of a request has at most {_MAX_HEAD} bytes.")
@@ -209,7 +209,7 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
 
 
 class HttpServer:
-    """Accepts connections while it is open, and calls `handle` for each request, `closed` at each connection's end."""
+    """Accepts connections while it is open. Calls `handle` for each request and `closed` when a connection ends."""
 
     def __init__(
         self,
@@ -227,20 +227,20 @@ class HttpServer:
         self._connections: dict[Connection, None] = {}
 
     def open(self) -> None:
-        """Accepts connections."""
+        """Starts to accept connections."""
         self._reactor.watch(self._listener.fileno(), self._accept)
 
     def pause(self) -> None:
-        """Leaves new connections in the backlog. Those it has are still answered."""
+        """Leaves new connections in the backlog. Existing connections are still served."""
         self._reactor.unwatch(self._listener.fileno())
 
     def forget(self, connection: Connection) -> None:
-        """By the connection, at its end."""
+        """Called by a connection when it is closed."""
         self._connections.pop(connection, None)
         self._closed(connection)
 
     def has_unsent(self) -> bool:
-        """Whether answers are still on their way out."""
+        """Whether an answer has not been sent completely."""
         return any(connection.has_unsent for connection in self._connections)
 
     def _accept(self) -> None:
@@ -249,7 +249,7 @@ class HttpServer:
         except OSError:
             return
         if len(self._connections) >= _MAX_CONNECTIONS:
-            # The one that has had the most time; one that waits for its answer stays.
+            # Closes the oldest connection, except those that wait for their answer.
             oldest = next((held for held in self._connections if not held.is_busy), None)
             if oldest is None:
                 sock.close()

@@ -1,7 +1,7 @@
-"""Pid 1 of an app's pid namespace: makes the sandbox, forks the app, reaps orphans.
+"""Pid 1 of an app's pid namespace: creates the sandbox, forks the app and reaps orphans.
 
-Its own process, since an app that is pid 1 itself could not tell its children from orphans, and would be immune to
-the signals it sends itself. When it ends the kernel kills whatever is left in the namespace.
+It is a process of its own, because an app that is pid 1 could not distinguish its children from orphans, and would
+ignore signals that it sends to itself. When pid 1 ends, the kernel kills all remaining processes of the namespace.
 """
 
 import os
@@ -15,19 +15,19 @@ from fp_runner.isolation import Mechanisms
 from fp_runner.limits import Limits
 from fp_runner.protocol import Message
 
-# Of -1000 to 1000: an app is ended before the platform and the database are.
+# From -1000 to 1000: the kernel kills an app before the platform and the database.
 _OOM_SCORE: Final = "500"
 _NICE: Final = 5
 
 
 class SandboxEnvironment:
-    """The AppEnvironment (see app_process) of an app that runs beside others."""
+    """The AppEnvironment (see app_process) of an app on a machine with other apps."""
 
     def __init__(self, settings: sandbox.SandboxSettings) -> None:
         self._settings = settings
 
     def enter(self, request: Message, listen_fd: int | None) -> str:
-        """The sandbox."""
+        """Enters the sandbox."""
         given = Limits(**request["limits"])
         return sandbox.enter(
             self._settings, request["app_dir"], request["storage"], request["uid"], request["gid"], given, listen_fd
@@ -36,16 +36,16 @@ class SandboxEnvironment:
     def server(
         self, app: AsgiApp, _request: Message, control: socket.socket, on_ready: app_process.OnReady
     ) -> serve.AppServer:
-        """On the unix socket that the manager bound."""
+        """Serves on the unix socket that the manager bound."""
         return serve.AppServer(serve.make_config(RunnerApp(app)), control, on_ready)
 
 
 def run(settings: sandbox.SandboxSettings, control: socket.socket, status_fd: int) -> NoReturn:
-    """The body of pid 1. Writes the app's wait status to `status_fd` as a line and exits."""
+    """The main function of pid 1. Writes the app's wait status to `status_fd` as a line and exits."""
     try:
         privileges.die_with_parent()
         _lower_priority(settings.mechanisms)
-        # The app may have the same user (without root): keep it out of this process's /proc entries.
+        # Without root the app may have the same user. This keeps it from reading this process's /proc entries.
         libc.prctl(libc.PR_SET_DUMPABLE, 0)
         _silence()
         sandbox.prepare(settings)
@@ -74,7 +74,7 @@ def _lower_priority(mechanisms: Mechanisms) -> None:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
             score.write(_OOM_SCORE)
     except OSError:
-        # Some kernels and containers keep it fixed.
+        # Some kernels and containers do not allow a change.
         pass
     if not mechanisms.cpu_cgroup:
         os.nice(_NICE)
@@ -82,7 +82,7 @@ def _lower_priority(mechanisms: Mechanisms) -> None:
 
 def _join_network(settings: sandbox.SandboxSettings, fds: list[int]) -> None:
     if settings.isolated and settings.network.kind == "filtered":
-        # Without it the app would stay in the machine's network.
+        # Without a namespace the app would stay in the machine's network, so a missing one is an error.
         (namespace,) = fds
         libc.setns(namespace, libc.CLONE_NEWNET)
     for fd in fds:

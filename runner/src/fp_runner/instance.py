@@ -17,7 +17,7 @@ from fp_runner.reactor import Reactor, Timer
 Reason = ending.End | Literal["stopped"]
 
 _PHASES: Final = ("sandboxed", "imported", "started", "ready")
-# Of what an app says of itself.
+# The longest name that is accepted from an app.
 _MAX_NAME: Final = 200
 _BACKLOG: Final = 1024
 
@@ -50,10 +50,10 @@ class Instance:
         self._socket_inode: int | None = None
 
     def open_files(self) -> None:
-        """Binds the socket, opens the log. Raises OSError."""
+        """Binds the socket and opens the log. Raises OSError."""
         if not os.path.isdir(self.request.app_dir):
             raise FileNotFoundError(f"the folder {self.request.app_dir} does not exist")
-        # Not through a link that an app could have laid.
+        # O_NOFOLLOW, because an app could have put a symbolic link there.
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._log = os.open(self.request.log, flags, 0o600)
         if self.request.socket is None:
@@ -73,7 +73,7 @@ class Instance:
         listener.listen(_BACKLOG)
 
     def assign(self, child: Child, limit: Callable[[], None]) -> None:
-        """Tells a waiting child that it is this app."""
+        """Sends a waiting child its start request."""
         request = self.request
         fds = [self._log, self._log, self._listener.fileno() if self._listener else None]
         try:
@@ -108,7 +108,7 @@ class Instance:
         self._timer = self._reactor.call_later(self.request.limits.kill_seconds, self._too_late)
 
     def refuse(self, text: str) -> None:
-        """The start could not even be tried: "failed" and "exited"."""
+        """The start could not be attempted: emits "failed" and "exited"."""
         self._fail("FP_SANDBOX_FAILED", text)
         self._close_files()
         self._unlink_socket()
@@ -116,7 +116,7 @@ class Instance:
         self._on_gone(self)
 
     def stop(self, grace_ms: float) -> None:
-        """Lets the app finish its requests. An app that is not ready has none and is killed."""
+        """Lets the app finish its requests. An app that is not ready has no requests and is killed."""
         self._unlink_socket()
         if self._stop or self.child is None:
             return
@@ -131,7 +131,7 @@ class Instance:
         self._timer = self._reactor.call_later(grace_ms / 1000, self._out_of_grace)
 
     def kill(self) -> None:
-        """At once."""
+        """Kills the app immediately."""
         self._unlink_socket()
         self._stop = self._stop or "killed"
         self._kill()
@@ -154,7 +154,7 @@ class Instance:
         return "ready" in self._phases
 
     def _on_message(self, message: Message) -> None:
-        """The app's code can write to this socket too: a message that is not part of a start ends the app."""
+        """The app's code can also write to this socket. A message that does not belong to a start ends the app."""
         event = message.get("event")
         if event == "phase" and message.get("phase") in _PHASES[len(self._phases) :][:1]:
             self._reached(message["phase"])
@@ -178,7 +178,7 @@ class Instance:
             self._told_all()
 
     def _told_all(self) -> None:
-        """After the last message of a start nothing is read: only the app's code can have written it."""
+        """Stops reading after the last message of a start, because only the app's code can write more."""
         if self.child:
             self.child.stop_listening()
 
@@ -213,8 +213,8 @@ class Instance:
         if number == signal.SIGKILL and self.oom_kills() > 0:
             mib = self.request.limits.memory_bytes // (1024 * 1024)
             out_of_memory = f"The app used more than its {mib} MiB of memory and was ended."
-        # It may have crashed by itself when it was told to stop. Its owner should know.
-        # The platform stops an app whose connections break before it hears that the process has ended.
+        # The platform stops an app when its connections break, even before it learns that the process has ended. So an
+        # app that crashed may count as stopped here; its owner should still see the crash.
         if self._stop and not out_of_memory and (code == 0 or number in (signal.SIGTERM, signal.SIGKILL)):
             return "stopped", "The app was stopped."
         return ending.explain(code, number, out_of_memory)
@@ -237,7 +237,7 @@ class Instance:
         self._listener = self._log = None
 
     def _unlink_socket(self) -> None:
-        # A later instance may have bound the same path: remove only this instance's socket.
+        # A later instance may have bound the same path, so only this instance's socket is removed.
         if self.request.socket is None or self._socket_inode is None:
             return
         try:

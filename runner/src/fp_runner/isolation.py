@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-# What happens without each of them; for the admin of the machine.
+# The effects of missing mechanisms, for the admin of the machine.
 EFFECTS: Final[dict[str, str]] = {
     "mount_namespace": "apps could read the machine's files; no app is started",
     "pid_namespace": "apps could see and signal other processes; no app is started",
@@ -23,7 +23,7 @@ EFFECTS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Mechanisms:
-    """A mechanism is true if it was tried and worked. `why` has the reasons of the others."""
+    """A field is True if the mechanism was tried and works. `why` has the reasons for the others."""
 
     mount_namespace: bool = False
     pid_namespace: bool = False
@@ -42,7 +42,7 @@ class Mechanisms:
 
     @property
     def minimum(self) -> bool:
-        """Whether code of users may run at all."""
+        """Whether user code may run at all."""
         namespaces = self.mount_namespace and self.pid_namespace
         no_privileges = self.seccomp and self.no_new_privs
         return namespaces and no_privileges and (self.own_uid or self.user_namespace)
@@ -51,7 +51,7 @@ class Mechanisms:
         """The isolation report: "isolation" of the hello message."""
         mechanisms = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
         if self.own_uid:
-            # As root a user namespace is not used, so its absence is no lack.
+            # As root no user namespace is used, so it is not missing.
             del mechanisms["user_namespace"]
         missing = [
             {"mechanism": name, "why": self.why.get(name, "unknown"), "effect": EFFECTS[name]}

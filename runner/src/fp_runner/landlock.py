@@ -1,6 +1,6 @@
-"""Landlock (Linux 6.7 for ports, 6.12 for abstract sockets): what is left where apps must share the machine's network.
+"""Landlock (Linux 6.7 for ports, 6.12 for abstract sockets): limits apps that must share the machine's network.
 
-It knows ports and no addresses, and of TCP only who connects, so it is no substitute for a network of one's own.
+It filters by port, not by address, and of TCP only outgoing connections. So it does not replace a network of their own.
 """
 
 import ctypes
@@ -27,12 +27,12 @@ class _Port(ctypes.Structure):
 
 
 def limits_ports() -> bool:
-    """Whether this kernel can say which ports a process may connect to."""
+    """Whether this kernel can limit the ports that a process may connect to."""
     return _version() >= _PORTS_SINCE
 
 
 def allow_only(ports: tuple[int, ...]) -> None:
-    """From here on this process connects, over TCP, to these ports alone, and to no abstract socket of others.
+    """From now on this process can connect over TCP only to these ports, and to no abstract socket of other processes.
     Needs no_new_privs or CAP_SYS_ADMIN."""
     scoped = _version() >= _SCOPES_SINCE
     rules = _Ruleset(0, _CONNECT_TCP, _SCOPE_ABSTRACT_UNIX if scoped else 0)

@@ -1,11 +1,11 @@
-"""The few Linux calls that Python 3.11 has no function for, each raising OSError like `os` does."""
+"""The Linux calls for which Python 3.11 has no function. Each raises OSError, as functions of `os` do."""
 
 import ctypes
 import os
 from typing import Final
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# Calls that keep the interpreter's lock, which a fork then has too.
+# Functions called through PyDLL keep the GIL, so a fork also has it.
 _python = ctypes.PyDLL(None, use_errno=True)
 
 MACHINE: Final = os.uname().machine
@@ -78,14 +78,14 @@ def _check(result: int, what: str) -> int:
 
 
 def syscall(number: int, *arguments: object) -> int:
-    """syscall(2), for calls that the C library has no function for."""
+    """syscall(2), for calls without a function in the C library."""
     wide = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
     return _check(_libc.syscall(ctypes.c_long(number), *wide), f"syscall {number}")
 
 
 def fork() -> int:
-    """fork(2) without what modules do in the child of os.fork: that copies 0.7 MiB. Only for a process with one thread,
-    whose child uses neither `random` nor a database client."""
+    """fork(2) without the handlers that modules register with os.fork, which would copy 0.7 MiB in the child. Only for
+    a process with one thread whose child uses neither `random` nor a database client."""
     return _check(_python.fork(), "fork")
 
 
@@ -100,7 +100,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Enters the namespace that `fd` stands for."""
+    """Enters the namespace of the descriptor `fd`."""
     _check(_libc.setns(fd, kind), "setns")
 
 
@@ -117,9 +117,9 @@ def mount(source: str, target: str, fstype: str | None, flags: int, data: str = 
 
 
 def restrict_mounts(target: str, flags: int) -> None:
-    """Adds MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC to a mount and all below it (Linux 5.12).
+    """Adds MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC to a mount and all its submounts (Linux 5.12).
 
-    The old MS_REMOUNT would leave submounts writable. The bits of the two calls are the same.
+    MS_REMOUNT would leave submounts writable. These flags have the same values in mount(2) and mount_setattr(2).
     """
     attr = _MountAttr(attr_set=flags)
     result = _libc.syscall(
@@ -134,7 +134,7 @@ def restrict_mounts(target: str, flags: int) -> None:
 
 
 def pivot_root_here(new_root: str) -> None:
-    """Makes `new_root` the root of this mount namespace and lets go of the old one."""
+    """Makes `new_root` the root of this mount namespace and unmounts the old root."""
     os.chdir(new_root)
     # "." twice stacks the old root over the new one, so no folder for it is needed (pivot_root(2)).
     _check(_libc.syscall(_SYS_PIVOT_ROOT, b".", b"."), "pivot_root")
@@ -143,7 +143,7 @@ def pivot_root_here(new_root: str) -> None:
 
 
 def sethostname(name: str) -> None:
-    """Names this UTS namespace."""
+    """Sets the host name of this UTS namespace."""
     _check(_libc.sethostname(name.encode(), len(name)), "sethostname")
 
 

@@ -1,16 +1,16 @@
-"""What an app may use. The platform sends each number with the start: platform/src/runtime/limits.ts has them."""
+"""The limits of an app. The platform sends them with the start request (platform/src/runtime/limits.ts)."""
 
 import resource
 from dataclasses import dataclass
 from typing import Final
 
-# A busy machine may owe the app its turn for a while.
+# On a busy machine, the app may have to wait this long for the CPU.
 _SOFT_TIMEOUT_HEADSTART: Final = 1.0
 
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """The limits that the runner sets in a pod, whose container has the others. Bytes, counts, seconds."""
+    """The limits that the runner sets in a pod; the container has the others. In bytes, counts and seconds."""
 
     file_bytes: int
     open_files: int
@@ -18,7 +18,8 @@ class ProcessLimits:
 
     @property
     def kill_seconds(self) -> float:
-        """When an app is killed that was interrupted at `start_seconds`, to tell where it was, and has told nothing."""
+        """How long after the start an app is killed, if the interrupt at `start_seconds` has not made it report a
+        failure."""
         return self.start_seconds + _SOFT_TIMEOUT_HEADSTART
 
 
@@ -27,23 +28,24 @@ class Limits(ProcessLimits):
     """All limits of an app on a machine."""
 
     memory_bytes: int
-    # Processor cores. None: as many as are free.
+    # CPU cores. None: no limit.
     cpus: float | None
     pids: int
     tmp_bytes: int
 
 
 def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: bool = True) -> None:
-    """Sets the rlimits of this process, which its children inherit: the second line behind the cgroups.
+    """Sets the rlimits of this process and its children, as a second limit in addition to the cgroups.
 
-    Where a cgroup counts the real thing, the rlimit leaves room: RLIMIT_DATA counts the 8 MiB stack of every thread,
-    used or not, and RLIMIT_NPROC counts a uid, which two instances of one app share while one replaces the other.
+    If a cgroup counts precisely, the rlimit is wider: RLIMIT_DATA counts the 8 MiB stack of every thread, used or not,
+    and RLIMIT_NPROC counts all processes of a uid, which two instances of an app share while one replaces the other.
     """
     data, virtual = _own_sizes()
     memory = limits.memory_bytes
     _set(resource.RLIMIT_DATA, data + (2 * memory if memory_cgroup else memory))
     if not memory_cgroup:
-        # Shared mappings are not in RLIMIT_DATA. Wide, since runtimes reserve far more than they use.
+        # RLIMIT_DATA does not count shared mappings. The limit is wide, because runtimes reserve far more than they
+        # use.
         _set(resource.RLIMIT_AS, virtual + 4 * memory)
     if own_user:
         _set(resource.RLIMIT_NPROC, limits.pids * 2 if pids_cgroup else limits.pids)
@@ -51,9 +53,9 @@ def apply(limits: Limits, *, memory_cgroup: bool, pids_cgroup: bool, own_user: b
 
 
 def apply_per_process(limits: ProcessLimits) -> None:
-    """Those that count this process alone: all there is to set in a pod.
+    """Sets the limits that count only this process. A pod needs no others.
 
-    Memory is the container's to count there, and RLIMIT_NPROC would count other pods that have the same user.
+    There, the container limits the memory, and RLIMIT_NPROC would also count other pods with the same user.
     """
     _set(resource.RLIMIT_FSIZE, limits.file_bytes)
     _set(resource.RLIMIT_NOFILE, limits.open_files)
@@ -63,7 +65,7 @@ def apply_per_process(limits: ProcessLimits) -> None:
         try:
             _set(kind, value)
         except ValueError:
-            # Linux lets any limit be lowered. gVisor's kernel, which is the app's alone, does not know these two.
+            # Linux accepts both. gVisor does not support them, but its kernel serves only this app.
             continue
 
 
@@ -75,7 +77,7 @@ def _set(kind: int, value: int) -> None:
 
 
 def _own_sizes() -> tuple[int, int]:
-    """VmData and VmSize of this process in bytes: the limits come on top of what the fork began with."""
+    """VmData and VmSize of this process in bytes. The limits are added to what the fork starts with."""
     page = resource.getpagesize()
     with open("/proc/self/statm", encoding="ascii") as statm:
         fields = statm.read().split()

@@ -22,7 +22,7 @@ _STATIC: Final = "/static"
 
 
 class AppNotFoundError(Exception):
-    """The module does not exist or has no app. `file` is where the app should be."""
+    """The module does not exist or has no app. `file` is the file in which the app was expected."""
 
     def __init__(self, message: str, file: str | None = None) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class AppNotFoundError(Exception):
 
 @dataclass(frozen=True)
 class LoadedApp:
-    """An ASGI app, what it is, and the name of the variable or factory that it came from."""
+    """An ASGI app, its kind, and the name of the variable or factory that defines it."""
 
     app: Any
     kind: Kind
@@ -39,7 +39,7 @@ class LoadedApp:
 
 
 def load(app_dir: str, text: str) -> LoadedApp:
-    """Imports what the entrypoint names (see entrypoint.py) and finds its app.
+    """Imports the module of the entrypoint (see entrypoint.py) and finds its app.
 
     Raises AppNotFoundError, or whatever the user's code raises.
     """
@@ -60,8 +60,8 @@ def _import_file(app_dir: str, path: str) -> ModuleType:
     folder = os.path.join(app_dir, path.removesuffix(".py"))
     if not os.path.isdir(folder):
         return importlib.import_module(name)
-    # A folder has the file's name, as in app.py beside app/. A package keeps the name, and the file gets another one;
-    # a folder without __init__.py is where the file's submodules are.
+    # A folder has the same name as the file, for example app.py beside app/. If the folder is a package, it keeps the
+    # name and the file gets another one. A folder without __init__.py contains the file's submodules.
     is_package = os.path.isfile(os.path.join(folder, "__init__.py"))
     if is_package:
         name = f"{name}_file"
@@ -96,7 +96,7 @@ def _named(module: ModuleType, given: Entrypoint, variable: str) -> LoadedApp:
     found = _as_app(value, variable)
     if found:
         return found
-    # As uvicorn does without --factory, when calling the value makes an app.
+    # The same as uvicorn without --factory, if calling the value returns an app.
     if inspect.isroutine(value):
         return _from_factory(value, given.file, variable)
     message = f"{variable} in {given.file} is not an app but of type {type(value).__name__}. Name the app's variable."
@@ -104,11 +104,11 @@ def _named(module: ModuleType, given: Entrypoint, variable: str) -> LoadedApp:
 
 
 def _prefer(folder: str) -> None:
-    """Puts the folder first on sys.path and forgets preloaded modules that its files shadow."""
+    """Puts the folder first on sys.path and removes preloaded modules that have the same name as its files."""
     sys.path.insert(0, folder)
     for file in os.listdir(folder):
         name = file.removesuffix(".py")
-        # One lookup for each file. A walk through all of sys.modules would copy 2 MiB of the zygote.
+        # Looks up each file's name. Iterating over all of sys.modules would copy 2 MiB of the zygote.
         if name in sys.modules and name not in sys.stdlib_module_names and name != "fp_runner":
             _forget(name)
 
@@ -119,7 +119,7 @@ def _forget(package: str) -> None:
 
 
 def find(module: ModuleType, file: str) -> LoadedApp:
-    """The app of an imported module: `app`, any framework's instance, `create_app()`, `application`."""
+    """Finds the app of an imported module: `app`, any framework's instance, `create_app()` or `application`."""
     names = vars(module)
     app = names.get("app")
     if isinstance(app, Starlette):
@@ -176,7 +176,7 @@ def _from_factory(factory: Callable[..., Any], file: str, name: str) -> LoadedAp
 
 
 def _kind(app: Starlette) -> Kind:
-    # By the name of the classes, so that FastAPI need not be imported for a FastHTML app, nor the other way round.
+    # Compares class names, so that FastAPI need not be imported for a FastHTML app, nor FastHTML for a FastAPI app.
     names = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(app).__mro__}
     if "fastapi.FastAPI" in names:
         return "fastapi"
@@ -200,7 +200,7 @@ def _is_asgi(value: object) -> bool:
 def mount_static(found: LoadedApp, app_dir: str) -> None:
     """Serves the app's static/ folder at /static, unless the app does so itself.
 
-    First in line, so that a catch-all page route does not swallow it.
+    The route is the first one, so that a catch-all page route does not match before it.
     """
     folder = os.path.join(app_dir, "static")
     if not isinstance(found.app, Starlette) or not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""The app's log: stdout, stderr and the server's errors, in the files that it was handed."""
+"""The app's log: stdout, stderr and the server's errors, written to the given files."""
 
 import io
 import logging
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-# Begins the mark of a line (platform/src/runtime/local/log-format.ts). In what the app prints it is replaced.
+# The first byte of a line's mark (platform/src/runtime/local/log-format.ts). Replaced in what the app prints.
 _MARK: Final = b"\x1e"
 _MARK_REPLACED: Final = b"\\x1e"
-# Bytes marked at a time: marks multiply what consists of empty lines.
+# How many bytes are marked at a time, because marks greatly enlarge a text of empty lines.
 _PIECE: Final = 64 * 1024
 
 
@@ -34,7 +34,7 @@ class _LogFile(io.FileIO):
 
 
 class _Marks:
-    """What the streams of a process share, which write to one file."""
+    """State that the streams of a process share, because they write to one file."""
 
     def __init__(self, tag: str) -> None:
         self.end = f" {tag} ".encode()
@@ -42,7 +42,7 @@ class _Marks:
 
 
 class _MarkedLogFile(_LogFile):
-    """Marks each line with its stream, its time and the tag, so that one file has the lines of all instances."""
+    """Prefixes each line with its stream, time and tag, so that one file can hold the lines of all instances."""
 
     def __init__(self, fd: int, stream: bytes, marks: _Marks) -> None:
         super().__init__(fd, "w", closefd=False)
@@ -68,7 +68,7 @@ class _MarkedLogFile(_LogFile):
         lines = text[:-1].replace(b"\n", b"\n" + mark) + text[-1:]
         if unfinished is self:
             return lines
-        # Another stream's line has no end yet: it ends here.
+        # A line of another stream is unfinished, so it is ended first.
         return (b"\n" if unfinished else b"") + mark + lines
 
 
@@ -88,9 +88,9 @@ _STREAMS: Final = ((1, "stdout", b"o"), (2, "stderr", b"e"))
 
 
 def redirect(stdout_fd: int, stderr_fd: int, tag: str | None) -> None:
-    """Makes the log (and closes what it was given) this process's stdout and stderr, and /dev/null its stdin.
+    """Makes the log this process's stdout and stderr, and /dev/null its stdin. Closes the given descriptors.
 
-    Lines are marked where there is a tag. In a pod there is none: the container's runtime keeps the time of each line.
+    Lines are marked if there is a tag. In a pod there is none, because the container runtime records each line's time.
     """
     marks = None if tag is None else _Marks(tag)
     null = os.open("/dev/null", os.O_RDONLY)
@@ -109,7 +109,7 @@ def redirect(stdout_fd: int, stderr_fd: int, tag: str | None) -> None:
 
 
 def configure_logging(app_dir: str) -> None:
-    """Sends uvicorn's warnings and errors to the log, with tracebacks as the owner should read them."""
+    """Sends uvicorn's warnings and errors to the log, with tracebacks written for the app's owner."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(app_dir))
     logger = prepare_logging()
@@ -117,7 +117,7 @@ def configure_logging(app_dir: str) -> None:
 
 
 def prepare_logging() -> logging.Logger:
-    """The part that is the same for every app. It writes to every logger there is, so the zygote does it ahead."""
+    """The part that is the same for every app. It changes every existing logger, so the zygote does it in advance."""
     logger = logging.getLogger("uvicorn")
     if logger.level != logging.WARNING:
         logger.setLevel(logging.WARNING)
@@ -126,7 +126,7 @@ def prepare_logging() -> logging.Logger:
 
 
 def flush() -> None:
-    """Before os._exit, which flushes nothing."""
+    """Must be called before os._exit, which flushes nothing."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

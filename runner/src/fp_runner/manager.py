@@ -1,8 +1,8 @@
 """The manager: starts, watches and stops the apps of a machine. `python -m fp_runner.manager`, spawned by the platform.
 
-Speaks the protocol of README.md on fd 3. It reads the start requests of all tenants, so no app is ever a fork of it:
-forks come from the zygote (forks.py), and each child is told by the manager alone what it is to become.
-Single-threaded; never imports user code; dies with the platform.
+It speaks the protocol of README.md on fd 3. It reads the start requests of all users, so apps are never forked from it:
+the zygote forks them (forks.py), and the manager sends each child its start request directly. It is single-threaded,
+never imports user code, and ends with the platform.
 """
 
 import os
@@ -30,14 +30,14 @@ from fp_runner.reactor import Reactor
 _PLATFORM_FD: Final = 3
 _SPARES: Final = 2
 _DEFAULT_GRACE_MS: Final = 10_000
-# The owner of the machine trusts all apps: they run even where the required minimum of the sandbox is not available.
+# The owner of the machine trusts all apps: they run even if the required minimum of the sandbox is not available.
 _ALLOW_UNSANDBOXED: Final = "--allow-unsandboxed"
-# No zygote: an interpreter of its own for each app.
+# Each app gets an interpreter of its own instead of a fork of the zygote.
 _FRESH_INTERPRETERS: Final = "--fresh-interpreters"
 
 
 class Manager:
-    """Answers the platform's operations."""
+    """Handles the platform's requests."""
 
     def __init__(
         self,
@@ -59,7 +59,8 @@ class Manager:
         self._instances: dict[str, Instance] = {}
         self._platform = PlatformConnection(sock, self._reactor, self._on_message, self._end)
         self._ended = False
-        # Pid 1 of a namespace takes all with it. Where there is none, or a process before it, the app is what to kill.
+        # Killing pid 1 of a namespace kills all its processes. If the app has no namespace, or if another process
+        # precedes pid 1, the app itself is killed.
         self._kill_through_app = not (mechanisms.minimum and mechanisms.own_uid)
         self._forks: Forks
         if fresh_interpreters:
@@ -77,7 +78,7 @@ class Manager:
         )
 
     def run(self) -> None:
-        """Until the platform is gone and every app after it."""
+        """Runs until the platform has disconnected and every app has ended."""
         hello = {"event": "hello", "pid": os.getpid(), "python": sys.version.partition(" ")[0]}
         self._platform.send(hello | {"isolation": self._report})
         while not self._ended or self._instances or self._pool.spares():
@@ -100,7 +101,7 @@ class Manager:
     def _stop(self, message: Message) -> None:
         op, instance = message["op"], self._instances.get(str(message.get("id")))
         if instance is None:
-            # This is usual: the app may end while the request is on its way.
+            # This is usual: the app may have ended before the request arrived.
             print(f"fp_runner: cannot {op} {message.get('id')!r}: it does not run", file=sys.stderr, flush=True)
         elif op == "kill":
             instance.kill()
@@ -116,8 +117,8 @@ class Manager:
             self._refuse_unparsed(error)
             return
         if request.id in self._instances:
-            # An event "failed" would be taken for one of the instance that runs under this id.
-            print(f"fp_runner: {request.id} runs already", file=sys.stderr, flush=True)
+            # The platform would take an event "failed" as one of the instance that already has this id.
+            print(f"fp_runner: {request.id} is already running", file=sys.stderr, flush=True)
             return
         instance = Instance(request, begun, self._reactor, self._platform.send, self._forget)
         self._instances[request.id] = instance
@@ -140,7 +141,8 @@ class Manager:
         self._shares.add(request.user, name)
 
     def _place(self, message: Message) -> None:
-        """Gives processes of the platform's own their share of the processor, this one and the zygote with them."""
+        """Moves a process of the platform into its group. This process and the zygote move with the group
+        "platform"."""
         name, pid = message.get("group"), message.get("pid")
         if self._helper is None or name not in ("platform", "mongodb") or not isinstance(pid, int):
             return
@@ -164,7 +166,7 @@ class Manager:
             self._pool.forget(instance.child)
 
     def _on_end_of(self, process: str) -> None:
-        """Without it no app can start. This process ends once all apps are gone, and the platform starts another."""
+        """Called when a process ends without which no app can start. The platform then starts another manager."""
         if not self._ended:
             print(f"fp_runner: {process} has ended", file=sys.stderr, flush=True)
             self._end()
@@ -180,7 +182,7 @@ class Manager:
 
 def _die_with_platform() -> None:
     privileges.die_with_parent()
-    # If the platform ended before the line above, fd 3 is at its end, and this process ends when it reads it.
+    # If the platform ended before the line above, its end of fd 3 is closed, which this process notices when it reads.
 
 
 def main() -> None:
@@ -188,20 +190,20 @@ def main() -> None:
     sock = socket.socket(fileno=_PLATFORM_FD)
     sock.set_inheritable(False)
     _die_with_platform()
-    # Ctrl-C reaches the whole process group; what then happens is the platform's decision.
+    # Ctrl-C sends SIGINT to the whole process group. The platform decides what then happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Seven fds an app: the usual soft limit of 1024 would end at some 140 of them.
+    # Each app takes seven descriptors, so the usual soft limit of 1024 would allow only about 140 apps.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # The helper process and the resolver are forks of this one.
+    # The helper process and the resolver are forked from this process.
     heap.prepare()
     groups = cgroups.detect(os.getpid())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     mechanisms: Mechanisms = probe.detect(groups, own_namespace)
     os.close(own_namespace)
-    # Forked while the process is still small.
-    # Removed, so that no child inherits it. Without it apps get no network of their own.
+    # The helper is forked early, while the process is still small. The variable is removed, so that no child inherits
+    # it. Without it apps get no network of their own.
     text = os.environ.pop(ENVIRONMENT, None)
     wanted = parse(text)
     joined = text is not None and wanted.mode != "none" and mechanisms.own_uid and mechanisms.network

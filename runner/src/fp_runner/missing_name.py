@@ -1,16 +1,17 @@
-"""What to write where a name is not defined that a library's `import *` brought in an earlier version."""
+"""Advice for a NameError: the name may have come from a library's `import *` in an earlier version."""
 
 import importlib
 import sys
 from types import TracebackType
 from typing import Final
 
-# By the library that an app takes other names from: where else its names are.
+# For each library: modules that define names which its `import *` no longer exports.
 _ELSEWHERE: Final = {"fasthtml": ("fasthtml.pico", "fasthtml.svg", "fasthtml.oauth")}
 
 
 def advice(error: BaseException | None, trace: TracebackType | None) -> str:
-    """One sentence, or nothing. sdk/src/python/star-names.ts says the same before a deploy, where it can tell."""
+    """One sentence, or "". sdk/src/python/star-names.ts gives the same advice before a deploy, if it can detect the
+    problem."""
     if not isinstance(error, NameError) or isinstance(error, UnboundLocalError) or not error.name:
         return ""
     name = error.name
@@ -22,7 +23,7 @@ def advice(error: BaseException | None, trace: TracebackType | None) -> str:
 
 
 def _libraries(trace: TracebackType | None) -> set[str]:
-    """The packages from which the module that failed took its names."""
+    """The packages that define the values in the failed module's namespace."""
     last = trace
     while last is not None and last.tb_next is not None:
         last = last.tb_next

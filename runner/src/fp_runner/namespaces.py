@@ -11,10 +11,10 @@ _MOUNT_IPC_UTS: Final = libc.CLONE_NEWNS | libc.CLONE_NEWIPC | libc.CLONE_NEWUTS
 
 
 def fork_into_pid_namespace(own_namespace: int) -> int:
-    """fork() whose child is pid 1 of a new pid namespace. `own_namespace` is an fd of /proc/self/ns/pid.
+    """Forks a child that is pid 1 of a new pid namespace. `own_namespace` is an fd of /proc/self/ns/pid.
 
-    unshare moves only later children, and setns moves them back, so one fork does what clone(CLONE_NEWPID) would;
-    a raw clone would leave glibc and Python with a wrong idea of who they are.
+    unshare only affects later children, and setns undoes it. So one fork has the effect of clone(CLONE_NEWPID). After a
+    raw clone, glibc and Python would have wrong information about their process.
     """
     libc.unshare(libc.CLONE_NEWPID)
     try:
@@ -28,14 +28,15 @@ def fork_into_pid_namespace(own_namespace: int) -> int:
 
 
 def fork_through_user_namespace(body: Callable[[], NoReturn], uid: int, gid: int) -> NoReturn:
-    """Runs `body` as pid 1 of new user, pid, mount, ipc and uts namespaces; ends with it.
+    """Runs `body` as pid 1 of new user, pid, mount, ipc and uts namespaces, and exits when it ends.
 
-    For zygotes that are not root. `uid` and `gid` are what the app believes to be; outside it is the zygote's user.
+    For zygotes that are not root. `uid` and `gid` are what the app sees; outside it runs as the zygote's user.
     """
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     zygote = os.getppid()
     libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWPID)
-    # Only now: the new capabilities clear it. A zygote that died before is seen by the change of parent.
+    # This comes after unshare, whose new capabilities clear the setting. If the zygote has died before, the parent
+    # differs.
     privileges.die_with_parent()
     if os.getppid() != zygote:
         os._exit(1)
@@ -50,7 +51,7 @@ def fork_through_user_namespace(body: Callable[[], NoReturn], uid: int, gid: int
 
 
 def leave_host(*, network: bool) -> None:
-    """New mount, ipc and uts namespaces for this process; with `network` one with nothing but its own loopback too."""
+    """Moves this process into new mount, ipc and uts namespaces; with `network` also into one with only a loopback."""
     libc.unshare(_MOUNT_IPC_UTS | (libc.CLONE_NEWNET if network else 0))
     if network:
         with Netlink() as links:

@@ -2,7 +2,7 @@
 
 Some network plugins (kube-router, which k3s uses) start a pod before they enforce the policies for it. For a moment its
 code could connect to addresses that the policies forbid. Every cluster has an API server, and no app may connect to it:
-once it cannot be reached, the policies are enforced.
+once the API server cannot be reached, the policies are enforced.
 """
 
 import os
@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Final
 
-# If an address of the cluster answers, it answers within a few ms.
+# An address of the cluster that can be reached answers within a few ms.
 _ANSWER_SECONDS: Final = 0.1
 _PAUSE_SECONDS: Final = 0.01
 
@@ -26,7 +26,7 @@ class NotEnforcedError(Exception):
 
 
 def wait_until_enforced(seconds: float) -> None:
-    """Returns once the API server cannot be reached. Raises NotEnforcedError after `seconds`; 0: does not look."""
+    """Returns once the API server cannot be reached. Raises NotEnforcedError after `seconds`. 0: does not check."""
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if seconds <= 0 or not host:
         return
@@ -39,7 +39,7 @@ def wait_until_enforced(seconds: float) -> None:
 
 def _answers(host: str, port: int) -> bool:
     try:
-        # A policy refuses the connection or drops its packets.
+        # An enforced policy refuses the connection or drops its packets.
         socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
     except OSError:
         return False

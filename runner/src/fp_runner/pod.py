@@ -1,7 +1,7 @@
 """The first process of a pod's container: `python -m fp_runner.pod [--wait [--cold]]`.
 
-Reads its start request from a mounted file, or waits until the platform sends one (`--wait`). A pod that waits imports
-the frameworks first, unless an app waits for it already (`--cold`). Never runs user code. The contract is
+It reads its start request from a mounted file, or waits until the platform sends one (`--wait`). A waiting pod imports
+the frameworks first, unless a request already waits for its app (`--cold`). It never runs user code. The contract is
 docs/decisions/0020-the-kubernetes-home.md. Modules that not every pod needs are imported late, for faster cold starts.
 """
 
@@ -25,26 +25,26 @@ _MADE_WITH_SANDBOX: Final = "/etc/resolv.conf"
 _SANDBOX_MS: Final = 60_000
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _FLAGS: Final = ("--wait", "--cold")
-# Each followed by its value. --key-fd is for this program itself.
+# Each option is followed by its value. Only this program itself passes --key-fd.
 _OPTIONS: Final = {
     "--start-request": "/fp/start/request.json.gz",
     "--app-dir": "/app",
     "--port": "8000",
     "--termination-log": "/dev/termination-log",
-    # How long network policies may take until they are enforced; no code of an app runs before. 0: nobody looks.
+    # How long the cluster may take to enforce network policies. Code of an app only runs afterwards. 0: no check.
     "--network-policy-seconds": "10",
     "--key-fd": "",
 }
 
 
 class _SetupError(Exception):
-    """The pod is not set up as it must be."""
+    """The pod is not set up correctly."""
 
 
 def main() -> None:
-    """Runs the pod until its end."""
+    """Runs the pod until it ends."""
     begun = time.monotonic()
-    # The kernel throws away what a first process has no handler for, unless it is blocked.
+    # The kernel discards signals for which the first process has no handler, unless they are blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     options = dict(_OPTIONS)
     try:
@@ -73,7 +73,7 @@ def _run(options: dict[str, str], begun: float, *, wait: bool, warm: bool) -> No
     listener = tcp.listen(int(options["--port"]))
     _protect()
     reactor = Reactor()
-    # Before the key is read and anybody can connect: the app's process has never seen either.
+    # Forked before the key is read and a client can connect, so the app's process never has either.
     child = AppChild(reactor, warm=warm)
     _supervise(reactor, listener, child, wakeups, options, begun, wait=wait, warm=warm)
 
@@ -93,7 +93,7 @@ def _supervise(
     from fp_runner.supervisor import Settings, Supervisor
 
     policy_seconds = _number(options, "--network-policy-seconds")
-    # A pod that waits looks before it is claimed, so that no wake has to.
+    # A waiting pod checks the policies before it is claimed, so that the check delays no wake.
     settings = Settings(options["--app-dir"], options["--termination-log"], _grace(), 0.0 if wait else policy_seconds)
     supervisor = Supervisor(reactor, listener, child, settings)
 
@@ -131,12 +131,12 @@ def _supervise(
             supervisor.start(given, since, _sandboxed(since) | {"interpreter": (begun - since) * 1000})
     while supervisor.exit_code is None:
         reactor.run_once()
-    # Whatever still runs ends with this process, the first of its namespace.
+    # All remaining processes end with this process, because it is the first of its pid namespace.
     os._exit(supervisor.exit_code)
 
 
 def _read_arguments(given: list[str], options: dict[str, str]) -> set[str]:
-    """The flags. Not argparse: importing that takes as long as starting Python does."""
+    """Parses the arguments and returns the flags. Importing argparse would take as long as starting Python."""
     rest, flags = iter(given), set[str]()
     for name in rest:
         if name in _FLAGS:
@@ -149,7 +149,7 @@ def _read_arguments(given: list[str], options: dict[str, str]) -> set[str]:
 
 
 def _start_again_without_key() -> NoReturn:
-    """The key moves from the environment, which a fork could read in its own memory, into a pipe."""
+    """Moves the key from the environment into a pipe, because a fork could read the environment in its own memory."""
     read, write = os.pipe()
     os.write(write, os.environ.pop(_KEY).encode())
     os.set_inheritable(read, True)
@@ -157,7 +157,7 @@ def _start_again_without_key() -> NoReturn:
 
 
 def _signals() -> int:
-    """The end of a pipe on which the numbers of signals arrive."""
+    """Returns the read end of a pipe that receives the numbers of signals."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     for number in _SIGNALS:
@@ -167,12 +167,12 @@ def _signals() -> int:
 
 
 def _protect() -> None:
-    # The app has the same user: keep it out of this process's memory and files.
+    # The app has the same user. This keeps it from reading this process's memory and files.
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
-    # Orphans come here even where a pod shares its processes and this is not the first.
+    # Makes this process the parent of orphans, even if the pod shares its pid namespace and this is not pid 1.
     libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
     privileges.no_new_privs()
-    # uvloop makes a ring in every loop, and aborts when the app's own filter takes it away.
+    # uvloop creates an io_uring in every loop, and aborts if the app's own filter later denies it.
     seccomp.install(seccomp.io_uring_filter())
 
 
@@ -191,18 +191,19 @@ def _grace() -> float:
 
 
 def _sandboxed(since: float) -> dict[str, float]:
-    """When the pod's sandbox was made, in ms from the container's start: the runtime then wrote its resolv.conf."""
+    """When the pod's sandbox was created, in ms from the container's start. The runtime writes resolv.conf at that
+    time."""
     try:
         made = os.stat(_MADE_WITH_SANDBOX).st_mtime
     except OSError:
         return {}
     ms = (made - time.time() + time.monotonic() - since) * 1000
-    # Of an image, or of a container that is started again: another start's.
+    # Otherwise the file is from the image, or from an earlier start of the container.
     return {"sandbox": ms} if -_SANDBOX_MS < ms < 0 else {}
 
 
 def _age() -> float:
-    """Seconds since this process, and so the container, was started; the kernel counts them in hundredths."""
+    """Seconds since the start of this process, and thus of the container. The kernel has a resolution of 10 ms."""
     with open("/proc/self/stat", encoding="utf-8", errors="replace") as stat:
         started = int(stat.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)

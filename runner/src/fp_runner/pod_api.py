@@ -1,4 +1,4 @@
-"""The HTTP API of a pod while no app serves it: before and during the start, and after a failed one."""
+"""The HTTP API of a pod while no app serves it: before and during the start, and after a failed start."""
 
 import socket
 import time
@@ -19,7 +19,7 @@ _READY: Final = ("GET", "/_fp/ready")
 _ALIVE: Final = ("GET", "/_fp/alive")
 _CLAIM_PATH: Final = "/_fp/claim"
 _CONTENT: Final = ("POST", "/_fp/claim/content")
-# code, and what it mechanisms
+# (error code, message)
 _WAITING: Final = ("FP_POD_WAITING", "This pod waits to be told which app it is.")
 _CLAIMED: Final = ("FP_POD_CLAIMED", "This pod has a start request already.")
 _BAD_NONCE: Final = ("FP_POD_BAD_REQUEST", "fp-nonce must be 32 hexadecimal digits, in lower case.")
@@ -33,21 +33,21 @@ class Recipient(Protocol):
     """Receives the start request."""
 
     def start(self, given: PodStartRequest, since: float) -> None:
-        """Starts the app of a checked start request. Times count from `since`, a time.monotonic()."""
+        """Starts the app of a validated start request. Times count from `since`, a time.monotonic()."""
 
     def receive_content(self, content: bytes) -> None:
-        """The content of an asset of that start request. Raises StartRequestError."""
+        """Receives the content of an asset of that start request. Raises StartRequestError."""
 
     def cancel(self) -> None:
-        """The remaining contents will not come. Another start request may."""
+        """The remaining contents will not arrive. Another start request may follow."""
 
     @property
     def wanted(self) -> Sequence[str]:
-        """The contents of assets that have not arrived yet, by their SHA-256. When none is left the app is started."""
+        """The SHA-256 of each content that has not arrived yet. The app starts when none is left."""
 
 
 class PodApi:
-    """`recipient` gets a start request once, unless the contents that belong to it do not follow."""
+    """`recipient` gets one start request, or several if the contents of the earlier ones did not arrive."""
 
     def __init__(self, reactor: Reactor, listener: socket.socket, recipient: Recipient) -> None:
         self._server = HttpServer(reactor, listener, pod_start_request.MAX_PACKED, self._answer, self._closed)
@@ -56,19 +56,19 @@ class PodApi:
         self._state: Literal["waiting", "receiving", "starting", "started", "failed"] = "starting"
         self._timing = ""
         self._failure: Failure | None = None
-        # Who waits for the outcome of the start.
+        # The connection that waits for the outcome of the start.
         self._claim: Connection | None = None
-        # Who has sent a start request, and is to send the contents that belong to it.
+        # The connection that has sent a start request and is to send its contents.
         self._sender: Connection | None = None
         self._probes: list[Connection] = []
 
     def wait(self, key: "ClaimKey") -> None:
-        """Opens, until somebody who knows the key has sent a start request."""
+        """Accepts connections until a client that knows the key has sent a start request."""
         self._key, self._state = key, "waiting"
         self._server.open()
 
     def started(self, timing: str, outcome: dict[str, Any]) -> None:
-        """Answers those who came before the app was there. All who come later are the app's."""
+        """Answers the connections from before the start. The app answers all later ones."""
         self._state, self._timing = "started", timing
         if self._claim:
             self._claim.answer(HTTPStatus.OK, {"ready": True, **outcome})
@@ -76,7 +76,7 @@ class PodApi:
             self._say_ready(probe)
 
     def failed(self, failure: Failure) -> None:
-        """Answers everybody with the failure from now on."""
+        """Answers all requests with the failure from now on."""
         self._state, self._failure = "failed", failure
         if self._claim:
             self._claim.answer(HTTPStatus.UNPROCESSABLE_ENTITY, {"failure": failure.wire()})
@@ -85,7 +85,7 @@ class PodApi:
         self._server.open()
 
     def has_unsent(self) -> bool:
-        """Whether answers are still on their way out."""
+        """Whether an answer has not been sent completely."""
         return self._server.has_unsent()
 
     def _answer(self, request: Request, connection: Connection) -> None:
@@ -101,7 +101,7 @@ class PodApi:
         elif route == _READY and self._state in ("receiving", "starting"):
             self._probes.append(connection)
         elif route == _READY and self._state == "started":
-            # It came before the start request, and asks only now.
+            # The connection is older than the start request, but its request is not.
             self._say_ready(connection)
         elif route == ("GET", _CLAIM_PATH):
             self._challenge(request, connection)
@@ -134,7 +134,7 @@ class PodApi:
         except StartRequestError as error:
             _refuse(connection, HTTPStatus.BAD_REQUEST, ("FP_POD_BAD_START_REQUEST", f"{error}"))
             return
-        # Whoever connects from here on is the app's to answer.
+        # The app answers all connections from now on.
         self._server.pause()
         self._state, self._claim = "starting", connection
         self._recipient.start(given, arrived)
@@ -154,7 +154,7 @@ class PodApi:
             self._claim = None
             connection.answer(HTTPStatus.NO_CONTENT, keep=True)
         else:
-            # Answered as a start request without assets is: by the outcome of the start.
+            # The outcome of the start is the answer, as it is to a start request without assets.
             self._state, self._sender = "failed" if self._failure else "starting", None
 
     def _closed(self, connection: Connection) -> None:

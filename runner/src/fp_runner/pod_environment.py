@@ -1,4 +1,4 @@
-"""The app's side of a pod: alone in a container, which is its sandbox, on a TCP port of its own."""
+"""Runs an app alone in a pod: the container is its sandbox, and it has a TCP port of its own."""
 
 import asyncio
 import os
@@ -18,29 +18,30 @@ _CLAIMED: Final = Answer(
     b'{"code":"FP_POD_CLAIMED","message":"This pod has a start request already."}',
     ((b"content-type", b"application/json"),),
 )
-# For the first request on connections that have asked for nothing yet; at most this part of the grace.
+# How long to wait for the first request on new connections; limited to this part of the grace period.
 _FIRST_REQUEST_SECONDS: Final = 1.0
 _FIRST_REQUEST_PART: Final = 0.25
 
 
 class PodEnvironment:
-    """app_process.AppEnvironment in a pod. Its requests also have `since`, `before` and `network_policy_seconds`."""
+    """The AppEnvironment (see app_process) in a pod. Requests also have `since`, `before` and
+    `network_policy_seconds`."""
 
     def enter(self, request: Message, listen_fd: int | None) -> str:
-        """What the runner adds to the container's own isolation."""
+        """Adds the runner's restrictions to the container's own isolation."""
         os.chdir(request["app_dir"])
         os.umask(0o022)
         limits.apply_per_process(limits.ProcessLimits(**request["limits"]))
         privileges.no_new_privs()
         privileges.die_with_parent()
-        # The supervisor is not, to keep the app out of its memory; the app reads its own /proc/self.
+        # The supervisor is not dumpable, so that the app cannot read its memory. The app must read its own /proc/self.
         libc.prctl(libc.PR_SET_DUMPABLE, 1)
         seccomp.install(seccomp.app_filter(listen_fd))
         network_policies.wait_until_enforced(request["network_policy_seconds"])
         return str(request["app_dir"])
 
     def server(self, app: AsgiApp, request: Message, control: socket.socket, on_ready: OnReady) -> serve.AppServer:
-        """On the port that the supervisor bound."""
+        """Serves on the port that the supervisor bound."""
         imported = time.monotonic()
         answers = {
             ("GET", ALIVE_PATH): Answer(204),
@@ -60,10 +61,12 @@ class PodEnvironment:
 
 
 class PodServer(serve.AppServer):
-    """Has a port, which no removed file keeps others from: it must be closed before they come, and lose nobody."""
+    """Serves on a port. Unlike a unix socket without its file, a port accepts new connections until it is closed. It
+    must be closed first, without losing a connection."""
 
     async def take_backlog(self, sockets: list[socket.socket]) -> None:
-        """Accepts what waits, closes the port, and waits a moment for what those connections were made to ask."""
+        """Accepts waiting connections, closes the port, and waits briefly for the first requests on those
+        connections."""
         await super().take_backlog(sockets)
         late = [connection for listener in sockets for connection in tcp.close_port(listener)]
         for server in self.servers:
@@ -78,15 +81,15 @@ class PodServer(serve.AppServer):
         while self._has_unasked() and loop.time() < begun + left:
             await asyncio.sleep(0.005)
         if grace is not None:
-            # uvicorn counts from the end of this.
+            # uvicorn counts from the end of this method.
             self.config.timeout_graceful_shutdown = max(0, grace - (loop.time() - begun))  # type: ignore[assignment]
 
     def _protocol(self) -> asyncio.Protocol:
-        # As uvicorn's startup has it.
+        # The same call as in uvicorn's startup.
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
     def _has_unasked(self) -> bool:
-        # The HTTP protocol's cycle is its request, the first of which may still be on its way.
+        # `cycle` is the current request of uvicorn's HTTP protocol. None: the first request may still be on its way.
         return any(getattr(connection, "cycle", self) is None for connection in self.server_state.connections)

@@ -1,4 +1,4 @@
-"""The start request of a pod: which app it is to run (docs/decisions/0020-the-kubernetes-home.md)."""
+"""The start request of a pod: the app that it runs (docs/decisions/0020-the-kubernetes-home.md)."""
 
 import json
 import re
@@ -13,7 +13,7 @@ MAX_PACKED: Final = 2 * 1024 * 1024
 _MAX_UNPACKED: Final = 8 * 1024 * 1024
 # zlib's window bits for a gzip header and trailer.
 _GZIP: Final = 31
-# Of an app's assets; sdk/src/wire/assets.ts has the same.
+# The limits on an app's assets, the same as in sdk/src/wire/assets.ts.
 _MAX_ASSETS: Final = 200
 _MAX_ASSET_BYTES: Final = 2 * 1024 * 1024
 _MAX_ASSETS_BYTES: Final = 20 * 1024 * 1024
@@ -26,9 +26,9 @@ class StartRequestError(Exception):
 
 @dataclass(frozen=True)
 class PodStartRequest:
-    """A checked start request. `files` and `assets` by their path relative to the app's folder.
+    """A validated start request. The keys of `files` and `assets` are paths relative to the app's folder.
 
-    Of an asset it has the SHA-256 of the content, which is sent after the start request.
+    The values of `assets` are the SHA-256 of the contents, which are sent after the start request.
     """
 
     mode: Literal["serve", "check"]
@@ -40,7 +40,7 @@ class PodStartRequest:
 
 
 def unpack(packed: bytes) -> PodStartRequest:
-    """Reads a gzipped start request. Raises StartRequestError."""
+    """Parses a gzipped start request. Raises StartRequestError."""
     try:
         decompressor = zlib.decompressobj(_GZIP)
         text = decompressor.decompress(packed, _MAX_UNPACKED)

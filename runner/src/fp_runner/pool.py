@@ -1,4 +1,4 @@
-"""Hot spares: children that are forked, sandboxed as far as possible, in their cgroups, and wait for an app."""
+"""Spare processes: forked in advance, sandboxed as far as possible, in their cgroups, and waiting for an app."""
 
 import itertools
 import os
@@ -13,14 +13,14 @@ from fp_runner.helper_process import HelperProcess
 from fp_runner.protocol import Message
 from fp_runner.reactor import Reactor, Timer
 
-# Long enough that a wake in progress has the processor to itself.
+# Long enough for a wake in progress to have the CPU to itself.
 _REFILL_SECONDS: Final = 0.03
-# After a spare has ended by itself: something is wrong with the machine, so forking again at once would not help.
+# The delay after a spare has ended by itself: something is wrong with the machine, and a new fork would not help.
 _PAUSE_SECONDS: Final = 5.0
 
 
 class Pool:
-    """Makes children ahead of time."""
+    """Creates children in advance."""
 
     def __init__(
         self,
@@ -32,17 +32,17 @@ class Pool:
         warm: bool,
         on_helper_end: Callable[[], None],
     ) -> None:
-        """`on_helper_end` is called once, when the helper process is gone: no child can be attached any more."""
+        """`on_helper_end` is called once, when the helper process has ended and no more children can be attached."""
         self._reactor = reactor
         self._forks = forks
         self._names = itertools.count(1)
         self._helper = helper
         self._on_helper_end = on_helper_end
         self._size = size
-        # Whether there are imports that a spare can warm up.
+        # Whether a spare has preloaded modules that it can warm up.
         self._warm = warm
         self._spares: list[Child] = []
-        # The children that wait for their cgroups and networks, and those that wait for a start request, by name.
+        # By name: children that wait for their cgroups and network, and children that wait for a start request.
         self._attaching: dict[str, Child] = {}
         self._waiting: set[str] = set()
         self._refill: Timer | None = None
@@ -51,14 +51,14 @@ class Pool:
         self._refill_later(_REFILL_SECONDS)
 
     def take(self) -> Child:
-        """The spare that is furthest along, or a new child. Raises OSError when there can be none."""
+        """Returns the spare that is furthest along, or a new child. Raises OSError if no child can be created."""
         self._spares.sort(key=lambda child: child.name not in self._waiting)
         child = self._spares.pop(0) if self._spares else self._spawn()
         self._refill_later(_REFILL_SECONDS)
         return child
 
     def when_waiting(self, child: Child, then: Callable[[], None]) -> None:
-        """Calls `then` once the child can be told which app it is: now, or when it says so."""
+        """Calls `then` once the child is ready for its start request: now, or when it reports that."""
         if child.name in self._waiting:
             self._waiting.discard(child.name)
             then()
@@ -76,15 +76,15 @@ class Pool:
         child.on_message = on_message
 
     def spares(self) -> list[Child]:
-        """Those that have no app."""
+        """The children without an app."""
         return list(self._spares)
 
     def close(self) -> None:
-        """No more spares."""
+        """Creates no more spares."""
         self._size = 0
 
     def forget(self, child: Child) -> None:
-        """After a child's end: lets go of its cgroups and its network."""
+        """Called after a child's end: releases its cgroups and its network."""
         self._waiting.discard(child.name)
         self._attaching.pop(child.name, None)
         if self._helper:

@@ -1,6 +1,6 @@
 """Imports what user apps import and runs a dummy app once, so that forks start fast.
 
-It never runs user code, and leaves no thread, loop or connection: a fork cannot use those.
+It never runs user code. It leaves no thread, event loop or connection open, because a fork cannot use those.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ _MODULES: Final = (
 
 
 def preload() -> None:
-    """Imports and warms up. Collections stay off until an app has been imported."""
+    """Imports and warms up. The garbage collector stays off until an app has been imported."""
     gc.disable()
     for name in _MODULES:
         try:
@@ -88,8 +88,8 @@ def preload() -> None:
 
 
 def touch(loop: asyncio.AbstractEventLoop) -> None:
-    """In a spare: runs a minimal app, so that the pages that every app writes to are copied before the wake. The pages
-    that only some apps write to stay shared."""
+    """Called in a spare. Runs a minimal app, so that the pages that every app writes to are copied before the wake. The
+    pages that only some apps write to stay shared."""
     loop.run_until_complete(_ask(_minimal_app(), "GET", "/"))
     heap.map_code()
 
@@ -147,12 +147,12 @@ async def _ask(app: Callable[..., Awaitable[None]], method: str, path: str, body
 
 
 class _WarmServer(serve.AppServer):
-    """Ends as soon as it has served one request over a real connection."""
+    """Stops after one request over a real connection."""
 
     address: bytes = b""
 
     async def main_loop(self) -> None:
-        # uvloop itself connects to no abstract address. The listener's backlog takes this at once.
+        # uvloop cannot connect to an abstract address. This connect does not block, because the listener has a backlog.
         client = socket.socket(socket.AF_UNIX)
         client.connect(self.address)
         reader, writer = await asyncio.open_unix_connection(sock=client)
@@ -167,14 +167,14 @@ class _WarmServer(serve.AppServer):
 
 
 def _warm_up() -> None:
-    """One FastAPI app answers two requests, one of them through the whole server."""
+    """Lets a FastAPI app answer two requests, one of them through the whole server."""
     app = _dummy_app()
     loop = uvloop.new_event_loop()
     ours, theirs = socket.socketpair()
     try:
         loop.run_until_complete(_ask(app, "POST", "/items", b'{"name":"x"}'))
         with socket.socket(socket.AF_UNIX) as listener:
-            # An abstract address of the kernel's choice: no file is left behind by a process that is killed meanwhile.
+            # The kernel chooses an abstract address, so no file remains if this process is killed.
             listener.bind("")
             server = _WarmServer(serve.make_config(RunnerApp(app)), ours, lambda: None)
             server.address = listener.getsockname()

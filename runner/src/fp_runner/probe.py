@@ -1,4 +1,4 @@
-"""Finds out which mechanisms of isolation this machine has, by using each in a throwaway child."""
+"""Finds out which isolation mechanisms this machine supports, by using each in a temporary child process."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _REMOVAL_PAUSE: Final = 0.01
 
 
 def detect(groups: Cgroups, own_namespace: int) -> Mechanisms:
-    """Tries everything. Leaves nothing behind."""
+    """Tries all mechanisms. Leaves nothing behind."""
     why: dict[str, str] = {}
     as_root = os.geteuid() == 0
     tried: dict[str, Callable[[], None]] = {
@@ -49,7 +49,8 @@ def detect(groups: Cgroups, own_namespace: int) -> Mechanisms:
 
 
 def _try(name: str, attempt: Callable[[], None], namespace: int | None, why: dict[str, str]) -> bool:
-    """Runs `attempt` in a child: a plain fork (None), in a pid namespace as root (its fd), or as a user (-1)."""
+    """Runs `attempt` in a child: a plain fork (None), in a pid namespace as root (its fd), or in a user namespace
+    (-1)."""
     read, write = os.pipe2(os.O_CLOEXEC)
 
     def body() -> None:
@@ -136,7 +137,7 @@ def _try_group(name: str, groups: Cgroups, why: dict[str, str]) -> bool:
 
 
 def _removes(groups: Cgroups, name: str) -> bool:
-    """Whether a group goes away whose processes have ended; the kernel may take a moment."""
+    """Whether a group whose processes have ended can be removed. The kernel may take a moment."""
     for _ in range(_REMOVAL_ATTEMPTS):
         if groups.remove(name):
             return True

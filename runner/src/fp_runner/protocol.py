@@ -1,4 +1,4 @@
-"""The lines between the platform and the manager: one JSON object a line, both ways (see README.md)."""
+"""The protocol between the platform and the manager: one JSON object per line in both directions (see README.md)."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from fp_runner.limits import Limits, ProcessLimits
 
 Message = dict[str, Any]
 _L = TypeVar("_L", bound=ProcessLimits)
-# A fraction makes sense of these alone.
+# The only limits that may be fractions.
 _FRACTIONS: Final = ("start_seconds", "cpus")
 _MAX_LINE = 1024 * 1024
 
 
 class ProtocolError(Exception):
-    """A message that makes no sense. `id` is the instance that it was about, if it said so."""
+    """An invalid message. `id` is the instance that it names, if any."""
 
     def __init__(self, text: str, instance_id: str | None = None) -> None:
         super().__init__(text)
@@ -24,7 +24,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class StartRequest:
-    """A checked "start" message."""
+    """A validated "start" message."""
 
     id: str
     mode: Literal["serve", "check"]
@@ -35,17 +35,17 @@ class StartRequest:
     entrypoint: str
     env: dict[str, str]
     log: str
-    # What the mark of each line in the log names: without spaces.
+    # The tag in the mark of each log line. It contains no spaces.
     log_tag: str
     uid: int
     gid: int
-    # Whose app it is; any text. The apps of one user share what the machine gives to a user.
+    # Identifies the app's owner; any text. A user's apps together get one user's share of the CPU.
     user: str
     limits: Limits
 
 
 def parse_start(message: Message) -> StartRequest:
-    """Checks a "start" message. Raises ProtocolError with the instance's id."""
+    """Validates a "start" message. Raises ProtocolError with the instance's id."""
     instance_id = message.get("id")
     if not isinstance(instance_id, str) or not instance_id:
         raise ProtocolError("start needs an id")
@@ -94,14 +94,14 @@ def parse_start(message: Message) -> StartRequest:
 
 
 def is_variable(name: object, value: object) -> bool:
-    """Whether the two can be an environment variable."""
+    """Whether name and value can be an environment variable."""
     if not isinstance(name, str) or not isinstance(value, str):
         return False
     return bool(name) and "=" not in name and "\0" not in name + value
 
 
 def parse_limits(kind: type[_L], given: object, instance_id: str | None = None) -> _L:
-    """Checks limits, of which all must be given; others are left out. Raises ProtocolError."""
+    """Validates limits. All must be given, except `cpus`; unknown ones are ignored. Raises ProtocolError."""
     if not isinstance(given, dict):
         raise ProtocolError("limits must be an object", instance_id)
     chosen: dict[str, Any] = {}
@@ -117,18 +117,18 @@ def parse_limits(kind: type[_L], given: object, instance_id: str | None = None) 
 
 
 def encode(message: Message) -> bytes:
-    """One line."""
+    """Encodes a message as one line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 class LineReader:
-    """Cuts a byte stream into messages."""
+    """Splits a byte stream into messages."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Message | ProtocolError]:
-        """The messages that `data` completes; a line that is no object comes out as the error it is."""
+        """Returns the messages that `data` completes. An invalid line is returned as a ProtocolError."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _MAX_LINE:
             self._rest = b""

@@ -1,4 +1,4 @@
-"""A loop for file descriptors and timers, in one thread. Not asyncio, because this process forks."""
+"""An event loop for file descriptors and timers in one thread. It is not asyncio, because this process forks."""
 
 import heapq
 import itertools
@@ -11,18 +11,18 @@ Callback = Callable[[], None]
 
 
 class Timer:
-    """A call that is due later; `cancel` is idempotent."""
+    """A scheduled call. `cancel` is idempotent."""
 
     def __init__(self, callback: Callback) -> None:
         self.callback: Callback | None = callback
 
     def cancel(self) -> None:
-        """Forgets the call."""
+        """Cancels the call."""
         self.callback = None
 
 
 class Reactor:
-    """Calls back when a file descriptor can be read (or written) and when a timer is due."""
+    """Calls back when a file descriptor is readable (or writable) and when a timer is due."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -30,20 +30,20 @@ class Reactor:
         self._order = itertools.count()
 
     def watch(self, fd: int, on_read: Callback, on_write: Callback | None = None) -> None:
-        """Calls `on_read` whenever `fd` has something, `on_write` (if given) whenever it has room."""
+        """Calls `on_read` whenever `fd` is readable, and `on_write` (if given) whenever it is writable."""
         self.unwatch(fd)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if on_write else 0)
         self._selector.register(fd, events, (on_read, on_write))
 
     def unwatch(self, fd: int) -> None:
-        """Before closing `fd`. Idempotent."""
+        """Must be called before `fd` is closed. Idempotent."""
         try:
             self._selector.unregister(fd)
         except KeyError:
             return
 
     def call_later(self, seconds: float, callback: Callback) -> Timer:
-        """Calls once, `seconds` from now."""
+        """Calls `callback` once, after `seconds`."""
         timer = Timer(callback)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         return timer
@@ -52,7 +52,7 @@ class Reactor:
         """Waits for the next event and runs all callbacks that are due."""
         for key, events in self._selector.select(self._timeout()):
             on_read, on_write = key.data
-            # An earlier callback of this round may have ended what this one is about.
+            # An earlier callback of this round may have unregistered this descriptor.
             if self._selector.get_map().get(key.fd) is not key:
                 continue
             if events & selectors.EVENT_WRITE and on_write:
@@ -75,5 +75,5 @@ def _guarded(callback: Callback) -> None:
     try:
         callback()
     except Exception:
-        # A bug that one app triggers must not end the process and with it all other apps.
+        # A bug that one app triggers must not end the process, and with it all other apps.
         traceback.print_exc()

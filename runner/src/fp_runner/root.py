@@ -1,7 +1,7 @@
-"""The private root of an app: a small read-only tree that holds what Python needs and nothing of the host's.
+"""The private root of an app: a small read-only tree with what Python needs and nothing else of the host.
 
-Built on a tmpfs over /proc of the app's own mount namespace: /proc exists everywhere, nothing below it is bound into
-the root, and so no folder of the host is needed, hidden or left over.
+It is built on a tmpfs that is mounted over /proc in the app's own mount namespace. /proc exists on every host, and
+nothing below it is bound into the root, so this needs no folder on the host.
 """
 
 import os
@@ -12,27 +12,27 @@ from fp_runner import libc
 
 STAGE: Final = "/proc"
 APP_DIR: Final = "/app"
-# Where an app keeps files that last; the platform names it in PLATFORM_DATA_DIR.
+# The folder for files that an app keeps. The platform sets PLATFORM_DATA_DIR to it.
 DATA_DIR: Final = "/data"
-# Where an app finds its own socket to the platform's MongoDB; only the app is told its name.
+# The folder with the app's own socket to the platform's MongoDB. Only the app knows the socket's name.
 MONGODB_DIR: Final = "/run/mongodb"
 
 _SYSTEM: Final = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _CERTIFICATES: Final = ("/etc/ssl", "/etc/pki/tls", "/etc/pki/ca-trust", "/etc/ca-certificates")
 _COPIED: Final = ("/etc/resolv.conf", "/etc/localtime", "/etc/services", "/etc/protocols")
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom")
-# What /proc still tells about the machine as a whole; /proc is read-only besides.
+# Entries of /proc with information about the whole machine. /proc is also read-only.
 _MASKED: Final = ("kcore", "keys", "key-users", "kmsg", "timer_list", "sched_debug", "kallsyms")
 _BIND: Final = libc.MS_BIND | libc.MS_REC
 _FIXED: Final = libc.MS_NOSUID | libc.MS_NODEV
 
-# Enough inodes for many small files, too few to fill the kernel's memory with empty ones.
+# Enough inodes for many small files, but too few to fill the kernel's memory with empty files.
 _TMP_INODES: Final = 20_000
 _SHM_BYTES: Final = 64 * 1024 * 1024
 
 
 def python_paths() -> list[str]:
-    """The folders outside /usr that this interpreter lives in and imports from, the runner's own left out."""
+    """The folders outside /usr in which this interpreter is and from which it imports, except the runner's own."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     imported = [path for path in sys.path if os.path.isabs(path) and os.path.isdir(path) and path != own]
     found: list[str] = []
@@ -44,7 +44,8 @@ def python_paths() -> list[str]:
 
 
 def etc_files(resolver: str | None = None) -> dict[str, bytes]:
-    """The made-up /etc. Read once, by the zygote: name → content. `resolver` is asked for names, not the machine's."""
+    """The files of the private /etc (name → content), read once by the zygote. `resolver` replaces the machine's DNS
+    server."""
     files = {
         "passwd": b"root:x:0:0:root:/:/usr/sbin/nologin\napp:x:%d:%d:app:/tmp:/usr/sbin/nologin\n",
         "group": b"root:x:0:\napp:x:%d:\n",
@@ -64,11 +65,11 @@ def etc_files(resolver: str | None = None) -> dict[str, bytes]:
 
 
 def build(etc: dict[str, bytes], mongodb: str | None) -> None:
-    """Builds all of the root that is the same for every app. The caller is in its own mount namespace."""
-    # Without this, every mount made here would spread to the host.
+    """Builds the part of the root that is the same for every app. The caller is in its own mount namespace."""
+    # Without this, every mount would propagate to the host.
     libc.mount("none", "/", None, libc.MS_REC | libc.MS_PRIVATE)
     _tmpfs(STAGE, "size=1m,nr_inodes=2k,mode=755")
-    # First, so that a Python that lies below /tmp is bound into it. `enter` gives it its size.
+    # Comes first, so that a Python below /tmp can be bound into it. `enter` sets its final size.
     os.mkdir(f"{STAGE}/tmp")
     _tmpfs(f"{STAGE}/tmp", f"size=1m,nr_inodes={_TMP_INODES},mode=1777")
     for name in _SYSTEM:
@@ -79,7 +80,7 @@ def build(etc: dict[str, bytes], mongodb: str | None) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
             _bind(path)
     if mongodb:
-        # The folder, not the socket: MongoDB makes another when it starts again.
+        # Binds the folder, not the socket, because MongoDB creates a new socket when it restarts.
         _bind(mongodb, MONGODB_DIR)
     _write_etc(etc)
     _make_dev()
@@ -88,7 +89,7 @@ def build(etc: dict[str, bytes], mongodb: str | None) -> None:
 
 
 def mount_proc() -> None:
-    """Mounts /proc of the pid namespace that the caller is in."""
+    """Mounts /proc for the caller's pid namespace."""
     proc = f"{STAGE}/proc"
     flags = _FIXED | libc.MS_NOEXEC | libc.MS_RDONLY
     libc.mount("proc", proc, "proc", flags, "hidepid=invisible")
@@ -98,7 +99,7 @@ def mount_proc() -> None:
 
 
 def enter(app_dir: str, storage: str | None, tmp_bytes: int, uid: int, gid: int) -> None:
-    """Adds what is this app's own and makes the tree the root. Nothing outside can be reached afterwards."""
+    """Adds the app's own parts and makes the tree the root. Nothing outside is reachable afterwards."""
     target = STAGE + APP_DIR
     libc.mount(app_dir, target, None, _BIND)
     libc.restrict_mounts(target, _FIXED | libc.MS_RDONLY)
@@ -113,18 +114,18 @@ def enter(app_dir: str, storage: str | None, tmp_bytes: int, uid: int, gid: int)
             file.seek(0)
             file.write(content)
     libc.pivot_root_here(STAGE)
-    # The root alone, not what is mounted in it: /tmp stays writable.
+    # Only the root itself, not the mounts in it: /tmp stays writable.
     libc.mount("none", "/", None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | _FIXED)
     os.chdir(APP_DIR)
 
 
 def _mount_storage(device: str) -> None:
-    """The device is an image of fixed size: the file system itself is the limit of what the app may keep."""
+    """Mounts an image of fixed size. Its file system limits what the app can store."""
     target = STAGE + DATA_DIR
     os.mkdir(target, 0o755)
-    # `discard`: what the app deletes is given back to the machine's disk.
+    # `discard` returns the space of deleted files to the machine's disk.
     libc.mount(device, target, "ext4", _FIXED | libc.MS_NOEXEC, "discard")
-    # mkfs makes it for repairs; an app that lists its folder is not to find what is not its own.
+    # mkfs creates this folder for repairs. An app that lists its folder should only see its own files.
     try:
         os.rmdir(f"{target}/lost+found")
     except FileNotFoundError:
@@ -137,7 +138,7 @@ def _tmpfs(target: str, data: str) -> None:
 
 def _bind(path: str, seen_as: str | None = None) -> None:
     target = STAGE + (seen_as or path)
-    # 0755 whatever the host has, so that the app's uid can walk through a 0700 /root to its interpreter.
+    # 0755 whatever the host has, so that the app's uid can reach its interpreter below a 0700 /root.
     os.makedirs(target, 0o755, exist_ok=True)
     libc.mount(path, target, None, _BIND)
     libc.restrict_mounts(target, _FIXED | libc.MS_RDONLY)
@@ -164,7 +165,7 @@ def _make_dev() -> None:
     dev = f"{STAGE}/dev"
     os.mkdir(dev, 0o755)
     for name in _DEVICES:
-        # Binds, since a user namespace cannot mknod; so no MS_NODEV on these few.
+        # Bind mounts, because mknod is not possible in a user namespace. So these few have no MS_NODEV.
         os.close(os.open(f"{dev}/{name}", os.O_WRONLY | os.O_CREAT, 0o644))
         libc.mount(f"/dev/{name}", f"{dev}/{name}", None, libc.MS_BIND)
         libc.restrict_mounts(f"{dev}/{name}", libc.MS_NOSUID | libc.MS_NOEXEC)

@@ -1,4 +1,4 @@
-"""Puts a forked process into its sandbox, in two steps: what is the same for every app, then what is this app's."""
+"""Puts a forked process into its sandbox in two steps: first what is the same for every app, then what is specific."""
 
 import os
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ _HOME: Final = "/tmp"
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """What is the same for every sandbox. The zygote gathers it once."""
+    """The settings that all sandboxes share. The zygote collects them once."""
 
     mechanisms: Mechanisms
     etc: dict[str, bytes]
     last_capability: int
     network: NetworkAccess
-    # The folder of MongoDB's socket, outside.
+    # The folder with MongoDB's socket on the host.
     mongodb: str | None
 
     @property
@@ -29,7 +29,7 @@ class SandboxSettings:
 
 
 def prepare(settings: SandboxSettings) -> None:
-    """Namespaces and the common root, as pid 1 of its namespace. The host's files are still there behind it."""
+    """Creates the namespaces and the common root, as pid 1 of its namespace. The host's files are still reachable."""
     if not settings.isolated:
         return
     os.umask(0o022)
@@ -47,7 +47,7 @@ def enter(
     limit: limits.Limits,
     listen_fd: int | None,
 ) -> str:
-    """The last step: the app's own root and user, and no way back. User code may run afterwards.
+    """The last step: sets the app's own root and user, irreversibly. User code may run afterwards.
 
     Returns the app's folder as the app sees it.
     """
@@ -56,7 +56,7 @@ def enter(
         if storage:
             raise OSError("app storage needs the sandbox; start fp as root, or turn the app's storage off")
         return _enter_unisolated(settings, app_dir, limit, listen_fd)
-    # Reads the old /proc, which the private root is about to cover with its own.
+    # This must come first, because it needs the old /proc, which the private root replaces.
     root.enter(app_dir, storage, limit.tmp_bytes, uid, gid)
     limits.apply(limit, memory_cgroup=mechanisms.memory_cgroup, pids_cgroup=mechanisms.pids_cgroup)
     privileges.drop_bounding_set(settings.last_capability)
@@ -64,9 +64,9 @@ def enter(
         privileges.become(uid, gid)
     privileges.drop_capabilities()
     privileges.no_new_privs()
-    # Cleared by the change of user.
+    # The change of user has cleared this setting.
     privileges.die_with_parent()
-    # The app reads its own /proc/self: undo what the change of user did to it.
+    # The app must read its own /proc/self, which the change of user has disabled.
     libc.prctl(libc.PR_SET_DUMPABLE, 1)
     os.umask(0o022)
     _limit_ports(settings.network)
@@ -80,10 +80,10 @@ def _limit_ports(network: NetworkAccess) -> None:
 
 
 def _enter_unisolated(settings: SandboxSettings, app_dir: str, limit: limits.Limits, listen_fd: int | None) -> str:
-    """Without namespaces there are only limits, and the syscall filter if the kernel has it."""
+    """Without namespaces, only the limits apply, and the syscall filter if the kernel supports it."""
     mechanisms = settings.mechanisms
     os.chdir(app_dir)
-    # The user is the platform's, and shared with all it runs: a count of processes would count those too.
+    # The app runs as the platform's user, so a limit on processes would count the platform's processes too.
     limits.apply(limit, memory_cgroup=mechanisms.memory_cgroup, pids_cgroup=mechanisms.pids_cgroup, own_user=False)
     privileges.no_new_privs()
     privileges.die_with_parent()
@@ -94,7 +94,7 @@ def _enter_unisolated(settings: SandboxSettings, app_dir: str, limit: limits.Lim
 
 
 def environment_variables(env: dict[str, str], bin_dir: str) -> dict[str, str]:
-    """The whole environment of an app: what the platform gave, on top of the few fixed ones."""
+    """The app's whole environment: a few fixed variables and those from the platform."""
     fixed = {
         "PATH": f"{bin_dir}:/usr/local/bin:/usr/bin:/bin",
         "HOME": _HOME,

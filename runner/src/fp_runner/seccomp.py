@@ -1,7 +1,7 @@
 """The syscall filter: a classic BPF program, assembled here and installed with prctl.
 
-A deny list, because apps may use any native library. Namespaces, the uid and the missing capabilities isolate the app;
-the filter reduces the kernel's surface behind them. Docker's profile is the model.
+It is a deny list, because apps may use any native library. Namespaces, the uid and the missing capabilities isolate the
+app; the filter reduces the part of the kernel that apps can reach. It follows Docker's profile.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ class _Program(ctypes.Structure):
 
 
 def _argument(index: int) -> int:
-    # The low 32 bits, on little-endian machines: the kernel reads these flags and numbers as ints too.
+    # The low 32 bits on a little-endian machine. The kernel also reads these flags and numbers as ints.
     return 16 + 8 * index
 
 
@@ -54,7 +54,7 @@ def _prologue() -> tuple[list[_Instruction], int]:
     if libc.MACHINE not in _ARCHES:
         raise OSError(errno.ENOSYS, f"no syscall table for {libc.MACHINE}")
     arch, column = _ARCHES[libc.MACHINE]
-    # Another architecture's numbers (i386 through int 0x80, x32) would walk around the list.
+    # The syscall numbers of another architecture (i386 through int 0x80, x32) would bypass the list.
     code: list[_Instruction] = [(_LD, 0, 0, _ARCH), (_JEQ, 1, 0, arch), (_RET, 0, 0, _KILL)]
     code.append((_LD, 0, 0, _NR))
     if libc.MACHINE == "x86_64":
@@ -72,26 +72,27 @@ def _deny(table: Iterable[tuple[int | None, int | None]], column: int) -> list[_
 
 
 def _call(number: int, body: list[_Instruction]) -> list[_Instruction]:
-    """`body` for one syscall; it must end in a return, since the accumulator no longer holds the number."""
+    """Runs `body` for one syscall. It must end with a return, because the accumulator no longer holds the number."""
     return [(_JEQ, 0, len(body), number), *body]
 
 
 def io_uring_filter() -> list[_Instruction]:
-    """Denies io_uring alone.
+    """Denies only io_uring.
 
-    Installed in the zygote before any loop is made: uvloop makes a ring in every loop, and aborts where a ring that
-    it has stops working. io_uring would also do work past every other filter.
+    The zygote installs it before it creates an event loop: uvloop creates an io_uring in every loop, and aborts if one
+    stops working. io_uring could also do work that bypasses every other filter.
     """
     code, column = _prologue()
     return [*code, *_deny(syscalls.IO_URING.values(), column), (_RET, 0, 0, _ALLOW)]
 
 
 def app_filter(listen_fd: int | None) -> list[_Instruction]:
-    """The filter of an app. `listen_fd` is the one socket that it may call listen(2) on."""
+    """The filter of an app. `listen_fd` is the only socket on which it may call listen(2)."""
     code, column = _prologue()
     allow: _Instruction = (_RET, 0, 0, _ALLOW)
     code += _deny((*syscalls.DENIED.values(), *syscalls.IO_URING.values()), column)
-    # glibc falls back to clone when clone3 is unknown; clone3's flags lie in memory, out of a filter's reach.
+    # For an unknown clone3, glibc falls back to clone. A filter cannot check clone3's flags, because they lie in
+    # memory.
     code += _call(syscalls.CLONE3[column], [(_RET, 0, 0, _fail(errno.ENOSYS))])
     code += _call(
         syscalls.CLONE[column],
@@ -113,9 +114,9 @@ def app_filter(listen_fd: int | None) -> list[_Instruction]:
         ],
     )
     code += _call(syscalls.SOCKET[column], _socket_rule(allow))
-    # Without a network namespace a listening app would squat a port of the machine. On its own socket, which
-    # listens already, the call is answered with success and not carried out: so an app that puts another socket
-    # at that number with dup2 gains nothing.
+    # Without a network namespace an app could occupy a port of the machine by listening on it. On the app's own socket,
+    # which already listens, the call succeeds without being executed. So an app gains nothing if it puts another socket
+    # at that number with dup2.
     refuse: _Instruction = (_RET, 0, 0, _fail(errno.EACCES))
     if listen_fd is None:
         code += _call(syscalls.LISTEN[column], [refuse])
@@ -136,20 +137,20 @@ def _socket_rule(allow: _Instruction) -> list[_Instruction]:
     body: list[_Instruction] = [(_LD, 0, 0, _argument(0))]
     for family in _FAMILIES:
         body += [(_JEQ, 0, 1, family), allow]
-    # getaddrinfo asks the routing table (NETLINK_ROUTE is 0) which address families are in use.
+    # getaddrinfo asks the kernel through NETLINK_ROUTE (0) which address families are in use.
     body += [(_JEQ, 1, 0, socket.AF_NETLINK), (_RET, 0, 0, _fail(errno.EAFNOSUPPORT))]
     body += [(_LD, 0, 0, _argument(2)), (_JEQ, 1, 0, 0), (_RET, 0, 0, _fail(errno.EACCES)), allow]
     return body
 
 
 def install(code: list[_Instruction]) -> None:
-    """Puts the filter on this process and all that it starts. Needs no_new_privs or CAP_SYS_ADMIN."""
+    """Installs the filter for this process and its children. Needs no_new_privs or CAP_SYS_ADMIN."""
     packed = b"".join(struct.pack("HBBI", *instruction) for instruction in code)
     buffer = ctypes.create_string_buffer(packed, len(packed))
     libc.prctl_seccomp(_Program(len(code), ctypes.cast(buffer, ctypes.c_void_p).value))
 
 
 def is_installed() -> bool:
-    """Whether a filter is on this process."""
+    """Whether this process has a filter."""
     with open("/proc/self/status", encoding="ascii") as status:
         return any(line.split() == ["Seccomp:", "2"] for line in status)

@@ -13,44 +13,45 @@ import uvicorn
 from fp_runner import channel
 from fp_runner.asgi import RunnerApp
 
-# The Date header is the only thing that ticks. uvicorn's own 0.1 s costs an idle app 0.1 % of a core.
+# Only the Date header needs a tick. uvicorn's own interval of 0.1 s costs an idle app 0.1 % of a core.
 _TICK_SECONDS: Final = 1.0
-# Of the grace, kept for lifespan shutdown after the requests' time is up.
+# The part of the grace period that is reserved for lifespan shutdown.
 _SHUTDOWN_RESERVE_SECONDS: Final = 0.5
-# Loop turns in which connections that already wait in the backlog are accepted, and their requests read.
+# Loop iterations in which connections from the backlog are accepted and their requests read.
 _LAST_TURNS: Final = 8
 
 
 def _web_socket(**arguments: Any) -> asyncio.Protocol:
-    """The protocol of one WebSocket: imported with the first one, which most apps never see."""
+    """The protocol of one WebSocket. Imported with the first one, because most apps have none."""
     implementation = importlib.import_module("uvicorn.protocols.websockets.websockets_sansio_impl")
     protocol: asyncio.Protocol = implementation.WebSocketsSansIOProtocol(**arguments)
     return protocol
 
 
 def make_config(app: RunnerApp) -> uvicorn.Config:
-    """The server's settings; also used to warm it up in the zygote."""
+    """The server's settings. The zygote also uses them to warm up the server."""
     return uvicorn.Config(
         app,
         loop="uvloop",
         http="httptools",
-        # uvicorn's type says class; all it does is call it.
+        # uvicorn's type requires a class, but uvicorn only calls it.
         ws=_web_socket,  # type: ignore[arg-type]
         interface="asgi3",
         lifespan="auto",
         log_config=None,
         access_log=False,
         server_header=False,
-        # The platform tells of the client in headers of its own: see fp_runner.client.
+        # The platform sends the client's address in headers of its own: see fp_runner.client.
         proxy_headers=False,
         backlog=1024,
-        # Longer than the platform keeps its connections, so that it never writes into one that closes.
+        # Longer than the platform keeps its connections, so that the platform never writes to a connection that is
+        # closing.
         timeout_keep_alive=75,
     )
 
 
 class AppServer(uvicorn.Server):
-    """uvicorn, told to stop by a signal and a message, and with nothing lost when it does."""
+    """uvicorn that stops on a signal with a grace period, and loses no request when it stops."""
 
     def __init__(self, config: uvicorn.Config, control: socket.socket, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -60,13 +61,13 @@ class AppServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts, then says so."""
+        """Starts and calls `on_ready`."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
     async def main_loop(self) -> None:
-        """Waits for the end; refreshes the Date header."""
+        """Waits for the end and refreshes the Date header."""
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         while not await self.on_tick(0):
             try:
@@ -76,21 +77,21 @@ class AppServer(uvicorn.Server):
                 continue
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes what is already in the backlog, then finishes."""
+        """Accepts what is already in the backlog, then shuts down."""
         await self.take_backlog(sockets or [])
         await super().shutdown(sockets)
 
     async def take_backlog(self, _sockets: list[socket.socket]) -> None:
-        """Accepts what waits and reads its requests. The socket's file is gone, so no more comes."""
+        """Accepts waiting connections and reads their requests. The socket's file is removed, so no new ones arrive."""
         for _ in range(_LAST_TURNS):
             await asyncio.sleep(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM. How much time there is stands in the message that the manager sent before it."""
+        """Handles SIGTERM. The manager has sent the grace period in a message before the signal."""
         self.should_exit = True
         grace = self._read_grace()
         if grace is not None:
-            # uvicorn's type says int; it is handed to asyncio.wait_for.
+            # uvicorn's type is int, but the value is only passed to asyncio.wait_for.
             self.config.timeout_graceful_shutdown = max(grace - _SHUTDOWN_RESERVE_SECONDS, grace / 2)  # type: ignore[assignment]
         if self._loop is not None and self._wake is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
@@ -106,7 +107,7 @@ class AppServer(uvicorn.Server):
 
 
 def run(server: AppServer, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> BaseException | None:
-    """Serves until told to stop. Returns why startup failed, or None."""
+    """Serves until it is stopped. Returns the reason if startup has failed."""
     app: RunnerApp = server.config.app  # type: ignore[assignment]
     asyncio.set_event_loop(loop)
     try:
@@ -120,7 +121,7 @@ def run(server: AppServer, loop: asyncio.AbstractEventLoop, listener: socket.soc
 
 
 def finish(loop: asyncio.AbstractEventLoop) -> None:
-    """As asyncio.run does: cancel what is left, let generators clean up."""
+    """Cancels the remaining tasks and shuts down generators, as asyncio.run does."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -130,7 +131,7 @@ def finish(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def default_signals() -> None:
-    """Undoes what the zygote set for itself."""
+    """Resets the zygote's signal handlers."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Where FastHTML's session key comes from: FP_SESSION_KEY, so that sessions outlive a sleep.
+"""Takes FastHTML's session key from FP_SESSION_KEY, so that sessions survive a sleep.
 
-FastHTML would write a key file into the app's folder, which is no place to write. Without FP_SESSION_KEY each start has
-a key of its own.
+FastHTML would write a key file into the app's folder, which is read-only. Without FP_SESSION_KEY each start has a new
+key.
 """
 
 import importlib.abc
@@ -17,7 +17,7 @@ _MODULE: Final = "fasthtml.core"
 
 
 def install() -> None:
-    """Now, if FastHTML is imported already; else as soon as somebody imports it."""
+    """Patches FastHTML now if it is already imported, otherwise as soon as it is imported."""
     if module := sys.modules.get(_MODULE):
         _patch(module)
     else:
@@ -38,7 +38,7 @@ def _patch(module: ModuleType) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds that one module as the usual finders do, and patches it once it has been run."""
+    """Finds FastHTML's module as the usual finders do, and patches it after its execution."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

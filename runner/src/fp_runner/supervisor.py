@@ -1,4 +1,4 @@
-"""The one app of a pod, from its start request to its end. Never runs user code."""
+"""Manages the one app of a pod, from its start request to its end. Never runs user code."""
 
 import os
 import signal
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "receiving", "starting", "serving", "stopping", "failed", "checked"]
 
-# How long a failed start is still answered, for whoever polls.
+# How long a pod still reports a failed start to clients that poll.
 _FAILED_SECONDS: Final = 3.0
-# For the last answer to leave.
+# How long to wait until the last answer has been sent.
 _FLUSH_TRIES: Final = 100
 _FLUSH_SECONDS: Final = 0.01
 _PHASES: Final = ("sandboxed", "imported", "started", "ready")
@@ -34,7 +34,7 @@ _OUT_OF_MEMORY: Final = "The app used more than its memory and was ended."
 
 @dataclass(frozen=True)
 class Settings:
-    """Times in seconds. `network_policy_seconds`: see network_policies.py."""
+    """Times are in seconds. For `network_policy_seconds` see network_policies.py."""
 
     app_dir: str
     termination_log: str
@@ -43,7 +43,7 @@ class Settings:
 
 
 class Supervisor:
-    """The run is over when `exit_code` is set."""
+    """The pod ends once `exit_code` is set."""
 
     def __init__(self, reactor: Reactor, listener: socket.socket, child: AppChild, settings: Settings) -> None:
         self.exit_code: int | None = None
@@ -57,25 +57,26 @@ class Supervisor:
         self._state: State = "waiting"
         self._mode: Literal["serve", "check"] = "serve"
         self._since = 0.0
-        # By name, when it was reached, in ms.
+        # When each phase was reached, in ms.
         self._phases: dict[str, float] = {}
         self._before: dict[str, float] = {}
         self._timer: Timer | None = None
         self._oom_kills = cgroups.own_oom_kills()
         self._child_waits = False
-        # The key of those who may claim this pod once the child waits.
+        # The key for claims of this pod, until the child is ready for one.
         self._offered: ClaimKey | None = None
         child.on_message = self._on_message
 
     def offer(self, key: "ClaimKey", *, at_once: bool) -> None:
-        """Lets those who know the key claim this pod: at once, or as soon as the app's process has its imports."""
+        """Allows claims of this pod with the key: immediately, or once the app's process has imported the
+        frameworks."""
         if at_once or self._child_waits:
             self.api.wait(key)
         else:
             self._offered = key
 
     def start(self, given: PodStartRequest, since: float, before: dict[str, float] | None = None) -> None:
-        """See pod_api.Recipient. `before`: when earlier phases were reached, in ms from `since`."""
+        """See pod_api.Recipient. `before`: when earlier phases were reached, in ms since `since`."""
         self._state, self._given, self._mode = "receiving", given, given.mode
         self._since, self._before = since, before or {}
         self._write(lambda: self._folder.begin(given))
@@ -94,7 +95,7 @@ class Supervisor:
         return self._folder.wanted
 
     def _write(self, write: Callable[[], None]) -> None:
-        """Writes files of the app. Starts it once all of them are written."""
+        """Writes files of the app, and starts the app once all files are written."""
         try:
             write()
         except OSError as error:
@@ -123,13 +124,13 @@ class Supervisor:
         self._child.send(message, (1, 2, self._listener.fileno()) if given.mode == "serve" else (1, 2))
 
     def fail(self, code: Code, text: str) -> None:
-        """The start failed for a reason that the app did not report."""
+        """The start failed for a reason that the app has not reported."""
         _log(text)
         self._fail(Failure(code, text))
 
     def stop(self) -> None:
-        """SIGTERM."""
-        # A message that it is ready may have arrived.
+        """Handles SIGTERM."""
+        # The app's message that it is ready may already have arrived.
         self._child.read()
         if self._state == "serving":
             self._state = "stopping"
@@ -139,12 +140,12 @@ class Supervisor:
         elif self._state == "failed":
             self.exit_code = 1
         elif self._state in ("waiting", "receiving", "starting"):
-            # It has no requests to finish.
+            # The app has no requests to finish.
             self._state, self.exit_code = "stopping", 0
             self._child.signal(signal.SIGKILL)
 
     def reap(self) -> None:
-        """SIGCHLD: the app's end, or that of an orphan, which comes to this process as the container's first."""
+        """Handles SIGCHLD: the app has ended, or an orphan whose parent is now this process, the container's first."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -160,7 +161,7 @@ class Supervisor:
         out_of_memory = _OUT_OF_MEMORY if cgroups.own_oom_kills() > self._oom_kills else None
         end, text = ending.explain(code, number, out_of_memory)
         reason: Code = "FP_APP_OUT_OF_MEMORY" if end == "out_of_memory" else "FP_APP_CRASHED"
-        # It may have crashed by itself when it was told to stop. Its owner should know.
+        # If the app crashed after it was told to stop, its owner should know.
         if self._state == "stopping" and (end in ("exited", "killed") or number == signal.SIGTERM):
             self.exit_code = self.exit_code or 0
         elif self._state in ("serving", "stopping"):
@@ -179,7 +180,7 @@ class Supervisor:
                 self.api.wait(self._offered)
                 self._offered = None
             return
-        # The app's code can write to this socket too, so invalid messages are ignored.
+        # The app's code can also write to this socket, so invalid messages are ignored.
         if self._state != "starting":
             return
         event, phase, failed = (message.get(key) for key in ("event", "phase", "failure"))
@@ -198,7 +199,7 @@ class Supervisor:
     def _ready(self) -> None:
         self._state = "serving"
         self._cancel_timer()
-        # The app has its own descriptor of the port, and closes it when it stops.
+        # The app has a descriptor of the port too, and closes it when it stops.
         self._listener.close()
         self._started()
 
@@ -249,7 +250,7 @@ class Supervisor:
 
 
 def _log(text: str) -> None:
-    """In the app's log, where its owner looks."""
+    """Writes to the app's log, where its owner looks."""
     try:
         os.write(2, f"fp_runner: {text}\n".encode())
     except OSError:

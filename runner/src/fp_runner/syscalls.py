@@ -1,8 +1,8 @@
-"""Syscall numbers by architecture: (x86_64, aarch64); None where an architecture has no such call."""
+"""Syscall numbers by architecture: (x86_64, aarch64). None: the architecture has no such call."""
 
 from typing import Final
 
-# What an app never needs and an attacker does: kernel surface, other processes, the machine itself.
+# Calls that an app never needs but an attacker does: kernel interfaces, other processes, the machine itself.
 DENIED: Final[dict[str, tuple[int | None, int | None]]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),

@@ -16,13 +16,13 @@ def listen(port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         return _bind(listener, ("::", port))
     except OSError:
-        # IPv6 is known but switched off.
+        # The kernel supports IPv6, but it is switched off.
         listener.close()
         return _bind(socket.socket(), ("0.0.0.0", port))  # noqa: S104
 
 
 def _bind(listener: socket.socket, address: tuple[str, int]) -> socket.socket:
-    # An earlier container of this pod may have left connections in TIME_WAIT.
+    # Connections of an earlier container of this pod may be in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     listener.listen(_BACKLOG)

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from fp_runner.failure import Failure
 
-# Kubelet's limit. It would cut the JSON at this length.
+# Kubelet's limit, at which it would cut off the JSON.
 _MAX_BYTES: Final = 4096
 
 
 def write(path: str, message: dict[str, Any]) -> None:
-    """Does nothing outside Kubernetes, where the file does not exist."""
+    """Writes the message. Does nothing outside Kubernetes, where the file does not exist."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     except OSError:
@@ -21,7 +21,7 @@ def write(path: str, message: dict[str, Any]) -> None:
 
 
 def fit(failure: Failure) -> dict[str, Any]:
-    """The failure as it is sent, cut until it fits: first its traceback's middle, then its message's end."""
+    """Shortens a failure until it fits: first in the middle of its traceback, then at the end of its message."""
     wire = failure.wire()
     for key, cut in (("traceback", _middle_out), ("message", _end_off)):
         if len(_encode(wire)) > _MAX_BYTES:
@@ -34,7 +34,7 @@ def _encode(message: dict[str, Any]) -> bytes:
 
 
 def _longest(wire: dict[str, Any], key: str, cut: Any) -> str:
-    """By halving, since a character has one to six bytes in JSON."""
+    """Finds the longest text that fits by bisection, because a character takes one to six bytes in JSON."""
     fits, too_long = 0, len(wire[key])
     while too_long - fits > 1:
         length = (fits + too_long) // 2
@@ -46,7 +46,7 @@ def _longest(wire: dict[str, Any], key: str, cut: Any) -> str:
 
 
 def _middle_out(text: str, length: int) -> str:
-    # The exception itself is at the end.
+    # The end has the exception itself.
     head = length // 3
     return f"{text[:head]}\n… cut …\n{text[len(text) - (length - head) :]}" if length else ""
 

@@ -1,8 +1,9 @@
 """The zygote: an interpreter that has imported what apps import; apps are its forks. `python -m fp_runner.zygote`.
 
-An app can read all memory that it was forked with. So nothing of any tenant ever enters this process: it is asked to
-fork by the manager (forks.py), on fd 3, and passes two descriptors to the child without reading them. What the child
-is to become (code, environment, secrets) the manager tells the child itself. Single-threaded; never imports user code.
+An app can read all memory that it was forked with, so this process never gets any data of users. The manager (forks.py)
+requests forks on fd 3, and the zygote passes two descriptors to each child without reading them. The manager sends the
+start request (code, environment, secrets) directly to the child. The zygote is single-threaded and never imports user
+code.
 """
 
 import os
@@ -17,17 +18,17 @@ from fp_runner.network.access import NetworkAccess
 from fp_runner.sandbox import SandboxSettings
 
 _MANAGER_FD: Final = 3
-# What an app without root believes its user to be until it is told; any number does.
+# The user id that an app without root sees before its start request. Any number works.
 _INNER_ID: Final = 65534
 
 
 def main() -> None:
-    """Forks when asked to, until the manager is gone."""
+    """Forks on request until the manager has closed the channel."""
     manager = socket.socket(fileno=_MANAGER_FD)
     manager.set_inheritable(False)
-    # A manager that died before this line has closed its end of the channel, which ends the loop below.
+    # If the manager died before this line, its end of the channel is closed, which ends the loop below.
     privileges.die_with_parent()
-    # The kernel reaps the children: the manager watches them through their pidfds.
+    # The kernel reaps the children, because the manager watches them through pidfds.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     configured = channel.receive(manager)
     if configured is None:
@@ -48,7 +49,7 @@ def main() -> None:
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     while (request := channel.receive(manager)) is not None:
         _answer(manager, settings, own_namespace, request.fds)
-    # At once: there is nothing to clean up, and the manager waits for this.
+    # Exits immediately: there is nothing to clean up, and the manager waits for the exit.
     os._exit(0)
 
 
@@ -81,7 +82,7 @@ def _become_init(settings: SandboxSettings, control_fd: int, status_fd: int) -> 
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        # The manager's channel among them: nobody but the zygote may ask for forks.
+        # This also closes the manager's channel, because only the zygote may read requests for forks.
         close_all_but({control_fd, status_fd})
         control = socket.socket(fileno=control_fd)
         if settings.mechanisms.own_uid or not settings.isolated:
