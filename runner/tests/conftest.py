@@ -20,7 +20,7 @@ def shared_manager() -> Iterator[driver.Manager]:
     assert manager.process.returncode == 0
 
 
-# What the platform sends by default.
+# The platform's defaults.
 LIMITS: dict[str, Any] = {
     "memory_bytes": 512 * 1024 * 1024,
     "cpus": None,
@@ -33,7 +33,7 @@ LIMITS: dict[str, Any] = {
 
 
 class App:
-    """An app on disk, and what a test does with it."""
+    """An app on disk, with the operations of tests."""
 
     def __init__(self, manager: driver.Manager, folder: Path, name: str, files: dict[str, str]) -> None:
         self.manager, self.id = manager, f"{folder.name}-{name}"
@@ -91,7 +91,7 @@ class App:
             return client.get(path)
 
     def output(self) -> str:
-        """What it wrote, without the marks of the lines."""
+        """The app's output, without the marks of the lines."""
         return re.sub(r"\x1e[oe]\d{13} 1\.0-x ", "", self.log.read_text())
 
 
@@ -100,7 +100,7 @@ MakeApp = Callable[..., App]
 
 @pytest.fixture
 def make_app(shared_manager: driver.Manager, tmp_path: Path) -> Iterator[MakeApp]:
-    """make_app("code of app.py", name="one", files={…}); what still runs at the end is killed."""
+    """make_app("code of app.py", name="one", files={…}). Apps that still run at the end of the test are killed."""
     made: list[App] = []
 
     def make(code: str = "", *, name: str = "one", files: dict[str, str] | None = None) -> App:
@@ -112,7 +112,7 @@ def make_app(shared_manager: driver.Manager, tmp_path: Path) -> Iterator[MakeApp
     for app in made:
         if app.socket.exists():
             app.kill()
-    # What no test asked for would be found by a later one.
+    # Otherwise a later test could find events of this test.
     shared_manager.seen.clear()
 
 
@@ -121,7 +121,7 @@ MakePod = Callable[..., pods.Pod]
 
 @pytest.fixture
 def make_pod(tmp_path: Path) -> Iterator[MakePod]:
-    """make_pod(start request) reads it from a file; make_pod(wait=True) is to be claimed. Killed at the end."""
+    """make_pod(start request) reads it from a file; make_pod(wait=True) waits for a claim. Killed at the end."""
     if not pods.usable():
         pytest.skip("no Python and libraries that an ordinary user can read")
     made: list[pods.Pod] = []

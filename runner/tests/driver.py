@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 
 class Manager:
-    """One manager process. Every wait has an end, so a broken manager fails a test and does not hang it."""
+    """One manager process. Every wait has a timeout, so that a broken manager fails a test instead of blocking it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Manager:
             self.socket.settimeout(max(0.001, end - time.monotonic()))
             data = self.socket.recv(65536)
             if not data:
-                raise EOFError("the manager is gone")
+                raise EOFError("the manager has closed the connection")
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
         event: Event = json.loads(line)
@@ -63,7 +63,7 @@ class Manager:
         return event
 
     def wait(self, name: str, timeout: float = 20, **match: Any) -> Event:
-        """The next event of this name (seen already or not) whose fields match; it is taken off the list."""
+        """Returns the next event with this name and these fields, seen before or not, and removes it from `seen`."""
         for event in self.seen:
             if _fits(event, name, match):
                 self.seen.remove(event)
@@ -85,12 +85,12 @@ def _fits(event: Event, name: str, match: dict[str, Any]) -> bool:
 
 
 def client(path: Path, timeout: float = 20) -> httpx.Client:
-    """An HTTP client that speaks to an app's socket."""
+    """An HTTP client that connects to an app's socket."""
     return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://app", timeout=timeout)
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """For what nothing tells of: asks again and again, and fails after `seconds`."""
+    """Waits for a condition that no event reports: polls, and fails after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what} has not happened"

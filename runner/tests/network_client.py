@@ -1,4 +1,4 @@
-"""An app that tries what it is told to over its network, and what tests see of it from outside."""
+"""An app that uses its network as a test asks it to, and functions that observe the effects from outside."""
 
 import json
 import os
@@ -137,7 +137,7 @@ def traces(world: World) -> list[str]:
 
 
 def helpers_of(manager: driver.Manager) -> list[int]:
-    """The helper, its resolver, and the zygote: the children that have no pid namespace of their own."""
+    """The helper process, its resolver and the zygote: the descendants without a pid namespace of their own."""
     own = os.readlink(f"/proc/{manager.process.pid}/ns/pid")
     found, look = [], [manager.process.pid]
     while look:
@@ -149,7 +149,7 @@ def helpers_of(manager: driver.Manager) -> list[int]:
     return found
 
 
-def gone(pids: list[int], seconds: float = 20) -> None:
+def wait_until_ended(pids: list[int], seconds: float = 20) -> None:
     for pid in pids:
         try:
             fd = os.pidfd_open(pid)

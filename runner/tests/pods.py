@@ -20,9 +20,9 @@ from typing import Any
 import driver
 
 KEY = hashlib.sha256(b"a pod's key").hexdigest()
-# Any but 0; an ordinary user cannot take another.
+# Any user but root. Without root, tests cannot switch to another user.
 UID = 201_000 if os.geteuid() == 0 else None
-# The system's Python, which any user can run, on the libraries of this one.
+# The system's Python, which every user can run, with the libraries of this one.
 PYTHON = "/usr/bin/python3" if UID else sys.executable
 LIBRARIES = sysconfig.get_paths()["purelib"]
 
@@ -37,14 +37,14 @@ HELLO = """
 
 
 def usable() -> bool:
-    """Whether that other user can read what it needs."""
+    """Whether that user can read the Python and its libraries."""
     script = f"import sys, os; assert sys.version_info[:2] == {sys.version_info[:2]}; os.listdir({LIBRARIES!r})"
     script += f"; os.listdir({str(driver.SOURCE)!r})"
     return subprocess.run([PYTHON, "-c", script], user=UID, capture_output=True, cwd="/").returncode == 0
 
 
 def start_request(code: str = HELLO, **change: Any) -> bytes:
-    """A gzipped start request; `files` and `limits` are added to, the rest is replaced."""
+    """A gzipped start request. `files` and `limits` are merged with the defaults, other fields are replaced."""
     files = {"app.py": textwrap.dedent(code)} | {
         path: textwrap.dedent(text) for path, text in change.pop("files", {}).items()
     }
@@ -54,15 +54,15 @@ def start_request(code: str = HELLO, **change: Any) -> bytes:
 
 
 def until(true: Callable[[], Any], seconds: float = 20) -> Any:
-    """What `true` returns as soon as that is something. For what nothing tells of; each try is a real question."""
+    """Returns the first true result of `true`. For conditions that no event reports."""
     end = time.monotonic() + seconds
     while not (found := true()):
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, "the condition did not become true"
     return found
 
 
 class Pod:
-    """One container's first process, without the container."""
+    """The first process of a container, without the container."""
 
     def __init__(self, folder: Path, packed: bytes | None = None, *arguments: str, env: dict[str, str] | None = None):
         self.app_dir, self.log = folder / "app", folder / "pod.log"
@@ -78,7 +78,7 @@ class Pod:
         if UID:
             os.chown(self.app_dir, UID, UID)
             os.chown(self.termination_log, UID, UID)
-        # Keeps the port, which others could be given, without listening on it.
+        # Reserves the port without listening on it, so that no other process gets it.
         self._reserved = socket.socket(socket.AF_INET6)
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind(("::", 0))
@@ -113,7 +113,7 @@ class Pod:
         return self.process.pid
 
     def connect(self, host: str = "127.0.0.1") -> socket.socket:
-        """As soon as the port is open."""
+        """Connects as soon as the port is open."""
 
         def attempt() -> socket.socket | None:
             assert self.process
@@ -127,14 +127,14 @@ class Pod:
         return connected
 
     def client(self) -> http.client.HTTPConnection:
-        """One connection that is open already."""
+        """A client that is already connected."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         client.sock = self.connect()
         self._clients.append(client)
         return client
 
     def ask(self, path: str, method: str = "GET", client: http.client.HTTPConnection | None = None, **more: Any) -> Any:
-        """(status, headers, JSON or text)."""
+        """Returns (status, headers, JSON or text)."""
         used = client or self.client()
         used.request(method, path, **more)
         answer = used.getresponse()
@@ -143,7 +143,7 @@ class Pod:
         return answer.status, answer.headers, json.loads(body) if is_json else body
 
     def get(self, path: str) -> Any:
-        """The JSON of a 200."""
+        """The JSON of an answer with status 200."""
         status, _, body = self.ask(path)
         assert status == 200, body
         return body
@@ -153,7 +153,7 @@ class Pod:
         return self
 
     def challenge(self, client: http.client.HTTPConnection) -> str:
-        """The pod's nonce, after it has proved that it knows the key."""
+        """Checks that the pod knows the key, and returns the pod's nonce."""
         nonce = os.urandom(16).hex()
         status, _, body = self.ask("/_fp/claim", client=client, headers={"fp-nonce": nonce})
         assert status == 200, body
@@ -162,7 +162,7 @@ class Pod:
         return own
 
     def claim(self, packed: bytes) -> Any:
-        """(status, body), with everything done right."""
+        """Makes a valid claim. Returns (status, body)."""
         client = self.client()
         proof = prove(self.challenge(client), packed)
         status, _, body = self.ask("/_fp/claim", "POST", client, body=packed, headers={"fp-proof": proof})
@@ -175,7 +175,7 @@ class Pod:
         assert self.process
         return self.process.wait(seconds)
 
-    def last_words(self) -> Any:
+    def termination_message(self) -> Any:
         text = self.termination_log.read_text()
         return json.loads(text) if text else None
 
@@ -204,7 +204,7 @@ def prove(nonce: str, body: bytes) -> str:
 
 
 def wait_gone(pid: int) -> None:
-    """Until a process that is not a child of this one has ended."""
+    """Waits for the end of a process that is not a child of this one."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Where groups are made, and which of others' are let alone."""
+"""Where groups are created, and which existing groups are removed."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from fp_runner import cgroups, probe
 
 
 def test_only_groups_of_managers_that_have_ended_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Folders stand for groups: the names alone decide.
+    # Plain folders are enough, because only their names matter.
     alive = f"fp-{os.getpid()}-{cgroups._start_time(os.getpid())}"
     others = ["fp-backup", "fp-1", "fp-12-34-56", alive]
     for name in [*others, f"fp-{os.getpid()}-1"]:
@@ -18,7 +18,7 @@ def test_only_groups_of_managers_that_have_ended_are_stale(tmp_path: Path, monke
     assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
-def test_the_first_place_that_works_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_usable_mount_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [tmp_path / "first", tmp_path / "second"]
     for point in points:
         point.mkdir()
@@ -30,7 +30,7 @@ def test_the_first_place_that_works_is_the_only_one(tmp_path: Path, monkeypatch:
     assert os.listdir(points[1]) == []
 
 
-def test_a_group_that_cannot_be_removed_is_not_tried_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_gives_up_a_group_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck(cgroups.Cgroups):
         def remove(self, name: str) -> bool:
             return False

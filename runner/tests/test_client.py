@@ -1,4 +1,4 @@
-"""What the client sent is put back."""
+"""The scope has the values that the client sent."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def scope_of(headers: list[tuple[bytes, bytes]], kind: str = "http") -> dict[str
     return scope
 
 
-def test_the_connection_of_the_client_takes_the_place_of_the_platforms() -> None:
+def test_the_scope_has_the_clients_connection_not_the_platforms() -> None:
     scope = scope_of([(b"host", b"a"), (b"fp-client", FACTS)])
     assert scope["client"] == ("192.0.2.7", 50123)
     assert scope["server"] == ("app-a.example", 8443)
@@ -34,13 +34,13 @@ def test_the_connection_of_the_client_takes_the_place_of_the_platforms() -> None
     assert scope["headers"] == []
 
 
-def test_the_scheme_of_a_websocket_is_one_of_its_own() -> None:
+def test_the_scheme_of_a_websocket_is_wss() -> None:
     assert scope_of([(b"fp-client", FACTS)], "websocket")["scheme"] == "wss"
 
 
-def test_headers_stay_in_order_and_as_often_as_they_were_sent() -> None:
+def test_headers_keep_their_order_and_repetitions() -> None:
     headers = [
-        # As the platform sends them.
+        # Headers as the platform sends them.
         (b"host", b"a"),
         (b"connection", b"keep-alive"),
         (b"x-many", b"1"),
@@ -63,15 +63,15 @@ def test_headers_stay_in_order_and_as_often_as_they_were_sent() -> None:
     ]
 
 
-def test_what_a_client_sends_under_these_names_is_a_header_like_others() -> None:
-    # The platform gives it the prefix once more.
+def test_a_header_named_fp_client_from_a_client_reaches_the_app_as_a_header() -> None:
+    # The platform adds its prefix to such a header.
     headers = [(b"fp-client-fp-client", b"6.6.6.6 1 https evil 1 1.1"), (b"fp-client", FACTS)]
     scope = scope_of(headers)
     assert scope["client"] == ("192.0.2.7", 50123)
     assert scope["headers"] == [(b"fp-client", b"6.6.6.6 1 https evil 1 1.1")]
 
 
-def test_a_request_of_the_platform_itself_stays_as_it_is() -> None:
+def test_a_request_of_the_platform_itself_is_unchanged() -> None:
     headers = [(b"host", b"a"), (b"connection", b"keep-alive")]
     scope = scope_of(headers)
     assert scope["headers"] == headers

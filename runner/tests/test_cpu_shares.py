@@ -1,4 +1,5 @@
-"""No user takes the processor from another: weights of the apps' groups, and where the platform's processes are."""
+"""All users get the same share of the CPU: the weights of the apps' groups, and the groups of the platform's
+processes."""
 
 import os
 import subprocess
@@ -17,7 +18,7 @@ APP = {"app.py": "from fastapi import FastAPI\napp = FastAPI()\n"}
 
 
 def test_a_users_weight_is_divided_among_their_apps(tmp_path: Path) -> None:
-    # The files of cgroup version 2, which a machine may not have.
+    # Files as in cgroup version 2, which this machine may not have.
     apps = tmp_path / "apps"
     for name in ("a1", "a2", "b1"):
         (apps / name).mkdir(parents=True)
@@ -38,7 +39,7 @@ def test_a_users_weight_is_divided_among_their_apps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "limit"), [(1, "memory.limit_in_bytes"), (2, "memory.max")])
-def test_mongodb_has_half_of_the_memory_at_most(tmp_path: Path, version: int, limit: str) -> None:
+def test_mongodb_may_use_at_most_half_of_the_memory(tmp_path: Path, version: int, limit: str) -> None:
     group = tmp_path / "mongodb"
     group.mkdir()
     for name in ("cgroup.procs", "memory.limit_in_bytes", "memory.max"):
@@ -59,7 +60,7 @@ def manager() -> Iterator[driver.Manager]:
 
 
 def _quota(group: str) -> float:
-    """Processor cores."""
+    """In CPU cores."""
     for folder in (
         Path(f"/sys/fs/cgroup{group}"),
         *(Path(f"{mount}{group}") for mount in Path("/sys/fs/cgroup").glob("*")),
@@ -96,7 +97,7 @@ def test_each_app_has_a_group_and_each_user_the_same_weight(manager: driver.Mana
     weights = {name: _weight(manager, group) for name, group in groups.items()}
     assert weights["a1"] == weights["a2"] == weights["b1"] // 2
     apps["a1"].kill()
-    # The end is told before the weights are divided anew.
+    # The event "exited" comes before the weights are divided again.
     driver.until(lambda: _weight(manager, groups["a2"]) == weights["b1"], "the new division")
 
 
@@ -110,7 +111,7 @@ def test_the_platform_and_the_database_outweigh_all_apps_together(manager: drive
         assert _weight(manager, f"{own}/mongodb") > _weight(manager, apps)
         manager.send({"op": "place", "group": "platform", "pid": manager.process.pid})
         driver.until(lambda: _group(manager.process.pid) == f"{own}/platform", "the move of the manager")
-        # What wakes apps must not wait behind them either.
+        # The zygote and the manager are in the group, because waking an app must not wait for other apps.
         manager.close()
         assert _group(database.pid) == ""
         database.communicate(b"\n")
@@ -123,7 +124,7 @@ def test_an_app_is_ended_before_the_platform_when_memory_runs_out(manager: drive
     assert int(score) > int(Path(f"/proc/{manager.process.pid}/oom_score_adj").read_text())
 
 
-def test_an_app_with_a_limit_of_cores_has_a_quota(manager: driver.Manager, tmp_path: Path) -> None:
+def test_an_app_with_a_cpu_limit_has_a_quota(manager: driver.Manager, tmp_path: Path) -> None:
     app = App(manager, tmp_path, "half", APP).start(limits={"cpus": 0.5}).ready()
     pid = manager.wait("started", id=app.id)["pid"]
     assert _quota(_group(pid)) == 0.5

@@ -1,4 +1,4 @@
-"""What the resolver reads of questions and answers; both are written by strangers."""
+"""How the resolver parses questions and answers. Both are untrusted."""
 
 import struct
 from ipaddress import IPv4Address
@@ -21,7 +21,7 @@ def answer(asked: bytes, *records: bytes, number: int = 7) -> bytes:
     return struct.pack("!6H", number, 0x8180, 1, len(records), 0, 0) + asked[12:] + b"".join(records)
 
 
-def test_a_question_is_read_without_regard_to_case() -> None:
+def test_a_questions_name_is_case_insensitive() -> None:
     found = dns_message.question(query(b"API", b"Example", b"com"))
     assert found is not None
     assert (found.name, found.kind, found.number) == ("api.example.com", dns_message.A, 7)
@@ -40,11 +40,11 @@ def test_a_question_is_read_without_regard_to_case() -> None:
         struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1",
     ],
 )
-def test_what_is_no_plain_question_is_none(data: bytes) -> None:
+def test_an_invalid_question_is_none(data: bytes) -> None:
     assert dns_message.question(data) is None
 
 
-def test_addresses_are_found_behind_other_names() -> None:
+def test_addresses_of_aliases_are_found() -> None:
     asked = query(b"a", b"test")
     found = dns_message.question(asked)
     assert found is not None
@@ -58,7 +58,7 @@ def test_addresses_are_found_behind_other_names() -> None:
     assert dns_message.addresses(response[:-2], found) == [IPv4Address("192.0.2.1")]
 
 
-def test_an_answer_to_another_question_is_none() -> None:
+def test_an_answer_to_another_question_is_rejected() -> None:
     asked = query(b"a", b"test")
     found = dns_message.question(asked)
     assert found is not None

@@ -1,4 +1,4 @@
-"""What an owner is told when an app does not start, and when it ends by itself."""
+"""What an app's owner is told if the app does not start, or if it ends by itself."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_a_failure_deep_in_a_module_names_that_module(make_app: MakeApp) -> None
     assert 'File "json/' in failure["traceback"]
 
 
-def test_the_carets_of_a_traceback_are_under_what_failed(make_app: MakeApp) -> None:
+def test_the_carets_of_a_traceback_mark_the_failed_expression(make_app: MakeApp) -> None:
     app = make_app("def half(x):\n    return [x / 0]\nhalf(1)\n").start()
     lines = app.failed()["traceback"].splitlines()
     at = lines.index("    return [x / 0]")
@@ -80,7 +80,7 @@ def test_an_endless_import_is_ended_and_located(make_app: MakeApp) -> None:
     assert failure["line"] in (2, 3)
 
 
-def test_an_endless_import_that_holds_out_is_killed(make_app: MakeApp) -> None:
+def test_an_endless_import_that_ignores_the_interrupt_is_killed(make_app: MakeApp) -> None:
     code = "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n"
     app = make_app(code).start(limits={"start_seconds": 1})
     assert app.manager.wait("failed", id=app.id)["failure"]["code"] == "FP_APP_START_TIMEOUT"
@@ -119,7 +119,7 @@ def test_a_failing_lifespan(make_app: MakeApp) -> None:
         ({"socket": "/" + "x" * 200}, "too long"),
     ],
 )
-def test_a_bad_start_is_answered(make_app: MakeApp, change: dict[str, object], words: str) -> None:
+def test_an_invalid_start_request_fails(make_app: MakeApp, change: dict[str, object], words: str) -> None:
     app = make_app(FINE).start(**change)
     failure = app.failed()
     assert failure["code"] == "FP_SANDBOX_FAILED"
@@ -127,7 +127,7 @@ def test_a_bad_start_is_answered(make_app: MakeApp, change: dict[str, object], w
 
 
 @pytest.mark.parametrize("entrypoint", ["missing.py", "../app.py", "notes.txt"])
-def test_a_bad_entrypoint(make_app: MakeApp, entrypoint: str) -> None:
+def test_an_invalid_entrypoint_fails(make_app: MakeApp, entrypoint: str) -> None:
     app = make_app(files={"app.py": FINE, "notes.txt": ""}).start(entrypoint=entrypoint)
     assert app.failed()["code"] == "FP_APP_NOT_FOUND_IN_CODE"
 
@@ -187,7 +187,7 @@ def test_stop_while_importing(make_app: MakeApp, tmp_path: Path) -> None:
     assert app.stop()["reason"] == "stopped"
 
 
-def test_an_app_that_ends_with_an_error_as_it_is_told_to_stop_has_crashed(make_app: MakeApp) -> None:
+def test_an_app_that_fails_while_it_is_stopped_has_crashed(make_app: MakeApp) -> None:
     code = FINE + "import os\n@app.on_event('shutdown')\ndef bye(): os._exit(3)\n"
     gone = make_app(code).start().ready().stop()
     assert (gone["reason"], gone["code"]) == ("crashed", 3)
@@ -209,7 +209,7 @@ def test_an_undefined_name_says_what_to_import(make_app: MakeApp, code: str, wor
 
 
 @pytest.mark.parametrize("code", ["Card()\n", "def f():\n    json.x\n    json = 1\nf()\n", "undefined_thing\n"])
-def test_an_undefined_name_that_nothing_brings_gets_no_advice(make_app: MakeApp, code: str) -> None:
+def test_an_undefined_name_that_no_module_has_gets_no_advice(make_app: MakeApp, code: str) -> None:
     assert "write `" not in make_app(code).start().failed()["message"]
 
 

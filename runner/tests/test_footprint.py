@@ -1,4 +1,4 @@
-"""How much memory an app has of its own: what it does not share with the zygote."""
+"""How much memory an app does not share with the zygote."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ print(before[144], after[144])
 
 
 def own_memory(pid: int) -> int:
-    """KiB that no other process has."""
+    """KiB that this process shares with no other."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return sum(int(number) for number in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", rollup, re.M))
 
@@ -45,7 +45,7 @@ def test_an_awake_app_shares_most_of_its_memory(make_app: MakeApp) -> None:
     with driver.client(app.socket) as client:
         for _ in range(3):
             assert client.get("/").json() == {"ok": True}
-    # It is below 9 MiB; a look through all modules costs 2 MiB.
+    # It is below 9 MiB. Iterating over all modules would add 2 MiB.
     assert own_memory(pid) < 10 * MIB
 
 

@@ -1,4 +1,4 @@
-"""The process that puts others into control groups and networks, and the resolver below it."""
+"""The process that puts others into control groups and networks, and its resolver."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ from fp_runner.reactor import Callback, Reactor, Timer
 APP = {"app.py": "from fastapi import FastAPI\napp = FastAPI()\n"}
 
 
-def test_the_manager_ends_with_its_helper_and_is_not_left_without_one(tmp_path: Path) -> None:
+def test_the_manager_ends_when_its_helper_process_ends(tmp_path: Path) -> None:
     manager = driver.Manager()
     app = App(manager, tmp_path, "one", APP).start().ready()
     own = Path(f"/proc/{manager.process.pid}/cmdline").read_bytes()
     children = Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
-    # A fork has its parent's command line; the zygote was started anew.
+    # A fork has its parent's command line, while the zygote was started with exec.
     helpers = [int(pid) for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() == own]
     if not helpers:
         manager.close()
@@ -40,7 +40,7 @@ def test_the_manager_ends_with_its_helper_and_is_not_left_without_one(tmp_path: 
 
 
 class CountingReactor(Reactor):
-    """Its timers are due at once; says which were asked for."""
+    """Runs its timers at once, and records the delays."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class CountingReactor(Reactor):
 
 
 class Allowed:
-    """What the resolver has asked for."""
+    """Records what the resolver asks the firewall to allow."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -73,11 +73,11 @@ def sockets() -> Iterator[tuple[socket.socket, ...]]:
 
 
 def serve_with(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the resolver's process does in place of its work."""
+    """Replaces the work of the resolver's process by `body`."""
     monkeypatch.setattr(resolver, "serve", lambda control, _settings: body(control))
 
 
-def test_a_resolver_that_cannot_start_is_tried_again_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_cannot_start_is_restarted_with_growing_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     serve_with(lambda _control: os._exit(1), monkeypatch)
     reactor = CountingReactor()
     process = ResolverProcess(Settings(), reactor, Allowed())
@@ -98,7 +98,7 @@ def test_a_resolver_that_cannot_start_is_tried_again_with_growing_pauses(monkeyp
 @pytest.mark.parametrize(
     "message", [{"number": 1, "host": "a", "addresses": ["x"]}, {"number": 1}, {"number": None, "addresses": 1}]
 )
-def test_a_resolver_that_sends_nonsense_is_replaced(message: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_message_replaces_the_resolver(message: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def body(control: socket.socket) -> None:
         channel.send(control, message)
         control.recv(1)
@@ -112,7 +112,7 @@ def test_a_resolver_that_sends_nonsense_is_replaced(message: dict[str, Any], mon
     process.close()
 
 
-def test_what_cannot_be_allowed_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_firewall_error_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     def body(control: socket.socket) -> None:
         for number in range(2):
             channel.send(control, {"number": number, "host": "first", "addresses": ["192.0.2.1"]})
@@ -137,17 +137,17 @@ def test_what_cannot_be_allowed_is_answered(monkeypatch: pytest.MonkeyPatch) -> 
     process.close()
 
 
-def test_a_resolver_that_reads_late_is_told_of_every_app(
+def test_a_resolver_that_reads_late_receives_every_app(
     sockets: tuple[socket.socket, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apps = 2000
 
     def body(control: socket.socket) -> None:
-        heard = 0
-        while heard < apps:
+        complete = 0
+        while complete < apps:
             received = channel.receive(control)
             assert received
-            heard += len(received.fds) == len(sockets)
+            complete += len(received.fds) == len(sockets)
             for fd in received.fds:
                 os.close(fd)
         channel.send(control, {"number": 1, "host": "all", "addresses": []})
@@ -166,7 +166,7 @@ def test_a_resolver_that_reads_late_is_told_of_every_app(
     process.close()
 
 
-def test_a_question_about_the_firewall_that_is_never_answered_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_the_firewall_without_an_answer_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolver, "_ALLOW_SECONDS", 0.01)
     ours, theirs = channel.pair()
 

@@ -1,4 +1,4 @@
-"""Apps that try what they must not. Each runs as a real app does; the attack's outcome is its answer."""
+"""Apps that try forbidden things. Each is a real app that answers with the outcome of its attack."""
 
 import textwrap
 from pathlib import Path
@@ -32,7 +32,7 @@ def call(name, *arguments):
 
 
 def attack(make_app: MakeApp, body: str, **limits: int) -> App:
-    """An app whose GET / runs the body of a function."""
+    """An app that runs the body of a function on GET /."""
     code = HEAD + '\n@app.get("/")\ndef attack():\n' + textwrap.indent(textwrap.dedent(body), "    ")
     return make_app(code).start(limits=limits).ready()
 
@@ -41,7 +41,7 @@ def ask(make_app: MakeApp, body: str, **limits: int) -> Any:
     return attack(make_app, body, **limits).get("/").json()
 
 
-def test_the_hosts_files_are_not_there(make_app: MakeApp, tmp_path: Path) -> None:
+def test_the_hosts_files_do_not_exist_for_apps(make_app: MakeApp, tmp_path: Path) -> None:
     make_app("app = 1", name="other")
     repo = Path(__file__).resolve().parents[2]
     paths = ["/etc/shadow", "/etc/gshadow", "/boot", str(repo / "package.json"), str(tmp_path), "/sys", "/var",
@@ -51,7 +51,7 @@ def test_the_hosts_files_are_not_there(make_app: MakeApp, tmp_path: Path) -> Non
     assert answer == []
 
 
-def test_the_platforms_environment_is_not_there(make_app: MakeApp) -> None:
+def test_an_app_cannot_read_the_platforms_environment(make_app: MakeApp) -> None:
     answer = ask(
         make_app,
         """
@@ -108,11 +108,11 @@ def test_another_apps_socket_cannot_be_connected_to(make_app: MakeApp) -> None:
 )
 def test_denied(make_app: MakeApp, work: str, expected: str) -> None:
     answer = ask(make_app, f"return outcome(lambda: {work})")
-    # EROFS and EACCES both keep a file from being written; which comes first is the kernel's choice.
+    # EROFS and EACCES both prevent writing a file. The kernel decides which one is reported.
     assert answer == expected or {answer, expected} == {"EROFS", "EACCES"}
 
 
-def test_no_port_is_squatted_by_putting_it_at_the_allowed_number(make_app: MakeApp) -> None:
+def test_dup2_to_the_allowed_descriptor_does_not_make_a_socket_listen(make_app: MakeApp) -> None:
     answer = ask(
         make_app,
         """
@@ -135,7 +135,7 @@ def test_no_port_is_squatted_by_putting_it_at_the_allowed_number(make_app: MakeA
     assert answer == [True, False]
 
 
-def test_no_rights_are_left(make_app: MakeApp) -> None:
+def test_an_app_has_no_privileges(make_app: MakeApp) -> None:
     answer = ask(
         make_app,
         """
@@ -148,7 +148,7 @@ def test_no_rights_are_left(make_app: MakeApp) -> None:
     assert answer == [0, 0, 0, 0, 0, 1, 2]
 
 
-def test_no_fd_of_the_platforms_is_open(make_app: MakeApp) -> None:
+def test_no_descriptor_of_the_platform_is_open(make_app: MakeApp) -> None:
     body = """
         links = []
         for fd in os.listdir("/proc/self/fd"):
@@ -182,14 +182,14 @@ def test_a_fork_bomb_stops_at_the_limit(make_app: MakeApp) -> None:
     assert app.kill()["reason"] == "killed"
 
 
-def test_a_memory_hog_is_ended_or_told(make_app: MakeApp) -> None:
+def test_a_large_allocation_raises_a_memory_error(make_app: MakeApp) -> None:
     app = attack(make_app, "return len(bytearray(2_000_000_000))", memory_bytes=128 * 1024 * 1024)
     assert app.get("/").status_code == 500
     app.stop()
     assert "MemoryError" in app.output()
 
 
-def test_a_slow_memory_hog_is_out_of_memory(make_app: MakeApp) -> None:
+def test_an_app_that_exceeds_its_memory_is_killed(make_app: MakeApp) -> None:
     body = """
         shared = mmap.mmap(-1, 400_000_000)
         for at in range(0, 400_000_000, 4096):
@@ -203,7 +203,7 @@ def test_a_slow_memory_hog_is_out_of_memory(make_app: MakeApp) -> None:
     assert "128 MiB" in gone["message"]
 
 
-def test_tmp_and_files_have_an_end(make_app: MakeApp) -> None:
+def test_tmp_and_files_are_limited(make_app: MakeApp) -> None:
     body = """
         def fill(path, size):
             with open(path, "wb", buffering=0) as file:
@@ -216,25 +216,25 @@ def test_tmp_and_files_have_an_end(make_app: MakeApp) -> None:
     assert ask(make_app, body, file_bytes=4_000_000, tmp_bytes=10_000_000) == ["EFBIG", "ENOSPC"]
 
 
-def test_open_files_have_an_end(make_app: MakeApp) -> None:
+def test_open_files_are_limited(make_app: MakeApp) -> None:
     body = "return outcome(lambda: [os.open('/dev/null', 0) for _ in range(5000)])"
     assert ask(make_app, body, open_files=128) == "EMFILE"
 
 
-def test_the_log_may_be_full_without_harm(make_app: MakeApp) -> None:
+def test_a_full_log_does_not_affect_the_app(make_app: MakeApp) -> None:
     app = attack(make_app, "[print('x' * 1000) for _ in range(3000)]\nreturn 'fine'", file_bytes=1_000_000)
     assert app.get("/").json() == "fine"
     assert app.log.stat().st_size <= 1_000_000
 
 
-def test_python_works_in_there(make_app: MakeApp) -> None:
+def test_python_works_in_the_sandbox(make_app: MakeApp) -> None:
     body = """
         import concurrent.futures, multiprocessing, pwd, ssl, tempfile, time, zoneinfo
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"x")
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             total = sum(pool.map(int, "12345"))
-        # Not a Pool: its end can hang in any program that has threads. A lock needs /dev/shm all the same.
+        # A Pool could hang when it ends in a program with threads. The Lock also needs /dev/shm.
         context = multiprocessing.get_context("fork")
         child = context.Process(target=context.Lock().acquire)
         child.start()

@@ -1,4 +1,4 @@
-"""The manager's own life: ends with the platform, leaks nothing, is no victim of what it is sent."""
+"""The manager ends with the platform, leaks nothing and survives invalid input."""
 
 import os
 import select
@@ -56,7 +56,7 @@ def _wait_gone(pids: set[int]) -> None:
         assert ended
 
 
-def test_the_end_of_the_line_ends_everything(manager: driver.Manager, tmp_path: Path) -> None:
+def test_everything_ends_when_the_platform_disconnects(manager: driver.Manager, tmp_path: Path) -> None:
     app = App(manager, tmp_path, "one", APP).start().ready()
     pids = _descendants(manager.process.pid)
     assert len(pids) >= 3
@@ -67,7 +67,7 @@ def test_the_end_of_the_line_ends_everything(manager: driver.Manager, tmp_path: 
     assert _groups(manager.process.pid) == []
 
 
-def test_a_killed_zygote_takes_everything_along(manager: driver.Manager, tmp_path: Path) -> None:
+def test_everything_ends_when_the_manager_is_killed(manager: driver.Manager, tmp_path: Path) -> None:
     App(manager, tmp_path, "one", APP).start().ready()
     pids = _descendants(manager.process.pid)
     manager.process.kill()
@@ -76,14 +76,14 @@ def test_a_killed_zygote_takes_everything_along(manager: driver.Manager, tmp_pat
     assert _groups(manager.process.pid) == []
 
 
-def test_a_peer_that_leaves_with_unread_events(manager: driver.Manager, tmp_path: Path) -> None:
+def test_the_manager_ends_if_the_platform_leaves_events_unread(manager: driver.Manager, tmp_path: Path) -> None:
     App(manager, tmp_path, "one", APP).start()
     manager.socket.shutdown(socket.SHUT_RD)
     manager.socket.close()
     assert manager.process.wait(20) == 0
 
 
-def test_signals_and_nonsense_do_not_end_it(manager: driver.Manager, tmp_path: Path) -> None:
+def test_the_manager_survives_signals_and_invalid_messages(manager: driver.Manager, tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(manager.process.pid, number)
     manager.socket.sendall(b"\n{\n[]\n42\n" + b'{"op":"start"}\n{"op":"stop","id":"none"}\n{"op":"what"}\n')
@@ -92,7 +92,7 @@ def test_signals_and_nonsense_do_not_end_it(manager: driver.Manager, tmp_path: P
     assert app.stop()["reason"] == "stopped"
 
 
-def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: Path) -> None:
+def test_fifty_starts_and_stops_leak_nothing(manager: driver.Manager, tmp_path: Path) -> None:
     app = App(manager, tmp_path, "one", APP)
 
     def count() -> tuple[int, int]:
@@ -104,7 +104,7 @@ def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: P
         return len([link for link in links if "pidfd" in link])
 
     def settle() -> tuple[int, int]:
-        # The helper, the zygote, and two spares of two processes each are up: nothing is being started.
+        # The helper process, the zygote and two spares of two processes each are running, and nothing is starting.
         while len(_descendants(manager.process.pid)) != 6 or pidfds() != 4:
             pass
         return count()
@@ -117,7 +117,7 @@ def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: P
         app.get("/")
         assert app.stop(grace_ms=5000)["reason"] == "stopped"
         manager.seen.clear()
-    # The last round's processes and the spares may still be on their way out and in; a leak never settles.
+    # Processes of the last round and the spares may still be ending or starting. With a leak, the numbers never match.
     end = time.monotonic() + 10
     while (after := settle()) != before and time.monotonic() < end:
         continue
@@ -125,7 +125,7 @@ def test_nothing_is_left_after_fifty_rounds(manager: driver.Manager, tmp_path: P
     assert not [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("fp-warm-")]
 
 
-def test_many_start_at_once(manager: driver.Manager, tmp_path: Path) -> None:
+def test_many_apps_start_at_once(manager: driver.Manager, tmp_path: Path) -> None:
     apps = [App(manager, tmp_path, f"app{number}", APP).start() for number in range(12)]
     for app in apps:
         app.ready()

@@ -1,4 +1,4 @@
-"""Resource limits, on kernels that do not know all of them."""
+"""Resource limits, also on kernels that do not support all of them."""
 
 import resource
 from typing import Any
@@ -8,13 +8,13 @@ import pytest
 from fp_runner import limits
 
 LIMITS = limits.ProcessLimits(file_bytes=1_000_000, open_files=99, start_seconds=20)
-# As gVisor's kernel answers, see setableLimits in its pkg/sentry/syscalls/linux/sys_rlimit.go.
+# gVisor refuses these: see setableLimits in its pkg/sentry/syscalls/linux/sys_rlimit.go.
 UNKNOWN_TO_GVISOR = {resource.RLIMIT_MSGQUEUE, resource.RLIMIT_SIGPENDING}
 
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """`refused["kinds"]` are not to be set; `refused["set"]` has what was. Nothing is set for real."""
+    """Setting a kind of `refused["kinds"]` fails. `refused["set"]` has the others; no limit is really set."""
     state: dict[str, Any] = {"kinds": set(), "set": {}}
 
     def setrlimit(kind: int, value: tuple[int, int]) -> None:
@@ -26,7 +26,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return state
 
 
-def test_what_a_second_kernel_does_not_know_is_done_without(refused: dict[str, Any]) -> None:
+def test_limits_that_gvisor_does_not_support_are_skipped(refused: dict[str, Any]) -> None:
     limits.apply_per_process(LIMITS)
     everything = dict(refused["set"])
     assert everything.keys() >= UNKNOWN_TO_GVISOR
@@ -36,7 +36,7 @@ def test_what_a_second_kernel_does_not_know_is_done_without(refused: dict[str, A
 
 
 @pytest.mark.parametrize("kind", [resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE])
-def test_all_others_must_hold(refused: dict[str, Any], kind: int) -> None:
+def test_an_unsupported_other_limit_is_an_error(refused: dict[str, Any], kind: int) -> None:
     refused["kinds"] = {kind}
     with pytest.raises(ValueError, match="not allowed"):
         limits.apply_per_process(LIMITS)

@@ -1,4 +1,4 @@
-"""How the app in a module is found."""
+"""How the app of a module is found."""
 
 import pytest
 
@@ -89,7 +89,7 @@ FACTORY = "from fastapi import FastAPI\ndef make(debug=False):\n    return FastA
         ("main:make", {"main.py": FACTORY}, "make"),
         ("main:Box.inner", {"main.py": APP + "class Box:\n    inner = app\n"}, "Box.inner"),
         ("main:A", {"main.py": "class A:\n    def __init__(self, *a): ...\n    def __await__(self): yield"}, "A"),
-        # A folder of the file's name: a package, and one without __init__.py.
+        # A folder with the same name as the file: a package, and a folder without __init__.py.
         ("app.py:app", {"app.py": "from app.x import app", "app/__init__.py": "", "app/x.py": APP}, "app"),
         ("app.py", {"app.py": "from app.x import y\n" + APP, "app/x.py": "y = 1"}, "app"),
         ("app.py:app", {"app.py": "z = 1\nfrom app.x import y\n" + APP, "app/x.py": "from app import z\ny = z"}, "app"),

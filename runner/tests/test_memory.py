@@ -1,4 +1,4 @@
-"""No tenant's data in another tenant's memory: an app searches all of its own for what other apps were given."""
+"""No user's data is in another user's memory: an app searches all its memory for data that other apps were given."""
 
 import re
 import secrets
@@ -10,7 +10,7 @@ import pytest
 import driver
 from conftest import App, MakeApp
 
-# The pattern itself is not followed by sixteen digits, so that a search does not find itself.
+# The pattern itself has no sixteen digits, so the search does not find it.
 SEARCH = """
     import gc, os, re
     from fastapi import FastAPI, Request
@@ -101,7 +101,7 @@ FAILS = """
 """
 
 
-def test_an_app_finds_nothing_of_other_tenants_in_its_memory(make_app: MakeApp) -> None:
+def test_an_app_finds_no_data_of_other_users_in_its_memory(make_app: MakeApp) -> None:
     serving, tokens = _victim(make_app, "serving", SERVES)
     with driver.client(serving.ready().socket) as client:
         client.post("/", content=tokens["body"])
@@ -110,18 +110,18 @@ def test_an_app_finds_nothing_of_other_tenants_in_its_memory(make_app: MakeApp) 
     gone, _ = _victim(make_app, "gone", SERVES)
     gone.ready().kill()
 
-    # Several, so that both the spares made before and forks made after the others' starts are searched.
+    # Several apps, so that the search covers both spares from before the others' starts and later forks.
     for number in range(3):
         own = canary("own")
         searcher = make_app(SEARCH, name=f"searcher{number}").start(env={"OWN": own}).ready()
         result: dict[str, Any] = searcher.get("/search").json()
-        # The search works: it finds what is the app's own, in many megabytes.
+        # The search works: it finds the app's own token among many megabytes.
         assert own in result["found"]
         assert result["searched"] > 20_000_000
         assert [token for token in result["found"] if token != own] == []
 
 
-def test_the_process_that_forks_has_read_nothing(make_app: MakeApp, shared_manager: driver.Manager) -> None:
+def test_the_zygote_has_no_data_of_users_in_its_memory(make_app: MakeApp, shared_manager: driver.Manager) -> None:
     serving, tokens = _victim(make_app, "serving", SERVES)
     serving.ready()
     zygote = _child_named(shared_manager.process.pid, "fp_runner.zygote")
@@ -151,7 +151,7 @@ def _memory_tokens(pid: int) -> set[str]:
     return {token.decode() for token in found}
 
 
-# What an app's code writes to its control channel before it is ready; `control` is that socket.
+# What an app's code writes to its control channel (the socket `control`) before it is ready.
 ATTACKS = {
     "phases again and again": 'control.send(b\'{"event":"phase","phase":"sandboxed"}\')',
     "a phase too early": 'control.send(b\'{"event":"phase","phase":"ready"}\')',
@@ -184,7 +184,7 @@ WRITES = """
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_an_app_that_writes_to_its_control_channel_ends_alone(
+def test_an_app_that_writes_to_its_control_channel_ends_without_harming_others(
     make_app: MakeApp, shared_manager: driver.Manager, attack: str
 ) -> None:
     neighbour = make_app(SERVES, name="neighbour").start(env={"SECRET": "none"}).ready()
@@ -195,11 +195,11 @@ def test_an_app_that_writes_to_its_control_channel_ends_alone(
     with driver.client(neighbour.socket) as client:
         assert client.post("/", content="four").json() == 4
     assert make_app(SERVES, name="later").start(env={"SECRET": "none"}).ready().kill()["reason"] == "killed"
-    # Some for spares that come and go; an attack that works leaves hundreds.
+    # The margin is for spares that start and end. A successful attack would leave hundreds.
     assert _descriptors(shared_manager.process.pid) < before + 50
 
 
-def test_a_flood_after_the_start_is_not_even_read(make_app: MakeApp, shared_manager: driver.Manager) -> None:
+def test_a_flood_of_messages_after_the_start_is_not_read(make_app: MakeApp, shared_manager: driver.Manager) -> None:
     flood = """
     import threading
 
@@ -219,7 +219,7 @@ def test_a_flood_after_the_start_is_not_even_read(make_app: MakeApp, shared_mana
     for number in range(3):
         app = make_app(SERVES, name=f"app{number}").start(env={"SECRET": "none"}).ready()
         assert app.kill()["reason"] == "killed"
-    # Three starts, and no message of the flood: the manager has used little of the processor.
+    # The manager used little CPU time for three starts, so it read no message of the flood.
     assert _used(shared_manager.process.pid) - before < 100
     assert attacker.get("/").json() == "flooding"
 
@@ -229,7 +229,7 @@ def _descriptors(pid: int) -> int:
 
 
 def _used(pid: int) -> int:
-    """Processor time, in ticks (hundredths of a second)."""
+    """The CPU time in ticks (hundredths of a second)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

@@ -1,4 +1,4 @@
-"""What apps reach. Each attack runs in a real app; the machine and the internet are network namespaces (world.py)."""
+"""What apps can reach. Real apps run the attacks; the machine and the internet are network namespaces (world.py)."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def app(manager: driver.Manager, tmp_path_factory: pytest.TempPathFactory) -> Ap
     return App(manager, tmp_path_factory.mktemp("apps"), "one", {"app.py": CLIENT}).start().ready()
 
 
-def test_the_report_says_that_networks_are_kept_apart(manager: driver.Manager) -> None:
+def test_the_isolation_report_has_the_network(manager: driver.Manager) -> None:
     sandbox = manager.hello["isolation"]
     assert sandbox["mechanisms"]["network"] is True
     assert sandbox["network"] == {"way": "filtered", "notes": []}
@@ -61,14 +61,14 @@ def test_an_app_reaches_the_internet_from_the_machines_address(app: App) -> None
              "192.168.7.1", "172.16.0.1", "100.64.0.1", "168.63.129.16", "224.0.0.1", "255.255.255.255", "0.0.0.0",
              "::1"]
 )  # fmt: skip
-def test_an_app_reaches_no_private_address_and_not_the_machine(app: App, host: str) -> None:
-    # The machine and the hosts outside answer on all their addresses, as the machine's own programs see.
+def test_an_app_reaches_neither_private_addresses_nor_the_machine(app: App, host: str) -> None:
+    # The machine and the hosts outside do answer on all these addresses, as the next test shows.
     assert ask(app, f"/tcp/{host}/{PORT}") in ("EHOSTUNREACH", "ECONNREFUSED", "ENETUNREACH", "EACCES")
     if ":" not in host:
         assert ask(app, f"/udp/{host}") in ("EHOSTUNREACH", "ECONNREFUSED", "ENETUNREACH", "EACCES", "timeout")
 
 
-def test_those_addresses_do_answer_the_machine_itself(world: World) -> None:
+def test_the_machine_itself_reaches_those_addresses(world: World) -> None:
     def reach(host: str) -> str:
         with socket.create_connection((host, PORT), 3) as stream:
             return stream.recv(100).decode()
@@ -88,27 +88,27 @@ def test_one_app_does_not_reach_another(app: App, manager: driver.Manager, tmp_p
     other.kill()
 
 
-def test_an_abstract_socket_of_the_machine_is_not_there(app: App, world: World) -> None:
+def test_an_app_cannot_reach_an_abstract_socket_of_the_machine(app: App, world: World) -> None:
     line = world.inside(world.machine, lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     world.inside(world.machine, lambda: line.bind("\0fp-test-host"))
     assert ask(app, "/abstract/fp-test-host") == "ECONNREFUSED"
     line.close()
 
 
-def test_names_are_found_though_the_dns_server_is_private(app: App) -> None:
+def test_names_are_resolved_although_the_dns_server_is_private(app: App) -> None:
     assert ask(app, "/name/public.test") == PUBLIC
     assert ask(app, "/name/nobody.test") == "no such name"
-    # A private name may be known; the address behind it is out of reach.
+    # Apps may look up a private name, but they cannot reach its address.
     assert ask(app, f"/tcp/private.test/{PORT}") == "EHOSTUNREACH"
 
 
-def test_an_interface_that_is_named_is_no_way_around(app: App) -> None:
+def test_binding_to_an_interface_does_not_bypass_the_rules(app: App) -> None:
     for host in (MACHINE, PRIVATE, "169.254.169.254"):
         assert ask(app, f"/bound/{host}") in ("EHOSTUNREACH", "ENETUNREACH", "timeout", "EPERM")
 
 
 def roomy_listener(world: World, namespace: str) -> socket.socket:
-    """One that completes every connection: those that come at once do not find it full."""
+    """A listener with a long backlog, so that every connection of a flood succeeds."""
     return world.inside(namespace, lambda: socket.create_server(("0.0.0.0", ROOMY), backlog=2000))
 
 
@@ -122,18 +122,18 @@ def test_a_flood_of_connections_stops_at_the_apps_limit(
     other.kill()
 
 
-def test_a_flood_of_questions_leaves_another_app_its_answers(app: App, manager: driver.Manager, tmp_path: Path) -> None:
+def test_a_flood_of_questions_does_not_block_other_apps(app: App, manager: driver.Manager, tmp_path: Path) -> None:
     other = App(manager, tmp_path, "two", {"app.py": CLIENT}).start().ready()
     assert ask(app, "/ask/3000") == 3000
     assert ask(other, "/name/public.test") == PUBLIC
     other.kill()
 
 
-def test_long_answers_come_by_tcp(app: App) -> None:
+def test_lookups_over_tcp(app: App) -> None:
     assert ask(app, "/name-by-tcp/public.test") == PUBLIC
 
 
-def test_none_means_no_way_out(world: World, tmp_path: Path) -> None:
+def test_the_mode_none_blocks_everything(world: World, tmp_path: Path) -> None:
     manager = driver.Manager(prefix=world.prefix(), environment=settings("none"))
     app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == "ENETUNREACH"
@@ -142,13 +142,13 @@ def test_none_means_no_way_out(world: World, tmp_path: Path) -> None:
     manager.close()
 
 
-def test_a_list_means_only_what_is_listed(world: World, tmp_path: Path) -> None:
+def test_the_mode_list_allows_only_what_is_listed(world: World, tmp_path: Path) -> None:
     allowed = [{"network": f"{PRIVATE}/32", "port": PORT}, {"host": "public.test", "port": PORT}]
     manager = driver.Manager(prefix=world.prefix(), environment=settings("list", allowed))
     app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     assert ask(app, f"/tcp/{PRIVATE}/{PORT}") == "10.99.0.2"
     assert ask(app, f"/tcp/{PRIVATE}/53") == "EHOSTUNREACH"
-    # Its address alone is not listed; its name is, once it is looked up.
+    # The address is not listed, but the name is, and a lookup allows its address.
     assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == "EHOSTUNREACH"
     assert ask(app, f"/tcp/public.test/{PORT}") == MACHINE
     assert ask(app, "/tcp/public.test/80") == "EHOSTUNREACH"
@@ -157,12 +157,12 @@ def test_a_list_means_only_what_is_listed(world: World, tmp_path: Path) -> None:
 
 
 def connections(world: World, address: str) -> list[str]:
-    """What the machine's table of connections has of an app: "… tcp 6 <seconds left> <state> src=…"."""
+    """The TCP entries of an app in the machine's connection tracking: "… tcp 6 <seconds left> <state> src=…"."""
     lines = world.output("cat", "/proc/net/nf_conntrack").splitlines()
     return [line for line in lines if f"src={address} " in line and " tcp " in line]
 
 
-def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path) -> None:
+def test_the_mode_internet_with_allowed_private_addresses(world: World, tmp_path: Path) -> None:
     allowed = [{"network": f"{MACHINE}/32", "port": port} for port in (PORT, ROOMY)]
     allowed.append({"host": "private.test", "port": None})
     manager = driver.Manager(prefix=world.prefix(), environment=settings("internet", allowed))
@@ -170,7 +170,7 @@ def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path)
     assert ask(app, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
     assert ask(app, f"/tcp/{MACHINE}/{PORT}") == ask(app, "/own")
     assert ask(app, f"/tcp/private.test/{PORT}") == "10.99.0.2"
-    # What is allowed counts as the rest does, and is forgotten as soon.
+    # Connections to allowed addresses have the same limit and the same timeouts as others.
     closed = [line for line in connections(world, ask(app, "/own")) if "TIME_WAIT" in line]
     assert closed
     assert all(int(line.split()[4]) <= 10 for line in closed), closed
@@ -179,7 +179,7 @@ def test_the_internet_and_one_private_address_more(world: World, tmp_path: Path)
     manager.close()
 
 
-def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(world: World, tmp_path: Path) -> None:
+def test_without_nft_ports_are_limited_and_the_report_says_so(world: World, tmp_path: Path) -> None:
     script = 'mount -t tmpfs none $(dirname $(command -v nft || echo /usr/sbin/nft)) && exec "$@"'
     prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
     manager = driver.Manager(prefix=prefix, environment=settings())
@@ -191,7 +191,7 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
     assert sandbox["minimum"] is True
     app = App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     assert ask(app, f"/tcp/127.0.0.1/{PORT}") == "EACCES"
-    # The port is open to it; nobody listens.
+    # This port is allowed, but nothing listens on it.
     assert ask(app, "/tcp/127.0.0.1/80") == "ECONNREFUSED"
     line = world.inside(world.machine, lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     world.inside(world.machine, lambda: line.bind("\0fp-test-shared"))
@@ -201,7 +201,7 @@ def test_without_the_firewalls_program_ports_are_limited_and_the_report_says_so(
 
 
 @pytest.mark.parametrize("mode", ["none", "list"])
-def test_a_limit_that_cannot_be_enforced_never_becomes_the_machines_network(mode: Literal["none", "list"]) -> None:
+def test_an_unenforceable_limit_does_not_fall_back_to_the_machines_network(mode: Literal["none", "list"]) -> None:
     apart, not_apart = Mechanisms(network=True), Mechanisms(why={"network": "no namespaces"})
     failed = NetworkReport("nft does not answer", ())
     assert access.choose(Settings(mode), not_apart, None) == access.NetworkAccess("refused", why="no namespaces")
@@ -214,7 +214,7 @@ def test_a_limit_that_cannot_be_enforced_never_becomes_the_machines_network(mode
     assert access.NetworkAccess("refused", why="x").reported(apart).network is False
 
 
-def test_no_app_runs_where_the_list_cannot_be_enforced(world: World, tmp_path: Path) -> None:
+def test_no_app_runs_if_the_list_cannot_be_enforced(world: World, tmp_path: Path) -> None:
     script = 'mount -t tmpfs none $(dirname $(command -v nft || echo /usr/sbin/nft)) && exec "$@"'
     prefix = (*world.prefix(), "unshare", "-m", "sh", "-c", script, "sh")
     allowed = [{"host": "public.test", "port": PORT}]

@@ -1,4 +1,4 @@
-"""The processes behind apps' networks: what is left when they end, and what they survive."""
+"""The processes behind the networks of apps: what they leave behind, and which failures they survive."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 import driver
 from conftest import App
 from fp_runner.network import firewall
-from network_client import CLIENT, ask, gone, helpers_of, settings, traces
+from network_client import CLIENT, ask, helpers_of, settings, traces, wait_until_ended
 from world import MACHINE, PORT, PUBLIC, World
 
 pytestmark = pytest.mark.skipif(
@@ -28,7 +28,7 @@ def links(world: World) -> list[str]:
 
 
 def link_of(app: App, world: World) -> str:
-    """The machine's end of an app's pair."""
+    """The machine's end of an app's veth pair."""
     (route,) = json.loads(world.output("ip", "-j", "route", "get", ask(app, "/own")))
     name: str = route["dev"]
     return name
@@ -39,19 +39,20 @@ def resolvers(manager: driver.Manager) -> list[int]:
 
 
 def held(pid: int) -> list[str]:
-    """What the descriptors of a process are of."""
+    """What the descriptors of a process refer to."""
     return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 def unix_sockets(pid: int) -> set[str]:
-    """Those a process has, of its own namespace: channels, but no socket in the network of an app."""
+    """The unix sockets of a process in its own network namespace, such as channels, but not sockets in an app's
+    network."""
     lines = Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]
     return {f"socket:[{line.split()[6]}]" for line in lines} & set(held(pid))
 
 
 @pytest.fixture
 def empty_world(tmp_path: Path) -> Iterator[World]:
-    """One in which no other platform runs."""
+    """A world in which no other platform runs."""
     world = World(tmp_path)
     yield world
     world.close()
@@ -76,7 +77,7 @@ def test_nothing_is_left_after_the_runner_is_killed(empty_world: World, tmp_path
     assert len(helpers) == 3
     manager.process.kill()
     manager.close()
-    gone(helpers)
+    wait_until_ended(helpers)
     assert traces(empty_world) == ["", "0"]
 
 
@@ -87,8 +88,8 @@ def test_the_next_start_removes_what_a_killed_helper_left(empty_world: World, tm
     for pid in [*helpers, manager.process.pid]:
         os.kill(pid, signal.SIGKILL)
     manager.close()
-    gone(helpers)
-    # The rules outlive it: were they gone first, an app that still runs would be passed on without them.
+    wait_until_ended(helpers)
+    # The rules remain: if they were removed first, packets of an app that still runs would be forwarded without them.
     assert "table inet fp_0" in traces(empty_world)[-2]
     driver.Manager(prefix=empty_world.prefix(), environment=settings("none")).close()
     driver.Manager(prefix=empty_world.prefix(), environment=settings()).close()
@@ -100,7 +101,7 @@ def test_two_platforms_share_a_machine(empty_world: World, tmp_path: Path) -> No
     two = driver.Manager(prefix=empty_world.prefix(), environment=settings())
     first = App(one, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     second = App(two, tmp_path, "two", {"app.py": CLIENT}).start().ready()
-    # Whose rules see it first is the kernel's choice: one answers, the other drops.
+    # The kernel decides whose rules see the packet first. One platform answers, the other drops the packet.
     assert ask(first, f"/tcp/{ask(second, '/own')}/{PORT}") in ("EHOSTUNREACH", "timeout")
     one.close()
     assert ask(second, f"/tcp/{PUBLIC}/{PORT}") == MACHINE
@@ -114,9 +115,9 @@ def test_a_resolver_that_ends_is_replaced(empty_world: World, tmp_path: Path) ->
     assert ask(app, "/name/public.test") == PUBLIC
     (resolver,) = resolvers(manager)
     os.kill(resolver, signal.SIGKILL)
-    gone([resolver])
+    wait_until_ended([resolver])
     assert ask(app, "/name/public.test") == PUBLIC
-    # Neither the new resolver nor anything else keeps the network of an app that has ended.
+    # Neither the new resolver nor another process keeps the network of an app that has ended.
     link = link_of(app, empty_world)
     assert link in links(empty_world)
     app.kill()
@@ -124,13 +125,13 @@ def test_a_resolver_that_ends_is_replaced(empty_world: World, tmp_path: Path) ->
     manager.close()
 
 
-def test_a_resolver_has_no_descriptors_but_its_own(empty_world: World, tmp_path: Path) -> None:
-    """A network lives as long as a socket in it, and whoever holds the helper's channel could speak for it."""
+def test_a_resolver_has_only_its_own_descriptors(empty_world: World, tmp_path: Path) -> None:
+    """A socket keeps its network alive, and a process with the helper's channel could send requests in its name."""
     manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
     App(manager, tmp_path, "one", {"app.py": CLIENT}).start().ready()
     (first,) = resolvers(manager)
     os.kill(first, signal.SIGKILL)
-    gone([first])
+    wait_until_ended([first])
     driver.until(lambda: resolvers(manager) not in ([], [first]), "another resolver")
     (second,) = resolvers(manager)
 
@@ -139,12 +140,12 @@ def test_a_resolver_has_no_descriptors_but_its_own(empty_world: World, tmp_path:
     def has_only_its_own() -> bool:
         return not others & unix_sockets(second) and not [name for name in held(second) if name.startswith("net:")]
 
-    # Just after the fork, the resolver has those of the helper process.
+    # Just after the fork, the resolver still has the helper process's descriptors.
     driver.until(has_only_its_own, "a resolver without the helper process's descriptors")
     manager.close()
 
 
-def test_a_firewall_that_fails_costs_one_answer_and_ends_nothing(empty_world: World, tmp_path: Path) -> None:
+def test_a_failing_firewall_fails_one_lookup_and_ends_no_process(empty_world: World, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     program = firewall.program()
     assert program is not None
@@ -173,8 +174,8 @@ def test_a_firewall_that_fails_costs_one_answer_and_ends_nothing(empty_world: Wo
     manager.close()
 
 
-def test_an_interface_that_only_begins_like_ours_is_of_the_machine(empty_world: World) -> None:
-    """Its network is in use, and nothing is passed on for it."""
+def test_an_interface_with_a_similar_prefix_belongs_to_the_machine(empty_world: World) -> None:
+    """Its network counts as in use, and no packets are forwarded for it."""
     empty_world.output("ip", "link", "add", "fpga0", "type", "veth", "peer", "name", "fpga1")
     empty_world.output("ip", "link", "set", "fpga0", "up")
     empty_world.output("ip", "route", "add", "10.213.0.0/16", "dev", "fpga0")
@@ -186,8 +187,8 @@ def test_an_interface_that_only_begins_like_ours_is_of_the_machine(empty_world: 
     manager.close()
 
 
-def test_a_machine_that_was_no_router_does_not_become_one(empty_world: World) -> None:
-    """Its neighbours could else send through it into its other networks."""
+def test_a_machine_does_not_become_a_router_for_others(empty_world: World) -> None:
+    """Otherwise its neighbours could send packets through it into its other networks."""
     manager = driver.Manager(prefix=empty_world.prefix(), environment=settings())
     empty_world.add_network_behind("10.98.0.1", "10.98.0.2")
 
@@ -197,7 +198,7 @@ def test_a_machine_that_was_no_router_does_not_become_one(empty_world: World) ->
 
     with pytest.raises(OSError):
         empty_world.inside(empty_world.outside, reach)
-    # It is the rule that prevents it.
+    # Without the rule, the host can be reached.
     empty_world.output("nft", "delete", "table", "inet", "fp_forwarding")
     assert empty_world.inside(empty_world.outside, reach) == PUBLIC
     manager.close()

@@ -1,4 +1,4 @@
-"""A pod whose start request has assets: their contents follow the start request, on its connection."""
+"""A pod whose start request has assets. Their contents follow the start request on the same connection."""
 
 import hashlib
 import http.client
@@ -68,7 +68,7 @@ def test_contents_are_written_byte_for_byte_before_the_app_starts(make_pod: Make
     client, body = _send_start_request(waiting, packed)
     # Equal contents are sent once.
     assert body == {"wanted": [_sha(large), _sha(small), _sha(b"")]}
-    # Not in the order in which they were named.
+    # In another order than that of the start request.
     assert _send(waiting, client, small) == (204, "")
     assert _send(waiting, client, large) == (204, "")
     status, body = _send(waiting, client, b"")
@@ -82,14 +82,14 @@ def test_contents_are_written_byte_for_byte_before_the_app_starts(make_pod: Make
     assert waiting.get("/folder") == "0o555"
 
 
-def test_a_pod_that_is_sent_half_waits_for_another_order(waiting: pods.Pod) -> None:
+def test_a_pod_with_missing_contents_accepts_another_start_request(waiting: pods.Pod) -> None:
     left, content = os.urandom(1000), os.urandom(2000)
     client, _ = _send_start_request(
         waiting, start_request(APP, assets=[_asset("left", left), _asset("never", b"never sent")])
     )
     assert _send(waiting, client, left)[0] == 204
     client.close()
-    # Whoever comes while nobody knows whether the rest will, waits with the pod.
+    # A probe that arrives before all contents is answered with the state of the pod.
     assert waiting.ask("/_fp/ready")[0] == 409
     client, body = _send_start_request(waiting, start_request(APP, assets=[_asset("kept", content)]))
     assert body == {"wanted": [_sha(content)]}
@@ -97,7 +97,7 @@ def test_a_pod_that_is_sent_half_waits_for_another_order(waiting: pods.Pod) -> N
     assert sorted(waiting.get("/files")) == ["app.py", "kept"]
 
 
-def test_a_content_that_is_not_the_orders_is_refused(waiting: pods.Pod) -> None:
+def test_a_content_that_the_start_request_does_not_name_is_refused(waiting: pods.Pod) -> None:
     packed = start_request(APP, assets=[_asset("a", b"right")])
     client, _ = _send_start_request(waiting, packed)
     status, body = _send(waiting, client, b"wrong")
@@ -106,7 +106,7 @@ def test_a_content_that_is_not_the_orders_is_refused(waiting: pods.Pod) -> None:
     assert _send(waiting, client, b"right")[0] == 200
 
 
-def test_nobody_but_who_sent_the_order_sends_contents(waiting: pods.Pod) -> None:
+def test_contents_must_come_from_the_sender_of_the_start_request(waiting: pods.Pod) -> None:
     other = waiting.client()
     early = waiting.client()
     assert _send(waiting, early, b"right")[1]["code"] == "FP_POD_WAITING"
@@ -115,9 +115,9 @@ def test_nobody_but_who_sent_the_order_sends_contents(waiting: pods.Pod) -> None
     assert _send(waiting, client, b"right")[0] == 200
 
 
-def test_a_probe_that_comes_between_is_answered_by_the_outcome(waiting: pods.Pod) -> None:
+def test_a_probe_before_the_last_content_is_answered_with_the_outcome(waiting: pods.Pod) -> None:
     early = waiting.client()
-    # Accepted before the start request: who connects later waits in the backlog.
+    # This connection is accepted before the start request; later ones wait in the backlog.
     waiting.ask("/_fp/claim", client=early, headers={"fp-nonce": "0" * 32})
     client, _ = _send_start_request(waiting, start_request(APP, assets=[_asset("a", b"right")]))
     early.request("GET", "/_fp/ready")
@@ -125,14 +125,14 @@ def test_a_probe_that_comes_between_is_answered_by_the_outcome(waiting: pods.Pod
     assert early.getresponse().status == 204
 
 
-def test_a_failed_start_is_told_to_who_sent_the_last_content(waiting: pods.Pod) -> None:
+def test_the_last_content_is_answered_with_a_failed_start(waiting: pods.Pod) -> None:
     client, _ = _send_start_request(waiting, start_request("1 / 0\n", assets=[_asset("a", b"right")]))
     status, body = _send(waiting, client, b"right")
     assert (status, body["failure"]["code"]) == (422, "FP_APP_IMPORT_FAILED")
     assert waiting.wait() == 1
 
 
-def test_a_pod_told_to_stop_meanwhile_ends(waiting: pods.Pod) -> None:
+def test_a_pod_that_is_stopped_while_it_receives_contents_ends(waiting: pods.Pod) -> None:
     _send_start_request(waiting, start_request(APP, assets=[_asset("a", b"right")]))
     waiting.signal(15)
     assert waiting.wait() == 0
@@ -162,8 +162,8 @@ def test_assets_have_limits(waiting: pods.Pod, assets: Any, words: str) -> None:
     assert words in body["message"]
 
 
-def test_a_mounted_order_cannot_have_assets(make_pod: MakePod) -> None:
+def test_a_mounted_start_request_cannot_have_assets(make_pod: MakePod) -> None:
     pod = make_pod(start_request(assets=[_asset("a", b"right")]))
     assert pod.wait() == 1
-    assert pod.last_words()["code"] == "FP_SANDBOX_FAILED"
+    assert pod.termination_message()["code"] == "FP_SANDBOX_FAILED"
     assert KEY not in pod.output()

@@ -1,4 +1,4 @@
-"""A pod of the pool: it waits, and becomes the app of whoever proves to know its key."""
+"""A waiting pod becomes the app of a client that proves that it knows the pod's key."""
 
 import contextlib
 import gzip
@@ -21,7 +21,7 @@ from fp_runner.reactor import Reactor
 from pods import HELLO, KEY, prove, start_request
 
 BAD = "d = {}\nd['x']\n"
-# Tells that it is being imported, and goes on when it is told to: the test decides how long a start takes.
+# Prints that it is imported, and waits for the test, which thus decides how long the start takes.
 HELD = """
     import os, socket
     print("importing", flush=True)
@@ -40,7 +40,7 @@ def waiting(make_pod: MakePod) -> pods.Pod:
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pods.Pod]:
-    """One that waits through all that these tests send it, and still takes a start request after that."""
+    """A pod that is still waiting after all requests of these tests, and then accepts a start request."""
     if not pods.usable():
         pytest.skip("no Python and libraries that an ordinary user can read")
     pod = pods.Pod(tmp_path_factory.mktemp("patient"), None, "--wait", env={"FP_POD_KEY": KEY}).start()
@@ -65,7 +65,7 @@ def test_a_claim_is_answered_once_the_app_is_ready(waiting: pods.Pod) -> None:
     assert waiting.ask("/_fp/claim", headers={"fp-nonce": "0" * 32})[2]["code"] == "FP_POD_CLAIMED"
 
 
-def test_until_then_it_is_alive_and_nothing_else(patient: pods.Pod) -> None:
+def test_a_waiting_pod_answers_only_the_liveness_probe(patient: pods.Pod) -> None:
     assert patient.ask("/_fp/alive")[0] == 204
     for method, path in (("GET", "/_fp/ready"), ("GET", "/"), ("POST", "/x?y=z"), ("DELETE", "/_fp/claim")):
         status, _, body = patient.ask(path, method)
@@ -77,7 +77,7 @@ def _post(pod: pods.Pod, client: Any, proof: str, body: bytes) -> Any:
     return status, answer["code"]
 
 
-def test_only_who_knows_the_key_is_heard(patient: pods.Pod) -> None:
+def test_a_claim_needs_the_key(patient: pods.Pod) -> None:
     body = start_request()
     wrong = (401, "FP_POD_WRONG_PROOF")
     client = patient.client()
@@ -87,7 +87,7 @@ def test_only_who_knows_the_key_is_heard(patient: pods.Pod) -> None:
     client = patient.client()
     patient.challenge(client)
     assert _post(patient, client, "ä" * 64, body) == wrong
-    # A nonce holds for the connection that it was asked on, and the last one only.
+    # A nonce is valid only on its connection, and only the last one.
     nonce = patient.challenge(patient.client())
     assert _post(patient, patient.client(), prove(nonce, body), body) == wrong
     client = patient.client()
@@ -111,7 +111,7 @@ def test_a_nonce_is_used_once(patient: pods.Pod) -> None:
 
         raw.sendall(b"GET /_fp/claim HTTP/1.1\r\nfp-nonce: " + b"a" * 32 + b"\r\n\r\n")
         nonce = answer()[1]["nonce"]
-        # Both at once, so that the second is there before the connection could be closed.
+        # Both are sent at once, so that the second has arrived before the connection is closed.
         head = b"POST /_fp/claim HTTP/1.1\r\nfp-proof: %s\r\ncontent-length: %d\r\n\r\n"
         right, junk = prove(nonce, body).encode(), b"junk"
         raw.sendall(head % (b"0" * 64, len(junk)) + junk + head % (right, len(body)) + body)
@@ -121,7 +121,7 @@ def test_a_nonce_is_used_once(patient: pods.Pod) -> None:
 
 
 @pytest.mark.parametrize("nonce", ["", "a" * 31, "A" * 32, "g" * 32, "a" * 33])
-def test_a_nonce_of_the_platforms_must_be_one(patient: pods.Pod, nonce: str) -> None:
+def test_an_invalid_nonce_of_the_platform_is_refused(patient: pods.Pod, nonce: str) -> None:
     status, _, body = patient.ask("/_fp/claim", headers={"fp-nonce": nonce})
     assert (status, body["code"]) == (400, "FP_POD_BAD_REQUEST")
 
@@ -159,7 +159,7 @@ def _packed(value: Any) -> bytes:
         (start_request(limits={"open_files": 0}), "limits.open_files must be a positive number"),
     ],
 )
-def test_what_is_no_order_changes_nothing(patient: pods.Pod, body: bytes, words: str) -> None:
+def test_an_invalid_start_request_changes_nothing(patient: pods.Pod, body: bytes, words: str) -> None:
     status, answer = patient.claim(body)
     assert (status, answer["code"]) == (400, "FP_POD_BAD_START_REQUEST")
     assert words in answer["message"]
@@ -182,7 +182,7 @@ def test_what_is_no_order_changes_nothing(patient: pods.Pod, body: bytes, words:
         (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000, 431),
     ],
 )
-def test_bad_http_is_answered_and_hung_up(patient: pods.Pod, sent: bytes, status: int) -> None:
+def test_invalid_http_is_answered_and_the_connection_closed(patient: pods.Pod, sent: bytes, status: int) -> None:
     with patient.connect() as raw:
         raw.sendall(sent)
         answer = raw.makefile("rb").read()
@@ -190,14 +190,14 @@ def test_bad_http_is_answered_and_hung_up(patient: pods.Pod, sent: bytes, status
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "FP_POD_BAD_REQUEST"
 
 
-def test_an_answer_survives_what_the_client_still_sends(patient: pods.Pod) -> None:
+def test_an_answer_arrives_while_the_client_still_sends(patient: pods.Pod) -> None:
     with patient.connect() as raw:
         raw.sendall(b"POST /_fp/claim HTTP/1.1\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 3_000_000)
         raw.shutdown(socket.SHUT_WR)
         assert raw.makefile("rb").read().startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_may_be_held_back_until_it_is_asked_for(patient: pods.Pod) -> None:
+def test_a_client_may_wait_for_100_continue(patient: pods.Pod) -> None:
     with patient.connect() as raw:
         raw.sendall(b"POST /_fp/claim HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
         file = raw.makefile("rb")
@@ -206,7 +206,7 @@ def test_a_body_may_be_held_back_until_it_is_asked_for(patient: pods.Pod) -> Non
         assert file.readline().startswith(b"HTTP/1.1 401 ")
 
 
-def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
+def test_incomplete_requests_do_not_block_other_clients(waiting: pods.Pod) -> None:
     held = [waiting.connect() for _ in range(300)]
     for number, raw in enumerate(held):
         try:
@@ -217,7 +217,7 @@ def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
     nonce = waiting.challenge(client)
     body = start_request()
     head = f"POST /_fp/claim HTTP/1.1\r\nfp-proof: {prove(nonce, body)}\r\ncontent-length: {len(body)}\r\n\r\n"
-    # Byte by byte, with others being answered in between.
+    # Byte by byte, while others are answered.
     for byte in head.encode() + body[:50]:
         client.sock.sendall(bytes([byte]))
     assert waiting.ask("/_fp/alive")[0] == 204
@@ -228,7 +228,7 @@ def test_half_open_clients_keep_nobody_out(waiting: pods.Pod) -> None:
         raw.close()
 
 
-def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpd, "_REQUEST_SECONDS", 0.05)
     reactor, listener = Reactor(), tcp.listen(0)
     server = httpd.HttpServer(reactor, listener, 100, lambda _request, connection: connection.answer(204, keep=True))
@@ -240,7 +240,7 @@ def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None
     for client in left:
         client.setblocking(False)
     end = time.monotonic() + 20
-    # So that the reactor always has something to wake for.
+    # This timer wakes the reactor at the end.
     reactor.call_later(20, lambda: None)
     while left:
         assert time.monotonic() < end
@@ -261,7 +261,7 @@ def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Any:
-    """A place where HELD waits: accept() to know that it is there, close() what that gave to let it go on."""
+    """HELD connects to this socket. accept() waits until it is imported; closing the connection lets it continue."""
     folder = tmp_path / "gate"
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -272,8 +272,8 @@ def gate(tmp_path: Path) -> Any:
         yield listener
 
 
-def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.socket) -> None:
-    # All connected while it still waited; later ones are left to the app.
+def test_a_starting_pod_accepts_no_other_start_request(waiting: pods.Pod, gate: socket.socket) -> None:
+    # All these connect while the pod still waits. The app accepts later connections.
     early = [waiting.client() for _ in range(4)]
     nonce = waiting.challenge(early[0])
     answers: list[Any] = []
@@ -299,19 +299,19 @@ def test_while_it_starts_there_is_one_order(waiting: pods.Pod, gate: socket.sock
     assert others.getresponse().status == 200
 
 
-def test_who_came_before_the_order_and_asks_after_the_start_is_answered_too(waiting: pods.Pod) -> None:
+def test_connections_from_before_the_start_request_are_answered_after_the_start(waiting: pods.Pod) -> None:
     early = [waiting.client() for _ in range(3)]
     assert waiting.claim(start_request())[0] == 200
     status, headers, _ = waiting.ask("/_fp/ready", client=early[0])
     assert status == 204
     assert "ready;dur=" in headers["server-timing"]
     assert waiting.ask("/_fp/alive", client=early[1])[0] == 204
-    # The app cannot be given it any more.
+    # This connection can no longer be passed to the app.
     status, _, body = waiting.ask("/", client=early[2])
     assert (status, body["code"]) == (409, "FP_POD_CLAIMED")
 
 
-def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> None:
+def test_the_app_starts_even_if_the_claims_connection_is_closed(waiting: pods.Pod, gate: socket.socket) -> None:
     client = waiting.client()
     body = start_request(HELD, env={"GATE": str(gate.getsockname())})
     proof = prove(waiting.challenge(client), body)
@@ -322,14 +322,14 @@ def test_whoever_claims_may_go_away(waiting: pods.Pod, gate: socket.socket) -> N
     waiting.ready()
 
 
-def test_a_failed_start_is_told_to_who_claimed_and_who_asks(waiting: pods.Pod) -> None:
+def test_the_claim_and_probes_are_answered_with_a_failed_start(waiting: pods.Pod) -> None:
     status, body = waiting.claim(start_request(BAD))
     assert status == 422
     assert body["failure"]["code"] == "FP_APP_IMPORT_FAILED"
     assert waiting.ask("/_fp/ready")[::2] == (500, body["failure"])
     assert waiting.ask("/_fp/claim", "POST", body=start_request())[0] == 409
     assert waiting.wait() == 1
-    assert waiting.last_words() == body["failure"]
+    assert waiting.termination_message() == body["failure"]
 
 
 @pytest.mark.parametrize(
@@ -358,19 +358,19 @@ def test_files_that_cannot_be_written_are_a_failed_start(waiting: pods.Pod) -> N
         (BAD, 422, "failure", 1, None),
     ],
 )
-def test_check_answers_and_ends(
+def test_check_mode_answers_and_ends(
     waiting: pods.Pod, code: str, status: int, key: str, ended: int, words: dict[str, Any] | None
 ) -> None:
     answered, body = waiting.claim(start_request(code, mode="check"))
     assert (answered, key in body) == (status, True)
     assert waiting.wait() == ended
-    assert waiting.last_words() == words if words else waiting.last_words()
+    assert waiting.termination_message() == words if words else waiting.termination_message()
 
 
-def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) -> None:
+def test_the_app_has_neither_the_key_nor_the_claims_connection(waiting: pods.Pod) -> None:
     others = [waiting.client() for _ in range(3)]
     waiting.ask("/_fp/alive", client=others[0])
-    # Its log, and nothing else that the supervisor has open: the key's pipe, the port, the clients.
+    # They share the log and nothing else that the supervisor has open: not the key's pipe, the port or the clients.
     shared = _open(waiting.app_pid()) & _open(waiting.pid)
     assert shared == {"/dev/null", str(waiting.log)}
     assert waiting.claim(start_request(env={"OWN": "a value of its own"}))[0] == 200
@@ -378,7 +378,7 @@ def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) 
     assert KEY not in Path(f"/proc/{waiting.pid}/environ").read_text()
     assert KEY not in Path(f"/proc/{app}/environ").read_text()
     if os.geteuid() == 0:
-        # The same search finds what the app does have, and the key where it is.
+        # The search works: it finds the app's own value in the app, and the key in the supervisor.
         assert _in_memory(app, b"a value of its own")
         assert _in_memory(waiting.pid, KEY.encode())
         assert not _in_memory(app, KEY.encode())
@@ -390,7 +390,7 @@ def test_the_app_never_had_the_key_nor_the_claims_connection(waiting: pods.Pod) 
 def _open(pid: int) -> set[str]:
     links = set()
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        # A connection may be hung up between the two looks.
+        # A connection may be closed between listdir and readlink.
         with contextlib.suppress(FileNotFoundError):
             links.add(os.readlink(path))
     return {link for link in links if not link.startswith("anon_inode:")}
@@ -412,20 +412,20 @@ def _in_memory(pid: int, text: bytes) -> bool:
 
 
 def _established(port: int) -> set[str]:
-    """The inodes of the pod's ends of its connections."""
+    """The inodes of the pod's sockets of established connections."""
     lines = Path("/proc/net/tcp6").read_text().splitlines() + Path("/proc/net/tcp").read_text().splitlines()
     rows = [line.split() for line in lines if line.split()[3] == "01"]
     return {row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port}
 
 
-def test_it_does_not_wait_without_a_waiting_process(waiting: pods.Pod) -> None:
+def test_a_waiting_pod_ends_with_its_waiting_process(waiting: pods.Pod) -> None:
     waiting.ask("/_fp/alive")
     os.kill(waiting.app_pid(), 9)
     assert waiting.wait() == 1
-    assert waiting.last_words()["code"] == "FP_SANDBOX_FAILED"
+    assert waiting.termination_message()["code"] == "FP_SANDBOX_FAILED"
 
 
-def test_a_claimed_app_begins_as_a_fresh_process_does(make_pod: MakePod) -> None:
+def test_a_claimed_app_has_the_state_of_a_fresh_process(make_pod: MakePod) -> None:
     code = """
         import multiprocessing, os, random, sys
         from fastapi import FastAPI
@@ -454,7 +454,7 @@ def test_a_claimed_app_begins_as_a_fresh_process_does(make_pod: MakePod) -> None
     assert answers[0][2] == str(first.app_dir)
 
 
-def test_only_the_process_of_the_app_imports_the_frameworks_and_it_has_them_when_the_pod_answers(
+def test_only_the_apps_process_imports_the_frameworks_before_the_pod_answers(
     waiting: pods.Pod,
 ) -> None:
     assert waiting.ask("/_fp/alive")[0] == 204

@@ -1,4 +1,4 @@
-"""How a pod ends: told to, by itself, or for want of memory."""
+"""How a pod ends: stopped, by itself, or because its memory ran out."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ ENDS = """
         held = []
         while True: held.append(b"x" * 1_000_000)
 """
-# Requests that last until the test lets them end; what happens is in the log.
+# Requests that last until the test ends them. The app prints its shutdown.
 SLOW = """
     import asyncio, os, signal, socket, time
     from contextlib import asynccontextmanager
@@ -61,7 +61,7 @@ SLOW = """
 
     @app.get("/block")
     async def block():
-        # Nobody is accepted meanwhile. Ends once SIGTERM has come and been handled as usual.
+        # Accepts no connection meanwhile. Ends once SIGTERM has arrived and been handled as usual.
         told, usual = [], signal.getsignal(signal.SIGTERM)
         signal.signal(signal.SIGTERM, lambda *what: told.append(usual(*what)))
         with socket.socket(socket.AF_UNIX) as gate:
@@ -105,7 +105,8 @@ def test_an_app_that_ends_itself_ends_the_pod(make_pod: MakePod, path: str, text
     with pytest.raises(ConnectionError):
         pod.ready().ask(path)
     assert pod.wait() == 1
-    assert pod.last_words() == {"code": "FP_APP_CRASHED", "message": text, "traceback": "", "file": None, "line": None}
+    expected = {"code": "FP_APP_CRASHED", "message": text, "traceback": "", "file": None, "line": None}
+    assert pod.termination_message() == expected
     assert text in pod.output()
 
 
@@ -113,7 +114,7 @@ def test_a_kill_by_the_machine_is_a_crash(make_pod: MakePod) -> None:
     pod = make_pod(start_request()).ready()
     os.kill(pod.app_pid(), signal.SIGKILL)
     assert pod.wait() == 1
-    words = pod.last_words()
+    words = pod.termination_message()
     assert (words["code"], words["message"]) == ("FP_APP_CRASHED", "The app was killed by the machine.")
 
 
@@ -130,7 +131,7 @@ def test_out_of_memory(make_pod: MakePod) -> None:
         with pytest.raises(ConnectionError):
             pod.ready().ask("/memory")
         assert pod.wait() == 1
-        words = pod.last_words()
+        words = pod.termination_message()
         assert (words["code"], words["message"]) == (
             "FP_APP_OUT_OF_MEMORY",
             "The app used more than its memory and was ended.",
@@ -141,19 +142,19 @@ def test_out_of_memory(make_pod: MakePod) -> None:
 
 
 def _by_root(pod: pods.Pod, *wrapper: str) -> dict[str, Any]:
-    """How to start a pod through a program that needs to be root, as its usual user."""
+    """Starts a pod as its usual user through a wrapper that needs root."""
     user = ["setpriv", f"--reuid={pods.UID}", f"--regid={pods.UID}", "--clear-groups"]
     return {"command": [*wrapper, *user, *pod.command], "user": None, "group": None, "extra_groups": None}
 
 
 @pytest.mark.parametrize(("version", "file"), [(1, "memory.oom_control"), (2, "memory.events")])
-def test_both_versions_of_cgroups_count_what_was_killed(tmp_path: Path, version: int, file: str) -> None:
+def test_both_versions_of_cgroups_count_oom_kills(tmp_path: Path, version: int, file: str) -> None:
     assert cgroups.read_oom_kills(str(tmp_path), version) == 0
     (tmp_path / file).write_text("low 1\nunder_oom 0\noom 7\noom_kill 3\noom_group_kill 0\n")
     assert cgroups.read_oom_kills(str(tmp_path), version) == 3
 
 
-def test_told_to_stop_it_finishes_what_it_has(make_pod: MakePod, gate: socket.socket) -> None:
+def test_a_stopping_pod_finishes_its_requests(make_pod: MakePod, gate: socket.socket) -> None:
     pod = make_pod(_slow(gate)).ready()
     idle = pod.client()
     assert pod.ask("/quick", client=idle)[0] == 200
@@ -161,7 +162,7 @@ def test_told_to_stop_it_finishes_what_it_has(make_pod: MakePod, gate: socket.so
     slow.request("GET", "/slow")
     held, _ = gate.accept()
     pod.signal(signal.SIGTERM)
-    # Nobody new gets in while it finishes.
+    # New connections are refused while the pod finishes.
     until(lambda: _is_refused(pod.port))
     assert pod.process
     assert pod.process.poll() is None
@@ -169,7 +170,7 @@ def test_told_to_stop_it_finishes_what_it_has(make_pod: MakePod, gate: socket.so
     answer = slow.getresponse()
     assert (answer.status, answer.read()) == (200, b'"slow done"')
     assert pod.wait() == 0
-    assert pod.last_words() is None
+    assert pod.termination_message() is None
     assert pod.output() == "down\n"
 
 
@@ -179,12 +180,12 @@ def _is_refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     except ConnectionResetError:
-        # Came in the very moment of the port's end.
+        # The connection was made just as the port was closed.
         return False
     return False
 
 
-def test_told_to_stop_it_answers_what_waits_in_the_backlog(make_pod: MakePod, gate: socket.socket) -> None:
+def test_a_stopping_pod_answers_the_requests_in_its_backlog(make_pod: MakePod, gate: socket.socket) -> None:
     pod = make_pod(_slow(gate)).ready()
     block = pod.client()
     block.request("GET", "/block")
@@ -195,7 +196,7 @@ def test_told_to_stop_it_answers_what_waits_in_the_backlog(make_pod: MakePod, ga
     held.close()
     pod.signal(signal.SIGTERM)
     assert block.getresponse().status == 200
-    # These were connected, but have asked for nothing when the port is closed already.
+    # These connections were made before the port was closed, but have sent no request yet.
     until(lambda: _is_refused(pod.port))
     for client in waiting[15:]:
         assert pod.ask("/quick", client=client)[0] == 200
@@ -204,7 +205,7 @@ def test_told_to_stop_it_answers_what_waits_in_the_backlog(make_pod: MakePod, ga
     assert pod.wait() == 0
 
 
-def test_a_port_is_closed_with_nobody_left_behind() -> None:
+def test_closing_the_port_accepts_all_connections_in_its_backlog() -> None:
     listener = tcp.listen(0)
     address = ("127.0.0.1", listener.getsockname()[1])
     waiting = [socket.create_connection(address) for _ in range(20)]
@@ -215,7 +216,7 @@ def test_a_port_is_closed_with_nobody_left_behind() -> None:
         connection.close()
 
 
-def test_out_of_grace_it_is_killed(make_pod: MakePod, gate: socket.socket) -> None:
+def test_after_the_grace_period_the_app_is_killed(make_pod: MakePod, gate: socket.socket) -> None:
     pod = make_pod(_slow(gate), env={"FP_STOP_GRACE_S": "0.3"}).ready()
     block = pod.client()
     block.request("GET", "/block")
@@ -225,11 +226,11 @@ def test_out_of_grace_it_is_killed(make_pod: MakePod, gate: socket.socket) -> No
     assert pod.wait() == 1
     wait_gone(app)
     held.close()
-    assert pod.last_words() is None
+    assert pod.termination_message() is None
     assert "The app had not ended after 0.3 seconds and was killed" in pod.output()
 
 
-def test_out_of_grace_lifespan_shutdown_still_has_its_part(make_pod: MakePod, gate: socket.socket) -> None:
+def test_lifespan_shutdown_has_a_reserved_part_of_the_grace_period(make_pod: MakePod, gate: socket.socket) -> None:
     pod = make_pod(_slow(gate), env={"FP_STOP_GRACE_S": "2"}).ready()
     slow = pod.client()
     slow.request("GET", "/slow")
@@ -240,7 +241,7 @@ def test_out_of_grace_lifespan_shutdown_still_has_its_part(make_pod: MakePod, ga
     assert "down\n" in pod.output()
 
 
-def test_a_crash_while_it_stops_is_told(make_pod: MakePod) -> None:
+def test_a_crash_of_a_stopping_app_is_reported(make_pod: MakePod) -> None:
     code = (
         HELLO
         + """
@@ -257,30 +258,30 @@ def test_a_crash_while_it_stops_is_told(make_pod: MakePod) -> None:
     pod = make_pod(start_request(code)).ready()
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 1
-    assert pod.last_words()["message"] == "The app ended itself with exit code 9."
+    assert pod.termination_message()["message"] == "The app ended itself with exit code 9."
 
 
-def test_told_to_stop_while_it_waits(make_pod: MakePod) -> None:
+def test_stopping_a_waiting_pod(make_pod: MakePod) -> None:
     pod = make_pod(wait=True)
     assert pod.ask("/_fp/alive")[0] == 204
     app = pod.app_pid()
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 0
     wait_gone(app)
-    assert pod.last_words() is None
+    assert pod.termination_message() is None
 
 
-def test_told_to_stop_while_it_starts(make_pod: MakePod) -> None:
+def test_stopping_a_starting_pod(make_pod: MakePod) -> None:
     pod = make_pod(start_request("print('in', flush=True)\nimport time\ntime.sleep(60)\n"))
     until(lambda: "in" in pod.output())
     app = pod.app_pid()
     pod.signal(signal.SIGTERM)
     assert pod.wait() == 0
     wait_gone(app)
-    assert pod.last_words() is None
+    assert pod.termination_message() is None
 
 
-def test_told_to_stop_after_it_failed(make_pod: MakePod) -> None:
+def test_stopping_a_pod_after_a_failed_start(make_pod: MakePod) -> None:
     pod = make_pod(start_request("x ="))
     assert pod.ask("/_fp/ready")[0] == 500
     pod.signal(signal.SIGTERM)
@@ -307,7 +308,7 @@ ORPHANS = '''
         for _ in range(20):
             subprocess.run([sys.executable, "-S", "-c", "import os; os.fork() or os._exit(0)"], check=True)
         code = subprocess.run([sys.executable, "-S", "-c", "raise SystemExit(7)"]).returncode
-        # The last of them tells whose it has become.
+        # The last orphan prints its new parent.
         told = subprocess.run([sys.executable, "-S", "-c", ORPHAN], capture_output=True, check=True)
         return [code, int(told.stdout)]
 
@@ -333,7 +334,7 @@ def test_orphans_are_reaped(make_pod: MakePod) -> None:
 
 @pytest.fixture
 def first(make_pod: MakePod) -> Any:
-    """A pod whose first process is pid 1, as in a container, with how to signal it."""
+    """Starts a pod whose first process is pid 1, as in a container. Returns the pod and the process to signal."""
     if os.geteuid() != 0:
         pytest.skip("needs root for a pid namespace")
 
@@ -350,7 +351,7 @@ def test_as_pid_1_of_a_container(first: Any) -> None:
     pod, pid = first(start_request(ORPHANS))
     assert pod.ready().get("/") == [7, 1]
     os.kill(pid, signal.SIGTERM)
-    # unshare ends as what it started does.
+    # unshare exits with the status of its child.
     assert pod.wait() == 0
     pod, pid = first(wait=True)
     os.kill(pid, signal.SIGTERM)
@@ -360,10 +361,10 @@ def test_as_pid_1_of_a_container(first: Any) -> None:
     with pytest.raises(ConnectionError):
         pod.ask("/os_exit")
     assert pod.wait() == 1
-    assert pod.last_words()["code"] == "FP_APP_CRASHED"
+    assert pod.termination_message()["code"] == "FP_APP_CRASHED"
 
 
-def test_what_the_app_left_running_does_not_keep_the_pod(make_pod: MakePod) -> None:
+def test_a_remaining_child_of_the_app_does_not_keep_the_pod_running(make_pod: MakePod) -> None:
     code = """
         import os, subprocess, sys
         from fastapi import FastAPI
@@ -379,6 +380,6 @@ def test_what_the_app_left_running_does_not_keep_the_pod(make_pod: MakePod) -> N
     with pytest.raises(ConnectionError):
         pod.ask("/")
     assert pod.wait() == 1
-    # In a container the kernel ends it with pid 1.
+    # In a container the kernel would kill this process with pid 1.
     left = int(pod.output().split()[0])
     subprocess.run(["kill", f"{left}"], check=True)

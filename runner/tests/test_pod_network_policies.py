@@ -1,4 +1,4 @@
-"""No code of an app runs before the cluster's network policies hold: a listener of the test's is the API server."""
+"""No code of an app runs before the cluster enforces its network policies. A listener of the test is the API server."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from pods import KEY, Pod, start_request, usable
 
 pytestmark = pytest.mark.skipif(not usable(), reason="another user cannot read this Python's libraries")
 
-# Tells that it runs by what only running code does.
+# Writes a file, which shows that the code runs.
 TELLS = """
     import pathlib
     pathlib.Path("{mark}").write_text("ran")
@@ -43,11 +43,11 @@ def mark_in(folder: Path) -> Path:
     return marks / "mark"
 
 
-def test_waits_until_the_api_server_is_out_of_reach(tmp_path: Path, api_server: socket.socket) -> None:
+def test_a_pod_waits_until_it_cannot_reach_the_api_server(tmp_path: Path, api_server: socket.socket) -> None:
     mark = mark_in(tmp_path)
     pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), *seconds(20), env=in_cluster(api_server)).start()
     try:
-        # It has looked, more than once.
+        # The pod has checked more than once.
         for _ in range(3):
             api_server.accept()[0].close()
         assert not mark.exists()
@@ -58,7 +58,7 @@ def test_waits_until_the_api_server_is_out_of_reach(tmp_path: Path, api_server: 
         pod.close()
 
 
-def test_runs_nothing_where_no_policy_comes(tmp_path: Path, api_server: socket.socket) -> None:
+def test_no_code_runs_if_the_policies_are_not_enforced(tmp_path: Path, api_server: socket.socket) -> None:
     mark = mark_in(tmp_path)
     pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), *seconds(0.1), env=in_cluster(api_server)).start()
     try:
@@ -74,7 +74,7 @@ def test_runs_nothing_where_no_policy_comes(tmp_path: Path, api_server: socket.s
         pod.close()
 
 
-def test_a_pod_that_waits_takes_no_order_before(tmp_path: Path, api_server: socket.socket) -> None:
+def test_a_waiting_pod_takes_no_claim_without_enforced_policies(tmp_path: Path, api_server: socket.socket) -> None:
     pod = Pod(tmp_path, None, "--wait", *seconds(0.1), env={"FP_POD_KEY": KEY} | in_cluster(api_server)).start()
     try:
         assert pod.ask("/_fp/ready")[0] == 500
@@ -84,7 +84,7 @@ def test_a_pod_that_waits_takes_no_order_before(tmp_path: Path, api_server: sock
         pod.close()
 
 
-def test_looks_at_nothing_where_it_is_not_told_to(tmp_path: Path, api_server: socket.socket) -> None:
+def test_zero_seconds_turn_the_check_off(tmp_path: Path, api_server: socket.socket) -> None:
     pod = Pod(tmp_path, start_request(pods.HELLO), *seconds(0), env=in_cluster(api_server)).start()
     try:
         assert pod.ask("/_fp/ready")[0] == 204
@@ -92,7 +92,7 @@ def test_looks_at_nothing_where_it_is_not_told_to(tmp_path: Path, api_server: so
         pod.close()
 
 
-def test_looks_by_default(tmp_path: Path, api_server: socket.socket) -> None:
+def test_the_check_is_on_by_default(tmp_path: Path, api_server: socket.socket) -> None:
     mark = mark_in(tmp_path)
     pod = Pod(tmp_path, start_request(TELLS.format(mark=mark)), env=in_cluster(api_server)).start()
     try:
@@ -103,10 +103,10 @@ def test_looks_by_default(tmp_path: Path, api_server: socket.socket) -> None:
         pod.close()
 
 
-def test_a_time_that_is_no_number_stops_the_pod(tmp_path: Path, api_server: socket.socket) -> None:
+def test_an_invalid_number_of_seconds_stops_the_pod(tmp_path: Path, api_server: socket.socket) -> None:
     pod = Pod(tmp_path, start_request(), "--network-policy-seconds", "soon", env=in_cluster(api_server)).start()
     try:
         assert pod.wait() == 1
-        assert "--network-policy-seconds must be a number" in pod.last_words()["message"]
+        assert "--network-policy-seconds must be a number" in pod.termination_message()["message"]
     finally:
         pod.close()

@@ -1,4 +1,4 @@
-"""A pod that is deployed: it reads its start request from a file."""
+"""A pod of a deployed app, which reads its start request from a file."""
 
 import gzip
 import os
@@ -18,9 +18,9 @@ from pods import HELLO, start_request
 BAD = "d = {}\nd['x']\n"
 
 
-def test_serves_from_the_first_probe_on(make_pod: MakePod) -> None:
+def test_the_first_probe_is_answered_once_the_app_is_ready(make_pod: MakePod) -> None:
     pod = make_pod(start_request())
-    # Sent as soon as the port is open, which is long before the app is there.
+    # Sent as soon as the port is open, which is long before the app is ready.
     status, headers, body = pod.ask("/_fp/ready")
     assert (status, body) == (204, "")
     timing = re.fullmatch(
@@ -36,7 +36,7 @@ def test_serves_from_the_first_probe_on(make_pod: MakePod) -> None:
     assert pod.ask("/_fp/ready")[1]["server-timing"] == headers["server-timing"]
 
 
-def test_is_alive_and_takes_no_other_order(make_pod: MakePod) -> None:
+def test_a_pod_with_an_app_is_alive_and_refuses_claims(make_pod: MakePod) -> None:
     pod = make_pod(start_request()).ready()
     assert pod.ask("/_fp/alive")[0] == 204
     for method in ("GET", "POST"):
@@ -46,7 +46,7 @@ def test_is_alive_and_takes_no_other_order(make_pod: MakePod) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_listens_on_both_kinds_of_address(make_pod: MakePod, host: str) -> None:
+def test_listens_on_ipv4_and_ipv6(make_pod: MakePod, host: str) -> None:
     make_pod(start_request()).connect(host).close()
 
 
@@ -69,7 +69,7 @@ def test_the_apps_files_cannot_be_written(make_pod: MakePod) -> None:
     assert pod.ask("/static/a.txt")[2] == "static"
 
 
-def test_a_container_started_again_finds_nothing_of_the_one_before(make_pod: MakePod) -> None:
+def test_a_restarted_container_removes_the_files_of_the_previous_one(make_pod: MakePod) -> None:
     pod = make_pod(start_request(files={"lib/x.py": ""}), start=False)
     outside = pod.app_dir.parent / "outside"
     outside.mkdir()
@@ -166,8 +166,8 @@ def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None
     assert pod.ask("/anything")[::2] == (500, failure)
     assert pod.ask("/_fp/alive")[0] == 204
     assert pod.ask("/_fp/claim")[2]["code"] == "FP_POD_CLAIMED"
-    assert pod.last_words() == failure
-    # As long as it answers it answers this; then it has ended.
+    assert pod.termination_message() == failure
+    # Every answer until the process ends is the failure.
     asked = 0
     while pod.process and pod.process.poll() is None:
         try:
@@ -193,12 +193,12 @@ def test_a_failed_start_is_answered_for_three_seconds(make_pod: MakePod) -> None
         (start_request(entrypoint="../app.py"), "entrypoint must be a path within"),
     ],
 )
-def test_a_bad_order_is_a_failed_start(make_pod: MakePod, packed: bytes | None, words: str) -> None:
+def test_an_invalid_start_request_is_a_failed_start(make_pod: MakePod, packed: bytes | None, words: str) -> None:
     pod = make_pod(packed)
     status, _, failure = pod.ask("/_fp/ready")
     assert (status, failure["code"]) == (500, "FP_SANDBOX_FAILED")
     assert words in failure["message"]
-    assert pod.last_words() == failure
+    assert pod.termination_message() == failure
 
 
 def test_a_folder_that_cannot_be_written_is_a_failed_start(make_pod: MakePod) -> None:
@@ -215,9 +215,9 @@ def test_an_endless_start_is_ended(make_pod: MakePod, hold: str) -> None:
     pod = make_pod(start_request(hold + "while True: pass\n", limits={"start_seconds": 1}))
     status, _, failure = pod.ask("/_fp/ready")
     assert (status, failure["code"]) == (500, "FP_APP_START_TIMEOUT")
-    # An app that does not hold out can say where it was.
+    # Only an app that does not ignore SIGALRM reports where it was.
     assert failure["line"] == (None if hold else 1)
-    assert pod.last_words() == failure
+    assert pod.termination_message() == failure
 
 
 def test_a_failing_lifespan(make_pod: MakePod) -> None:
@@ -243,30 +243,30 @@ def test_an_app_that_ends_while_it_starts(make_pod: MakePod, end: str, text: str
     assert text in failure["message"]
 
 
-def test_check_ends_with_what_it_found(make_pod: MakePod) -> None:
+def test_check_mode_reports_the_app_and_ends(make_pod: MakePod) -> None:
     pod = make_pod(start_request(mode="check"))
     assert pod.wait() == 0
-    assert pod.last_words() == {"ok": True, "kind": "fastapi"}
+    assert pod.termination_message() == {"ok": True, "kind": "fastapi"}
     failing = make_pod(start_request(BAD, mode="check"))
     assert failing.wait() == 1
-    assert failing.last_words()["code"] == "FP_APP_IMPORT_FAILED"
+    assert failing.termination_message()["code"] == "FP_APP_IMPORT_FAILED"
 
 
-def test_last_words_are_whole_json_of_4096_bytes(make_pod: MakePod) -> None:
+def test_a_termination_message_is_complete_json_of_at_most_4096_bytes(make_pod: MakePod) -> None:
     code = "def f(n):\n    if n: return f(n - 1)\n    raise ValueError('ä\"\\n' * 1500)\nf(40)\n"
     pod = make_pod(start_request(code))
     _, _, failure = pod.ask("/_fp/ready")
-    words = pod.last_words()
+    words = pod.termination_message()
     assert 3500 < pod.termination_log.stat().st_size <= 4096
     assert words | {"traceback": "", "message": ""} == failure | {"traceback": "", "message": ""}
     assert words["message"].startswith("Your app raised ValueError: ä")
 
 
-def test_last_words_keep_both_ends_of_a_traceback(make_pod: MakePod) -> None:
+def test_a_termination_message_has_both_ends_of_a_traceback(make_pod: MakePod) -> None:
     lines = "".join(f"def f{n}():\n    f{n - 1}()\n" for n in range(1, 120))
     pod = make_pod(start_request("def f0():\n    raise ValueError('the reason')\n" + lines + "f119()\n"))
     _, _, failure = pod.ask("/_fp/ready")
-    words = pod.last_words()
+    words = pod.termination_message()
     assert 3900 < pod.termination_log.stat().st_size <= 4096
     assert len(failure["traceback"]) > 4096
     assert words["traceback"].startswith("Traceback (most recent call last)")
@@ -315,7 +315,7 @@ SANDBOX = """
 
 
 @pytest.mark.parametrize("wait", [False, True])
-def test_what_the_runner_adds_to_the_containers_walls(make_pod: MakePod, wait: bool) -> None:
+def test_the_runner_restricts_the_app_further_than_the_container(make_pod: MakePod, wait: bool) -> None:
     packed = start_request(SANDBOX, limits={"file_bytes": 1_000_000, "open_files": 99})
     pod = make_pod(None if wait else packed, wait=wait)
     if wait:
@@ -328,16 +328,16 @@ def test_what_the_runner_adds_to_the_containers_walls(make_pod: MakePod, wait: b
     assert not [name for name in seen["fds"] if str(pod.start_request) in name]
 
 
-def test_the_supervisor_holds_its_own_privileges_down(make_pod: MakePod) -> None:
+def test_the_supervisor_drops_its_own_privileges(make_pod: MakePod) -> None:
     pod = make_pod(start_request()).ready()
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines())
     assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
-    # Not dumpable: its files in /proc are root's, whoever it runs as.
+    # The process is not dumpable, so its files in /proc belong to root.
     assert os.stat(f"/proc/{pod.pid}/environ").st_uid == 0 or os.geteuid() != 0
     assert stat.S_ISREG(os.stat(f"/proc/{pod.pid}/environ").st_mode)
 
 
-def test_it_refuses_to_run_as_root(make_pod: MakePod) -> None:
+def test_a_pod_refuses_to_run_as_root(make_pod: MakePod) -> None:
     if os.geteuid() != 0:
         pytest.skip("not root")
     pod = make_pod(start_request(), start=False)
@@ -349,18 +349,18 @@ def test_it_refuses_to_run_as_root(make_pod: MakePod) -> None:
 @pytest.mark.parametrize(
     ("argument", "words"), [("--what", "unknown option --what"), ("--wait", "needs the key of the pod")]
 )
-def test_a_wrong_command_says_so(make_pod: MakePod, argument: str, words: str) -> None:
+def test_an_invalid_command_line_is_reported(make_pod: MakePod, argument: str, words: str) -> None:
     pod = make_pod(start_request(), start=False)
     pod.command.append(argument)
     pod.start()
     assert pod.wait() == 1
     assert words in pod.output()
-    words_left = pod.last_words()
-    assert words_left["code"] == "FP_SANDBOX_FAILED"
-    assert words in words_left["message"]
+    message = pod.termination_message()
+    assert message["code"] == "FP_SANDBOX_FAILED"
+    assert words in message["message"]
 
 
-def test_an_empty_key_is_none(make_pod: MakePod) -> None:
+def test_an_empty_key_is_refused(make_pod: MakePod) -> None:
     pod = make_pod(wait=True, env={"FP_POD_KEY": "\n"})
     assert pod.wait() == 1
-    assert "FP_POD_KEY is empty" in pod.last_words()["message"]
+    assert "FP_POD_KEY is empty" in pod.termination_message()["message"]

@@ -1,4 +1,4 @@
-"""The relay of database connections, one turn at a time. With a real MongoDB: relay.integration.test.ts."""
+"""The relay of database connections, one turn at a time. relay.integration.test.ts tests it with a real MongoDB."""
 
 import os
 import resource
@@ -15,12 +15,12 @@ from fp_runner.relay.relay import Limits, Relay
 
 _LENGTH = 40_000_000
 _PING = b"\x10ping\0\x01\0\0\0" + b"\x05pad\0" + struct.pack("<iB", _LENGTH - 1_000, 0)
-# The begin of a message that any bytes continue.
+# The start of a message that any bytes can continue.
 LONG_MESSAGE = struct.pack("<iiiiIBi", _LENGTH, 1, 0, 2013, 0, 0, _LENGTH - 21) + _PING
 
 
 class Scene:
-    """A relay with one app, and a server in MongoDB's place."""
+    """A relay with one app, and a server instead of MongoDB."""
 
     def __init__(self, folder: Path, backlog: int = 8) -> None:
         self.path = str(folder / "app.sock")
@@ -48,7 +48,7 @@ class Scene:
         return connection
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
-        """A connection of the app, and MongoDB's end of it."""
+        """A connection of the app, and the server's end of it."""
         client = self.client()
         self.relay.turn(self.app)
         return client, self.accept()
@@ -66,7 +66,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     scene.close()
 
 
-def test_a_mongodb_without_room_holds_up_nobody_else(tmp_path: Path) -> None:
+def test_a_full_queue_of_mongodb_does_not_block_other_connections(tmp_path: Path) -> None:
     scene = Scene(tmp_path, backlog=0)
     client, mongodb = scene.pair()
     with suppress(BlockingIOError):
@@ -81,7 +81,7 @@ def test_a_mongodb_without_room_holds_up_nobody_else(tmp_path: Path) -> None:
     assert mongodb.recv(100) == b"question"
     with pytest.raises(BlockingIOError):
         waiting.recv(1)
-    # Room again.
+    # The server has room again.
     with suppress(BlockingIOError):
         while True:
             scene.accept()
@@ -95,13 +95,13 @@ def test_a_mongodb_without_room_holds_up_nobody_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("writer_is_app", [False, True])
-def test_what_was_written_before_a_close_arrives_whole(scene: Scene, writer_is_app: bool) -> None:
+def test_data_sent_before_a_close_arrives_completely(scene: Scene, writer_is_app: bool) -> None:
     client, mongodb = scene.pair()
     writer, reader = (client, mongodb) if writer_is_app else (mongodb, client)
     data, sent = LONG_MESSAGE + os.urandom(4 << 20), 0
     if not writer_is_app:
         reader.send(LONG_MESSAGE)
-    # Until neither the reader nor the relay takes any more. What is for the writer is lost: it does not read.
+    # Until neither the reader nor the relay accepts more. The writer does not read, so this data is lost.
     with suppress(BlockingIOError):
         while True:
             reader.send(bytes(1 << 16))
@@ -117,7 +117,7 @@ def test_what_was_written_before_a_close_arrives_whole(scene: Scene, writer_is_a
     assert 0 < sent < len(data)
     writer.close()
     received = b""
-    # More turns than it needs: one that never closes must not hang the test.
+    # More turns than necessary; the bound keeps the test from hanging if the connection is never closed.
     for _ in range(10_000):
         scene.relay.turn(scene.app)
         try:
@@ -125,7 +125,7 @@ def test_what_was_written_before_a_close_arrives_whole(scene: Scene, writer_is_a
         except BlockingIOError:
             continue
         except ConnectionResetError:
-            # How the kernel tells that what was written to the other end was never read.
+            # The kernel reports this if the other end was closed with unread data.
             break
         if not part:
             break
@@ -134,7 +134,7 @@ def test_what_was_written_before_a_close_arrives_whole(scene: Scene, writer_is_a
     assert len(scene.app) == 0
 
 
-def test_an_app_that_finds_no_descriptor_waits_and_is_not_asked_again_and_again(scene: Scene) -> None:
+def test_without_a_free_descriptor_the_relay_waits_without_polling(scene: Scene) -> None:
     client = scene.client()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)

@@ -1,4 +1,4 @@
-"""What the relay reads of the messages of apps, and what it does not pass on."""
+"""How the relay parses the messages of apps, and which of them it refuses."""
 
 import struct
 import uuid
@@ -37,7 +37,7 @@ def refusal(stream: bytes, step: int | None = None, bounds: Bounds | None = None
     try:
         for begin in range(0, len(stream), step):
             part = stream[begin : begin + step]
-            # As in the relay, where the buffer is longer than what was read into it.
+            # The buffer is longer than what was read into it, as in the relay.
             messages.read(bytearray(part + b"\xff" * 8), len(part))
     except RefusalError as error:
         assert error.request_id == 5
@@ -62,7 +62,7 @@ ORDINARY = [
 
 
 @pytest.mark.parametrize("step", [1, 7, 25, 1000, 65536, None])
-def test_ordinary_messages_pass_however_they_are_cut(step: int | None) -> None:
+def test_ordinary_messages_pass_in_parts_of_any_size(step: int | None) -> None:
     assert refusal(b"".join(ORDINARY), step) is None
 
 
@@ -83,20 +83,20 @@ def test_ordinary_messages_pass_however_they_are_cut(step: int | None) -> None:
         (message({"find": bson.Regex("x")}), "no command"),
         (message({}), "no command"),
         (message({"x" * 500: 1}), "no command"),
-        # Lengths that disagree.
+        # Lengths that contradict each other.
         (struct.pack("<iiii", 40, 5, 0, OP_MSG) + message({"find": "n" * 100})[16:], "no command"),
         (struct.pack("<iiii", -1, 5, 0, OP_MSG) + message({"find": "n"})[16:], "no command"),
         (message({"find": "n"}).replace(b"\x02find\0\x02", b"\x02find\0\x7f"), "no command"),
     ],
 )
-def test_harm_is_refused_after_ordinary_messages(harm: bytes, reason: str, step: int | None) -> None:
+def test_harmful_messages_are_refused_after_ordinary_ones(harm: bytes, reason: str, step: int | None) -> None:
     told = refusal(ORDINARY[4] + harm, step)
     assert told is not None
     assert reason in told
 
 
 @pytest.mark.parametrize("step", [1, 50, None])
-def test_sessions_are_bounded_wherever_the_command_names_them(step: int | None) -> None:
+def test_sessions_are_limited_wherever_the_command_names_them(step: int | None) -> None:
     time = 0.0
     bounds = Bounds(lambda: time)
     for n in range(MAX_SESSIONS):
@@ -104,22 +104,22 @@ def test_sessions_are_bounded_wherever_the_command_names_them(step: int | None) 
     used = {"id": bson.Binary.from_uuid(uuid.uuid4())}
     late = message({"insert": "notes", "documents": [{"text": "x" * 100_000}], "lsid": used, "$db": "fp_u"})
     assert "database sessions" in str(refusal(late, step, bounds))
-    # One that is known goes on.
+    # A known session is still allowed.
     assert bounds.session(b"\0\0") is None
     time = WINDOW_SECONDS
     assert refusal(late, step, bounds) is None
 
 
-def test_sessions_that_are_ended_count() -> None:
+def test_ended_sessions_count() -> None:
     bounds = Bounds()
     ends = message({"endSessions": [LSID] * 1000, "$db": "admin"})
     assert [refusal(ends, None, bounds) is None for _ in range(6)] == [True] * 4 + [False] * 2
 
 
-def test_collections_and_indexes_are_bounded_by_their_number() -> None:
+def test_collections_and_indexes_are_limited() -> None:
     time = 0.0
     bounds = Bounds(lambda: time)
-    # As an app does at its start.
+    # As many as an app may create when it starts.
     one = message(
         {"createIndexes": "notes", "indexes": [{"key": {"at": 1}, "name": "at_1"}], "lsid": LSID, "$db": "fp_u"}
     )

@@ -1,4 +1,4 @@
-"""A runner without root: through user namespaces, with the system's Python, which any user can run."""
+"""A runner without root uses user namespaces and the system's Python, which every user can run."""
 
 import json
 import os
@@ -76,7 +76,7 @@ REACH = """
 
 
 def reach(manager: driver.Manager, folder: Path) -> str:
-    """What an app gets that connects to a port of this machine's loopback."""
+    """The result of an app that connects to a port on this machine's loopback."""
     for parent in (folder, *folder.parents):
         if parent.stat().st_mode & 0o005 != 0o005:
             parent.chmod(0o755)
@@ -88,13 +88,13 @@ def reach(manager: driver.Manager, folder: Path) -> str:
     return answer
 
 
-def test_without_root_egress_none_is_a_network_of_its_own(tmp_path: Path) -> None:
+def test_without_root_the_mode_none_is_a_network_of_its_own(tmp_path: Path) -> None:
     manager = manager_with("none")
     assert manager.hello["isolation"]["network"] == {"way": "isolated", "notes": []}
     assert reach(manager, tmp_path) == "ECONNREFUSED"
 
 
-def test_without_root_the_internet_means_the_machines_network_with_few_ports(tmp_path: Path) -> None:
+def test_without_root_the_mode_internet_is_the_machines_network_with_few_ports(tmp_path: Path) -> None:
     manager = manager_with("internet")
     sandbox = manager.hello["isolation"]
     assert sandbox["network"]["way"] == "shared"
@@ -112,7 +112,7 @@ def test_serves_and_stops(app: App) -> None:
     assert app.kill()["reason"] == "killed"
 
 
-def test_a_killed_zygote_takes_everything_along(app: App) -> None:
+def test_everything_ends_when_the_manager_is_killed(app: App) -> None:
     pid = app.start().manager.wait("started", id=app.id)["pid"]
     ends = os.pidfd_open(pid)
     app.manager.process.kill()

@@ -1,4 +1,4 @@
-"""Start, serve, stop, with a real manager."""
+"""Starts, serves and stops apps with a real manager."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ def test_requests_wait_in_the_backlog_while_the_app_starts(make_app: MakeApp) ->
     assert app.get("/_fp/ready").status_code == 204
 
 
-def test_ready_path_answers_get_alone(make_app: MakeApp) -> None:
+def test_the_ready_path_answers_only_get(make_app: MakeApp) -> None:
     app = make_app(HELLO).start().ready()
     with driver.client(app.socket) as client:
         assert client.get("/_fp/ready").status_code == 204
@@ -206,7 +206,7 @@ def test_stop_finishes_requests_and_background_tasks(make_app: MakeApp) -> None:
     assert "background done" in app.output()
 
 
-def test_stop_kills_after_the_grace(make_app: MakeApp) -> None:
+def test_stop_kills_after_the_grace_period(make_app: MakeApp) -> None:
     code = """
         import signal, time
         from fastapi import FastAPI
@@ -225,7 +225,7 @@ def test_stop_kills_after_the_grace(make_app: MakeApp) -> None:
     assert (gone["reason"], gone["signal"]) == ("killed", "SIGKILL")
 
 
-def test_errors_in_handlers_are_logged_as_the_owner_knows_the_files(make_app: MakeApp) -> None:
+def test_errors_in_handlers_are_logged_with_paths_relative_to_the_app(make_app: MakeApp) -> None:
     code = """
         from fastapi import FastAPI
         app = FastAPI()

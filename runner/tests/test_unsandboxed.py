@@ -1,11 +1,11 @@
-"""Where the kernel refuses namespaces: nothing runs, unless the owner of the machine allows it."""
+"""A kernel that refuses namespaces: no app runs unless the owner of the machine allows it."""
 
 from pathlib import Path
 
 import driver
 from conftest import App
 
-# Stands for a kernel without namespaces: a runner whose unshare(2) and setns(2) are refused.
+# A runner whose unshare(2) and setns(2) are refused, as on a kernel without namespaces.
 _LAUNCH = """
 import runpy, sys
 from fp_runner import privileges, seccomp, syscalls
@@ -31,7 +31,7 @@ FILES = {
 }
 
 
-def test_nothing_runs_without_the_minimum(tmp_path: Path) -> None:
+def test_no_app_runs_without_the_required_minimum(tmp_path: Path) -> None:
     manager = driver.Manager(arguments=("-c", _LAUNCH))
     sandbox = manager.hello["isolation"]
     assert sandbox["minimum"] is False
@@ -41,7 +41,7 @@ def test_nothing_runs_without_the_minimum(tmp_path: Path) -> None:
     manager.close()
 
 
-def test_apps_run_bare_where_that_is_allowed(tmp_path: Path) -> None:
+def test_apps_run_without_a_sandbox_if_that_is_allowed(tmp_path: Path) -> None:
     manager = driver.Manager(arguments=("-c", _LAUNCH, "--allow-unsandboxed"))
     assert manager.hello["isolation"]["minimum"] is False
     app = App(manager, tmp_path, "one", FILES).start().ready()

@@ -1,4 +1,4 @@
-"""A small internet for tests: a machine in a network namespace of its own, and what it can reach in another.
+"""A small internet for tests: one network namespace is the machine, another one is the hosts that it can reach.
 
     machine ──(198.51.100.2)──────(198.51.100.1)── outside: a public host, a private one, the machine's DNS server
               10.99.0.2                10.99.0.1   10.99.0.53
@@ -30,7 +30,7 @@ NAMES = {"public.test": PUBLIC, "private.test": PRIVATE, "other.test": "198.51.1
 
 
 class World:
-    """Both namespaces, with servers on TCP and UDP that say who asked."""
+    """Both namespaces, with TCP and UDP servers that answer with the client's address."""
 
     def __init__(self, folder: Path) -> None:
         self.names = [f"fp-test-{os.getpid()}-{next(_NUMBERS)}-{part}" for part in ("machine", "outside")]
@@ -40,7 +40,7 @@ class World:
         for name in self.names:
             _run("ip", "netns", "add", name)
             _run("ip", "-n", name, "link", "set", "lo", "up")
-        # A new namespace takes it over from this computer, where another fp may have switched it on.
+        # A new namespace inherits the setting from this computer, where another fp may have turned it on.
         self.output("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
         _run("ip", "-n", self.machine, "link", "add", "up0", "mtu", "1400", "type", "veth",
              "peer", "name", "down0", "netns", self.outside)  # fmt: skip
@@ -68,14 +68,14 @@ class World:
             _run("ip", "netns", "delete", name)
 
     def prefix(self) -> tuple[str, ...]:
-        """Runs a command on the machine."""
+        """The command prefix that runs a command on the machine."""
         resolv = self.folder / "resolv.conf"
         resolv.write_text(f"nameserver {DNS}\n")
         script = 'mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
         return ("nsenter", f"--net=/run/netns/{self.machine}", "unshare", "-m", "sh", "-c", script, str(resolv))
 
     def inside(self, namespace: str, work: Callable[[], T]) -> T:
-        """Does `work` in a namespace: in a thread, since each has its own."""
+        """Runs `work` in a namespace, in a thread of its own, because each thread has a network namespace."""
         result: list[Any] = []
 
         def body() -> None:
@@ -95,16 +95,16 @@ class World:
         return result[0]  # type: ignore[no-any-return]
 
     def output(self, *command: str) -> str:
-        """What a command prints on the machine."""
+        """The output of a command on the machine."""
         return _run("nsenter", f"--net=/run/netns/{self.machine}", *command)
 
     def forwarding(self) -> str:
-        """Whether the machine passes packets on."""
-        # Not by an `open` of ours: /proc/sys/net shows the reader's namespace.
+        """Whether the machine forwards packets ("1") or not ("0")."""
+        # Read in a child process, because /proc/sys/net shows the namespace of the process that opens it.
         return self.output("cat", "/proc/sys/net/ipv4/ip_forward").strip()
 
     def add_network_behind(self, near: str, far: str) -> None:
-        """Another network of the machine, with a host that the outside knows a way to."""
+        """Adds a network behind the machine, with a host to which the outside has a route."""
         name = f"{self.machine}-behind"
         self.names.append(name)
         _run("ip", "netns", "add", name)
@@ -117,7 +117,7 @@ class World:
         self.serve(name, "0.0.0.0")
 
     def serve(self, namespace: str, address: str) -> None:
-        """Answers with the peer's address, on TCP and UDP."""
+        """Starts servers that answer with the client's address, on TCP and UDP."""
 
         class Tcp(socketserver.BaseRequestHandler):
             def handle(self) -> None:
