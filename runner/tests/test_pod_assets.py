@@ -89,7 +89,7 @@ def test_a_pod_with_missing_contents_accepts_another_start_request(waiting: pods
     )
     assert _send(waiting, client, left)[0] == 204
     client.close()
-    # A probe that arrives before all contents is answered with the state of the pod.
+    # A probe in the meantime waits until the pod knows whether the remaining contents will arrive.
     assert waiting.ask("/_fp/ready")[0] == 409
     client, body = _send_start_request(waiting, start_request(APP, assets=[_asset("kept", content)]))
     assert body == {"wanted": [_sha(content)]}

@@ -1,15 +1,15 @@
 /**
- * The part of Python 3.11's standard library that a web app can use. Left out:
- * - what loads code or native libraries from data: imp, runpy, zipimport, code, codeop, ctypes, marshal, pickle, shelve
- *   (unpickling runs code that the data names; json and orjson do the job);
- * - what belongs to the process, which is the platform's: fcntl, mmap, _thread, syslog, pwd;
- * - what needs a terminal or a screen: pdb, getpass, readline, curses, tkinter, cmd;
- * - servers of its own: socketserver, wsgiref, xmlrpc, cgi (the platform hands the app its socket); plain `socket` is allowed,
- *   for clients need it;
- * - dbm, which keeps databases in files of no sure format; sqlite3 is there for apps with storage, and local-files.ts warns the others;
- * - what Python itself has deprecated.
- * Modules that an app may name for a harmless part of them are allowed, among them `os`, `subprocess`, `multiprocessing`,
- * `signal` and `importlib`: what apps may not call of them is reported where it is called (blocked-calls.ts).
+ * The part of Python 3.11's standard library that a web app can use. These modules are left out:
+ * - modules that load code or native libraries from data: imp, runpy, zipimport, code, codeop, ctypes, marshal, pickle,
+ *   shelve (unpickling runs code that the data names; json and orjson can be used instead);
+ * - modules for the process, which the platform controls: fcntl, mmap, _thread, syslog, pwd;
+ * - modules that need a terminal or a screen: pdb, getpass, readline, curses, tkinter, cmd;
+ * - servers: socketserver, wsgiref, xmlrpc, cgi (the platform gives the app its socket); plain `socket` is allowed, because
+ *   clients need it;
+ * - dbm, whose file format depends on the system; apps with storage can use sqlite3, and local-files.ts warns the others;
+ * - modules that Python itself has deprecated.
+ * Modules with a harmless part that apps may need are allowed, among them `os`, `subprocess`, `multiprocessing`, `signal`
+ * and `importlib`. The calls that apps may not make are reported where they are made (blocked-calls.ts).
  */
 const STANDARD_LIBRARY = [
   '__future__', 'abc', 'argparse', 'array', 'ast', 'asyncio', 'atexit', 'base64', 'binascii', 'bisect', 'builtins', 'bz2',
@@ -25,7 +25,7 @@ const STANDARD_LIBRARY = [
   'warnings', 'wave', 'weakref', 'webbrowser', 'xml', 'zipfile', 'zlib', 'zoneinfo',
 ] // prettier-ignore
 
-/** Of runner/requirements.in, and those of its dependencies that an app has a use for. */
+/** The packages of runner/requirements.in, and those of their dependencies that are useful for an app. */
 const PACKAGES = [
   'annotated_types', 'anyio', 'bs4', 'bson', 'dateutil', 'dotenv', 'email_validator', 'fastapi', 'fastcore', 'fasthtml',
   'gridfs', 'httpx', 'itsdangerous', 'jinja2', 'lxml', 'markupsafe', 'mistletoe', 'monsterui', 'multipart', 'orjson',
@@ -33,11 +33,11 @@ const PACKAGES = [
   'typing_extensions', 'uvicorn', 'websockets', 'yaml',
 ] // prettier-ignore
 
-/** Top-level modules, or dotted ones such as `importlib.metadata`, that an app may import without asking. */
+/** Top-level modules, or dotted ones such as `importlib.metadata`, that apps may import by default. */
 export const DEFAULT_ALLOWED_IMPORTS: readonly string[] = [...STANDARD_LIBRARY, ...PACKAGES]
 
 export interface AllowList {
-  /** Whether the module, or a package around it, is on the list. */
+  /** Whether the module, or a package that contains it, is on the list. */
   allows(module: string): boolean
   readonly names: ReadonlySet<string>
 }

@@ -81,7 +81,7 @@ test('a syntax error hides no-app-found', () => {
   expect(validate({ 'app.py': 'def f(:\n    pass\n' }).map(({ rule }) => rule)).toEqual(['syntax-error'])
 })
 
-test('without an app the finding says where to write one', () => {
+test('the finding about a missing app says where to write one', () => {
   for (const files of [{}, { 'lib/x.py': 'x = 1\n' }] as Record<string, string>[])
     expect(errors(files)).toEqual([
       expect.stringMatching(
@@ -90,7 +90,7 @@ test('without an app the finding says where to write one', () => {
     ])
 })
 
-test('files that import each other in a circle end the search', () => {
+test('a cycle of imports ends the search', () => {
   expect(
     errors({ 'app.py': 'from a import app', 'a.py': 'from b import app', 'b.py': 'from a import app' }),
   ).toEqual([])

@@ -11,10 +11,12 @@ import { childOf, textOf, type PyNode } from './syntax.ts'
 
 const ASGI_NAMES = ['app', 'application']
 const FACTORY = 'create_app'
-/** Of other functions that make an app only those that say so in their name: tests have helpers that make one too. */
+/**
+ * Other functions count as factories only if their names suggest it, because tests have helpers that return an app too.
+ */
 const FACTORY_NAME = /app|api|asgi|server/i
 const WRITE = 'Write `app = FastAPI()` or `app, rt = fast_app()` at the top level of the file.'
-/** Local modules are followed this far in search of an imported app. */
+/** How many local modules are followed to find an imported app. */
 const MAX_HOPS = 10
 
 const LITERALS = new Set([
@@ -26,24 +28,26 @@ const LITERALS = new Set([
 /** A name at the top level of a file that can be served. */
 export interface Candidate {
   readonly name: string
-  /** `app`: an instance of a framework. `maybe`: of an app's name and of a value that only running the code would tell. */
+  /**
+   * `app`: an instance of a framework. `maybe`: it has an app's name, and only running the code would show its value.
+   */
   readonly grade: 'app' | 'maybe'
   readonly factory: boolean
-  /** Made in another file. */
+  /** Whether another file defines the name. */
   readonly imported: boolean
 }
 
 export interface App {
   /** In the order of their definition. */
   readonly candidates: readonly Candidate[]
-  /** Why something that looks like an app is none. */
+  /** Why something that looks like an app cannot be served. */
   readonly problem?: { readonly node: PyNode; readonly message: string }
 }
 
 /**
  * Looks for what the runner would serve (runner/src/fp_runner/loader.py): an instance of a framework under any name,
- * `app` or `application` holding anything that may be an ASGI callable, or a function that makes an app. In doubt there
- * is an app: the runner decides in the end.
+ * `app` or `application` with a value that may be an ASGI callable, or a function that returns an app. In doubt a name
+ * counts as an app, because the runner makes the final decision.
  */
 export function findApp(file: PythonFile, project: Project): App {
   const { problem } = judgedIn(file, project)
@@ -58,7 +62,9 @@ export function findApp(file: PythonFile, project: Project): App {
   return problem ? { candidates: list, problem } : { candidates: list }
 }
 
-/** The file, and those whose names it has through star imports; each once, whatever circles they make. */
+/**
+ * The file, and the files whose names it gets through star imports. Each is returned once, even in a cycle of imports.
+ */
 function withStars(file: PythonFile, project: Project): ReadonlySet<PythonFile> {
   const found = new Set([file])
   for (const seen of found) {
@@ -70,7 +76,10 @@ function withStars(file: PythonFile, project: Project): ReadonlySet<PythonFile> 
   return found
 }
 
-/** What each file binds itself. Kept with the file, which belongs to one project: every file that imports it asks again. */
+/**
+ * The names that each file binds itself. Cached, because every file that imports the file needs them. A file belongs to
+ * one project.
+ */
 const judged = new WeakMap<PythonFile, App>()
 
 function judgedIn(file: PythonFile, project: Project): App {
@@ -112,7 +121,7 @@ interface Context {
   readonly hops: number
 }
 
-/** Whether a name can be served, and how; `why` says why it cannot although it looks so. */
+/** Whether and how a name can be served. `why` says why it cannot, although it looks like an app. */
 type Verdict = 'app' | 'factory' | 'maybe' | false | { readonly why: string }
 
 function judge(name: string, binding: Binding, context: Context): Verdict {
@@ -130,7 +139,7 @@ function judge(name: string, binding: Binding, context: Context): Verdict {
     return FACTORY_NAME.test(name) && makesApp(file, binding.definition) && 'factory'
   }
   if (binding.kind === 'class') {
-    // `await app(scope, receive, send)` runs an instance that can be awaited.
+    // An ASGI class may have __await__: `await app(scope, receive, send)` then awaits an instance.
     if (isAsgiName && /\bdef __await__\(/.test(textOf(file.tree, binding.definition))) return 'app'
     const why = `${name} is a class, and the server needs an instance: name the class App and write \`${name} = App()\`.`
     return isAsgiName && { why }
@@ -139,7 +148,7 @@ function judge(name: string, binding: Binding, context: Context): Verdict {
   const doubt: Verdict = isAsgiName ? 'maybe' : name === FACTORY && 'factory'
   if (!binding.value) return doubt
   if (binding.kind === 'value' && LITERALS.has(binding.value.type)) return false
-  // Of `app, rt = fast_app()` the first is the app.
+  // In `app, rt = fast_app()` only the first name is the app.
   const isRest = binding.kind === 'unpacked' && binding.site.parent?.children[0] !== binding.site
   return !isRest && isFrameworkCall(file, binding.value) ? 'app' : doubt
 }
@@ -171,15 +180,18 @@ function imported(name: string, binding: Binding & { kind: 'import' }, context: 
   const best =
     verdicts.find((verdict) => verdict === 'app') ?? verdicts.find((verdict) => typeof verdict === 'string')
   if (best !== undefined) return best === 'maybe' && !doubt ? false : best
-  // Another name's value may still be an ASGI callable, as in `from main import service as app`.
+  // A value with another name may still be an ASGI callable, as in `from main import service as app`.
   if (binding.name !== name && doubt) return doubt
   return verdicts.find((verdict) => typeof verdict === 'object') ?? false
 }
 
-/** By file and name; undefined while they are looked for. Files that import each other's names have ways without number. */
+/**
+ * By file and name; undefined during the search. Without this cache, files that import each other's names would be
+ * searched along countless paths.
+ */
 const verdictsOf = new WeakMap<PythonFile, Map<string, readonly Verdict[] | undefined>>()
 
-/** Undefined in a circle of imports. */
+/** Returns undefined in a cycle of imports. */
 function verdictsOn(
   name: string,
   bindings: readonly Binding[],

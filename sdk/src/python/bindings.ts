@@ -1,7 +1,7 @@
 import type { PyImport } from './imports.ts'
 import { childOf, textOf, type PyNode, type SyntaxTree } from './syntax.ts'
 
-/** What a name stands for at one place that binds it. */
+/** What a name refers to at one of the places that bind it. */
 export type Binding =
   | {
       readonly kind: 'import'
@@ -13,27 +13,30 @@ export type Binding =
   | { readonly kind: 'value'; readonly site: PyNode; readonly value: PyNode }
   | { readonly kind: 'function'; readonly site: PyNode; readonly definition: PyNode }
   | { readonly kind: 'class'; readonly site: PyNode; readonly definition: PyNode }
-  /** Part of a tuple, a loop variable, a parameter, …: bound, to something unknown. */
+  /** Part of a tuple, a loop variable, a parameter, …: its value is unknown. */
   | { readonly kind: 'unpacked' | 'other' | 'annotation'; readonly site: PyNode; readonly value?: PyNode }
 
 export interface NamedBinding {
   readonly name: string
   readonly binding: Binding
-  /** Bound in the scope that the node opens (parameters), not in the one around it. */
+  /** Whether the name is bound in the scope that the node opens (as parameters are), not in the scope around it. */
   readonly inside?: boolean
 }
 
 const NOTHING: readonly NamedBinding[] = []
-/** `a = b = c = …`: followed this far to the value, so that a silly chain costs no quadratic time. */
+/**
+ * How many assignments of `a = b = c = …` are followed to the value. Without a limit, a long chain would take quadratic
+ * time.
+ */
 const MAX_CHAIN = 20
 
-/** The types of nodes that bind names, imports apart. */
+/** The types of nodes that bind names, except imports. */
 export const BINDING = [
   'assignment', 'augmented_assignment', 'for_statement', 'for_in_clause', 'type_alias_statement', 'named_expression',
   'function_definition', 'class_definition', 'lambda', 'as_pattern', 'splat_pattern', 'case_pattern', 'keyword_pattern',
 ] // prettier-ignore
 
-/** The names that a node of such a type itself binds. */
+/** The names that a node of such a type binds directly. */
 export function bindingsOf(tree: SyntaxTree, node: PyNode): readonly NamedBinding[] {
   switch (node.type) {
     case 'assignment':
@@ -60,7 +63,7 @@ export function bindingsOf(tree: SyntaxTree, node: PyNode): readonly NamedBindin
     case 'lambda':
       return others(tree, childOf(node, 'parameters')).map((found) => ({ ...found, inside: true }))
     case 'as_pattern':
-      // In a `case` the name has no field, elsewhere it is an as_pattern_target.
+      // In a `case` the alias has no field; elsewhere it is an as_pattern_target.
       return others(
         tree,
         childOf(node, 'alias') ?? node.children.findLast((child) => child.type === 'identifier'),
@@ -112,7 +115,7 @@ const TARGETS = new Set([
   'typed_default_parameter', 'as_pattern_target', 'type', 'expression_list',
 ]) // prettier-ignore
 
-/** Every identifier of an assignment target or a parameter list, without a value. */
+/** All identifiers of an assignment target or a parameter list, without their values. */
 function others(tree: SyntaxTree, target: PyNode | undefined): readonly NamedBinding[] {
   if (!target) return NOTHING
   const found: NamedBinding[] = []

@@ -1,4 +1,4 @@
-/** Something that code must not name. `path` is the full name; `*` at its end stands for any rest. */
+/** A function that code must not name. `path` is its full name; a `*` at the end matches any rest. */
 export interface BlockedCall {
   readonly path: string
   readonly why: string
@@ -15,8 +15,9 @@ const THREADS = 'Use asyncio.to_thread() or concurrent.futures.ThreadPoolExecuto
 const RAISE = 'Raise an exception; the platform starts and stops the app.'
 
 /**
- * What the validator refuses by name. It guards against accidents and code pasted from elsewhere; it is no security
- * boundary, for Python has endless other ways to reach the same functions. The sandbox is the boundary.
+ * The functions that the validator refuses by name. This protects against mistakes and pasted code. It is not a
+ * security boundary, because Python has many other ways to reach the same functions. The sandbox is the security
+ * boundary.
  */
 export const BLOCKED_CALLS: readonly BlockedCall[] = [
   {
@@ -78,7 +79,7 @@ export const BLOCKED_CALLS: readonly BlockedCall[] = [
 const exact = new Map(
   BLOCKED_CALLS.filter(({ path }) => !path.endsWith('*')).map((call) => [call.path, call]),
 )
-/** By the first part of the path: most names are of modules that have none. */
+/** By the first part of the path. Most names are in modules without such an entry. */
 const prefixes = Map.groupBy(
   BLOCKED_CALLS.filter(({ path }) => path.endsWith('*')),
   ({ path }) => firstPart(path),

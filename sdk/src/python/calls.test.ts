@@ -87,11 +87,11 @@ test.each([
   ['f-string text', 'x = f"eval(1) {1}"'],
   ['open', 'open("f").read()'],
   ['os itself', 'import os\nos.environ["A"], os.path.join("a"), os.getpid(), os.listdir(".")'],
-  ['an own module of the same method', 'from y import system, eval\nsystem(eval)'],
-  ['an own star import', 'from y import *\neval("1")'],
+  ['functions of the same name from a file of the app', 'from y import system, eval\nsystem(eval)'],
+  ['a star import of a file of the app', 'from y import *\neval("1")'],
   ['getattr without a literal', 'import os\ngetattr(os, f())'],
   ['imports', 'import subprocess, signal, multiprocessing\nfrom os import system\nfrom subprocess import run, CalledProcessError'],
-  ['what starts nothing', 'import subprocess, multiprocessing\nsubprocess.PIPE, subprocess.CalledProcessError, multiprocessing.cpu_count()'],
+  ['names that start nothing', 'import subprocess, multiprocessing\nsubprocess.PIPE, subprocess.CalledProcessError, multiprocessing.cpu_count()'],
   ['signal handlers', 'import signal\nsignal.signal(signal.SIGTERM, print)'],
   ['importlib.import_module with a text', 'import importlib\nimportlib.import_module("json")\nimportlib.import_module("y")'],
   ['a script', 'import subprocess\nif __name__ == "__main__":\n    subprocess.run(["uvicorn"])'],
@@ -100,12 +100,12 @@ test.each([
   expect(errorsOf(code, { 'y.py': 'def system(x): ...\ndef eval(x): ...\n' })).toEqual([])
 }) // prettier-ignore
 
-test('says why and what to do instead', () => {
+test('the finding says why, and what to do instead', () => {
   const [found] = errorsOf('input("?")')
   expect(found?.message).toMatch(/^input waits for a terminal.*Take the value from the request/)
 })
 
-test('all files are read, only .py files count', () => {
+test('all .py files are checked, and no others', () => {
   const files = {
     'app.py': `${APP}eval("1")\n`,
     'a/b.py': 'exec("1")\n',

@@ -10,8 +10,9 @@ import { childOf, type PyNode } from './syntax.ts'
 const EXPRESSIONS = ['identifier', 'attribute', 'subscript', 'call']
 
 /**
- * Every place that names a blocked function (an import of it alone does no harm): a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
- * Names in strings and comments, methods of other objects, and names that the file defines itself are left alone.
+ * Every place that uses a blocked function: a call, a decorator, `map(eval, xs)`, `e = eval`, and each use of an alias.
+ * An import alone does no harm. Names in strings and comments, methods of other objects, and names that the file
+ * defines itself are not reported.
  */
 export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
   const findings: Finding[] = []
@@ -22,7 +23,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
     findings.push(findingAt(file.source, node, 'blocked-call', `${name} ${call.why}. ${call.instead}`))
   }
   const guards = guardsOf(file.tree)
-  // A call that imports a constant name counts as an import statement. import-rules.ts checks it.
+  // A call that imports a constant name counts as an import statement, which import-rules.ts checks.
   const readable = new Set(
     importedByCall(file, modules).flatMap(({ node, module }) =>
       module === undefined ? [] : [childOf(node, 'function')],
@@ -38,7 +39,7 @@ export function checkCalls(file: PythonFile, modules: LocalModules): Finding[] {
   return findings
 }
 
-/** A name or attribute that is read. Names that are bound, and the `x` of `.x`, `x=` or an import, do not count. */
+/** Whether a name or attribute is read. Names that are bound, and the `x` of `.x`, `x=` or an import, do not count. */
 export function isUse(file: PythonFile, node: PyNode): boolean {
   const parent = node.parent
   if (!parent) return false
@@ -57,7 +58,7 @@ export function isUse(file: PythonFile, node: PyNode): boolean {
   return !file.scopes.isBindingSite(node)
 }
 
-/** In `subprocess.run.x` the inner expression is the one to report; in `eval(…)` it is the name. */
+/** Whether the inner expression is reported instead: in `subprocess.run.x` it is `subprocess.run`. */
 function namesAlready(file: PythonFile, node: PyNode): boolean {
   const inner =
     node.type === 'attribute'

@@ -40,7 +40,7 @@ test.each<[string, Record<string, string>, string[]]>([
   expect(cycles(files)).toEqual(expected)
 }) // prettier-ignore
 
-test('a knot of 40 files ends soon', () => {
+test('40 files that all import each other are checked quickly', () => {
   const names = Array.from({ length: 40 }, (_, i) => `m${i}`)
   const files = Object.fromEntries(
     names.map((name) => [

@@ -7,13 +7,13 @@ import type { PythonFile } from './python-file.ts'
 
 type Edges = Map<string, PyImport>
 
-/** A person mends a few cycles at a time; code that is one big knot has more of them than anyone could list. */
+/** More cycles would not help the reader, and code with many imports has more cycles than anyone could list. */
 const MAX_CYCLES = 25
 const MAX_PATHS = 5_000
 
 /**
- * Rule import-cycle: each circle of files that import each other on load, once, at the import that closes it when
- * the app is loaded from its entrypoint. Shortest circles first.
+ * Rule import-cycle: each cycle of files that import each other on load. It is reported once, at the import that closes
+ * it when the app is loaded from its entrypoint. Shortest cycles come first.
  */
 export function checkCycles(
   files: readonly PythonFile[],
@@ -39,7 +39,7 @@ export function checkCycles(
   return findings
 }
 
-/** The files that load when a file does, each with its first import. */
+/** The files that load when a file does, each with the first import of it. */
 function edgesOf(file: PythonFile, modules: LocalModules): Edges {
   const edges: Edges = new Map()
   const add = (module: string, from: PyImport): void => {
@@ -50,7 +50,7 @@ function edgesOf(file: PythonFile, modules: LocalModules): Edges {
     if (!from.runsOnLoad || file.damage.isDamaged(from.statement)) continue
     const target = targetOf(from, file.source.file, modules)
     if (target === undefined) continue
-    // `from package import submodule` needs the submodule; the package itself only for other names.
+    // `from package import submodule` needs the submodule. It needs the package itself only for other names.
     const submodules = from.names.filter(({ name }) => name !== '' && modules.has(`${target}.${name}`))
     for (const { name } of submodules) add(`${target}.${name}`, from)
     if (from.kind === 'import' || from.star || submodules.length < from.names.length) add(target, from)
@@ -58,7 +58,10 @@ function edgesOf(file: PythonFile, modules: LocalModules): Edges {
   return edges
 }
 
-/** Files in the order in which Python starts to load them: depth first from the entrypoint, then whatever is left. */
+/**
+ * The files in the order in which Python starts to load them: depth first from the entrypoint, then the remaining
+ * files.
+ */
 function loadOrder(graph: ReadonlyMap<string, Edges>, entrypoint: string): Map<string, number> {
   const order = new Map<string, number>()
   for (const root of [entrypoint, ...graph.keys()]) {
@@ -73,7 +76,9 @@ function loadOrder(graph: ReadonlyMap<string, Edges>, entrypoint: string): Map<s
   return order
 }
 
-/** Circles through `start` over files that load after it, breadth first, so the shortest come first. */
+/**
+ * The cycles through `start` over files that load after it. The search is breadth first, so the shortest come first.
+ */
 function cyclesFrom(
   start: string,
   graph: ReadonlyMap<string, Edges>,
@@ -100,7 +105,7 @@ function cyclesFrom(
   return cycles
 }
 
-/** The files from which imports lead to `target`. */
+/** The files that import `target`, directly or through others. */
 function reaching(target: string, graph: ReadonlyMap<string, Edges>): Set<string> {
   const found = new Set([target])
   for (let size = 0; size !== found.size;) {

@@ -1,13 +1,13 @@
 import type { PyNode, SyntaxTree } from './syntax.ts'
 
 /**
- * What of a file with syntax errors can still be trusted. tree-sitter always makes a tree; around an error it guesses,
- * and a rule that believed the guess would report nonsense. So nothing in a damaged simple statement counts, while whole
- * statements before, after and inside a damaged block do.
+ * The parts of a file with syntax errors that can still be checked. tree-sitter always returns a tree, but near an
+ * error the tree is a guess, and rules would report false findings. So damaged simple statements are skipped, while
+ * complete statements before, after and inside a damaged block are checked.
  */
 export interface Damage {
   isDamaged(node: PyNode): boolean
-  /** Names that the damaged places may define: they are taken as defined. */
+  /** Names that the damaged parts may define. They count as defined. */
   readonly maybeDefined: ReadonlySet<string>
 }
 
@@ -17,12 +17,12 @@ const COMPOUND = new Set([
   'with_statement', 'match_statement', 'case_clause',
 ]) // prettier-ignore
 const DEFINING = /\b(?:def|class|as|import|for|,)\s*([^\W\d]\w*)|([^\W\d]\w*)\s*(?::[^=\n]{0,80})?=(?!=)/g
-/** The damaged text of a broken file is read only this far, since it serves only for guesses. */
+/** How much text of the damaged parts is read. It is only used for guesses. */
 const MAX_DAMAGED_TEXT = 20_000
 
 const NONE: Damage = { isDamaged: () => false, maybeDefined: new Set() }
 
-/** `trustedUntil`: nothing from this offset on counts, as after a text without closing quotes. */
+/** `trustedUntil`: everything from this offset on is damaged, for example after a string without closing quotes. */
 export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFINITY): Damage {
   if (!tree.hasError && trustedUntil === Number.POSITIVE_INFINITY) return NONE
   const roots = new Set<PyNode>()
@@ -37,7 +37,7 @@ export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFI
   const { types, parents, starts } = tree.data
   for (let at = 0; at < tree.size; at++) {
     const parent = parents[at] ?? -1
-    // A statement that tree-sitter read whole is trusted, even if the code around it is broken.
+    // A complete statement is trusted, even if the code around it is broken.
     const isWhole = isStatement[types[at] ?? 0] === true && tree.typeAt(parent) === 'ERROR'
     if ((damaged[parent] === 1 && !isWhole) || (starts[at] ?? 0) >= trustedUntil) damaged[at] = 1
   }
@@ -45,7 +45,7 @@ export function findDamage(tree: SyntaxTree, trustedUntil = Number.POSITIVE_INFI
   let budget = MAX_DAMAGED_TEXT
   for (const root of roots) {
     if (budget <= 0) break
-    // From the start of the line: in `def input(:` the error itself may begin after the name.
+    // From the start of the line, because in `def input(:` the error may begin after the name.
     const start = tree.text.lastIndexOf('\n', root.start) + 1
     const text = tree.text.slice(start, Math.min(root.end, start + budget))
     budget -= text.length + 1

@@ -14,7 +14,7 @@ const FACTORY =
   'from fastapi import FastAPI\ndef create_app() -> FastAPI:\n    app = FastAPI()\n    return app\n'
 const ROUTER = 'from fastapi import APIRouter\nrouter = APIRouter()\n'
 
-describe('what is served is found in', () => {
+describe('the entrypoint is found in', () => {
   test.each<[string, Files, string]>([
     ['app.py', { 'app.py': APP }, 'app:app'],
     ['main.py', { 'main.py': APP }, 'main:app'],
@@ -42,7 +42,7 @@ describe('what is served is found in', () => {
     ['the file that adds routes to an imported app', { 'shop/__init__.py': APP, 'main.py': 'from shop import app\n@app.get("/")\ndef root(): ...\n' }, 'main:app'],
     ['the app, not its tests', { 'tests/main.py': APP, 'service.py': APP, 'test_main.py': APP, 'conftest.py': APP }, 'service:app'],
     ['the app, not a router named app', { 'service.py': APP, 'items.py': ROUTER.replace('router =', 'app =') }, 'service:app'],
-    ['whichever only running tells', { 'main.py': `${APP.replace('app =', 'api =')}from typer import Typer\napp = Typer()\n` }, 'main'],
+    ['an app that only running the code shows', { 'main.py': `${APP.replace('app =', 'api =')}from typer import Typer\napp = Typer()\n` }, 'main'],
   ])('%s', (_, files, expected) => {
     expect(served(files)).toBe(expected)
     expect(findings(files).filter((finding) => finding.includes('entrypoint'))).toEqual([])
@@ -57,12 +57,12 @@ describe('more than one app', () => {
       'main.py entrypoint-ambiguous warning Found apps in main.py and api.py; main.py is served. Set the entrypoint in the settings of the app to serve another.',
     ])
   })
-  test('where none is usual the owner must choose', () => {
+  test('if no file has a usual name, the owner must choose', () => {
     expect(findings({ 'one.py': APP, 'two.py': APP, 'three.py': APP })).toEqual([
       'one.py entrypoint-ambiguous error Found apps in one.py, three.py and two.py, and none of them imports the others. Set the entrypoint in the settings of the app, such as one:app.',
     ])
   })
-  test('a setting ends the doubt', () => {
+  test('a setting decides which app is served', () => {
     expect(findings({ 'one.py': APP, 'two.py': APP }, 'two:app')).toEqual([])
   })
   test('the answer does not depend on the order of the files', () => {
@@ -105,11 +105,11 @@ describe('a setting', () => {
   })
 })
 
-describe('only what the entrypoint reaches stops a deploy', () => {
+describe('only files that the entrypoint imports stop a deploy', () => {
   const BROKEN = 'import requests\neval("1")\ndef f(:\n'
   const errors = (files: Files): string[] =>
     validator.check(files).findings.flatMap(({ file, severity }) => (severity === 'error' ? [file] : []))
-  test('a file that nothing imports is warned about', () => {
+  test('errors of a file that nothing imports are warnings', () => {
     const files = {
       'main.py': APP,
       'old.py': BROKEN,
@@ -128,11 +128,11 @@ describe('only what the entrypoint reaches stops a deploy', () => {
   ])('%s reaches a file', (_, code, files) => {
     expect(errors({ 'main.py': `${APP}${code}\n`, ...files })).toEqual([Object.keys(files).at(_.startsWith('the package') ? 0 : -1)])
   }) // prettier-ignore
-  test('an import for types alone does not', () => {
+  test('an import only for types does not count', () => {
     const code = 'from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import lib\n'
     expect(errors({ 'main.py': code + APP, 'lib.py': BROKEN })).toEqual([])
   })
-  test('the package around the entrypoint is reached', () => {
+  test('the package of the entrypoint counts', () => {
     expect(errors({ 'app/__init__.py': 'import requests\n', 'app/main.py': APP })).toEqual([
       'app/__init__.py',
     ])

@@ -9,29 +9,29 @@ import type { Project } from './project.ts'
 import type { PythonFile } from './python-file.ts'
 import { reachableFrom } from './reachability.ts'
 
-/** What is served, and what was found while looking for it. */
+/** What is served, and the findings of the search for it. */
 export interface Detected {
-  /** undefined where nothing can be served; then a finding is an error. */
+  /** undefined if nothing can be served; one of the findings is then an error. */
   readonly entrypoint: Entrypoint | undefined
   readonly project: Project
-  /** The file that runs first. Without one, no file is known to be unreachable. */
+  /** The file that runs first. If undefined, no file is known to be unreachable. */
   readonly file: PythonFile | undefined
   readonly app: App | undefined
   readonly findings: readonly Finding[]
 }
 
-/** Where people put their app, in the order in which the platform looks. */
+/** The usual places of an app, in the order in which the platform looks. */
 const USUAL = [
   'app.py', 'main.py', 'app/main.py', 'app/app.py', 'app/__init__.py', 'src/main.py', 'src/app.py', 'src/app/main.py',
   'server.py', 'asgi.py',
 ] // prettier-ignore
 const USUAL_NAMES = ['main.py', 'app.py']
-/** Files whose apps are not meant to be served. */
+/** Folders and files whose apps are not meant to be served. */
 const ASIDE =
   /(?:^|\/)(?:tests?|examples?|docs?|scripts?|migrations|alembic)\/|(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest)\.py$/
 const SET_IT = 'Set the entrypoint in the settings of the app'
 
-/** A file with an app, relative to the folder where its imports start. */
+/** A file with an app, its path and the project in which its imports are found. */
 interface Home {
   readonly path: string
   readonly file: PythonFile
@@ -39,7 +39,7 @@ interface Home {
   readonly app: App
 }
 
-/** Finds what to serve in an app's files. Deterministic, and no code runs. */
+/** Finds what to serve in an app's files. The result is deterministic, and no code runs. */
 export function detect(project: (root: string) => Project): Detected {
   const homes = project('')
     .files.filter(({ source }) => !ASIDE.test(cleanPath(source.file)))
@@ -64,13 +64,13 @@ export function detect(project: (root: string) => Project): Detected {
   return { ...found, findings: [findingOnFile(file, 'entrypoint-ambiguous', message)] }
 }
 
-/** The apps that may be meant, the most likely first. */
+/** The apps that may be meant; the most likely is first. */
 function choose(homes: readonly Home[]): Home[] {
   const makers = homes.filter(isMade)
   const considered = makers.length > 0 ? makers : homes
   const reach = new Map(considered.map((home) => [home, reachableFrom(home.file.source.file, home.project)]))
   const reaches = (from: Home, to: Home): boolean => reach.get(from)?.has(to.file.source.file) === true
-  // A file that another candidate imports is part of that one.
+  // A file that another candidate imports is part of that candidate.
   const roots = considered.filter(
     (home) => !considered.some((other) => other !== home && reaches(other, home) && !reaches(home, other)),
   )
@@ -78,7 +78,7 @@ function choose(homes: readonly Home[]): Home[] {
   const sorted = (sure.length > 0 ? sure : roots).toSorted(
     (a, b) => rank(a.path) - rank(b.path) || (a.path < b.path ? -1 : 1),
   )
-  // app.py has always been served, even if it imports its app.
+  // app.py is always served if it exists, even if it imports its app.
   const usual = homes.find(({ path }) => path === USUAL[0])
   if (
     usual &&
@@ -93,12 +93,15 @@ function choose(homes: readonly Home[]): Home[] {
     )
     return [usual, ...left]
   }
-  // Files that import each other are one app.
+  // Files that import each other count as one app.
   const [first] = sorted
   return first ? sorted.filter((home) => home === first || !reaches(first, home)) : []
 }
 
-/** Makes an app, or adds to one that it imports; a file that only hands one on is a script that starts it. */
+/**
+ * Whether the file defines an app or adds to an imported one. A file that only imports an app is a script that starts
+ * it.
+ */
 function isMade({ file, app }: Home): boolean {
   return app.candidates.some(({ name, imported }) => !imported || usesAttributesOf(name, file))
 }
@@ -119,7 +122,10 @@ function serve({ path, file, project, app }: Home): Detected & { readonly entryp
   return { entrypoint, project, file, app, findings: [] }
 }
 
-/** By module, but for a file whose name a package has too: Python would import the package. */
+/**
+ * Names the module; a file whose module name a folder also has is named by its path, because Python could import the
+ * folder.
+ */
 export function targetFor(path: string, { modules }: Project): Entrypoint {
   const module = modules.moduleOf(path)
   const hidden =
@@ -129,7 +135,7 @@ export function targetFor(path: string, { modules }: Project): Entrypoint {
     : { root: modules.root, target: module, factory: false }
 }
 
-/** Undefined when only the runner can tell, because the values are known only when the code runs. */
+/** Returns undefined if only running the code would show the values, so that the runner must decide. */
 function chooseVariable({ candidates }: App, file: PythonFile): Candidate | undefined {
   const sure = candidates.filter(({ grade }) => grade === 'app')
   const app = candidates.find(({ name }) => name === 'app')
@@ -146,7 +152,9 @@ function chooseVariable({ candidates }: App, file: PythonFile): Candidate | unde
   )
 }
 
-/** The entrypoint that the owner has set. It may be the path of a file. The platform then finds the app in it. */
+/**
+ * Applies the entrypoint that the owner has set. If it is the path of a file, the platform finds the app in the file.
+ */
 export function applySetting(setting: string, project: (root: string) => Project): Detected {
   const none = (path: string, message: string): Detected => ({
     entrypoint: undefined,

@@ -26,10 +26,10 @@ export function findingOnFile(
   return { file, ...START, rule, message, severity }
 }
 
-/** Nobody mends more than so many in a file at a time, and code can be written that has one at every other character. */
+/** More findings in one file would not help the reader, and code can have one at every other character. */
 export const MAX_FINDINGS_IN_A_FILE = 100
 
-/** The findings of one file, errors before warnings where there are too many. */
+/** The findings of one file. If there are too many, errors are kept before warnings. */
 export function firstFindings(file: string, findings: readonly Finding[]): readonly Finding[] {
   if (findings.length <= MAX_FINDINGS_IN_A_FILE) return findings
   const { error = [], warning = [] } = Object.groupBy(findings, ({ severity }) => severity)
@@ -38,10 +38,13 @@ export function firstFindings(file: string, findings: readonly Finding[]): reado
   return [...shown, findingOnFile(file, 'more-findings', message, 'warning')]
 }
 
-/** Of all files together; what goes over the network and is read by a person who mends one after the other. */
+/** The limit for all files together. The findings are sent over the network, and a person fixes them one by one. */
 export const MAX_FINDINGS = 200
 
-/** The findings of all files where there are too many: errors first, and one more that says how many are left out. */
+/**
+ * The findings of all files. If there are too many, errors are kept first, and one more finding says how many are left
+ * out.
+ */
 export function firstOfAll(findings: readonly Finding[]): readonly Finding[] {
   if (findings.length <= MAX_FINDINGS) return findings
   const { error = [], warning = [] } = Object.groupBy(findings, ({ severity }) => severity)
@@ -56,7 +59,7 @@ export function firstOfAll(findings: readonly Finding[]): readonly Finding[] {
   ]
 }
 
-/** By file, line and column; identical findings once. */
+/** Sorts by file, line and column, and removes duplicates. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   const unique = new Map<string, Finding>()
   for (const finding of findings) unique.set(JSON.stringify(Object.values(finding)), finding)

@@ -5,7 +5,10 @@ import { childOf, textOf, type PyNode } from './syntax.ts'
 const FRAMEWORKS = new Set(['FastAPI', 'FastHTML', 'Starlette', 'fast_app'])
 const NAME = /\b(?:FastAPI|FastHTML|Starlette|fast_app)\b/
 
-/** Whether a value is a new instance of a framework: `FastAPI(…)`, `fast_app()`, a subclass, or a function here that makes one. */
+/**
+ * Whether a value is a new instance of a framework: `FastAPI(…)`, `fast_app()`, a subclass, or a call of a function in
+ * this file that returns one.
+ */
 export function isFrameworkCall(file: PythonFile, value: PyNode): boolean {
   const callee = calleeOf(value)
   if (!callee) return false
@@ -18,7 +21,7 @@ export function isFrameworkCall(file: PythonFile, value: PyNode): boolean {
   )
 }
 
-/** A plain function that can be called without arguments and returns an instance of a framework. */
+/** Whether this is a plain function that can be called without arguments and returns an instance of a framework. */
 export function makesApp(file: PythonFile, definition: PyNode, withoutArguments = true): boolean {
   if (definition.parent?.type === 'decorated_definition' || isAsync(file, definition)) return false
   if (withoutArguments && requiredParameters(file, definition).length > 0) return false
@@ -92,7 +95,10 @@ export function requiredParameters(file: PythonFile, definition: PyNode): string
     .map((parameter) => textOf(file.tree, parameter.children[0] ?? parameter))
 }
 
-/** Apps that another app of the file serves under a path: `app.mount("/x", admin)`, `Mount("/x", app=admin)`. */
+/**
+ * The names of apps that another app of the file serves under a path: `app.mount("/x", admin)`, `Mount("/x",
+ * app=admin)`.
+ */
 export function mountedNames(file: PythonFile): ReadonlySet<string> {
   const names = new Set<string>()
   if (!/mount/i.test(file.tree.text)) return names
@@ -107,7 +113,7 @@ export function mountedNames(file: PythonFile): ReadonlySet<string> {
   return names
 }
 
-/** Whether the file does more with a name on load than to bind it: `app.include_router(…)`, `@app.get(…)`. */
+/** Whether the file uses attributes of a name on load: `app.include_router(…)`, `@app.get(…)`. */
 export function usesAttributesOf(name: string, file: PythonFile): boolean {
   const guards = guardsOf(file.tree)
   return [...file.tree.ofType('attribute')].some((node) => {

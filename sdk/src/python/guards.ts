@@ -5,19 +5,24 @@ import { childOf, type PyNode, type SyntaxTree } from './syntax.ts'
 export interface Guards {
   /** False inside functions and under `if TYPE_CHECKING:`. */
   runsOnLoad(node: PyNode): boolean
-  /** Under `if __name__ == "__main__":`, `if TYPE_CHECKING:` or a condition on another system or Python, which never run on the platform. */
+  /**
+   * True under `if __name__ == "__main__":`, `if TYPE_CHECKING:` or a condition on another system or Python version.
+   * The platform never runs such code.
+   */
   neverRuns(node: PyNode): boolean
-  /** Inside a `try:` that catches ImportError, or under `suppress(ImportError)`: an import that fails there is handled. */
+  /**
+   * True inside a `try:` that catches ImportError, or under `suppress(ImportError)`: a failed import there is handled.
+   */
   mayFail(node: PyNode): boolean
 }
 
 const TYPE_CHECKING = /^\(*\s*(?:\w+\.)?TYPE_CHECKING\s*\)*$/
 const MAIN_GUARD = /^\(*\s*(?:__name__\s*==\s*(["'])__main__\1|(["'])__main__\2\s*==\s*__name__)\s*\)*$/
-/** `except:`, or one that names an exception that a failed import is. */
+/** `except:`, or an `except` clause that catches the exception of a failed import. */
 const CATCHES = /^except\s*(?::|.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b)/s
 const SUPPRESS = /\bsuppress\s*\(.*\b(?:ImportError|ModuleNotFoundError|Exception|BaseException)\b/s
 const MAX_CONDITION = 100
-/** The fields of what a statement runs under a condition, or handles the errors of. */
+/** The fields whose code runs under a condition, or whose errors are handled. */
 const GUARDED = new Set(['body', 'consequence', 'alternative'])
 
 const IN_FUNCTION = 1
@@ -28,7 +33,10 @@ const NEVER = 16
 
 const known = new WeakMap<SyntaxTree, Guards>()
 
-/** One pass over the tree, kept with it: climbing to the root for each node would cost quadratic time in deep code. */
+/**
+ * Computed in one pass over the tree and cached: walking to the root for each node would take quadratic time in deep
+ * code.
+ */
 export function guardsOf(tree: SyntaxTree): Guards {
   const before = known.get(tree)
   if (before) return before

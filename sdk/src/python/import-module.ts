@@ -6,13 +6,13 @@ import { childOf, stringValue, textOf, type PyNode } from './syntax.ts'
 /** One call of `importlib.import_module`. */
 export interface ImportCall {
   readonly node: PyNode
-  /** The absolute module; undefined where only running the code would tell. */
+  /** The absolute module; undefined if only running the code would show it. */
   readonly module: string | undefined
 }
 
 const known = new WeakMap<PythonFile, ImportCall[]>()
 
-/** The calls `importlib.import_module("x")` and `import_module(".x", package=__package__)` of a file that may run. */
+/** The calls `importlib.import_module("x")` and `import_module(".x", package=__package__)` in code that may run. */
 export function importedByCall(file: PythonFile, modules: LocalModules): readonly ImportCall[] {
   const before = known.get(file)
   if (before) return before
@@ -59,7 +59,7 @@ function packageNamed(
   if (!node) return undefined
   const text = textOf(file.tree, node)
   if (text === '__package__') return modules.packageOf(file.source.file)
-  // In a package's own file its name is the package.
+  // In the file of a package, `__name__` is the package.
   if (text === '__name__') return modules.moduleOf(file.source.file)?.split('.')
   return stringValue(file.tree, node)?.split('.')
 }

@@ -5,10 +5,10 @@ import type { PythonFile } from './python-file.ts'
 import { importedFiles } from './reachability.ts'
 
 /**
- * The folder that a file's imports start from: the one with which most imports of it, and of what it imports, are found.
- * So `src/main.py` with `import models` is served as `uvicorn main:app --app-dir src` would, and with
- * `from src import models` as `uvicorn src.main:app` would. Where both do, `src/` without an `__init__.py` is a folder to
- * import from, and any other folder is a package.
+ * The folder from which a file imports: the one with which most imports of the file, and of the files that it imports,
+ * are found. So `src/main.py` with `import models` is served like `uvicorn main:app --app-dir src`, and with `from src
+ * import models` like `uvicorn src.main:app`. If both work, `src/` without an `__init__.py` is a folder to import from,
+ * and any other folder is a package.
  */
 export function importRoot(path: string, project: (root: string) => Project): string {
   const folders = path.split('/').slice(0, -1)
@@ -24,7 +24,7 @@ export function importRoot(path: string, project: (root: string) => Project): st
 
 function missingImports(entry: string, project: Project, isLocal: (module: string) => boolean): number {
   const module = project.modules.moduleOf(entry)
-  // Python splits a name at its dots, so a folder such as `v1.2` is no package.
+  // Python splits a name at its dots, so a folder such as `v1.2` is not a package.
   if (module === undefined || module.split('.').length > entry.split('/').length)
     return Number.MAX_SAFE_INTEGER
   let missing = 0

@@ -99,13 +99,13 @@ describe('import-not-allowed', () => {
     expect(at('x.py', code)).toEqual([])
   })
 
-  test('the place is the module', () => {
+  test('the finding is positioned at the module', () => {
     expect(errorsOf('import os, requests.auth as r')).toMatchObject([
       { file: 'x.py', line: 1, column: 12, end_line: 1, end_column: 25 },
     ])
   })
 
-  test('an own list replaces the default one; dotted entries allow their part alone', () => {
+  test('a custom list replaces the default one; dotted entries allow only that submodule', () => {
     const rules = (code: string): string[] =>
       validate({ 'app.py': `${code}\napp = f()\n` }, { allowedImports: ['xml.etree', 'numpy'] })
         .filter(({ severity }) => severity === 'error')

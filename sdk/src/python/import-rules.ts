@@ -9,7 +9,7 @@ import type { PythonFile } from './python-file.ts'
 import { alternativeTo, closest } from './suggestions.ts'
 import { childOf, type PyNode } from './syntax.ts'
 
-/** The absolute module that an import names; undefined for a relative one that leaves the app. */
+/** The absolute module that an import names; undefined for a relative import that points outside the app. */
 export function targetOf(from: PyImport, path: string, modules: LocalModules): string | undefined {
   if (from.level === 0) return from.module
   const parts = modules.packageOf(path)
@@ -29,7 +29,7 @@ export function checkImports(file: PythonFile, modules: LocalModules, allowed: A
   for (const from of [...file.scopes.imports, ...called]) {
     if (findings.length > MAX_FINDINGS_IN_A_FILE) break
     if (file.damage.isDamaged(from.statement) || from.module === '__future__') continue
-    // Code that handles a failed import, or never runs it, may name what is not there.
+    // Code that handles a failed import, or that never runs, may name a missing module.
     if (guards.mayFail(from.statement) || guards.neverRuns(from.statement)) continue
     const problem = findProblem(from, file.source.file, modules, allowed)
     if (problem)
@@ -38,7 +38,7 @@ export function checkImports(file: PythonFile, modules: LocalModules, allowed: A
   return findings
 }
 
-/** `importlib.import_module("a.b")`, as the statement that does the same. */
+/** Converts `importlib.import_module("a.b")` to the equivalent import statement. */
 function asImport(call: PyNode, module: string): PyImport {
   const node = childOf(call, 'arguments')?.children[0] ?? call
   return { kind: 'import', level: 0, module, names: [], star: false, statement: call, node, runsOnLoad: true }
@@ -63,7 +63,7 @@ function findProblem(
   const isLocal = from.level > 0 || (modules.has(top) && !(isOffered && !modules.hasCode(top)))
   if (!isLocal) return isOffered ? undefined : notAllowed(from, path, target, modules, allowed)
   const missing = findMissing(from, target, modules)
-  // A file that shadows a package, as in `calendar.py` beside `import calendar.x`: the package may be the one meant.
+  // A file may shadow a package, as in `calendar.py` with `import calendar.x`. Then the package may be meant.
   return isOffered ? undefined : missing
 }
 
@@ -81,14 +81,14 @@ function leavesApp(from: PyImport, path: string, modules: LocalModules): Problem
   return { rule: 'relative-import-outside', message }
 }
 
-/** The first part of a local module's name that does not exist. */
+/** Finds the first part of a local module's name that does not exist. */
 function findMissing(from: PyImport, target: string, modules: LocalModules): Problem | undefined {
   const parts = target === '' ? [] : target.split('.')
   for (let length = 1; length <= parts.length; length++) {
     const module = parts.slice(0, length).join('.')
     if (!modules.has(module)) return { rule: 'module-not-found', message: notFound(module, modules) }
   }
-  // A folder without __init__.py holds nothing but its submodules.
+  // A folder without __init__.py contains only its submodules.
   if (from.kind !== 'from' || from.star || modules.fileOf(target) !== undefined) return undefined
   for (const { name, node } of from.names) {
     const module = target === '' ? name : `${target}.${name}`
@@ -122,7 +122,7 @@ function notAllowed(
   const top = target.split('.')[0] ?? target
   const rule = 'import-not-allowed'
   if (from.kind === 'from' && !from.star && from.names.length > 0) {
-    // `from xml import etree` where only `xml.etree` is on the list.
+    // For example `from xml import etree` if only `xml.etree` is on the list.
     const refused = from.names.find(({ name }) => !allowed.allows(`${target}.${name}`))
     if (!refused) return undefined
     if (refused !== from.names[0]) {

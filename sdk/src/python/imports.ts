@@ -1,17 +1,17 @@
 import { guardsOf } from './guards.ts'
 import { childOf, dottedText, textOf, type PyNode, type SyntaxTree } from './syntax.ts'
 
-/** One `import a.b as c` or one `from x import a, b`; `import a, b` is two. */
+/** One `import a.b as c` or one `from x import a, b`. `import a, b` counts as two. */
 export interface PyImport {
   readonly kind: 'import' | 'from'
   /** The number of leading dots. */
   readonly level: number
-  /** What stands after the dots; '' for `from . import x`. */
+  /** The name after the dots; '' for `from . import x`. */
   readonly module: string
   readonly names: readonly ImportedName[]
   readonly star: boolean
   readonly statement: PyNode
-  /** Where to show a finding about the module. */
+  /** The node to which a finding about the module is attached. */
   readonly node: PyNode
   /** False inside functions and under `if TYPE_CHECKING:`, which do not run when the file is loaded. */
   readonly runsOnLoad: boolean

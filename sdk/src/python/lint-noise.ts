@@ -3,8 +3,8 @@ import type { PythonFile } from './python-file.ts'
 import { rangeOf } from './source.ts'
 
 /**
- * Drops warnings that are right about the file and wrong about the app, which ruff does not see:
- * imports that other files or the server use from here, and FastHTML's `@rt def get()` again and again.
+ * Removes warnings of ruff that are wrong because ruff checks each file alone: about imports that other files or the
+ * server use from this file, and about FastHTML's repeated `@rt def get()`.
  */
 export function dropNoise(
   warnings: readonly Finding[],

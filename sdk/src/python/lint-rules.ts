@@ -1,6 +1,6 @@
 /**
- * The rules of ruff that find mistakes which break an app; none about style. Code → name.
- * Star imports (F403, F405) are FastHTML's way and stay off.
+ * The rules of ruff that find mistakes which break an app; no rules about style. Maps codes to names. Star imports
+ * (F403, F405) are usual with FastHTML, so these rules are off.
  */
 export const LINT_RULES: Readonly<Record<string, string>> = {
   F401: 'unused-import',
@@ -43,7 +43,7 @@ export const LINT_RULES: Readonly<Record<string, string>> = {
   PLE1206: 'logging-too-few-arguments',
 }
 
-/** Rules of ruff for what Python itself refuses to compile: shown as syntax errors. */
+/** Rules of ruff for code that Python itself does not compile. They are shown as syntax errors. */
 export const SYNTAX_RULES: ReadonlySet<string> = new Set([
   'F404', 'F407', 'F622', 'F701', 'F702', 'F704', 'F706', 'F707', 'PLE0100', 'PLE0115', 'PLE0117', 'PLE0118', 'PLE1142',
 ]) // prettier-ignore

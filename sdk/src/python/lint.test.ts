@@ -39,14 +39,14 @@ describe('syntax-error', () => {
     expect(inX(code)).toEqual(expected)
   }) // prettier-ignore
 
-  test('the other checks run, without nonsense', () => {
+  test('the other checks still run, without false findings', () => {
     const code = 'import requests\ndef input(:\n    pass\ninput("x")\neval("1")\nx = eval("2"\n'
     expect(places({ 'app.py': code })).toEqual([
       'app.py:1 import-not-allowed', 'app.py:2 syntax-error', 'app.py:5 blocked-call', 'app.py:6 syntax-error',
     ]) // prettier-ignore
   })
 
-  test('all files at once, sorted', () => {
+  test('the findings of all files are sorted', () => {
     expect(places({ 'z.py': 'x = )', 'app.py': 'x = )', 'a/b.py': 'import requests\ny = )' })).toEqual([
       'a/b.py:1 import-not-allowed', 'a/b.py:2 syntax-error', 'app.py:1 syntax-error', 'z.py:1 syntax-error',
     ]) // prettier-ignore
@@ -69,7 +69,7 @@ describe('warnings', () => {
     expect(inX(code)).toEqual(expected)
   }) // prettier-ignore
 
-  test('imports that others use from here are used', () => {
+  test('imports that other files use from this file count as used', () => {
     const files = {
       'app.py': 'from main import app\n',
       'main.py': `${APP}from a import x\nprint(x)\n`,

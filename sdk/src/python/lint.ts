@@ -10,28 +10,34 @@ import type { SyntaxTree } from './syntax.ts'
 export interface LintResult {
   readonly syntaxErrors: readonly Finding[]
   readonly warnings: readonly Finding[]
-  /** Offset from which a text without closing quotes has swallowed the rest of the file. */
+  /** The offset of a string without closing quotes, which extends to the end of the file. */
   readonly trustedUntil: number | undefined
 }
 
-/** After the first few, syntax errors follow from earlier ones. */
+/** Beyond the first few, syntax errors are consequences of earlier ones. */
 const MAX_SYNTAX_ERRORS = 20
-/** More findings in one file do not help. */
+/** More warnings in one file would not help. */
 const MAX_WARNINGS = 500
-/** Of broken files ruff sees so many lines after the first error: it would report thousands of errors one by one. */
+/**
+ * How many lines after the first error ruff checks in a broken file. For all lines, ruff could report thousands of
+ * errors.
+ */
 const LINES_AFTER_ERROR = 500
-/** And no more than so many characters, which are lines longer than anybody writes: without a line's end there is no place to cut. */
+/**
+ * The limit in characters. If it is exceeded, the lines are far too long for ordinary code, and the file cannot be cut
+ * at a line break.
+ */
 const TEXT_AFTER_ERROR = 40_000
 /**
- * Several times what ordinary code of the largest size has. Each may be a finding of ruff, and it makes an object of every one, which takes
- * ten times as long as the check itself.
+ * Several times as many as the largest ordinary file has. Each name can cause a finding of ruff, and creating an object
+ * for each finding takes ten times as long as the check itself.
  */
 const MAX_NAMES = 20_000
-/** What the parser says again about the line after an error. */
+/** Messages of the parser about the line after an error that only repeat the error. */
 const ECHO =
   /^(?:Unexpected indentation|Expected a statement|Expected dedent|unexpected EOF|Expected an indented block)/
 
-/** Runs ruff over one file, syntax errors in plain words, the rest as warnings. */
+/** Runs ruff over one file. Returns syntax errors in plain language, and other findings as warnings. */
 export function lintFile(source: Source, tree: SyntaxTree | undefined, linter: PythonLinter): LintResult {
   const nul = source.nul === undefined ? [] : [nulError(source, source.nul)]
   if (source.text.trim() === '') return { syntaxErrors: nul, warnings: [], trustedUntil: undefined }
@@ -106,7 +112,7 @@ function sortDiagnostics(
     const offset = (source.lineStarts[range.line - 1] ?? 0) + range.column - 1
     trustedUntil ??= openText(source.text, offset, message)
   }
-  // An `await` at the wrong place is found by two rules.
+  // Two rules find an `await` at a wrong place.
   const seen = new Set<string>()
   const once = syntaxErrors.filter(
     ({ line, column: at }) => !seen.has(`${line}:${at}`) && seen.add(`${line}:${at}`),
@@ -114,7 +120,10 @@ function sortDiagnostics(
   return { syntaxErrors: once, warnings, trustedUntil }
 }
 
-/** The place of a diagnostic on one line: one that runs past the line's end ends with its line break. */
+/**
+ * The range of a diagnostic, on one line. If the diagnostic extends over several lines, it ends at the first line
+ * break.
+ */
 function place(
   source: Source,
   found: RuffDiagnostic,
@@ -123,7 +132,8 @@ function place(
   const last = source.lineStarts.length
   let line = Math.min(found.start_location.row, last)
   let start = column(line, found.start_location.column)
-  // "The file ends too early" stands after the last line break: show it on the last line that has text.
+  // An error about an early end of the file is located after the last line break. It is shown on the last line with
+  // text.
   if (lineText(source, line) === '' && found.start_location.row >= last) {
     while (line > 1 && lineText(source, line).trim() === '') line -= 1
     start = lineText(source, line).length + 1
@@ -141,7 +151,9 @@ function place(
   }
 }
 
-/** Where a triple-quoted text without an end begins; an f-string's error stands somewhere inside of it. */
+/**
+ * Where an unterminated triple-quoted string begins. The error of an f-string is located somewhere inside the string.
+ */
 function openText(text: string, offset: number, message: string): number | undefined {
   if (/closing quote/.test(message))
     return /^[a-z]{0,2}(?:"""|''')/i.test(text.slice(offset, offset + 6)) ? offset : undefined
@@ -161,7 +173,8 @@ function runLinter(
   if (end - start > TEXT_AFTER_ERROR) return undefined
   if (end === source.text.length) return check(source.text)
   const found = check(source.text.slice(0, end))
-  // An error at the cut comes from the cut. Without another error the parsers disagree, and ruff decides.
+  // An error at the cut may be caused by the cut. Without any other error the two parsers disagree, and ruff checks the
+  // whole file.
   const isReal = found?.some(
     ({ code, start_location }) => code === 'invalid-syntax' && start_location.row < lastLine - 1,
   )
@@ -180,7 +193,7 @@ function nulError(source: Source, offset: number): Finding {
   }
 }
 
-/** Without ruff, the errors of the parser are used. */
+/** The errors of the tree-sitter parser, for files that ruff has not checked. */
 function treeErrors(source: Source, tree: SyntaxTree | undefined): Finding[] {
   const first = tree?.hasError ? tree.ofType('ERROR').next().value : undefined
   if (!first) return []

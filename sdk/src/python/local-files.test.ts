@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { APP, validate } from './testing.ts'
 
-/** Places of the warnings in a file beside a good app. */
+/** The positions of the warnings in a file of a valid app. */
 const warned = (code: string): string[] =>
   validate({ 'app.py': `${APP}import x\n`, 'x.py': code })
     .filter(({ rule }) => rule === 'local-file')
@@ -40,7 +40,7 @@ test.each([
   ],
 ])('%s is left alone', (_, code) => expect(warned(code)).toEqual([]))
 
-test('the warning says what does not last, and both ways to keep it', () => {
+test('the warning says which files do not last, and how to keep data', () => {
   const [finding] = validate({ 'app.py': `${APP}import sqlite3\ndb = sqlite3.connect("x.db")\n` }).filter(
     ({ rule }) => rule === 'local-file',
   )

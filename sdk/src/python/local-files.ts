@@ -7,7 +7,7 @@ const RULE = 'local-file'
 const INSTEAD =
   'Keep data in your database (PLATFORM_MONGO_URI), or turn on app storage in the settings and write to the folder os.environ["PLATFORM_DATA_DIR"].'
 
-/** What opens a database file: the path is the first argument, or the one of this name. */
+/** Functions that open a database file, with the name of the path's parameter. The path is also the first argument. */
 const DATABASES: Readonly<Record<string, string>> = {
   'sqlite3.connect': 'database',
   'aiosqlite.connect': 'database',
@@ -18,14 +18,16 @@ const DATABASES: Readonly<Record<string, string>> = {
   'sqlite_utils.Database': 'filename_or_conn',
 }
 const WRITES_PATH = new Set(['write_text', 'write_bytes'])
-/** SQLAlchemy's, databases', Tortoise's: three slashes and a path, four and an absolute one. */
+/**
+ * The URLs of SQLAlchemy, databases and Tortoise: three slashes before a relative path, four before an absolute one.
+ */
 const SQLITE_URL = /^sqlite(?:\+\w+)?:\/\/\/?([^?]*)/i
 const IN_MEMORY = /^(?:file:)?:memory:/
 const WRITING = /[wax+]/
 
 /**
- * Warns of files that an app writes where they do not last: its own folder is read-only, and what lies in /tmp goes with every
- * sleep and deploy. Paths that are put together at run time are not known here and not judged.
+ * Warns about files that an app writes to places that do not last. The app's own folder is read-only, and /tmp is
+ * emptied by every sleep and deploy. Paths that are computed at run time are not checked.
  */
 export function checkLocalFiles(file: PythonFile): Finding[] {
   const findings: Finding[] = []
@@ -61,7 +63,7 @@ export function checkLocalFiles(file: PythonFile): Finding[] {
     }
   }
 
-  /** A plain file: /tmp is the place for what need not last. */
+  /** Plain files are allowed in /tmp, which is for temporary files. */
   function scratch(path: PyNode | undefined): void {
     const text = stringValue(file.tree, path)
     if (path && text && !text.startsWith('/')) report(text, path)
@@ -86,13 +88,13 @@ export function checkLocalFiles(file: PythonFile): Finding[] {
     })
     if (named) return childOf(named, 'value')
     const plain = list[position]
-    // After a splat, nobody knows which argument stands where.
+    // After a splat argument, the positions are unknown.
     const isPlain = !list.slice(0, position + 1).some((child) => /splat|keyword/.test(child.type))
     return isPlain ? plain : undefined
   }
 }
 
-/** A text that is used, not one that only stands there: documentation. */
+/** Whether a string is used as a value. A string that is a statement is documentation. */
 function isUrl(node: PyNode): boolean {
   return node.parent?.type !== 'expression_statement' && node.parent?.type !== 'concatenated_string'
 }

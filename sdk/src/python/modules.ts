@@ -1,18 +1,18 @@
-/** Which Python modules the files of an app make, as Python's own finder would see them from one folder. */
+/** The Python modules that the files of an app define, as Python's import system finds them from one folder. */
 export interface LocalModules {
-  /** The folder whose files are top-level modules, as `--app-dir` names it to uvicorn; '' for the app's own folder. */
+  /** The folder with the top-level modules, like uvicorn's `--app-dir`; '' for the app's own folder. */
   readonly root: string
-  /** The package that a file's relative imports start from, as parts: `a/b.py` and `a/__init__.py` → `['a']`. */
+  /** The package for relative imports of a file, as parts: `a/b.py` and `a/__init__.py` → `['a']`. */
   packageOf(path: string): string[]
-  /** `a/b.py` → `a.b`; undefined for a file outside of the root. */
+  /** `a/b.py` → `a.b`; undefined for a file outside the root. */
   moduleOf(path: string): string | undefined
   has(module: string): boolean
   /** The file that runs when the module is imported; undefined for a folder without `__init__.py`. */
   fileOf(module: string): string | undefined
   isFolder(module: string): boolean
-  /** Whether the module, or anything in its folder, is Python code. */
+  /** Whether the module, or any file in its folder, is Python code. */
   hasCode(module: string): boolean
-  /** Last parts of the names of a module's submodules; of the top level for ''. */
+  /** The last parts of the names of a module's submodules; for '' the top-level modules. */
   childrenOf(module: string): string[]
   /** All dotted module names that end in `.name`. */
   endingIn(name: string): string[]
@@ -39,7 +39,7 @@ export function indexModules(paths: readonly string[], root = ''): LocalModules 
     }
     if (!isCode) continue
     const module = moduleOf(local)
-    // A package wins over a file of the same name.
+    // A package takes precedence over a file of the same name.
     if (module !== '' && (isPackageFile(local) || !files.has(module))) files.set(module, path)
   }
   const names = new Set([...files.keys(), ...folders])

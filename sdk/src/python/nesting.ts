@@ -1,21 +1,25 @@
 import type { SyntaxTree } from './syntax.ts'
 
-/** CPython's own limits: "too many nested parentheses", "too many levels of indentation". */
+/** CPython's limits: "too many nested parentheses", "too many levels of indentation". */
 const MAX_BRACKETS = 200
 const MAX_INDENTS = 99
-/** Under half of what overflows ruff's stack in any shape of code (1,300 nodes for nested f-strings, 2,000 for sums). */
+/**
+ * Less than half of the depth that overflows ruff's stack with any code (1,300 nodes for nested f-strings, 2,000 for
+ * sums).
+ */
 const MAX_TREE_DEPTH = 600
 
 export interface NestingProblem {
   readonly offset: number
-  /** Whether Python refuses the file too. */
+  /** Whether Python also refuses the file. */
   readonly refused: boolean
   readonly message: string
 }
 
 /**
- * Finds code nested too deeply for a recursive parser, before ruff gets to see it: a stack overflow costs it its memory.
- * Brackets and indents are counted in the text, for in broken code the tree has no depth to show.
+ * Finds code that is nested too deeply for a recursive parser before ruff reads it, because a stack overflow makes
+ * ruff's memory unusable. Brackets and indents are counted in the text, because the tree of broken code may not show
+ * their depth.
  */
 export function findNestingProblem(text: string, tree: SyntaxTree | undefined): NestingProblem | undefined {
   const brackets = deepBracket(text)
@@ -39,7 +43,7 @@ export function findNestingProblem(text: string, tree: SyntaxTree | undefined): 
   return { offset: 0, refused: false, message }
 }
 
-/** Prefix operators and f-strings nest without brackets, and without a tree when they are broken. */
+/** Prefix operators and f-strings nest without brackets, and broken ones do not appear in the tree. */
 const PREFIX_RUN =
   /(?:(?:not|await|lambda *:|if \w{1,20} else|[-+~*]|[ft]["'] ?\{|\w{1,20} if \w{1,20} else)\s*){150}/i
 
@@ -58,7 +62,10 @@ function deepBracket(text: string): number | undefined {
   return undefined
 }
 
-/** The first line with too many distinct indents around it. Lines inside texts count too: nobody indents them so deep. */
+/**
+ * The first line with too many distinct indents around it. Lines inside strings count too, but in practice they are not
+ * indented that deeply.
+ */
 function deepIndent(text: string): number | undefined {
   const open: number[] = []
   for (const { 1: indent = '', index } of text.matchAll(/^([ \t]*)[^\s#]/gm)) {

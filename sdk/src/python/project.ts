@@ -3,14 +3,14 @@ import { indexModules, type LocalModules } from './modules.ts'
 import type { FileLookup, ParsedFile, PythonFile } from './python-file.ts'
 import { createResolver, type ResolverOptions } from './resolve.ts'
 
-/** The files of an app as Python sees them when imports start from one folder. */
+/** The files of an app as Python sees them if imports start from one folder. */
 export interface Project {
   readonly modules: LocalModules
   readonly files: readonly PythonFile[]
   readonly file: FileLookup
 }
 
-/** One project for each folder that imports may start from, made when it is first asked for. */
+/** Returns a project for each folder that imports may start from. Each is created on first use. */
 export function createProjects(
   paths: readonly string[],
   parsed: readonly ParsedFile[],

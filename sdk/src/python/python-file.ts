@@ -4,7 +4,7 @@ import type { Scopes } from './scopes.ts'
 import type { Source } from './source.ts'
 import type { SyntaxTree } from './syntax.ts'
 
-/** A file with all that can be known of it alone, computed once. */
+/** A file with everything that can be computed from it alone. */
 export interface ParsedFile {
   readonly source: Source
   readonly tree: SyntaxTree
@@ -13,10 +13,10 @@ export interface ParsedFile {
   readonly hasSyntaxError: boolean
 }
 
-/** A file among the app's others. */
+/** A file as part of a project. */
 export interface PythonFile extends ParsedFile {
   readonly resolver: Resolver
 }
 
-/** How a rule looks at the app's other files. */
+/** How a rule gets another file of the app. */
 export type FileLookup = (path: string) => PythonFile | undefined

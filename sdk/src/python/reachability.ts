@@ -4,7 +4,10 @@ import { importedByCall } from './import-module.ts'
 import type { Project } from './project.ts'
 import type { PythonFile } from './python-file.ts'
 
-/** The files that run when the app does: the entrypoint, all that it imports (in functions too), and the packages around them. */
+/**
+ * The files that run when the app does: the entrypoint, everything that it imports (also in functions), and the
+ * packages that contain these modules.
+ */
 export function reachableFrom(entry: string, project: Project): ReadonlySet<string> {
   const reached = new Set<string>()
   const open = [entry, ...packagesAround(project.modules.moduleOf(entry) ?? '', project)]
@@ -17,7 +20,7 @@ export function reachableFrom(entry: string, project: Project): ReadonlySet<stri
   return reached
 }
 
-/** Kept with the file, which belongs to one project: every search through the imports asks again. */
+/** Cached, because every search through the imports needs it. A file belongs to one project. */
 const imported = new WeakMap<PythonFile, ReadonlySet<string>>()
 
 export function importedFiles(file: PythonFile, project: Project): ReadonlySet<string> {
@@ -42,7 +45,7 @@ export function importedFiles(file: PythonFile, project: Project): ReadonlySet<s
   return found
 }
 
-/** The `__init__.py` of each package that Python imports before `a.b.c`. */
+/** The `__init__.py` of each package that Python imports before the module. */
 function packagesAround(module: string, { modules }: Project): string[] {
   const found: string[] = []
   for (let dot = module.indexOf('.'); dot >= 0; dot = module.indexOf('.', dot + 1)) {

@@ -2,24 +2,28 @@ import type { Scopes, Scope } from './scopes.ts'
 import { childOf, stringValue, textOf, type PyNode, type SyntaxTree } from './syntax.ts'
 
 /**
- * Finds what an expression names, through imports, aliases and `getattr` with a literal: `o.system` is `os.system` after
- * `import os as o`. Builtins are `builtins.x`. A list, for a name may be bound in several places; empty if unknown.
+ * Finds what an expression refers to, through imports, aliases and `getattr` with a literal: `o.system` is `os.system`
+ * after `import os as o`. Builtins are `builtins.x`. The result is a list, because a name may be bound in several
+ * places; it is empty if unknown.
  */
 export interface Resolver {
   paths(node: PyNode): readonly string[]
 }
 
 export interface ResolverOptions {
-  /** Whether `from <module> import *` may bind this name (an app's own module; packages never bind a builtin's). */
+  /**
+   * Whether `from <module> import *` may bind this name. This concerns modules of the app; packages are assumed not to
+   * bind names of builtins.
+   */
   readonly starBinds: (from: Scope['stars'][number], name: string) => boolean
-  /** Names taken as bound to something unknown. */
+  /** Names that count as bound to something unknown. */
   readonly unknown: ReadonlySet<string>
 }
 
-/** Longer chains of attributes or aliases than this name nothing that a rule looks for. */
+/** No rule looks for the result of longer chains of attributes or aliases. */
 const MAX_DEPTH = 12
 const NOTHING: readonly string[] = []
-/** Functions whose result can be named. */
+/** Functions whose result can be resolved. */
 const CALLS = new Set([
   'builtins.globals', 'builtins.vars', 'builtins.getattr', 'builtins.__import__', 'importlib.import_module',
 ]) // prettier-ignore

@@ -11,7 +11,7 @@ const SOURCES = [
 ]
 const PIECES = ['(', ')', '[', '{', '}', '"', "'", '"""', "f'''{", '\\', '\n', '\r\n', '\r', '\t', '    ', '\0', '\ufeff', '\ud800', '\udc00', '😀', ':', ',', '=', ':=', '@', '*', '**', 'async ', 'def ', 'class ', 'import ', 'from . import ', 'from ', 'lambda: ', 'if ', 'else:', 'match ', 'case _:', 'eval', 'app', 'global app\n', '__builtins__["eval"]', '#', ';', '.', '...', '\x0c', '\u2028', '0x', '1e', 'é'] // prettier-ignore
 
-/** mulberry32: small, seeded, good enough to shuffle text. */
+/** mulberry32: a small random number generator with a seed. */
 function seeded(seed: number): (below: number) => number {
   let state = seed
   return (below) => {
@@ -22,7 +22,7 @@ function seeded(seed: number): (below: number) => number {
   }
 }
 
-/** Places must exist in the text as an editor has it. */
+/** Expects that all positions exist in the text as an editor shows it, and that no finding is repeated. */
 function expectSound(findings: readonly Finding[], files: Record<string, string>): void {
   expect(new Set(findings.map((found) => JSON.stringify(found))).size).toBe(findings.length)
   for (const found of findings) {
@@ -38,7 +38,7 @@ function expectSound(findings: readonly Finding[], files: Record<string, string>
   }
 }
 
-test('1,500 mangled sources: no throw, sound places', () => {
+test('1,500 mangled sources throw nothing and have valid positions', () => {
   const random = seeded(20_260_901)
   const pick = (from: readonly string[]): string => from[random(from.length)] ?? ''
   for (let round = 0; round < 1500; round++) {
@@ -79,12 +79,12 @@ describe('100 KB of', () => {
       const findings = validate(files)
       if (findings.length < 2_000) expectSound(findings, files)
     },
-    // Ends what is quadratic, which took up to 50 s here; nothing else comes near.
+    // Code that takes quadratic time took up to 50 s here; other code takes far less than this limit.
     20_000,
   )
 })
 
-test('strange paths', () => {
+test('unusual paths throw nothing', () => {
   const files = {
     'app.py': APP,
     '.py': 'x',
@@ -101,7 +101,7 @@ test('strange paths', () => {
   expect(() => validate(files)).not.toThrow()
 })
 
-test('after text that overflows a stack all still works', () => {
+test('the validator still works after text that overflows a stack', () => {
   for (const text of [
     nested('-', 'x', '', 90_000),
     nested('lambda: ', 'x', '', 10_000),
@@ -121,14 +121,14 @@ function app50(): Record<string, string> {
   return { 'app.py': APP, 'db.py': 'db = None\n', ...files }
 }
 
-test('50 files of 10 KB are checked again and again', () => {
+test('50 files of 10 KB are checked repeatedly', () => {
   const files = app50()
   expect(Object.values(files).join('').length).toBeGreaterThan(400_000)
   expect(validate(files)).toEqual([])
   expect(validate(files)).toEqual([])
 }, 30_000)
 
-test('1,000 validations leave memory flat', () => {
+test('1,000 validations do not leak memory', () => {
   const files = {
     'app.py': `${SOURCES.join('\n')}\n`,
     'b.py': SOURCES[0] ?? '',
@@ -136,53 +136,53 @@ test('1,000 validations leave memory flat', () => {
   }
   const run = (times: number): number => {
     for (let i = 0; i < times; i++) validate(files)
-    return process.memoryUsage().external // counts the memory of WebAssembly, which only grows
+    return process.memoryUsage().external // includes the memory of WebAssembly, which never shrinks
   }
   const warm = run(100)
   const grown = run(1000) - warm
-  // A tree that is not deleted costs 80 KB for 50 lines: here it would be over 100 MB.
+  // If trees were not deleted, each would take 80 KB for 50 lines: here more than 100 MB in total.
   expect(grown / 1e6).toBeLessThan(10)
 }, 60_000)
 
-describe('code made to take long', () => {
+describe('code that is made to take long', () => {
   const many = (text: (n: number) => string, count = 12): Record<string, string> => ({
     'app.py': APP,
     ...Object.fromEntries(Array.from({ length: count }, (_, n) => [`m${n}.py`, text(n)])),
   })
 
-  test('files that import each other’s names in every way are searched once each, not once a way', () => {
+  test('files that import each other’s names are searched once each, not once for each path of imports', () => {
     const stars = Array.from({ length: 12 }, (_, n) => `from m${n} import *\n`).join('')
     const names = Array.from({ length: 36 }, (_, n) => `from m${n % 12} import app, create_app\n`).join('')
-    // Without a memory of what was found, the ways are 12 to the power of ten, and more.
+    // Without a cache there would be more than 12 to the power of ten paths.
     expect(validate(many(() => stars)).some(({ severity }) => severity === 'error')).toBe(false)
     expect(validate(many(() => names)).length).toBeGreaterThan(0)
   }, 60_000)
 
-  test('a file is told its first findings, the errors before the warnings, and that there are more', () => {
+  test('a file with too many findings gets the first ones, errors before warnings, and a finding about the rest', () => {
     const findings = validate({ 'app.py': `${APP}${'import a1\n'.repeat(500)}${'eval("1")\n'.repeat(5000)}` })
     expect(findings.filter(({ severity }) => severity === 'error')).toHaveLength(100)
     expect(findings.filter(({ rule }) => rule === 'more-findings')).toHaveLength(1)
     expect(findings.length).toBe(101)
   })
 
-  test('of a file with more names than anybody writes ruff checks the syntax alone, and that is told', () => {
+  test('ruff only checks the syntax of a file with too many names, and a finding says so', () => {
     const text = `import m0\n${'a;b;c\n'.repeat(12_000)}eval(a)\n`
     const findings = validate(many((n) => (n === 0 ? `${text}break\n` : text), 2))
     const found = findings.map(({ file, line, rule }) => `${file}:${line} ${rule}`)
     expect(found).toContain('m0.py:1 too-many-names')
-    // What Python refuses, and what this package finds itself, is still told.
+    // Syntax errors, and the findings of this package itself, are still reported.
     expect(found).toContain('m0.py:12003 syntax-error')
     expect(found).toContain('m1.py:12002 blocked-call')
     expect(found.some((each) => each.endsWith('undefined-name'))).toBe(false)
   })
 
-  test('a broken line that never ends is told once', () => {
+  test('an endless broken line is reported once', () => {
     expect(validate({ 'app.py': `${APP}${'1 '.repeat(40_000)}\n` }).map(({ rule }) => rule)).toEqual([
       'syntax-error',
     ])
   })
 
-  test('of all findings of all files the first 200 are told, errors first, and how many more there are', () => {
+  test('the first 200 findings of all files are kept, errors first, and one more counts the rest', () => {
     const findings = validate(many(() => `import a1\n${'eval("1")\n'.repeat(150)}`, 5))
     expect(findings.length).toBeGreaterThan(500)
     const told = firstOfAll(findings)
@@ -196,7 +196,7 @@ describe('code made to take long', () => {
     expect(firstOfAll(findings.slice(0, 200))).toHaveLength(200)
   })
 
-  test('a check that takes too much work ends with a finding that names the files left unchecked', () => {
+  test('a check that takes too much work ends with a finding that names the first unchecked file', () => {
     let now = 0
     const parse = (): undefined => void (now += MAX_WORK / 2 + 1)
     const slow = createValidator({

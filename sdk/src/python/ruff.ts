@@ -1,6 +1,6 @@
 import { SYNTAX_RULES } from './lint-rules.ts'
 
-/** One diagnostic of ruff; rows and columns from 1, columns in UTF-8 bytes. */
+/** One diagnostic of ruff. Rows and columns count from 1; columns are in UTF-8 bytes. */
 export interface RuffDiagnostic {
   readonly code: string | null
   readonly message: string
@@ -13,26 +13,28 @@ export interface RuffWorkspace {
   free(): void
 }
 
-/** What `@astral-sh/ruff-wasm-nodejs` and `-web` have in common. */
+/** The common part of `@astral-sh/ruff-wasm-nodejs` and `-web`. */
 export interface RuffModule {
   readonly Workspace: new (options: unknown, encoding: number) => RuffWorkspace
 }
 
 export interface PythonLinter {
-  /** undefined when ruff could not read this text. Never throws. */
+  /** Returns undefined if ruff could not check this text. Never throws. */
   check(text: string): readonly RuffDiagnostic[] | undefined
-  /** Errors that Python does not compile. */
+  /** Only reports errors with which Python does not compile the text. */
   checkSyntax(text: string): readonly RuffDiagnostic[] | undefined
 }
 
-/** Apps run on this version; newer syntax is a syntax error. */
+/** Apps run on this version, so newer syntax is an error. */
 const TARGET_VERSION = 'py311'
-/** UTF-8 columns: ruff counts others anew for each diagnostic, which takes quadratic time in a long line. */
+/**
+ * UTF-8 columns. For other encodings ruff counts again for each diagnostic, which takes quadratic time in a long line.
+ */
 const UTF8 = 0
 
 /**
- * The linter over ruff. A panic or a stack overflow inside the WebAssembly code leaves its memory unusable, so the instance
- * is given up and `load` asked for a fresh one. Where there is none (`load` returns undefined), checks end there.
+ * A linter that uses ruff. A panic or a stack overflow in the WebAssembly code makes its memory unusable, so the
+ * instance is dropped and `load` is called for a new one. If `load` returns undefined, checks return undefined.
  */
 export function createLinter(load: () => RuffModule | undefined, rules: readonly string[]): PythonLinter {
   let ruff: RuffModule | undefined
@@ -57,11 +59,14 @@ export function createLinter(load: () => RuffModule | undefined, rules: readonly
   return { check: (text) => check(text, rules), checkSyntax: (text) => check(text, syntax) }
 }
 
-/** Frees the result here. The garbage collector would free it too, but in a broken instance that throws where nothing can catch it. */
+/**
+ * Frees the workspace now. The garbage collector would also free it, but in a broken instance that throws an error that
+ * nothing can catch.
+ */
 function abandon(workspace: RuffWorkspace): void {
   try {
     workspace.free()
   } catch {
-    // Its memory goes with the instance.
+    // Its memory is released with the instance.
   }
 }

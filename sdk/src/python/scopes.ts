@@ -15,7 +15,7 @@ export interface Scopes {
   readonly module: Scope
   readonly imports: readonly PyImport[]
   scopeOf(node: PyNode): Scope
-  /** Whether this identifier gives a name a value rather than using it. */
+  /** Whether this identifier binds a name instead of reading it. */
   isBindingSite(node: PyNode): boolean
   lookup(name: string, scope: Scope): { scope: Scope; bindings: readonly Binding[] } | undefined
 }
@@ -24,7 +24,10 @@ const COMPREHENSIONS = new Set([
   'list_comprehension', 'set_comprehension', 'dictionary_comprehension', 'generator_expression',
 ]) // prettier-ignore
 
-/** Python's scopes: functions, classes, lambdas and comprehensions. Methods do not see the names of their class. */
+/**
+ * Analyses Python's scopes: functions, classes, lambdas and comprehensions. Methods do not see the names of their
+ * class.
+ */
 export function analyseScopes(tree: SyntaxTree): Scopes {
   const module = newScope('module', null)
   const { around, inside } = nest(tree, module)
@@ -56,7 +59,7 @@ export function analyseScopes(tree: SyntaxTree): Scopes {
   for (const node of tree.ofType(...BINDING)) {
     for (const { name, binding, inside: isInside } of bindingsOf(tree, node)) {
       let scope = isInside ? (inside.get(node.index) ?? scopeOf(node)) : scopeOf(node)
-      // `(x := …)` in a comprehension binds in the function around it.
+      // `(x := …)` in a comprehension binds the name in the scope around the comprehension.
       if (node.type === 'named_expression')
         while (scope.kind === 'comprehension' && scope.parent) scope = scope.parent
       bind(name, scope, binding)
@@ -77,7 +80,7 @@ function lookupFrom(module: Scope): Scopes['lookup'] {
   }
 }
 
-/** The scope that a `global` or `nonlocal` declaration names. Without one, the scope itself. */
+/** The scope in which a `global` or `nonlocal` declaration puts a name; without a declaration, the scope itself. */
 function owner(name: string, scope: Scope, module: Scope): Scope {
   const where = scope.outside.get(name)
   if (where === 'global') return module
@@ -98,8 +101,8 @@ function scopeKind(type: string): Scope['kind'] | undefined {
 }
 
 /**
- * The scope around each node, and the one inside those that open one, by their indices. Defaults, annotations and base classes
- * are evaluated around a definition, only its body inside.
+ * The scope around each node, and for nodes that open a scope the one inside, both by the node's index. Defaults,
+ * annotations and base classes are evaluated in the scope around a definition, and only its body inside.
  */
 function nest(tree: SyntaxTree, module: Scope): { around: readonly Scope[]; inside: Map<number, Scope> } {
   const { types, parents, fields, fieldNumbers } = tree.data

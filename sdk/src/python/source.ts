@@ -1,17 +1,17 @@
 /**
- * The text of one file, cleaned so that every parser sees the same lines, and the way back from an offset to a place.
- * Cleaning keeps each line's number and each column (in UTF-16 code units) as an editor such as Monaco shows them:
- * a byte order mark goes, CRLF and CR become LF, lone surrogates become U+FFFD.
+ * The text of one file, normalised so that every parser sees the same lines, with the start of each line. Normalising
+ * keeps line numbers and columns (in UTF-16 code units) as an editor such as Monaco shows them: a byte order mark is
+ * removed, CRLF and CR become LF, and lone surrogates become U+FFFD.
  */
 export interface Source {
   readonly file: string
   readonly text: string
-  /** Offset of the first NUL of the file, which Python refuses anywhere. In `text` it is a space. */
+  /** The offset of the first NUL, which Python refuses anywhere in a file. In `text` it is replaced by a space. */
   readonly nul: number | undefined
   readonly lineStarts: readonly number[]
 }
 
-/** A place in a file: from 1, columns in UTF-16 code units, the end exclusive. */
+/** A range in a file. Lines and columns count from 1, columns in UTF-16 code units; the end is exclusive. */
 export interface Range {
   readonly line: number
   readonly column: number
@@ -31,7 +31,7 @@ export function readSource(file: string, raw: string): Source {
   return { file, text, nul: nul < 0 ? undefined : nul, lineStarts }
 }
 
-/** The place of `text.slice(start, end)`. */
+/** The range of `text.slice(start, end)`. */
 export function rangeOf(source: Source, start: number, end: number): Range {
   const from = lineIndex(source.lineStarts, start)
   const to = lineIndex(source.lineStarts, end)
@@ -43,7 +43,7 @@ export function rangeOf(source: Source, start: number, end: number): Range {
   }
 }
 
-/** A line without its line break; empty for a line that does not exist. Lines count from 1. */
+/** A line without its line break, or '' if the line does not exist. Lines count from 1. */
 export function lineText(source: Source, line: number): string {
   const start = source.lineStarts[line - 1]
   if (start === undefined) return ''
@@ -51,7 +51,10 @@ export function lineText(source: Source, line: number): string {
   return source.text.slice(start, next === undefined ? undefined : next - 1)
 }
 
-/** The UTF-16 column (from 1) of a UTF-8 byte column (from 1), one memo a line so that many finds in a line stay cheap. */
+/**
+ * Converts UTF-8 byte columns to UTF-16 columns (both from 1). Each line's table is cached, so that many diagnostics in
+ * one line are cheap.
+ */
 export function utf16Columns(source: Source): (line: number, byteColumn: number) => number {
   const tables = new Map<number, Uint32Array | undefined>()
   return (line, byteColumn) => {
@@ -62,7 +65,7 @@ export function utf16Columns(source: Source): (line: number, byteColumn: number)
   }
 }
 
-/** For each byte of a line's UTF-8 form (and its end) the UTF-16 offset; undefined when all is ASCII. */
+/** The UTF-16 offset of each byte of a line in UTF-8, and of its end; undefined if the line is ASCII. */
 function byteTable(line: string): Uint32Array | undefined {
   if (/^[\0-\x7f]*$/.test(line)) return undefined
   const table: number[] = []

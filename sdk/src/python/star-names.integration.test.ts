@@ -5,7 +5,7 @@ import { STAR_NAMES } from './star-names.ts'
 
 const PYTHON = resolve(import.meta.dirname, '../../../.fp/venv/bin/python')
 
-test('the library that apps run with brings none of the names by fasthtml.common, and each by what is advised', () => {
+test('the installed library exports none of the names from fasthtml.common, and each from the advised module', () => {
   const advised = [...STAR_NAMES].flatMap(([name, advice]) => {
     const module = /from ([\w.]+) import \*/.exec(advice)?.[1]
     return module === undefined ? [] : [[module, name]]

@@ -7,7 +7,7 @@ const missing = (code: string, others: Record<string, string> = {}): string[] =>
     .filter(({ rule }) => rule === 'name-not-imported')
     .map(({ line, message, severity }) => `${line} ${severity} ${message}`)
 
-test('a name that a star import no longer brings says what to import', () => {
+test('the finding about a name that a star import no longer exports says what to import', () => {
   expect(missing('def get():\n    return Card(P("x")), Card()\n')).toEqual([
     '4 error Card is not defined: `from fasthtml.common import *` does not bring it. Write `from fasthtml.pico import *` too.',
   ])
@@ -19,13 +19,13 @@ test('a name that a star import no longer brings says what to import', () => {
 test.each<[string, string, Record<string, string>?]>([
   ['imported', 'from fasthtml.pico import *\nCard()\n'],
   ['imported by name', 'from fasthtml.pico import Card\nCard()\n'],
-  ['imported from a library that may bring it', 'from monsterui.all import *\nCard()\n'],
+  ['imported from a library that may export it', 'from monsterui.all import *\nCard()\n'],
   ['defined here', 'def Card(*c): ...\nCard()\nclass Grid: ...\nGrid()\n'],
   ['a parameter', 'def f(time, *, json=1):\n    return time, json\n'],
   ['an attribute or a keyword', 'f.Card(Grid=1).json()\n'],
-  ['brought by an own star import', 'from parts import *\nCard()\n', { 'parts.py': 'def Card(): ...\n' }],
-  ['brought with what an own file imports', 'from parts import *\nCard()\n', { 'parts.py': 'from fasthtml.pico import Card\n' }],
-  ['what it does bring', 'Titled("x", P(), Svg())\n'],
+  ['from a star import of a file of the app', 'from parts import *\nCard()\n', { 'parts.py': 'def Card(): ...\n' }],
+  ['imported by a file of the app', 'from parts import *\nCard()\n', { 'parts.py': 'from fasthtml.pico import Card\n' }],
+  ['names that it does export', 'Titled("x", P(), Svg())\n'],
 ])('a name that is %s is left alone', (_, code, others) => {
   expect(missing(code, others)).toEqual([])
 }) // prettier-ignore

@@ -9,8 +9,8 @@ const COMMON = 'fasthtml.common'
 const MONGO = 'Store data in MongoDB with pymongo; the platform sets PLATFORM_MONGO_URI'
 
 /**
- * Names that `from fasthtml.common import *` brought in earlier versions, or that people think it does, and what brings
- * them now. star-names.integration.test.ts compares this with the library that apps run with.
+ * Names that `from fasthtml.common import *` defined in earlier versions, or that people expect from it, with advice on
+ * how to get them. star-names.integration.test.ts compares this with the library that apps run with.
  */
 export const STAR_NAMES: ReadonlyMap<string, string> = new Map([
   ...named('Write `from fasthtml.pico import *` too', [
@@ -25,7 +25,7 @@ export const STAR_NAMES: ReadonlyMap<string, string> = new Map([
   ...['json', 'asyncio', 'datetime', 'time', 'random', 'httpx'].flatMap((name) => named(`Write \`import ${name}\` too`, [name])),
 ]) // prettier-ignore
 
-/** Rule name-not-imported: a name that no import of the file brings any more, at its first use. */
+/** Rule name-not-imported: a name that no import of the file defines, reported at its first use. */
 export function checkStarNames(file: PythonFile): Finding[] {
   if (!file.scopes.module.stars.some(({ module }) => module === COMMON)) return []
   const guards = guardsOf(file.tree)
@@ -41,7 +41,7 @@ export function checkStarNames(file: PythonFile): Finding[] {
   return [...first.values()]
 }
 
-/** Bound by nothing in the file, and no other star import may bring it. */
+/** Whether the file does not bind the name, and no other star import may bind it. */
 function isMissing(file: PythonFile, paths: readonly string[], name: string): boolean {
   return (
     paths.includes(`${COMMON}.${name}`) &&

@@ -1,6 +1,6 @@
 type Wording = readonly [pattern: RegExp, words: string]
 
-/** ruff speaks of tokens; a beginner asks what to type. The first match counts. */
+/** Replaces ruff's messages about tokens with messages that tell a beginner what to type. The first match is used. */
 const WORDINGS: readonly Wording[] = [
   [/^Expected `:`, found newline/, 'A `:` is missing at the end of this line.'],
   [/^Expected `:`, found `=`/, 'A comparison is written `==`; a single `=` is not allowed here.'],
@@ -31,7 +31,7 @@ const WORDINGS: readonly Wording[] = [
 ] // prettier-ignore
 
 export function syntaxMessage(message: string, line: string): string {
-  // `print "x"` is what a beginner with an old book writes.
+  // `print "x"` is Python 2, which old books teach.
   if (/^\s*print\s+[^\s(=.,[:]/.test(line.slice(0, 500)) && message.startsWith('Simple statements')) {
     return 'print needs brackets: `print(…)`.'
   }

@@ -4,16 +4,16 @@ import { SyntaxTree, TreeGrower, type PyNode } from './tree.ts'
 export { SyntaxTree, type PyNode }
 
 export interface PythonParser {
-  /** undefined when the parser gave up on this text. Never throws. */
+  /** Returns undefined if the parser failed on this text. Never throws. */
   parse(text: string): SyntaxTree | undefined
 }
 
-/** tree-sitter needs quadratic time for a run of empty continued lines; no person writes more than a few. */
+/** tree-sitter takes quadratic time for a run of empty continued lines. Ordinary code has only a few. */
 const CONTINUED_LINES = /(?:\\\n[ \t]*){50,}/g
 
 /**
- * The parser over web-tree-sitter. `create` makes an initialised parser with the Python grammar; it is called again
- * only after a parser was lost to an error inside the WebAssembly code.
+ * A parser that uses web-tree-sitter. `create` returns an initialised parser with the Python grammar. It is called
+ * again only after an error in the WebAssembly code.
  */
 export function createParser(create: () => TreeSitter): PythonParser {
   let parser: TreeSitter | undefined
@@ -41,10 +41,13 @@ export function createParser(create: () => TreeSitter): PythonParser {
   }
 }
 
-/** What is known of the types of a grammar, by their numbers. The last number stands for errors, which tree-sitter counts beyond all types. */
+/**
+ * The types of a grammar, by their numbers. The last number is for errors, to which tree-sitter gives a number above
+ * all types.
+ */
 interface Types {
   readonly names: readonly string[]
-  /** Whether nodes of a type are named: each question to the cursor is a call into WebAssembly. */
+  /** Whether nodes of a type are named. Cached, because each question to the cursor is a call into WebAssembly. */
   readonly named: (boolean | undefined)[]
   readonly isLeaf: readonly boolean[]
   readonly string: number
@@ -68,7 +71,7 @@ function readTypes(language: Language): Types {
   return types
 }
 
-/** Kept between trees: it has grown to what large files need. */
+/** Reused for all trees, so that it has already grown to the size of large files. */
 const grower = new TreeGrower()
 
 function flatten(cursor: TreeCursor, text: string, { language, rootNode }: Tree): SyntaxTree {
@@ -80,7 +83,7 @@ function flatten(cursor: TreeCursor, text: string, { language, rootNode }: Tree)
   let depth = 0
   for (;;) {
     const type = Math.min(cursor.nodeTypeId, error)
-    // Anonymous nodes are tokens without named children; plain strings hold nothing that a rule looks at.
+    // Anonymous nodes are tokens without named children. No rule looks inside plain strings.
     if ((named[type] ??= cursor.nodeIsNamed)) {
       const start = cursor.startIndex
       const here = grower.add(type, cursor.currentFieldId, start, cursor.endIndex, parent)
@@ -120,14 +123,14 @@ export function childOf(node: PyNode, field: string): PyNode | undefined {
   return node.child(field)
 }
 
-/** `a . b` as `a.b`, from a dotted_name. */
+/** The text of a dotted_name: `a . b` becomes `a.b`. */
 export function dottedText(tree: SyntaxTree, node: PyNode): string {
   return node.children.length > 0
     ? node.children.map((part) => textOf(tree, part)).join('.')
     : textOf(tree, node)
 }
 
-/** The value of a plain one-part string literal without escapes, else undefined. */
+/** The value of a plain string literal with one part and without escapes; otherwise undefined. */
 export function stringValue(tree: SyntaxTree, node: PyNode | undefined): string | undefined {
   if (node?.type !== 'string') return undefined
   return /^[rub]?("""|'''|"|')([^\\]*)\1$/is.exec(textOf(tree, node))?.[2]

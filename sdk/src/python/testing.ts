@@ -2,7 +2,7 @@ import type { Finding } from '../wire/deployments.ts'
 import { createNodeValidator } from './node.ts'
 import type { ValidateOptions } from './validator.ts'
 
-/** For tests: one validator a test file, and findings in a short form. */
+/** For tests: one validator per test file, and findings in a short form. */
 export const validator = await createNodeValidator()
 
 export const APP = 'from fastapi import FastAPI\napp = FastAPI()\n'
@@ -11,14 +11,14 @@ export function validate(files: Record<string, string>, options?: ValidateOption
   return validator.validate(files, options)
 }
 
-/** Findings as `file:line rule`, only of the given rules if any. */
+/** Findings as `file:line rule`; only of the given rules, if any are given. */
 export function places(files: Record<string, string>, ...rules: string[]): string[] {
   return validate(files)
     .filter(({ rule }) => rules.length === 0 || rules.includes(rule))
     .map(({ file, line, rule }) => `${file}:${line} ${rule}`)
 }
 
-/** The errors of a file `x.py` that a good app imports. */
+/** The errors of a file `x.py` that a valid app imports. */
 export function errorsOf(code: string, others: Record<string, string> = {}): Finding[] {
   return validate({ 'app.py': `${APP}import x\n`, ...others, 'x.py': code }).filter(
     ({ severity }) => severity === 'error',

@@ -1,7 +1,7 @@
-/** What the parser read, one entry for each named node, parents before children. */
+/** The result of the parser: one entry for each named node, parents before children. */
 export interface TreeData {
   readonly text: string
-  /** The names of types and fields by their numbers; field 0 is none. */
+  /** The names of types and fields by their numbers. Field 0 means no field. */
   readonly typeNames: readonly string[]
   readonly fieldNames: readonly (string | null)[]
   readonly fieldNumbers: ReadonlyMap<string | null, number>
@@ -12,15 +12,16 @@ export interface TreeData {
   readonly ends: Uint32Array
   /** The index of the parent; -1 for the root. */
   readonly parents: Int32Array
-  /** The index behind the last node inside. */
+  /** The index after the last node inside this node. */
   readonly nexts: Uint32Array
   readonly depth: number
   readonly hasError: boolean
 }
 
 /**
- * The syntax tree of a file. Nodes are numbers in typed arrays, for a file may have 100,000: as objects they would take most of the
- * time of a check to make and to collect. A node becomes an object when a rule asks for it, and stays the same one.
+ * The syntax tree of a file. Nodes are entries in typed arrays, because a file may have 100,000 nodes: as objects,
+ * their creation and collection would take most of the time of a check. A node becomes an object on first access, and
+ * the object is kept.
  */
 export class SyntaxTree {
   readonly data: TreeData
@@ -57,19 +58,22 @@ export class SyntaxTree {
     return this.data.fieldNames[this.data.fields[index] ?? 0] ?? null
   }
 
-  /** Nodes of these types, parents before children. Rules loop over this, so that no nesting can overflow the stack. */
+  /**
+   * Nodes of these types, parents before children. Rules use this loop instead of recursion, so that no nesting can
+   * overflow the stack.
+   */
   *ofType(...types: readonly string[]): Generator<PyNode, undefined> {
     const isWanted = this.byType((name) => types.includes(name))
     const all = this.data.types
     for (let index = 0; index < this.size; index++) if (isWanted[all[index] ?? 0]) yield this.node(index)
   }
 
-  /** A table of a value for each type, by the type's number. */
+  /** An array with a value for each type, indexed by the type's number. */
   byType<T>(valueOf: (name: string) => T): T[] {
     return this.data.typeNames.map(valueOf)
   }
 
-  /** How many nodes have a type that fits. */
+  /** The number of nodes whose type matches. */
   count(fits: (name: string) => boolean): number {
     const isCounted = this.byType(fits)
     let count = 0
@@ -81,7 +85,7 @@ export class SyntaxTree {
 /** A named node of the syntax tree. */
 export class PyNode {
   readonly tree: SyntaxTree
-  /** The place in the tree: of nodes, parents come before children. */
+  /** The index in the tree's arrays. Parents come before children. */
   readonly index: number
   #children: readonly PyNode[] | undefined
 
@@ -94,7 +98,7 @@ export class PyNode {
     return this.tree.typeAt(this.index)
   }
 
-  /** The role in the parent, such as `left` or `body`. */
+  /** The field of the parent, such as `left` or `body`. */
   get field(): string | null {
     return this.tree.fieldAt(this.index)
   }
@@ -116,7 +120,7 @@ export class PyNode {
     return (this.#children ??= [...childrenOf(this)])
   }
 
-  /** The first child in this role. */
+  /** The first child in this field. */
   child(field: string): PyNode | undefined {
     const { fieldNumbers, fields, nexts } = this.tree.data
     const wanted = fieldNumbers.get(field)
@@ -133,7 +137,7 @@ function* childrenOf({ tree, index }: PyNode): Generator<PyNode, undefined> {
   for (let at = index + 1; at < end; at = nexts[at] ?? end) yield tree.node(at)
 }
 
-/** A tree that grows while it is read. */
+/** Collects the nodes of a tree in growing arrays. */
 export class TreeGrower {
   #types = new Uint16Array(INITIAL)
   #fields = new Uint8Array(INITIAL)
@@ -156,7 +160,7 @@ export class TreeGrower {
     return at
   }
 
-  /** All that was added since the node lies inside of it. */
+  /** Ends a node: all nodes added since are inside it. */
   close(at: number): void {
     this.#nexts[at] = this.size
   }
@@ -165,7 +169,7 @@ export class TreeGrower {
     return this.#parents[at] ?? -1
   }
 
-  /** The arrays, no longer than needed. The grower can then be used for the next tree. */
+  /** Returns the arrays in their final length. The instance can then be used for the next tree. */
   take(): Pick<TreeData, 'types' | 'fields' | 'starts' | 'ends' | 'parents' | 'nexts'> {
     const { size } = this
     this.size = 0

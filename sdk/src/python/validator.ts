@@ -22,38 +22,41 @@ import type { PythonParser } from './syntax.ts'
 import { SyntaxTree, TreeGrower } from './tree.ts'
 
 export interface ValidateOptions {
-  /** Top-level modules, or dotted ones such as `xml.etree`; instead of DEFAULT_ALLOWED_IMPORTS. */
+  /** Top-level modules, or dotted ones such as `xml.etree`, that replace DEFAULT_ALLOWED_IMPORTS. */
   readonly allowedImports?: readonly string[]
-  /** What to serve, in the notation of entrypoint.ts; without it the validator looks for the app. */
+  /** What to serve, in the notation of entrypoint.ts. If undefined, the validator looks for the app. */
   readonly entrypoint?: string
 }
 
 export interface Validation {
   readonly findings: Finding[]
-  /** What is served, in the notation of entrypoint.ts; null where there is nothing to serve, which a finding explains. */
+  /** What is served, in the notation of entrypoint.ts; null if nothing can be served, which a finding explains. */
   readonly entrypoint: string | null
 }
 
 export interface Validator {
   /**
-   * All findings of all files, by file and line, and what is to be served. Files that do not end in `.py` only count as
-   * there. Never throws, whatever the text. Synchronous: about 1 ms a kilobyte of ordinary code and up to 4 of any, so keep it off an event loop that serves others.
+   * Returns all findings, sorted by file and line, and what to serve. Of files that do not end in `.py` only the paths
+   * are used. Never throws, whatever the text. Synchronous: takes about 1 ms per kilobyte of ordinary code and at most
+   * about 4, so it should not run on an event loop that serves others.
    */
   check(files: Readonly<Record<string, string>>, options?: ValidateOptions): Validation
-  /** The findings of `check` alone. */
+  /** Returns only the findings of `check`. */
   validate(files: Readonly<Record<string, string>>, options?: ValidateOptions): Finding[]
 }
 
 export interface ValidatorDeps {
   readonly parser: PythonParser
   readonly linter: PythonLinter
-  /** The clock of `MAX_WORK`, ms. Default: the time of day, which also counts what others do on a busy machine. */
+  /**
+   * The clock for `MAX_WORK`, in ms. By default the time of day, which also counts other processes on a busy machine.
+   */
   readonly now?: () => number
 }
 
 /**
- * The work that files may take, ms. Several times what the largest app of ordinary code takes, also on a busy machine; beyond it are files made to
- * take long, and their check ends with a finding that says so.
+ * The most work that a check may take, in ms. This is several times what the largest ordinary app takes, even on a busy
+ * machine. Files that take more are made to do so; their check ends with a finding that says so.
  */
 export const MAX_WORK = 10_000
 
@@ -95,7 +98,8 @@ export function createValidator(deps: ValidatorDeps): Validator {
     const findings = parsed.flatMap((file) => {
       const path = file.source.file
       const isReached = !reachable || reachable.has(path)
-      // Another file is a script, a test or another app: its imports start from wherever most of them are found.
+      // Any other file is a script, a test or another app: its imports start from the folder where most of them are
+      // found.
       const around = isReached ? served.project : project(importRoot(path, project))
       const seen = around.file(path)
       if (!seen) return []
@@ -105,7 +109,7 @@ export function createValidator(deps: ValidatorDeps): Validator {
         ...checkImports(seen, around.modules, allowed),
         ...checkCalls(seen, around.modules),
         ...checkStarNames(seen),
-        // Names that only a script defines do not matter to the app.
+        // Files that only a script writes do not matter to the app.
         ...(isReached ? checkLocalFiles(seen) : []),
       ]
       return firstFindings(path, isReached ? found : found.map(asWarning))
@@ -117,7 +121,7 @@ export function createValidator(deps: ValidatorDeps): Validator {
   return { check, validate: (files, options) => check(files, options).findings }
 }
 
-/** The result when the check is ended at a file. */
+/** The result of a check that ends early, at the file `path`. */
 function tooMuch(path: string, parsed: readonly Linted[]): Validation {
   const message = `Checking the files took more than ${MAX_WORK / 1000} s of work, so ${path} and those after it were not checked. Make the files simpler or smaller.`
   const found = parsed.flatMap(({ lint }) => lint.syntaxErrors)
@@ -141,7 +145,7 @@ function parse(source: Source, deps: ValidatorDeps): Linted {
   return { source, tree: known, scopes: analyseScopes(known), damage, hasSyntaxError, lint }
 }
 
-/** For each file the names that other files import from it. */
+/** The names of each file that other files import from it. */
 function namesUsedElsewhere({ files, modules }: Project): Map<string, Set<string>> {
   const used = new Map<string, Set<string>>()
   for (const file of files) {
