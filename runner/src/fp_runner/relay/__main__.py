@@ -6,7 +6,7 @@ The protocol is one JSON object per line. On standard input:
     {"op": "open", "app": …, "path": …}     answered by "opened" or "failed"
     {"op": "close", "app": …}
 On standard output:
-        {"event": "ready"}                      once, at the start
+    {"event": "ready"}                      once, at the start
     {"event": "opened", "app": …}
     {"event": "failed", "app": …, "message": …}
     {"event": "refused", "app": …, "count": …, "open": …}
