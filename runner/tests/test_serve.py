@@ -253,11 +253,16 @@ def test_orphans_are_reaped_and_own_children_are_not(make_app: MakeApp) -> None:
         def read():
             # A grandchild that outlives its parent, and a child whose exit code matters.
             subprocess.run([sys.executable, "-c", "import os; os.fork() or os._exit(0)"], check=True)
-            code = subprocess.run([sys.executable, "-c", "raise SystemExit(7)"]).returncode
+            return subprocess.run([sys.executable, "-c", "raise SystemExit(7)"]).returncode
+
+        @app.get("/zombies")
+        def zombies():
             states = [open(f"/proc/{p}/stat").read().split()[2] for p in os.listdir("/proc") if p.isdigit()]
-            return [code, states.count("Z")]
+            return states.count("Z")
     """
-    assert make_app(code).start().ready().get("/").json()[0] == 7
+    app = make_app(code).start().ready()
+    assert app.get("/").json() == 7
+    _until(lambda: app.get("/zombies").json() == 0)
 
 
 def _breaks_off(app: App) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 
 from fp_runner.relay.accept import accept
 from fp_runner.relay.bounds import Bounds
-from fp_runner.relay.upstream import Attempt
 from fp_runner.relay.connection_pair import ConnectionPair, End, Refused
+from fp_runner.relay.upstream import Attempt
 
 # The relay handles this many events of one app, and then goes on with the next app.
 _TURN: Final = 8
@@ -106,6 +106,7 @@ class App:
 
     def turn(self) -> None:
         """Handles the events that are pending, up to `_TURN`."""
+        acceptable = False
         for fd, events in self.epoll.poll(0, _TURN):
             end = self._ends.get(fd)
             if end is not None:
@@ -115,7 +116,11 @@ class App:
                 if not self._refused[fd].handle():
                     self._refused.pop(fd).close()
             elif self._listener and fd == self._listener.fileno():
-                self._accept(self._listener)
+                acceptable = True
+        # Last, because a new connection may get the descriptor of one that was closed above, and an event of the closed
+        # connection may come later in the list.
+        if acceptable and self._listener:
+            self._accept(self._listener)
 
     def close(self) -> None:
         """Closes all connections and removes the socket."""
