@@ -8,11 +8,14 @@ const APPS = 50
 /** What an awake app costs: its share of memory (PSS), and what is its alone. Needs root to read the apps' maps. */
 export async function benchMemory(platform: PlatformUnderTest, user: TestUser): Promise<void> {
   section(`Memory of ${APPS} awake trivial apps`)
+  const appProcesses = () => treeOf(platform.child.pid!).filter(({ uid }) => uid >= 200_000)
+  // Apps of the parts before may still be awake.
+  const others = new Set(appProcesses().map(({ pid }) => pid))
   for (let n = 0; n < APPS; n++) {
     const app = await user.liveApp({ code: TRIVIAL_APP }, `bench memory ${n}`)
     await user.call(app.app_id, '/')
   }
-  const apps = treeOf(platform.child.pid!).filter(({ uid }) => uid >= 200_000)
+  const apps = appProcesses().filter(({ pid }) => !others.has(pid))
   const sizes = apps.map(({ pid }) => memoryOf(pid)).filter((size) => size !== undefined)
   if (sizes.length === 0) throw new Error('no app process found')
   const per = (pick: (size: (typeof sizes)[number]) => number): string =>
