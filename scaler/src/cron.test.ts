@@ -41,13 +41,13 @@ describe('a pattern', () => {
 describe('a wrong pattern', () => {
   test.each([
     ['* * * *', '4 fields'],
-    ['60 * * * *', '"60" is no minute'],
-    ['* 24 * * *', '"24" is no hour'],
-    ['* * 0 * *', '"0" is no day of the month'],
-    ['* * * JAN *', '"JAN" is no month'],
-    ['* * * * 8', '"8" is no day of the week'],
-    ['5-1 * * * *', '"5-1" is no minute'],
-    ['*/0 * * * *', '"*/0" is no minute'],
+    ['60 * * * *', '"60" is not a valid minute'],
+    ['* 24 * * *', '"24" is not a valid hour'],
+    ['* * 0 * *', '"0" is not a valid day of the month'],
+    ['* * * JAN *', '"JAN" is not a valid month'],
+    ['* * * * 8', '"8" is not a valid day of the week'],
+    ['5-1 * * * *', '"5-1" is not a valid minute'],
+    ['*/0 * * * *', '"*/0" is not a valid minute'],
     ['', '1 fields'],
   ])('%s says what is wrong', (pattern, message) => {
     expect(() => cronMinutes(pattern)).toThrow(RangeError)

@@ -30,7 +30,7 @@ export class KeepWarm {
     return this.#alarm.armed
   }
 
-  get kept(): number {
+  get replicas(): number {
     if (this.#stopped) return 0
     return Math.max(this.#policy().minReplicas, this.#warm ? 1 : 0)
   }

@@ -87,7 +87,7 @@ test('a dropped id is never handed out again while the driver reports it', () =>
   expect(set.drop('z')).toBe(false)
   set.replace(endpoints('a', 'b'))
   expect(set.size).toBe(1)
-  expect(set.lingering).toBe(true)
+  expect(set.reportsUnusable).toBe(true)
   expect(picks(set, 2)).toBe('bb')
 })
 
@@ -95,7 +95,7 @@ test('a dropped id is forgotten once the driver stops reporting it', () => {
   const set = setOf('a', 'b')
   set.drop('a')
   set.replace(endpoints('b'))
-  expect(set.lingering).toBe(false)
+  expect(set.reportsUnusable).toBe(false)
 })
 
 test('while it drains there is none, whatever the driver reports; scaled down, what lingers is dead', () => {
@@ -104,13 +104,13 @@ test('while it drains there is none, whatever the driver reports; scaled down, w
   set.replace(endpoints('b', 'c'))
   expect(set.size).toBe(0)
   set.scaledDown(['b', 'e'])
-  expect(set.lingering).toBe(true)
+  expect(set.reportsUnusable).toBe(true)
   set.replace(endpoints('b', 'd'))
   expect(picks(set, 2)).toBe('dd')
   set.replace(endpoints('d', 'e'))
   expect(picks(set, 2)).toBe('dd')
   set.replace(endpoints('d'))
-  expect(set.lingering).toBe(false)
+  expect(set.reportsUnusable).toBe(false)
 })
 
 test('not scaled down, what the driver reports is there again, and a faulty one only if told so', () => {
@@ -123,7 +123,7 @@ test('not scaled down, what the driver reports is there again, and a faulty one 
   set.beginScaleDown()
   set.scaleDownFailed(true)
   expect(set.ids).toEqual(['b', 'c'])
-  expect(set.lingering).toBe(false)
+  expect(set.reportsUnusable).toBe(false)
 })
 
 test('the capacity is the sum of the places of those that do not drain', () => {

@@ -21,7 +21,7 @@ export class EndpointSet {
   /** Not ready any more, but with leases out: one that comes back comes back with its load. */
   readonly #gone = new Map<string, Slot>()
   /** Never handed out again, though the driver may still report them for a moment. */
-  readonly #dead = new Set<string>()
+  readonly #unusable = new Set<string>()
   /** The last that were stopped: of these there may be news to come that were on their way then. */
   #stopped: readonly string[] = []
   /** While the target is scaled down. */
@@ -33,8 +33,8 @@ export class EndpointSet {
   }
 
   /** Whether the driver still reports endpoints that must not be handed out. */
-  get lingering(): boolean {
-    return this.#dead.size > 0
+  get reportsUnusable(): boolean {
+    return this.#unusable.size > 0
   }
 
   get ids(): string[] {
@@ -56,11 +56,11 @@ export class EndpointSet {
     this.#reported = ready
     if (this.#scalingDown) return
     const ids = new Set(ready.map((endpoint) => endpoint.id))
-    for (const id of this.#dead) if (!ids.has(id)) this.#dead.delete(id)
+    for (const id of this.#unusable) if (!ids.has(id)) this.#unusable.delete(id)
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
     for (const endpoint of ready) {
-      if (this.#stopped.includes(endpoint.id)) this.#dead.add(endpoint.id)
-      if (this.#dead.has(endpoint.id) || this.#slots.has(endpoint.id)) continue
+      if (this.#stopped.includes(endpoint.id)) this.#unusable.add(endpoint.id)
+      if (this.#unusable.has(endpoint.id) || this.#slots.has(endpoint.id)) continue
       this.#slots.set(endpoint.id, this.#gone.get(endpoint.id) ?? newSlot(endpoint))
       this.#gone.delete(endpoint.id)
     }
@@ -69,7 +69,7 @@ export class EndpointSet {
   /** Hard invalidation; returns whether it was known. */
   drop(id: string): boolean {
     const known = this.#remove(id)
-    if (known) this.#dead.add(id)
+    if (known) this.#unusable.add(id)
     return known
   }
 
@@ -82,7 +82,7 @@ export class EndpointSet {
   /** The target has been scaled down: these are never handed out, though late news may still call them ready. */
   scaledDown(stopped: readonly string[]): void {
     this.#scalingDown = false
-    for (const { id } of this.#reported) this.#dead.add(id)
+    for (const { id } of this.#reported) this.#unusable.add(id)
     this.#stopped = [...this.#stopped, ...stopped].slice(-MAX_STOPPED)
   }
 
@@ -92,7 +92,7 @@ export class EndpointSet {
    */
   scaleDownFailed(faulty: boolean): void {
     this.#scalingDown = false
-    if (faulty) this.#dead.clear()
+    if (faulty) this.#unusable.clear()
     this.replace(this.#reported)
   }
 

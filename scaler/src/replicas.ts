@@ -18,7 +18,7 @@ export interface ReplicasHost {
   /** Requests in flight and waiting. */
   load(): number
   /** Replicas that the policy keeps awake though nobody uses them. */
-  kept(): number
+  keptWarm(): number
   /** Other endpoints drain than before: the capacity has changed. */
   drainingChanged(): void
   /** The driver's scale call itself. */
@@ -63,7 +63,7 @@ export class Replicas {
   /** A wake begins, or a target is found awake with this many that are ready. */
   begin(ready: number): void {
     const decided = Math.min(this.#host.lock.replicas, this.#most())
-    this.#wanted = Math.max(1, this.#host.kept(), ready, decided)
+    this.#wanted = Math.max(1, this.#host.keptWarm(), ready, decided)
     this.#autoscaler = new Autoscaler()
     this.#meter = undefined
     this.#started = ready > 0
@@ -116,7 +116,7 @@ export class Replicas {
   #wish(): number {
     const { clock, endpoints, lock } = this.#host
     const policy = this.#host.policy()
-    const least = Math.max(1, this.#host.kept())
+    const least = Math.max(1, this.#host.keptWarm())
     if (!this.#meter) return least
     const scaling = scalingOf(policy)
     const wish = this.#autoscaler.decide(
@@ -188,7 +188,7 @@ export class Replicas {
 
   /** Decisions are made on a clock while the number can change, and not where it is fixed. */
   #watch(): void {
-    const least = Math.max(1, this.#host.kept())
+    const least = Math.max(1, this.#host.keptWarm())
     if (this.#most() <= least && this.#wanted <= least) {
       this.#tick.stop()
       return

@@ -57,7 +57,7 @@ export class Target {
   readonly #idle: IdleClock
   readonly #readiness: Alarm
   /** For what still runs though the target sleeps. */
-  readonly #again: Alarm
+  readonly #drainRetry: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   readonly #wakes: Wake
   #state: TargetPhase = 'asleep'
@@ -72,7 +72,7 @@ export class Target {
     this.#context = context
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
-    this.#again = new Alarm(clock)
+    this.#drainRetry = new Alarm(clock)
     this.#wakes = new Wake(clock, context.wakeTurn(key))
     this.#gate = new Gate({
       policy: () => this.#policy(),
@@ -101,7 +101,7 @@ export class Target {
       lock: this.#lock,
       policy: () => this.#policy(),
       load: () => this.#gate.inFlight + this.#gate.queued,
-      kept: () => this.#keepWarm.kept,
+      keptWarm: () => this.#keepWarm.replicas,
       drainingChanged: () => this.#gate.count(),
       scale: (replicas, remove) => context.scale(key, replicas, remove),
       enqueue: (scale) => this.#scaling.run(scale),
@@ -170,7 +170,7 @@ export class Target {
       this.#generation !== generation ||
       !this.#gate.unused ||
       this.#phase === 'waking' ||
-      this.#keepWarm.kept > 0
+      this.#keepWarm.replicas > 0
     if (inUse()) return false
     if (this.#phase !== 'awake') return true
     const kept = this.#context.keepAwake(this.key)
@@ -191,7 +191,7 @@ export class Target {
   refresh(): void {
     if (this.#retired) return
     this.#keepWarm.look()
-    if (this.#phase === 'asleep' && this.#keepWarm.kept > 0 && !this.#wakes.failing) this.#wake()
+    if (this.#phase === 'asleep' && this.#keepWarm.replicas > 0 && !this.#wakes.failing) this.#wake()
     this.#gate.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
@@ -227,7 +227,7 @@ export class Target {
   #refuseAll(reason: Error): void {
     this.#ending = true
     this.#idle.stop()
-    this.#again.stop()
+    this.#drainRetry.stop()
     this.#refuse(reason)
   }
 
@@ -281,7 +281,7 @@ export class Target {
   }
 
   #wake(): void {
-    this.#again.stop()
+    this.#drainRetry.stop()
     const generation = ++this.#generation
     this.#phase = 'waking'
     this.#wakes.begin()
@@ -335,7 +335,7 @@ export class Target {
     this.#phase = 'awake'
     this.#wakes.succeeded()
     this.#readiness.stop()
-    this.#again.stop()
+    this.#drainRetry.stop()
     this.#keepWarm.becameReady()
     if (wasWaking) {
       const { waited, phases } = this.#wakes
@@ -392,7 +392,7 @@ export class Target {
   async #drain(force?: 'whoever uses it'): Promise<boolean> {
     this.#idle.stop()
     this.#readiness.stop()
-    this.#again.stop()
+    this.#drainRetry.stop()
     this.#replicas.end()
     this.#lock.cancel()
     const generation = ++this.#generation
@@ -434,8 +434,8 @@ export class Target {
     this.#gate.adjust()
     if (this.#endpoints.size > 0) return this.#becomeAwake()
     // The driver could not stop it, or it was not this one's to stop just then: what still runs may be nobody's.
-    if ((faulty || this.#endpoints.lingering) && !this.#ending)
-      this.#again.set(DRAIN_RETRY, () => this.#drainAlone())
+    if ((faulty || this.#endpoints.reportsUnusable) && !this.#ending)
+      this.#drainRetry.set(DRAIN_RETRY, () => this.#drainAlone())
     this.#wakeOrForget()
   }
 
@@ -486,13 +486,13 @@ export class Target {
   }
 
   #watchIdle(): void {
-    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#keepWarm.kept === 0)
+    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#keepWarm.replicas === 0)
       this.#idle.arm()
   }
 
   #fallAsleep(): void {
     // In use or kept, it is armed again by the last release or refresh.
-    if (!this.#gate.unused || this.#keepWarm.kept > 0) return
+    if (!this.#gate.unused || this.#keepWarm.replicas > 0) return
     this.sleep().then(
       (slept) => slept || this.#afterUse(),
       (error: Error) => {
@@ -506,7 +506,7 @@ export class Target {
   #wakeOrForget(): void {
     if (this.#retired) return this.#forgetIfUnused()
     if (this.#gate.queued > 0) return this.#wake()
-    if (this.#keepWarm.kept > 0) this.#keepWarm.retryLater()
+    if (this.#keepWarm.replicas > 0) this.#keepWarm.retryLater()
     // Others who want it awake must not wait for this one to see to it.
     void this.#lock.release()
     this.#forgetIfUnused()
@@ -518,7 +518,7 @@ export class Target {
    */
   #forgetIfUnused(): void {
     const owed =
-      this.#scaling.open > 0 || this.#endpoints.lingering || this.#keepWarm.armed || this.#again.armed
+      this.#scaling.open > 0 || this.#endpoints.reportsUnusable || this.#keepWarm.armed || this.#drainRetry.armed
     if (!this.#wakes.failure && this.#gate.unused && !owed) this.#forget()
   }
 
@@ -526,7 +526,7 @@ export class Target {
     this.#replicas.end()
     this.#idle.stop()
     this.#readiness.stop()
-    this.#again.stop()
+    this.#drainRetry.stop()
     this.#lock.dispose()
     this.#context.forget(this)
   }
