@@ -9,10 +9,10 @@ import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
-/** Many targets that fall idle at once are scaled down this many at a time. */
+/** How many calls that scale a target to zero run at once. */
 const CONCURRENT_SCALE_DOWNS = 8
 
-/** What holds where no policy is given: at most one replica, asleep after 15 minutes without a request. */
+/** The policy if none is given: at most one replica, asleep after 15 minutes without a request. */
 export const DEFAULT_POLICY: TargetPolicy = {
   concurrency: 0,
   queueDepth: 1_000,
@@ -26,24 +26,30 @@ export const DEFAULT_POLICY: TargetPolicy = {
 /** Everything but the driver has a default. */
 export interface ActivatorOptions {
   readonly driver: Driver
-  /** Asked at each decision, so that a changed policy holds from the next one on. Synchronous and cheap. */
+  /** Called for each decision, so that a changed policy applies from the next decision on. Must be synchronous and cheap. */
   readonly policy?: (key: TargetKey) => TargetPolicy
   /**
-   * Asked before an idle target is put to sleep: true while it has work that no lease shows. It is then asked again one
-   * idle timeout later. Should it fail, the target stays awake.
+   * Called before an idle target is put to sleep. Returns true if the target has work for which no lease is held; the hook is
+   * then called again one idle timeout later. If the hook fails, the target stays awake.
    */
   readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
-  /** Bounds the wakes of all targets together. What is not given is DEFAULT_WAKES'. */
+  /** Limits the wakes of all targets together. Fields that are not set come from DEFAULT_WAKES. */
   readonly wakes?: Partial<WakeLimits>
-  /** Shared by all activators in front of the same targets. Default: this one has its targets to itself. */
+  /** Shared by all activators that use the same targets. Default: this is the only activator that uses its targets. */
   readonly coordination?: Coordination
-  /** Names this activator among them, and is never used again. Default: a random one. Not used with `coordination.members`. */
+  /**
+   * The id of this activator among those that share the coordination; never reuse one. Default: random. Ignored with
+   * `coordination.members`.
+   */
   readonly instance?: string
   readonly clock?: Clock
   readonly observer?: Observer
 }
 
-/** Starts watching the driver and adopts the targets that already run. */
+/**
+ * Creates an activator: starts watching the driver and takes over the targets that are already running. Rejects if the driver
+ * or the coordination cannot be watched.
+ */
 export async function createActivator(options: ActivatorOptions): Promise<Activator> {
   const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
   const targets = new Map<TargetKey, Target>()
@@ -75,7 +81,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     wakeTurn: (key) => wakes.of(key),
     lock: (key, events) => member?.lock(key, events) ?? new LocalTargetLock(),
     forget(target) {
-      // A retired target may outlive its place here; the one that took it is not to be forgotten.
+      // A retired target may be dropped twice. A new target of the same key must not be dropped with it.
       if (targets.get(target.key) === target) targets.delete(target.key)
     },
   }
@@ -96,7 +102,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   return {
     async acquire(key, acquireOptions = {}) {
       if (closed) throw activatorClosed()
-      // Before a target is made for it: nobody would ever forget one that was not asked for.
+      // Checked before a target is created: a target without any request would never be dropped.
       acquireOptions.signal?.throwIfAborted()
       return targetOf(key).acquire(acquireOptions)
     },

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** At most one timer at a time. */
+/** A timer that can be set again: at most one is pending at a time. */
 export class Alarm {
   readonly #clock: Clock
   #cancel: (() => void) | undefined
@@ -14,12 +14,12 @@ export class Alarm {
     return this.#cancel !== undefined
   }
 
-  /** When it fires, if it is armed; on the clock's `now`. */
+  /** The time at which the timer fires, if it is armed, as in the clock's `now`. */
   get due(): number {
     return this.#due
   }
 
-  /** Takes the place of what was set before. */
+  /** Calls `fn` after `ms`. Cancels the pending timer. */
   set(ms: number, fn: () => void): void {
     this.stop()
     this.#due = this.#clock.now() + ms

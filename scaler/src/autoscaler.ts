@@ -10,7 +10,7 @@ export const DEFAULT_SCALING: ScalingPolicy = {
   maxScaleDownRate: 2,
   scaleDownDelay: 0,
 }
-/** Requests in flight per replica where the policy sets no limit to them; Knative's default. */
+/** The desired requests in flight per replica if the policy sets no concurrency limit; Knative's default. */
 const DEFAULT_CONCURRENCY = 100
 
 export interface Observation {
@@ -22,12 +22,12 @@ export interface Observation {
   readonly panic: number
 }
 
-/** What `policy.scaling` says, with the defaults for what it does not. */
+/** `policy.scaling`, with defaults for the fields that are not set. */
 export function scalingOf(policy: TargetPolicy): ScalingPolicy {
   return policy.scaling ? { ...DEFAULT_SCALING, ...policy.scaling } : DEFAULT_SCALING
 }
 
-/** Requests in flight per replica that the autoscaler aims at. */
+/** The number of requests in flight per replica that the autoscaler aims for. */
 export function targetConcurrency(policy: TargetPolicy): number {
   const scaling = scalingOf(policy)
   const full = scaling.targetConcurrency ?? (policy.concurrency || DEFAULT_CONCURRENCY)
@@ -35,17 +35,18 @@ export function targetConcurrency(policy: TargetPolicy): number {
 }
 
 /**
- * How many replicas a load wants: the algorithm of Knative's pod autoscaler (pkg/autoscaler/scaling). The stable window
- * decides; a burst that wants `panicThreshold` times what is ready starts a panic, in which the panic window decides and
- * replicas only ever become more, until for one stable window nothing has wanted as many.
+ * Computes the number of replicas for a load, with the algorithm of Knative's pod autoscaler (pkg/autoscaler/scaling).
+ * Normally the average over the stable window decides. A burst that needs at least `panicThreshold` times the ready replicas
+ * starts panic mode: the panic window decides as well, and the number of replicas never decreases. Panic mode ends when no
+ * such burst has occurred for one stable window.
  */
 export class Autoscaler {
   #panicSince: number | undefined
   #panicReplicas = 0
-  /** Wishes of the last `scaleDownDelay`: the greatest holds. */
+  /** The decisions of the last `scaleDownDelay` ms; the greatest one applies. */
   #wishes: { readonly at: number; readonly replicas: number }[] = []
 
-  /** Not yet bounded by the policy's minReplicas and maxReplicas; at least 0. */
+  /** The number of replicas, at least 0. The caller applies the policy's minReplicas and maxReplicas. */
   decide(seen: Observation, policy: TargetPolicy): number {
     const scaling = scalingOf(policy)
     const goal = targetConcurrency(policy)

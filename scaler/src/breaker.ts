@@ -2,9 +2,9 @@ import PQueue from 'p-queue'
 import { ScalerError } from './errors.ts'
 
 export interface BreakerLimits {
-  /** How many may wait. */
+  /** The maximum number of waiting requests. */
   readonly depth: number
-  /** Declared body bytes of those that wait, together. */
+  /** The maximum total of the declared body sizes of the waiting requests, in bytes. */
   readonly bytes: number
 }
 
@@ -14,8 +14,8 @@ export interface EnterOptions {
 }
 
 /**
- * p-queue's own signal would also end a task that runs, and a place that is held must be kept: so each waiter has a
- * controller of its own, which nobody aborts once the place is granted.
+ * Each waiting request has its own abort controller, which is not aborted any more once the request has a place. p-queue
+ * would end even a running task when the caller's signal aborts, and free a place that is still held.
  */
 interface Waiter {
   readonly controller: AbortController
@@ -23,14 +23,14 @@ interface Waiter {
 }
 
 /**
- * Bounds how many requests run and how many wait at one target; capacity 0 lets all wait. The algorithm is Knative's
- * activator breaker (queue depth + dynamic concurrency). p-queue is the waiting room, paused while there is no place;
- * who finds a place and nobody waiting does not go through it.
+ * Limits how many requests of one target run and how many wait; at capacity 0 all wait. The algorithm is Knative's activator
+ * breaker (queue depth + dynamic concurrency). Waiting requests are in a p-queue, which is paused while no place is free. A
+ * request that finds a free place and no waiting requests bypasses the queue.
  */
 export class Breaker {
   readonly #limits: () => BreakerLimits
   readonly #waiters = new Set<Waiter>()
-  /** Made for the first who waits: most targets never have one. */
+  /** The queue. Created for the first waiting request, because most targets never need one. */
   #room: PQueue | undefined
   #waitingBytes = 0
   #capacity = 0
@@ -44,13 +44,13 @@ export class Breaker {
     return this.#waiters.size
   }
 
-  /** Infinity = unlimited. A smaller capacity lets those who run end in their own time. */
+  /** Infinity = unlimited. A smaller capacity does not interrupt running requests. */
   setCapacity(capacity: number): void {
     this.#capacity = capacity
     this.#openRoom()
   }
 
-  /** A place at once, unless there is none or others wait for it. */
+  /** Takes a place immediately. Returns false if no place is free or other requests are waiting. */
   tryEnter(): boolean {
     if (this.#running >= this.#capacity || this.#waiters.size > 0) return false
     this.#running++
@@ -58,8 +58,8 @@ export class Breaker {
   }
 
   /**
-   * Waits for a place and resolves to what `take` returned, which runs in the same instant as the grant: before anybody
-   * else can act on a place that nobody seems to hold. Rejects with SCALER_QUEUE_FULL, or the signal's reason.
+   * Waits for a place, calls `take`, and resolves to its result. `take` runs synchronously with the grant, before other code
+   * could find that nobody uses the place. Rejects with SCALER_QUEUE_FULL or the signal's reason.
    */
   async enter<T>(options: EnterOptions, take: () => T): Promise<T> {
     const { signal, bytes = 0 } = options
@@ -79,20 +79,20 @@ export class Breaker {
     }
   }
 
-  /** Gives a place back: once for each that was granted. */
+  /** Returns a place. Must be called once for each granted place. */
   leave(): void {
     this.#running--
     if (this.#waiters.size > 0) this.#openRoom()
   }
 
-  /** Rejects all who wait with this reason. */
+  /** Rejects all waiting requests with this reason. */
   refuse(reason: Error): void {
     for (const waiter of [...this.#waiters]) this.#dismiss(waiter, reason)
   }
 
   #refuseIfFull(bytes: number): void {
     const limits = this.#limits()
-    // One that is larger by itself could never wait.
+    // A request that alone exceeds the limit may wait if no other bytes are waiting; otherwise it could never wait.
     const fits = this.#waitingBytes + bytes <= limits.bytes || this.#waitingBytes === 0
     if (this.queued < limits.depth && fits) return
     const message = 'Too many requests are waiting for this target. Try again shortly.'
@@ -101,13 +101,13 @@ export class Breaker {
 
   #wait<T>(waiter: Waiter, take: () => T): Promise<T> {
     this.#room ??= new PQueue()
-    // Those who went past it may have taken the last place since it was opened.
+    // Requests that bypassed the queue may have taken the last place since the queue was started.
     this.#room.pause()
     return this.#room.add(
       () => {
         this.#leaveRoom(waiter)
         this.#running++
-        // Before `take`, which may look at the breaker; p-queue starts no further task in this turn then.
+        // Paused before `take`, which may read the breaker's state, and before p-queue could start another task.
         if (this.#running >= this.#capacity) this.#room?.pause()
         return take()
       },
@@ -120,7 +120,7 @@ export class Breaker {
     else this.#room?.pause()
   }
 
-  /** Nothing happens to one whose place is granted: an abort that comes too late must not free a place in use. */
+  /** Rejects a waiting request. Has no effect once its place is granted: a late abort must not free a place in use. */
   #dismiss(waiter: Waiter, reason: unknown): void {
     if (this.#leaveRoom(waiter)) waiter.controller.abort(reason)
   }

@@ -1,17 +1,17 @@
-/** Time as the library sees it; tests drive their own. */
+/** The library's source of time. Tests use a fake one. */
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number
-  /** The time of day: milliseconds since 1970, for warm windows alone. */
+  /** The time of day in milliseconds since 1970. Used only for warm windows. */
   wall(): number
-  /** Calls `fn` once after `ms`; the returned function cancels. Must not keep the process alive. */
+  /** Calls `fn` once after `ms`. The returned function cancels the call. The timer must not keep the process alive. */
   schedule(ms: number, fn: () => void): () => void
 }
 
-/** setTimeout fires at once above this; longer waits are cut into pieces. */
+/** The maximum delay of setTimeout in ms; it fires immediately for longer delays, so these are split. */
 const MAX_DELAY = 2_147_483_647
 
-/** The machine's own time. */
+/** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),

@@ -1,4 +1,4 @@
-/** The minutes that one cron pattern names, in one time zone. */
+/** The minutes that match one cron pattern in one time zone. */
 export interface CronMinutes {
   /** `at` in ms since 1970. */
   includes(at: number): boolean
@@ -16,8 +16,9 @@ const FIELDS = [
 const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 
 /**
- * Reads the five fields of cron with `*`, lists, ranges and steps (`1-5`, `0,30`, `9-17/2`). As in cron, when both the day
- * of the month and the day of the week are limited, one of them has to fit. Throws a RangeError that says what is wrong.
+ * Parses a pattern of five cron fields with `*`, lists, ranges and steps (`1-5`, `0,30`, `9-17/2`). As in cron, if both the day
+ * of the month and the day of the week are restricted, a day matches if either field does. Throws a RangeError that explains
+ * what is wrong.
  */
 export function cronMinutes(pattern: string, timeZone = 'UTC'): CronMinutes {
   const texts = pattern.trim().split(/\s+/)
@@ -69,7 +70,7 @@ function parseField(text: string, field: (typeof FIELDS)[number]): Set<number> {
     const to = last !== undefined ? Number(last) : first === undefined || match?.[3] ? field.to : from
     if (!match || from < field.from || to > field.to || from > to || Number(step) < 1)
       throw new RangeError(
-        `"${item}" is no ${field.name}: give *, a number, a-b or */n from ${field.from} to ${field.to}`,
+        `"${item}" is not a valid ${field.name}: use *, a number, a-b or */n from ${field.from} to ${field.to}`,
       )
     for (let value = from; value <= to; value += Number(step)) values.add(value)
   }

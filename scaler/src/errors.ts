@@ -1,44 +1,44 @@
 import type { QueueFull } from './fair-queue.ts'
 import type { Failure } from './types.ts'
 
-/** Stable codes and the HTTP status each maps to. The only place that knows. */
+/** All error codes of the library, and the HTTP status of each. The codes are stable. */
 export const SCALER_STATUS = {
-  /** A request that the front and an app might understand differently. */
+  /** The request is ambiguous: the proxy and an app might interpret it differently. */
   SCALER_BAD_REQUEST: 400,
   SCALER_QUEUE_FULL: 503,
   /**
-   * Too many targets wait to be woken, of one group or in all. A driver that rejects with this code refuses to begin a wake
-   * without a failure of the target.
+   * Too many wakes are waiting, in one group or in total. A driver may reject `scale` with this code to refuse a wake; that does
+   * not count as a failure of the target.
    */
   SCALER_WAKES_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,
   /** A wake policy refused to wake the target for this request. */
   SCALER_ASLEEP: 503,
-  /** One of several activators has lost the connection to the others, and must not act alone. */
+  /** This activator has lost the connection to the other activators, and must not act alone. */
   SCALER_CUT_OFF: 503,
   SCALER_WAKE_TIMEOUT: 504,
   SCALER_TARGET_FAILED: 502,
-  /** The endpoint closed the connection before it answered. */
+  /** The endpoint closed the connection before it sent a response. */
   SCALER_UPSTREAM_RESET: 502,
   SCALER_UPSTREAM_REFUSED: 502,
-  /** What the endpoint answered is not HTTP. */
+  /** The endpoint's response is not valid HTTP. */
   SCALER_UPSTREAM_INVALID: 502,
-  /** The endpoint answered with more headers than are forwarded. */
+  /** The endpoint's response headers exceed the limit of what is forwarded. */
   SCALER_UPSTREAM_HEAD_TOO_LARGE: 502,
   SCALER_UPSTREAM_TIMEOUT: 504,
 } as const
 
-/** Stable: programs match on them. */
+/** The codes are stable: programs can rely on them. */
 export type ScalerErrorCode = keyof typeof SCALER_STATUS
 
-/** Every refusal of the library; `statusCode` is what the code means in HTTP. */
+/** Every error with which the library refuses a request. `statusCode` is the HTTP status of the code. */
 export class ScalerError extends Error {
   override readonly name = 'ScalerError'
   readonly code: ScalerErrorCode
-  /** The driver's reason, for SCALER_TARGET_FAILED. */
+  /** The failure that the driver reported, for SCALER_TARGET_FAILED. */
   readonly failure: Failure | undefined
-  /** Seconds after which a retry may help, for the 503s. */
+  /** Seconds after which a retry may succeed, for status 503. */
   readonly retryAfter: number | undefined
 
   constructor(
@@ -56,7 +56,7 @@ export class ScalerError extends Error {
     return SCALER_STATUS[this.code]
   }
 
-  /** `Retry-After`, where trying again may help. */
+  /** Response headers: `Retry-After` if a retry may succeed. */
   get headers(): Record<string, string> {
     return this.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, this.retryAfter)) }
   }
@@ -72,20 +72,20 @@ export function activatorClosed(): ScalerError {
   })
 }
 
-/** `cause` tells which limit. */
+/** `cause` states which limit was reached. */
 export function wakesFull(cause: QueueFull): ScalerError {
   const whose = cause.limit === 'key' ? ' of its group' : ''
   const message = `${cause.most} targets${whose} wait to be woken, and no more may. Try again shortly.`
   return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2, cause })
 }
 
-/** `limit` in ms. */
+/** SCALER_WAKES_FULL: the wake waited for its turn for `limit` ms. */
 export function wakeNotBegun(limit: number): ScalerError {
   const message = `The wake of this target did not begin within ${limit / 1000} s, because other wakes were queued before it. Try again shortly.`
   return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2 })
 }
 
-/** `limit` in ms. */
+/** SCALER_WAKE_TIMEOUT: the target was not ready within `limit` ms. */
 export function wakeTimedOut(limit: number): ScalerError {
   return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${limit / 1000} s.`)
 }

@@ -1,4 +1,4 @@
-/** How many may run and how many may wait, of one key and of all keys together. */
+/** How many tasks may run and how many may wait: for each key, and for all keys together. */
 export interface FairQueueLimits {
   readonly atOnce: number
   /** Default: `atOnce`. */
@@ -7,11 +7,11 @@ export interface FairQueueLimits {
   readonly waitingPerKey: number
 }
 
-/** How one waits for a turn. */
+/** Options of one wait for a turn. */
 export interface EnterQueueOptions {
-  /** Takes a waiter out of the queue. One that runs is left alone. */
+  /** Stops the wait. Has no effect on a running task. */
   readonly signal?: AbortSignal | undefined
-  /** Within a key the values of this take turns, as the keys do: the account within an address. */
+  /** A second level of fairness: the values of `within` are served in turn within a key. Example: accounts within an address. */
   readonly within?: string
 }
 
@@ -21,11 +21,11 @@ export interface Turn extends Disposable {
   release(): void
 }
 
-/** The queue holds as many as it may. `limit` says which bound was reached: of this key, or of all keys together. */
+/** The queue is full. `limit` says which limit was reached: that of this key, or that of all keys together. */
 export class QueueFull extends Error {
   override readonly name = 'QueueFull'
   readonly limit: 'key' | 'total'
-  /** How many may wait. */
+  /** The limit: how many may wait. */
   readonly most: number
 
   constructor(limit: 'key' | 'total', most: number) {
@@ -38,13 +38,13 @@ export class QueueFull extends Error {
 }
 
 /**
- * Serves its keys in turn (round robin): who has much to do waits for itself, and delays another by one turn at most.
- * Within a key, first come first served. When the queue is full, a key that has less waiting than others takes the
- * place of the newest waiter of the key that has most: many waiters of one key cannot lock another key out.
+ * Serves its keys in turn (round robin): a key with many tasks delays each other key by one turn at most. Within a key, tasks
+ * run in order of arrival. When the queue is full, a new task of a key with few waiting tasks displaces the newest waiting task
+ * of the key with the most: a single key cannot fill the whole queue.
  */
 export class FairQueue {
   readonly #limits: FairQueueLimits
-  /** In the order of their turns. A key without runners and waiters has no line. */
+  /** In the order of their turns. A key without running and waiting tasks has no line. */
   readonly #lines = new Map<string, Line>()
   #running = 0
   #waiting = 0
@@ -57,14 +57,14 @@ export class FairQueue {
     return this.#running
   }
 
-  /** Of one key, or of all. */
+  /** The number of waiting tasks of one key, or of all keys. */
   waiting(key?: string): number {
     return key === undefined ? this.#waiting : (this.#lines.get(key)?.size ?? 0)
   }
 
-  /** A turn at once, or undefined where `enter` would wait or reject. */
+  /** Returns a turn immediately, or undefined if `enter` would have to wait or reject. */
   tryEnter(key: string): Turn | undefined {
-    // Where the queue has room, those who wait have keys that are at their own limit: nobody is overtaken.
+    // While fewer tasks run than the total limit allows, only keys at their own limit have waiting tasks: no task is overtaken.
     if (this.#running >= this.#limits.atOnce || !this.#mayRun(this.#lines.get(key))) return undefined
     return this.#grant(key, this.#lineOf(key))
   }
@@ -98,7 +98,7 @@ export class FairQueue {
     })
   }
 
-  /** Runs the task in its turn. Rejects with QueueFull, the signal's reason while it waits, or what the task throws. */
+  /** Waits for a turn and runs the task. Rejects with QueueFull, the signal's reason (while waiting), or the task's error. */
   async run<T>(key: string, task: () => T | Promise<T>, options: EnterQueueOptions = {}): Promise<T> {
     const turn = await this.enter(key, options)
     try {
@@ -127,7 +127,7 @@ export class FairQueue {
     const full = new QueueFull('total', waiting)
     let longest: Line | undefined
     for (const line of this.#lines.values()) if (line.size > (longest?.size ?? 0)) longest = line
-    // One more of this key would make it the longest itself.
+    // With one more waiting task, this key would itself be among the longest.
     if (!longest || longest.size <= own + 1) throw full
     longest.newest.refuse(full)
   }
@@ -151,7 +151,7 @@ export class FairQueue {
     if (this.#running >= this.#limits.atOnce || this.#waiting === 0) return
     for (const [key, line] of this.#lines) {
       if (line.size === 0 || !this.#mayRun(line)) continue
-      // To the end: it is the turn of all others before it is this key's again.
+      // Moved to the end: all other keys have their turn before this key has its next one.
       this.#lines.delete(key)
       this.#lines.set(key, line)
       this.#waiting--
@@ -177,11 +177,11 @@ interface Waiter {
   refuse(reason: Error): void
 }
 
-/** Those of one key. */
+/** The waiting tasks of one key, and how many of its tasks run. */
 class Line {
   running = 0
   size = 0
-  /** By `within`, in the order of their turns; none is empty. */
+  /** The waiting tasks by their `within`, in the order of their turns. No part is empty. */
   readonly #parts = new Map<string, Waiter[]>()
 
   push(waiter: Waiter): void {
@@ -199,7 +199,7 @@ class Line {
     return part[0]!
   }
 
-  /** The last that came, of those who have most waiting. */
+  /** The task that arrived last in the longest part. */
   get newest(): Waiter {
     let longest: Waiter[] = []
     for (const part of this.#parts.values()) if (part.length >= longest.length) longest = part

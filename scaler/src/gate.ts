@@ -5,17 +5,17 @@ import { EndpointSet, type Slot } from './picker.ts'
 import type { Demand, TargetLock } from './target-lock.ts'
 import type { AcquireOptions, Lease, TargetPolicy } from './types.ts'
 
-/** What a gate needs of the target behind it. */
+/** The parts of a target that its gate uses. */
 export interface GateHost {
   policy(): TargetPolicy
   readonly lock: () => TargetLock
-  /** Requests have come or ended. */
+  /** Requests have arrived or ended. */
   loadChanged(): void
-  /** The last lease is back. */
+  /** The last lease has been released. */
   unused(): void
 }
 
-/** Who may send a request to which endpoint, who waits, and what is out. */
+/** Admits the requests of one target: holds its endpoints, its queue of waiting requests and its held leases. */
 export class Gate {
   readonly endpoints = new EndpointSet()
   readonly #host: GateHost
@@ -48,7 +48,7 @@ export class Gate {
     return { endpoints: active, concurrency: this.#concurrency(), load, waiting: this.#breaker.queued }
   }
 
-  /** The way of most requests: no promise, no timer, no closure. */
+  /** The fast path that most requests take: without a promise, timer or closure. */
   tryEnter(): Lease | undefined {
     if (!this.#breaker.tryEnter()) return undefined
     const slot = this.#take()
@@ -56,7 +56,7 @@ export class Gate {
     return new SlotLease(slot, this.#giveBack)
   }
 
-  /** Waits for a place, which `lease` makes a lease of. */
+  /** Waits for a place. The caller turns the place into a lease with `lease`. */
   enter(options: AcquireOptions): Promise<Slot> {
     const place = this.#breaker.enter(options, () => this.#take())
     this.#host.loadChanged()
@@ -67,17 +67,17 @@ export class Gate {
     return new SlotLease(slot, this.#giveBack, coldStart)
   }
 
-  /** Rejects all who wait. */
+  /** Rejects all waiting requests. */
   refuse(reason: Error): void {
     this.#breaker.refuse(reason)
   }
 
-  /** Resolves once no lease is out, or the signal fires. */
+  /** Resolves when no lease is held, or when the signal aborts. */
   none(signal?: AbortSignal): Promise<void> {
     return this.#leases.none(signal)
   }
 
-  /** To be called whenever the endpoints, the policy or the lock have changed: endpoints first, then capacity. */
+  /** Must be called after a change of the endpoints, the policy or the lock. Updates the endpoints before the capacity. */
   adjust(): void {
     const lock = this.#host.lock()
     for (const id of lock.terminated) this.endpoints.drop(id)
@@ -85,7 +85,7 @@ export class Gate {
     this.count()
   }
 
-  /** To be called when endpoints drain or are dropped. */
+  /** Recomputes the capacity. Must be called when endpoints start to drain or are dropped. */
   count(): void {
     const lock = this.#host.lock()
     const concurrency = this.#concurrency()
@@ -106,7 +106,7 @@ export class Gate {
     this.#host.loadChanged()
   }
 
-  /** How many leases one endpoint may have out, of all activators together. */
+  /** The maximum number of leases at one endpoint, of all activators together. */
   #concurrency(): number {
     return this.#host.policy().concurrency || Infinity
   }

@@ -2,8 +2,8 @@ import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
 
 /**
- * Measures how long a target has not been used. A timer that is set stays as it is while requests come and go, and looks
- * again when it fires: most requests set none.
+ * Measures how long a target has been unused. A pending timer is not changed by requests; when it fires, it checks whether the
+ * target was used in the meantime. So most requests do not set a timer.
  */
 export class IdleClock {
   readonly #clock: Clock
@@ -12,7 +12,7 @@ export class IdleClock {
   readonly #onIdle: () => void
   #since = 0
 
-  /** `timeout` in ms, asked each time. `onIdle` is called when nothing has been heard of use for so long. */
+  /** `timeout` returns ms and is called each time. `onIdle` is called when the target has been unused for that long. */
   constructor(clock: Clock, timeout: () => number, onIdle: () => void) {
     this.#clock = clock
     this.#timeout = timeout
@@ -20,17 +20,17 @@ export class IdleClock {
     this.#onIdle = onIdle
   }
 
-  /** When it was last found unused. */
+  /** When the target was last used, in ms of the clock. */
   get since(): number {
     return this.#since
   }
 
-  /** It is used no more from now on. */
+  /** The target is unused from now on. */
   restart(): void {
     this.#since = this.#clock.now()
   }
 
-  /** To be called when it is not in use; one that is then used may stay armed. */
+  /** Sets the timer. Must be called when the target is unused. The timer may stay set when the target is used again. */
   arm(): void {
     const due = this.#since + this.#timeout()
     if (this.#alarm.armed && this.#alarm.due <= due) return

@@ -4,10 +4,10 @@ import { cronMinutes, type CronMinutes } from './cron.ts'
 import type { TargetPolicy, WarmWindow } from './types.ts'
 
 const MINUTE = 60_000
-/** ms until a target that has ended is woken again, where it is to be kept awake. Doubled each time. */
+/** ms until a target that must be kept awake but has stopped is woken again. Doubled at each attempt. */
 const FIRST_RETRY = 1_000
 
-/** How many replicas of one target are kept awake without requests: `minReplicas`, and at least one in a warm window. */
+/** How many replicas of one target are kept awake without requests: `minReplicas`, or at least one in a warm window. */
 export class KeepWarm {
   readonly #clock: Clock
   readonly #policy: () => TargetPolicy
@@ -17,7 +17,7 @@ export class KeepWarm {
   #stopped = false
   #retry = FIRST_RETRY
 
-  /** `due` is called when a window may have begun or ended, or a target should be tried again; it calls `look`. */
+  /** `due` is called when a window may have begun or ended, or when the target should be woken again. It must call `look`. */
   constructor(clock: Clock, policy: () => TargetPolicy, due: () => void) {
     this.#clock = clock
     this.#policy = policy
@@ -35,7 +35,7 @@ export class KeepWarm {
     return Math.max(this.#policy().minReplicas, this.#warm ? 1 : 0)
   }
 
-  /** Checks the warm windows against the time of day, and again at the next minute. Sets no timer where there are none. */
+  /** Checks the warm windows against the time of day, now and at the next minute. Sets no timer if there are no windows. */
   look(): void {
     const windows = this.#policy().warmWindows ?? []
     const at = this.#clock.wall()
@@ -44,7 +44,7 @@ export class KeepWarm {
     else this.#alarm.stop()
   }
 
-  /** Called when the target has ended although it is to be kept awake. */
+  /** Called when the target has stopped although it must be kept awake. */
   retryLater(): void {
     this.#alarm.set(this.#retry, this.#due)
     this.#retry = Math.min(this.#retry * 2, MINUTE)
@@ -62,7 +62,7 @@ export class KeepWarm {
   }
 }
 
-/** Parsed patterns. Parsing costs far more than a look-up, and policy objects are often created anew. */
+/** A cache of parsed patterns. Parsing costs far more than a look-up, and policy objects are often created anew. */
 const known = new Map<string, CronMinutes>()
 const MAX_KNOWN = 1_000
 

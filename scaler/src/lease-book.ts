@@ -1,10 +1,10 @@
-/** How many leases of one target are out, and who waits until none is. */
+/** Counts the leases of one target that are held, and resolves promises when no lease is held any more. */
 export class LeaseBook {
   readonly #onNone: () => void
   readonly #waiting = new Set<() => void>()
   #count = 0
 
-  /** `onNone` is called each time the last lease has come back. */
+  /** `onNone` is called each time the last held lease is released. */
   constructor(onNone: () => void) {
     this.#onNone = onNone
   }
@@ -13,7 +13,7 @@ export class LeaseBook {
     return this.#count
   }
 
-  /** In the instant of the grant: a sleep, a retirement or a close in the same turn sees the lease. */
+  /** Called synchronously when a lease is granted, so that a sleep, retire or close in the same tick counts the lease. */
   take(): void {
     this.#count++
   }
@@ -25,7 +25,7 @@ export class LeaseBook {
     this.#onNone()
   }
 
-  /** Resolves once no lease is out, or the signal fires. */
+  /** Resolves when no lease is held, or when the signal aborts. */
   none(signal?: AbortSignal): Promise<void> {
     if (this.#count === 0 || signal?.aborted) return Promise.resolve()
     return new Promise((resolve) => {

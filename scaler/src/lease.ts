@@ -3,14 +3,14 @@ import type { Endpoint, Lease, Phase } from './types.ts'
 
 export type ColdStart = { readonly waited: number; readonly phases: readonly Phase[] }
 
-/** A class, not an object with closures: one is made for every request. */
+/** A class rather than an object with closures, because one is created for every request. */
 export class SlotLease implements Lease {
   readonly endpoint: Endpoint
   declare readonly coldStart?: ColdStart
   #slot: Slot | undefined
   readonly #giveBack: (slot: Slot) => void
 
-  /** `giveBack` is called once, however often the lease is released. */
+  /** `giveBack` is called only once, however often the lease is released. */
   constructor(slot: Slot, giveBack: (slot: Slot) => void, coldStart?: ColdStart) {
     this.endpoint = slot.endpoint
     this.#slot = slot

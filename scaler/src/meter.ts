@@ -1,38 +1,38 @@
 import type { Clock } from './clock.ts'
 
-/** Width of one bucket; ms. */
+/** The width of one bucket in ms. */
 const BUCKET = 1_000
 
-/** The average number of requests at one target over the last seconds, weighted by time: Knative's concurrency metric. */
+/** Measures the time-weighted average number of requests of one target over the last seconds: Knative's concurrency metric. */
 export class ConcurrencyMeter {
   readonly #clock: Clock
-  /** Requests × ms of the last seconds, a ring. */
+  /** Requests × ms in each bucket of the last seconds; a ring buffer. */
   readonly #areas: number[]
   readonly #began: number
   #at: number
   #count = 0
 
-  /** `span` is the longest window that can be asked for; ms. */
+  /** `span` is the longest window in ms for which `average` can be called. */
   constructor(clock: Clock, span: number) {
     this.#clock = clock
     this.#areas = new Array<number>(Math.ceil(span / BUCKET) + 1).fill(0)
     this.#began = this.#at = clock.now()
   }
 
-  /** From now on there are this many. */
+  /** Sets the current number of requests. */
   set(count: number): void {
     this.#advance()
     this.#count = count
   }
 
-  /** Over the last `window` ms, or since the meter began if that is less. */
+  /** The average over the last `window` ms, or since the meter was created if that is shorter. */
   average(window: number): number {
     this.#advance()
     const span = Math.min(window, this.#at - this.#began)
     if (span <= 0) return this.#count
     let area = 0
     for (let begin = this.#bucketStart(this.#at); begin + BUCKET > this.#at - span; begin -= BUCKET) {
-      // Of the oldest bucket, the part that lies in the window.
+      // The fraction of the bucket that lies within the window; less than 1 only for the oldest bucket.
       const inside = Math.min(1, (begin + BUCKET - (this.#at - span)) / BUCKET)
       area += (this.#areas[this.#slot(begin)] ?? 0) * inside
     }

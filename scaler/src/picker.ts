@@ -1,30 +1,30 @@
 import type { Endpoint } from './types.ts'
 
-/** One endpoint and how many leases it has out. */
+/** One endpoint and the number of leases held on it. */
 export interface Slot {
   readonly endpoint: Endpoint
   inFlight: number
-  /** How many leases it may have out; Infinity = any number. */
+  /** The maximum number of leases; Infinity = unlimited. */
   places: number
-  /** A soft fault: taken only when no other endpoint has room. */
+  /** A request has timed out: this endpoint is used only when no other one has a free place. */
   suspect: boolean
-  /** It gets no new leases, and is to be stopped once those it has have come back. */
+  /** The endpoint gets no new leases, and is stopped once all its leases are released. */
   draining: boolean
 }
 
-/** Ids are never used again: news are not so late that more would matter. */
+/** How many ids of stopped endpoints are remembered. Reports are never so late that older ids matter. */
 const MAX_STOPPED = 100
 
-/** The ready endpoints of one target and how many leases each has out. */
+/** The ready endpoints of one target and the number of leases held on each. */
 export class EndpointSet {
   readonly #slots = new Map<string, Slot>()
-  /** Not ready any more, but with leases out: one that comes back comes back with its load. */
+  /** Endpoints that are no longer ready but still have leases. If one becomes ready again, its leases still count. */
   readonly #gone = new Map<string, Slot>()
-  /** Never handed out again, though the driver may still report them for a moment. */
+  /** Endpoints that must not get leases, although the driver still reports them as ready. */
   readonly #unusable = new Set<string>()
-  /** The last that were stopped: of these there may be news to come that were on their way then. */
+  /** The endpoints that were stopped most recently. Late reports may still list them. */
   #stopped: readonly string[] = []
-  /** While the target is scaled down. */
+  /** Set while the target is being scaled to zero. */
   #scalingDown = false
   #reported: readonly Endpoint[] = []
 
@@ -32,7 +32,7 @@ export class EndpointSet {
     return this.#slots.size
   }
 
-  /** Whether the driver still reports endpoints that must not be handed out. */
+  /** Whether the driver still reports endpoints that must not get leases. */
   get reportsUnusable(): boolean {
     return this.#unusable.size > 0
   }
@@ -41,17 +41,17 @@ export class EndpointSet {
     return [...this.#slots.keys()]
   }
 
-  /** Those that get new leases. */
+  /** The ids of the endpoints that get new leases. */
   get active(): string[] {
     return this.ids.filter((id) => !this.#slots.get(id)?.draining)
   }
 
-  /** Those that the driver last reported, whether they may be handed out or not. */
+  /** The ids of all endpoints in the driver's last report, including ones that must not get leases. */
   get reported(): string[] {
     return this.#reported.map(({ id }) => id)
   }
 
-  /** Takes over the driver's full ready set. */
+  /** Applies the driver's complete ready set. */
   replace(ready: readonly Endpoint[]): void {
     this.#reported = ready
     if (this.#scalingDown) return
@@ -66,20 +66,20 @@ export class EndpointSet {
     }
   }
 
-  /** Hard invalidation; returns whether it was known. */
+  /** Excludes an endpoint from all further leases. Returns whether it was one of the ready endpoints. */
   drop(id: string): boolean {
     const known = this.#remove(id)
     if (known) this.#unusable.add(id)
     return known
   }
 
-  /** Hands out none from now on, whatever the driver reports: the target is to be scaled down. */
+  /** Called before the target is scaled to zero: no endpoint gets a lease from now on, whatever the driver reports. */
   beginScaleDown(): void {
     this.#scalingDown = true
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
-  /** The target has been scaled down: these are never handed out, though late news may still call them ready. */
+  /** Called after a scale-down to zero. The `stopped` endpoints never get leases again, even if late reports list them. */
   scaledDown(stopped: readonly string[]): void {
     this.#scalingDown = false
     for (const { id } of this.#reported) this.#unusable.add(id)
@@ -87,8 +87,8 @@ export class EndpointSet {
   }
 
   /**
-   * The target has not been scaled down: what the driver reports is what is there. `faulty`: those that were dropped too; told to
-   * stop them it could not, so that they may be tried once more.
+   * Called when the target was not scaled to zero: the endpoints that the driver reports are usable again. With `faulty` the
+   * driver could not stop them, and even endpoints that had been dropped are tried once more.
    */
   scaleDownFailed(faulty: boolean): void {
     this.#scalingDown = false
@@ -101,7 +101,7 @@ export class EndpointSet {
     if (slot) slot.suspect = true
   }
 
-  /** Exactly these drain: they get no new leases. Returns whether that changes anything. */
+  /** Makes exactly these endpoints drain: they get no new leases. Returns whether anything has changed. */
   setDraining(ids: ReadonlySet<string>): boolean {
     let changed = false
     for (const [id, slot] of this.#slots) {
@@ -112,7 +112,7 @@ export class EndpointSet {
     return changed
   }
 
-  /** Those that are needed least: those that drain already, then the least loaded. */
+  /** The `count` endpoints that are needed least: draining ones first, then those with the fewest leases. */
   leastNeeded(count: number): string[] {
     const order = [...this.#slots.values()].sort(
       (a, b) => Number(b.draining) - Number(a.draining) || a.inFlight - b.inFlight,
@@ -120,7 +120,7 @@ export class EndpointSet {
     return order.slice(0, count).map(({ endpoint }) => endpoint.id)
   }
 
-  /** Those that drain and have no lease out. */
+  /** The ids of the draining endpoints that have no lease. */
   get drained(): string[] {
     return [...this.#slots.values()]
       .filter((slot) => slot.draining && slot.inFlight === 0)
@@ -128,8 +128,8 @@ export class EndpointSet {
   }
 
   /**
-   * Sets how many leases each may have out, and returns how many may be out in all: the places of those that do not
-   * drain, and what is out elsewhere and ends in its own time.
+   * Sets the maximum number of leases of each endpoint, and returns the total capacity: the places of the endpoints that are
+   * not draining, plus the leases that are still held on all other endpoints.
    */
   allot(places: (id: string) => number): number {
     let capacity = 0
@@ -141,15 +141,15 @@ export class EndpointSet {
     return capacity
   }
 
-  /** Leases out, by endpoint; of those that are gone too. */
+  /** The number of held leases by endpoint id, including endpoints that are no longer ready. */
   get load(): Record<string, number> {
     const slots = [...this.#gone, ...this.#slots].filter(([, slot]) => slot.inFlight > 0)
     return Object.fromEntries(slots.map(([id, slot]) => [id, slot.inFlight]))
   }
 
   /**
-   * A place at the least loaded endpoint, to be given back with `leave`. The caller's capacity is the sum of the
-   * places, so that one with room is always there. Throws when there is no endpoint at all.
+   * Takes a place at the least loaded endpoint; the caller returns it with `leave`. The caller respects the capacity that
+   * `allot` returned, so an endpoint with a free place always exists. Throws if there is no endpoint.
    */
   pick(): Slot {
     let best: Slot | undefined
@@ -159,7 +159,7 @@ export class EndpointSet {
     return best
   }
 
-  /** Gives a place back; true when nobody else can have it, so that fewer leases may be out. */
+  /** Returns a place. The result is true if the place cannot be reused, so that the total capacity has become smaller. */
   leave(slot: Slot): boolean {
     slot.inFlight--
     const { id } = slot.endpoint

@@ -1,11 +1,11 @@
 import { systemClock, type Clock } from './clock.ts'
 
-/** Between two probes: often enough not to be felt, seldom enough not to slow the start that is being waited for. */
+/** ms between two probes: short enough not to delay requests noticeably, long enough not to slow down the starting app. */
 export const PROBE_INTERVAL = 25
 
 /**
- * Probes an endpoint until it answers. For drivers: readiness is an HTTP answer of the endpoint itself.
- * Rejects with the signal's reason; the caller's signal is the time limit.
+ * Calls `probe` every `interval` ms until it resolves to true; a rejection counts as false. For drivers: an endpoint is ready
+ * when it answers HTTP itself. There is no time limit other than the signal; rejects with its reason.
  */
 export async function untilReady(
   probe: (signal: AbortSignal) => Promise<boolean>,
@@ -21,7 +21,7 @@ export async function untilReady(
   }
 }
 
-/** Rejects with the signal's reason. */
+/** Resolves after `ms`. Rejects with the signal's reason when the signal aborts. */
 export function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const aborted = (): void => {

@@ -6,44 +6,45 @@ import type { EndpointSet } from './picker.ts'
 import type { TargetLock } from './target-lock.ts'
 import type { TargetPolicy } from './types.ts'
 
-/** Between two decisions; Knative's tick. */
+/** Milliseconds between two scaling decisions, as in Knative. */
 const TICK = 2_000
 
-/** What the replicas of a target need of it. */
+/** The parts of a target that `Replicas` uses. */
 export interface ReplicasHost {
   readonly clock: Clock
   readonly endpoints: EndpointSet
   readonly lock: TargetLock
   policy(): TargetPolicy
-  /** Requests in flight and waiting. */
+  /** The number of requests in flight and waiting. */
   load(): number
-  /** Replicas that the policy keeps awake though nobody uses them. */
+  /** The number of replicas that the policy keeps awake even without requests. */
   keptWarm(): number
-  /** Other endpoints drain than before: the capacity has changed. */
+  /** The set of draining endpoints has changed, and with it the capacity. */
   drainingChanged(): void
-  /** The driver's scale call itself. */
+  /** Calls the driver's `scale`. */
   scale(replicas: number, remove: readonly string[]): Promise<unknown>
-  /** Runs a scale call behind those before it. */
+  /** Runs a scale call after all earlier ones have settled. */
   enqueue(scale: () => Promise<void>): Promise<void>
   scaled(change: { from: number; to: number }): void
   failed(error: Error): void
 }
 
 /**
- * How many replicas a target has between its wake and its sleep. More are asked for at once; fewer come about in two
- * steps, so that no request is cut: the ones least needed get no new leases, and are stopped when their last one is back.
+ * Decides how many replicas a target has while it is awake. Additional replicas are requested immediately. The number is
+ * reduced in two steps, so that no request is interrupted: the least needed endpoints get no new leases, and are stopped
+ * when their last lease has been released.
  */
 export class Replicas {
   readonly #host: ReplicasHost
   readonly #tick: Alarm
   #meter: ConcurrencyMeter | undefined
   #autoscaler = new Autoscaler()
-  /** Endpoints that nobody uses any more, until the driver has been told so. */
+  /** Unused endpoints that the driver has not yet been asked to stop. */
   #toStop: string[] = []
   #started = false
-  /** Answers of the lock that are still pending. */
+  /** The number of pending calls to the lock. */
   #asking = 0
-  /** What the driver was last asked for; 0 while the target is asleep. */
+  /** The number of replicas last requested from the driver; 0 while the target is asleep. */
   #wanted = 0
 
   constructor(host: ReplicasHost) {
@@ -55,12 +56,12 @@ export class Replicas {
     return this.#wanted
   }
 
-  /** Whether the driver has been asked for the replicas of this life. */
+  /** Whether the driver has been asked for the replicas of the current generation. */
   get started(): boolean {
     return this.#started
   }
 
-  /** A wake begins, or a target is found awake with this many that are ready. */
+  /** Called when a wake begins, or when a target is found to be awake already, with `ready` endpoints. */
   begin(ready: number): void {
     const decided = Math.min(this.#host.lock.replicas, this.#most())
     this.#wanted = Math.max(1, this.#host.keptWarm(), ready, decided)
@@ -70,15 +71,13 @@ export class Replicas {
     this.#watch()
   }
 
-  /**
-   * Asks the driver for those of a wake, once and if it is this activator's to ask. In its turn among scale calls.
-   */
+  /** Asks the driver for the replicas of a wake: only once, and only if this activator leads. Runs inside the scale queue. */
   async start(): Promise<void> {
     const { lock } = this.#host
     if (this.#started || this.#wanted === 0 || !lock.leads) return
     const replicas = Math.max(this.#wanted, lock.replicas)
     const leads = lock.report({ load: this.#host.load(), drained: [], lead: { replicas, draining: [] } })
-    // Should that fail it has been told, and is tried again at the next news.
+    // If the report fails, the lock has reported the error, and the start is retried when the lock next changes.
     if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
     if (this.#started || this.#wanted === 0) return
     this.#started = true
@@ -93,16 +92,16 @@ export class Replicas {
     this.#tick.stop()
   }
 
-  /** A request came or has ended. */
+  /** Called when a request arrives or ends. */
   loadChanged(): void {
     this.#meter?.set(this.#host.load())
   }
 
-  /** The policy or the load may want another number: decides now. */
+  /** Decides now, because the policy or the load may require a different number of replicas. */
   decide(): void {
     if (this.#wanted === 0) return
     this.#watch()
-    // What was decided before is not yet agreed on: with a slow coordination, decisions must not pile up.
+    // The previous decision has not been confirmed yet. When the coordination is slow, decisions must not accumulate.
     if (this.#asking > 0) return
     const { lock, endpoints } = this.#host
     const wish = this.#wish()
@@ -133,26 +132,26 @@ export class Replicas {
 
   #pursue(wish: number): void {
     const { endpoints, lock } = this.#host
-    // A leader before this one may have asked for more than it had time to say.
+    // The previous leader may have requested more replicas than it had time to record.
     this.#wanted = Math.max(this.#wanted, endpoints.size)
     const draining = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
     if (endpoints.setDraining(new Set(draining))) this.#host.drainingChanged()
     const free = endpoints.drained
-    // Those that are not ready yet are given up at once; of the ready ones, those that nobody uses any more.
+    // Replicas that are not ready yet are cancelled immediately. Ready ones are stopped only when they are unused.
     const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
     const leads = lock.report({ load: this.#host.load(), drained: free, lead: { replicas: next, draining } })
     this.#when(leads, (mine) => mine && this.#scale(next))
     if (free.length > 0) this.#when(lock.remove(free), (ids) => this.#stop(ids))
   }
 
-  /** At once where there is nobody to ask. */
+  /** Calls `act` with the lock's answer: synchronously if the answer is not a promise. */
   #when<T>(answer: T | Promise<T>, act: (answer: T) => unknown): void {
     if (!(answer instanceof Promise)) return void act(answer)
     this.#asking++
     answer
       .then(
         (value) => this.#wanted > 0 && act(value),
-        // The lock has told of it; it is asked again at the next tick.
+        // The lock has reported the error. The call is repeated at the next tick.
         () => undefined,
       )
       .finally(() => this.#asking--)
@@ -179,14 +178,14 @@ export class Replicas {
           this.#toStop = this.#toStop.filter((id) => !remove.includes(id))
         },
         (error: Error) => {
-          // The driver has what it had: the next decision starts from there.
+          // The number of replicas has not changed: the next decision starts from the old one.
           if (this.#wanted === to) this.#wanted = from
           this.#host.failed(error)
         },
       )
   }
 
-  /** Decisions are made on a clock while the number can change, and not where it is fixed. */
+  /** Starts the decision timer while the number of replicas can change, and stops it when the policy fixes the number. */
   #watch(): void {
     const least = Math.max(1, this.#host.keptWarm())
     if (this.#most() <= least && this.#wanted <= least) {

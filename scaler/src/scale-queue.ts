@@ -1,15 +1,15 @@
-/** The scale calls of one target never overlap: each waits for the one before. */
+/** Runs the scale calls of one target one after the other, so that they never overlap. */
 export class ScaleQueue {
   readonly #onSettled: () => void
   #last: Promise<void> = Promise.resolve()
   #open = 0
 
-  /** `onSettled` is called after each call, however it ended. */
+  /** `onSettled` is called after each call, whether it succeeded or failed. */
   constructor(onSettled: () => void) {
     this.#onSettled = onSettled
   }
 
-  /** Calls that have not settled. */
+  /** The number of calls that have not settled. */
   get open(): number {
     return this.#open
   }

@@ -1,56 +1,63 @@
 /**
- * The lock on a target that several activators may use. Activators that send requests hold it shared: while any of them does,
- * nobody puts the target to sleep. Whoever puts it to sleep holds it exclusively. `coordination/target-lock.ts` keeps it in a
- * store that the activators share; `LocalTargetLock` is that of an activator without others.
+ * The lock on a target that several activators may use. An activator that sends requests to the target holds a shared lock:
+ * while any shared lock is held, no activator can put the target to sleep. To put it to sleep, an activator holds the lock
+ * exclusively. `coordination/target-lock.ts` keeps the lock in a store that the activators share; `LocalTargetLock` is for a
+ * single activator.
  */
 export interface TargetLock {
-  /** Whether this activator holds the lock shared: it may send requests. */
+  /** Whether this activator holds a shared lock, and so may send requests. */
   readonly hasShare: boolean
   /**
-   * Acquires the lock shared; undefined when this activator holds it already. Waits while another activator puts the target to
-   * sleep. Rejects when the target is retired, and after `cancel`.
+   * Acquires a shared lock; returns undefined if this activator already holds one. Waits while another activator puts the
+   * target to sleep. Rejects when the target is retired, and after `cancel`.
    */
   acquireShared(): Promise<void> | undefined
-  /** Ends an `acquireShared` that still waits. */
+  /** Rejects a pending `acquireShared`. */
   cancel(): void
   /**
-   * Acquires the lock exclusively if no other activator holds it. Otherwise resolves to false, and this activator holds
-   * nothing afterwards.
+   * Acquires the exclusive lock if no other activator holds the lock. Otherwise resolves to false; this activator has then
+   * lost its shared lock as well.
    */
   tryExclusive(): boolean | Promise<boolean>
   /**
-   * Tells all activators that the target is retired, and waits until no other holds the lock, or the signal aborts. Resolves to
-   * whether another held it.
+   * Tells all activators that the target is retired, and waits until no other activator holds the lock, or the signal aborts.
+   * Resolves to whether another activator held it.
    */
   retire(signal?: AbortSignal): boolean | Promise<boolean>
-  /** Releases the lock. No activator uses the endpoints in `stopped` any more: they were stopped by a scale-down. */
+  /** Releases the lock. `stopped`: endpoints that a scale-down has stopped; no activator may use them any more. */
   release(stopped?: readonly string[]): Promise<void> | undefined
-  /** Releases the lock for good: the target is forgotten. */
+  /** Releases the lock for the last time, because the activator drops the state of the target. */
   dispose(): void
 
-  /** Whether this activator decides how many replicas there are: it alone asks the driver for any. */
+  /** Whether this activator is the leader: the only one that decides the number of replicas and requests them from the driver. */
   readonly leads: boolean
-  /** Replicas that were last decided on, by whoever. */
+  /** The number of replicas that the current or an earlier leader last decided on. */
   readonly replicas: number
   /**
-   * Tells how many requests this one has, and which of the draining endpoints it uses no more; with `lead`, what is
-   * decided. True when it leads: only then may it be done.
+   * Publishes the number of requests of this activator and the draining endpoints that it no longer uses; `lead` is the
+   * decision of the leader. Resolves to whether this activator leads: only then may it carry out the decision.
    */
   report(report: LoadReport): boolean | Promise<boolean>
-  /** Called before draining endpoints are stopped. Resolves to those of them that no activator uses; from then on none may use them. */
+  /**
+   * Called before draining endpoints are stopped. Resolves to the endpoints among them that no activator uses; from then on
+   * no activator may use these.
+   */
   remove(endpoints: readonly string[]): readonly string[] | Promise<readonly string[]>
-  /** Requests that the others have, together. */
+  /** The total number of requests, in flight and waiting, of the other activators. */
   readonly othersLoad: number
-  /** Endpoints that get no new requests from anybody, as whoever leads says. */
+  /** Endpoints that get no new requests from any activator, by decision of the leader. */
   readonly draining: ReadonlySet<string>
-  /** Endpoints that have been stopped: never to be used again, though the driver may still report them. */
+  /** Endpoints that have been stopped and must never be used again, although the driver may still report them. */
   readonly terminated: ReadonlySet<string>
 
-  /** How many requests this one may have at an endpoint that takes `concurrency` of all together. */
+  /**
+   * How many requests this activator may have at one endpoint. `concurrency` is the limit of the endpoint for all activators
+   * together.
+   */
   places(endpointId: string, concurrency: number): number
-  /** Asks for places, gives back unused ones that others wait for. Called when the demand has changed. */
+  /** Requests missing places, and gives unused ones to activators that wait for places. Called when the demand has changed. */
   balance(): void
-  /** Whether the place of a request that has just ended goes to another activator. */
+  /** Gives the place of a request that has just ended to another activator if one waits. Returns whether it did. */
   handsOver(endpointId: string): boolean
 }
 
@@ -60,28 +67,29 @@ export interface LoadReport {
   readonly lead?: { readonly replicas: number; readonly draining: readonly string[] }
 }
 
-/** What the lock tells its target, and asks it. */
+/** Callbacks from the lock to its target. */
 export interface TargetLockEvents {
-  /** The share, the places, or the draining or terminated endpoints have changed. */
+  /** The shared lock, the places, or the draining or terminated endpoints have changed. */
   changed(): void
   /** Another activator retires the target. */
   retired(): void
   demand(): Demand
 }
 
+/** What one activator currently needs of a target. */
 export interface Demand {
-  /** Those that do not drain. */
+  /** The endpoints that are not draining. */
   readonly endpoints: readonly string[]
-  /** Per endpoint, for all activators together. Infinity = unlimited: places are not counted then. */
+  /** The limit per endpoint for all activators together. Infinity = unlimited; places are not counted then. */
   readonly concurrency: number
-  /** Leases out by endpoint. */
+  /** The number of held leases by endpoint. */
   readonly load: Readonly<Record<string, number>>
   readonly waiting: number
 }
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** Of an activator that has its targets to itself. */
+/** The lock for a single activator: nobody else uses its targets. */
 export class LocalTargetLock implements TargetLock {
   readonly hasShare = true
   readonly leads = true

@@ -25,27 +25,27 @@ import type { WakeTurn } from './wake-turns.ts'
 
 // Longer than 300 lines: one state machine, each of whose transitions reads and writes most of its fields.
 
-/** What a target needs of the activator around it. */
+/** The parts of an activator that its targets use. */
 export interface TargetContext {
   readonly clock: Clock
   readonly observer: Observer
   policy(key: TargetKey): TargetPolicy
   keepAwake(key: TargetKey): boolean | Promise<boolean>
-  /** Bounded when it is to none: many targets that fall idle at once do not stampede the driver. */
+  /** Calls the driver's `scale`. Limits how many calls to scale to zero run at once, to protect the driver. */
   scale(key: TargetKey, replicas: number, remove?: readonly string[]): ReturnType<Driver['scale']>
-  /** For all wakes of the target, which take turns with those of others. */
+  /** The target's place in the queue that limits how many targets are woken at once. */
   wakeTurn(key: TargetKey): WakeTurn
   lock(key: TargetKey, events: TargetLockEvents): TargetLock
-  /** Nothing is known or owed any more; the target may be dropped. */
+  /** Drops the target: it has no state left and no pending work. */
   forget(target: Target): void
 }
 
-/** Until a target that sleeps, but that the driver would not scale down, is scaled down again; ms. */
+/** ms after which a scale-down that failed or was not allowed is retried. */
 const DRAIN_RETRY = 3_000
 
 /**
- * The state machine of one target: asleep → waking → awake → draining → asleep. A generation is one life from a wake
- * to the scale-down that ends it; whatever was decided for an older generation is void.
+ * The state machine of one target: asleep → waking → awake → draining → asleep. A new generation begins at each wake and at
+ * each scale-down. An asynchronous step that began in an older generation must have no effect.
  */
 export class Target {
   readonly key: TargetKey
@@ -56,15 +56,15 @@ export class Target {
   readonly #keepWarm: KeepWarm
   readonly #idle: IdleClock
   readonly #readiness: Alarm
-  /** For what still runs though the target sleeps. */
+  /** Retries the scale-down of endpoints that may still run although the target is asleep. */
   readonly #drainRetry: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   readonly #wakes: Wake
   #state: TargetPhase = 'asleep'
   #generation = 0
-  /** Gives out no more leases. */
+  /** Grants no more leases. */
   #retired = false
-  /** It is this activator that retires or closes it: its end is not the idle clock's business any more. */
+  /** Set when this activator retires or closes the target: the idle clock must no longer put the target to sleep. */
   #ending = false
 
   constructor(key: TargetKey, context: TargetContext) {
@@ -134,19 +134,20 @@ export class Target {
     return this.tryAcquire() ?? this.#wait(options)
   }
 
-  /** The driver's word. Endpoints are taken over before capacity, so that no grant finds an empty set. */
+  /** Handles a report from the driver. Updates the endpoints before the capacity, so that no lease is granted on an empty set. */
   update(state: TargetState): void {
     this.#endpoints.replace(state.ready)
-    // What a driver still says of a dying generation is void: its endpoints are never given out again.
+    // Endpoints of a generation that is being scaled down must not get leases, even if the driver still reports them.
     if (this.#phase === 'draining') return
     this.#gate.adjust()
     if (state.phases) this.#wakes.report(state.phases)
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else if (this.#phase === 'waking' && state.failure) this.#giveUp(targetFailed(state.failure))
     else if (this.#phase === 'awake') {
-      // A running target that ended may well start again: its failure is told, not held against the next request.
+      // A target that ran and then stopped may well start again: the failure is reported, but the next request starts a wake.
       if (state.failure) this.#context.observer.failed?.(this.key, state.failure)
-      // What the driver still calls ready is not to be used, and would keep it from starting another.
+      // The endpoints that the driver still reports as ready must not be used. Unless they are stopped, the driver does not
+      // start a replacement.
       if (state.ready.length > 0) this.#drainAlone()
       else this.#lostAll()
     } else if (this.#phase === 'asleep') this.#forgetIfUnused()
@@ -159,11 +160,11 @@ export class Target {
     }
     if (!this.#endpoints.drop(endpointId)) return
     this.#gate.count()
-    // The driver may not know yet, and would then call it running: told to stop it first, it starts another.
+    // The driver may not have noticed the failure and would not start a replacement. So the target is scaled to zero first.
     if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drainAlone()
   }
 
-  /** Compare-and-swap on the generation: false when it is in use or kept awake, or was woken anew meanwhile. */
+  /** See Activator.sleep. Also resolves to false if a new generation has begun in the meantime. */
   async sleep(): Promise<boolean> {
     const generation = this.#generation
     const inUse = (): boolean =>
@@ -173,13 +174,13 @@ export class Target {
       this.#keepWarm.replicas > 0
     if (inUse()) return false
     if (this.#phase !== 'awake') return true
-    const kept = this.#context.keepAwake(this.key)
-    if (kept !== false && ((await kept) || inUse())) return false
+    const keepAwake = this.#context.keepAwake(this.key)
+    if (keepAwake !== false && ((await keepAwake) || inUse())) return false
     const exclusive = this.#lock.tryExclusive()
     if (exclusive !== true) {
       if (!(await exclusive)) return false
       if (inUse()) {
-        // Where another call of sleep drains it, the exclusive lock is that call's.
+        // If another call of `sleep` is draining the target, that call needs the exclusive lock.
         if (this.#phase === 'awake') this.#hold()
         return false
       }
@@ -187,7 +188,7 @@ export class Target {
     return this.#drain()
   }
 
-  /** Applies the policy as it is now: wakes what is to be kept awake, lets go of what is not any more. */
+  /** See Activator.refresh: wakes the target if the policy keeps it awake, otherwise lets it become idle. */
   refresh(): void {
     if (this.#retired) return
     this.#keepWarm.look()
@@ -202,20 +203,20 @@ export class Target {
   async retire(signal?: AbortSignal): Promise<void> {
     this.#refuseAll(retired())
     await this.#gate.none(signal)
-    // Another may have woken it, though nothing is heard of that yet.
+    // Another activator may have woken the target without this one having been notified yet.
     const used = await this.#lock.retire(signal)
     if (!used && this.#phase === 'asleep' && this.#scaling.open === 0) await this.#lock.release()
     if (used || this.#phase !== 'asleep' || this.#scaling.open > 0) await this.#drain('whoever uses it')
-    // Retired twice, the later scale call ends it.
+    // If `retire` was called twice, the scale call that is still open drops the target.
     if (this.#scaling.open === 0) this.#forget()
   }
 
-  /** Resolves once no lease is out, or the signal fires. */
+  /** Resolves when no lease is held, or when the signal aborts. */
   drained(signal?: AbortSignal): Promise<void> {
     return this.#gate.none(signal)
   }
 
-  /** Stops every timer and refuses all who wait; running replicas are left alone. */
+  /** Stops every timer and rejects all waiting requests. Running replicas keep running. */
   close(reason: Error): void {
     this.#refuseAll(reason)
     this.#readiness.stop()
@@ -238,8 +239,9 @@ export class Target {
   }
 
   /**
-   * Another activator retires the target, and scales it down once nobody uses it. Should that one die, or wake it for one
-   * who had not heard of it, the idle clock sees to its end.
+   * Called when another activator retires the target; that activator scales the target down once nobody uses it. If that
+   * activator dies, or if the target is woken again by an activator that does not know of the retirement yet, the idle clock
+   * of this activator scales the target down.
    */
   #retireHere(): void {
     if (this.#retired) return
@@ -291,7 +293,7 @@ export class Target {
     this.#start(generation)
   }
 
-  /** Not bound to any caller's signal: one wake serves all who wait, and outlives those who leave. */
+  /** Not bound to the signal of any request: one wake serves all waiting requests, and continues when some of them abort. */
   #start(generation = this.#generation): void {
     this.#scaling
       .run(async () => {
@@ -300,10 +302,10 @@ export class Target {
           this.#generation === generation && this.#lock.leads && !this.#replicas.started
         if (!mayStart()) return
         const turn = this.#phase === 'waking' ? this.#wakes.turn.take() : true
-        // The time until its turn is not charged to the wake.
+        // Time spent in the queue does not count towards the readiness timeout.
         if (turn !== true && (await this.#wakes.untilTurn(turn))) this.#limitWake(generation)
         if (mayStart()) await this.#replicas.start()
-        // It is another activator's wake, or over already.
+        // Another activator starts the replicas, or the wake has ended.
         if (!this.#replicas.started || this.#phase !== 'waking') this.#wakes.turn.leave()
       })
       .catch((error: Error) => {
@@ -319,7 +321,10 @@ export class Target {
     this.#readiness.set(this.#policy().readinessTimeout, () => this.#wakeTimedOut(generation))
   }
 
-  /** The wake is not begun: all who wait get the reason. The target is not at fault, so the next request tries again. */
+  /**
+   * Cancels a wake that has not begun, and rejects all waiting requests with the reason. The target itself has not failed, so
+   * the next request starts another wake.
+   */
   #callOff(reason: ScalerError): void {
     this.#generation++
     this.#readiness.stop()
@@ -349,7 +354,7 @@ export class Target {
     this.#afterUse()
   }
 
-  /** Every endpoint is gone though nobody told it to sleep. Those who wait get a new wake, others find it asleep. */
+  /** All endpoints are gone without a scale-down. Waiting requests start a new wake; otherwise the target is asleep. */
   #lostAll(): void {
     this.#generation++
     this.#idle.stop()
@@ -364,7 +369,7 @@ export class Target {
     else this.#giveUp(this.#timedOut())
   }
 
-  /** A driver that hangs while it scales down, or a share that cannot be acquired, must not hold requests forever. */
+  /** Limits how long requests wait for a scale-down that hangs or for a shared lock that cannot be acquired. */
   #limitWait(): void {
     if (this.#readiness.armed) return
     this.#readiness.set(this.#policy().readinessTimeout, () => this.#gate.refuse(this.#timedOut()))
@@ -374,21 +379,21 @@ export class Target {
     return wakeTimedOut(this.#policy().readinessTimeout)
   }
 
-  /** The wake has failed: all who wait get the reason, and those who come within the back-off. */
+  /** The wake has failed: rejects all waiting requests with the reason, and all that arrive during the back-off. */
   #giveUp(reason: ScalerError): void {
     const failure = this.#wakes.failed(reason)
     this.#gate.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
-    // Not asleep before it is scaled down: an endpoint that is ready too late is about to be stopped.
+    // The target drains before it is asleep: an endpoint that becomes ready too late must not be used, as it is being stopped.
     this.#drainAlone()
   }
 
-  /** Where nobody waits for its end. */
+  /** Drains without a caller that waits; errors go to the observer. */
   #drainAlone(): void {
     this.#drain().catch((error: Error) => this.#context.observer.error?.(error, this.key))
   }
 
-  /** Resolves to whether the target is scaled down: not while another activator uses it, unless told so. */
+  /** Resolves to whether the target was scaled to zero. Without `force`, that does not happen while another activator uses it. */
   async #drain(force?: 'whoever uses it'): Promise<boolean> {
     this.#idle.stop()
     this.#readiness.stop()
@@ -404,8 +409,8 @@ export class Target {
     try {
       await this.#scaling.run(async () => {
         if (!(await this.#lock.tryExclusive()) && !force) return
-        const told = (await this.#context.scale(this.key, 0)) ?? []
-        stopped = [...ids, ...this.#endpoints.reported, ...told]
+        const stoppedByDriver = (await this.#context.scale(this.key, 0)) ?? []
+        stopped = [...ids, ...this.#endpoints.reported, ...stoppedByDriver]
       })
     } catch (error) {
       if (this.#generation === generation) this.#undrain(true)
@@ -426,25 +431,25 @@ export class Target {
     return true
   }
 
-  /** It is not scaled down: what the driver last reported still runs, and may fall idle again. */
+  /** The target was not scaled down: the endpoints that the driver last reported still run. `faulty`: the driver failed. */
   #undrain(faulty: boolean): void {
     this.#readiness.stop()
     this.#phase = 'asleep'
     this.#endpoints.scaleDownFailed(faulty)
     this.#gate.adjust()
     if (this.#endpoints.size > 0) return this.#becomeAwake()
-    // The driver could not stop it, or it was not this one's to stop just then: what still runs may be nobody's.
+    // The driver failed, or another activator held the lock. Endpoints may still run that no activator will stop.
     if ((faulty || this.#endpoints.reportsUnusable) && !this.#ending)
       this.#drainRetry.set(DRAIN_RETRY, () => this.#drainAlone())
     this.#wakeOrForget()
   }
 
-  /** Asks for a share in a target that runs already. When it is retired, those who wait are told. */
+  /** Acquires a shared lock on a target that is already running. If the target is retired, waiting requests are rejected. */
   #hold(): void {
     if (this.#lock.hasShare) return
     this.#limitWait()
     this.#lock.acquireShared()?.catch((error: Error) => {
-      // Dropped by a drain, they go to the next generation.
+      // Any other error means that a drain has cancelled the call. Waiting requests then start the next generation.
       if (error instanceof ScalerError) this.#gate.refuse(error)
     })
   }
@@ -452,7 +457,7 @@ export class Target {
   #lockChanged(): void {
     if (this.#phase === 'draining') return
     this.#gate.adjust()
-    // It was another's to ask the driver; that one has left.
+    // The activator that was going to call the driver has left, and this one now leads.
     if (this.#phase === 'waking' && this.#lock.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
@@ -478,7 +483,7 @@ export class Target {
     return this.#gate.endpoints
   }
 
-  /** After the last lease and each failed acquire: perhaps nobody needs the target any more. */
+  /** Called after the release of the last lease and after each failed acquire: the target may now be unused. */
   #afterUse(): void {
     if (this.#phase === 'asleep') return this.#forgetIfUnused()
     this.#idle.restart()
@@ -491,7 +496,7 @@ export class Target {
   }
 
   #fallAsleep(): void {
-    // In use or kept, it is armed again by the last release or refresh.
+    // If the target is in use or kept warm, the release of the last lease or a refresh sets the timer again.
     if (!this.#gate.unused || this.#keepWarm.replicas > 0) return
     this.sleep().then(
       (slept) => slept || this.#afterUse(),
@@ -502,24 +507,27 @@ export class Target {
     )
   }
 
-  /** Those who waited for the end of a generation go to the next one. */
+  /** Called when a generation has ended. Requests that still wait start the next generation. */
   #wakeOrForget(): void {
     if (this.#retired) return this.#forgetIfUnused()
     if (this.#gate.queued > 0) return this.#wake()
     if (this.#keepWarm.replicas > 0) this.#keepWarm.retryLater()
-    // Others who want it awake must not wait for this one to see to it.
+    // Released early, so that other activators that want to wake the target need not wait for this one.
     void this.#lock.release()
     this.#forgetIfUnused()
   }
 
   /**
-   * A target that sleeps costs nothing: it is made anew by the next request. Not while a scale call is open, or the
-   * driver still reports endpoints of the last generation: its successor would know nothing of either.
+   * Drops the state of an unused target that is asleep; the next request creates it again. Does nothing while a scale call is
+   * open or the driver still reports endpoints of the last generation, because a new object would know of neither.
    */
   #forgetIfUnused(): void {
-    const owed =
-      this.#scaling.open > 0 || this.#endpoints.reportsUnusable || this.#keepWarm.armed || this.#drainRetry.armed
-    if (!this.#wakes.failure && this.#gate.unused && !owed) this.#forget()
+    const pending =
+      this.#scaling.open > 0 ||
+      this.#endpoints.reportsUnusable ||
+      this.#keepWarm.armed ||
+      this.#drainRetry.armed
+    if (!this.#wakes.failure && this.#gate.unused && !pending) this.#forget()
   }
 
   #forget(): void {

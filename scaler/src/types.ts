@@ -1,14 +1,14 @@
-/** Names one target: an immutable thing that can be scaled. Opaque to the library. */
+/** The name of a target: something immutable that can be scaled, such as one version of an app. The library does not parse it. */
 export type TargetKey = string
 
-/** One running replica of a target that has answered ready. `id` is never used twice. */
+/** One running replica of a target that has passed its readiness probe. An `id` is never reused. */
 export interface Endpoint {
   readonly id: string
   /** `http://host:port`, or `unix:/path/to.sock`. */
   readonly url: URL
 }
 
-/** Why a target cannot become ready. `code` is the driver's own, stable and machine-readable. */
+/** Why a target cannot become ready. `code` is defined by the driver; it is stable and machine-readable. */
 export interface Failure {
   readonly code: string
   readonly message: string
@@ -21,71 +21,71 @@ export interface Phase {
   readonly at: number
 }
 
-/** How the number of replicas follows concurrency while a target is awake. Knative's pod autoscaler; durations in ms. */
+/** How the number of replicas follows concurrency while a target is awake, as in Knative's pod autoscaler. Durations in ms. */
 export interface ScalingPolicy {
-  /** Requests in flight per replica that are aimed at. Default: the target's `concurrency`, or 100 where that is unlimited. */
+  /** The desired number of requests in flight per replica. Default: the target's `concurrency`, or 100 if that is unlimited. */
   readonly targetConcurrency?: number
-  /** The part of `targetConcurrency` that is used before another replica is wanted; 0 to 1. */
+  /** The fraction of `targetConcurrency` above which another replica is wanted; 0 to 1. */
   readonly targetUtilization: number
   readonly stableWindow: number
   readonly panicWindow: number
-  /** Panic begins when the panic window wants this many times the replicas that are ready. */
+  /** Panic mode begins when the panic window wants at least this many times the ready replicas. */
   readonly panicThreshold: number
-  /** At most this many times the ready replicas at one decision; more than 1. */
+  /** One decision multiplies the number of ready replicas by this at most; greater than 1. */
   readonly maxScaleUpRate: number
-  /** At least the ready replicas divided by this at one decision; more than 1. */
+  /** One decision divides the number of ready replicas by this at most; greater than 1. */
   readonly maxScaleDownRate: number
-  /** Fewer replicas only after they have sufficed for this long. */
+  /** The number of replicas is reduced only after fewer replicas have been enough for this long. */
   readonly scaleDownDelay: number
 }
 
 /** Durations in milliseconds. `concurrency` (per endpoint) 0 = unlimited. */
 export interface TargetPolicy {
   readonly concurrency: number
-  /** Requests that may wait for a place; one more is refused with SCALER_QUEUE_FULL. */
+  /** The maximum number of waiting requests; further ones are refused with SCALER_QUEUE_FULL. */
   readonly queueDepth: number
-  /** Declared body bytes of the waiting requests together; a single one may be larger. */
+  /** The maximum total of the declared body sizes of all waiting requests, in bytes. A single waiting request may exceed it. */
   readonly queueBytes: number
   readonly minReplicas: number
   readonly maxReplicas: number
-  /** How long a wake may take until its waiters get SCALER_WAKE_TIMEOUT. Its own budget. */
+  /** How long a wake may take before the requests waiting for it get SCALER_WAKE_TIMEOUT. Independent of any request timeout. */
   readonly readinessTimeout: number
-  /** From the last release until the target is put to sleep. */
+  /** The time from the release of the last lease until the target is put to sleep. */
   readonly idleTimeout: number
-  /** Times at which the target is kept awake whether it is used or not, with at least one replica. */
+  /** Times at which the target is kept awake with at least one replica, even if it gets no requests. */
   readonly warmWindows?: readonly WarmWindow[]
-  /** In force while `maxReplicas` is more than one; what is not given is Knative's default. */
+  /** Used while `maxReplicas` is greater than 1. Fields that are not set have Knative's defaults. */
   readonly scaling?: Partial<ScalingPolicy>
 }
 
-/** Awake during every minute that the pattern names: `* 8-17 * * 1-5` is from 8:00 to 18:00 on working days. */
+/** The target is awake during every minute that matches the pattern: `* 8-17 * * 1-5` is 8:00 to 18:00 from Monday to Friday. */
 export interface WarmWindow {
-  /** The five fields of cron: minute, hour, day of the month, month, day of the week. */
+  /** The five cron fields: minute, hour, day of the month, month, day of the week. */
   readonly cron: string
-  /** An IANA name. Default: UTC. */
+  /** An IANA time zone name. Default: UTC. */
   readonly timeZone?: string
 }
 
 /**
- * What befell a request at an endpoint. `refused` (no connection) and `reset` (closed before an answer) are hard: the
- * endpoint gets no more requests. `timeout` is soft: others are preferred.
+ * How a request to an endpoint failed. After `refused` (no connection) and `reset` (connection closed before a response)
+ * the endpoint gets no more requests. After `timeout` other endpoints are preferred.
  */
 export type EndpointFault = 'refused' | 'reset' | 'timeout'
 
-/** What a driver says of a target. `ready` is the whole set; a `failure` ends the wake at once. */
+/** A driver's report on one target. `ready` lists all ready endpoints; a `failure` ends the wake immediately. */
 export interface TargetState {
   readonly ready: readonly Endpoint[]
   readonly failure?: Failure
   readonly phases?: readonly Phase[]
 }
 
-/** Of one scale call. */
+/** Options of one `Driver.scale` call. */
 export interface ScaleOptions {
   readonly signal: AbortSignal
   /**
-   * Ids of endpoints that nobody uses any more, when there are to be fewer but not none. Replicas that are not ready yet
-   * go first, then these; ready ones that are not named stay, even if there are more than `replicas` then. A driver that
-   * cannot choose must let the ones it stops answer what they have.
+   * Ids of unused endpoints, set when the target is scaled down, but not to zero. The driver first stops replicas that
+   * are not ready yet, then these endpoints. Other ready replicas keep running, even if more than `replicas` remain. A driver
+   * that cannot choose which replicas stop must let them finish their open requests.
    */
   readonly remove?: readonly string[]
 }
@@ -94,71 +94,78 @@ export interface ScaleOptions {
 export interface Driver {
   readonly name: string
   /**
-   * Idempotent. Resolves once accepted, not once ready. After `scale(key, 0)` and `scale(key, 1)` no endpoint of before
-   * is ready. A driver whose news may be late resolves to the ids that it stops, whether they have been reported or not:
-   * what is still said of them is void then. Rejects when it cannot be done.
+   * Sets the number of replicas. Idempotent. Resolves when the call is accepted, not when the replicas are ready. After
+   * `scale(key, 0)` followed by `scale(key, 1)`, no earlier endpoint is ready. A driver whose reports may arrive late resolves
+   * to the ids of all endpoints that it stops, including ones it has not reported yet: the activator ignores later reports
+   * on them. Rejects when the target cannot be scaled.
    */
   scale(key: TargetKey, replicas: number, options: ScaleOptions): Promise<void | readonly string[]>
-  /** Calls back with the full ready set of every known target now, then on every change. */
+  /** Reports the complete ready set of every known target immediately, then the set of a target whenever it changes. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
 }
 
-/** A place at an endpoint. Held until the response, stream or socket has ended. */
+/** Permission to send one request to an endpoint. The caller holds it until the response, stream or socket has ended. */
 export interface Lease extends Disposable {
   readonly endpoint: Endpoint
-  /** Present when the request waited for a wake. `waited` in ms. */
+  /** Set if the request waited for a wake. `waited` in ms. */
   readonly coldStart?: { readonly waited: number; readonly phases: readonly Phase[] }
   /** Idempotent. */
   release(): void
 }
 
-/** One word for a target: asleep → waking → awake → draining → asleep. */
+/** The state of a target: asleep → waking → awake → draining → asleep. */
 export type TargetPhase = 'asleep' | 'waking' | 'awake' | 'draining'
 
-/** A target at this moment. */
+/** A snapshot of a target. */
 export interface TargetStats {
   readonly phase: TargetPhase
   readonly inFlight: number
   readonly queued: number
   readonly endpoints: number
-  /** How many were last asked for; 0 while it sleeps. */
+  /** The number of replicas last requested from the driver; 0 while the target is asleep. */
   readonly replicas: number
   readonly generation: number
-  /** Set after a failed wake until the next one begins. */
+  /** Set after a failed wake, until the next wake begins. */
   readonly failure?: Failure
   readonly phases: readonly Phase[]
-  /** Since when nothing has used it, by the activator's clock. Set while it is awake and unused. */
+  /** When the target was last used, in ms of the activator's clock. Set while the target is awake and unused. */
   readonly idleSince?: number
 }
 
-/** Of one request. */
+/** Options of one `acquire` call. */
 export interface AcquireOptions {
   readonly signal?: AbortSignal
-  /** Declared body size in bytes, counted against `queueBytes` while waiting. */
+  /** The declared body size in bytes. Counts towards `queueBytes` while the request waits. */
   readonly bytes?: number
 }
 
-/** Leases for requests, and a say in the life of targets. */
+/** Grants leases for requests, and wakes, puts to sleep and retires targets. */
 export interface Activator {
-  /** Waits for a place at a ready endpoint, waking the target if it sleeps. Rejects with ScalerError or the signal's reason. */
+  /**
+   * Waits for a lease at a ready endpoint, and wakes the target if it is asleep. Rejects with a ScalerError or the signal's
+   * reason.
+   */
   acquire(key: TargetKey, options?: AcquireOptions): Promise<Lease>
-  /** A lease at once, or undefined where `acquire` would have to wait or reject. For the hot path. */
+  /** Returns a lease immediately, or undefined if `acquire` would have to wait or reject. For the hot path. */
   tryAcquire(key: TargetKey): Lease | undefined
-  /** Undefined for a target that is not remembered: it sleeps undisturbed. */
+  /** Undefined if the activator keeps no state of the target: it is asleep and nothing waits for it. */
   stats(key: TargetKey): TargetStats | undefined
-  /** Every target that is remembered: one that sleeps undisturbed is not. For gauges. */
+  /** Every target of which the activator keeps state (see `stats`), for gauges. */
   targets(): Iterable<[TargetKey, TargetStats]>
   /**
-   * Applies the target's policy as it is now. To be called at the start and when a policy changes for targets that are
-   * kept awake (`minReplicas`, `warmWindows`); all others need not be named.
+   * Applies the target's current policy. Call this for targets that are kept awake (`minReplicas`, `warmWindows`), at the start
+   * and whenever their policy changes. Other targets do not need it.
    */
   refresh(key: TargetKey): void
-  /** Puts a target to sleep now if nothing holds a lease; resolves false when something does. */
+  /** Puts a target to sleep now. Resolves to false, without doing so, if the target is in use or must be kept awake. */
   sleep(key: TargetKey): Promise<boolean>
-  /** Retires a target for good: no new leases, waits for those out, then scales to zero and forgets it. */
+  /**
+   * Retires a target permanently: grants no new leases, waits until all leases are released or the signal aborts, then scales
+   * the target to zero and drops its state.
+   */
   retire(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
-  /** What befell a request at the endpoint of its lease. An endpoint that is not known is no news. */
+  /** Reports that a request failed at the endpoint of its lease. Unknown endpoints are ignored. */
   report(key: TargetKey, endpointId: string, fault: EndpointFault): void
-  /** Refuses new work, waits for the leases out, never scales down. */
+  /** Refuses new requests and waits until all leases are released or the signal aborts. Never scales down. */
   close(options?: { signal?: AbortSignal }): Promise<void>
 }

@@ -4,25 +4,25 @@ import { wakesFull } from './errors.ts'
 import { FairQueue, QueueFull, type Turn } from './fair-queue.ts'
 import type { TargetKey } from './types.ts'
 
-/** How many targets are woken at once, and how many may wait for that. Groups of targets are served in turn. */
+/** How many targets are woken at once, and how many wakes may wait in the queue. The queue serves groups of targets in turn. */
 export interface WakeLimits {
   readonly atOnce: number
   /** Default: `atOnce`. */
   readonly atOncePerGroup?: number
-  /** Wakes that may wait for their turn; one more is refused with SCALER_WAKES_FULL. */
+  /** The maximum number of waiting wakes; further ones are refused with SCALER_WAKES_FULL. */
   readonly waiting: number
   /** Default: `waiting`. */
   readonly waitingPerGroup?: number
-  /** A wake that takes longer no longer counts, ms: slow starts must not hold up all others. */
+  /** ms after which a wake no longer counts towards `atOnce`, so that slow starts do not block all other wakes. */
   readonly turnLimit: number
-  /** Whom a target belongs to; asked at each wake. Default: all targets are one group. */
+  /** Returns the group of a target, such as its owner. Called at each wake. Default: all targets are in one group. */
   readonly groupOf?: (key: TargetKey) => string | Promise<string>
 }
 
-/** Many, so that only a stampede meets them. */
+/** High enough that they only take effect when very many targets are woken at once. */
 export const DEFAULT_WAKES: WakeLimits = { atOnce: 64, waiting: 10_000, turnLimit: 2_000 }
 
-/** Bounds the wakes of all targets of an activator. A target that is awake has nothing to do with it. */
+/** Limits the concurrent wakes of all targets of an activator. */
 export class WakeTurns {
   readonly #clock: Clock
   readonly #limits: WakeLimits
@@ -46,7 +46,7 @@ export class WakeTurns {
   }
 }
 
-/** The turn of one target, which it takes for each of its wakes. */
+/** The access of one target to the queue of wakes. The target takes a turn for each of its wakes. */
 export class WakeTurn {
   readonly #queue: FairQueue
   readonly #groupOf: () => string | Promise<string>
@@ -62,14 +62,14 @@ export class WakeTurn {
     this.#groupOf = groupOf
   }
 
-  /** Whether it waits for its turn. */
+  /** Whether the target is waiting for its turn. */
   get waits(): boolean {
     return this.#left !== undefined
   }
 
   /**
-   * True at once where nobody is before it: most wakes wait for no promise. Else a promise of whether it became this
-   * target's turn: not when it has left meanwhile. Rejects with SCALER_WAKES_FULL.
+   * Takes a turn. Returns true, without a promise, if the target need not wait, as in most wakes. Otherwise resolves to true
+   * when it is the target's turn, or to false after `leave`. Rejects with SCALER_WAKES_FULL.
    */
   take(): true | Promise<boolean> {
     this.leave()
@@ -80,7 +80,7 @@ export class WakeTurn {
     return true
   }
 
-  /** The wake has ended, or is given up. */
+  /** Releases the turn, or stops waiting for it, because the wake has ended or was cancelled. */
   leave(): void {
     this.#left?.abort()
     this.#left = undefined

@@ -3,15 +3,15 @@ import type { ScalerError } from './errors.ts'
 import type { Failure, Phase } from './types.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
-/** After a failed wake the same failure is answered at once for this long: a crashing app is not started per request. */
+/** ms after a failed wake in which requests get the same failure immediately, so that not every request starts a crashing app. */
 const FAILURE_BACKOFF = 1_000
 
-/** The present or last wake of a target: its turn among the wakes of all targets, its phases, and why it failed. */
+/** The current or last wake of a target: its place in the queue of wakes, its phases, and why it failed. */
 export class Wake {
   readonly turn: WakeTurn
   readonly #clock: Clock
   #began = 0
-  /** How long this wake waited for its turn, ms; undefined if it did not. */
+  /** How long this wake waited in the queue, in ms; undefined if it did not wait. */
   #queued: number | undefined
   #phases: readonly Phase[] = []
   #failure: { value: Failure; reason: ScalerError; until: number } | undefined
@@ -28,7 +28,7 @@ export class Wake {
     this.#failure = undefined
   }
 
-  /** ms since it began. */
+  /** ms since the wake began. */
   get waited(): number {
     return this.#clock.now() - this.#began
   }
@@ -37,7 +37,7 @@ export class Wake {
     return this.#phases
   }
 
-  /** A driver counts from when it was asked. */
+  /** Takes over the phases that the driver reports. Their times count from the scale call, so the time in the queue is added. */
   report(phases: readonly Phase[]): void {
     const queued = this.#queued
     this.#phases =
@@ -46,7 +46,10 @@ export class Wake {
         : [{ name: 'queued', at: queued }, ...phases.map(({ name, at }) => ({ name, at: at + queued }))]
   }
 
-  /** Resolves to whether the wake had to wait for its turn: that time is not charged to it. Early when the wake ends. */
+  /**
+   * Waits for the wake's turn, or until the wake ends. Resolves to whether the wake had to wait; the caller then restarts the
+   * readiness timeout.
+   */
   async untilTurn(turn: Promise<boolean>): Promise<boolean> {
     const asked = this.#clock.now()
     if (!(await turn) || this.#clock.now() - asked < 1) return false
@@ -65,12 +68,12 @@ export class Wake {
     this.#failure = undefined
   }
 
-  /** Set after a failed wake until the next one begins. */
+  /** Set after a failed wake, until the next wake begins. */
   get failure(): Failure | undefined {
     return this.#failure?.value
   }
 
-  /** What is answered at once, as long as the back-off lasts. */
+  /** The error that requests get immediately during the back-off after a failed wake. */
   get failing(): ScalerError | undefined {
     const failure = this.#failure
     return failure && this.#clock.now() < failure.until ? failure.reason : undefined

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { Coordination, Shared } from './types.ts'
 
-/** ms after which an update has failed. It is tried again. */
+/** ms after which an update counts as failed. */
 const UPDATE_TIMEOUT = 5_000
 
-/** The store, with a bound on how long an update may take. */
+/** The store with a time limit for each update. An update rejects with an Error after the limit or when the signal aborts. */
 export class BoundedStore {
   readonly #coordination: Coordination
   readonly #clock: Clock
@@ -25,7 +25,7 @@ export class BoundedStore {
     const cancel = this.#clock.schedule(UPDATE_TIMEOUT, end)
     signal?.addEventListener('abort', end)
     try {
-      // A store that ignores the signal must not hold the member up.
+      // The race ends the wait even if the store ignores the signal.
       return await Promise.race([
         this.#coordination.update<T>(key, (now) => (limit.signal.aborted ? now : change(now)), {
           signal: limit.signal,

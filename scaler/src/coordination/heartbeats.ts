@@ -7,19 +7,19 @@ import type { Shared } from './types.ts'
 
 /** ms between two heartbeats. */
 const BEAT = 3_000
-/** ms without a heartbeat, after which a member counts as dead, and its locks as released. */
+/** ms without a heartbeat after which a member counts as dead and its locks as released. */
 const DEAD_AFTER = 20_000
-/** ms after its last heartbeat, at which a member stops sending requests: well before the others count it as dead. */
+/** ms after its last successful heartbeat at which a member stops sending requests: well before others consider it dead. */
 const TRUSTED_FOR = 12_000
-/** ms without news of its own heartbeats, after which a member cannot tell whether the others live: its watch is stale. */
+/** ms without seeing its own heartbeats after which a member's watch counts as stale: it cannot tell whether others are alive. */
 const WATCH_STALE_AFTER = 10_000
-/** ms without a heartbeat, after which the others remove a member's document from the store. */
+/** ms without a heartbeat after which other members delete a member's document from the store. */
 const MEMBER_TTL = 10 * 60_000
 
-/** The time at which a member that has left was last seen. */
+/** Stored as the time of the last heartbeat of a member that has left. */
 const LEFT = -Infinity
 
-/** Prefix of the keys of heartbeats in the store. */
+/** The prefix of heartbeat keys in the store. */
 export const MEMBER = 'member/'
 
 export interface HeartbeatsOptions {
@@ -33,8 +33,8 @@ export interface HeartbeatsOptions {
 type Heartbeat = { readonly count: Beat }
 
 /**
- * The liveness that activators find out by themselves, by heartbeats in their store. No clock is compared with another
- * machine's: a member is dead when its count has not moved for a while on the observer's own clock.
+ * Detects which activators are alive by heartbeats in their store. The clocks of different machines are never compared: an
+ * observer considers a member dead when the member's heartbeat count has not changed for a time on the observer's own clock.
  */
 export class Heartbeats implements Liveness {
   readonly id: MemberId
@@ -42,13 +42,13 @@ export class Heartbeats implements Liveness {
   readonly #clock: Clock
   readonly #onError: (error: Error) => void
   readonly #events: LivenessEvents
-  /** Each other member's last heartbeat: its count, and when it arrived. */
+  /** The last heartbeat of each other member: its count, and when it arrived. */
   readonly #seen = new Map<MemberId, { readonly beat: Beat; readonly at: number }>()
-  /** Its own heartbeats come back as news: the times of the first and of the last one. */
+  /** When this member's own heartbeats first (after the watch was last stale) and last arrived through the watch. */
   #hearsSince: number
   #heard: number
   #trusted = false
-  /** The count of the first heartbeat after its last pause. */
+  /** The count of the heartbeat with which this member last regained trust. */
   #trustedFrom: Beat = 0
   #fence = new AbortController()
   #count = 0
@@ -67,7 +67,7 @@ export class Heartbeats implements Liveness {
     this.#trustEnds = new Alarm(clock)
   }
 
-  /** Sends the first heartbeat, and then one after the other. */
+  /** Sends the first heartbeat, and then one every BEAT ms. Resolves when the first one has been sent or has failed. */
   start(): Promise<void> {
     return this.#beat()
   }
@@ -84,21 +84,21 @@ export class Heartbeats implements Liveness {
     if (id === this.id) return true
     const now = this.#clock.now()
     const seen = this.#seen.get(id)
-    // A change that it made since its last heartbeat shows that it lives, too.
+    // A ledger entry with a newer count also shows that the member is alive.
     if (!seen || beat > seen.beat) this.#seen.set(id, { beat, at: now })
     if (!seen || beat > seen.beat) return true
     if (seen.at === LEFT) return false
-    // A member whose own heartbeats do not come back cannot know that others are silent.
+    // While this member does not see its own heartbeats, it cannot tell that those of others are missing.
     if (now - this.#heard > WATCH_STALE_AFTER) return true
     return now - Math.max(seen.at, this.#hearsSince) < DEAD_AFTER
   }
 
-  /** Whether the others respect what this member took when it had sent so many heartbeats. */
+  /** Whether other members respect a lock that this member took at heartbeat count `beat`. */
   isGood(beat: Beat | undefined): boolean {
     return this.#trusted && beat !== undefined && beat >= this.#trustedFrom
   }
 
-  /** A heartbeat in the store has changed; undefined: the member has left. */
+  /** Handles a change of a heartbeat in the store. `value` is undefined when the member has left. */
   news(id: MemberId, value: Shared | undefined): void {
     const now = this.#clock.now()
     if (id === this.id) {
@@ -111,7 +111,7 @@ export class Heartbeats implements Liveness {
     if (!value) this.#events.changed()
   }
 
-  /** Leaves, so that the others need not wait until it counts as dead. Waits no longer than the signal. */
+  /** Deletes this member's heartbeat, so that the others need not wait until it counts as dead. The signal ends the wait. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closed = true
     this.#nextBeat.stop()
@@ -155,14 +155,14 @@ export class Heartbeats implements Liveness {
     for (const [id, { beat, at }] of this.#seen) {
       if (at === LEFT || now - Math.max(at, this.#hearsSince) < MEMBER_TTL) continue
       this.#gone(id)
-      // Compared with what is stored: if the member lives all the same, its heartbeat stays and arrives.
+      // Deletes the document only if it has no newer heartbeat: a member that is alive after all keeps its document.
       const last = (heartbeat: Heartbeat | undefined): Heartbeat | undefined =>
         heartbeat && heartbeat.count > beat ? heartbeat : undefined
       this.#store.update<Heartbeat>(MEMBER + id, last).catch((error: Error) => this.#failed(error))
     }
   }
 
-  /** It has left for good, whatever it had taken. */
+  /** Records that a member has left: locks that it took at any heartbeat count are void. */
   #gone(id: MemberId): void {
     this.#seen.set(id, { beat: Infinity, at: LEFT })
   }

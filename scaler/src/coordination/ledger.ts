@@ -1,52 +1,56 @@
 import type { Demand, LoadReport } from '../target-lock.ts'
 
-/** Names one activator for as long as it runs. */
+/** The id of one running activator. */
 export type MemberId = string
 
-/** How many requests one may have at each endpoint. */
+/** A number of requests for each endpoint id. */
 export type Places = Readonly<Record<string, number>>
 
-/** The number of heartbeats that a member had sent when it took what it has. */
+/** The number of heartbeats that a member had sent when it took a share or the exclusive lock. */
 export type Beat = number
 
-/** One activator's part in a target. */
+/** The shared lock of one activator on a target. */
 export interface Share {
-  /** A member that returns from a pause may have been counted as dead by others. This number tells which shares are void. */
+  /**
+   * After a pause, other members may have considered this member dead. The count shows whether the share was taken before or
+   * after the pause.
+   */
   readonly beat: Beat
-  /** Requests in flight and waiting. */
+  /** The number of requests in flight and waiting. */
   readonly load: number
-  /** Requests that wait for a place. */
+  /** The number of requests that wait for a place. */
   readonly waiting: number
-  /** Whose turn it is to take places, of those who wait: the least. */
+  /** The order in which members with waiting requests take places: the lowest number is first. 0 if no request waits. */
   readonly turn: number
-  /** Places it may fill, by endpoint; only where concurrency is limited. */
+  /** The places of this member at each endpoint. Used only if concurrency is limited. */
   readonly places: Places
-  /** Draining endpoints that it uses no more. */
+  /** The draining endpoints that this member no longer uses. */
   readonly drained: readonly string[]
 }
 
-/** What all activators know of one target. */
+/** The shared document of one target. */
 export interface Ledger {
   readonly [name: string]: unknown
   readonly shares: Readonly<Record<MemberId, Share>>
-  /** Who holds the target exclusively, to put it to sleep: nobody else may have a share. */
+  /** The member that holds the exclusive lock, to put the target to sleep. Nobody has a share then. */
   readonly exclusive: { readonly id: MemberId; readonly beat: Beat } | null
-  /** Who decides on replicas, and alone asks the driver for any: the first who came, until it leaves. */
+  /** The only member that decides the number of replicas and requests them from the driver. It leads until its share ends. */
   readonly leader: MemberId | null
   readonly retired: boolean
-  /** Endpoints that have been stopped. */
+  /** Endpoints that have been stopped or are about to be. They must never be used again. */
   readonly terminated: readonly string[]
   /** Endpoints that get no new requests: the leader wants to stop them. */
   readonly draining: readonly string[]
-  /** Counts the changes of `draining`: who calls an endpoint drained names the count of which it speaks. */
+  /** Counts the changes of `draining`. A report of drained endpoints includes the count that it refers to. */
   readonly drainings: number
   readonly replicas: number
-  /** Names the document from its creation to its deletion; within it, the greater revision is the newer. */
+  /** The id of the document from its creation to its deletion. */
   readonly born: string
+  /** Incremented at each write of the document. */
   readonly revision: number
 }
 
-/** Ids are never used again: what a laggard could still believe ready are the last few. */
+/** How many ids are remembered. Endpoint ids are not reused, and late reports can only concern the most recent ones. */
 const MAX_TERMINATED = 100
 
 export const EMPTY: Ledger = {
@@ -63,10 +67,10 @@ export const EMPTY: Ledger = {
 }
 const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, drained: [] }
 
-/** Whether a member that had sent so many heartbeats counts as alive. */
+/** Whether a member is alive. `beat`: the heartbeat count in its ledger entry. */
 export type Alive = (id: MemberId, beat: Beat) => boolean
 
-/** Leaves out whoever is not alive any more. The steps below are pure, and all begin with it. */
+/** The ledger without the locks of dead members. Every update starts with this function. All functions below are pure. */
 export function withoutDead(ledger: Ledger | undefined, alive: Alive): Ledger {
   if (!ledger) return EMPTY
   const { exclusive } = ledger
@@ -77,13 +81,13 @@ export function withoutDead(ledger: Ledger | undefined, alive: Alive): Ledger {
   return withLeader({ ...ledger, shares: Object.fromEntries(living), exclusive: holds ? exclusive : null })
 }
 
-/** When the leader is gone another one leads. */
+/** The ledger with a new leader if the old one has no share any more. */
 function withLeader(ledger: Ledger): Ledger {
   if (ledger.leader !== null && ledger.shares[ledger.leader]) return ledger
   return { ...ledger, leader: Object.keys(ledger.shares).sort()[0] ?? null }
 }
 
-/** Unchanged while somebody else has it for itself, or for good. */
+/** Gives `me` a share. Unchanged while another member holds the exclusive lock, or if the target is retired. */
 export function withShare(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
   if (ledger.retired || (ledger.exclusive !== null && ledger.exclusive.id !== me)) return ledger
   if (ledger.shares[me]?.beat === beat && ledger.exclusive === null) return ledger
@@ -91,13 +95,13 @@ export function withShare(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
   return withLeader({ ...ledger, exclusive: null, shares: { ...ledger.shares, [me]: share } })
 }
 
-/** Unchanged unless nobody else has a share or the whole. */
+/** Gives `me` the exclusive lock. Unchanged if another member has a share or the exclusive lock. */
 export function withExclusive(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
   if (!isFree(ledger, me) || ledger.exclusive?.beat === beat) return ledger
   return { ...ledger, shares: {}, leader: null, exclusive: { id: me, beat } }
 }
 
-/** Whether nobody but `me` has anything of it. */
+/** Whether no member other than `me` has a share or the exclusive lock. */
 export function isFree(ledger: Ledger, me: MemberId): boolean {
   return (
     Object.keys(ledger.shares).every((id) => id === me) &&
@@ -105,12 +109,12 @@ export function isFree(ledger: Ledger, me: MemberId): boolean {
   )
 }
 
-/** After its scale-down: these endpoints are not to be used again. */
+/** The ledger after the target was scaled to zero: these endpoints must never be used again. */
 export function scaledDown(ledger: Ledger, endpoints: readonly string[]): Ledger {
   return { ...withDraining(ledger, []), terminated: withMore(ledger.terminated, endpoints), replicas: 1 }
 }
 
-/** Whether `me` has a share or the whole. */
+/** Whether `me` has a share or the exclusive lock. */
 export function hasMember(ledger: Ledger, me: MemberId): boolean {
   return ledger.shares[me] !== undefined || ledger.exclusive?.id === me
 }
@@ -122,7 +126,7 @@ export function withoutMember(ledger: Ledger, me: MemberId): Ledger {
   return withLeader({ ...ledger, shares, exclusive: holds ? null : ledger.exclusive })
 }
 
-/** The ledger as it is to be written: the next revision, and of a new document the first. */
+/** The ledger to write: with the next revision, and with an id if the document is new. */
 export function written(ledger: Ledger): Ledger {
   return { ...ledger, born: ledger.born || crypto.randomUUID(), revision: ledger.revision + 1 }
 }
@@ -131,7 +135,10 @@ export function asRetired(ledger: Ledger): Ledger {
   return ledger.retired ? ledger : { ...ledger, retired: true }
 }
 
-/** `drainings` is the count at which the reporter looked at what rests. What is to be done counts from the leader alone. */
+/**
+ * Records a report of `me`. `drainings` is the count of changes of `draining` that its `drained` refers to. The decision in
+ * `lead` is only taken over if `me` is the leader.
+ */
 export function withReport(ledger: Ledger, me: MemberId, report: LoadReport & { drainings: number }): Ledger {
   const { load, lead } = report
   if (!ledger.shares[me]) return ledger
@@ -143,7 +150,7 @@ export function withReport(ledger: Ledger, me: MemberId, report: LoadReport & { 
   return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, drained } } }
 }
 
-/** Condemns those of these draining endpoints that nobody else uses. Unchanged unless `me` leads. */
+/** Marks the draining endpoints among these that no other member uses as terminated. Unchanged unless `me` is the leader. */
 export function withTerminated(ledger: Ledger, me: MemberId, endpoints: readonly string[]): Ledger {
   const others = Object.entries(ledger.shares).filter(([id]) => id !== me)
   const drained = endpoints.filter(
@@ -167,9 +174,9 @@ function withMore(terminated: readonly string[], endpoints: readonly string[]): 
 }
 
 /**
- * Takes free places for those who wait, or fewer than before: `kept` is what `me` still fills or may fill. The places of
- * an endpoint never add up to more than its concurrency, whoever asks in whatever order. Where several wait they take in
- * turns, each up to its fair part.
+ * Sets the places of `me`: `kept`, the places that it keeps, plus free places for its waiting requests. The places of an
+ * endpoint never add up to more than its concurrency, in whatever order the members update the ledger. If requests of several
+ * members wait, the members take places in turn, each up to its fair part.
  */
 export function withPlaces(ledger: Ledger, me: MemberId, kept: Places, demand: Demand): Ledger {
   const mine = ledger.shares[me]
@@ -202,7 +209,7 @@ export function othersWait(ledger: Ledger, me: MemberId): boolean {
   return Object.entries(ledger.shares).some(([id, share]) => id !== me && share.waiting > 0)
 }
 
-/** Of all places, the part of each who has or wants any; seldom a whole number. */
+/** The fair number of places for each member that has places or waits for some; usually not an integer. */
 export function fairPart(ledger: Ledger, demand: Pick<Demand, 'endpoints' | 'concurrency'>): number {
   const takers = Object.values(ledger.shares).filter((share) => share.waiting > 0 || sum(share.places) > 0)
   return (demand.endpoints.length * demand.concurrency) / Math.max(1, takers.length)

@@ -2,37 +2,37 @@ import { ScalerError } from '../errors.ts'
 import type { Alive, Beat, MemberId } from './ledger.ts'
 
 /**
- * The processes that share the targets, for an embedder that knows already which of them live. Every process must stop
- * its work (`lost`) before any other calls it dead (`isDead`).
+ * The processes that share the targets, for an embedder that already tracks which of them are alive. `lost` must abort in a
+ * process before `isDead` returns true for this process anywhere else.
  */
 export interface Members {
-  /** This process. A process that was lost comes back under another id. No id is used twice. */
+  /** The id of this process. After it was lost, a process must return with a new id. Ids are never reused. */
   readonly id: MemberId
-  /** Fires when the others may count this member as dead. Another signal once the process is a member again. */
+  /** Aborts when other processes may consider this one dead. A new signal is set when the process is a member again. */
   readonly lost: AbortSignal
-  /** Whether the member is dead, for good. An id that is not known yet is alive. Synchronous and cheap. */
+  /** Whether the member is permanently dead. An unknown id counts as alive. Must be synchronous and cheap. */
   isDead(id: MemberId): boolean
-  /** Calls back when a member has died or left, at every loss and return of this one, and every few seconds besides. */
+  /** Calls back when a member has died or left, when this process is lost or returns, and in any case every few seconds. */
   watch(onChange: () => void): Disposable
 }
 
-/** Which members live, and whether the others count on this one. */
+/** Which members are alive, and whether the other members consider this one alive. */
 export interface Liveness {
   readonly id: MemberId
-  /** The mark of the shares that this member takes now. */
+  /** The heartbeat count to store with locks that this member takes now. */
   readonly beats: Beat
-  /** Fires when trust is lost: another activator may act on the targets from then on. */
+  /** Aborts when the other members may no longer respect this member's locks: they may act on the targets from then on. */
   readonly fence: AbortSignal
   readonly alive: Alive
-  /** Whether the others respect a share with this mark. */
+  /** Whether the other members respect a lock of this member with this heartbeat count. */
   isGood(beat: Beat | undefined): boolean
   close(signal?: AbortSignal): Promise<void>
 }
 
 export interface LivenessEvents {
-  /** From this instant on nothing more may be sent. */
+  /** The other members may no longer respect this member's locks: it must not send any more requests. */
   lost(): void
-  /** Time has passed, or a member has left: every lock looks again. */
+  /** Time has passed, or a member has left: every lock must be checked again. */
   changed(): void
 }
 
@@ -41,17 +41,17 @@ export function cutOff(): ScalerError {
   return new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 })
 }
 
-/** The mark of all shares: where a member comes back under another id, a share of its own id is never void. */
+/** The heartbeat count of all locks. A constant is enough: a lost member returns with a new id, so locks of its id stay valid. */
 const MARK: Beat = 1
 
-/** The liveness that the embedder's members give. */
+/** Liveness according to the embedder's `Members`. */
 export class EmbeddersLiveness implements Liveness {
   readonly beats = MARK
   readonly #members: Members
   readonly #events: LivenessEvents
   readonly #watch: Disposable
   #id: MemberId
-  /** The id before the last loss. Its shares are this process's own to clear away. */
+  /** The id before the last loss. It counts as dead for this process, which may remove its locks. */
   #former: MemberId | undefined
   #fence = new AbortController()
   #lost: AbortSignal | undefined

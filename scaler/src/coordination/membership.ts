@@ -20,21 +20,21 @@ import type { Coordination, Shared } from './types.ts'
 const TARGET = 'target/'
 
 export interface MembershipOptions {
-  /** Must be this activator's alone. Not used where the embedder says who lives. */
+  /** Must be unique to this activator. Ignored if the embedder provides `members`. */
   readonly id: MemberId
   readonly clock: Clock
-  /** Hears of updates that failed and are tried again. */
+  /** Called with the errors of updates that failed and will be retried. */
   readonly onError: (error: Error) => void
 }
 
-/** One activator among several: its locks, what the store says of targets, and which of the others live. */
+/** One of several activators: its locks, the ledgers from the store, and which other members are alive. */
 export class Membership {
   readonly #liveness: Liveness
   readonly #store: BoundedStore
   readonly #onError: (error: Error) => void
   readonly #locks = new Map<TargetKey, SharedTargetLock>()
   readonly #ledgers = new Map<TargetKey, Ledger>()
-  /** The updates of one target are made one after the other. */
+  /** The last pending update of each target: the updates of one target run one after the other. */
   readonly #updates = new Map<TargetKey, Promise<unknown>>()
   #watch: AsyncDisposable | undefined
   #closed = false
@@ -65,7 +65,7 @@ export class Membership {
     return this.#liveness.id
   }
 
-  /** Fires when trust is lost: what is being done to targets may be no longer this one's to do. */
+  /** Aborts when the other members may no longer respect this member's locks. Aborts running scale calls. */
   get fence(): AbortSignal {
     return this.#liveness.fence
   }
@@ -74,12 +74,12 @@ export class Membership {
     return this.#liveness.alive
   }
 
-  /** The mark of the shares that this member takes now. */
+  /** The heartbeat count to store with locks that this member takes now. */
   get beats(): Beat {
     return this.#liveness.beats
   }
 
-  /** Whether the others respect a share with this mark. */
+  /** Whether the other members respect a lock of this member with this heartbeat count. */
   isGood(beat: Beat | undefined): boolean {
     return this.#liveness.isGood(beat)
   }
@@ -90,12 +90,12 @@ export class Membership {
     return lock
   }
 
-  /** The target is forgotten: a later one of that name gets a lock of its own. */
+  /** Drops the lock of a target. A later target with the same key gets a new lock. */
   forget(key: TargetKey, lock: SharedTargetLock): void {
     if (this.#locks.get(key) === lock) this.#locks.delete(key)
   }
 
-  /** Writes what `change` makes of the target's ledger, unless that is the very one that it was given. */
+  /** Replaces the target's ledger by the result of `change`. Writes nothing if `change` returns its argument. */
   update(
     key: TargetKey,
     change: (ledger: Ledger | undefined) => Ledger | undefined,
@@ -124,7 +124,7 @@ export class Membership {
     if (!this.#closed) this.#onError(error)
   }
 
-  /** Leaves, so that the others need not wait until it counts as dead. Waits no longer than the signal. */
+  /** Leaves, so that the other members need not wait until this one counts as dead. The signal ends the wait. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closed = true
     await this.#liveness.close(signal)
@@ -147,7 +147,7 @@ export class Membership {
       if (!this.#locks.has(key) && hasMember(ledger, this.id)) this.#leave(key)
   }
 
-  /** A target that is forgotten here, but of which the last step was taken late or not at all. */
+  /** Removes this member from the ledger of a target that has no lock here: an earlier update failed or took effect late. */
   #leave(key: TargetKey): void {
     this.update(key, (ledger) => ledger && withoutMember(ledger, this.id)).catch((error: Error) =>
       this.failed(error),

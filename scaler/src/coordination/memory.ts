@@ -1,6 +1,6 @@
 import type { Coordination, Shared } from './types.ts'
 
-/** For activators of one process. */
+/** A coordination in memory, for several activators in one process. */
 export function createMemoryCoordination(): Coordination {
   const values = new Map<string, Shared>()
   const watchers = new Set<(key: string, value: Shared | undefined) => void>()

@@ -1,22 +1,22 @@
 import type { Demand } from '../target-lock.ts'
 import { fairPart, othersWait, sum, withPlaces, type Ledger, type MemberId, type Places } from './ledger.ts'
 
-/** What the places need of the lock that they belong to. */
+/** The parts of a lock that its `SharedPlaces` use. */
 export interface PlacesHost {
   me(): MemberId
-  /** As far as it is known, without members that are dead. */
+  /** The last known ledger, without dead members. */
   ledger(): Ledger
-  /** Whether this activator holds the lock shared. */
+  /** Whether this activator holds a shared lock. */
   granted(): boolean
   demand(): Demand
-  /** Updates the ledger, and resolves to what is stored then. */
+  /** Updates the ledger, and resolves to the stored one. */
   step(change: (now: Ledger) => Ledger): Promise<Ledger>
   changed(): void
 }
 
 /**
- * How many requests this activator may have at each endpoint, where all activators together may have `concurrency`. Between
- * updates of the ledger it uses the places that it was granted, or fewer.
+ * How many requests this activator may have at each endpoint, so that all activators together have `concurrency` at most.
+ * Between two updates of the ledger, the activator uses the places that it was granted, or fewer.
  */
 export class SharedPlaces {
   readonly #host: PlacesHost
@@ -36,7 +36,7 @@ export class SharedPlaces {
   }
 
   handsOver(endpointId: string): boolean {
-    // Asked after every request: what costs most comes last.
+    // Called after every request, so the cheapest checks come first.
     if (this.#places.size === 0) return false
     const me = this.#host.me()
     const ledger = this.#host.ledger()
@@ -95,8 +95,8 @@ export class SharedPlaces {
   }
 
   /**
-   * The places that this activator may fill at the present endpoints, and those that it still fills elsewhere or since before
-   * it lost its share.
+   * The places that this activator keeps: all its places at the current endpoints, and the places that its requests still occupy
+   * at other endpoints or have occupied since before it lost its shared lock.
    */
   #kept(ledger: Ledger): Places {
     const { load, endpoints } = this.#host.demand()

@@ -2,8 +2,9 @@ import type { Ledger, Share } from './ledger.ts'
 import type { Shared } from './types.ts'
 
 /*
- * Ledgers in the store. The version before knows the fields of the right column alone, and activators of both versions share ledgers
- * during a rolling update: this version reads both and writes those. The next version writes the names of the left column.
+ * Converts ledgers from and to the format of the store. The previous version of the library knows only the field names of the
+ * right column, and during a rolling update activators of both versions share ledgers. So this version reads both names and
+ * writes those of the right column. The next version will write those of the left column.
  *
  *   exclusive    seizedBy
  *   terminated   condemned

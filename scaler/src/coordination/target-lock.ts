@@ -22,7 +22,7 @@ import {
 
 // Longer than 300 lines: one state machine, each of whose steps reads and writes most of its fields.
 
-/** What a lock asks of the member that it belongs to. */
+/** The parts of a member that its locks use. */
 export interface LockMember {
   readonly id: MemberId
   readonly alive: Alive
@@ -38,36 +38,40 @@ export interface LockMember {
 import { SharedPlaces } from './shared-places.ts'
 
 /**
- * The lock of one activator on a target that others may use. Everything that must be exact is decided by an update of the
- * ledger (compare-and-swap). Between updates, the activator uses what it was granted and never more.
+ * The lock of one activator on a target that other activators may use. Everything that must be exact is decided by an update of
+ * the ledger (compare-and-swap). Between two updates, the activator never uses more than it was granted.
  */
 export class SharedTargetLock implements TargetLock {
   readonly #key: TargetKey
   readonly #member: LockMember
   readonly #events: TargetLockEvents
   #ledger: Ledger
-  /** The document of which the last news were, and the last one of whose end there were news. */
-  #told: string | undefined
-  #ended: string | undefined
+  /** The id of the document in the last notification. */
+  #notifiedBorn: string | undefined
+  /** The id of the last document whose deletion was notified. */
+  #deletedBorn: string | undefined
   #granted = false
   #pending: PromiseWithResolvers<void> | undefined
-  /** Counts how often it has given up what it had. */
+  /** How often this lock was lost or released. */
   #losses = 0
-  /** The count at which the step that asks for a share was begun, while it is under way. */
+  /** While an update that requests a share is pending: the value of `#losses` when the update began. */
   #joining: number | undefined
-  /** A step has failed: it may have been taken, or be taken yet. The next one writes in any case, which voids it. */
+  /**
+   * An update has failed: the store may have executed it, or may still do so. The next update writes in any case, so that the
+   * failed one can no longer succeed.
+   */
   #unsure = false
-  /** Whether this activator holds the lock exclusively or is about to: until it releases the lock or has a share again. */
+  /** Whether this activator holds or requests the exclusive lock. Reset when it releases the lock or gets a share again. */
   #exclusive = false
-  /** Whether it may have anything to give up. */
+  /** Whether the ledger may contain an entry of this activator. */
   #engaged = false
   #disposed = false
-  /** It is this one that retires the target: nothing of it is to be left in the end. */
+  /** This activator retires the target: the document is deleted in the end. */
   #retires = false
-  /** Endpoints it has stopped, until the others know. */
+  /** Endpoints that this activator has stopped but not yet recorded in the ledger. */
   readonly #stopped: string[] = []
   readonly #places: SharedPlaces
-  /** What this one, leading, has just decided to let rest: in force here before the others know. */
+  /** The draining endpoints that this activator, as leader, has decided on. They apply here before the ledger is updated. */
   #decided: readonly string[] | undefined
   #waiters = new Set<() => void>()
 
@@ -94,7 +98,7 @@ export class SharedTargetLock implements TargetLock {
     if (this.hasShare) return undefined
     if (!this.#pending) {
       this.#pending = Promise.withResolvers()
-      // Whoever drops it need not have waited for it.
+      // Nobody may be waiting for the promise when it is rejected.
       this.#pending.promise.catch(() => undefined)
       void this.#join()
     }
@@ -102,7 +106,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   cancel(): void {
-    this.#pending?.reject(new Error('No share in the target is wanted any more.'))
+    this.#pending?.reject(new Error('The request for a shared lock on the target was cancelled.'))
     this.#pending = undefined
   }
 
@@ -121,7 +125,7 @@ export class SharedTargetLock implements TargetLock {
       this.#exclusive = false
       throw error
     }
-    // Another may not have respected it.
+    // Other members may not have respected the lock.
     void this.release()
     return false
   }
@@ -131,7 +135,7 @@ export class SharedTargetLock implements TargetLock {
     this.#engaged = this.#retires = true
     const now = await this.#step((ledger) => withoutMember(asRetired(ledger), this.#me))
     const used = !isFree(now, this.#me)
-    // From now on they can only become fewer.
+    // A retired target gets no new shares, so the number of other members can only decrease.
     while (used && !signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
     return used
   }
@@ -215,16 +219,16 @@ export class SharedTargetLock implements TargetLock {
     return this.#places.handsOver(endpointId)
   }
 
-  /** The ledger has changed, here or elsewhere. */
+  /** Handles a change of the ledger, made by this or another activator. */
   news(ledger: Ledger | undefined): void {
     const before = this.#ledger
     if (ledger) {
-      this.#told = ledger.born
+      this.#notifiedBorn = ledger.born
       this.#accept(ledger)
     } else {
-      // The one that the news have spoken of; an answer may have told of its successor already.
-      this.#ended = this.#told
-      if (before.born === this.#ended) this.#ledger = EMPTY
+      // The deleted document is the one of the last notification. The result of an update may already have brought a newer one.
+      this.#deletedBorn = this.#notifiedBorn
+      if (before.born === this.#deletedBorn) this.#ledger = EMPTY
     }
     for (const waiter of [...this.#waiters]) waiter()
     const mine = this.#ledger.shares[this.#me] !== undefined
@@ -233,7 +237,7 @@ export class SharedTargetLock implements TargetLock {
     this.#events.changed()
   }
 
-  /** From this instant on nothing more is sent: the others may not respect what this one has any more. */
+  /** Stops sending requests immediately, because the other activators may no longer respect the lock. */
   lose(): void {
     this.#losses++
     this.#granted = false
@@ -241,12 +245,12 @@ export class SharedTargetLock implements TargetLock {
     this.#events.changed()
   }
 
-  /** Time has passed: somebody may have died, or the coordination be there again. */
+  /** Called periodically and when a member has left: members may have died, or the coordination may be reachable again. */
   recheck(): void {
     for (const waiter of [...this.#waiters]) waiter()
     const { load, waiting } = this.#events.demand()
     const idle = !this.#granted && !this.#pending && !this.#exclusive && waiting === 0 && sum(load) === 0
-    // A step that was given up may have been taken later all the same.
+    // The store may have executed an update after this activator had counted it as failed.
     if (idle && (this.#unsure || hasMember(this.#ledger, this.#me))) {
       this.#engaged = true
       void this.release()
@@ -275,12 +279,12 @@ export class SharedTargetLock implements TargetLock {
         this.#pending === pending ? withShare(now, this.#me, this.#member.beats) : now,
       )
     } catch {
-      // Told already, and tried again at the next heartbeat.
+      // The error has been reported. The next `recheck` tries again.
       return
     } finally {
       if (this.#joining === losses) this.#joining = undefined
     }
-    // What has been given up since then is given up by a step that comes after this one.
+    // If the lock was lost or released in the meantime, a later update removes the share.
     if (!pending || this.#pending !== pending || this.#losses !== losses) return
     if (ledger.retired) {
       pending.reject(retired())
@@ -309,12 +313,12 @@ export class SharedTargetLock implements TargetLock {
         const living = withoutDead(now, this.#member.alive)
         const next = change(living)
         if (next !== living || living !== (now ?? EMPTY)) return next
-        // A step that failed may still be under way: one that follows it has to write, which voids it.
+        // An earlier failed update may still be running. This one writes in any case, so that the earlier one fails to compare.
         return this.#unsure ? { ...living } : now
       })
       this.#unsure = false
-      // News that are newer may have come before the answer, even that of the document's end.
-      if (ledger && ledger.born !== this.#ended) this.#accept(ledger)
+      // Newer notifications may have arrived before this result, even that of the document's deletion.
+      if (ledger && ledger.born !== this.#deletedBorn) this.#accept(ledger)
       return ledger ?? EMPTY
     } catch (error) {
       this.#unsure = this.#engaged = true
@@ -323,7 +327,7 @@ export class SharedTargetLock implements TargetLock {
     }
   }
 
-  /** Resolves at the next news or recheck, or when the signal fires. */
+  /** Resolves at the next notification or recheck, or when the signal aborts. */
   #change(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {

@@ -1,20 +1,20 @@
 import type { Members } from './members.ts'
 
-/** What activators share is small JSON, so that any store can keep it. */
+/** A document that activators share: small JSON, so that any store can hold it. */
 export type Shared = { readonly [name: string]: unknown }
 
 /**
- * A register that several activators share: small JSON documents by key, replaced by compare-and-swap. Implementations:
- * memory (one process), or any store with an atomic update and news of changes (MongoDB, etcd, a Kubernetes object).
- * What the documents mean is the library's own business, the same over every store.
+ * A store that several activators share: small JSON documents by key, replaced by compare-and-swap. Implementations: memory
+ * (one process), or any store with atomic updates and change notifications (MongoDB, etcd, a Kubernetes object). The library
+ * alone interprets the documents.
  */
 export interface Coordination {
-  /** Who lives, where the embedder knows. Without it the activators send heartbeats of their own into the store. */
+  /** Which processes are alive, if the embedder knows. Otherwise the activators write heartbeats to the store. */
   readonly members?: Members
   /**
-   * Replaces the document atomically by what `change` makes of it, and resolves to what is stored then; undefined means
-   * none. `change` is pure and may be called again after a conflict; when it returns its argument, nothing is written.
-   * Rejects when the store cannot be reached, or the signal's reason: the change may have been stored all the same.
+   * Atomically replaces the document by the result of `change`, and resolves to the stored document; undefined means that there
+   * is none. `change` must be pure and may be called again after a conflict; if it returns its argument, nothing is written.
+   * Rejects when the store cannot be reached, or with the signal's reason. The change may have been stored even so.
    */
   update<T extends Shared>(
     key: string,
@@ -22,8 +22,8 @@ export interface Coordination {
     options: { signal: AbortSignal },
   ): Promise<T | undefined>
   /**
-   * Calls back with every document now and with each change, its own included; for one key in the order of the updates,
-   * though it may skip to the newest. Late news is no error: decisions are made in `update` alone.
+   * Calls back with every existing document and then with each change, including changes made through this object. For one key,
+   * calls are in the order of the updates, but may skip to the newest. Calls may be late: all decisions are made in `update`.
    */
   watch(onChange: (key: string, value: Shared | undefined) => void): Promise<AsyncDisposable>
 }
