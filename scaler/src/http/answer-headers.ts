@@ -2,43 +2,43 @@ import type { IncomingHttpHeaders, OutgoingHttpHeader, OutgoingHttpHeaders } fro
 import type { Lease } from '../types.ts'
 import { namedBy } from './request-headers.ts'
 
-/** RFC 9110 §7.6.1: meant for one connection, never forwarded. */
+/** RFC 9110 §7.6.1: headers that apply to one connection only and are never forwarded. */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',
-  // The announcement alone: the trailers themselves are forwarded where the answer goes out in chunks.
+  // Only the announcement of trailers is dropped. The trailers themselves are forwarded if the response is chunked.
   'trailer',
   'transfer-encoding',
   'upgrade',
 ])
 
-/** Headers of an answer in which the app and the proxy may each have something to say. */
+/** Response headers that both the app and the proxy may set, in the same response. */
 const SAID_BY_BOTH = new Set(['set-cookie', 'server-timing'])
 
-/** A name or a value as the parser has it: a text of one character a byte, or the bytes. */
+/** A header name or value as the parser delivers it: a string with one character per byte, or the bytes. */
 export type RawPart = Buffer | string
 
 export interface AnswerHead {
   readonly statusCode: number
-  /** Names and values in turn, as they came. */
+  /** Alternating names and values, as received. */
   readonly rawHeaders: readonly RawPart[]
   readonly headers: IncomingHttpHeaders
 }
 
 export interface ProxyHeaders {
-  /** The proxy's, where the app says nothing; names in lower case. */
+  /** Headers that the proxy sets unless the app sets them; names in lower case. */
   readonly set: OutgoingHttpHeaders
-  /** The proxy's alone, whatever the app says. */
+  /** Headers that only the proxy sets; the app's headers of these names are dropped. */
   readonly own: Readonly<Record<string, string>>
-  /** Whether the client's connection takes a body in chunks. */
+  /** Whether the response to the client may use chunked encoding. */
   readonly chunks: boolean
 }
 
 /**
- * The headers of an answer for the client, names and values in turn: the app's in its order, byte for byte and as often
- * as it sent them, then the proxy's own where the app has said nothing, or may say nothing.
+ * The response headers for the client, as alternating names and values. First the app's headers, unchanged and in the same
+ * order, including repeated ones. Then the proxy's `set` headers that the app has not set, and its `own` headers.
  */
 export function answerHeaders(head: AnswerHead, { set, own, chunks }: ProxyHeaders): OutgoingHttpHeader[] {
   const { statusCode, rawHeaders, headers } = head
@@ -51,12 +51,13 @@ export function answerHeaders(head: AnswerHead, { set, own, chunks }: ProxyHeade
     const name = raw.toLowerCase()
     if (name === 'transfer-encoding' && chunks) list.push(raw, value)
     if (HOP_BY_HOP.has(name) || Object.hasOwn(own, name) || named?.has(name)) continue
-    // RFC 9110 §8.6: a 204 has no length, and some clients would wait for one that is given.
+    // RFC 9110 §8.6: a 204 has no Content-Length, and some clients would wait for a body if one is sent.
     if (name === 'content-length' && statusCode === 204) continue
     if (name === 'content-length' && hasOddDisposition(headers)) length = value
     else list.push(raw, value)
   }
-  // Where Node knows the length already, it refuses bytes above 127 in this one header: it reads them as UTF-8.
+  // If Node knows the length before Content-Disposition, it rejects bytes above 127 in that header, which it reads as UTF-8.
+  // So in that case Content-Length comes last.
   if (length !== undefined) list.push('content-length', length)
   for (const name in set) {
     const free = !(name in headers) || HOP_BY_HOP.has(name) || SAID_BY_BOTH.has(name)
@@ -66,7 +67,7 @@ export function answerHeaders(head: AnswerHead, { set, own, chunks }: ProxyHeade
   return list
 }
 
-/** A reason phrase as it came: undici has read it as UTF-8, and it is sent as latin-1. */
+/** The reason phrase with its original bytes: undici has decoded it as UTF-8, but it is sent as latin-1. */
 export function reasonOf(text: string): string {
   return /^[\t -~]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
@@ -79,7 +80,10 @@ function hasOddDisposition({ 'content-disposition': value }: IncomingHttpHeaders
   return value !== undefined && !/^[\t -~]*$/.test(String(value))
 }
 
-/** A wake as `Server-Timing`: `wake` is the whole wait of this request, then each phase's own part of the wake. */
+/**
+ * A `Server-Timing` value for a request that waited for a wake: `wake` is the whole wait of the request, followed by the
+ * duration of each phase of the wake, all in ms. Undefined if the request did not wait for a wake.
+ */
 export function serverTiming(lease: Lease): string | undefined {
   const cold = lease.coldStart
   if (!cold) return undefined

@@ -1,19 +1,20 @@
 import type { Socket } from 'node:net'
 import { errors } from 'undici'
 
-/** Bytes of the head of an answer; more is SCALER_UPSTREAM_HEAD_TOO_LARGE. */
+/** The maximum size of a response head in bytes; larger ones fail with SCALER_UPSTREAM_HEAD_TOO_LARGE. */
 export const MAX_HEAD = 64 * 1024
-/** Lines of it; more is the same. */
+/** The maximum number of lines of a response head; more fail with SCALER_UPSTREAM_HEAD_TOO_LARGE. */
 export const MAX_HEAD_LINES = 1_000
-/** Answers before the answer (103 and the like). */
+/** The maximum number of interim responses (such as 103) before the final response. */
 export const MAX_INTERIM = 16
-/** Bytes of an answer's body that are not its content (sizes and extensions of chunks, trailers): in all, and more for each chunk. */
+/** The maximum bytes of a body that are not content (chunk sizes, chunk extensions, trailers): in total, plus some per chunk. */
 const MAX_FRAMING = 16 * 1024
 const MAX_FRAMING_OF_CHUNK = 128
 
 /**
- * Bytes that are parsed in one piece: of heads, which may be thousands of lines before there is a word of any, and of
- * bodies. The smallest lines, chunks and trailers that fill a piece take some milliseconds.
+ * The number of bytes that are parsed at once, of heads and of bodies. Parsing a piece that is full of the smallest possible
+ * lines, chunks or trailers takes some milliseconds. The parser reports nothing of a head, even of thousands of lines, before
+ * the head is complete.
  */
 const HEAD_PIECE = 8 * 1024
 const BODY_PIECE = 32 * 1024
@@ -21,14 +22,14 @@ const BODY_PIECE = 32 * 1024
 const LF = 10
 
 /**
- * Bounds what is no content in the answers on one connection. undici counts the bytes of names and values alone, and parses
- * to the end of what it was given even when there are too many. So it is given pieces, and looked at in between: what it
- * has told of, and which bytes it has taken.
+ * Limits everything except content in the responses on one connection. undici counts only the bytes of header names and
+ * values, and parses all the bytes that it was given even after the limit is exceeded. So undici gets the bytes in pieces, and
+ * the meter checks between two pieces how many bytes undici has read and what it has reported.
  */
 export class AnswerMeter {
   readonly #socket: Socket
   #inHead = true
-  /** Bytes that the parser had taken when the count began; undefined: it begins with the next piece. */
+  /** The number of bytes that the parser had read when counting began; undefined: counting begins with the next piece. */
   #from: number | undefined
   #lines = 0
   #interim = 0
@@ -40,12 +41,12 @@ export class AnswerMeter {
     this.#socket = socket
   }
 
-  /** Bytes that the next piece may have. */
+  /** The maximum size of the next piece in bytes. */
   get next(): number {
     return this.#inHead ? HEAD_PIECE : BODY_PIECE
   }
 
-  /** Between two pieces: why the answer is not read any further. */
+  /** Called between two pieces. Returns an error if a limit is exceeded; the response must not be read any further then. */
   flaw(): Error | undefined {
     const taken = this.#socket.bytesRead - this.#socket.readableLength
     if (this.#from === undefined) {
@@ -61,7 +62,7 @@ export class AnswerMeter {
       return new errors.HTTPParserError('The extensions of chunks, or the trailers, are too large.')
     }
     if (this.#piece) this.#lines += linesIn(this.#piece)
-    // Asked again before there is another.
+    // This method may be called again before the next piece; the lines must be counted once only.
     this.#piece = undefined
     return bytes > MAX_HEAD || this.#lines > MAX_HEAD_LINES ? new errors.HeadersOverflowError() : undefined
   }
@@ -71,13 +72,14 @@ export class AnswerMeter {
   }
 
   interimEnded(): void {
-    if (++this.#interim > MAX_INTERIM) throw new RangeError('There are too many answers before the answer.')
+    if (++this.#interim > MAX_INTERIM)
+      throw new RangeError('There are too many interim responses before the final response.')
     this.#count(true)
   }
 
-  /** `tellsContent`: whether `content` is called for each chunk before the next piece. */
+  /** `tellsContent`: whether `content` is called for each chunk before the next piece is read. */
   headEnded(rawHeaders: readonly { readonly length: number }[], tellsContent = true): void {
-    // It may have ended in the piece in which it became too large.
+    // The head may have exceeded the limit and ended within the same piece.
     const isLarge = this.#socket.bytesRead - (this.#from ?? 0) > MAX_HEAD
     const bytes = isLarge ? rawHeaders.reduce((sum, { length }) => sum + length + 2, 0) : 0
     if (rawHeaders.length > 2 * MAX_HEAD_LINES || bytes > MAX_HEAD) throw new errors.HeadersOverflowError()

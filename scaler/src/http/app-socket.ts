@@ -3,10 +3,10 @@ import { errors } from 'undici'
 import type { Endpoint } from '../types.ts'
 import { CONNECT_TIMEOUT, socketPathOf } from './pools.ts'
 
-/** ms of silence after which the machine at the other end is asked whether it is still there: a lease hangs on it. */
+/** ms without traffic after which TCP keep-alive probes check the peer, because a dead connection would keep its lease. */
 export const KEEP_ALIVE = 30_000
 
-/** A connection to an endpoint that may be closed by half: either end of a tunnel may have more to say than the other. */
+/** Opens a connection to an endpoint. It may be half-closed, because one side of a tunnel may end before the other. */
 export function connectTo({ url }: Endpoint): Socket {
   const path = socketPathOf(url)
   const host = url.hostname.replace(/^\[|\]$/g, '')

@@ -4,11 +4,11 @@ import type { FastifyInstance } from 'fastify'
 import { ScalerError } from '../errors.ts'
 import { absoluteTarget, useTargetHost } from './request-target.ts'
 
-/** RFC 3986 §3.2.2 without a user: a name, an IPv4 address or one in brackets, and a port. */
+/** RFC 3986 §3.2.2 without user info: a name, an IPv4 address or an IP address in brackets, and optionally a port. */
 const HOST = /^([\w!$&'()*+;=.~%-]*|\[[\da-f:.]+\])(:\d*)?$/i
 const CONNECT_REFUSED = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
 
-/** Answers 400 to what is ambiguous, and closes its connection; refuses to be a tunnel. */
+/** Answers ambiguous requests with 400 and closes their connection. Answers CONNECT with 405. */
 export function refuseBadRequests(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const flaw = flawOf(request.raw)
@@ -28,15 +28,15 @@ export function badRequest(flaw: string): ScalerError {
 }
 
 /**
- * What Node's parser lets pass and an app might understand otherwise than the front, in words for the client; undefined
- * when nothing is.
+ * Checks for what Node's parser accepts but an app might interpret differently from this proxy. Returns a message for the
+ * client, or undefined if the request is valid.
  */
 export function flawOf(request: IncomingMessage): string | undefined {
   const { headers, httpVersion, rawHeaders, url = '' } = request
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return 'Only HTTP/1.0 and HTTP/1.1 are supported.'
   if (url.includes('#')) return 'The request target must not contain a fragment (#).'
   if (url === '*') return 'The request target * is not supported.'
-  // What does not end in chunked, Node's parser refuses by itself once it has told of the request.
+  // Node's parser itself rejects a Transfer-Encoding that does not end in chunked, right after it has reported the request.
   const coding = headers['transfer-encoding']?.toLowerCase()
   const last = coding?.split(',').at(-1)!.trim()
   if (last === 'chunked' && (coding !== 'chunked' || httpVersion === '1.0'))
@@ -47,10 +47,10 @@ export function flawOf(request: IncomingMessage): string | undefined {
       return 'The request target is neither a path nor an http or https URL.'
     if (target.host === '' || !HOST.test(target.host)) return 'The host in the request target is not valid.'
   }
-  // Node looks for it only once it is clear that nothing is upgraded.
+  // Node checks this too, but not for upgrade requests.
   if (headers.host === undefined && httpVersion === '1.1') return 'The Host header is missing.'
   if (headers.host !== undefined && !HOST.test(headers.host)) return 'The Host header is not valid.'
-  // Node takes the first of several and says nothing.
+  // Node uses the first of several Host headers without an error.
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2)
     if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++

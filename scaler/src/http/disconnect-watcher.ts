@@ -1,11 +1,14 @@
 import type { Socket } from 'node:net'
 
-/** Bytes that are kept of what a client sends before its answer; then the socket is paused. RFC 6455 forbids clients to send any. */
+/**
+ * The socket is paused after the client has sent this many bytes before the response to its upgrade request. RFC 6455 forbids
+ * clients to send any.
+ */
 const MAX_EARLY = 64 * 1024
 
 /**
- * Watches for the disconnect of a client that waits. A socket reports its end only while somebody reads from it, and the
- * request of a client that has gone must leave the queue.
+ * Watches whether a waiting client disconnects, because its request must then leave the queue. A socket reports its end only
+ * while it is being read, so the watcher reads and stores what the client sends.
  */
 export class DisconnectWatcher {
   readonly #socket: Socket
@@ -20,12 +23,12 @@ export class DisconnectWatcher {
     socket.on('data', this.#keep).once('end', this.#leave)
   }
 
-  /** What the client has sent so far. */
+  /** The bytes that the client has sent so far. */
   get bytes(): Buffer {
     return Buffer.concat(this.#early)
   }
 
-  /** Stops watching. Idempotent. What the client sends next is lost unless the caller begins to read in the same turn. */
+  /** Stops watching. Idempotent. Later bytes are lost unless the caller starts to read in the same turn of the event loop. */
   end(): void {
     if (this.#ended) return
     this.#ended = true

@@ -22,14 +22,14 @@ export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly responseTimeout: number
 }
 
-/** Bytes up to which copying an answer is cheaper than writing it in two pieces. */
+/** The size in bytes up to which copying a response body is cheaper than a second write. */
 const SHORT = 16 * 1024
 
 type Controller = Dispatcher.DispatchController
 
 /**
- * Takes one request to the endpoint of its lease and the answer to the client. It hears of the answer from undici while
- * that is parsed and writes it as it comes: no stream is made for a body, and a small answer is one write.
+ * Sends one request to the endpoint of its lease, and the response to the client. undici calls the exchange while it parses the
+ * response, and the exchange writes the response as it arrives: without a stream for the body, and in one write if it is small.
  */
 export class Exchange implements HeadFirstHandler {
   readonly session: ProxySession
@@ -39,12 +39,12 @@ export class Exchange implements HeadFirstHandler {
   #body: Readable | null = null
   #gathered: Readable | undefined
   #controller: Controller | undefined
-  /** What has come of the answer's body and is to be written: all that is read at once goes out in one write. */
+  /** Parts of the response body that are still to be written. All parts that arrive in one turn go out in one write. */
   #pieces: Buffer[] = []
-  /** Whether a write is due. */
+  /** Whether a write is scheduled. */
   #pending = false
   #flushed = false
-  /** Whether the end of the connection is how the client knows the end of the body. */
+  /** Whether the client recognizes the end of the body only by the end of the connection. */
   #endsWithConnection = false
 
   constructor(context: ExchangeContext, reply: FastifyReply) {
@@ -52,28 +52,28 @@ export class Exchange implements HeadFirstHandler {
     this.#reply = reply
     this.#response = reply.raw
     this.session = new ProxySession(context, reply.request.raw)
-    // After the last byte of the answer, or when the client has left before it.
+    // Emitted after the last byte of the response, or when the client has disconnected before that.
     reply.raw.on('close', () => {
       this.session.end()
       if (!this.#response.writableFinished) this.#controller?.abort(gone())
     })
   }
 
-  /** The session holds a lease; `payload` is the request's body where Fastify has handed it to its hooks. */
+  /** Sends the request. The session must hold a lease. `payload` is the request body if Fastify has passed it to its hooks. */
   send(payload?: Readable): void {
     const { request } = this.session
     if (!hasBody(request)) return this.#dispatch()
     this.#body = payload ?? request
     this.#limitIdle()
     request.once('end', () => this.#response.headersSent || this.#response.setTimeout(0))
-    // Mostly the body has come in the same packet as the head: the parser gets to it after this.
+    // Usually the body has arrived in the same packet as the head; the parser gets to the body after this function returns.
     process.nextTick(() => {
-      // The parser may have met something after the head that ended the connection.
+      // The parser may have found an error after the head and ended the connection.
       if (request.socket.writable) this.#dispatch()
     })
   }
 
-  /** Leaves the answer to the instance's own error handler. */
+  /** Passes the error to the error handler of the Fastify instance, which sends the response. */
   fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
     if (this.#response.destroyed) return
     closeIfUnread(this.#reply)
@@ -96,11 +96,13 @@ export class Exchange implements HeadFirstHandler {
     headers: IncomingHttpHeaders,
     reason = '',
   ): void {
-    // An interim answer is not the answer. Its hints are worth less than a client that stumbles over them.
+    // Interim responses are not forwarded: their hints are not worth the risk, as some clients cannot handle them.
     if (statusCode >= 100 && statusCode < 200) return
-    if (statusCode < 100 || statusCode > 599) throw new RangeError(`${statusCode} is no status of HTTP.`)
+    if (statusCode < 100 || statusCode > 599)
+      throw new RangeError(`${statusCode} is not a valid HTTP status.`)
     const coding = headers['transfer-encoding'] ?? 'chunked'
-    if (String(coding).toLowerCase() !== 'chunked') throw new RangeError('Only chunks are taken apart.')
+    if (String(coding).toLowerCase() !== 'chunked')
+      throw new RangeError('The only supported Transfer-Encoding of a response is chunked.')
     const { request, lease } = this.session
     const { wakeHeader, ownHeaders } = this.#context
     closeIfUnread(this.#reply)
@@ -126,7 +128,7 @@ export class Exchange implements HeadFirstHandler {
     const rest = this.#take()
     this.#flushed = true
     this.#addTrailers(trailers)
-    // A short string goes out in one buffer with the head, where bytes go out beside it: a tenth of a request's time.
+    // Node writes a short string together with the head, but a Buffer separately. This saves a tenth of the time of a request.
     if (rest && rest.length <= SHORT) this.#response.end(rest.toString('latin1'), 'latin1')
     else this.#response.end(rest)
   }
@@ -137,7 +139,7 @@ export class Exchange implements HeadFirstHandler {
       this.flush()
       return this.#cut()
     }
-    // Only a connection that never was: once a byte may have been written, the app may have acted on it.
+    // Another endpoint is tried only if no connection was made: once a byte may have been sent, the app may have acted on it.
     if (!neverConnected(error))
       return this.fail(upstreamError(error, this.session, this.#context.responseTimeout))
     this.session.again(error).then(
@@ -146,7 +148,7 @@ export class Exchange implements HeadFirstHandler {
     )
   }
 
-  /** Writes what has come so far: a head does not wait for a body that comes later. */
+  /** Writes what has arrived so far: the head does not wait for a body that arrives later. */
   flush(): void {
     this.#pending = false
     if (this.session.ended || this.#response.writableEnded) return
@@ -176,7 +178,7 @@ export class Exchange implements HeadFirstHandler {
     const source = this.#body
     const chunked = request.headers['transfer-encoding'] !== undefined
     const hasCome = source !== null && (source.readableLength > 0 || source.readableEnded)
-    // Kept for another endpoint, should this one not accept the connection.
+    // Reused for another endpoint if this one does not accept the connection.
     const body = source && chunked ? (this.#gathered ??= gathered(source)) : source
     const path = requestPath(request)
     const method = request.method as Dispatcher.HttpMethod
@@ -189,7 +191,7 @@ export class Exchange implements HeadFirstHandler {
     dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }
 
-  /** Those under a name of ours are dropped: some clients count trailers among the headers. */
+  /** Forwards the trailers, except those with the name of a proxy header: some clients treat trailers as headers. */
   #addTrailers(trailers: IncomingHttpHeaders): void {
     const names = Object.keys(trailers)
     if (names.length === 0) return
@@ -206,13 +208,16 @@ export class Exchange implements HeadFirstHandler {
     this.#response.once('drain', () => controller.resume())
   }
 
-  /** The socket of the client is silent both when the client is too slow and when the app is. */
+  /** The timeout of the client's socket covers both sides: the socket is idle when the client is too slow and when the app is. */
   #limitIdle(): void {
     const { idleBodyTimeout } = this.#context
     if (idleBodyTimeout > 0) this.#response.setTimeout(idleBodyTimeout, () => this.#cut())
   }
 
-  /** The client must not take what it has for the whole: where only the connection's end tells, it is no orderly one. */
+  /**
+   * Ends the connection so that the client cannot mistake a partial body for a complete one. If the end of the connection marks
+   * the end of the body, the connection is reset instead of closed.
+   */
   #cut(): void {
     const { socket } = this.#response
     if (this.#endsWithConnection && socket?.remoteAddress && !('encrypted' in socket))

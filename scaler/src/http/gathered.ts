@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 
-/** A body in chunks, of which those that come in one turn of the event loop are one: each costs a write. */
+/** Merges the chunks of a body that arrive in one turn of the event loop into one chunk, because each chunk costs a write. */
 export function gathered(body: Readable): Readable {
   let chunks: Buffer[] = []
   const gone = (): void => void out.destroy(new Error('The client has gone away.'))
@@ -12,7 +12,7 @@ export function gathered(body: Readable): Readable {
   const take = (chunk: Buffer): void => {
     if (chunks.push(chunk) === 1) setImmediate(send)
   }
-  // After the last chunks.
+  // Delayed so that the end comes after the last chunks.
   const end = (): void => void setImmediate(() => out.push(null))
   const out = new Readable({
     read: () => void body.resume(),
@@ -21,7 +21,7 @@ export function gathered(body: Readable): Readable {
       done(error)
     },
   })
-  // Whoever reads it may have ended before.
+  // The reader may already have stopped listening when an error occurs.
   out.on('error', () => undefined)
   body.once('end', () => body.off('close', gone))
   body

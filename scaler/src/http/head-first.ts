@@ -12,23 +12,24 @@ export interface HeadFirstRequest {
   readonly path: string
   readonly headers: readonly string[]
   readonly body: Readable
-  /** Whether the body is sent in chunks; else `headers` have its length. */
+  /** Whether the body is sent with chunked encoding. Otherwise `headers` contain its length. */
   readonly chunked: boolean
-  /** Whether the client waits to be asked for the body. */
+  /** Whether the client sends the body only after a 100 (Continue) response. */
   readonly expectsContinue: boolean
-  /** ms without a byte of the body until the head of the answer must have come. */
+  /** The maximum ms from the last byte of the request body until the head of the response. */
   readonly responseTimeout: number
 }
 
-/** What an exchange does with an answer, whoever parses it. */
+/** Callbacks for a response, whether undici or Node's HTTP client parses it. */
 export interface HeadFirstHandler extends Dispatcher.DispatchHandler {
-  /** The app has begun to read the body of a request that waits for that. */
+  /** The app has sent 100 (Continue). */
   onContinue(): void
 }
 
 /**
- * Sends a request's head at once, and its body as it comes, over a connection of its own. undici sends nothing before the
- * first byte of a body, and knows no `Expect`: an app could neither refuse an upload by its head nor ask for the body.
+ * Sends the head of a request immediately and the body as it arrives, over a new connection. undici sends nothing before the
+ * first byte of the body, and does not support `Expect`, so an app could neither refuse an upload by its head nor send 100
+ * (Continue).
  */
 export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstHandler): void {
   const { endpoint, method, path, body, chunked, expectsContinue, responseTimeout } = request
@@ -40,7 +41,7 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
   const paced = new PacedSocket(socket, endpoint.id, meter)
   const createConnection = (): PacedSocket => paced
   const upstream = httpRequest({ createConnection, method, path, headers, maxHeaderSize: MAX_HEAD })
-  // One more than is allowed, to see that there are more.
+  // One more than allowed, to detect that the limit is exceeded.
   upstream.maxHeadersCount = MAX_HEAD_LINES + 1
   let answer: IncomingMessage | undefined
   let over = false
@@ -68,12 +69,14 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
 
   handler.onRequestStart?.(controller, null)
   if (over) return
-  // Not before there is a connection: where there is none, another endpoint gets the body whole.
+  // The body is not read before the connection is made: if it fails, another endpoint must get the whole body.
   socket.once('connect', () => body.on('data', refresh).pipe(upstream))
   body.once('error', fail)
   upstream.on('error', fail).on('continue', () => handler.onContinue())
   upstream.on('information', () => attempt(() => meter.interimEnded()))
-  upstream.on('upgrade', () => fail(new RangeError('The app switches protocols, which nobody asked it to.')))
+  upstream.on('upgrade', () =>
+    fail(new RangeError('The app switched protocols although the request did not ask for that.')),
+  )
   upstream.on('close', () => fail(new errors.SocketError('other side closed')))
   upstream.on('response', (response) => {
     answer = response

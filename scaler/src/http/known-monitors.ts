@@ -1,9 +1,9 @@
-/** What the User-Agent headers of monitoring services, load balancers and probes contain, as their manuals say. */
+/** Parts of the User-Agent headers of monitoring services, load balancers and probes, according to their documentation. */
 export const KNOWN_MONITORS: readonly string[] = [
   'UptimeRobot/',
   'Pingdom',
   'StatusCake',
-  // Of Better Stack, under its old name.
+  // The old name of Better Stack.
   'Better Uptime Bot',
   'Site24x7',
   'Datadog/Synthetics',

@@ -3,20 +3,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isUnread } from './request-body.ts'
 
-/** ms that a client which is still uploading has, once its answer is out, to read it and to close. */
+/** ms that a client which is still uploading has to read the response and to close the connection. */
 const LINGER = 5_000
 
-/** Node's parser stops the handle itself and tells nobody; so must who starts it again. */
+/** Node's HTTP parser stops the internal handle without the socket's knowledge, so reading must be restarted at the handle. */
 type Handled = Socket & { readonly _handle?: { readStart(): void } | null }
 
-/** To be called before the head of every answer: one that comes before the end of its upload closes the connection. */
+/** Must be called before the head of every response. If the upload has not ended, the response closes the connection. */
 export function closeIfUnread(reply: FastifyReply): void {
   if (!isUnread(reply.request.raw)) return
   reply.header('connection', 'close')
   linger(reply.raw)
 }
 
-/** The same where there is no Fastify. */
+/** `closeIfUnread` for servers without Fastify. */
 export function closeRawIfUnread(request: IncomingMessage, response: ServerResponse): void {
   if (!isUnread(request)) return
   response.setHeader('connection', 'close')
@@ -24,19 +24,19 @@ export function closeRawIfUnread(request: IncomingMessage, response: ServerRespo
 }
 
 /**
- * For an answer that comes before the end of its upload and closes the connection. To close a socket of which not
- * everything was read is to reset it, and a reset takes from the client what it has not read yet (RFC 9112 §9.6). So only
- * this side is closed; what the client still says is thrown away until it closes, or its time is over.
+ * For a response that is sent before the end of the upload and closes the connection. Closing a socket with unread data resets
+ * the connection, and a reset discards what the client has not read yet (RFC 9112 §9.6). So only the sending side is closed;
+ * further data from the client is discarded until the client closes the connection or LINGER ms have passed.
  */
 function linger(response: ServerResponse): void {
   const socket: Handled | null = response.socket
   if (!socket) return
-  // What Node's server calls after the last byte of such an answer.
+  // Node's server calls this method after the last byte of a response that closes the connection.
   socket.destroySoon = () => {
     const timer = setTimeout(() => socket.destroy(), LINGER).unref()
     socket.once('close', () => clearTimeout(timer)).once('end', () => socket.destroy())
     socket.end()
-    // A listener of one's own takes the socket back from the parser.
+    // With another 'data' listener, the socket's data no longer goes to the HTTP parser.
     socket
       .removeAllListeners('data')
       .on('data', () => undefined)

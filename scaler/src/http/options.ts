@@ -8,55 +8,56 @@ import type { ResolveTarget } from './session.ts'
 import type { LoadingPage, WakePolicy } from './wake.ts'
 
 /**
- * Times in ms. What bounds a client is the server's own, given to `Fastify()`: `http.headersTimeout` (until the head of a
- * request has come; Node's default is a minute), `requestTimeout` (until its body has come; Fastify's default is never,
- * and it bounds uploads), `http.maxHeaderSize` (request line and headers; Node's default of 16 KB answers 431; apps may answer heads of 64 KB),
- * `keepAliveTimeout` (until the next request on a connection). Time that a request is held counts for its
- * `requestTimeout` where its body has yet to come.
+ * Times in ms. The limits for clients are options of the server, given to `Fastify()`: `http.headersTimeout` (until the head of
+ * a request has arrived; Node's default is a minute), `requestTimeout` (until its body has arrived, so it limits uploads;
+ * Fastify's default is no limit), `http.maxHeaderSize` (request line and headers; larger ones get 431; Node's default is 16 KB,
+ * while response heads of apps may have 64 KB), `keepAliveTimeout` (until the next request on a connection). The time that a
+ * request is held counts towards its `requestTimeout` if its body has not arrived completely.
  */
 export interface ScalerProxyOptions {
   readonly activator: Activator
   readonly resolve: ResolveTarget
   /**
-   * What is done with a request whose target is not awake: the first that has an opinion decides. Without one it is held
-   * until the target is awake. Upgrades (WebSockets) are asked for too, but only a `reject` counts: they are no documents.
+   * Decide what happens to a request whose target is not awake. The first policy that returns a decision applies; without a
+   * decision the request is held until the target is awake. Policies are also called for upgrades (WebSockets), but only
+   * `reject` has an effect there, because an upgrade request cannot get a document.
    */
   readonly wakePolicies?: readonly WakePolicy[]
-  /** Sent where a policy decides `page`. Without it, such a request is held. */
+  /** The page that is sent if a policy decides `page`. Without it, such a request is held. */
   readonly loadingPage?: LoadingPage
-  /** The header of every answer that says what was done: see `WakeMark`. Default `x-scaler-wake`. */
+  /** The name of the response header that says how the request was handled: see `WakeMark`. Default `x-scaler-wake`. */
   readonly wakeHeader?: string
   /**
-   * Headers that are yours alone, such as an id of the request: neither the client nor the app can set or remove them. Names
-   * in lower case. Asked for more than once a request.
+   * Headers that only the embedder sets, such as a request id: neither the client nor the app can set or remove them. Names in
+   * lower case. The function is called more than once per request.
    */
   readonly ownHeaders?: OwnHeaders
-  /** Whose X-Forwarded-* headers are believed. Default: nobody's. */
+  /** Which peers' X-Forwarded-* headers are trusted. Default: none. */
   readonly trustProxy?: TrustProxy
   /**
-   * For endpoints that only this proxy reaches, and whose server knows of it: a prefix under which they get what else is
-   * lost on the way. `<prefix>-host`, `<prefix>-connection`, `<prefix>-content-length` and so on are the client's headers of
-   * these names, in their place; `<prefix>` is `<address> <port> <scheme> <host> <port of the host> <HTTP version>` of the
-   * client. A client's own headers of such names get the prefix once more. In lower case. Default: none; what holds for one
-   * connection is dropped.
+   * For endpoints that only this proxy can reach and whose server supports this option: a header prefix, in lower case, under
+   * which they get the client's connection data that a proxy normally drops. `<prefix>-host`, `<prefix>-connection`,
+   * `<prefix>-content-length` and so on contain the client's headers of these names; `<prefix>` contains
+   * `<address> <port> <scheme> <host> <port of the host> <HTTP version>` of the client. If the client itself sends headers with
+   * the prefix, they get the prefix once more. Default: none; headers that apply to one connection only are dropped.
    */
   readonly clientPrefix?: string
-  /** Until the head of the app's answer, from when it has the request, its body included. Default 5 minutes. */
+  /** The time from the end of the request, including its body, until the head of the app's response. Default 5 minutes. */
   readonly responseTimeout?: number
   /**
-   * How long an upload, or an answer that has begun, may stand still before it is cut off, whichever side is to blame.
-   * Default 0: for ever, as streams may be silent. Cut uploads and answers end in a broken connection, for want of a status.
+   * How long an upload, or a response that has begun, may make no progress before it is aborted, whichever side causes it.
+   * Default 0: no limit, because streams may be silent. An abort breaks the connection, as no status can be sent any more.
    */
   readonly idleBodyTimeout?: number
   /**
-   * Methods that are proxied; others are not found. Default: all that Node's parser knows save TRACE, which shows a client
-   * what proxies add. Never CONNECT, which asks for a tunnel to anywhere.
+   * The methods that are proxied; others get 404. Default: all methods of Node's parser except TRACE, which reveals the headers
+   * that proxies add, and CONNECT, which opens a tunnel to any host.
    */
   readonly httpMethods?: readonly string[]
   /** Measures `loadingPage.after`. Default: the system's. */
   readonly clock?: Clock
-  /** Writes the answer to an upgrade request that failed before anything was written. */
+  /** Writes the response to an upgrade request that failed before anything was written to the socket. */
   readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void
-  /** Told of each request that has its lease, WebSockets aside, before it is sent. */
+  /** Called for each request, except WebSockets, when it has got its lease and before it is sent. */
   readonly onLease?: (request: IncomingMessage, lease: Lease, key: TargetKey) => void
 }

@@ -2,21 +2,21 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-/** Whether a peer's X-Forwarded-* headers are believed: it is a proxy of ours. */
+/** Whether the X-Forwarded-* headers of the peer with this IP address are trusted. */
 export type TrustProxy = (address: string) => boolean
 
-/** Where a request came from. */
+/** The origin of a request. */
 export interface Origin {
-  /** The peer is a proxy of ours, so its forwarding headers stay. */
+  /** Whether the peer is a trusted proxy, so that its forwarding headers are kept. */
   readonly trusted: boolean
   readonly scheme: string
   readonly forwardedFor: string
   readonly forwardedHost: string
-  /** `<address> <port> <scheme> <host> <port of the host> <HTTP version>`, as an app server can take it over. */
+  /** `<address> <port> <scheme> <host> <port of the host> <HTTP version>` of the client, for app servers (see `clientPrefix`). */
   readonly line: string
 }
 
-/** Reads the connection, and the forwarding headers of a trusted proxy. */
+/** Determines the origin from the connection, and from the forwarding headers of a trusted proxy. */
 export function originOf(request: IncomingMessage, trust: TrustProxy): Origin {
   const { headers, socket, httpVersion } = request
   const peer = socket.remoteAddress ?? ''
@@ -29,7 +29,7 @@ export function originOf(request: IncomingMessage, trust: TrustProxy): Origin {
   const client = before ? clientOf(String(before), trust) : undefined
   const [address, port] = client ?? [plain(peer) || '-', String(socket.remotePort ?? 0)]
   const [name, hostPort] = splitHost(host)
-  // A trusted proxy's scheme is its own affair, but it must not break the line.
+  // A trusted proxy may send any scheme, but it must not break the format of the line.
   const word = scheme === 'https' || scheme === 'wss' ? 'https' : 'http'
   const standard = word === 'https' ? '443' : '80'
   const serverPort = hostPort || digits(told['x-forwarded-port']) || standard
@@ -43,8 +43,8 @@ export function originOf(request: IncomingMessage, trust: TrustProxy): Origin {
 }
 
 /**
- * The client that a trusted proxy names: from the right, the first address that is no proxy of ours. What stands further
- * left was written by that client, who may have written anything.
+ * The client according to a trusted proxy: from the right, the first address that is not a trusted proxy. Entries further to
+ * the left were sent by that client and cannot be trusted.
  */
 function clientOf(forwardedFor: string, trust: TrustProxy): [address: string, port: string] | undefined {
   const entries = forwardedFor.split(',')
@@ -58,7 +58,7 @@ function clientOf(forwardedFor: string, trust: TrustProxy): [address: string, po
   return found
 }
 
-/** An address, with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. */
+/** Parses an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. */
 function parse(entry: string): [address: string, port: string] | undefined {
   if (isIP(entry) !== 0) return [plain(entry), '0']
   const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(entry)
@@ -66,7 +66,7 @@ function parse(entry: string): [address: string, port: string] | undefined {
   return isIP(address) === 0 ? undefined : [plain(address), match![3] ?? '0']
 }
 
-/** A dual-stack listener sees IPv4 peers as ::ffff:a.b.c.d. */
+/** Converts ::ffff:a.b.c.d, which a dual-stack listener reports for IPv4 peers, to a.b.c.d. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

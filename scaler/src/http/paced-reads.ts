@@ -4,15 +4,15 @@ import { buildConnector, type Dispatcher } from 'undici'
 import { AnswerMeter } from './answer-meter.ts'
 import { ReadTurns } from './read-turns.ts'
 
-/** One, as there is one event loop. */
+/** A single instance, because there is only one event loop. */
 const turns = new ReadTurns()
 
 type Controller = Dispatcher.DispatchController
 
-/** Of the connection whose bytes are being parsed: undici parses what it has read before it does anything else. */
+/** The meter of the connection whose bytes are being parsed. undici parses what it has read before it does anything else. */
 let parsing: AnswerMeter | undefined
 
-/** Makes connections for undici that hand out their bytes in pieces, in turns. */
+/** Makes connections for undici that deliver their bytes in limited pieces, taking turns with other endpoints. */
 export function pacedConnector(
   endpoint: string,
   options: buildConnector.BuildOptions,
@@ -25,12 +25,15 @@ export function pacedConnector(
     })
 }
 
-/** Has `socket.read()` hand out the next piece when it is the endpoint's turn; then the socket is `readable` once more. */
+/**
+ * Replaces `socket.read()` so that it returns the next piece only when it is the endpoint's turn, and null otherwise. The socket
+ * emits `readable` again when the turn comes.
+ */
 export function pace(socket: Socket, endpoint: string, meter: AnswerMeter): void {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
   socket.read = (size?: number) => {
     const bytes = socket.readableLength
-    // Node itself asks for 0, to have more read.
+    // Node itself calls read(0) to read more from the network.
     if (size !== undefined || bytes === 0 || socket.destroyed) return read(size)
     const flaw = meter.flaw()
     if (flaw) socket.destroy(flaw)
@@ -42,7 +45,7 @@ export function pace(socket: Socket, endpoint: string, meter: AnswerMeter): void
   }
 }
 
-/** Tells the meter of a connection what its bytes have come to. */
+/** Reports to the meter of a connection what undici has parsed. */
 export class MeteredHandler implements Dispatcher.DispatchHandler {
   readonly #handler: Dispatcher.DispatchHandler
   #meter: AnswerMeter | undefined

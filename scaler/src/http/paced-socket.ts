@@ -5,7 +5,10 @@ import { pace } from './paced-reads.ts'
 
 type Written = (error?: Error | null) => void
 
-/** A connection for Node's own HTTP client, which takes all that is read at once: what is read comes in pieces, in turns. */
+/**
+ * A connection for Node's own HTTP client that delivers its bytes in limited pieces, taking turns with other endpoints. Without
+ * it, the client would parse everything that has arrived at once.
+ */
 export class PacedSocket extends Duplex {
   readonly #socket: Socket
   #wanted = false
@@ -18,11 +21,11 @@ export class PacedSocket extends Duplex {
     socket.on('readable', this.#pull).on('end', this.#end).on('error', this.#fail).on('close', this.#fail)
   }
 
-  /** The connection itself, once it speaks another protocol. */
+  /** Returns the connection itself, for use with another protocol after an upgrade. */
   release(): Socket {
     const socket = this.#socket
     socket.off('readable', this.#pull).off('end', this.#end).off('error', this.#fail).off('close', this.#fail)
-    // From then on its own again.
+    // Restores the socket's original `read`.
     delete (socket as Partial<Socket>).read
     return socket
   }

@@ -17,7 +17,7 @@ const WAKE_HEADER = 'x-scaler-wake'
 const NONE = {}
 const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
 
-/** Carries a request's exchange through @fastify/reply-from, which hands our headers on to our dispatcher. */
+/** The key under which a request's exchange passes through @fastify/reply-from: it forwards our headers to our dispatcher. */
 const EXCHANGE = Symbol('scaler.exchange')
 
 declare module 'fastify' {
@@ -27,10 +27,10 @@ declare module 'fastify' {
 }
 
 /**
- * Proxies every request of this Fastify instance to the target that `resolve` names, through a lease of the activator.
- * Errors reach the instance's own error handler as ScalerError. A request's body is not read before an endpoint is ready,
- * and its answer is written as it comes, past Fastify: `onSend` hooks do not see it, `onResponse` hooks do, and headers
- * that were set on the reply before are sent where the app does not set them.
+ * Proxies every request of this Fastify instance to the target that `resolve` returns, with a lease of the activator. Errors
+ * reach the instance's own error handler as ScalerError. The body of a request is not read before an endpoint is ready. The
+ * response bypasses Fastify and is written as it arrives: `onSend` hooks are not called, `onResponse` hooks are, and headers
+ * that were set on the reply before are sent unless the app sets them.
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
   const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
@@ -64,9 +64,9 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     disableCache: true,
     disableRequestLogging: true,
     preHandler,
-    // Both look at the path and take it apart; the one that is sent is the client's own.
+    // http-proxy and reply-from parse the path. This keeps them from seeing it; the request is sent with the client's path.
     preRewrite: () => '/',
-    // Without the reply as its result, Fastify need not watch for the end of it.
+    // Does not return the reply, so that Fastify need not wait for it.
     handler: (_request, reply, path, replyOptions) => void reply.from(path, replyOptions),
     replyOptions: {
       getUpstream: () => 'http://app',
@@ -77,7 +77,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
   }
   await fastify.register(httpProxy, proxy)
 
-  /** In place of undici's own: the exchange answers by itself, so nothing is called back. */
+  /** Replaces undici's `request`. The exchange sends the response itself, so no callback is called. */
   function send(request: { headers: { [EXCHANGE]: Exchange }; body: unknown }): void {
     request.headers[EXCHANGE].send(request.body instanceof Readable ? request.body : undefined)
   }
@@ -85,7 +85,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
   function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const exchange = new Exchange(context, reply)
     request.scalerExchange = exchange
-    // No promise on the way of a request to a target that is awake, unless `resolve` has one.
+    // A request to an awake target needs no promise, unless `resolve` returns one.
     try {
       const found = exchange.session.locate()
       if (typeof found === 'string') admit(exchange, reply, done)

@@ -3,20 +3,20 @@ import type { Endpoint } from '../types.ts'
 import { MAX_HEAD } from './answer-meter.ts'
 import { MeteredHandler, pacedConnector } from './paced-reads.ts'
 
-/** An unused pool is closed at the second sweep that finds it so. */
+/** ms between two sweeps. A pool is closed if it was not used between two sweeps. */
 const SWEEP_INTERVAL = 10_000
-/** Below the 5 s after which uvicorn closes a silent connection, so that no request meets a closing socket. */
+/** ms. Shorter than the 5 s after which uvicorn closes an idle connection, so that no request is sent on a closing connection. */
 const KEEP_ALIVE = 4_000
-/** ms until an endpoint that does not even refuse is given up. */
+/** ms after which an attempt to connect fails if the endpoint neither accepts nor refuses the connection. */
 export const CONNECT_TIMEOUT = 2_000
 
-/** Keep-alive connections to endpoints, one pool an endpoint. */
+/** Keep-alive connections to endpoints, with one pool per endpoint. */
 export class EndpointPools {
   readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
   readonly #responseTimeout: number
   readonly #sweeper: NodeJS.Timeout
 
-  /** `responseTimeout` is how long an endpoint may take for the head of its answer; ms. */
+  /** `responseTimeout` is the maximum time in ms until the head of a response. */
   constructor(responseTimeout: number) {
     this.#responseTimeout = responseTimeout
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
@@ -50,10 +50,10 @@ export class EndpointPools {
         timeout: CONNECT_TIMEOUT,
         ...(socketPath ? { socketPath } : {}),
       }),
-      // Above what the connector lets through: undici goes on after it has found too much.
+      // Higher than the limit of the meter, so that the meter reports the error: undici continues to parse after its own.
       maxHeaderSize: 2 * MAX_HEAD,
       headersTimeout: this.#responseTimeout,
-      // A stream may be silent for as long as it likes; the client's end of it is what ends it.
+      // No limit: a stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE,
       keepAliveMaxTimeout: KEEP_ALIVE,
@@ -71,7 +71,7 @@ export class EndpointPools {
   }
 }
 
-/** The path of a `unix:` endpoint. */
+/** The socket path of a `unix:` URL; undefined for other URLs. */
 export function socketPathOf(url: URL): string | undefined {
   return url.protocol === 'unix:' ? decodeURIComponent(url.pathname) : undefined
 }

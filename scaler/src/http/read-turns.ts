@@ -1,26 +1,26 @@
 import type { Socket } from 'node:net'
 
-/** ms for which answers are parsed in one turn of the event loop. */
+/** The maximum ms for which responses are parsed in one turn of the event loop. */
 const TURN = 3
 
 /**
- * Shares the event loop among the endpoints whose answers are parsed. What does not fit into one turn of the loop waits for
- * the next, one endpoint after the other: an app whose answers take long to parse waits for itself.
+ * Shares the time for parsing responses fairly among endpoints. What does not fit into one turn of the event loop waits for the
+ * next one, and the endpoints are served round robin: an app whose responses take long to parse delays mainly itself.
  */
 export class ReadTurns {
-  /** By endpoint. */
+  /** The waiting connections by endpoint, in the order of their turns. */
   readonly #waiting = new Map<string, Set<Socket>>()
   readonly #now: () => number
-  /** Until when connections may be read in this turn; 0 outside of one. */
+  /** The time until which connections may be read in this turn of the event loop; 0 if no turn has begun. */
   #until = 0
-  /** Whose turn it is. */
+  /** The connection whose turn it is. */
   #next: Socket | undefined
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
   }
 
-  /** Whether a piece of this connection may be parsed now. If not, it becomes `readable` when it may. */
+  /** Whether a piece of this connection may be parsed now. If not, the socket emits `readable` when its turn comes. */
   take(socket: Socket, endpoint: string): boolean {
     if (this.#until === 0) this.#begin()
     if (this.#next === socket) {
@@ -51,7 +51,7 @@ export class ReadTurns {
     const [endpoint, sockets] = this.#waiting.entries().next().value!
     const [socket] = sockets as Set<Socket> & Iterable<Socket, undefined, undefined>
     sockets.delete(socket!)
-    // To the end of the row.
+    // Moved to the end, if other connections of the endpoint still wait.
     this.#waiting.delete(endpoint)
     if (sockets.size > 0) this.#waiting.set(endpoint, sockets)
     this.#next = socket

@@ -1,34 +1,34 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 
-/** What Fastify takes for a media type; it answers 415 to any other. */
+/** Media types that Fastify accepts; it answers 415 to any other. */
 const MEDIA_TYPE = /^[!#$%&'*+.^`|~\w-]+\/[!#$%&'*+.^`|~\w-]+\s*(;|$)/
 
-/** RFC 9112 §6.3 */
+/** Whether the request has a body (RFC 9112 §6.3). */
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
-/** Whether some of the body has yet to come. An answer sent now ends the connection, or the rest would be read for nothing. */
+/** Whether part of the body has not arrived yet. A response sent now closes the connection, to avoid reading the rest in vain. */
 export function isUnread(request: IncomingMessage): boolean {
   return !request.complete && hasBody(request)
 }
 
-/** Whether the client sends its body only once it is asked for it. HTTP/1.0 knows no such thing. */
+/** Whether the client waits for 100 (Continue) before it sends its body. Not possible in HTTP/1.0. */
 export function waitsForContinue({ headers, httpVersionMinor }: IncomingMessage): boolean {
   return headers.expect?.toLowerCase() === '100-continue' && httpVersionMinor > 0
 }
 
 /**
- * Lets bodies of every type through unread: no parser of the embedder gets hold of one, and one that waits to be asked
- * for (`Expect: 100-continue`) is asked for only when an app asks for it. Fastify does not see types that it would refuse.
+ * Passes bodies of every content type through without parsing them. With `Expect: 100-continue`, the client gets 100 (Continue)
+ * only when the app sends it. Content types that Fastify would reject are hidden from it.
  */
 export function passBodies(fastify: FastifyInstance): void {
   fastify.removeAllContentTypeParsers()
   fastify.addHook('onRequest', (request, _reply, done) => {
     const type = request.raw.headers['content-type']
     if (type !== undefined && !MEDIA_TYPE.test(type)) delete request.raw.headers['content-type']
-    // Fastify refuses a QUERY without a type. What is sent on are the headers as they came.
+    // Fastify rejects a QUERY without a content type. The app still gets the original headers, which are in `rawHeaders`.
     if (request.method === 'QUERY') request.raw.headers['content-type'] ??= 'application/octet-stream'
     done()
   })

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { originOf, type TrustProxy } from './origin.ts'
 import { hasBody } from './request-body.ts'
 
-/** RFC 9110 §7.6.1: meant for one connection. */
+/** RFC 9110 §7.6.1: headers that apply to one connection only. */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -17,7 +17,7 @@ const HOP_BY_HOP = new Set([
   'expect',
 ])
 
-/** Written by the HTTP client that carries the request to the endpoint, so a client's own need another name on that way. */
+/** Headers that the HTTP client towards the endpoint writes itself, so the client's values need another name (`clientPrefix`). */
 const WRITTEN_BY_CARRIER = new Set([
   'host',
   'connection',
@@ -28,15 +28,15 @@ const WRITTEN_BY_CARRIER = new Set([
   'expect',
 ])
 
-/** The proxy's own words, whatever came from outside under these names. */
+/** Headers that the proxy always writes itself; values from outside are dropped. */
 const FORWARDING = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'])
 
-/** What a `Connection` header must not take away: without them the rest is another message. */
+/** Headers that a `Connection` header must not remove, because the message would then have another meaning. */
 const FRAMING = new Set(['content-length', 'content-type'])
 
 /**
- * Headers that are the proxy's alone, by their names in lower case: sent to the app and to the client in place of whatever
- * either says under these names.
+ * Returns the headers that only the proxy sets, with names in lower case. They are sent to the app and to the client, and
+ * replace headers of the same names from either.
  */
 export type OwnHeaders = (request: IncomingMessage) => Readonly<Record<string, string>>
 
@@ -48,9 +48,9 @@ export interface RequestHeaderRules {
 }
 
 /**
- * The headers to send to the endpoint, names and values in turn, in the client's order and as often as the client sent
- * them. What an untrusted client claims of where it came from is replaced. What belongs to the client's connection is
- * dropped, or, with `clientPrefix`, sent under another name.
+ * The request headers for the endpoint, as alternating names and values, in the client's order and including repeated ones.
+ * Forwarding headers of an untrusted client are replaced. Headers that apply to the client's connection are dropped or, with
+ * `clientPrefix`, sent under another name.
  */
 export function requestHeaders(request: IncomingMessage, rules: RequestHeaderRules): string[] {
   const { headers, rawHeaders } = request
@@ -83,7 +83,7 @@ export function requestHeaders(request: IncomingMessage, rules: RequestHeaderRul
   return list
 }
 
-/** The names of other headers in a `Connection` header: they are hop-by-hop too. */
+/** The header names listed in a `Connection` header: these headers are hop-by-hop too. */
 export function namedBy(connection: string | string[] | undefined): Set<string> | undefined {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
   const names = String(connection)

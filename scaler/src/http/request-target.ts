@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 
-/** RFC 9112 §3.2.2: a target may come with a scheme and a host. */
+/** RFC 9112 §3.2.2: a request target may contain a scheme and a host. */
 const ABSOLUTE = /^(?<scheme>[a-z][a-z\d+.-]*):\/\/(?<host>[^/?#]*)/i
 
-/** Scheme and host of a request's target, where it has them. */
+/** The scheme and host in the request target, or undefined if it has none. */
 export function absoluteTarget(request: IncomingMessage): { scheme: string; host: string } | undefined {
   const { url = '/' } = request
   if (url.startsWith('/')) return undefined
@@ -11,14 +11,14 @@ export function absoluteTarget(request: IncomingMessage): { scheme: string; host
   return groups && { scheme: groups['scheme']!.toLowerCase(), host: groups['host']! }
 }
 
-/** The host that a request is for: the target's own, which counts before the Host header (RFC 9112 §3.2.2). */
+/** The host of a request: the one in the request target, which has priority (RFC 9112 §3.2.2), or the Host header. */
 export function hostOf(request: IncomingMessage): string | undefined {
   return absoluteTarget(request)?.host ?? request.headers.host
 }
 
 /**
- * Gives a request with an absolute target the Host of that target and a path for a target, so that whoever looks at the
- * request from then on sees one host. To be called once the request is known to be valid.
+ * Replaces an absolute request target by its path, and the Host header by its host, so that all later code sees the same host.
+ * Must be called only after the request was validated.
  */
 export function useTargetHost(request: IncomingMessage): void {
   const target = absoluteTarget(request)
@@ -31,10 +31,10 @@ export function useTargetHost(request: IncomingMessage): void {
   else rawHeaders[at + 1] = target.host
 }
 
-/** Kept by Fastify where `rewriteUrl` is set. */
+/** Fastify sets `originalUrl` if `rewriteUrl` is set. */
 type Rewritten = IncomingMessage & { readonly originalUrl?: string }
 
-/** Path and query as the client wrote them: an app must see `//` and `%2e` as they are. */
+/** The path and query exactly as the client sent them: an app must see `//` and `%2e` unchanged. */
 export function requestPath(request: IncomingMessage): string {
   const target = (request as Rewritten).originalUrl ?? request.url ?? '/'
   if (target.startsWith('/')) return target
@@ -43,8 +43,8 @@ export function requestPath(request: IncomingMessage): string {
 }
 
 /**
- * To be given to `Fastify()` as `rewriteUrl` where apps shall see paths that cannot be decoded (`/%zz`): Fastify's router
- * answers 400 to them. Only the router sees what this returns.
+ * Pass this to `Fastify()` as `rewriteUrl` if apps must get paths that cannot be decoded (`/%zz`): otherwise Fastify's router
+ * answers 400. Only the router sees the returned URL.
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
   if (!url.includes('%')) return url

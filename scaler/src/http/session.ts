@@ -3,15 +3,15 @@ import { ScalerError } from '../errors.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
 /**
- * Which target a request is for; throws or rejects when there is none. Asked again when that has been `retired`, here or by
- * another activator of which nothing has been heard yet: what is remembered is to be looked up anew then. The answer
- * itself, where it is at hand, is quicker than a promise of it.
+ * Returns the target of a request; throws or rejects if there is none. Called again with `retired` if that target has been
+ * retired, by this or another activator: cached results must then be looked up again. Returning the key itself is faster than
+ * returning a promise.
  */
 export type ResolveTarget = (request: IncomingMessage, retired?: TargetKey) => TargetKey | Promise<TargetKey>
 
-/** A deploy may retire the target between its lookup and the lease; more than a few in one request is a bug. */
+/** The maximum number of lookups per request. A deploy may retire the target between lookup and lease, but not this often. */
 const MAX_RETIRED = 5
-/** A refused connection means that nothing was sent: the request may go to another endpoint, this often. */
+/** The maximum number of refused connections per request. Nothing was sent then, so the request may go to another endpoint. */
 const MAX_REFUSED = 3
 
 export interface SessionDeps {
@@ -19,7 +19,7 @@ export interface SessionDeps {
   readonly resolve: ResolveTarget
 }
 
-/** One request's way to an endpoint: the lease it holds, and how to get another. */
+/** The target and the lease of one request. */
 export class ProxySession {
   readonly request: IncomingMessage
   readonly #deps: SessionDeps
@@ -46,21 +46,21 @@ export class ProxySession {
     return this.#ended
   }
 
-  /** Aborted at the end. Made when first asked for: a request that need not wait has no use for it. */
+  /** Aborts when the session ends. Created at the first use, because a request that need not wait does not need it. */
   get signal(): AbortSignal {
     this.#gone ??= new AbortController()
     if (this.#ended) this.#gone.abort(gone())
     return this.#gone.signal
   }
 
-  /** Looks up the target, which is `key` from then on. */
+  /** Looks up the target and sets `key`. */
   locate(retired?: TargetKey): TargetKey | Promise<TargetKey> {
     const found = this.#deps.resolve(this.request, retired)
     if (typeof found === 'string') return (this.#key = found)
     return found.then((key) => (this.#key = key))
   }
 
-  /** A lease at once, where the target has been located, is awake and has room. */
+  /** Takes a lease immediately if the target is awake and has a free place. `locate` must have completed. */
   tryAcquire(): Lease | undefined {
     if (this.#ended) return undefined
     return (this.#lease = this.#deps.activator.tryAcquire(this.#key!))
@@ -85,7 +85,10 @@ export class ProxySession {
     }
   }
 
-  /** After a refused connection: reports it and takes a lease elsewhere. Rejects with SCALER_UPSTREAM_REFUSED in the end. */
+  /**
+   * Called after a refused connection: reports it and acquires another lease. Rejects with SCALER_UPSTREAM_REFUSED after
+   * MAX_REFUSED refused connections.
+   */
   async again(cause: Error): Promise<Lease> {
     this.report('refused')
     this.#lease?.release()
@@ -99,7 +102,7 @@ export class ProxySession {
     if (this.#key && this.#lease) this.#deps.activator.report(this.#key, this.#lease.endpoint.id, fault)
   }
 
-  /** Idempotent; gives the lease back, one that arrives later too. */
+  /** Ends the session and releases its lease, even one that is granted later. Idempotent. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
@@ -108,14 +111,14 @@ export class ProxySession {
   }
 }
 
-/** Why what was done for a client is given up. */
+/** The abort reason when the client has disconnected. */
 export function gone(): Error {
   return new Error('The client has gone away.')
 }
 
 const NOT_CONNECTED = new Set(['ECONNREFUSED', 'ENOENT', 'UND_ERR_CONNECT_TIMEOUT', 'EHOSTUNREACH'])
 
-/** True for errors that come before the first byte could be written. */
+/** Whether the error occurred before any byte could be sent. */
 export function neverConnected(error: Error & { code?: string }): boolean {
   return NOT_CONNECTED.has(error.code ?? '')
 }

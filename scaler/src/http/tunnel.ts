@@ -17,17 +17,17 @@ import { markOf } from './wake.ts'
 export interface TunnelOptions {
   readonly session: ProxySession
   readonly socket: Socket
-  /** Bytes of the client that came with the upgrade request. */
+  /** Bytes of the client that arrived with the upgrade request. */
   readonly head: Buffer
   readonly rules: RequestHeaderRules
-  /** ms the app may take until it answers the upgrade. */
+  /** The maximum ms until the app responds to the upgrade request. */
   readonly responseTimeout: number
   readonly wakeHeader: string
 }
 
 /**
- * Whether a request asks for a WebSocket, and for nothing else: only that is tunnelled. Whoever lets another protocol
- * through (h2c) hands its client a connection on which nobody sees the requests.
+ * Whether a request asks for a WebSocket and nothing else. Only WebSockets are tunnelled: with other protocols (h2c), the
+ * client could send further requests that the proxy does not see.
  */
 export function asksForWebSocket(request: IncomingMessage): boolean {
   const { method, headers, httpVersion } = request
@@ -36,9 +36,9 @@ export function asksForWebSocket(request: IncomingMessage): boolean {
 }
 
 /**
- * Takes an upgrade request (WebSocket) to the endpoint of a lease and then joins the two sockets byte for byte, so that
- * frames, pings and close codes pass as they are. The lease lives as long as the sockets. Rejects only before a byte was
- * written to the client.
+ * Sends an upgrade request (WebSocket) to the endpoint of a lease and then connects the two sockets, so that frames, pings and
+ * close codes pass unchanged. The lease is held as long as the sockets are open. Resolves when the response head was written to
+ * the client; rejects only if nothing was written to the client.
  */
 export async function tunnel(options: TunnelOptions): Promise<void> {
   const { session, socket, head } = options
@@ -81,7 +81,7 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
     const peer = paced.release()
     if (response.headers.upgrade?.toLowerCase() !== 'websocket') {
       peer.destroy()
-      return refuse('The app switches to another protocol than it was asked to.')
+      return refuse('The app switched to a protocol other than WebSocket.')
     }
     watcher.end()
     socket.write(upgradeHead(response, lease, own), 'latin1')
@@ -91,10 +91,11 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
     resolve()
   })
   upstream.once('response', (response) => {
-    // 101 among them, where the headers do not say what the app switches to.
+    // Node also reports a 101 here if its headers do not name the new protocol.
     const { statusCode = 0 } = response
     if (upstream.destroyed) return
-    if (statusCode < 200 || statusCode > 599) return refuse(`${statusCode} is no answer to an upgrade.`)
+    if (statusCode < 200 || statusCode > 599)
+      return refuse(`${statusCode} is not a valid response to an upgrade request.`)
     socket.write(upgradeHead(response, lease, own), 'latin1')
     passRefusal(response, socket, session)
     resolve()
@@ -118,7 +119,7 @@ function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions
     headers,
     maxHeaderSize: MAX_HEAD,
   })
-  // One more than is allowed, to see that there are more.
+  // One more than allowed, to detect that the limit is exceeded.
   upstream.maxHeadersCount = MAX_HEAD_LINES + 1
   const attempt = (work: () => void): void => {
     try {
@@ -139,7 +140,7 @@ function answerable(error: Error, { session, responseTimeout }: TunnelOptions): 
   return known ? error : upstreamError(error, session, responseTimeout)
 }
 
-/** Each end of one is passed on to the other; once both have come, or the connection of one broke, the lease is over. */
+/** Connects the two sockets in both directions. The session, and with it the lease, ends when either socket is closed. */
 function join(client: Socket, app: Socket, session: ProxySession): void {
   client.setKeepAlive(true, KEEP_ALIVE)
   for (const [from, to] of [
@@ -155,7 +156,7 @@ function join(client: Socket, app: Socket, session: ProxySession): void {
   }
 }
 
-/** The app said no: its answer goes to the client as it is, and the connection ends with it. */
+/** The app has refused the upgrade: forwards the body of its response to the client, and then closes the connection. */
 function passRefusal(response: IncomingMessage, socket: Socket, session: ProxySession): void {
   response.once('end', () => {
     session.end()

@@ -2,14 +2,17 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Lease } from '../types.ts'
 import { serverTiming } from './answer-headers.ts'
 
-/** Said anew by the front, or of one connection. Node has taken chunks apart already: the end of the connection ends a body. */
+/**
+ * Headers that apply to one connection only, or that the proxy writes itself. Node has already decoded chunks, so the end of the
+ * connection marks the end of a body.
+ */
 const DROPPED = new Set(['connection', 'keep-alive', 'proxy-connection', 'trailer', 'transfer-encoding'])
-/** RFC 9110 §8.6: an answer without a body has no length. */
+/** Statuses without a body, and so without Content-Length (RFC 9110 §8.6). */
 const NO_LENGTH = new Set([101, 204])
 
 /**
- * The head of the app's answer to an upgrade request, for the client: as it came, save what holds for one connection and
- * the headers in `own`, which are the front's alone.
+ * The head of the app's response to an upgrade request, as sent to the client: unchanged except for headers that apply to one
+ * connection only and the headers in `own`, which only the proxy sets.
  */
 export function upgradeHead(
   { statusCode = 0, statusMessage, rawHeaders }: IncomingMessage,

@@ -14,7 +14,7 @@ export interface UpgradeContext
   readonly refuseUpgrade: ScalerProxyOptions['refuseUpgrade']
 }
 
-/** Takes WebSockets to their targets. What asks for another protocol is an ordinary request. */
+/** Tunnels WebSockets to their targets. Upgrade requests for other protocols are handled as ordinary requests. */
 export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext): void {
   const server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean } = fastify.server
   server.shouldUpgradeCallback = asksForWebSocket
@@ -25,14 +25,14 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
     open(session, socket, head).catch((error: Error) => {
       session.end()
       if (socket.destroyed) return
-      // Nobody else looks after it: a client that is refused and stays would keep it for ever.
+      // No other code closes the socket: a refused client that does not disconnect would keep it open forever.
       socket.resume().once('finish', () => socket.destroy())
       context.refuseUpgrade(error, request, socket)
     })
   })
 
   async function open(session: ProxySession, socket: Socket, head: Buffer): Promise<void> {
-    // A server before this one may have decided by itself what it takes for an upgrade.
+    // The embedder's server may emit 'upgrade' for other requests as well.
     const flaw = asksForWebSocket(session.request)
       ? flawOf(session.request)
       : 'Only WebSockets are tunnelled.'

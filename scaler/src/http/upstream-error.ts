@@ -4,21 +4,24 @@ import type { ProxySession } from './session.ts'
 
 type NodeError = Error & { readonly code?: string; readonly syscall?: string }
 
-/** As undici and Node's own client name it. */
+/** The error codes of undici and of Node's own HTTP client for a response head that is too large. */
 const TOO_LARGE = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])
 
-/** The connection broke: by its end, or, where a machine or a second kernel has gone without a word, by the network's verdict. */
+/** Whether the connection broke: it was closed, or a system call failed, for example because the remote machine is gone. */
 const isLost = ({ code, syscall }: NodeError): boolean =>
   code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
 
-/** What is told of an endpoint that gave no answer within so many ms. */
+/** The error for an endpoint that did not respond within `limit` ms. */
 export function tooLate(limit: number, cause?: Error): ScalerError {
   return new ScalerError('SCALER_UPSTREAM_TIMEOUT', `The app did not answer within ${limit / 1000} s.`, {
     cause,
   })
 }
 
-/** The error to answer with when an endpoint had the request and gave no answer; reports what it says of the endpoint. */
+/**
+ * The error for the client when an endpoint had received the request but sent no valid response. Also reports the fault of the
+ * endpoint to the activator. `responseTimeout` in ms.
+ */
 export function upstreamError(error: NodeError, session: ProxySession, responseTimeout: number): ScalerError {
   if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
     session.report('timeout')
@@ -34,7 +37,7 @@ export function upstreamError(error: NodeError, session: ProxySession, responseT
     return new ScalerError('SCALER_UPSTREAM_INVALID', 'The answer of the app is not valid HTTP.', {
       cause: error,
     })
-  // Most likely it is on its way down: the next request goes to a new one rather than into its socket.
+  // Most likely the endpoint is shutting down: the next request must go to another one.
   session.report('reset')
   return new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection before it answered.', {
     cause: error,

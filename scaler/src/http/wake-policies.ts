@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http'
 import { KNOWN_MONITORS } from './known-monitors.ts'
 import type { WakeDecision, WakePolicy } from './wake.ts'
 
-/** The usual names of health checks. */
+/** The usual paths of health checks. */
 const HEALTH_PATHS = ['/healthz', '/health', '/livez', '/readyz']
 
-/** 200 to GET and HEAD of these paths: who only asks whether the target lives need not wake it. */
+/** Answers GET and HEAD of these paths with 200, so that health checks do not wake the target. */
 export function answerHealthChecks(paths: readonly string[] = HEALTH_PATHS): WakePolicy {
   const answer: WakeDecision = {
     ...text(200, 'asleep\n'),
@@ -14,24 +14,27 @@ export function answerHealthChecks(paths: readonly string[] = HEALTH_PATHS): Wak
   return (request) => (isRead(request) && paths.includes(pathOf(request)) ? answer : undefined)
 }
 
-/** 200 without a body to every HEAD: link checkers and previews. What GET would answer is not known while it sleeps. */
+/**
+ * Answers every HEAD (link checkers, previews) with 200 and without a body. The headers of a GET are unknown while the target
+ * is asleep.
+ */
 export function answerHead(): WakePolicy {
   return ({ method }) => (method === 'HEAD' ? { action: 'answer', statusCode: 200 } : undefined)
 }
 
-/** What the app allows to pages of other origins. */
+/** What the app allows pages of other origins to do (CORS). */
 export interface PreflightOptions {
-  /** Who may call: `*`, or the origins that are named back to themselves. */
+  /** The allowed origins: `*`, or a list. With a list, the response names the requesting origin. */
   readonly origin: '*' | readonly string[]
   readonly methods: readonly string[]
   readonly headers: readonly string[]
-  /** Seconds for which a browser need not ask again. */
+  /** Seconds for which a browser may cache the response. */
   readonly maxAge?: number
 }
 
 /**
- * 204 to CORS preflights, with what the app itself would allow: only the embedder can know. Other origins and a plain
- * OPTIONS are left to the next policy.
+ * Answers CORS preflights with 204 and these options, which must match what the app itself allows. Preflights of other origins
+ * and other OPTIONS requests are left to the next policy.
  */
 export function answerPreflight({ origin, methods, headers, maxAge }: PreflightOptions): WakePolicy {
   const allowed = {
@@ -43,33 +46,33 @@ export function answerPreflight({ origin, methods, headers, maxAge }: PreflightO
     const preflight = method === 'OPTIONS' && asked.origin && asked['access-control-request-method']
     if (!preflight || (origin !== '*' && !origin.includes(asked.origin!))) return undefined
     const allow = origin === '*' ? origin : asked.origin!
-    // The answer to one origin must not be kept for another.
+    // A cache must not use the response for one origin for another origin.
     const vary = origin === '*' ? {} : { vary: 'origin' }
     const cors = { 'access-control-allow-origin': allow, ...allowed, ...vary }
     return { action: 'answer', statusCode: 204, headers: cors }
   }
 }
 
-/** 204 to `/favicon.ico`, not to be kept: once awake, the target may have one. */
+/** Answers `/favicon.ico` with 204. Not cacheable, because the target may have an icon when it is awake. */
 export function answerFavicon(): WakePolicy {
   const none: WakeDecision = { action: 'answer', statusCode: 204, headers: { 'cache-control': 'no-store' } }
   return (request) => (isRead(request) && pathOf(request) === '/favicon.ico' ? none : undefined)
 }
 
-/** 200 with this text to `/robots.txt`. */
+/** Answers `/robots.txt` with 200 and this text. */
 export function answerRobots(rules: string): WakePolicy {
   return (request) => (isRead(request) && pathOf(request) === '/robots.txt' ? text(200, rules) : undefined)
 }
 
-/** Who is taken for a monitor, and what it is told. */
+/** Which requests come from monitors, and how they are answered. */
 export interface MonitorOptions {
-  /** Parts of User-Agent headers, whatever their case. Default: `KNOWN_MONITORS`. */
+  /** Parts of User-Agent headers, case-insensitive. Default: `KNOWN_MONITORS`. */
   readonly agents?: readonly string[]
-  /** Default 200: a target that sleeps is not down. */
+  /** Default 200, because a target that is asleep is not down. */
   readonly statusCode?: number
 }
 
-/** Answers GET and HEAD of monitors, which would else keep a target awake by asking whether it is. */
+/** Answers GET and HEAD of monitors, so that monitoring does not keep the target awake. */
 export function answerMonitors(options: MonitorOptions = {}): WakePolicy {
   const { agents = KNOWN_MONITORS, statusCode = 200 } = options
   const known = agents.map((agent) => agent.toLowerCase())
@@ -81,8 +84,8 @@ export function answerMonitors(options: MonitorOptions = {}): WakePolicy {
 }
 
 /**
- * The loading page to navigations of a browser: GET that accepts HTML and, where the browser says what it is for, is no
- * frame, image or fetch of a page.
+ * Decides `page` for page loads of a browser: a GET that accepts HTML and, if it has the header Sec-Fetch-Mode, is a navigation
+ * (not an image or a fetch by a page).
  */
 export function showLoadingPage(): WakePolicy {
   return ({ method, headers }) => {
@@ -92,7 +95,10 @@ export function showLoadingPage(): WakePolicy {
   }
 }
 
-/** SCALER_ASLEEP to whatever gets here: the last of a list that lets only some requests wake. `retryAfter` in seconds. */
+/**
+ * Rejects every request with SCALER_ASLEEP. Use it as the last policy if only some requests may wake the target. `retryAfter` in
+ * seconds.
+ */
 export function rejectAsleep(options: { readonly retryAfter?: number } = {}): WakePolicy {
   return () => ({ action: 'reject', ...options })
 }

@@ -6,44 +6,47 @@ import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
 import { closeIfUnread } from './linger.ts'
 import type { ProxySession } from './session.ts'
 
-/** What is done with a request whose target is not awake. */
+/** How to handle a request whose target is not awake. */
 export type WakeDecision =
-  /** Wakes the target; the request waits. */
+  /** Wakes the target and lets the request wait. */
   | { readonly action: 'hold' }
-  /** Wakes the target; the loading page is sent when that takes longer than its `after`, and the wake goes on. */
+  /** Wakes the target. If the wake takes longer than `LoadingPage.after`, sends the loading page while the wake continues. */
   | { readonly action: 'page' }
-  /** Answered in the target's stead, which sleeps on. */
+  /** Sends this response without waking the target. */
   | {
       readonly action: 'answer'
       readonly statusCode: number
       readonly headers?: Readonly<Record<string, string>>
       readonly body?: string
     }
-  /** SCALER_ASLEEP to the instance's error handler; the target sleeps on. `retryAfter` in seconds. */
+  /** Passes SCALER_ASLEEP to the instance's error handler, without waking the target. `retryAfter` in seconds. */
   | { readonly action: 'reject'; readonly retryAfter?: number }
 
-/** What to do with a request whose target is not awake; asked for no other. Undefined: no opinion, the next one is asked. */
+/**
+ * Decides how to handle a request. Called only if the target is not awake. Returns undefined to leave the decision to the next
+ * policy.
+ */
 export type WakePolicy = (
   request: IncomingMessage,
   target: { readonly key: TargetKey; readonly phase: TargetPhase },
 ) => WakeDecision | undefined
 
 /**
- * What was done with a request, as its answer says: sent to an endpoint that was ready, sent to one once it was (or
- * failed waiting for it), or answered without the app.
+ * How a request was handled, as stated in a response header. `warm`: an endpoint was ready. `held`: the request waited for an
+ * endpoint, or failed while it waited. The other values: the request was answered without the app.
  */
 export type WakeMark = 'warm' | 'held' | 'loading-page' | 'answered' | 'rejected'
 
-/** Of a request that has, or has been refused, its lease. */
+/** The mark of a request that has got its lease, or has been refused one (undefined). */
 export function markOf(lease: Lease | undefined): WakeMark {
   return lease && !lease.coldStart ? 'warm' : 'held'
 }
 
-/** What a client that would rather see something than wait gets, while the target goes on waking. */
+/** The page that a browser gets if a wake takes too long. The wake continues. */
 export interface LoadingPage {
-  /** ms of waiting until it is sent. */
+  /** How long the request waits before the page is sent, in ms. */
   readonly after: number
-  /** Sends it. The wake goes on meanwhile. */
+  /** Sends the page. */
   send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
 }
 
@@ -57,7 +60,7 @@ export interface WakeContext {
 
 const HOLD: WakeDecision = { action: 'hold' }
 
-/** The first opinion of the policies on a request that cannot be served at once. */
+/** The first decision of the policies on a request that cannot be served immediately; `hold` if there is none. */
 export function decide({ activator, policies }: WakeContext, session: ProxySession): WakeDecision {
   const key = session.key!
   const phase = activator.stats(key)?.phase ?? 'asleep'
@@ -69,7 +72,10 @@ export function decide({ activator, policies }: WakeContext, session: ProxySessi
   return HOLD
 }
 
-/** Does what the policies decide. The lease, or undefined when the request has been answered without one. */
+/**
+ * Carries out the decision of the policies. Resolves to the lease, or to undefined if the request was answered without one.
+ * Rejects with a ScalerError.
+ */
 export async function wake(
   context: WakeContext,
   session: ProxySession,
@@ -98,7 +104,7 @@ async function page(
   })
   const lease = await Promise.race([waiting, late]).finally(() => cancel())
   if (lease) return lease
-  // Its client no longer waits for the lease; the wake goes on without it.
+  // The request no longer waits for the lease. The wake continues.
   session.end()
   await loadingPage.send(reply.request, mark(context, reply, 'loading-page'), session.key!)
   return undefined
