@@ -1,13 +1,13 @@
 import type { Clock } from '../../clock.ts'
 
-/** A clock that stands still until told otherwise. */
+/** A clock whose time changes only when a test calls `advance`. */
 export class FakeClock implements Clock {
   readonly #began: number
   #now = 0
   #sequence = 0
   readonly #timers = new Map<number, { at: number; fn: () => void }>()
 
-  /** `began` is the time of day at its start, in ms since 1970. */
+  /** `began` is the time of day when the clock starts, in ms since 1970. */
   constructor(began = 0) {
     this.#began = began
   }
@@ -26,12 +26,12 @@ export class FakeClock implements Clock {
     return () => void this.#timers.delete(id)
   }
 
-  /** Timers that have not fired: a leak check. */
+  /** The number of timers that have not fired, to check for leaks. */
   get pending(): number {
     return this.#timers.size
   }
 
-  /** Moves time on and fires what falls due, in order, letting promises settle before, between and after. */
+  /** Advances the time by `ms` and fires the due timers in order. Lets promises settle before, between and after. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms
     await settle()
@@ -51,7 +51,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets everything that is ready to run, run. */
+/** Waits a few turns of the event loop, so that pending callbacks and promises can run. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -4,11 +4,11 @@ import type { Coordination, Shared } from '../../coordination/types.ts'
 import type { Members } from '../../coordination/members.ts'
 import { FakeMembers } from './members.ts'
 
-/** A store that several activators of a test share, each by a connection that can be slow and can break. */
+/** A store that several activators of a test share, each through a connection that can be slow or break. */
 export class FakeCoordination {
   readonly #store = createMemoryCoordination()
   readonly #clock: Clock
-  /** When each member was last heard of. */
+  /** The time of each member's last heartbeat. */
   readonly #heard = new Map<string, number>()
   #connected = 0
 
@@ -16,7 +16,7 @@ export class FakeCoordination {
     this.#clock = clock
   }
 
-  /** A connection for one activator. With `members` the embedder says who lives. */
+  /** Opens a connection for one activator. With `members`, the (fake) embedder tracks which processes are alive. */
   connect({ members = false } = {}): FakeConnection {
     const connection = new FakeConnection(this.#store, this.#clock)
     const name = `process-${this.#connected++}`
@@ -28,18 +28,18 @@ export class FakeCoordination {
   }
 }
 
-/** One activator's way to the store. */
+/** The connection of one activator to the store. */
 export class FakeConnection implements Coordination {
-  /** Where the embedder says who lives; closed, it ends as its process does. */
+  /** Set if the embedder tracks which processes are alive. Disposing it simulates the end of its process. */
   members?: Members & Disposable
-  /** ms until an update reaches the store, until its answer comes back, and until news arrive; asked for each. */
+  /** Returns the ms until an update reaches the store, until its result returns, or until a notification arrives. */
   latency: () => number = () => 0
-  /** The store takes an update but its answer is lost, as when a connection breaks in between; asked for each. */
+  /** Called for each update. If true, the store executes the update but its result is lost, as when a connection breaks. */
   loses: () => boolean = () => false
   #partitioned = false
   readonly #store: Coordination
   readonly #clock: Clock
-  /** What waits for the partition to end. */
+  /** Callbacks for the end of the partition. */
   #held: (() => void)[] = []
   #newsDue = 0
 
@@ -52,12 +52,12 @@ export class FakeConnection implements Coordination {
     return this.#partitioned
   }
 
-  /** Nothing passes any more, in either direction: updates wait, until they give up, and news too. */
+  /** Interrupts the connection in both directions: updates (until they time out) and notifications wait. */
   partition(): void {
     this.#partitioned = true
   }
 
-  /** News that waited come in their order. */
+  /** Restores the connection. Waiting notifications arrive in their order. */
   heal(): void {
     this.#partitioned = false
     for (const pass of this.#held.splice(0)) pass()
@@ -71,7 +71,7 @@ export class FakeConnection implements Coordination {
     return this.ask(() => this.#store.update(key, change, options), options.signal)
   }
 
-  /** Asks the store: there and back. */
+  /** Executes `work` at the store, with latency and interruptions in both directions. */
   async ask<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#delay(this.latency())
     await this.#passage(signal)
@@ -84,7 +84,7 @@ export class FakeConnection implements Coordination {
 
   watch(onChange: (key: string, value: Shared | undefined) => void): Promise<AsyncDisposable> {
     return this.#store.watch((key, value) => {
-      // Never sooner than the news before it.
+      // A notification never overtakes an earlier one.
       this.#newsDue = Math.max(this.#newsDue, this.#clock.now() + this.latency())
       const delay = this.#newsDue - this.#clock.now()
       if (delay === 0) this.#whenPassable(() => onChange(key, value))

@@ -2,20 +2,20 @@ import type { Driver, Endpoint, Failure, Phase, ScaleOptions, TargetKey, TargetS
 export { FakeClock, settle } from './clock.ts'
 export { FakeCoordination, type FakeConnection } from './coordination.ts'
 
-/** What the driver was asked for. */
+/** A recorded call of `scale`. */
 export interface ScaleCall {
   readonly key: TargetKey
   readonly replicas: number
   readonly remove?: readonly string[]
 }
 
-/** A driver without processes: the test says when a target is ready, fails or goes away. */
+/** A driver without processes: the test decides when a target is ready, fails or disappears. */
 export class FakeDriver implements Driver {
   readonly name = 'fake'
   readonly calls: ScaleCall[] = []
-  /** Called for each scale; a returned promise delays its acceptance. */
+  /** Called for each scale call; a returned promise delays its acceptance. */
   onScale: ((call: ScaleCall) => Promise<void> | void) | undefined
-  /** As in a cluster: a scale to zero is accepted long before the endpoints stop being reported. `crash` ends them. */
+  /** If true, endpoints are still reported after a scale to zero was accepted, as in a cluster. `crash` removes them. */
   lingers = false
   readonly #ready = new Map<TargetKey, Endpoint[]>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
@@ -45,7 +45,7 @@ export class FakeDriver implements Driver {
     return this.#watchers.size
   }
 
-  /** Makes a target ready with this many new endpoints, in place of those it had. */
+  /** Makes a target ready with this many new endpoints, which replace its previous ones. */
   ready(key: TargetKey, count = 1, phases?: readonly Phase[]): Endpoint[] {
     const endpoints = this.#make(key, count)
     this.#set(key, endpoints, phases ? { phases } : {})
@@ -58,17 +58,17 @@ export class FakeDriver implements Driver {
     if (ready.length < count) this.#set(key, [...ready, ...this.#make(key, count - ready.length)])
   }
 
-  /** The target has no endpoint any more, or never gets one, for this reason. */
+  /** Reports that the target has no endpoints, with this failure. */
   fail(key: TargetKey, failure: Failure): void {
     this.#set(key, [], { failure })
   }
 
-  /** All endpoints go away without being told to. */
+  /** Removes all endpoints without a scale call. */
   crash(key: TargetKey): void {
     this.#set(key, [])
   }
 
-  /** Says something, whatever the fake's own books hold: late and contradictory news. */
+  /** Reports any state, regardless of the fake's own state: for late and contradictory reports. */
   emit(key: TargetKey, state: TargetState): void {
     for (const watcher of [...this.#watchers]) watcher(key, state)
   }

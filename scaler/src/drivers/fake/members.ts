@@ -5,10 +5,10 @@ const BEAT = 3_000
 const LOST_AFTER = 12_000
 const DEAD_AFTER = 20_000
 
-/** What the members of a test ask their store: slow and broken as the connection is. Rejects when the signal fires. */
+/** Executes `work` at the store, through a connection that may be slow or broken. Rejects when the signal aborts. */
 export type Ask = <T>(work: () => T, signal: AbortSignal) => Promise<T>
 
-/** A process among others as an embedder would know it: heartbeats in a store, by the store's own clock. */
+/** Fake `Members` of an embedder: heartbeats in a store, timed by the store's own clock. */
 export class FakeMembers implements Members, Disposable {
   id: string
   lost: AbortSignal
@@ -25,7 +25,7 @@ export class FakeMembers implements Members, Disposable {
   #dead = new Set<string>()
   #closed = false
 
-  /** `store`: by id when each was last heard of; shared by all. */
+  /** `store`: the time of the last heartbeat by member id; shared by all members. */
   constructor(name: string, store: Map<string, number>, clock: Clock, ask: Ask) {
     this.#name = name
     this.#store = store

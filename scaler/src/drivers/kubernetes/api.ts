@@ -2,12 +2,12 @@ import { RequestContext, type HttpMethod, type KubeConfig } from '@kubernetes/cl
 import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 
-/** The API server refused, answered what cannot be understood, or could not be asked. */
+/** The API server refused the request, sent an invalid response, or could not be reached. */
 export class KubernetesApiError extends Error {
   override readonly name = 'KubernetesApiError'
-  /** The HTTP status; 0 when there was no answer. */
+  /** The HTTP status; 0 if there was no response. */
   readonly status: number
-  /** Kubernetes' word for it, such as `NotFound`, `Conflict`, `Forbidden`. */
+  /** The reason given by Kubernetes, such as `NotFound`, `Conflict`, `Forbidden`. */
   readonly reason: string
 
   constructor(message: string, status: number, reason: string, options?: ErrorOptions) {
@@ -17,13 +17,13 @@ export class KubernetesApiError extends Error {
   }
 }
 
-/** How a body changes what is there: a JSON merge patch, a JSON patch, or server-side apply. */
+/** The type of a patch: a JSON merge patch, a JSON patch, or server-side apply. */
 export type PatchType = 'merge' | 'json' | 'apply'
 
-/** One request to the API server, but for its method and path. */
+/** One request to the API server, without its method and path. */
 export interface ApiRequest {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
-  /** Sent as JSON; a patch of the type that `patch` names. */
+  /** Sent as JSON. If `patch` is set, the body is a patch of that type. */
   readonly body?: unknown
   readonly patch?: PatchType
   readonly signal?: AbortSignal
@@ -32,17 +32,18 @@ export interface ApiRequest {
 const PATCH_TYPES: Readonly<Record<PatchType, string>> = {
   merge: 'application/merge-patch+json',
   json: 'application/json-patch+json',
-  // JSON is YAML.
+  // JSON is valid YAML.
   apply: 'application/apply-patch+yaml',
 }
 
-/** ms for an answer to begin, and between its pieces. The API server itself gives up sooner, or works in vain. */
+/** The maximum ms until a response begins, and between its parts. The API server's own limits are usually shorter. */
 const PATIENCE = 30_000
 
 /**
- * The API server, spoken to in JSON over connections that are kept. The typed clients of @kubernetes/client-node open a
- * connection for each request, TLS handshake included; a wake waits for that. Its configuration, credentials and types are
- * used. Paths are the API's own, such as `/api/v1/namespaces/apps/pods`. Dispose of it: what is under way fails then.
+ * A client of the API server that sends JSON over keep-alive connections. The typed clients of @kubernetes/client-node open a
+ * connection, with TLS handshake, for each request, which would delay wakes; only the configuration, credentials and types of
+ * that package are used. Paths are those of the API, such as `/api/v1/namespaces/apps/pods`. Must be disposed; pending requests
+ * fail then.
  */
 export class KubernetesApi implements AsyncDisposable {
   readonly #config: KubeConfig
@@ -57,7 +58,7 @@ export class KubernetesApi implements AsyncDisposable {
     this.#server = new URL(cluster.server)
   }
 
-  /** Resolves to the parsed answer; rejects with a KubernetesApiError, or the signal's reason. */
+  /** Resolves to the parsed response. Rejects with a KubernetesApiError or the signal's reason. */
   async request<T>(method: HttpMethod, path: string, request: ApiRequest = {}): Promise<T> {
     return this.#unlessBroken(request.signal, async () => {
       const { body, statusCode } = await this.#send(method, path, request, PATIENCE)
@@ -65,18 +66,18 @@ export class KubernetesApi implements AsyncDisposable {
       try {
         return (text ? JSON.parse(text) : undefined) as T
       } catch {
-        // A proxy's page, not the API server's word.
+        // The response is not JSON, so it comes from a proxy and not from the API server.
         throw refusal(method, path, statusCode, text)
       }
     })
   }
 
-  /** The answer's body as it comes: a watch, or a log that is followed. It may be silent for as long as it likes. */
+  /** Resolves to the response body as a stream: a watch, or a log that is followed. The stream may be silent for any time. */
   async stream(path: string, request: Omit<ApiRequest, 'body' | 'patch'> = {}): Promise<Readable> {
     return this.#unlessBroken(request.signal, async () => (await this.#send('GET', path, request, 0)).body)
   }
 
-  /** Ends what is under way. */
+  /** Aborts pending requests and closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dispatcher?.destroy()
   }
@@ -106,8 +107,8 @@ export class KubernetesApi implements AsyncDisposable {
     let answer = await this.#once(method, path, request, bodyTimeout)
     if (answer.statusCode === 401) {
       await answer.body.dump()
-      // Credentials that are files or programs change: those in the connections of before may be the old ones.
-      // What is under way on them goes on.
+      // Credentials from files or programs change, and existing connections may still use old ones. Requests that are pending on
+      // the old connections continue.
       void this.#dispatcher?.close()
       this.#dispatcher = undefined
       answer = await this.#once(method, path, request, bodyTimeout)
@@ -124,13 +125,13 @@ export class KubernetesApi implements AsyncDisposable {
   ): Promise<Dispatcher.ResponseData> {
     const context = new RequestContext(new URL(path, this.#server).href, method)
     await this.#config.applySecurityAuthentication(context)
-    // It makes another one for each request; the first is kept, and its connections with it.
-    // None where nothing is set of TLS.
+    // RequestContext has a new dispatcher for each request, or none if no TLS options are set. The first one is reused, to
+    // keep its connections.
     this.#dispatcher ??= (context.getDispatcher() as unknown as Dispatcher | undefined) ?? new Agent()
     const body = request.body === undefined ? null : JSON.stringify(request.body)
     return this.#dispatcher.request({
       origin: this.#server.origin,
-      // A server behind a path (Rancher) keeps it.
+      // The server's URL may have a path (Rancher).
       path: `${this.#server.pathname.replace(/\/$/, '')}${path}`,
       method: method as Dispatcher.HttpMethod,
       query: defined(request.query ?? {}),
@@ -160,7 +161,7 @@ function refusal(method: string, path: string, statusCode: number, text: string)
   try {
     status = JSON.parse(text) as typeof status
   } catch {
-    // Not the API server's word.
+    // Not a response of the API server.
   }
   const message = status?.message ?? text.slice(0, 200)
   return new KubernetesApiError(

@@ -98,8 +98,8 @@ describe('a wake that cannot succeed fails with the reason', () => {
       /more than its memory/,
       { reason: expect.stringMatching(/OOMKilled|CrashLoopBackOff/) as string },
     ],
-    ['image', 'KUBERNETES_IMAGE_NOT_PULLED', /image cannot be had/, {}],
-    ['never', 'KUBERNETES_IMAGE_NOT_PULLED', /image cannot be had/, { reason: 'ErrImageNeverPull' }],
+    ['image', 'KUBERNETES_IMAGE_NOT_PULLED', /image cannot be pulled/, {}],
+    ['never', 'KUBERNETES_IMAGE_NOT_PULLED', /image cannot be pulled/, { reason: 'ErrImageNeverPull' }],
     ['secret', 'KUBERNETES_NOT_CONFIGURED', /no-such-secret/, { reason: 'CreateContainerConfigError' }],
     ['command', 'KUBERNETES_NOT_CONFIGURED', /no such file/, {}],
     ['large', 'KUBERNETES_UNSCHEDULABLE', /Insufficient cpu/, { reason: 'Unschedulable' }],
@@ -143,7 +143,7 @@ describe('a wake that cannot succeed fails with the reason', () => {
 
   test('a key that is no value of a label', async () => {
     await expect(world.driver.scale('a/b', 1, { signal })).rejects.toThrow(
-      /"a\/b" cannot be the value of a label/,
+      /"a\/b" is not a valid label value/,
     )
   })
 })

@@ -7,13 +7,14 @@ import { ignoring, TargetRequests } from './target-requests.ts'
 import { KubernetesTarget } from './target.ts'
 import { watchTargets } from './watch-targets.ts'
 
-/** The values that Kubernetes takes for a label. */
+/** Valid values of a Kubernetes label, except the empty one. */
 const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
 /**
- * Targets as Deployments of a cluster. One informer each for the pods, Deployments and EndpointSlices of all targets. A
- * pod is asked at its own address as soon as it has one; kubelet's word, which comes up to a second later, is not waited
- * for, but believed when it takes readiness away. Resolves once the cluster's state is known; rejects when it cannot be had.
+ * Runs targets as Deployments of a cluster, with one informer each for the pods, Deployments and EndpointSlices of all targets.
+ * The driver probes a pod at its own address as soon as it has one, because the kubelet reports readiness up to a second later.
+ * When the kubelet reports that a pod is no longer ready, the driver follows that. Resolves when the state of the cluster is
+ * known; rejects if it cannot be read.
  */
 export async function createKubernetesDriver(options: KubernetesDriverOptions): Promise<KubernetesDriver> {
   await using started = new AsyncDisposableStack()
@@ -41,7 +42,7 @@ class Driver {
   readonly #options: KubernetesDriverOptions
   readonly #targets = new Map<TargetKey, KubernetesTarget>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
-  /** The scale calls of a target are carried out in order. */
+  /** The last pending scale call of each target: the calls of one target run in order. */
   readonly #queues = new Map<TargetKey, Promise<unknown>>()
 
   constructor(api: KubernetesApi, options: KubernetesDriverOptions) {
@@ -65,7 +66,7 @@ class Driver {
     options.signal.throwIfAborted()
     if (!LABEL_VALUE.test(key)) {
       throw new Error(
-        `The target ${JSON.stringify(key)} cannot be the value of a label: at most 63 letters, digits, ".", "_" and "-".`,
+        `The target ${JSON.stringify(key)} is not a valid label value: at most 63 letters, digits, ".", "_" and "-".`,
       )
     }
     const before = this.#queues.get(key) ?? Promise.resolve()
@@ -87,7 +88,7 @@ class Driver {
     this.#watchers.clear()
   }
 
-  /** Made where it is not known yet. */
+  /** Returns the target, and creates it if it is unknown. */
   targetOf(key: TargetKey): KubernetesTarget {
     const known = this.#targets.get(key)
     if (known) return known
@@ -110,12 +111,12 @@ class Driver {
 
   async #stop(key: TargetKey, signal: AbortSignal): Promise<string[]> {
     const target = this.targetOf(key)
-    // One that was never scaled up has no Deployment yet.
+    // A target that was never scaled up has no Deployment yet.
     await this.#setReplicas(key, 0, signal).catch(ignoring(404))
-    // Read after the request: a pod that became ready meanwhile must not be used any more either.
+    // Read after the request: pods that became ready in the meantime must not be used any more either.
     const stopped = [...target.pods.values()].filter(({ terminating }) => !terminating)
     const ids = target.stop(stopped)
-    // The ReplicaSet leaves pods that failed, and might keep one when it is scaled up again at once.
+    // The ReplicaSet leaves failed pods, and might keep a pod if it is scaled up again immediately.
     await this.#requests.deletePods(target, signal)
     return ids
   }
@@ -126,13 +127,13 @@ class Driver {
     const loose = living.filter(({ controlled }) => !controlled).length
     const excess = loose + target.replicas - wanted
     if (excess > 0) return this.#shrink(key, target, excess, options)
-    // Pods that an earlier attempt to scale down has left take the place of others.
+    // Pods that remain from an earlier failed scale-down still count as replicas of the Deployment.
     await this.#requests.deleteNow(target.toDelete, options.signal)
     if (excess < 0) await this.#grow(key, target, wanted - loose, options.signal)
     return []
   }
 
-  /** Takes spare pods, and scales the Deployment up for those that are missing still. */
+  /** Takes spare pods, and scales the Deployment up by the number that is still missing. */
   async #grow(key: TargetKey, target: KubernetesTarget, wanted: number, signal: AbortSignal): Promise<void> {
     if (target.living.length === 0) target.begin()
     let missing = wanted - target.replicas
@@ -145,15 +146,15 @@ class Driver {
     if (missing > 0) await this.#setReplicas(key, left, signal)
   }
 
-  /** Whether a spare pod has become the target's. */
+  /** Resolves to whether the target has got a spare pod. */
   async #take(key: TargetKey, target: KubernetesTarget, signal: AbortSignal): Promise<boolean> {
     const { spares } = this.#options
     return spares !== undefined && target.take(spares.take(key, { signal }))
   }
 
   /**
-   * Stops pods that are not ready first, the newest before the others, then those that are named. Others are in use. None
-   * of them counts as ready from the beginning on, so that nobody begins to use one that is about to end.
+   * Stops pods that are not ready first, starting with the newest, then those in `remove`. Other pods are in use and keep
+   * running. Pods to stop are no longer reported as ready even before the first request, so that no new request uses them.
    */
   async #shrink(
     key: TargetKey,
@@ -164,7 +165,7 @@ class Driver {
     const { living } = target
     const starting = living.filter(({ endpoint }) => !endpoint).reverse()
     const named = living.filter(({ endpoint }) => endpoint && remove.includes(endpoint.id))
-    // Pods that the Deployment is to make and has not made yet are cancelled before any is stopped.
+    // Pods that the Deployment has not created yet are cancelled before existing ones are stopped.
     const controlled = living.filter((replica) => replica.controlled).length
     const unmade = Math.min(excess, Math.max(0, target.replicas - controlled))
     const victims = [...starting, ...named].slice(0, excess - unmade)
@@ -175,13 +176,13 @@ class Driver {
       await this.#requests.markForDeletion(target, signal)
       await this.#setReplicas(key, left, signal)
     }
-    // If the ReplicaSet chose another pod, it replaces the one that is deleted here, which nobody uses.
+    // If the ReplicaSet has deleted another pod, it replaces the unused one that is deleted here.
     await this.#requests.deletePods(target, signal)
     return ids
   }
 
   async #setReplicas(key: TargetKey, replicas: number, signal: AbortSignal): Promise<void> {
     const version = await this.#requests.scale(key, replicas, signal)
-    this.targetOf(key).told(replicas, version)
+    this.targetOf(key).scaled(replicas, version)
   }
 }

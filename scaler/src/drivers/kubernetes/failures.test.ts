@@ -68,7 +68,7 @@ describe('a pod', () => {
       message: expect.stringContaining(message) as string,
     })
     const silent = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable' }]
-    expect(podFailure(pod({ conditions: silent }))?.message).toMatch('does not say why')
+    expect(podFailure(pod({ conditions: silent }))?.message).toMatch('gave no reason')
   })
 
   test.each(['ErrImagePull', 'ImagePullBackOff', 'ErrImageNeverPull', 'InvalidImageName'])(
@@ -76,7 +76,7 @@ describe('a pod', () => {
     (reason) => {
       expect(podFailure(of(waiting(reason, 'manifest unknown')))).toEqual({
         code: 'KUBERNETES_IMAGE_NOT_PULLED',
-        message: 'The image cannot be had: manifest unknown',
+        message: 'The image cannot be pulled: manifest unknown',
         details: { pod: 'app-1', reason },
       })
       expect(podFailure(of(waiting(reason)))?.message).toMatch(reason)
@@ -88,7 +88,7 @@ describe('a pod', () => {
     (reason) => {
       expect(podFailure(of(waiting(reason, 'secret "x" not found')))).toEqual({
         code: 'KUBERNETES_NOT_CONFIGURED',
-        message: 'The container cannot be made: secret "x" not found',
+        message: 'The container cannot be created: secret "x" not found',
         details: { pod: 'app-1', reason },
       })
     },
@@ -181,7 +181,7 @@ describe('a Deployment', () => {
     const message = 'pods "app-1" is forbidden: violates PodSecurity "restricted:latest"'
     expect(deploymentFailure(refused(message))).toEqual({
       code: 'KUBERNETES_NOT_CREATED',
-      message: `The pod may not be made: ${message}`,
+      message: `The pod cannot be created: ${message}`,
       details: { reason: 'FailedCreate' },
     })
     expect(deploymentFailure(refused())?.message).toMatch('FailedCreate')

@@ -1,7 +1,7 @@
 import type { V1ContainerStatus, V1Deployment, V1Pod } from '@kubernetes/client-node'
 import type { Failure } from '../../types.ts'
 
-/** The codes of the failures that this driver tells. */
+/** The codes of the failures that this driver reports. */
 export type KubernetesFailureCode =
   | 'KUBERNETES_CRASHED'
   | 'KUBERNETES_OUT_OF_MEMORY'
@@ -13,17 +13,17 @@ export type KubernetesFailureCode =
   | 'KUBERNETES_EVICTED'
   | 'KUBERNETES_NOT_READY'
 
-/** What is known of it besides: for whoever knows what the container's last words mean. */
+/** Details of a failure, for an embedder that can interpret them. */
 export interface KubernetesFailureDetails {
   readonly pod?: string
-  /** Kubernetes' word for it, such as `CrashLoopBackOff`. */
+  /** The reason given by Kubernetes, such as `CrashLoopBackOff`. */
   readonly reason: string
   readonly exitCode?: number
-  /** What the container left in its termination message. */
+  /** The container's termination message. */
   readonly terminationMessage?: string
 }
 
-/** kubelet's words for an image that it does not get. */
+/** The kubelet's reasons if an image cannot be pulled. */
 const IMAGE_REASONS = [
   'ErrImagePull',
   'ImagePullBackOff',
@@ -33,7 +33,7 @@ const IMAGE_REASONS = [
   'RegistryUnavailable',
   'SignatureValidationFailed',
 ]
-/** And for a container that cannot be made of what the pod says. */
+/** The kubelet's reasons if a container cannot be created from the pod's specification. */
 const CONFIG_REASONS = [
   'CreateContainerConfigError',
   'CreateContainerError',
@@ -42,10 +42,13 @@ const CONFIG_REASONS = [
   'PostStartHookError',
   'RunContainerError',
 ]
-/** The runtime's words, with an exit code that is none of the container's: there is nothing of that name to run. */
+/** The container runtime's reasons if the command cannot be started. The exit code then does not come from the container. */
 const START_REASONS = ['StartError', 'ContainerCannotRun']
 
-/** Why a pod is not going to be ready, if so. Judges what kubelet and the scheduler say, not how long it takes. */
+/**
+ * Returns why a pod is not going to be ready, or undefined. Depends only on what the kubelet and the scheduler report, not on
+ * how long the start takes.
+ */
 export function podFailure(pod: V1Pod): Failure | undefined {
   const name = pod.metadata?.name ?? ''
   const { status } = pod
@@ -63,11 +66,11 @@ export function podFailure(pod: V1Pod): Failure | undefined {
   if (unscheduled?.status === 'False' && unscheduled.reason === 'Unschedulable') {
     return failure(
       'KUBERNETES_UNSCHEDULABLE',
-      `No node takes the pod: ${unscheduled.message ?? 'the scheduler does not say why'}`,
+      `The pod fits on no node: ${unscheduled.message ?? 'the scheduler gave no reason'}`,
       { pod: name, reason: 'Unschedulable' },
     )
   }
-  // An init container may end well.
+  // An init container that has ended with exit code 0 is not a failure.
   const initial = (status?.initContainerStatuses ?? []).filter(
     ({ state }) => state?.terminated?.exitCode !== 0,
   )
@@ -84,18 +87,18 @@ function containerFailure(pod: string, { state, lastState }: V1ContainerStatus):
   if (waiting?.reason && IMAGE_REASONS.includes(waiting.reason)) {
     return failure(
       'KUBERNETES_IMAGE_NOT_PULLED',
-      `The image cannot be had: ${waiting.message ?? waiting.reason}`,
+      `The image cannot be pulled: ${waiting.message ?? waiting.reason}`,
       { pod, reason: waiting.reason },
     )
   }
   if (waiting?.reason && CONFIG_REASONS.includes(waiting.reason)) {
     return failure(
       'KUBERNETES_NOT_CONFIGURED',
-      `The container cannot be made: ${waiting.message ?? waiting.reason}`,
+      `The container cannot be created: ${waiting.message ?? waiting.reason}`,
       { pod, reason: waiting.reason },
     )
   }
-  // One that is being restarted has ended too: whether it fares better the next time is not what is waited for.
+  // A container that waits for its restart has ended as well. The driver does not wait for a restart that may succeed.
   if (!ended || state?.running) return undefined
   const details: KubernetesFailureDetails = {
     pod,
@@ -128,9 +131,9 @@ function containerFailure(pod: string, { state, lastState }: V1ContainerStatus):
   )
 }
 
-/** Why a Deployment's pods cannot even be made, if so: a quota, or a policy that forbids them. */
+/** Returns why the pods of a Deployment cannot be created (a quota, or a policy that forbids them), or undefined. */
 export function deploymentFailure({ metadata, status }: V1Deployment): Failure | undefined {
-  // What it said of another number of replicas is not known to be true of this one.
+  // The status refers to an older specification, perhaps with another number of replicas.
   if ((status?.observedGeneration ?? 0) < (metadata?.generation ?? 0)) return undefined
   const refused = status?.conditions?.find(
     ({ type, status }) => type === 'ReplicaFailure' && status === 'True',
@@ -141,7 +144,7 @@ export function deploymentFailure({ metadata, status }: V1Deployment): Failure |
     ? failure('KUBERNETES_QUOTA_EXCEEDED', `The namespace has no room for the pod: ${why}`, {
         reason: 'ExceededQuota',
       })
-    : failure('KUBERNETES_NOT_CREATED', `The pod may not be made: ${why}`, {
+    : failure('KUBERNETES_NOT_CREATED', `The pod cannot be created: ${why}`, {
         reason: refused.reason ?? 'FailedCreate',
       })
 }

@@ -182,7 +182,7 @@ test('takes a connection that has fallen silent for broken', async () => {
   await clock.advance(2_000)
   await expect
     .poll(() => errors.map(({ message }) => message))
-    .toEqual(['The watch of /things has fallen silent.'])
+    .toEqual(['The watch of /things has received nothing for 80 s.'])
   await clock.advance(1_000)
   await watching()
 })

@@ -5,26 +5,26 @@ import { pause } from '../../readiness.ts'
 import { KubernetesApiError, type KubernetesApi } from './api.ts'
 import { linesOf } from './lines.ts'
 
-/** What an informer follows, and whom it tells. None of the three must throw. */
+/** The objects that an informer follows, and its callbacks. The callbacks must not throw. */
 export interface InformerOptions<T extends KubernetesObject> {
   readonly api: KubernetesApi
-  /** Of the collection, such as `/api/v1/namespaces/apps/pods`. */
+  /** The path of the collection, such as `/api/v1/namespaces/apps/pods`. */
   readonly path: string
   readonly labelSelector?: string
   readonly clock: Clock
-  /** The object as it is now, and as it was known before: for each at the beginning, and at each change. */
+  /** Called for each object at the beginning, and at each change. `before` is the previous version, if one was known. */
   changed(object: T, before?: T): void
-  /** The last that was known of one that is gone. */
+  /** Called with the last known version of an object that was deleted. */
   deleted(object: T): void
-  /** Something went wrong, and is tried again. */
+  /** Called with the error of a list or a watch that failed and will be retried. */
   failed?(error: Error): void
 }
 
-/** Disposing it ends its watch; nothing is told after that. */
+/** Disposing the informer ends its watch; no callback is called after that. */
 export interface Informer<T> extends AsyncDisposable {
-  /** Everything there is by the latest word. */
+  /** All known objects. */
   objects(): Iterable<T>
-  /** One of them by its name. */
+  /** A known object by its name. */
   get(name: string): T | undefined
 }
 
@@ -38,26 +38,26 @@ interface WatchEvent {
   readonly object: KubernetesObject & { readonly code?: number; readonly message?: string }
 }
 
-/** Objects of one page of a list. */
+/** The number of objects in one page of a list. */
 const PAGE = 500
-/** Seconds until the server ends a watch, which is then resumed: a connection proves itself by that where nothing happens. */
+/** Seconds after which the server ends a watch, which is then resumed. This shows that the connection works if it is idle. */
 const WATCH_SECONDS = 60
-/** ms of silence after which a connection counts as broken. Bookmarks are no sign of life: events have none. */
+/** ms of silence after which a connection counts as broken. Bookmarks cannot prove that it works: the kind Event has none. */
 const SILENCE = 80_000
-/** ms after which a server that ended a watch is taken to be well. */
+/** ms that a watch must have lasted for its end to count as normal. */
 const STEADY = 30_000
-/** Between attempts, ms: doubled each time up to the maximum, by up to a half at random so that many do not come at once. */
+/** ms between attempts: doubled each time up to the maximum. Up to half of it is added at random, to spread many clients. */
 const FIRST_RETRY = 250
 const MAX_RETRY = 30_000
 
-/** The resource version is too old, or the server has forgotten it. */
+/** Whether the resource version is too old for the server. */
 const isExpired = (error: unknown): boolean =>
   error instanceof KubernetesApiError && (error.status === 410 || error.reason === 'Expired')
 
 /**
- * Follows all objects of a collection: lists them, watches from there, resumes where a watch broke off, and lists anew
- * when the server says that it cannot be resumed from there (410). What changed meanwhile is told then, deletions too.
- * Resolves once the first list has been told; rejects when it cannot be had.
+ * Follows all objects of a collection: lists them, watches for changes, resumes a watch that ended, and lists again if the
+ * server cannot resume it (410). A new list reports all changes since the watch ended, including deletions. Resolves after the
+ * first list was reported; rejects if it cannot be read.
  */
 export async function createInformer<T extends KubernetesObject>(
   options: InformerOptions<T>,
@@ -76,7 +76,7 @@ export async function createInformer<T extends KubernetesObject>(
 }
 
 class Follower<T extends KubernetesObject> {
-  /** By name: a collection is one of a namespace. */
+  /** The known objects by name. Names are unique, because a collection belongs to one namespace. */
   readonly known = new Map<string, T>()
   readonly #options: InformerOptions<T>
   readonly #stopped = new AbortController()
@@ -110,19 +110,19 @@ class Follower<T extends KubernetesObject> {
     for (const object of found.values()) this.#put(object)
   }
 
-  /** Until it is stopped; never rejects. */
+  /** Watches until the informer is stopped; never rejects. */
   async run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted) {
       try {
         if (this.#version === '') await this.list()
-        // One that ends at once, without a word, may do so for ever.
+        // A watch that ends early without any event may do so every time.
         if (!(await this.#watch())) await this.#pause()
       } catch (error) {
         if (signal.aborted) return
         if (isExpired(error)) {
           this.#version = ''
-          // Once at once; a server that keeps saying so is not to be asked in a circle.
+          // The first retry is immediate. If the error repeats, the retries are delayed to avoid a busy loop.
           if (this.#retry === FIRST_RETRY) {
             this.#retry *= 2
             continue
@@ -133,14 +133,16 @@ class Follower<T extends KubernetesObject> {
     }
   }
 
-  /** One connection, from the version that is known until it ends. Resolves to whether it stood or brought anything. */
+  /** Watches over one connection, from the known version on. Resolves to whether the watch lasted, or delivered any event. */
   async #watch(): Promise<boolean> {
     const { api, path, labelSelector, clock } = this.#options
     const silent = new AbortController()
     const alarm = new Alarm(clock)
-    const heard = (): void =>
-      alarm.set(SILENCE, () => silent.abort(new Error(`The watch of ${path} has fallen silent.`)))
-    heard()
+    const resetTimer = (): void =>
+      alarm.set(SILENCE, () =>
+        silent.abort(new Error(`The watch of ${path} has received nothing for ${SILENCE / 1000} s.`)),
+      )
+    resetTimer()
     const began = clock.now()
     let news = false
     try {
@@ -155,21 +157,21 @@ class Follower<T extends KubernetesObject> {
         signal: AbortSignal.any([this.#stopped.signal, silent.signal]),
       })
       for await (const line of linesOf(body)) {
-        heard()
+        resetTimer()
         if (!line) continue
-        this.#hear(JSON.parse(line) as WatchEvent)
+        this.#handle(JSON.parse(line) as WatchEvent)
         news = true
       }
       silent.signal.throwIfAborted()
-      const stood = clock.now() - began >= STEADY
-      if (stood) this.#retry = FIRST_RETRY
-      return news || stood
+      const lasted = clock.now() - began >= STEADY
+      if (lasted) this.#retry = FIRST_RETRY
+      return news || lasted
     } finally {
       alarm.stop()
     }
   }
 
-  #hear({ type, object }: WatchEvent): void {
+  #handle({ type, object }: WatchEvent): void {
     if (type === 'ERROR') {
       const { code = 0, message = 'unknown' } = object
       throw new KubernetesApiError(`The watch ended: ${message}`, code, code === 410 ? 'Expired' : 'Error')
@@ -184,7 +186,7 @@ class Follower<T extends KubernetesObject> {
     const name = nameOf(object)
     const before = this.known.get(name)
     if (before?.metadata?.resourceVersion === object.metadata?.resourceVersion && before) return
-    // Deleted and made anew between two lists: the end of the first is not to be missed.
+    // The object was deleted and created again between two lists: the deletion must be reported too.
     const another = before && before.metadata?.uid !== object.metadata?.uid
     if (another) this.#remove(name)
     this.known.set(name, object)

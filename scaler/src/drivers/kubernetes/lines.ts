@@ -1,9 +1,9 @@
-/** Characters of a line that are kept. More than any object of the API server's has; a log may be without lines. */
+/** The maximum length of a line in characters. No object of the API server is longer, but a log may have no line breaks. */
 const MAX_LINE = 4 * 1024 * 1024
 
 /**
- * The lines of a stream of UTF-8, without their ends; the last one too if it has none. Rejects when the stream does. Of a line
- * that is longer than `maxLength` characters the rest is left out.
+ * The lines of a UTF-8 stream without their line breaks, including a last line that has none. Lines are cut off after `maxLength`
+ * characters. Throws when the stream fails.
  */
 export async function* linesOf(
   chunks: AsyncIterable<Uint8Array>,

@@ -3,49 +3,52 @@ import type { Clock } from '../../clock.ts'
 import type { Driver, Failure, Phase, TargetKey } from '../../types.ts'
 import type { Probe, ReadinessOptions } from './probe.ts'
 
-/** A pod that was running already and is the target's from now on. No ReplicaSet may control it. */
+/** A pod that was already running and now belongs to the target. No ReplicaSet may control it. */
 export interface TakenPod {
-  /** As it is stored, with the target's label. */
+  /** The stored pod, with the target's label. */
   readonly pod: V1Pod
-  /** Settles once it has answered ready, or is known not to; where it rejects, that is a failure too. Phases in ms since it was taken. */
+  /**
+   * Resolves when the pod is ready (with phases in ms since it was taken), or has failed. A rejection counts as a failure too.
+   */
   readonly ready: Promise<{ readonly phases: readonly Phase[] } | { readonly failure: Failure }>
 }
 
-/** Running pods that wait for a target, to spare it the start of one. */
+/** A pool of running pods that can be assigned to a target, so that the target need not start one. */
 export interface SparePods {
-  /** Undefined where there is none; then the Deployment is scaled up. */
+  /** Assigns a pod to the target. Resolves to undefined if there is none; then the Deployment is scaled up. */
   take(key: TargetKey, options: { signal: AbortSignal }): Promise<TakenPod | undefined>
 }
 
-/** Only where it is and what its pods are called must be said. */
+/** Options of the Kubernetes driver. */
 export interface KubernetesDriverOptions {
   readonly kubeConfig: KubeConfig
   readonly namespace: string
   /**
-   * A label whose value is the target's key: of the Deployment, its pods and, where there is one, its Service (which
-   * gives it to its EndpointSlices). Nothing else of the namespace is watched. So keys must be valid values of labels.
+   * The name of a label whose value is the target's key. The Deployment, its pods and its Service, if there is one, must have
+   * this label (EndpointSlices get it from the Service). The driver watches only objects with it. Keys must be valid label
+   * values.
    */
   readonly targetLabel: string
-  /** The port at which pods answer. */
+  /** The port at which the pods listen. */
   readonly port: number
   /** The Deployment's name. Default: the key. */
   deploymentName?(key: TargetKey): string
-  /** Makes sure that the Deployment is there, with no replicas if it is new. Before each time that there are to be more. */
+  /** Called before each scale-up: makes sure that the Deployment exists. A new Deployment must have 0 replicas. */
   prepare?(key: TargetKey, options: { signal: AbortSignal }): Promise<void>
-  /** How a pod is asked whether it is ready: a GET, or whatever else. */
+  /** How the driver finds out whether a pod is ready: by a GET, or by a custom probe. */
   readonly readiness?: ReadinessOptions | Probe
   readonly spares?: SparePods
-  /** Hears of every pod of every target: as it is now, at each change, and `gone` at its end. Must not throw. */
+  /** Called for every pod of every target: at the start, at each change, and with `gone` when it is deleted. Must not throw. */
   readonly onPod?: (pod: V1Pod, gone: boolean) => void
-  /** Hears that a target's Deployment is gone, whoever deleted it: what `prepare` remembers of it is void. Must not throw. */
+  /** Called when a target's Deployment was deleted, by anybody: `prepare` must not rely on cached state. Must not throw. */
   readonly onDeploymentGone?: (key: TargetKey) => void
-  /** Something in the background failed and is tried again: a watch that broke off. Must not throw. */
+  /** Called with errors in the background that will be retried, such as a watch that broke. Must not throw. */
   readonly onError?: (error: Error) => void
-  /** Default: the system's. */
+  /** Default: the system clock. */
   readonly clock?: Clock
 }
 
-/** Disposing it ends its watches and leaves the pods alone. */
+/** Disposing the driver ends its watches. The pods keep running. */
 export interface KubernetesDriver extends Driver, AsyncDisposable {
   readonly name: 'kubernetes'
 }

@@ -1,16 +1,16 @@
 import type { V1Pod } from '@kubernetes/client-node'
 
-/** By kubelet's word. */
+/** Whether the kubelet reports the pod as ready. */
 export function isPodReady(pod: V1Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 }
 
-/** It has ended, and is not started again. */
+/** Whether the pod has ended and will not be restarted. */
 export function isPodOver(pod: V1Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded'
 }
 
-/** Where it answers; undefined while it has no address. */
+/** The URL of the pod; undefined while the pod has no address. */
 export function podAddress(pod: V1Pod, port: number): URL | undefined {
   const ip = pod.status?.podIP
   if (!ip) return undefined

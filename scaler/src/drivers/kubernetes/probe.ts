@@ -2,35 +2,36 @@ import type { V1Pod } from '@kubernetes/client-node'
 import { request } from 'node:http'
 import type { Failure, Phase } from '../../types.ts'
 
-/** What one question to a pod has brought. */
+/** The result of one probe. */
 export interface ProbeResult {
   readonly ready: boolean
-  /** It is not going to be ready. */
+  /** Set if the pod is not going to be ready. */
   readonly failure?: Failure
-  /** Of the start, in ms since the container's. */
+  /** The phases of the start, in ms since the start of the container. */
   readonly phases?: readonly Phase[]
 }
 
-/** Asks a pod once. Rejects where nobody answers: it is asked again. */
+/** Probes a pod once. Rejects if the pod does not respond; the driver then probes again. */
 export type Probe = (address: URL, signal: AbortSignal, pod: V1Pod) => Promise<ProbeResult>
 
-/** How a GET tells whether a pod is ready. */
+/** A readiness probe by GET. */
 export interface ReadinessOptions {
-  /** Default `/`. */
+  /** The path of the probe. Default `/`. */
   readonly path?: string
-  /** The one status that counts. Default: any below 500. */
+  /** The status that means ready. Default: any status below 500. */
   readonly status?: number
 }
 
 /**
- * ms until a connection that is not made is given up and tried again: the first packet to an address that is not there
- * yet is lost, and would be sent again after a second only.
+ * ms after which an attempt to connect is aborted and repeated. The first packet to an address that does not exist yet is lost,
+ * and the system would resend it only after a second.
  */
 const CONNECT_TIMEOUT = 200
 
 /**
- * One GET; ready by its status, with the phases of its Server-Timing. Once connected it has no time limit of its own: an app
- * that takes long for its first answer is starting, not dead.
+ * Creates a probe that sends one GET. The status decides whether the pod is ready; the phases come from the header
+ * Server-Timing. Once connected, there is no time limit other than the signal: an app that needs long for its first response is
+ * still starting.
  */
 export function httpProbe({ path = '/', status }: ReadinessOptions = {}): Probe {
   return async (address, signal) => {
@@ -40,7 +41,7 @@ export function httpProbe({ path = '/', status }: ReadinessOptions = {}): Probe 
   }
 }
 
-/** What a pod answered. */
+/** The response of a pod. */
 export interface ProbeAnswer {
   readonly status: number
   /** The header Server-Timing. */
@@ -48,12 +49,12 @@ export interface ProbeAnswer {
   readonly text: string
 }
 
-/** Of an answer's text this many characters are read: it is an app that answers, with what it likes. */
+/** The maximum number of characters that are read of a response. An app may send any amount. */
 const MAX_TEXT = 64 * 1024
 
 /**
- * One GET on a connection of its own, for probes that look at more than the status. Of the text at most `maxText` characters
- * are read; where the answer has more it is cut off there. Rejects where nobody answers, or the signal fires.
+ * Sends one GET on a new connection, for probes that need more than the status. The text is cut off after `maxText` characters.
+ * Rejects if the pod does not respond, or when the signal aborts.
  */
 export function askPod(
   address: URL,
@@ -86,7 +87,7 @@ export function askPod(
     })
     const timer = setTimeout(() => asked.destroy(new Error('no connection in time')), CONNECT_TIMEOUT).unref()
     asked.once('socket', (socket) => socket.once('connect', () => clearTimeout(timer)))
-    // Stays: an abort after the answer must find a listener.
+    // Not removed after the response: a later abort emits an error, which needs a listener.
     asked.on('error', (error) => {
       clearTimeout(timer)
       reject(error)
@@ -95,7 +96,7 @@ export function askPod(
   })
 }
 
-/** The phases of a start that a Server-Timing tells: `interpreter;dur=12.5, ready;dur=240`. */
+/** Parses the phases of a start from a Server-Timing header: `interpreter;dur=12.5, ready;dur=240`. */
 export function phasesOf(timing: string): Phase[] {
   return timing.split(',').flatMap((metric) => {
     const [name = '', ...rest] = metric.split(';').map((part) => part.trim())

@@ -11,34 +11,34 @@ export interface ReplicaDeps {
   readonly clock: Clock
   readonly probe: Probe
   readonly port: number
-  /** Something about it is different now. */
+  /** Called when the state of the replica has changed. */
   changed(): void
 }
 
-/** Of the conditions that kubelet and others set: what is never ready at first is no news, what was ready and is not any more is. */
+/** Readiness according to the kubelet or an EndpointSlice. Not ready only counts after ready: every pod begins as not ready. */
 type Readiness = 'unknown' | 'ready' | 'withdrawn'
 
-/** One pod of a target, by the cluster's latest word and by its own. */
+/** One pod of a target: its last known state in the cluster, and the results of its probes. */
 export class PodReplica {
   readonly uid: string
   readonly name: string
   pod: V1Pod
-  /** Told to end, by whomever. Nothing is sent to it any more. */
+  /** The pod is being stopped. It gets no more requests. */
   stopped = false
   readonly #deps: ReplicaDeps
   readonly #began: number
   readonly #phases = new Map<string, number>()
-  /** One life of its container: after a restart it is another endpoint. */
+  /** The id of the current run of the containers. After a restart of a container, the pod is a different endpoint. */
   #run = ''
   #asking: AbortController | undefined
-  /** It ran before the wake: what the cluster says of its start is no news. */
+  /** The pod was taken from the spare pods. It ran before the wake, so its start does not belong to the phases of the wake. */
   #taken = false
   #ready = false
   #failure: Failure | undefined
   #kubelet: Readiness = 'unknown'
   #slice: Readiness = 'unknown'
 
-  /** `began`: when the wake did that it is for, on the clock. */
+  /** `began`: when the wake of the target began, in ms of the clock. */
   constructor(pod: V1Pod, began: number, deps: ReplicaDeps) {
     this.uid = pod.metadata!.uid!
     this.name = pod.metadata!.name!
@@ -47,19 +47,19 @@ export class PodReplica {
     this.#began = began
   }
 
-  /** Of its present life. */
+  /** The endpoint id of the current run of the containers. */
   get id(): string {
     return `${this.uid}/${restartsOf(this.pod)}`
   }
 
-  /** A ReplicaSet's, which would replace it; others were taken for the target one by one. */
+  /** Whether a ReplicaSet controls the pod, and would replace it. Other pods come from the spare pods. */
   get controlled(): boolean {
     return (this.pod.metadata?.ownerReferences ?? []).some(
       ({ kind, controller }) => controller === true && kind === 'ReplicaSet',
     )
   }
 
-  /** Its ReplicaSet counts it, and ends it when it has too many. */
+  /** Whether a ReplicaSet counts this pod, and may delete it when it has too many. */
   get ofSet(): boolean {
     return this.controlled && !this.terminating && !isPodOver(this.pod)
   }
@@ -68,7 +68,7 @@ export class PodReplica {
     return this.pod.metadata?.deletionTimestamp !== undefined
   }
 
-  /** Whether it counts as a replica: it may be starting, crashing or ready. */
+  /** Whether the pod counts as a replica: it may be starting, crashing or ready. */
   get counts(): boolean {
     return !this.stopped && !this.terminating && !isPodOver(this.pod)
   }
@@ -79,13 +79,13 @@ export class PodReplica {
     return { id: this.id, url: podAddress(this.pod, this.#deps.port)! }
   }
 
-  /** Why it is not going to be ready. */
+  /** Why the pod is not going to be ready, if known. */
   get failure(): Failure | undefined {
     if (this.stopped || this.terminating) return undefined
     return this.#failure ?? podFailure(this.pod)
   }
 
-  /** What kubelet itself says: what a ReplicaSet looks at when it chooses which to end. */
+  /** Whether the kubelet reports the pod as ready. A ReplicaSet uses this to choose which pods to delete. */
   get kubeletReady(): boolean {
     return this.#kubelet === 'ready'
   }
@@ -94,7 +94,7 @@ export class PodReplica {
     return [...this.#phases].map(([name, at]) => ({ name, at })).sort((a, b) => a.at - b.at)
   }
 
-  /** The cluster's latest word of the pod. */
+  /** Handles a new version of the pod from the cluster. */
   update(pod: V1Pod): void {
     this.pod = pod
     this.#kubelet = next(this.#kubelet, isPodReady(pod))
@@ -104,20 +104,20 @@ export class PodReplica {
     this.#deps.changed()
   }
 
-  /** What an EndpointSlice says of it. */
+  /** Handles the readiness of the pod in an EndpointSlice. */
   slice(ready: boolean): void {
     const before = this.#slice
     this.#slice = next(before, ready)
     if (this.#slice !== before) this.#deps.changed()
   }
 
-  /** Nothing more is asked of it or sent to it. */
+  /** Stops probing the pod, and excludes it from the endpoints. */
   stop(): void {
     this.stopped = true
     this.#stopAsking()
   }
 
-  /** It was told by who took it, so that it need not be asked. */
+  /** Called for a spare pod that was taken: `ready` replaces the probe. `began`: when the pod was taken, in ms of the clock. */
   async taken(ready: TakenPod['ready'], began: number): Promise<void> {
     this.#stopAsking()
     this.#taken = true
@@ -159,18 +159,18 @@ export class PodReplica {
     try {
       await untilReady(asked, { signal, clock })
     } catch {
-      // Another life, or none.
+      // The container was restarted, or the pod is stopping.
       return
     }
     if (!this.#failure) {
-      // The container's own times end now.
+      // The last phase that the container reports ends now.
       const now = clock.now() - this.#began
       this.#becomeReady('container', phases ?? [], now - (phases?.at(-1)?.at ?? 0))
     }
     this.#deps.changed()
   }
 
-  /** `offset`: ms from the wake's begin to the zero of these phases, which is a phase of this name. */
+  /** `offset`: ms from the begin of the wake to time 0 of these phases. That time is added as a phase with the name `zero`. */
   #becomeReady(zero: string, phases: readonly Phase[], offset: number): void {
     this.#ready = true
     if (phases.length > 0) this.#reach(zero, offset)
@@ -181,7 +181,7 @@ export class PodReplica {
   #reachByStatus(pod: V1Pod): void {
     this.#reach('created')
     if (pod.spec?.nodeName) this.#reach('scheduled')
-    // kubelet tells of it late: often when the container runs already.
+    // The kubelet reports the address late, often when the container is already running.
     if (pod.status?.podIP) this.#reach('address')
   }
 
@@ -203,7 +203,7 @@ function next(before: Readiness, ready: boolean): Readiness {
   return before === 'unknown' ? before : 'withdrawn'
 }
 
-/** Of all its containers: which one answers is not known. */
+/** The number of restarts of all containers, because it is unknown which container serves the requests. */
 function restartsOf(pod: V1Pod): number {
   return (pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)
 }

@@ -5,15 +5,21 @@ import type { TargetKey } from '../../types.ts'
 import { KubernetesApiError, type ApiRequest, type KubernetesApi } from './api.ts'
 import type { PodReplica } from './replica.ts'
 
-/** A ReplicaSet ends pods of lower cost first, of those that are ready. */
+/** Among ready pods, a ReplicaSet deletes those with the lowest cost first. */
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 
-/** ms for kubelet to call ready what answers already; then whoever the ReplicaSet ends answers what it has. */
+/**
+ * The maximum ms to wait until the kubelet reports pods as ready that already respond. After that, the ReplicaSet may delete
+ * another pod than the chosen one; that pod then finishes its open requests.
+ */
 const KUBELET_PATIENCE = 5_000
-/** ms for a ReplicaSet to end what it has too many. Of what is deleted before it knows, it makes another one, and ends that. */
+/**
+ * The maximum ms to wait until a ReplicaSet deletes its surplus pods. A pod that is deleted before the ReplicaSet knows of the
+ * new number is replaced first, and the replacement is then deleted.
+ */
 const SET_PATIENCE = 1_000
 
-/** ms for which a request to an API server that does not answer or is busy is retried. Every request here may be sent twice. */
+/** ms for which a request is retried if the API server does not respond or is busy. All requests here are idempotent. */
 const RETRY_FOR = 2_000
 /** ms until the first retry; doubled each time. */
 const FIRST_RETRY = 50
@@ -25,13 +31,13 @@ export interface TargetRequestsDeps {
   deploymentName(key: TargetKey): string
 }
 
-/** The target, as far as deleting its pods depends on it. */
+/** The parts of a target that are needed to delete its pods. */
 export interface PodsToDelete {
   readonly living: readonly PodReplica[]
   readonly toDelete: readonly PodReplica[]
 }
 
-/** What the driver asks of the API server for its targets. Each request is retried for a moment: visitors wait for it. */
+/** The driver's requests to the API server for its targets. Each request is retried for a short time, as users wait for it. */
 export class TargetRequests {
   readonly #deps: TargetRequestsDeps
 
@@ -39,7 +45,7 @@ export class TargetRequests {
     this.#deps = deps
   }
 
-  /** Sets the replicas of the Deployment. Resolves to the version that it has then. */
+  /** Sets the replicas of the Deployment. Resolves to the new resource version of the Deployment. */
   async scale(key: TargetKey, replicas: number, signal: AbortSignal): Promise<string | undefined> {
     const { namespace, deploymentName } = this.#deps
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${deploymentName(key)}/scale`
@@ -49,8 +55,8 @@ export class TargetRequests {
   }
 
   /**
-   * Makes a ReplicaSet end the pods to delete before others. It looks at what kubelet calls ready before it looks at the
-   * cost, so what stays must be ready by kubelet's word too: that comes within a second or so of this driver's.
+   * Makes the ReplicaSet delete the pods in `toDelete` before others. A ReplicaSet considers the kubelet's readiness before the
+   * cost, so this waits until the kubelet reports the remaining pods as ready: about a second after this driver knows it.
    */
   async markForDeletion({ toDelete, living }: PodsToDelete, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps
@@ -72,7 +78,7 @@ export class TargetRequests {
     )
   }
 
-  /** Resolves once the pods to delete are gone or about to end; the ReplicaSet is given a moment to end its own. */
+  /** Deletes the pods in `toDelete`. First waits up to SET_PATIENCE ms for the ReplicaSet to delete those that it controls. */
   async deletePods(target: PodsToDelete, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps
     await this.deleteNow(
@@ -90,7 +96,7 @@ export class TargetRequests {
   async deleteNow(replicas: readonly PodReplica[], signal: AbortSignal): Promise<void> {
     await Promise.all(
       replicas.map(({ name, uid }) =>
-        // 409: there is another pod of that name.
+        // 409: the pod with this name has another uid.
         this.#request('DELETE', this.#pod(name), { body: { preconditions: { uid } }, signal }).catch(
           ignoring(404, 409),
         ),
@@ -120,14 +126,14 @@ export class TargetRequests {
   }
 }
 
-/** The API server could not be reached, has too many requests, or is not well. */
+/** Whether the API server could not be reached, has too many requests, or has an internal error. */
 function isPassing(error: unknown): boolean {
   return (
     error instanceof KubernetesApiError && (error.status === 0 || error.status === 429 || error.status >= 500)
   )
 }
 
-/** A handler of rejections that takes these answers of the API server for success. */
+/** Returns a rejection handler that treats these HTTP statuses of the API server as success. */
 export function ignoring(...statuses: number[]): (error: unknown) => undefined {
   return (error) => {
     if (error instanceof KubernetesApiError && statuses.includes(error.status)) return undefined

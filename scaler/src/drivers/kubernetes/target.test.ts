@@ -93,7 +93,7 @@ async function awake(...names: string[]): Promise<void> {
 describe('what it was told', () => {
   test('counts until news comes that is not older', () => {
     target.deploymentChanged(deployment(0, 5))
-    target.told(3, '9')
+    target.scaled(3, '9')
     target.deploymentChanged(deployment(1, 8))
     expect(target.replicas).toBe(3)
     target.deploymentChanged(deployment(3, 9))
@@ -104,34 +104,34 @@ describe('what it was told', () => {
 
   test('counts for nothing where there is newer news already', () => {
     target.deploymentChanged(deployment(4, 10))
-    target.told(3, '9')
+    target.scaled(3, '9')
     expect(target.replicas).toBe(4)
   })
 
   test('compares versions as numbers', () => {
     target.deploymentChanged(deployment(1, 99))
-    target.told(2, '100')
+    target.scaled(2, '100')
     target.deploymentChanged(deployment(1, 99))
     expect(target.replicas).toBe(2)
   })
 
   test('counts until the next news where versions are no numbers', () => {
     target.deploymentChanged(deployment(0, 'x'))
-    target.told(1, 'y')
+    target.scaled(1, 'y')
     expect(target.replicas).toBe(1)
     target.deploymentChanged(deployment(2, 'z'))
     expect(target.replicas).toBe(2)
   })
 
   test('is void with the Deployment', () => {
-    target.told(3, '9')
+    target.scaled(3, '9')
     target.deploymentChanged(undefined)
     expect(target.replicas).toBe(0)
     expect(target.empty).toBe(true)
   })
 
   test('is not forgotten before it is heard of', () => {
-    target.told(0, '9')
+    target.scaled(0, '9')
     expect(target.empty).toBe(false)
     target.deploymentChanged(deployment(0, 9))
     expect(target.empty).toBe(true)
@@ -140,7 +140,7 @@ describe('what it was told', () => {
   test('takes from its pods what they were: they are being ended', async () => {
     await awake('a')
     expect(ids()).toEqual(['a/0'])
-    target.told(0, '9')
+    target.scaled(0, '9')
     expect(ids()).toEqual([])
     expect(said.at(-1)?.ready).toEqual([])
   })
@@ -148,8 +148,8 @@ describe('what it was told', () => {
   test('is not judged by what was known before', () => {
     target.deploymentChanged(deployment(1, 5, true))
     expect(target.state.failure).toMatchObject({ code: 'KUBERNETES_QUOTA_EXCEEDED' })
-    target.told(0, '6')
-    target.told(1, '7')
+    target.scaled(0, '6')
+    target.scaled(1, '7')
     expect(said.at(-1)?.failure).toBeUndefined()
     target.deploymentChanged(deployment(1, 7, true))
     expect(said.at(-1)?.failure).toMatchObject({ code: 'KUBERNETES_QUOTA_EXCEEDED' })
@@ -321,7 +321,7 @@ describe('a pod that its node has ended', () => {
   test('is no reason once there are to be none', async () => {
     await awake('a')
     target.podChanged(evicted('a'))
-    target.told(0, '9')
+    target.scaled(0, '9')
     expect(said.at(-1)?.failure).toBeUndefined()
   })
 })

@@ -4,43 +4,43 @@ import { deploymentFailure } from './failures.ts'
 import type { TakenPod } from './options.ts'
 import { PodReplica, type ReplicaDeps } from './replica.ts'
 
-/** One target as the cluster's news and this driver's own deeds have it. */
+/** The state of one target, from the events of the cluster and the driver's own requests. */
 export class KubernetesTarget {
   /** By uid, oldest first. */
   readonly pods = new Map<string, PodReplica>()
   readonly #deps: Omit<ReplicaDeps, 'changed'>
-  readonly #say: (state: TargetState) => void
+  readonly #onState: (state: TargetState) => void
   #deployment: V1Deployment | undefined
-  /** What the Deployment was last told to have, and the version it had then: older news of it is void. */
-  #told: { readonly replicas: number; readonly version: bigint } | undefined
+  /** The replicas last requested for the Deployment, and its version after that request. Set until that version has arrived. */
+  #requested: { readonly replicas: number; readonly version: bigint } | undefined
   #began: number
-  /** The uids of those that end while one is being taken: it may be among them. */
+  /** The uids of pods that are deleted while a spare pod is being taken, because the spare pod may be among them. */
   #ended: Set<string> | undefined
-  #said = wordsOf({ ready: [] })
+  #lastReported = wordsOf({ ready: [] })
 
-  constructor(deps: Omit<ReplicaDeps, 'changed'>, say: (state: TargetState) => void) {
+  constructor(deps: Omit<ReplicaDeps, 'changed'>, onState: (state: TargetState) => void) {
     this.#deps = deps
-    this.#say = say
+    this.#onState = onState
     this.#began = deps.clock.now()
   }
 
-  /** Whether nothing of it is left in the cluster but, maybe, a Deployment that is to have no pods. */
+  /** Whether nothing of the target is left in the cluster, except perhaps a Deployment with 0 replicas. */
   get empty(): boolean {
-    // What it was told is remembered until it is heard of: older news is still to come.
-    return this.pods.size === 0 && this.replicas === 0 && !this.#told
+    // A request is remembered until its result arrives as an event, because older events may still arrive before.
+    return this.pods.size === 0 && this.replicas === 0 && !this.#requested
   }
 
-  /** What its Deployment is to have. */
+  /** The wanted replicas of the Deployment. */
   get replicas(): number {
-    return this.#told?.replicas ?? this.#deployment?.spec?.replicas ?? 0
+    return this.#requested?.replicas ?? this.#deployment?.spec?.replicas ?? 0
   }
 
-  /** Those that count: not ended and not told to. */
+  /** The pods that count as replicas: not ended and not being stopped. */
   get living(): PodReplica[] {
     return [...this.pods.values()].filter(({ counts }) => counts)
   }
 
-  /** Those that are to end and are not known to be ending. */
+  /** The pods that must be deleted and are not known to be terminating. */
   get toDelete(): PodReplica[] {
     return [...this.pods.values()].filter(({ stopped, terminating }) => stopped && !terminating)
   }
@@ -57,36 +57,36 @@ export class KubernetesTarget {
     }
   }
 
-  /** The wake begins, from which phases count. */
+  /** Called when a wake begins; the times of phases count from now. */
   begin(): void {
     this.#began = this.#deps.clock.now()
   }
 
-  /** The Deployment has been told. `version` as the API server gave it. */
-  told(replicas: number, version: string | undefined): void {
-    this.#told = { replicas, version: versionOf(version) }
-    // The news may be faster than the answer, and there may be more since.
-    if (this.#told.version > 0n) this.#forgetTold()
-    this.say()
+  /** Called after a scale request for the Deployment. `version`: its resource version in the response. */
+  scaled(replicas: number, version: string | undefined): void {
+    this.#requested = { replicas, version: versionOf(version) }
+    // The event of this change, or of a later one, may have arrived before the response.
+    if (this.#requested.version > 0n) this.#forgetRequestIfSeen()
+    this.report()
   }
 
   deploymentChanged(deployment: V1Deployment | undefined): void {
     this.#deployment = deployment
-    if (deployment) this.#forgetTold()
-    else this.#told = undefined
-    this.say()
+    if (deployment) this.#forgetRequestIfSeen()
+    else this.#requested = undefined
+    this.report()
   }
 
   podChanged(pod: V1Pod): void {
     this.#replicaOf(pod).update(pod)
   }
 
-  /** Whether a pod that was running already has become one of its. */
+  /** Adds a spare pod. Resolves to false if there was none, or if it was deleted in the meantime. */
   async take(taking: Promise<TakenPod | undefined>): Promise<boolean> {
     const ended = (this.#ended = new Set())
     try {
       const taken = await taking
-      // Its end has been told; it would not be told again.
+      // The deletion of the pod has already been reported and will not be reported again.
       if (!taken || ended.has(taken.pod.metadata!.uid!)) return false
       void this.#replicaOf(taken.pod).taken(taken.ready, this.#deps.clock.now())
       return true
@@ -101,7 +101,7 @@ export class KubernetesTarget {
     if (!replica) return
     replica.stop()
     this.pods.delete(replica.uid)
-    this.say()
+    this.report()
   }
 
   sliceChanged(slice: V1EndpointSlice): void {
@@ -111,24 +111,24 @@ export class KubernetesTarget {
     }
   }
 
-  /** Returns the ids of their endpoints, whether they have been ready or not. */
+  /** Stops the replicas. Returns the ids of their endpoints, including those that were never ready. */
   stop(replicas: readonly PodReplica[]): string[] {
     const ids = replicas.map(({ id }) => id)
     for (const replica of replicas) replica.stop()
-    if (replicas.length > 0) this.say()
+    if (replicas.length > 0) this.report()
     return ids
   }
 
-  /** Tells if there is anything new. */
-  say(): void {
+  /** Reports the state if it has changed. */
+  report(): void {
     const { state } = this
-    const said = wordsOf(state)
-    if (said === this.#said) return
-    this.#said = said
-    this.#say(state)
+    const current = wordsOf(state)
+    if (current === this.#lastReported) return
+    this.#lastReported = current
+    this.#onState(state)
   }
 
-  /** Stops all that goes on for it here. */
+  /** Stops all probes. */
   close(): void {
     for (const replica of this.pods.values()) replica.stop()
   }
@@ -137,38 +137,38 @@ export class KubernetesTarget {
     const uid = pod.metadata!.uid!
     const known = this.pods.get(uid)
     if (known) return known
-    const replica = new PodReplica(pod, this.#began, { ...this.#deps, changed: () => this.say() })
+    const replica = new PodReplica(pod, this.#began, { ...this.#deps, changed: () => this.report() })
     this.pods.set(uid, replica)
     return replica
   }
 
-  #forgetTold(): void {
-    const heard = versionOf(this.#deployment?.metadata?.resourceVersion)
-    if (this.#told && heard >= this.#told.version) this.#told = undefined
+  #forgetRequestIfSeen(): void {
+    const seen = versionOf(this.#deployment?.metadata?.resourceVersion)
+    if (this.#requested && seen >= this.#requested.version) this.#requested = undefined
   }
 
-  /** Pods that a Deployment is not to have any more are being ended, whether that is known of each or not. */
+  /** Excludes the pods of a Deployment with 0 replicas: they are being deleted, even if that is not known of each pod yet. */
   #wanted(pods: readonly PodReplica[]): PodReplica[] {
     return pods.filter(({ controlled }) => !controlled || this.replicas > 0)
   }
 
   #failure(living: readonly PodReplica[]): TargetState['failure'] {
-    // One that is over is the reason until there is another in its place.
+    // A pod that has ended gives the reason until there is another pod.
     const judged = living.length > 0 ? living : this.#wanted([...this.pods.values()])
     const ofPod = judged.flatMap(({ failure }) => failure ?? [])[0]
     if (ofPod) return ofPod
-    // What is known of the Deployment is of before it was told.
-    if (this.#told || !this.#deployment || this.replicas === 0) return undefined
+    // The known status of the Deployment is older than the last scale request.
+    if (this.#requested || !this.#deployment || this.replicas === 0) return undefined
     return deploymentFailure(this.#deployment)
   }
 }
 
-/** By which it is known whether there is anything new. */
+/** A string that differs if the state must be reported again. */
 function wordsOf({ ready, failure, phases }: TargetState): string {
   return JSON.stringify([ready.map(({ id }) => id), failure, phases?.length])
 }
 
-/** Versions of one API server's objects grow as numbers do; where they are none, news is believed as it comes. */
+/** The resource version as a number, to compare versions. 0 if it is not a number; events are then not compared. */
 function versionOf(version: string | undefined): bigint {
   return version && /^\d+$/.test(version) ? BigInt(version) : 0n
 }

@@ -7,13 +7,13 @@ import type { KubernetesDriverOptions } from './options.ts'
 import type { KubernetesTarget } from './target.ts'
 
 export interface WatchedTargets {
-  /** Made where it is not known yet. */
+  /** Returns the target, and creates it if it is unknown. */
   of(key: TargetKey): KubernetesTarget
   known(key: TargetKey): KubernetesTarget | undefined
   forgetIfEmpty(key: TargetKey): void
 }
 
-/** Tells targets what changes in the cluster. Resolves once all of its present state was told. */
+/** Passes changes in the cluster on to the targets. Resolves when the targets have received the current state. */
 export async function watchTargets(
   api: KubernetesApi,
   options: KubernetesDriverOptions,
@@ -24,7 +24,7 @@ export async function watchTargets(
   const follow = { api, labelSelector: targetLabel, clock, ...(onError ? { failed: onError } : {}) }
   const keyOf = (object: V1Pod | V1Deployment | V1EndpointSlice): TargetKey =>
     object.metadata?.labels?.[targetLabel] ?? ''
-  // Deployments first: whether their pods are wanted is known before the pods are.
+  // Deployments come first, so that it is known whether their pods are wanted when the pods arrive.
   started.use(
     await createInformer<V1Deployment>({
       ...follow,
@@ -45,7 +45,7 @@ export async function watchTargets(
       ...follow,
       path: `/api/v1/namespaces/${namespace}/pods`,
       changed(pod, before) {
-        // The pod was given to another target, or somebody took it out of service by hand.
+        // The label was changed: the pod was given to another target, or somebody took it out of service by hand.
         if (before && keyOf(before) !== keyOf(pod)) targets.known(keyOf(before))?.podDeleted(before)
         targets.of(keyOf(pod)).podChanged(pod)
         onPod?.(pod, false)

@@ -104,7 +104,7 @@ describe('a start', () => {
       'a command that does not exist',
       { command: 'no-such-command' },
       'PROCESS_NOT_FOUND',
-      /whole path.*PATH/,
+      /absolute path.*PATH/,
     ],
     [
       'a folder that does not exist',

@@ -5,23 +5,23 @@ import { Places } from './places.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { Replica, type ReplicaDeps } from './replica.ts'
 
-/** ms from SIGTERM until SIGKILL: what a replica may take to answer what it has. */
+/** ms from SIGTERM until SIGKILL: the time in which a replica can finish its open requests. */
 const STOP_TIMEOUT = 30_000
 
 /**
- * Targets as processes of this machine: any command that listens on a port or a unix socket. A replica is ready once it
- * answers HTTP. One that ends by itself is started again, later each time, while another of its target is ready; when
- * none is left the target's next `scale` starts it anew. Processes do not outlive the driver, unless this process is
- * killed with SIGKILL.
+ * Runs targets as processes of this machine: any command that listens on a port or a unix socket. A replica is ready when it
+ * answers HTTP. A replica that ends by itself is restarted after a growing delay, as long as another replica of its target is
+ * ready; if none is, the target fails and starts again at its next `scale`. Processes end with the driver, unless this process
+ * is killed with SIGKILL.
  */
 export function createProcessDriver(options: ProcessDriverOptions): ProcessDriver {
   const { command, readiness = {}, stopTimeout = STOP_TIMEOUT, onOutput, clock = systemClock } = options
   const places = new Places()
   const probe = { path: readiness.path ?? '/', status: readiness.status }
   const deps: ReplicaDeps = { command, onOutput, stopTimeout, probe, places, clock }
-  /** The targets that have replicas or are to have some. */
+  /** The targets that have replicas or should have some. */
   const sets = new Map<TargetKey, ReplicaSet<Replica>>()
-  /** All replicas of which something is left, those that are stopping too. */
+  /** All replicas with remaining processes, including those that are stopping. */
   const alive = new Set<Replica>()
   const watchers = new Set<(key: TargetKey, state: TargetState) => void>()
   let disposal: Promise<void> | undefined
@@ -37,7 +37,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
         void replica.over.then(() => alive.delete(replica))
         return replica
       },
-      say(state) {
+      report(state) {
         if (set.size === 0) sets.delete(key)
         for (const watcher of [...watchers]) watcher(key, state)
       },
@@ -50,7 +50,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
     for (const replica of alive) replica.kill()
     places.dispose()
   }
-  // This process may end without disposing: by an error that nobody caught, or process.exit.
+  // This process may end without disposing the driver: by an uncaught error or process.exit.
   process.once('exit', abandon)
 
   async function dispose(): Promise<void> {

@@ -16,26 +16,26 @@ export interface GroupOptions {
 
 /** A command and all its descendants that stay in its process group. */
 export interface ProcessGroup {
-  /** False where the system did not start it; `ended` says why. */
+  /** False if the system could not start the command; `ended` rejects with the reason. */
   readonly started: boolean
-  /** Settles once nothing of it is left and its output has been read. Rejects when the system did not start it. */
+  /** Resolves when all processes of the group have ended and their output was read. Rejects if the command was not started. */
   readonly ended: Promise<Exit>
-  /** Idempotent: asks it to end, and kills what has not ended in time. */
+  /** Sends SIGTERM, and SIGKILL to what has not ended after `stopTimeout` ms. Idempotent. */
   stop(): void
-  /** Without asking, and at once. */
+  /** Sends SIGKILL immediately. */
   kill(): void
 }
 
-/** ms for the last words of an ended process: one that left the group may hold its pipes open for ever. */
+/** ms to read the remaining output of an ended process. A descendant that left the group may keep the pipes open forever. */
 const OUTPUT_GRACE = 100
 
-/** Throws where the command is none that could be started anywhere. */
+/** Starts the command. Throws if the command is invalid; if the system cannot start it, `ended` rejects. */
 export function startGroup(spec: ProcessSpec, { clock, stopTimeout, output }: GroupOptions): ProcessGroup {
   const child = spawn(spec.command, spec.args ?? [], {
     cwd: spec.cwd,
     env: spec.env ?? {},
     stdio: ['ignore', 'pipe', 'pipe'],
-    // The leader of a group of its own: it can be signalled with its children, and Ctrl-C is its embedder's to answer.
+    // The leader of a new process group: signals reach its children too, and Ctrl-C in the terminal only reaches the embedder.
     detached: true,
   })
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -50,22 +50,22 @@ export function startGroup(spec: ProcessSpec, { clock, stopTimeout, output }: Gr
   const { promise: ended, resolve, reject } = Promise.withResolvers<Exit>()
 
   function signal(name: NodeJS.Signals): void {
-    // Once it is over, another group may have its number.
+    // After the group has ended, another group may have the same id.
     if (over || child.pid === undefined) return
     try {
       process.kill(-child.pid, name)
     } catch {
-      // Nobody is left in it.
+      // The group has no processes any more.
     }
   }
 
   function kill(): void {
     killed = true
     signal('SIGKILL')
-    if (exit) lastWords()
+    if (exit) finishSoon()
   }
 
-  function lastWords(): void {
+  function finishSoon(): void {
     cancel()
     cancel = clock.schedule(OUTPUT_GRACE, finish)
   }
@@ -87,10 +87,10 @@ export function startGroup(spec: ProcessSpec, { clock, stopTimeout, output }: Gr
   })
   child.once('exit', (exitCode, name) => {
     exit = { exitCode, signal: name }
-    // Told to stop, its children may still be at work for a while; those of a crashed one serve nobody.
-    if (!stopping || killed) lastWords()
+    // After SIGTERM, the children may take some time to finish their work. After a crash, the children are not needed.
+    if (!stopping || killed) finishSoon()
   })
-  // Nobody holds its pipes any more.
+  // All processes have closed their ends of the pipes.
   child.once('close', finish)
 
   return {

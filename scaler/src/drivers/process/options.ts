@@ -1,42 +1,45 @@
 import type { Clock } from '../../clock.ts'
 import type { Driver, TargetKey } from '../../types.ts'
 
-/** Where one replica is to listen: at the one of the two that its spec names. */
+/** Where one replica must listen: at the port or at the socket, as `ProcessSpec.listen` says. */
 export interface ProcessPlace {
-  /** At 127.0.0.1. Free a moment ago, and not given to another replica; a socket cannot be taken by a stranger at all. */
+  /**
+   * A port of 127.0.0.1 that was free a moment ago and is not used for another replica. Another program may still take it; that
+   * cannot happen with the socket.
+   */
   readonly port: number
-  /** In a folder that only this user can enter. */
+  /** The path of a unix socket, in a folder that only this user can enter. */
   readonly socketPath: string
-  /** Counts the starts of this driver from 1, whatever the target: good for log files and the like. */
+  /** The number of this start, counted from 1 over all targets of the driver. Can be used in names of log files. */
   readonly replica: number
 }
 
-/** How to start one replica. The command stays in the foreground and ends on SIGTERM, once it has answered what it has. */
+/** How to start one replica. The command must stay in the foreground, and on SIGTERM finish its open requests and end. */
 export interface ProcessSpec {
   readonly command: string
   readonly args?: readonly string[]
   readonly cwd?: string
-  /** The whole environment: nothing is inherited, not even PATH. Pass on what the command needs. */
+  /** The complete environment: nothing is inherited, not even PATH. */
   readonly env?: NodeJS.ProcessEnv
   readonly listen: 'port' | 'socket'
 }
 
-/** Something that a replica has printed. */
+/** Output of a replica. */
 export interface ProcessOutput {
   readonly replica: number
   readonly stream: 'stdout' | 'stderr'
-  /** As it came: not whole lines. */
+  /** A part of the output as it was read, not necessarily whole lines. */
   readonly text: string
 }
 
 /** Everything but the command has a default. */
 export interface ProcessDriverOptions {
-  /** The command of a target; undefined for a key that is none. Asked at each start. */
+  /** Returns the command of a target, or undefined if the target does not exist. Called at each start of a replica. */
   command(key: TargetKey, place: ProcessPlace): ProcessSpec | undefined
   readonly readiness?: {
-    /** Default `/`. */
+    /** The path of the probe. Default `/`. */
     readonly path?: string
-    /** The one status that counts. Default: any below 500. */
+    /** The status that means ready. Default: any status below 500. */
     readonly status?: number
   }
   /** ms from SIGTERM until SIGKILL. Default 30 s. */
@@ -46,7 +49,7 @@ export interface ProcessDriverOptions {
   readonly clock?: Clock
 }
 
-/** Disposing it stops every process it has started. */
+/** Disposing the driver stops all its processes. */
 export interface ProcessDriver extends Driver, AsyncDisposable {
   readonly name: 'process'
 }

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProcessPlace } from './options.ts'
 
-/** macOS refuses longer paths of sockets; Linux takes four bytes more. */
+/** The maximum length of a socket path on macOS, in bytes; Linux allows four more. */
 const MAX_SOCKET_PATH = 103
 const LONGEST_NAME = '/fp-XXXXXX/9007199254740991.sock'
 
-/** Ports and sockets for replicas to listen at. */
+/** Allocates ports and socket paths for replicas. */
 export class Places {
   readonly #folder: string
   readonly #ports = new Set<number>()
@@ -19,17 +19,17 @@ export class Places {
   constructor() {
     const base = tmpdir()
     const fits = Buffer.byteLength(base + LONGEST_NAME) <= MAX_SOCKET_PATH
-    // Only its owner can enter what mkdtemp makes.
+    // Only the owner can enter a folder that mkdtemp creates.
     this.#folder = mkdtempSync(join(fits ? base : '/tmp', 'fp-'))
   }
 
-  /** In the order of the calls, `replica` counts up. */
+  /** Returns the number of the next replica. */
   next(): number {
     return ++this.#last
   }
 
   async take(replica: number): Promise<ProcessPlace> {
-    // The kernel may name the same port twice until somebody listens there.
+    // The kernel may return the same port twice as long as nobody listens at it.
     let port = await freePort()
     while (this.#ports.has(port)) port = await freePort()
     this.#ports.add(port)
@@ -41,7 +41,7 @@ export class Places {
     await rm(place.socketPath, { force: true })
   }
 
-  /** Synchronous: it may be the last thing that this process does. */
+  /** Synchronous, because it may run while this process exits. */
   dispose(): void {
     rmSync(this.#folder, { recursive: true, force: true })
   }

@@ -3,11 +3,14 @@ import type { ProcessPlace, ProcessSpec } from './options.ts'
 
 export interface Probe {
   readonly path: string
-  /** Any below 500 where none is given. */
+  /** The status that means ready. If undefined, any status below 500. */
   readonly status: number | undefined
 }
 
-/** Asks a replica once. It has no time limit of its own: an app that takes long for its first answer is starting, not dead. */
+/**
+ * Sends one probe to a replica and resolves to whether it is ready. There is no time limit other than the signal: an app that
+ * needs long for its first response is still starting.
+ */
 export function answers(
   place: ProcessPlace,
   listen: ProcessSpec['listen'],
@@ -22,7 +25,7 @@ export function answers(
       const got = response.statusCode ?? 0
       resolve(status === undefined ? got < 500 : got === status)
     })
-    // Stays: an abort after the answer must find a listener.
+    // Not removed after the response: a later abort emits an error, which needs a listener.
     probe.on('error', reject)
     probe.end()
   })

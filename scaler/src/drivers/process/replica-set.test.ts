@@ -44,7 +44,7 @@ beforeEach(() => {
       started.push(puppet)
       return puppet
     },
-    say: (state) => void said.push(state),
+    report: (state) => void said.push(state),
   })
 })
 

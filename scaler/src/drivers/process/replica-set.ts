@@ -3,16 +3,16 @@ import type { Clock } from '../../clock.ts'
 import type { Endpoint, Failure, Phase, TargetState } from '../../types.ts'
 
 export interface ReplicaHooks {
-  /** A phase was reached, or it is ready. */
+  /** The replica has reached a phase or is ready. */
   progress(): void
-  /** It has ended though it was not told to stop. Called at most once, never while it is being made. */
+  /** The replica has ended by itself. Called at most once, never during the call of `start`. */
   ended(failure: Failure): void
 }
 
-/** What a set needs of the replicas that are started for it. */
+/** The parts of a replica that a replica set uses. */
 export interface StartedReplica {
   readonly id: string
-  /** Once it is ready. */
+  /** Set when the replica is ready. */
   readonly endpoint: Endpoint | undefined
   readonly phases: readonly Phase[]
   stop(): void
@@ -21,19 +21,19 @@ export interface StartedReplica {
 export interface ReplicaSetDeps<R extends StartedReplica> {
   readonly clock: Clock
   start(hooks: ReplicaHooks): R
-  say(state: TargetState): void
+  report(state: TargetState): void
 }
 
-/** Until a replica that ended is replaced, ms: doubled with each one that ends, up to the maximum. */
+/** ms until a replica that ended by itself is replaced. Doubled each time a replica ends, up to the maximum. */
 const RESTART_DELAY = 1_000
 const MAX_RESTART_DELAY = 60_000
-/** After this long without an end, ms, the next one is the first again. */
+/** ms without the end of a replica after which the restart delay is reset. */
 const CALM = 10 * 60_000
 
 /**
- * Keeps one target at the wanted number of replicas for as long as one of them is ready. When the last one ends by
- * itself, or the first before it was ready, the target is down: nothing is started again before it is asked for, so that
- * an app that crashes is not started for nobody.
+ * Keeps one target at the wanted number of replicas as long as at least one of them is ready. If a replica ends by itself while
+ * no other is ready, the target has failed: nothing is started before the next `scale`, so that a crashing app is not restarted
+ * when nobody needs it.
  */
 export class ReplicaSet<R extends StartedReplica> {
   readonly #deps: ReplicaSetDeps<R>
@@ -59,7 +59,10 @@ export class ReplicaSet<R extends StartedReplica> {
     return { ready, ...(oldest ? { phases: [...oldest.phases] } : {}) }
   }
 
-  /** Of too many, stops those that are not ready yet, the newest first, then those named; ready ones that are not stay. Returns the ids of the stopped. */
+  /**
+   * Sets the wanted number of replicas. If there are too many, stops replicas that are not ready yet, the newest first, and then
+   * those in `remove`. Other ready replicas keep running, unless `wanted` is 0. Returns the ids of the stopped replicas.
+   */
   scale(wanted: number, remove: readonly string[] = []): string[] {
     this.#wanted = wanted
     if (wanted === 0) this.#restart.stop()
@@ -68,13 +71,13 @@ export class ReplicaSet<R extends StartedReplica> {
     const named = this.#replicas.filter(({ id, endpoint }) => endpoint && remove.includes(id))
     const stopped = wanted === 0 ? [...this.#replicas] : [...starting, ...named].slice(0, excess)
     this.#stop(stopped)
-    if (stopped.length > 0) this.#deps.say(this.state)
+    if (stopped.length > 0) this.#deps.report(this.state)
     this.#fill()
     return stopped.map(({ id }) => id)
   }
 
   #fill(): void {
-    // One that crashed is being waited for.
+    // The restart delay after a crash has not passed yet.
     if (this.#restart.armed) return
     while (this.#replicas.length < this.#wanted) this.#start()
   }
@@ -82,7 +85,7 @@ export class ReplicaSet<R extends StartedReplica> {
   #start(): void {
     const replica = this.#deps.start({
       progress: () => {
-        if (this.#replicas.includes(replica)) this.#deps.say(this.state)
+        if (this.#replicas.includes(replica)) this.#deps.report(this.state)
       },
       ended: (failure) => this.#ended(replica, failure),
     })
@@ -100,16 +103,16 @@ export class ReplicaSet<R extends StartedReplica> {
     if (!this.#drop(replica)) return
     if (this.state.ready.length > 0) {
       if (!this.#restart.armed) this.#restart.set(this.#delay(), () => this.#fill())
-      this.#deps.say(this.state)
+      this.#deps.report(this.state)
       return
     }
     this.#wanted = 0
     this.#restart.stop()
     this.#stop([...this.#replicas])
-    this.#deps.say({ ready: [], failure })
+    this.#deps.report({ ready: [], failure })
   }
 
-  /** Whether it was there. */
+  /** Returns whether the replica was in the set. */
   #drop(replica: R): boolean {
     const at = this.#replicas.indexOf(replica)
     if (at >= 0) this.#replicas.splice(at, 1)

@@ -22,10 +22,10 @@ export interface ReplicaDeps {
 /** One process of a target, from its start to the end of its last descendant. */
 export class Replica implements StartedReplica {
   readonly id: string
-  /** Once it is ready. */
+  /** Set when the replica is ready. */
   endpoint: Endpoint | undefined
   readonly phases: Phase[] = []
-  /** Settles once nothing of it is left; never rejects. */
+  /** Resolves when no process of the replica is left; never rejects. */
   readonly over: Promise<void>
   readonly #key: TargetKey
   readonly #deps: ReplicaDeps
@@ -61,7 +61,7 @@ export class Replica implements StartedReplica {
     let failure: Failure | undefined
     try {
       place = await this.#deps.places.take(replica)
-      // It may have been told to stop already.
+      // `stop` may have been called in the meantime.
       if (!this.#stopping) failure = await this.#live(place)
     } catch (error) {
       failure = notStarted(error as Error)
@@ -71,7 +71,7 @@ export class Replica implements StartedReplica {
     if (place) await this.#deps.places.giveBack(place).catch(() => undefined)
   }
 
-  /** From the start of the process until its end. */
+  /** Starts the process and waits for its end. */
   async #live(place: ProcessPlace): Promise<Failure> {
     const spec = this.#deps.command(this.#key, place)
     if (!spec) return unknownTarget(this.#key)
@@ -103,7 +103,7 @@ export class Replica implements StartedReplica {
         clock,
       })
     } catch {
-      // It has ended or is to end.
+      // The process has ended or is being stopped.
       return
     }
     const address =

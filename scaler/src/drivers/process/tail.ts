@@ -1,4 +1,4 @@
-/** Of stderr, this much of the end is kept for the failure of a process that has ended. */
+/** How much of the end of stderr is stored, for the failure of a process that has ended. */
 const MAX_CHARACTERS = 4_096
 const MAX_LINES = 20
 
