@@ -45,8 +45,8 @@ export class Heartbeats implements Liveness {
   /** The last heartbeat of each other member: its count, and when it arrived. */
   readonly #seen = new Map<MemberId, { readonly beat: Beat; readonly at: number }>()
   /** When this member's own heartbeats first (after the watch was last stale) and last arrived through the watch. */
-  #hearsSince: number
-  #heard: number
+  #watchingSince: number
+  #lastOwnBeat: number
   #trusted = false
   /** The count of the heartbeat with which this member last regained trust. */
   #trustedFrom: Beat = 0
@@ -62,7 +62,7 @@ export class Heartbeats implements Liveness {
     this.#clock = clock
     this.#onError = onError
     this.#events = events
-    this.#hearsSince = this.#heard = clock.now()
+    this.#watchingSince = this.#lastOwnBeat = clock.now()
     this.#nextBeat = new Alarm(clock)
     this.#trustEnds = new Alarm(clock)
   }
@@ -89,8 +89,8 @@ export class Heartbeats implements Liveness {
     if (!seen || beat > seen.beat) return true
     if (seen.at === LEFT) return false
     // While this member does not see its own heartbeats, it cannot tell that those of others are missing.
-    if (now - this.#heard > WATCH_STALE_AFTER) return true
-    return now - Math.max(seen.at, this.#hearsSince) < DEAD_AFTER
+    if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) return true
+    return now - Math.max(seen.at, this.#watchingSince) < DEAD_AFTER
   }
 
   /** Whether other members respect a lock that this member took at heartbeat count `beat`. */
@@ -102,8 +102,8 @@ export class Heartbeats implements Liveness {
   news(id: MemberId, value: Shared | undefined): void {
     const now = this.#clock.now()
     if (id === this.id) {
-      if (now - this.#heard > WATCH_STALE_AFTER) this.#hearsSince = now
-      this.#heard = now
+      if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) this.#watchingSince = now
+      this.#lastOwnBeat = now
       return
     }
     if (value) this.#seen.set(id, { beat: (value as Heartbeat).count, at: now })
@@ -151,9 +151,9 @@ export class Heartbeats implements Liveness {
 
   #removeExpired(): void {
     const now = this.#clock.now()
-    if (now - this.#heard > WATCH_STALE_AFTER) return
+    if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) return
     for (const [id, { beat, at }] of this.#seen) {
-      if (at === LEFT || now - Math.max(at, this.#hearsSince) < MEMBER_TTL) continue
+      if (at === LEFT || now - Math.max(at, this.#watchingSince) < MEMBER_TTL) continue
       this.#gone(id)
       // Deletes the document only if it has no newer heartbeat: a member that is alive after all keeps its document.
       const last = (heartbeat: Heartbeat | undefined): Heartbeat | undefined =>

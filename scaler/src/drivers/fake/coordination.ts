@@ -9,7 +9,7 @@ export class FakeCoordination {
   readonly #store = createMemoryCoordination()
   readonly #clock: Clock
   /** The time of each member's last heartbeat. */
-  readonly #heard = new Map<string, number>()
+  readonly #lastBeats = new Map<string, number>()
   #connected = 0
 
   constructor(clock: Clock) {
@@ -21,7 +21,7 @@ export class FakeCoordination {
     const connection = new FakeConnection(this.#store, this.#clock)
     const name = `process-${this.#connected++}`
     if (members)
-      connection.members = new FakeMembers(name, this.#heard, this.#clock, (work, signal) =>
+      connection.members = new FakeMembers(name, this.#lastBeats, this.#clock, (work, signal) =>
         connection.ask(async () => work(), signal),
       )
     return connection
