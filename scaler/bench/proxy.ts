@@ -5,25 +5,25 @@ import { BARE, CADDY, CANDIDATES, node } from './candidates.ts'
 import { load } from './load.ts'
 import { Server } from './server.ts'
 
-/** The proxy has a core to itself; the load and the upstream share the other. */
+/** The proxy uses one core alone; the load generator and the upstream share the other. */
 const PROXY_CPU = 0
 const LOAD_CPU = 1
 const CONNECTIONS = 32
-/** Candidates take turns this often, so that a noisy minute of the machine falls on all of them. */
+/** The number of rounds. The candidates take turns, so that a disturbance of the machine affects all of them. */
 const ROUNDS = 5
 const SECONDS = 3
-/** Until the code of a candidate is compiled. */
+/** The warm-up, in which the code of a candidate is compiled. */
 const WARM_UP_SECONDS = 2
 
 interface Figures {
   readonly rates: number[]
-  /** µs of processor time a request. */
+  /** Processor time per request in µs. */
   readonly costs: number[]
-  /** p50 at one connection, µs. */
+  /** The median latency with one connection in µs. */
   readonly latencies: number[]
 }
 
-/** What a request through the plugin costs, beside other proxies and beside nothing. */
+/** Measures the cost of a request through the plugin, compared with other proxies and with no proxy. */
 export async function benchProxy(): Promise<void> {
   await using upstream = await Server.start(LOAD_CPU, node('upstream.ts'))
   await using folder = await mkdtempDisposable(join(tmpdir(), 'fp-bench-'))
@@ -63,7 +63,7 @@ function print(figures: Map<string, Figures>, direct: number): void {
   const row = (...cells: string[]): void =>
     console.log(cells.map((cell, index) => (index === 0 ? cell.padEnd(28) : cell.padStart(16))).join(''))
   row('', 'requests/s', 'of bare', 'of Caddy', 'CPU µs/request', 'of bare', 'of Caddy', 'added p50 µs')
-  /** More is better: of two rates the ratio, of two costs its inverse. */
+  /** The ratio of two rates, or the inverse ratio of two costs: more is better. */
   const beside = (kind: 'rates' | 'costs', name: string): string[] =>
     [BARE, CADDY].map((other) => {
       const ratio = median(figures.get(name)![kind]) / median(figures.get(other)?.[kind] ?? [])

@@ -4,12 +4,12 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** How /proc counts processor time: Linux gives it in hundredths of a second on every machine. */
+/** The unit of processor time in /proc: on Linux, always a hundredth of a second. */
 const TICK = 10_000
-/** How often a starting server is asked whether it listens; ms. */
+/** ms between two checks whether a starting server listens. */
 const LOOK_INTERVAL = 20
 
-/** A server in a process of its own, bound to one core. */
+/** A server in a separate process that is bound to one core. */
 export class Server implements AsyncDisposable {
   readonly port: number
   readonly #child: ChildProcess
@@ -19,7 +19,7 @@ export class Server implements AsyncDisposable {
     this.port = port
   }
 
-  /** Resolves once it listens. `command` gets the port to listen at. */
+  /** Starts the server, and resolves when it listens. `command` gets the port to listen at. */
   static async start(cpu: number, command: (port: number) => readonly string[], env = {}): Promise<Server> {
     const port = await freePort()
     const child = spawn('taskset', ['-c', String(cpu), ...command(port)], {
@@ -33,7 +33,7 @@ export class Server implements AsyncDisposable {
     return new Server(child, port)
   }
 
-  /** Processor time so far, user and system; µs. taskset has become the server, so its id is the server's. */
+  /** The processor time so far (user and system) in µs. taskset replaces itself by the server, so both have the same pid. */
   async cpu(): Promise<number> {
     const stat = await readFile(`/proc/${this.#child.pid}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -3,7 +3,7 @@ import { DEFAULT_POLICY } from './activator.ts'
 import { Autoscaler, targetConcurrency, type Observation } from './autoscaler.ts'
 import type { ScalingPolicy, TargetPolicy } from './types.ts'
 
-/** Ten requests per replica, all of it used: one replica for each ten. */
+/** One replica for each ten requests. */
 function policy(scaling: Partial<ScalingPolicy> = {}): TargetPolicy {
   return {
     ...DEFAULT_POLICY,
@@ -21,7 +21,7 @@ const at = (second: number, ready: number, stable: number, panic = stable): Obse
 })
 
 describe('the goal', () => {
-  test('is the utilisation of the target’s concurrency, or of a hundred where that is unlimited', () => {
+  test('is the concurrency of the target times its utilization, or 100 times that if concurrency is unlimited', () => {
     expect(targetConcurrency({ ...DEFAULT_POLICY, concurrency: 10 })).toBe(7)
     expect(targetConcurrency({ ...DEFAULT_POLICY, concurrency: 0 })).toBe(70)
     expect(targetConcurrency(policy({ targetConcurrency: 4, targetUtilization: 0.5 }))).toBe(2)
@@ -38,25 +38,25 @@ describe('the stable window', () => {
     expect(new Autoscaler().decide(at(0, 9, load), policy({ maxScaleDownRate: 100 }))).toBe(replicas)
   })
 
-  test('never takes more than the scale-down rate away at once', () => {
+  test('never scales down by more than the scale-down rate in one decision', () => {
     expect(new Autoscaler().decide(at(0, 10, 0), policy())).toBe(5)
     expect(new Autoscaler().decide(at(0, 10, 0), policy({ maxScaleDownRate: 5 }))).toBe(2)
   })
 
-  test('never multiplies by more than the scale-up rate at once', () => {
+  test('never scales up by more than the scale-up rate in one decision', () => {
     expect(new Autoscaler().decide(at(0, 2, 500), policy({ maxScaleUpRate: 3 }))).toBe(6)
     expect(new Autoscaler().decide(at(0, 0, 500), policy({ maxScaleUpRate: 3 }))).toBe(3)
   })
 })
 
 describe('panic', () => {
-  test('begins when the panic window wants twice what is ready, and the panic window decides', () => {
+  test('begins when the panic window wants twice the ready replicas; then the panic window decides', () => {
     const scaler = new Autoscaler()
     expect(scaler.decide(at(0, 2, 20, 39), policy())).toBe(4)
     expect(new Autoscaler().decide(at(0, 3, 30, 50), policy())).toBe(3)
   })
 
-  test('never lets go of what it has asked for, until a stable window has passed without', () => {
+  test('never reduces the replicas until one stable window has passed without a burst', () => {
     const scaler = new Autoscaler()
     expect(scaler.decide(at(0, 1, 1, 80), policy())).toBe(8)
     expect(scaler.decide(at(30, 8, 10, 10), policy())).toBe(8)
@@ -64,7 +64,7 @@ describe('panic', () => {
     expect(scaler.decide(at(61, 8, 10, 10), policy())).toBe(4)
   })
 
-  test('lasts as long as bursts go on', () => {
+  test('lasts as long as bursts continue', () => {
     const scaler = new Autoscaler()
     scaler.decide(at(0, 1, 1, 80), policy())
     expect(scaler.decide(at(50, 2, 10, 80), policy())).toBe(8)
@@ -74,7 +74,7 @@ describe('panic', () => {
 })
 
 describe('the scale-down delay', () => {
-  test('keeps the greatest wish of its time', () => {
+  test('uses the greatest decision of the delay', () => {
     const scaler = new Autoscaler()
     const delayed = policy({ scaleDownDelay: 30_000, maxScaleDownRate: 100 })
     expect(scaler.decide(at(0, 5, 50), delayed)).toBe(5)
@@ -83,7 +83,7 @@ describe('the scale-down delay', () => {
     expect(scaler.decide(at(30, 5, 20), delayed)).toBe(2)
   })
 
-  test('does not delay more', () => {
+  test('does not delay a scale-up', () => {
     const scaler = new Autoscaler()
     const delayed = policy({ scaleDownDelay: 30_000 })
     scaler.decide(at(0, 5, 20), delayed)

@@ -27,7 +27,7 @@ function breakerOf(limits: { depth?: number; bytes?: number } = {}) {
 const code = (entry: Entry | undefined): string | undefined => (entry?.error as ScalerError | undefined)?.code
 
 describe('capacity', () => {
-  test('0 lets all wait', async () => {
+  test('0 makes all requests wait', async () => {
     const { breaker, enter, grants } = breakerOf()
     enter('a')
     enter('b')
@@ -36,7 +36,7 @@ describe('capacity', () => {
     expect(breaker.queued).toBe(2)
   })
 
-  test('going up grants as many places as are new', async () => {
+  test('grants as many waiting requests as the capacity grows', async () => {
     const { breaker, enter, grants } = breakerOf()
     for (const name of ['a', 'b', 'c', 'd']) enter(name)
     breaker.setCapacity(1)
@@ -48,7 +48,7 @@ describe('capacity', () => {
     expect(breaker.queued).toBe(1)
   })
 
-  test('going down lets those who run end, and grants nothing until they are fewer', async () => {
+  test('when reduced, does not interrupt running requests, and grants no place until fewer are running', async () => {
     const { breaker, enter, grants } = breakerOf()
     breaker.setCapacity(3)
     const running = ['a', 'b', 'c'].map((name) => enter(name))
@@ -64,7 +64,7 @@ describe('capacity', () => {
     expect(grants).toEqual(['a', 'b', 'c', 'd'])
   })
 
-  test('to 0 and back keeps places that are held', async () => {
+  test('reduced to 0 and restored, keeps held places', async () => {
     const { breaker, enter, grants } = breakerOf()
     breaker.setCapacity(1)
     const first = enter('a')
@@ -80,7 +80,7 @@ describe('capacity', () => {
     expect(grants).toEqual(['a', 'b'])
   })
 
-  test('Infinity grants everything at once, and bounds again afterwards', async () => {
+  test('Infinity grants all requests at once; a later limit applies again', async () => {
     const { breaker, enter, grants } = breakerOf()
     const entries = Array.from({ length: 100 }, () => enter())
     breaker.setCapacity(Infinity)
@@ -99,7 +99,7 @@ describe('capacity', () => {
 })
 
 describe('queue', () => {
-  test('is first in, first out, also for one that comes when a place falls free', async () => {
+  test('is first in, first out, even for a request that arrives when a place becomes free', async () => {
     const { breaker, enter, grants } = breakerOf()
     breaker.setCapacity(1)
     const first = enter('a')
@@ -112,7 +112,7 @@ describe('queue', () => {
     expect(breaker.queued).toBe(1)
   })
 
-  test('refuses the one above its depth with a Retry-After', async () => {
+  test('refuses a request above its depth with a Retry-After', async () => {
     const { breaker, enter } = breakerOf({ depth: 2 })
     enter()
     enter()
@@ -122,7 +122,7 @@ describe('queue', () => {
     expect(breaker.queued).toBe(2)
   })
 
-  test('refuses bytes above its limit, and counts none of a refused request', async () => {
+  test('refuses bytes above its limit, and does not count the bytes of a refused request', async () => {
     const { enter } = breakerOf({ bytes: 100 })
     enter('a', { bytes: 60 })
     const tooMuch = enter('b', { bytes: 41 })
@@ -138,7 +138,7 @@ describe('queue', () => {
     ])
   })
 
-  test('lets one wait that is larger than all may be together, if no other has bytes', async () => {
+  test('lets a request wait that alone exceeds the byte limit, if no other waiting request has bytes', async () => {
     const { enter } = breakerOf({ bytes: 100 })
     enter('empty')
     const large = enter('large', { bytes: 1_000 })
@@ -147,7 +147,7 @@ describe('queue', () => {
     expect([large, next].map(code)).toEqual([undefined, 'SCALER_QUEUE_FULL'])
   })
 
-  test('bytes and depth are free again in the turn of an abort, a refusal and a grant', async () => {
+  test('frees bytes and depth synchronously at an abort, a refusal and a grant', async () => {
     const { breaker, enter } = breakerOf({ depth: 1, bytes: 10 })
     const abort = new AbortController()
     const aborted = enter('a', { bytes: 10, signal: abort.signal })
@@ -172,7 +172,7 @@ describe('queue', () => {
     expect(code(full)).toBe('SCALER_QUEUE_FULL')
   })
 
-  test('a place given back in this turn is a place: depth 0 does not refuse the next one', async () => {
+  test('a place that was just returned can be used: depth 0 does not refuse the next request', async () => {
     const { breaker, enter, grants } = breakerOf({ depth: 0, bytes: 0 })
     breaker.setCapacity(1)
     const first = enter('a')
@@ -186,7 +186,7 @@ describe('queue', () => {
     expect(code(third)).toBe('SCALER_QUEUE_FULL')
   })
 
-  test('refuse rejects all who wait and none who run', async () => {
+  test('refuse() rejects all waiting and no running requests', async () => {
     const { breaker, enter, grants } = breakerOf()
     breaker.setCapacity(1)
     const runs = enter('a')
@@ -205,7 +205,7 @@ describe('queue', () => {
 })
 
 describe('abort', () => {
-  test('before entering rejects at once, whatever is free', async () => {
+  test('before entering rejects immediately, even if places are free', async () => {
     const { breaker, enter, grants } = breakerOf()
     breaker.setCapacity(1)
     const entry = enter('a', { signal: AbortSignal.abort(new Error('gone')) })
@@ -214,7 +214,7 @@ describe('abort', () => {
     expect(grants).toEqual([])
   })
 
-  test('while waiting leaves at once and lets the next one through', async () => {
+  test('while waiting, leaves the queue immediately and lets the next request through', async () => {
     const { breaker, enter, grants } = breakerOf()
     const abort = new AbortController()
     enter('a', { signal: abort.signal })
@@ -226,7 +226,7 @@ describe('abort', () => {
     expect(grants).toEqual(['b'])
   })
 
-  test('in the turn of the grant never frees a place that is held', async () => {
+  test('in the same turn as the grant never frees a held place', async () => {
     const { breaker, enter, grants } = breakerOf()
     const abort = new AbortController()
     const first = enter('a', { signal: abort.signal })

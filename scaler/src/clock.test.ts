@@ -13,7 +13,7 @@ test('calls once after the time', () => {
   expect(fn).toHaveBeenCalledOnce()
 })
 
-test('a wait longer than setTimeout can hold does not fire at once', () => {
+test('a delay longer than the maximum of setTimeout does not fire immediately', () => {
   const fn = vi.fn()
   const days = 60 * 24 * 60 * 60 * 1_000
   systemClock.schedule(days, fn)
@@ -23,7 +23,7 @@ test('a wait longer than setTimeout can hold does not fire at once', () => {
   expect(fn).toHaveBeenCalledOnce()
 })
 
-test('can be cancelled, also in a later piece of a long wait', () => {
+test('can be cancelled, even in a later part of a long delay', () => {
   const fn = vi.fn()
   const short = systemClock.schedule(10, fn)
   short()

@@ -25,13 +25,13 @@ describe('a pattern', () => {
     expect(includes(pattern, iso)).toBe(expected)
   })
 
-  test('fits on either day when both are limited, as in cron', () => {
+  test('matches if either day field matches when both are restricted, as in cron', () => {
     expect(includes('* * 1 * 3', '2026-11-25T12:00:00Z')).toBe(true)
     expect(includes('* * 1 * 3', '2026-12-01T12:00:00Z')).toBe(true)
     expect(includes('* * 1 * 3', '2026-11-24T12:00:00Z')).toBe(false)
   })
 
-  test('is read in its time zone, summer time included', () => {
+  test('is evaluated in its time zone, including daylight saving time', () => {
     expect(includes('* 8 * * *', '2026-07-01T06:30:00Z', 'Europe/Berlin')).toBe(true)
     expect(includes('* 8 * * *', '2026-12-01T07:30:00Z', 'Europe/Berlin')).toBe(true)
     expect(includes('* 8 * * *', '2026-12-01T06:30:00Z', 'Europe/Berlin')).toBe(false)
@@ -54,7 +54,7 @@ describe('a wrong pattern', () => {
     expect(() => cronMinutes(pattern)).toThrow(message)
   })
 
-  test('so does an unknown time zone', () => {
+  test('an unknown time zone throws too', () => {
     expect(() => cronMinutes('* * * * *', 'Mars/Olympus')).toThrow(/Mars\/Olympus/)
   })
 })

@@ -5,7 +5,7 @@ function queueOf(limits: Partial<FairQueueLimits> = {}) {
   const queue = new FairQueue({ atOnce: 1, waiting: 100, waitingPerKey: 10, ...limits })
   const served: string[] = []
   const ends = new Map<string, () => void>()
-  /** Runs until `end(name)`. */
+  /** Starts a task that runs until `end(name)`. */
   function add(key: string, name: string, options: EnterQueueOptions = {}): Promise<void> {
     const task = (): Promise<void> => {
       served.push(name)
@@ -29,7 +29,7 @@ function queueOf(limits: Partial<FairQueueLimits> = {}) {
 }
 
 describe('a fair queue', () => {
-  it('serves keys in turn, so that a flood of one key delays another by one turn', async () => {
+  it('serves keys in turn, so that many tasks of one key delay another key by one turn only', async () => {
     const { add, endAll } = queueOf()
     for (let n = 0; n < 5; n++) void add('flood', `flood ${n}`)
     void add('quiet', 'quiet 0')
@@ -40,12 +40,12 @@ describe('a fair queue', () => {
     ]) // prettier-ignore
   })
 
-  it('never runs more at once than it may, of all and of one key', async () => {
+  it('never exceeds the limits of running tasks, in total and per key', async () => {
     const { add, served, end, settle, queue } = queueOf({ atOnce: 3, atOncePerKey: 2 })
     for (let n = 0; n < 4; n++) void add('a', `a${n}`)
     await settle()
     expect(served).toEqual(['a0', 'a1'])
-    // The third place is not for the one who has two.
+    // The third place is not for the key that already uses two.
     void add('b', 'b0')
     void add('c', 'c0')
     await settle()
@@ -57,7 +57,7 @@ describe('a fair queue', () => {
     expect(queue.running).toBe(3)
   })
 
-  it('refuses a key that has too much waiting, and no other', async () => {
+  it('refuses tasks of a key at its waiting limit, and of no other key', async () => {
     const { add, settle } = queueOf({ waitingPerKey: 2 })
     for (let n = 0; n < 3; n++) void add('a', `a${n}`)
     await settle()
@@ -65,7 +65,7 @@ describe('a fair queue', () => {
     void add('b', 'b0')
   })
 
-  it('when it is full, makes room for a key with little by refusing the newest of the key with most', async () => {
+  it('when it is full, refuses the newest task of the key with the most waiting tasks in favor of a key with few', async () => {
     const { add, endAll, settle } = queueOf({ waiting: 4 })
     const outcome = new Map<string, unknown>()
     const tell = (key: string, name: string): void =>
@@ -76,7 +76,7 @@ describe('a fair queue', () => {
     await settle()
     expect([...outcome]).toEqual([['flood 4', expect.any(QueueFull)]])
     expect(outcome.get('flood 4')).toMatchObject({ limit: 'total', most: 4 })
-    // A third would make it the longest: then it is refused itself.
+    // With a third waiting task, this key would have the most, so the task itself is refused.
     tell('quiet', 'quiet 1')
     tell('quiet', 'quiet 2')
     await settle()
@@ -84,14 +84,14 @@ describe('a fair queue', () => {
     expect(await endAll()).toEqual(['flood 0', 'flood 1', 'quiet 0', 'flood 2', 'quiet 1'])
   })
 
-  it('lets those within a key take turns too', async () => {
+  it('serves the values of `within` in turn within a key', async () => {
     const { add, endAll } = queueOf()
     for (let n = 0; n < 3; n++) void add('address', `guess ${n}`, { within: 'victim' })
     void add('address', 'own', { within: 'neighbour' })
     expect(await endAll()).toEqual(['guess 0', 'guess 1', 'own', 'guess 2'])
   })
 
-  it('lets a waiter leave, who then holds up nobody', async () => {
+  it('removes a waiting task that is aborted, which then delays no other', async () => {
     const { add, queue, end, served } = queueOf({ waitingPerKey: 1 })
     void add('a', 'a0')
     const left = new AbortController()
@@ -104,7 +104,7 @@ describe('a fair queue', () => {
     expect(served).toEqual(['a0', 'a2'])
   })
 
-  it('keeps a turn whose signal is aborted after it was granted', async () => {
+  it('keeps a turn whose signal aborts after it was granted', async () => {
     const queue = new FairQueue({ atOnce: 1, waiting: 1, waitingPerKey: 1 })
     const first = queue.tryEnter('a')!
     const left = new AbortController()
@@ -119,7 +119,7 @@ describe('a fair queue', () => {
     expect(queue.tryEnter('c')).toBeDefined()
   })
 
-  it('goes on after a task that fails', async () => {
+  it('continues after a task that fails', async () => {
     const queue = new FairQueue({ atOnce: 1, waiting: 1, waitingPerKey: 1 })
     const failing = queue.run('a', () => Promise.reject(new Error('no')))
     const next = queue.run('a', () => 'yes')

@@ -37,7 +37,7 @@ async function scene(policy: Partial<TargetPolicy>): Promise<Scene> {
 describe('a warm window', () => {
   const windows = { warmWindows: [{ cron: '* 8-17 * * 1-5' }] }
 
-  test('wakes the target at its beginning, and lets it sleep after its end', async () => {
+  test('wakes the target when it begins, and lets it sleep after it ends', async () => {
     const { activator, clock, scaled } = await scene(windows)
     activator.refresh('app')
     await clock.advance(9 * MINUTE)
@@ -54,7 +54,7 @@ describe('a warm window', () => {
     expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
   })
 
-  test('in the middle of which the policy is read begins at once', async () => {
+  test('that has already begun when the policy is read applies immediately', async () => {
     const { activator, clock, scaled } = await scene({
       warmWindows: [{ cron: '* 8 * * *', timeZone: 'Europe/Berlin' }],
     })
@@ -65,7 +65,7 @@ describe('a warm window', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('is heeded by a target that a request woke: it does not fall asleep in it', async () => {
+  test('keeps a target awake that was woken by a request', async () => {
     const { activator, clock, scaled } = await scene(windows)
     ;(await activator.acquire('app')).release()
     await clock.advance(5 * MINUTE)
@@ -76,7 +76,7 @@ describe('a warm window', () => {
     expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
   })
 
-  test('that is taken out of the policy leaves no timer', async () => {
+  test('that is removed from the policy leaves no timer', async () => {
     const { activator, clock, policy, scaled } = await scene(windows)
     activator.refresh('app')
     expect(clock.pending).toBe(1)
@@ -87,7 +87,7 @@ describe('a warm window', () => {
     expect(scaled()).toEqual([])
   })
 
-  test('of a retired target is over', async () => {
+  test('has no effect on a retired target', async () => {
     const { activator, clock, scaled } = await scene(windows)
     activator.refresh('app')
     await clock.advance(HOUR)
@@ -99,7 +99,7 @@ describe('a warm window', () => {
 })
 
 describe('minReplicas', () => {
-  test('are started by refresh, and kept without a request', async () => {
+  test('are started by refresh, and keep running without a request', async () => {
     const { activator, clock, scaled } = await scene({ minReplicas: 2, maxReplicas: 2 })
     activator.refresh('app')
     await clock.advance(HOUR)
@@ -107,7 +107,7 @@ describe('minReplicas', () => {
     expect(await activator.sleep('app')).toBe(false)
   })
 
-  test('that are raised are started, and those given up fall idle', async () => {
+  test('that are increased are started; without minReplicas the target becomes idle', async () => {
     const { activator, clock, policy, scaled } = await scene({ maxReplicas: 3 })
     ;(await activator.acquire('app')).release()
     policy.minReplicas = 3
@@ -121,7 +121,7 @@ describe('minReplicas', () => {
     expect(scaled().at(-1)).toBe('app 0')
   })
 
-  test('that end are started again, less and less often while they fail', async () => {
+  test('that stop are started again, after growing delays while they fail', async () => {
     const { activator, driver, clock } = await scene({ minReplicas: 1 })
     driver.onScale = ({ key, replicas }) => {
       if (replicas > 0) driver.fail(key, { code: 'IMPORT_ERROR', message: 'No module named flask' })
@@ -144,7 +144,7 @@ describe('minReplicas', () => {
   })
 })
 
-test('refresh of a target that nothing keeps awake leaves nothing', async () => {
+test('refresh of a target that need not be kept awake leaves no state', async () => {
   const { activator, clock, scaled } = await scene({})
   activator.refresh('app')
   expect(activator.stats('app')).toBeUndefined()
@@ -153,7 +153,7 @@ test('refresh of a target that nothing keeps awake leaves nothing', async () => 
 })
 
 describe('keepAwake', () => {
-  test('is asked before an idle target sleeps, and again an idle timeout later', async () => {
+  test('is called before an idle target is put to sleep, and again one idle timeout later', async () => {
     let busy = true
     const asked: string[] = []
     const it = await rig(
@@ -174,14 +174,14 @@ describe('keepAwake', () => {
     expect(it.scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('holds against being told to sleep', async () => {
+  test('also prevents an explicit sleep()', async () => {
     const it = await rig({}, { keepAwake: () => Promise.resolve(true) })
     ;(await it.wake('app')).release()
     expect(await it.activator.sleep('app')).toBe(false)
     expect(it.scaled()).toEqual(['app 1'])
   })
 
-  test('that fails keeps the target awake, and is told', async () => {
+  test('that fails keeps the target awake, and the error is reported', async () => {
     const it = await rig({ idleTimeout: MINUTE }, { keepAwake: () => Promise.reject(new Error('no answer')) })
     ;(await it.wake('app')).release()
     await it.clock.advance(3 * MINUTE)
@@ -189,7 +189,7 @@ describe('keepAwake', () => {
     expect(it.told).toContain('error no answer')
   })
 
-  test('a request that comes while it thinks goes through, and the target stays awake', async () => {
+  test('a request that arrives while the hook is pending is served, and the target stays awake', async () => {
     let say: (busy: boolean) => void = () => undefined
     const it = await rig(
       { idleTimeout: MINUTE },

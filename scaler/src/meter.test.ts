@@ -7,7 +7,7 @@ function meter(): { clock: FakeClock; meter: ConcurrencyMeter } {
   return { clock, meter: new ConcurrencyMeter(clock, 60_000) }
 }
 
-test('is the number itself as long as it does not change', async () => {
+test('is the number of requests as long as the number does not change', async () => {
   const { clock, meter: it } = meter()
   it.set(5)
   expect(it.average(6_000)).toBe(5)
@@ -28,7 +28,7 @@ test('is weighted by time', async () => {
   expect(it.average(6_000)).toBe(0)
 })
 
-test('counts what is shorter than a bucket', async () => {
+test('counts requests that are shorter than a bucket', async () => {
   const { clock, meter: it } = meter()
   for (let turn = 0; turn < 100; turn++) {
     it.set(2)
@@ -39,7 +39,7 @@ test('counts what is shorter than a bucket', async () => {
   expect(it.average(6_000)).toBeCloseTo(0.5)
 })
 
-test('forgets what is older than the window, a part of a bucket too', async () => {
+test('ignores what is older than the window, even part of a bucket', async () => {
   const { clock, meter: it } = meter()
   it.set(6)
   await clock.advance(10_000)
@@ -52,7 +52,7 @@ test('forgets what is older than the window, a part of a bucket too', async () =
   expect(it.average(60_000)).toBeCloseTo(0)
 })
 
-test('a long silence leaves nothing of what was before', async () => {
+test('a long time without changes leaves nothing of earlier values', async () => {
   const { clock, meter: it } = meter()
   it.set(100)
   await clock.advance(60_000)

@@ -21,7 +21,7 @@ test('picks the least loaded, in the order of the driver when equal', () => {
   expect(picks(set, 6)).toBe('abcabc')
 })
 
-test('a place that is given back makes its endpoint the least loaded', () => {
+test('a returned place makes its endpoint the least loaded', () => {
   const set = setOf('a', 'b')
   set.pick()
   const second = set.pick()
@@ -30,11 +30,11 @@ test('a place that is given back makes its endpoint the least loaded', () => {
   expect(picks(set, 2)).toBe('bb')
 })
 
-test('throws when there is none', () => {
+test('throws when there is no endpoint', () => {
   expect(() => setOf().pick()).toThrow(/no endpoint/)
 })
 
-test('a new ready set keeps the load of those that stay and starts those that are new at none', () => {
+test('a new ready set keeps the load of endpoints that remain, and new endpoints start without load', () => {
   const set = setOf('a', 'b')
   picks(set, 4)
   set.replace(endpoints('b', 'c'))
@@ -42,7 +42,7 @@ test('a new ready set keeps the load of those that stay and starts those that ar
   expect(picks(set, 3)).toBe('ccb')
 })
 
-test('an endpoint that comes back brings the load that it still has', () => {
+test('an endpoint that becomes ready again still has its load', () => {
   const set = setOf('a', 'b')
   set.allot(() => 2)
   const first = set.pick()
@@ -55,7 +55,7 @@ test('an endpoint that comes back brings the load that it still has', () => {
   expect(picks(set, 1, 2)).toBe('a')
 })
 
-test('the load of an endpoint that is gone is forgotten with its last lease', () => {
+test('the load of an endpoint that is gone is dropped with its last lease', () => {
   const set = setOf('a', 'b')
   const first = set.pick()
   set.replace(endpoints('b'))
@@ -64,7 +64,7 @@ test('the load of an endpoint that is gone is forgotten with its last lease', ()
   expect(picks(set, 2)).toBe('ba')
 })
 
-test('a suspect is taken only when no other has room', () => {
+test('a suspect endpoint is used only when no other has a free place', () => {
   const set = setOf('a', 'b')
   set.suspect('a')
   expect(picks(set, 3)).toBe('bbb')
@@ -73,14 +73,14 @@ test('a suspect is taken only when no other has room', () => {
   expect(picks(bounded, 4, 2)).toBe('bbaa')
 })
 
-test('the only endpoint is taken though it is suspect, and an unknown id is no fault', () => {
+test('the only endpoint is used even if it is suspect, and an unknown id is ignored', () => {
   const set = setOf('a')
   set.suspect('a')
   set.suspect('z')
   expect(picks(set, 2)).toBe('aa')
 })
 
-test('a dropped id is never handed out again while the driver reports it', () => {
+test('a dropped id gets no leases while the driver still reports it', () => {
   const set = setOf('a', 'b')
   expect(set.drop('a')).toBe(true)
   expect(set.drop('a')).toBe(false)
@@ -91,14 +91,14 @@ test('a dropped id is never handed out again while the driver reports it', () =>
   expect(picks(set, 2)).toBe('bb')
 })
 
-test('a dropped id is forgotten once the driver stops reporting it', () => {
+test('a dropped id is forgotten when the driver stops reporting it', () => {
   const set = setOf('a', 'b')
   set.drop('a')
   set.replace(endpoints('b'))
   expect(set.reportsUnusable).toBe(false)
 })
 
-test('while it drains there is none, whatever the driver reports; scaled down, what lingers is dead', () => {
+test('no endpoint is usable during a scale-down; endpoints that are still reported after it are unusable', () => {
   const set = setOf('a', 'b')
   set.beginScaleDown()
   set.replace(endpoints('b', 'c'))
@@ -113,7 +113,7 @@ test('while it drains there is none, whatever the driver reports; scaled down, w
   expect(set.reportsUnusable).toBe(false)
 })
 
-test('not scaled down, what the driver reports is there again, and a faulty one only if told so', () => {
+test('after a failed scale-down, reported endpoints are usable again, dropped ones only if the driver failed', () => {
   const set = setOf('a', 'b', 'c')
   set.drop('c')
   set.beginScaleDown()
@@ -126,7 +126,7 @@ test('not scaled down, what the driver reports is there again, and a faulty one 
   expect(set.reportsUnusable).toBe(false)
 })
 
-test('the capacity is the sum of the places of those that do not drain', () => {
+test('the capacity is the sum of the places of the endpoints that are not draining', () => {
   const set = setOf('a', 'b', 'c')
   expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(5)
   expect(set.setDraining(new Set(['b']))).toBe(true)
@@ -134,7 +134,7 @@ test('the capacity is the sum of the places of those that do not drain', () => {
   expect(set.allot((id) => (id === 'a' ? 1 : 2))).toBe(3)
 })
 
-test('one that drains gets no new leases, and is drained once it has none', () => {
+test('a draining endpoint gets no new leases, and is drained when it has none', () => {
   const set = setOf('a', 'b')
   const first = set.pick()
   set.setDraining(new Set(['a']))
@@ -144,7 +144,7 @@ test('one that drains gets no new leases, and is drained once it has none', () =
   expect(set.drained).toEqual(['a'])
 })
 
-test('the least needed are those that drain, then the least loaded', () => {
+test('the least needed endpoints are the draining ones, then the least loaded', () => {
   const set = setOf('a', 'b', 'c')
   picks(set, 5)
   set.setDraining(new Set(['a']))

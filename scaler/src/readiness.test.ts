@@ -30,14 +30,14 @@ test('rule 14: probes every 20–50 ms until the endpoint itself answers', async
   expect(clock.pending).toBe(0)
 })
 
-test('the first probe is made at once', async () => {
+test('the first probe is sent immediately', async () => {
   const { clock, state } = probing([true])
   await settle()
   expect(state.outcome).toBe('ready')
   expect(clock.now()).toBe(0)
 })
 
-test('an abort between two probes ends it with its reason and leaves no timer', async () => {
+test('an abort between two probes rejects with its reason and leaves no timer', async () => {
   const { clock, abort, at, state } = probing([])
   await clock.advance(PROBE_INTERVAL)
   abort.abort(new Error('budget'))
@@ -47,7 +47,7 @@ test('an abort between two probes ends it with its reason and leaves no timer', 
   expect(at).toHaveLength(2)
 })
 
-test('an abort during a probe wins over its answer', async () => {
+test('an abort during a probe has priority over the result of the probe', async () => {
   const abort = new AbortController()
   const probe = (): Promise<boolean> => {
     abort.abort(new Error('budget'))
@@ -56,7 +56,7 @@ test('an abort during a probe wins over its answer', async () => {
   await expect(untilReady(probe, { signal: abort.signal, clock: new FakeClock() })).rejects.toThrow('budget')
 })
 
-test('an aborted signal probes nothing', async () => {
+test('with an aborted signal, no probe is sent', async () => {
   let probes = 0
   const probe = (): Promise<boolean> => Promise.resolve(++probes > 0)
   await expect(untilReady(probe, { signal: AbortSignal.abort(new Error('late')) })).rejects.toThrow('late')

@@ -3,13 +3,13 @@ import { gate, MINUTE, rig } from '../test/harness.ts'
 import { DEFAULT_POLICY } from './activator.ts'
 import { FakeDriver, settle } from './drivers/fake/index.ts'
 
-// Longer than 500 lines: one list of rules, in the order of the design.
+// Longer than 500 lines: one list of rules, in the order of the README.
 
-// The rules of the scaler by their numbers in the design. 10, 11 and the HTTP side of 14 are tested in src/http,
-// the probing of 14 in readiness.test.ts.
+// The rules of the library, with their numbers in the README. Rules 10 and 11 and the HTTP part of 14 are tested in src/http,
+// the probing of rule 14 in readiness.test.ts.
 
 describe('rule 1: one wake in flight per target', () => {
-  test('a stampede of 1,000 on a sleeping target makes one scale call and serves all', async () => {
+  test('1,000 simultaneous requests to a sleeping target make one scale call, and all are served', async () => {
     const { ask, driver, scaled, activator } = await rig()
     const asked = Array.from({ length: 1_000 }, () => ask('app'))
     await settle()
@@ -19,7 +19,7 @@ describe('rule 1: one wake in flight per target', () => {
     expect(activator.stats('app')).toMatchObject({ phase: 'awake', inFlight: 1_000, queued: 0 })
   })
 
-  test('requests that come later in the same wake join it', async () => {
+  test('requests that arrive later during a wake join it', async () => {
     const { ask, driver, scaled, clock } = await rig()
     const first = ask('app')
     await clock.advance(500)
@@ -30,7 +30,7 @@ describe('rule 1: one wake in flight per target', () => {
     expect(scaled()).toEqual(['app 1'])
   })
 
-  test('different targets wake side by side', async () => {
+  test('different targets wake in parallel', async () => {
     const { ask, driver, scaled } = await rig()
     const one = ask('one')
     ask('two')
@@ -55,7 +55,7 @@ describe('rule 1: one wake in flight per target', () => {
     expect(scaled()).toEqual(['app 1'])
   })
 
-  test('a wake goes on though every waiter has left, and the target falls asleep after its idle time', async () => {
+  test('a wake continues even if all waiting requests abort, and the target goes to sleep after its idle time', async () => {
     const { ask, driver, scaled, activator, clock } = await rig()
     const abort = new AbortController()
     ask('app', { signal: abort.signal })
@@ -68,7 +68,7 @@ describe('rule 1: one wake in flight per target', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('a request that was aborted before it came wakes nothing and is not remembered', async () => {
+  test('a request with an aborted signal wakes nothing and leaves no state', async () => {
     const { ask, scaled, activator } = await rig()
     const asked = ask('app', { signal: AbortSignal.abort(new Error('gone')) })
     await settle()
@@ -79,7 +79,7 @@ describe('rule 1: one wake in flight per target', () => {
 })
 
 describe('rule 2: readiness is re-checked after subscribing', () => {
-  test('ready news that comes while scale is being accepted is not missed', async () => {
+  test('a ready report that arrives before the scale call is accepted is not missed', async () => {
     const { ask, driver } = await rig()
     const accepted = gate()
     driver.onScale = (call) => {
@@ -98,7 +98,7 @@ describe('rule 2: readiness is re-checked after subscribing', () => {
     expect(scaled()).toEqual([])
   })
 
-  test('ready news of a target that nobody asked for yet is kept', async () => {
+  test('a ready report of a target without any request is stored', async () => {
     const { ask, driver, scaled } = await rig()
     driver.ready('app')
     const lease = await ask('app').promise
@@ -108,7 +108,7 @@ describe('rule 2: readiness is re-checked after subscribing', () => {
 })
 
 describe('rule 3: endpoints are updated before capacity', () => {
-  test('no grant finds an empty or an old set', async () => {
+  test('no lease is granted on an empty or outdated set', async () => {
     const { ask, driver } = await rig({ concurrency: 1 })
     const first = ask('app')
     const second = ask('app')
@@ -121,7 +121,7 @@ describe('rule 3: endpoints are updated before capacity', () => {
     expect(two).toBeDefined()
   })
 
-  test('news of ready and gone in one turn grants nothing that is gone', async () => {
+  test('if an endpoint becomes ready and disappears in one turn, no lease is granted on it', async () => {
     const { ask, driver, scaled } = await rig({ concurrency: 1 })
     const asked = [ask('app'), ask('app')]
     await settle()
@@ -138,7 +138,7 @@ describe('rule 3: endpoints are updated before capacity', () => {
 })
 
 describe('rule 4: the idle clock starts at the last release', () => {
-  test('not at the first one, nor at the last request', async () => {
+  test('not at the first release, nor at the last request', async () => {
     const { ask, wake, clock, activator } = await rig({ idleTimeout: MINUTE })
     const first = await wake('app')
     const second = await ask('app').promise
@@ -164,7 +164,7 @@ describe('rule 4: the idle clock starts at the last release', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('a request in between starts it anew', async () => {
+  test('a request in between restarts the idle time', async () => {
     const { wake, ask, clock, activator } = await rig({ idleTimeout: MINUTE })
     ;(await wake('app')).release()
     await clock.advance(MINUTE - 1)
@@ -186,7 +186,7 @@ describe('rule 4: the idle clock starts at the last release', () => {
     expect(activator.stats('app')?.inFlight).toBe(1)
   })
 
-  test('a target with minReplicas is never idle and wakes with as many', async () => {
+  test('a target with minReplicas is never idle, and wakes with that many replicas', async () => {
     const { wake, clock, scaled } = await rig({ minReplicas: 2, idleTimeout: MINUTE })
     ;(await wake('app', 2)).release()
     await clock.advance(60 * MINUTE)
@@ -194,7 +194,7 @@ describe('rule 4: the idle clock starts at the last release', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('a changed policy holds from the next decision on', async () => {
+  test('a changed policy applies from the next decision on', async () => {
     const policy = { ...DEFAULT_POLICY, idleTimeout: MINUTE }
     const { wake, ask, clock, activator } = await rig({}, { policy: () => policy })
     ;(await wake('app')).release()
@@ -206,7 +206,7 @@ describe('rule 4: the idle clock starts at the last release', () => {
 })
 
 describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
-  test('a request that comes while scale(0) is pending goes to the next generation', async () => {
+  test('a request that arrives while scale(0) is pending waits for the next generation', async () => {
     const { wake, ask, driver, activator, scaled, clock } = await rig({ idleTimeout: MINUTE })
     const dying = await wake('app')
     dying.release()
@@ -228,7 +228,7 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect(lease.coldStart).toBeDefined()
   })
 
-  test('late ready news of a dying endpoint is void, while it drains and when it sleeps', async () => {
+  test('late ready reports of a stopping endpoint are ignored, while the target drains and when it is asleep', async () => {
     const { wake, ask, driver, activator, scaled } = await rig()
     const dying = await wake('app', 2)
     dying.release()
@@ -254,7 +254,7 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
   })
 
-  test('a replica of the old generation that becomes ready while it drains is not given out', async () => {
+  test('a replica of the old generation that becomes ready during the drain gets no lease', async () => {
     const { wake, ask, driver, activator } = await rig()
     ;(await wake('app')).release()
     driver.lingers = true
@@ -269,7 +269,7 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect((await asked.promise).endpoint.id).not.toBe(late?.id)
   })
 
-  test('a sleep in the turn of a grant loses against it', async () => {
+  test('a sleep in the same turn as a grant does not happen', async () => {
     const { wake, ask, activator, scaled } = await rig()
     ;(await wake('app')).release()
     const asked = ask('app')
@@ -278,20 +278,20 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect(scaled()).toEqual(['app 1'])
   })
 
-  test('a target that wakes or has waiters does not sleep', async () => {
+  test('a target that is waking or has waiting requests does not go to sleep', async () => {
     const { ask, activator, scaled } = await rig()
     ask('app')
     expect(await activator.sleep('app')).toBe(false)
     expect(scaled()).toEqual(['app 1'])
   })
 
-  test('a target that nobody knows sleeps already', async () => {
+  test('an unknown target counts as asleep', async () => {
     const { activator, scaled } = await rig()
     expect(await activator.sleep('app')).toBe(true)
     expect(scaled()).toEqual([])
   })
 
-  test('each life has its own generation', async () => {
+  test('each wake and each scale-down has its own generation', async () => {
     const { wake, ask, driver, activator } = await rig()
     const accepted = gate()
     ;(await wake('app')).release()
@@ -306,7 +306,7 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect(activator.stats('app')?.generation).toBeGreaterThan(first + 1)
   })
 
-  test('a drain that the driver never ends keeps nobody longer than a wake may take', async () => {
+  test('if the driver never finishes a drain, requests fail after the readiness timeout', async () => {
     const { wake, ask, driver, activator, clock } = await rig({ readinessTimeout: MINUTE })
     ;(await wake('app')).release()
     driver.onScale = () => new Promise(() => undefined)
@@ -321,7 +321,7 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('when the driver refuses to scale down, what runs is used and falls idle again', async () => {
+  test('if the driver refuses to scale down, running endpoints are used and become idle again', async () => {
     const { wake, ask, driver, activator, clock, scaled } = await rig({ idleTimeout: MINUTE })
     const before = await wake('app')
     before.release()
@@ -340,8 +340,8 @@ describe('rule 5: sleeping is a compare-and-swap on a generation', () => {
   })
 })
 
-describe('rule 6: never down with leases out', () => {
-  test('neither by the idle clock nor by being told', async () => {
+describe('rule 6: no scale-down while leases are held', () => {
+  test('neither by the idle clock nor by sleep()', async () => {
     const { wake, activator, clock, scaled } = await rig({ idleTimeout: MINUTE })
     const lease = await wake('app')
     expect(await activator.sleep('app')).toBe(false)
@@ -352,7 +352,7 @@ describe('rule 6: never down with leases out', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('an endpoint that is ready just after its wake timed out is not leased and then stopped', async () => {
+  test('an endpoint that becomes ready just after its wake timed out gets no lease before it is stopped', async () => {
     const { ask, driver, clock, scaled } = await rig({ readinessTimeout: MINUTE })
     const accepted = gate()
     driver.onScale = () => accepted.passed
@@ -372,8 +372,8 @@ describe('rule 6: never down with leases out', () => {
   })
 })
 
-describe('rule 7: scale-downs are bounded', () => {
-  test('50 targets that fall idle at once are scaled down 8 at a time, all of them in the end', async () => {
+describe('rule 7: concurrent scale-downs are limited', () => {
+  test('50 targets that become idle at once are scaled down 8 at a time, and all in the end', async () => {
     const { wake, driver, clock, scaled, activator } = await rig({ idleTimeout: MINUTE })
     const keys = Array.from({ length: 50 }, (_, index) => `app${index}`)
     for (const key of keys) (await wake(key)).release()
@@ -396,7 +396,7 @@ describe('rule 7: scale-downs are bounded', () => {
     expect(keys.map((key) => activator.stats(key))).toEqual(keys.map(() => undefined))
   })
 
-  test('a wake does not queue behind the scale-downs of others', async () => {
+  test('a wake does not wait for the scale-downs of other targets', async () => {
     const { wake, ask, driver, clock, scaled } = await rig({ idleTimeout: MINUTE })
     for (let index = 0; index < 20; index++) (await wake(`app${index}`)).release()
     driver.onScale = (call) => (call.replicas === 0 ? new Promise(() => undefined) : undefined)
@@ -408,7 +408,7 @@ describe('rule 7: scale-downs are bounded', () => {
 })
 
 describe('rule 8: running targets are adopted at start', () => {
-  test('they serve without a wake, and fall asleep when idle', async () => {
+  test('they serve requests without a wake, and go to sleep when idle', async () => {
     const driver = new FakeDriver()
     driver.ready('used')
     driver.ready('unused')
@@ -425,8 +425,8 @@ describe('rule 8: running targets are adopted at start', () => {
   })
 })
 
-describe('rule 9: a refused connection is hard, a timeout soft', () => {
-  test('a refused endpoint is not handed out again though the driver still reports it', async () => {
+describe('rule 9: a refused connection excludes an endpoint, a timeout only makes it less preferred', () => {
+  test('a refused endpoint gets no more leases, even if the driver still reports it', async () => {
     const { ask, wake, driver, activator } = await rig()
     const refused = await wake('app', 2)
     activator.report('app', refused.endpoint.id, 'refused')
@@ -454,7 +454,7 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     },
   )
 
-  test('those who wait for a place at a refused endpoint get a new wake', async () => {
+  test('requests that wait for a place at a refused endpoint get a new wake', async () => {
     const { ask, wake, driver, activator, scaled } = await rig({ concurrency: 1 })
     const refused = await wake('app')
     const asked = ask('app')
@@ -466,7 +466,7 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     await asked.promise
   })
 
-  test('a suspect endpoint is used only when no other has room', async () => {
+  test('a suspect endpoint is used only when no other has a free place', async () => {
     const { ask, wake, activator } = await rig({ concurrency: 2 })
     const slow = await wake('app', 2)
     activator.report('app', slow.endpoint.id, 'timeout')
@@ -481,7 +481,7 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     expect(atSlow).toEqual([false, false, true, true])
   })
 
-  test('a lone suspect stays awake and is used', async () => {
+  test('a target whose only endpoint is suspect stays awake, and the endpoint is used', async () => {
     const { ask, wake, activator } = await rig()
     const slow = await wake('app')
     activator.report('app', slow.endpoint.id, 'timeout')
@@ -489,7 +489,7 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
     expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1 })
   })
 
-  test('a report of an unknown target or endpoint is no news', async () => {
+  test('a report on an unknown target or endpoint is ignored', async () => {
     const { wake, activator } = await rig()
     await wake('app')
     activator.report('app', 'app-99', 'refused')
@@ -499,8 +499,8 @@ describe('rule 9: a refused connection is hard, a timeout soft', () => {
   })
 })
 
-describe('rule 12: wake time is its own budget', () => {
-  test('a wake just within it serves, whatever the idle time, and says how long it took', async () => {
+describe('rule 12: a wake has its own time limit', () => {
+  test('a wake just within the limit succeeds, whatever the idle timeout, and its duration is reported', async () => {
     const { ask, driver, clock } = await rig({ readinessTimeout: MINUTE, idleTimeout: 10 })
     const first = ask('app')
     await clock.advance(20_000)
@@ -514,7 +514,7 @@ describe('rule 12: wake time is its own budget', () => {
     expect((await second.promise).coldStart?.waited).toBe(MINUTE - 20_001)
   })
 
-  test('it belongs to the wake, not to each request', async () => {
+  test('the limit applies to the wake, not to each request', async () => {
     const { ask, clock } = await rig({ readinessTimeout: MINUTE })
     const first = ask('app')
     await clock.advance(MINUTE - 1_000)
@@ -524,7 +524,7 @@ describe('rule 12: wake time is its own budget', () => {
     expect(second.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT', statusCode: 504 })
   })
 
-  test('waiting for a place at an awake target is not charged to it', async () => {
+  test('waiting for a place at an awake target does not count towards the limit', async () => {
     const { ask, wake, clock } = await rig({ concurrency: 1, readinessTimeout: MINUTE })
     const lease = await wake('app')
     const asked = ask('app')
@@ -534,7 +534,7 @@ describe('rule 12: wake time is its own budget', () => {
     expect((await asked.promise).coldStart).toBeUndefined()
   })
 
-  test('nothing is left of it after the wake', async () => {
+  test('no timer is left after the wake', async () => {
     const { ask, wake, clock } = await rig({ readinessTimeout: MINUTE, minReplicas: 1 })
     await wake('app')
     expect(clock.pending).toBe(0)
@@ -543,8 +543,8 @@ describe('rule 12: wake time is its own budget', () => {
   })
 })
 
-describe('rule 13: nobody waits out a timeout for a target that cannot serve', () => {
-  test('queue full is 503 with Retry-After, and the observer is told', async () => {
+describe('rule 13: errors are sent as soon as they are known', () => {
+  test('a full queue is 503 with Retry-After, and the observer is called', async () => {
     const { ask, activator, told } = await rig({ queueDepth: 2 })
     ask('app')
     ask('app')
@@ -555,7 +555,7 @@ describe('rule 13: nobody waits out a timeout for a target that cannot serve', (
     expect(told).toEqual(['waking app', 'queueFull app'])
   })
 
-  test('bytes that wait are bounded too', async () => {
+  test('the bytes of waiting requests are limited too', async () => {
     const { ask } = await rig({ queueBytes: 1_000 })
     ask('app', { bytes: 900 })
     const second = ask('app', { bytes: 200 })
@@ -573,7 +573,7 @@ describe('rule 13: nobody waits out a timeout for a target that cannot serve', (
     await ask('app').promise
   })
 
-  test('a wake timeout is 504, stops what was started, and is told', async () => {
+  test('a wake timeout is 504, stops the started replicas, and the observer is called', async () => {
     const { ask, clock, scaled, told } = await rig({ readinessTimeout: MINUTE })
     const asked = ask('app')
     await clock.advance(MINUTE)
@@ -596,7 +596,7 @@ describe('rule 13: nobody waits out a timeout for a target that cannot serve', (
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('a driver that refuses the scale call is 502 at once', async () => {
+  test('a driver that refuses the scale call leads to 502 immediately', async () => {
     const { ask, driver } = await rig()
     driver.onScale = () => Promise.reject(new Error('quota exceeded'))
     const asked = ask('app')

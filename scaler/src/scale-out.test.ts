@@ -11,7 +11,7 @@ const POLICY: Partial<TargetPolicy> = {
   scaling: { targetUtilization: 1 },
 }
 
-/** A driver that has as many replicas as it was asked for, at once. */
+/** A driver that immediately has as many ready replicas as requested. */
 class WillingDriver extends FakeDriver {
   readonly removed: string[] = []
 
@@ -43,7 +43,7 @@ describe('more replicas', () => {
     expect(it.told).toContain('scaled app 1 5')
   })
 
-  test('are asked for while the first one still wakes', async () => {
+  test('are requested while the first one is still waking', async () => {
     const it = await rig(POLICY)
     for (let count = 0; count < 40; count++) it.ask('app')
     await it.clock.advance(2_000)
@@ -51,25 +51,25 @@ describe('more replicas', () => {
     expect(it.scaled()).toEqual(['app 1', 'app 4'])
   })
 
-  test('are spread over: the least loaded takes the next request', async () => {
+  test('share the requests: the least loaded one gets the next request', async () => {
     const it = await scene()
     await leases(it, 10)
     for (let count = 0; count < 15; count++) it.ask('app')
     await it.clock.advance(4_000)
     expect(it.activator.stats('app')?.endpoints).toBe(3)
-    // The first has its ten, the others share the rest.
+    // The first endpoint has its ten requests, the others share the rest.
     const ids = (await leases(it, 5)).map(({ endpoint }) => endpoint.id)
     expect(ids).not.toContain('app-1')
     expect(new Set(ids).size).toBe(2)
   })
 
-  test('a target of one replica has no clock ticking', async () => {
+  test('a target with one replica has no decision timer', async () => {
     const it = await scene({ maxReplicas: 1, idleTimeout: MINUTE })
     await leases(it, 10)
     expect(it.clock.pending).toBe(0)
   })
 
-  test('that the driver refuses are asked for again, and told', async () => {
+  test('that the driver refuses are requested again, and the error is reported', async () => {
     const it = await scene()
     await leases(it, 10)
     it.driver.onScale = () => Promise.reject(new Error('quota exceeded'))
@@ -83,7 +83,7 @@ describe('more replicas', () => {
 })
 
 describe('fewer replicas', () => {
-  test('come a stable window after the load has gone, and never below one', async () => {
+  test('are reached one stable window after the load has ended, but never fewer than one', async () => {
     const it = await scene()
     const all = await Promise.all([...(await leases(it, 10))])
     for (let count = 0; count < 40; count++) void it.ask('app').promise.then((lease) => all.push(lease))
@@ -95,7 +95,7 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1, replicas: 1 })
   })
 
-  test('never end an endpoint with a lease out, and never send to one that drains', async () => {
+  test('never stop an endpoint with a lease, and never send requests to a draining one', async () => {
     const it = await scene()
     const asked = Array.from({ length: 50 }, () => it.ask('app'))
     await it.clock.advance(10_000)
@@ -116,14 +116,14 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')?.endpoints).toBe(1)
   })
 
-  test('one that drains is used again when the load comes back', async () => {
+  test('a draining endpoint is used again when the load returns', async () => {
     const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
     const asked = Array.from({ length: 20 }, () => it.ask('app'))
     await it.clock.advance(4_000)
     expect(it.activator.stats('app')?.endpoints).toBe(2)
     const held = asked.map(({ lease }) => lease!)
     const [a] = new Set(held.map(({ endpoint }) => endpoint.id))
-    // One of each endpoint stays out, so that the one to go cannot go yet.
+    // One lease of each endpoint is still held, so that no draining endpoint can be stopped yet.
     const keep = [
       held.find(({ endpoint }) => endpoint.id === a)!,
       held.find(({ endpoint }) => endpoint.id !== a)!,
@@ -138,7 +138,7 @@ describe('fewer replicas', () => {
     expect(it.driver.removed).toEqual([])
   })
 
-  test('the driver is told again what to stop when it could not', async () => {
+  test('endpoints that the driver failed to stop are passed to it again', async () => {
     const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
     const asked = Array.from({ length: 20 }, () => it.ask('app'))
     await it.clock.advance(4_000)
@@ -154,7 +154,7 @@ describe('fewer replicas', () => {
     expect(it.activator.stats('app')?.endpoints).toBe(1)
   })
 
-  test('one that the driver would not stop goes when it is the only one left', async () => {
+  test('an endpoint that the driver refused to stop is stopped when it is the only one left', async () => {
     const it = await scene({ scaling: { targetUtilization: 1, stableWindow: 6_000 } })
     const asked = Array.from({ length: 20 }, () => it.ask('app'))
     await it.clock.advance(4_000)
@@ -170,7 +170,7 @@ describe('fewer replicas', () => {
     expect(calls).toEqual([0])
   })
 
-  test('idle in the end, all of them sleep', async () => {
+  test('when the target is idle in the end, all replicas are stopped', async () => {
     const it = await scene({ idleTimeout: MINUTE })
     const asked = Array.from({ length: 50 }, () => it.ask('app'))
     await it.clock.advance(10_000)
@@ -183,7 +183,7 @@ describe('fewer replicas', () => {
   })
 })
 
-test('minReplicas are the fewest, also while the load would do with less', async () => {
+test('there are never fewer replicas than minReplicas, even if the load needs fewer', async () => {
   const it = await scene({ minReplicas: 2 })
   ;(await it.ask('app').promise).release()
   expect(it.scaled()).toEqual(['app 2'])
@@ -191,7 +191,7 @@ test('minReplicas are the fewest, also while the load would do with less', async
   expect(it.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 2 })
 })
 
-test('maxReplicas that are lowered are heeded', async () => {
+test('a reduced maxReplicas takes effect', async () => {
   const policy = { ...POLICY, maxReplicas: 5 }
   const driver = new WillingDriver()
   const it = await rig({}, { driver, policy: () => ({ ...BASE, ...policy }) })

@@ -5,7 +5,7 @@ import { FakeDriver, settle } from './drivers/fake/index.ts'
 const failure = { code: 'IMPORT_ERROR', message: 'No module named flask' }
 
 describe('a failed wake', () => {
-  test('is answered at once with the same failure for 1 s, then there is a new wake', async () => {
+  test('makes requests fail with the same failure for 1 s; after that a request starts a new wake', async () => {
     const { ask, driver, clock, scaled, activator } = await rig()
     ask('app')
     await settle()
@@ -26,7 +26,7 @@ describe('a failed wake', () => {
     await later.promise
   })
 
-  test('that timed out is not tried again within the back-off either', async () => {
+  test('that timed out is not repeated within the back-off either', async () => {
     const { ask, clock, scaled } = await rig({ readinessTimeout: MINUTE })
     ask('app')
     await clock.advance(MINUTE)
@@ -36,7 +36,7 @@ describe('a failed wake', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('that the driver mends by itself is forgiven', async () => {
+  test('has no effect any more when the driver reports an endpoint after all', async () => {
     const { ask, driver, activator } = await rig()
     ask('app')
     await settle()
@@ -48,7 +48,7 @@ describe('a failed wake', () => {
     await ask('app').promise
   })
 
-  test('does not end a later wake: its timer and its scale call belong to its generation', async () => {
+  test('does not end a later wake: its timer and its scale call belong to its own generation', async () => {
     const { ask, driver, clock } = await rig({ readinessTimeout: MINUTE })
     const first = ask('app')
     await clock.advance(30_000)
@@ -72,7 +72,7 @@ describe('a failed wake', () => {
   })
 })
 
-test('a failed wake that the driver would not scale down is scaled down again until it is', async () => {
+test('after a failed wake, a scale-down that the driver refuses is retried until it succeeds', async () => {
   const { ask, driver, clock, scaled, told, activator } = await rig()
   let refusals = 2
   driver.onScale = ({ replicas }) =>
@@ -88,7 +88,7 @@ test('a failed wake that the driver would not scale down is scaled down again un
 })
 
 describe('a crash of an awake target', () => {
-  test('gives those who wait a new wake', async () => {
+  test('starts a new wake for waiting requests', async () => {
     const { ask, wake, driver, scaled } = await rig({ concurrency: 1 })
     const lease = await wake('app')
     const asked = ask('app')
@@ -101,7 +101,7 @@ describe('a crash of an awake target', () => {
     expect((await asked.promise).endpoint.id).toBe(fresh?.id)
   })
 
-  test('is told but not held against the next request, which wakes it at once', async () => {
+  test('is reported, but the next request wakes the target immediately', async () => {
     const { ask, wake, driver, scaled, told } = await rig()
     ;(await wake('app')).release()
     driver.fail('app', { code: 'OOM', message: 'Killed' })
@@ -112,7 +112,7 @@ describe('a crash of an awake target', () => {
     expect(told).toEqual(['waking app', 'awake app', 'failed app OOM', 'waking app'])
   })
 
-  test('with leases out is forgotten when the last of them is released', async () => {
+  test('with held leases drops the target when the last lease is released', async () => {
     const { wake, ask, driver, activator, clock } = await rig()
     const first = await wake('app')
     const second = await ask('app').promise
@@ -124,7 +124,7 @@ describe('a crash of an awake target', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('before its scale call was accepted: the calls of one target never overlap', async () => {
+  test('before its scale call was accepted does not make the scale calls of the target overlap', async () => {
     const { wake, ask, driver, scaled } = await rig()
     const accepted = gate()
     driver.onScale = () => accepted.passed
@@ -140,7 +140,7 @@ describe('a crash of an awake target', () => {
     await asked.promise
   })
 
-  test('of one endpoint of two leaves the other', async () => {
+  test('of one endpoint of two does not affect the other', async () => {
     const { wake, ask, driver, activator, scaled } = await rig({ concurrency: 1 })
     const first = await wake('app', 2)
     const second = await ask('app').promise
@@ -148,7 +148,7 @@ describe('a crash of an awake target', () => {
     driver.emit('app', { ready: [second.endpoint] })
     first.release()
     await settle()
-    // The place of the endpoint that is gone is gone too.
+    // The endpoint is gone, and so is its place.
     expect(asked.settled).toBe(0)
     second.release()
     expect((await asked.promise).endpoint.id).toBe(second.endpoint.id)
@@ -158,7 +158,7 @@ describe('a crash of an awake target', () => {
 })
 
 describe('memory', () => {
-  test('a sleeping target is forgotten, and so is one that is told to sleep', async () => {
+  test('a target that is asleep is dropped, after its idle time or after sleep()', async () => {
     const { wake, activator, clock, told } = await rig({ idleTimeout: MINUTE })
     ;(await wake('idle')).release()
     await clock.advance(MINUTE)
@@ -170,7 +170,7 @@ describe('memory', () => {
     expect(told.filter((line) => line.startsWith('asleep'))).toEqual(['asleep idle', 'asleep told'])
   })
 
-  test('one whose endpoints linger is remembered until they are gone', async () => {
+  test('a target whose endpoints are still reported is not dropped until they are gone', async () => {
     const { wake, driver, activator } = await rig()
     ;(await wake('app')).release()
     driver.lingers = true
@@ -180,7 +180,7 @@ describe('memory', () => {
     expect(activator.stats('app')).toBeUndefined()
   })
 
-  test('news of a target that is not ready and that nobody asked for is not kept', async () => {
+  test('a report on a target without endpoints and without requests is not stored', async () => {
     const { driver, activator } = await rig()
     driver.fail('app', failure)
     driver.crash('other')
@@ -190,7 +190,7 @@ describe('memory', () => {
 })
 
 describe('stats', () => {
-  test('follow the life of a target', async () => {
+  test('reflect the state of a target', async () => {
     const { ask, driver, activator } = await rig({ concurrency: 1 })
     expect(activator.stats('app')).toBeUndefined()
     const first = ask('app')
@@ -222,7 +222,7 @@ describe('stats', () => {
 })
 
 describe('retire', () => {
-  test('refuses those who wait and those who come, ends the leases first, then scales to zero and forgets', async () => {
+  test('refuses waiting and new requests, waits for leases, then scales to zero and drops the target', async () => {
     const { wake, ask, activator, scaled, clock, told } = await rig({ concurrency: 1 })
     const lease = await wake('app')
     const waits = ask('app')
@@ -265,7 +265,7 @@ describe('retire', () => {
     await retired
     expect(scaled()).toEqual(['app 1', 'app 0'])
 
-    // The lease that outlived it does not touch the target that took its name.
+    // The lease that is still held has no effect on the new target with the same key.
     const next = ask('app')
     await settle()
     driver.ready('app')
@@ -285,14 +285,14 @@ describe('retire', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('of a sleeping target scales nothing and leaves nothing', async () => {
+  test('of a sleeping target scales nothing and leaves no state', async () => {
     const { activator, scaled } = await rig()
     await activator.retire('app')
     expect(scaled()).toEqual([])
     expect(activator.stats('app')).toBeUndefined()
   })
 
-  test('twice, and while it drains, ends once it is scaled down', async () => {
+  test('twice, and while the target drains, resolves when the target is scaled down', async () => {
     const { wake, driver, activator, ask } = await rig()
     ;(await wake('app')).release()
     const accepted = gate()
@@ -306,7 +306,7 @@ describe('retire', () => {
     expect(activator.stats('app')).toBeUndefined()
   })
 
-  test('that the driver refuses rejects, and can be asked for again', async () => {
+  test('that the driver refuses rejects, and can be repeated', async () => {
     const { wake, driver, activator, scaled, clock } = await rig({ idleTimeout: MINUTE })
     ;(await wake('app')).release()
     driver.lingers = true
@@ -320,7 +320,7 @@ describe('retire', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('does not wake a target that crashes while its leases end', async () => {
+  test('does not wake a target that crashes while leases are still held', async () => {
     const { wake, driver, activator, scaled } = await rig({ concurrency: 1 })
     const lease = await wake('app')
     const retired = activator.retire('app')
@@ -333,7 +333,7 @@ describe('retire', () => {
 })
 
 describe('close', () => {
-  test('refuses new work and those who wait, waits for the leases, and never scales down', async () => {
+  test('refuses new and waiting requests, waits for the leases, and never scales down', async () => {
     const { wake, ask, activator, scaled, driver, clock } = await rig({ concurrency: 1, idleTimeout: MINUTE })
     const lease = await wake('app')
     const waits = ask('app')
@@ -382,7 +382,7 @@ describe('close', () => {
     expect(driver.watchers).toBe(0)
   })
 
-  test('aborts a scale call that hangs, and tells nobody that the target failed', async () => {
+  test('aborts a scale call that hangs, without reporting a failure of the target', async () => {
     class HangingDriver extends FakeDriver {
       override async scale(...[key, replicas, options]: Parameters<FakeDriver['scale']>): Promise<void> {
         await super.scale(key, replicas, options)
@@ -401,7 +401,7 @@ describe('close', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('does not begin the scale-downs that still queue, though it waits for a lease', async () => {
+  test('does not begin queued scale-downs while it waits for a lease', async () => {
     const { wake, activator, driver, clock, scaled } = await rig({ idleTimeout: MINUTE })
     for (let index = 0; index < 12; index++) (await wake(`app${index}`)).release()
     const lease = await wake('busy')
@@ -418,7 +418,7 @@ describe('close', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('news after it is void, and it can be called twice', async () => {
+  test('makes the activator ignore later reports, and can be called twice', async () => {
     const { wake, activator, driver, told } = await rig()
     ;(await wake('app')).release()
     await Promise.all([activator.close(), activator.close()])

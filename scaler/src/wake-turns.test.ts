@@ -13,7 +13,7 @@ function wakesOf(limits: Partial<WakeLimits> = {}) {
 }
 
 describe('wakes take turns', () => {
-  test('many of one group delay a wake of another by nothing while it has a place, and by one turn else', async () => {
+  test('many wakes of one group do not delay another group while it has a place, and otherwise by one turn only', async () => {
     const { ask, driver, scaled } = await wakesOf()
     for (let n = 0; n < 4; n++) ask(`flood.${n}`)
     ask('quiet.0')
@@ -27,7 +27,7 @@ describe('wakes take turns', () => {
     expect(scaled()).toEqual(['flood.0 1', 'quiet.0 1', 'flood.1 1', 'quiet.1 1'])
   })
 
-  test('a target that is awake has nothing to do with them', async () => {
+  test('a target that is awake is not affected', async () => {
     const { ask, wake, activator } = await wakesOf({ atOnce: 1 })
     const lease = await wake('quiet.0')
     ask('flood.0')
@@ -37,7 +37,7 @@ describe('wakes take turns', () => {
     lease.release()
   })
 
-  test('who waits for a turn learns how long, as a phase before those of the driver', async () => {
+  test('the time in the queue is reported as a phase before those of the driver', async () => {
     const { ask, driver, clock, told } = await wakesOf()
     ask('a.0')
     const second = ask('a.1')
@@ -56,7 +56,7 @@ describe('wakes take turns', () => {
     expect(told).not.toContainEqual(expect.stringContaining('failed'))
   })
 
-  test('the wait is not charged to the wake, which has its whole time from its turn on', async () => {
+  test('the time in the queue does not count towards the readiness timeout', async () => {
     const { ask, driver, clock } = await wakesOf({ turnLimit: DEFAULT_POLICY.readinessTimeout - 1 })
     ask('a.0')
     const second = ask('a.1')
@@ -68,7 +68,7 @@ describe('wakes take turns', () => {
     await second.promise
   })
 
-  test('a slow wake counts no longer than the limit, so it does not hold up the others', async () => {
+  test('a slow wake only counts until the limit, so that it does not block the others', async () => {
     const { ask, scaled, clock } = await wakesOf({ turnLimit: 500 })
     ask('a.0')
     ask('a.1')
@@ -79,7 +79,7 @@ describe('wakes take turns', () => {
     expect(scaled()).toEqual(['a.0 1', 'a.1 1'])
   })
 
-  test('one more than may wait is refused, which is no failure of the target: its next request wakes it', async () => {
+  test('a wake above the waiting limit is refused without a failure of the target: its next request wakes it', async () => {
     const { ask, driver, told, scaled, activator } = await wakesOf({ waitingPerGroup: 1 })
     ask('a.0')
     ask('a.1')
@@ -107,7 +107,7 @@ describe('wakes take turns', () => {
     expect(told).not.toContainEqual(expect.stringContaining('failed'))
   })
 
-  test('whose turn does not come within the readiness timeout is refused, and not called a failure', async () => {
+  test('a wake whose turn does not come within the readiness timeout is refused, without a failure of the target', async () => {
     const readinessTimeout = 1_000
     const policy = (key: string): TargetPolicy => ({
       ...DEFAULT_POLICY,
@@ -122,7 +122,7 @@ describe('wakes take turns', () => {
     expect(told).toEqual(['waking slow', 'waking app'])
   })
 
-  test('a driver may refuse to begin a wake, which is no failure of the target either', async () => {
+  test('a driver may refuse to begin a wake, without a failure of the target', async () => {
     const { ask, wake, driver, told } = await wakesOf()
     driver.onScale = () => Promise.reject(new ScalerError('SCALER_WAKES_FULL', 'Too many are awake.'))
     const refused = ask('a.0')
@@ -134,7 +134,7 @@ describe('wakes take turns', () => {
     expect(told).not.toContainEqual(expect.stringContaining('failed'))
   })
 
-  test('a failed wake passes its turn on at once', async () => {
+  test('a failed wake releases its turn immediately', async () => {
     const { ask, driver, scaled } = await wakesOf()
     const first = ask('a.0')
     ask('a.1')
@@ -145,7 +145,7 @@ describe('wakes take turns', () => {
     expect(scaled()).toContain('a.1 1')
   })
 
-  test('a target that is retired while it waits leaves its place, and the driver never hears of it', async () => {
+  test('a target that is retired while it waits leaves the queue, and the driver is not called', async () => {
     const { ask, driver, scaled, activator } = await wakesOf()
     ask('a.0')
     const second = ask('a.1')
@@ -159,7 +159,7 @@ describe('wakes take turns', () => {
     expect(scaled()).toContain('a.2 1')
   })
 
-  test('a group that has to be looked up first is waited for; should that fail, the wake fails', async () => {
+  test('a wake waits for an asynchronous groupOf, and fails if groupOf fails', async () => {
     const groupOf = async (key: string): Promise<string> => {
       if (key === 'gone.0') throw new Error('no such app')
       return key

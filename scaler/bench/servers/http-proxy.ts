@@ -1,7 +1,7 @@
 import httpProxy from '@fastify/http-proxy'
 import Fastify from 'fastify'
 
-/** @fastify/http-proxy as its manual says. */
+/** @fastify/http-proxy, configured as in its documentation. */
 const [port, upstream] = process.argv.slice(2)
 const fastify = Fastify()
 await fastify.register(httpProxy, { upstream: `http://127.0.0.1:${upstream}` })

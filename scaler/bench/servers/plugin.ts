@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { answerHealthChecks, answerMonitors, scalerProxy } from '../../src/http/index.ts'
 import { createActivator, DEFAULT_POLICY, type Driver, type Observer } from '../../src/index.ts'
 
-/** All that an embedder would use: a policy, an observer that counts, forwarding headers, wake policies. */
+/** The plugin with everything that an embedder would use: a policy, a counting observer, forwarding headers, wake policies. */
 const [port, upstream] = process.argv.slice(2)
 const driver: Driver = {
   name: 'one',

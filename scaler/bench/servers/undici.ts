@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http'
 import { Pool, type Dispatcher } from 'undici'
 
-/** A proxy with nothing in it: node:http in front, undici's dispatch behind. What is above this is what a feature costs. */
+/** A proxy without any features: node:http towards the client, undici's dispatch towards the app. The baseline for others. */
 class Pass implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse
 

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 
-/** The cheapest thing that speaks HTTP, so that a proxy before it is the bottleneck: a fixed answer a request, unread. */
+/** The fastest possible HTTP server, so that the proxy is the bottleneck: a fixed response per request, without parsing. */
 const BODY = '{"message":"Hello, World!","ok":true}'
 const ANSWER = [
   'HTTP/1.1 200 OK',
@@ -14,7 +14,7 @@ const ANSWER = [
 
 createServer((socket) => {
   socket.setNoDelay(true)
-  // A proxy sends one small GET at a time on a connection: each chunk is a whole request.
+  // A proxy sends one small GET at a time on a connection, so each chunk is a whole request.
   socket.on('data', () => socket.write(ANSWER, 'latin1'))
   socket.on('error', () => socket.destroy())
 }).listen(Number(process.argv[2]), '127.0.0.1')

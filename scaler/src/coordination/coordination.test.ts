@@ -11,7 +11,7 @@ async function pairOf(embedded: boolean, policy: Partial<TargetPolicy> = {}): Pr
   return { ...both, one: both.members[0]!, two: both.members[1]! }
 }
 
-/** An acquire whose fate can be looked at. */
+/** The state of a pending `acquire`. */
 function ask({ activator }: FleetMember, key = 'app'): { lease?: Lease; error?: unknown } {
   const asked: { lease?: Lease; error?: unknown } = {}
   activator.acquire(key).then(
@@ -21,7 +21,7 @@ function ask({ activator }: FleetMember, key = 'app'): { lease?: Lease; error?: 
   return asked
 }
 
-/** As a process does that ends: it answers nothing any more, and takes itself off the list. */
+/** Simulates the end of a process: the activator is closed, and its member leaves. */
 async function leave({ activator, connection }: FleetMember): Promise<void> {
   await activator.close({ signal: AbortSignal.abort() })
   connection.members?.[Symbol.dispose]()
@@ -33,8 +33,8 @@ describe.each([
 ])('by $by', ({ embedded }) => {
   const pair = (policy: Partial<TargetPolicy> = {}): Promise<Pair> => pairOf(embedded, policy)
 
-  describe('no instance puts to sleep what another is using', () => {
-    test('a target that one has let go is kept by the lease of the other', async () => {
+  describe('no instance puts a target to sleep that another instance uses', () => {
+    test('a target without leases at one instance stays awake while the other holds a lease', async () => {
       const { one, two, clock, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       const lease = await two.activator.acquire('app')
@@ -46,13 +46,13 @@ describe.each([
       await close()
     })
 
-    test('nor by being told', async () => {
+    test('sleep() resolves to false while the other instance uses the target', async () => {
       const { one, two, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       const lease = await two.activator.acquire('app')
       expect(await one.activator.sleep('app')).toBe(false)
       expect(scaled()).toEqual(['app 1'])
-      // It has given up its share only: it can still send there.
+      // The instance has only released its shared lock, and can acquire it again.
       ;(await one.activator.acquire('app')).release()
       lease.release()
       await close()
@@ -67,7 +67,7 @@ describe.each([
       await close()
     })
 
-    test('a request at the other while one scales down waits, and wakes it anew', async () => {
+    test('a request at the other instance waits during a scale-down, and then wakes the target again', async () => {
       const { one, two, driver, scaled, wake, close } = await pair()
       const dying = await wake(one, 'app')
       dying.release()
@@ -90,13 +90,13 @@ describe.each([
       await close()
     })
 
-    test('an endpoint that one has put down is never used by the other, though its news are old', async () => {
+    test('an endpoint that one instance has stopped is never used by the other, even if late reports list it', async () => {
       const { one, two, driver, wake, close } = await pair()
       const lease = await wake(one, 'app')
       lease.release()
       driver.lingers = true
       expect(await one.activator.sleep('app')).toBe(true)
-      // The driver still reports it to both.
+      // The driver still reports the endpoint to both instances.
       const asked = ask(two)
       await settle()
       expect(asked).toEqual({})
@@ -106,7 +106,7 @@ describe.each([
       await close()
     })
 
-    test('when one cannot reach the others it puts nothing to sleep', async () => {
+    test('an instance that cannot reach the store puts nothing to sleep', async () => {
       const { one, two, clock, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       const lease = await two.activator.acquire('app')
@@ -121,7 +121,7 @@ describe.each([
       await close()
     })
 
-    test('one that is cut off sends nothing more before the others may take its target', async () => {
+    test('an instance that is cut off stops sending before the others may scale its target down', async () => {
       const { one, two, driver, clock, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       one.connection.partition()
@@ -135,13 +135,13 @@ describe.each([
         lease?.release()
         await clock.advance(1_000)
       }
-      // Dead to the other, its share is void; by then it has sent nothing for a while.
+      // The other instance now considers this one dead. This one had stopped sending some time before.
       expect(cutOff).toBeGreaterThan(20_000)
       expect(one.activator.tryAcquire('app')).toBeUndefined()
       await close()
     })
 
-    test('a request at one that is cut off waits, and goes on when it is back', async () => {
+    test('a request at an instance that is cut off waits, and continues when the instance is connected again', async () => {
       const { one, clock, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       one.connection.partition()
@@ -155,7 +155,7 @@ describe.each([
       await close()
     })
 
-    test('and no longer than a wake may take', async () => {
+    test('a request at an instance that is cut off fails after the readiness timeout', async () => {
       const { one, two, clock, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       await two.activator.acquire('app')
@@ -167,7 +167,7 @@ describe.each([
       await close()
     })
 
-    test('what a dead one used falls asleep when the others find it idle', async () => {
+    test('a target that only a dead instance used goes to sleep when the others find it idle', async () => {
       const { one, two, clock, scaled, wake, close } = await pair()
       await wake(one, 'app')
       one.connection.partition()
@@ -177,7 +177,7 @@ describe.each([
       await close()
     })
 
-    test('one that leaves is not waited for', async () => {
+    test('the others do not wait for an instance that has left', async () => {
       const { one, two, clock, scaled, wake, close } = await pair()
       await wake(one, 'app')
       await leave(one)
@@ -187,7 +187,7 @@ describe.each([
       await close()
     })
 
-    test('an answer that is lost on the way leaves nothing held', async () => {
+    test('a lost result of an update leaves no lock behind', async () => {
       const { one, two, clock, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       let lost = 0
@@ -204,7 +204,7 @@ describe.each([
   })
 
   describe('retire', () => {
-    test('is heeded by all: the other refuses new requests, and its last lease is waited for', async () => {
+    test('applies to all instances: the other refuses new requests, and retire() waits for its last lease', async () => {
       const { one, two, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       const lease = await two.activator.acquire('app')
@@ -220,7 +220,7 @@ describe.each([
       await close()
     })
 
-    test('waits for the others no longer than its signal', async () => {
+    test('stops waiting for the others when its signal aborts', async () => {
       const { one, two, scaled, wake, close } = await pair()
       ;(await wake(one, 'app')).release()
       await two.activator.acquire('app')
@@ -234,7 +234,7 @@ describe.each([
     })
   })
 
-  test('what was retired by one that died meanwhile is put to sleep by another, and serves nobody', async () => {
+  test('a target whose retiring instance has died is put to sleep by another, and gets no requests', async () => {
     const { one, two, clock, scaled, wake, close } = await pair()
     ;(await wake(one, 'app')).release()
     const lease = await two.activator.acquire('app')
@@ -249,7 +249,7 @@ describe.each([
   })
 
   describe('capacity is shared', () => {
-    test('two never send more to an endpoint than its concurrency', async () => {
+    test('two instances together never exceed the concurrency of an endpoint', async () => {
       const { one, two, wake, close } = await pair({ concurrency: 2 })
       const first = await wake(one, 'app')
       const asked = [ask(one), ask(two), ask(two), ask(one)]
@@ -262,7 +262,7 @@ describe.each([
       await close()
     })
 
-    test('one that always has waiters lets the other have its turn', async () => {
+    test('an instance that always has waiting requests lets the other have its turn', async () => {
       const { one, two, wake, close } = await pair({ concurrency: 1 })
       let held: Lease = await wake(one, 'app')
       const other = ask(two)
@@ -281,14 +281,14 @@ describe.each([
       await close()
     })
 
-    test('places of one that has left are free again', async () => {
+    test('the places of an instance that has left are free again', async () => {
       const { one, two, clock, wake, close } = await pair({ concurrency: 1 })
       await wake(one, 'app')
       const asked = ask(two)
       await settle()
       expect(asked.lease).toBeUndefined()
       await leave(one)
-      // The embedder's members hear of it at their next heartbeat.
+      // The embedder's members notice it at their next heartbeat.
       await (embedded ? clock.advance(3_000) : settle())
       expect(asked.lease).toBeDefined()
       await close()
@@ -313,7 +313,7 @@ describe.each([
       await close()
     })
 
-    test('become fewer only by endpoints that no instance uses', async () => {
+    test('are reduced only by endpoints that no instance uses', async () => {
       const { one, two, driver, clock, scaled, close } = await pair({
         ...scaling,
         idleTimeout: 60 * MINUTE,
@@ -337,7 +337,7 @@ describe.each([
     })
   })
 
-  test('a fleet that is closed leaves no timer and no watcher', async () => {
+  test('closed instances leave no timer and no watcher', async () => {
     const { one, two, clock, driver, wake, close } = await pair()
     ;(await wake(one, 'app')).release()
     ;(await two.activator.acquire('app')).release()
@@ -346,7 +346,7 @@ describe.each([
     expect(driver.watchers).toBe(0)
   })
 
-  test('one that was cut off and is back is respected again, and leaves nothing of what it had before', async () => {
+  test('the locks of an instance that was cut off and is connected again are respected, and old locks are removed', async () => {
     const { one, two, clock, scaled, wake, close } = await pair()
     const lease = await wake(one, 'app')
     const before = one.connection.members?.id
@@ -355,7 +355,7 @@ describe.each([
     one.connection.heal()
     await clock.advance(10_000)
     if (embedded) expect(one.connection.members!.id).not.toBe(before)
-    // Its request of before the loss still keeps the target awake.
+    // The request from before the interruption still keeps the target awake.
     expect(await two.activator.sleep('app')).toBe(false)
     await clock.advance(10 * MINUTE)
     expect(scaled()).toEqual(['app 1'])
@@ -366,7 +366,7 @@ describe.each([
   })
 })
 
-test('of one that died no sign of life is left in the end, and it may come back', async () => {
+test('the heartbeat of a dead instance is removed in the end, and the instance may come back', async () => {
   const { one, two, clock, wake, scaled, close } = await pairOf(false)
   const { signal } = new AbortController()
   const sign = (): Promise<unknown> => two.connection.update('member/member-0', (now) => now, { signal })

@@ -4,7 +4,7 @@ import { settle } from '../drivers/fake/index.ts'
 import type { Ledger } from './ledger.ts'
 import { fromStore, toStore } from './stored-ledger.ts'
 
-/** As the version before writes a ledger. */
+/** A ledger as written by the previous version. */
 const OLD = {
   shares: {
     one: { beat: 3, load: 1, waiting: 0, turn: 0, places: { e1: 1 }, quiet: ['e2'] },
@@ -39,7 +39,7 @@ const NOW: Ledger = {
   later: 'a field of a version to come',
 }
 
-test('the version before reads what this one writes, and the other way round', () => {
+test('the previous version reads what this version writes, and vice versa', () => {
   expect(fromStore(OLD)).toEqual(NOW)
   expect(toStore(NOW)).toEqual(OLD)
   const held = { ...NOW, shares: {}, exclusive: { id: 'one', beat: 4 } }
@@ -47,11 +47,11 @@ test('the version before reads what this one writes, and the other way round', (
   expect(fromStore(toStore(held))).toEqual(held)
 })
 
-test('the names of the next version are read too', () => {
+test('field names of the next version are read too', () => {
   expect(fromStore(NOW)).toEqual(NOW)
 })
 
-test('what activators store has the names of the version before', async () => {
+test('activators store the field names of the previous version', async () => {
   const { members, wake, close } = await fleet(2)
   const lease = await wake(members[0]!, 'app')
   await settle()

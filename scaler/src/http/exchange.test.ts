@@ -29,7 +29,7 @@ afterEach(async () => {
   app.close()
 })
 
-/** A proxy before an app that is awake. */
+/** A proxy in front of an app that is awake. */
 async function start(
   handler: RequestListener,
   options: Partial<ScalerProxyOptions> = {},
@@ -54,7 +54,7 @@ async function idle(): Promise<void> {
   while (activator.stats('app')?.inFlight !== 0) await settle()
 }
 
-/** What a raw client gets until the connection ends, and by which error if not in order. */
+/** What a raw client receives until the connection ends, and the error if the connection is not closed normally. */
 async function raw(request: string): Promise<{ got: string; error: string | undefined }> {
   const socket = connect(port, '127.0.0.1').setEncoding('latin1')
   let got = ''
@@ -65,7 +65,7 @@ async function raw(request: string): Promise<{ got: string; error: string | unde
   return { got, error }
 }
 
-test('headers that the embedder has set are sent where the app does not set them', async () => {
+test('headers that the embedder has set are sent unless the app sets them', async () => {
   await start(
     (_request, response) => response.setHeader('x-both', 'app').setHeader('set-cookie', ['a=1', 'c=3']).end(),
     {},
@@ -80,7 +80,7 @@ test('headers that the embedder has set are sent where the app does not set them
   expect(headers.getSetCookie()).toEqual(['a=1', 'c=3', 'b=2'])
 })
 
-test('onResponse hooks hear of each answer, with its status; onSend hooks do not see it', async () => {
+test('onResponse hooks are called for each response, with its status; onSend hooks are not', async () => {
   const heard: string[] = []
   await start(
     (_request, response) => response.writeHead(418).end('tea'),
@@ -98,7 +98,7 @@ test('onResponse hooks hear of each answer, with its status; onSend hooks do not
   expect(heard).toEqual(['response 418'])
 })
 
-test('a body that Fastify could parse is passed unread, whatever its bodyLimit', async () => {
+test('a body that Fastify could parse is forwarded unparsed, whatever the bodyLimit', async () => {
   await start((request, response) => request.pipe(response), {}, undefined, { bodyLimit: 10 })
   for (const type of ['text/plain', 'application/json']) {
     const answer = await fetch(url, {
@@ -110,7 +110,7 @@ test('a body that Fastify could parse is passed unread, whatever its bodyLimit',
   }
 })
 
-test('an answer that comes before the end of the upload arrives whole, and ends the connection', async () => {
+test('a response before the end of the upload arrives completely, and closes the connection', async () => {
   const answer = 'no'.repeat(4 * 1024 * 1024)
   await start((_request, response) =>
     response.writeHead(413, { 'content-length': answer.length }).end(answer),
@@ -130,7 +130,7 @@ test('an answer that comes before the end of the upload arrives whole, and ends 
 })
 
 describe('methods', () => {
-  test('that Fastify does not know by itself are passed, body and all', async () => {
+  test('that Fastify does not support by default are proxied, including the body', async () => {
     await start((request, response) => {
       request.pipe(response.setHeader('x-method', request.method!))
     })
@@ -142,14 +142,14 @@ describe('methods', () => {
     }
   })
 
-  test('that are not among the option’s are not found', async () => {
+  test('that are not in the option get 404', async () => {
     await start((_request, response) => response.end(), { httpMethods: ['GET'] })
     expect((await fetch(url)).status).toBe(200)
     expect((await fetch(url, { method: 'POST' })).status).toBe(404)
   })
 })
 
-describe('an answer that breaks off', () => {
+describe('a response that breaks off', () => {
   const cut: RequestListener = (_request, response) => {
     response.write('half')
     setImmediate(() => response.destroy())
@@ -163,7 +163,7 @@ describe('an answer that breaks off', () => {
     await idle()
   })
 
-  test('ends by a reset where the end of the connection is that of the body', async () => {
+  test('ends with a connection reset if the end of the connection marks the end of the body', async () => {
     await start(cut)
     expect((await raw('GET / HTTP/1.0\r\n\r\n')).error).toContain('ECONNRESET')
     await idle()
@@ -171,7 +171,7 @@ describe('an answer that breaks off', () => {
 })
 
 describe('with an idleBodyTimeout', () => {
-  test('an answer that stands still is cut off, at the app too', async () => {
+  test('a response without progress is aborted, at the app too', async () => {
     let closed = (): void => undefined
     const ended = new Promise<void>((resolve) => (closed = resolve))
     await start((_request, response) => response.once('close', closed).write('half'), {
@@ -184,7 +184,7 @@ describe('with an idleBodyTimeout', () => {
     await idle()
   })
 
-  test('an upload that stands still is cut off, at the app too', async () => {
+  test('an upload without progress is aborted, at the app too', async () => {
     let closed = (): void => undefined
     const ended = new Promise<void>((resolve) => (closed = resolve))
     await start((request) => request.once('close', closed).resume(), { idleBodyTimeout: 500 })
@@ -194,12 +194,12 @@ describe('with an idleBodyTimeout', () => {
     await idle()
   })
 
-  test('the time that the app takes to begin its answer is not counted', async () => {
+  test('the time until the app begins its response is not counted', async () => {
     let first = (): void => undefined
     await start(
       (request, response) => {
         request.resume()
-        // One that came later and was cut off for its silence shows that the time of the first has passed.
+        // A later response that is aborted as idle shows that the idle time of the first one has passed too.
         if (request.url === '/first') first = () => response.end('late')
         else request.once('close', () => first())
       },

@@ -8,7 +8,7 @@ interface Given {
   readonly encrypted?: boolean
 }
 
-/** The line of a request from this peer; 10.x are proxies of ours. */
+/** The line of a request from this peer; 10.x addresses are trusted proxies. */
 function line({ peer = '192.0.2.7', headers = {}, encrypted = false }: Given): string {
   const request = {
     headers: { host: 'app.example', ...headers },
@@ -40,7 +40,7 @@ const claims = {
   'x-forwarded-host': 'evil',
 }
 
-test('what a stranger claims of where it came from is not believed', () => {
+test('forwarding headers of an untrusted client are not trusted', () => {
   expect(line({ headers: claims })).toBe('192.0.2.7 50123 http app.example 80 1.1')
 })
 
@@ -54,7 +54,7 @@ test.each<[string, string, string]>([
   ['passes on nonsense', '203.0.113.9, x y', '10.0.0.1 50123'],
   ['passes on nothing', '', '10.0.0.1 50123'],
   ['passes on nonsense after an address', 'unknown, 203.0.113.9', '203.0.113.9 0'],
-])('a proxy of ours that %s', (_name, forwarded, expected) => {
+])('a trusted proxy that %s', (_name, forwarded, expected) => {
   const headers = { 'x-forwarded-for': forwarded, 'x-forwarded-proto': 'https' }
   expect(line({ peer: '10.0.0.1', headers })).toBe(`${expected} https app.example 443 1.1`)
 })
@@ -63,7 +63,7 @@ test.each([
   ['8443', '8443'],
   ['99999999', '80'],
   ['1 2', '80'],
-])('the port that a proxy of ours names: %s', (told, expected) => {
+])('the port in the header of a trusted proxy: %s', (told, expected) => {
   expect(line({ peer: '10.0.0.1', headers: { 'x-forwarded-port': told } })).toContain(
     ` app.example ${expected} `,
   )

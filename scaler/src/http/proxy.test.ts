@@ -14,16 +14,16 @@ import { ScalerError } from '../errors.ts'
 import type { ScalerProxyOptions } from './options.ts'
 import { scalerProxy } from './plugin.ts'
 
-/** A real app behind a real proxy; only the driver's word of it is the test's. */
+/** A real app behind a real proxy. Only the driver is fake. */
 interface World {
   driver: FakeDriver
   activator: Activator
   proxy: FastifyInstance
   url: string
   app: Server
-  /** Requests the app has seen. */
+  /** The requests that the app has received. */
   seen: IncomingMessage[]
-  /** Tells the activator that the app is ready at its socket. */
+  /** Reports to the activator that the app is ready at its socket. */
   wake(): void
 }
 
@@ -86,7 +86,7 @@ function untilScaled(driver: FakeDriver): Promise<void> {
 }
 
 describe('a request', () => {
-  test('to a sleeping target is held, and answered once it is awake', async () => {
+  test('to a sleeping target is held, and answered when the target is awake', async () => {
     const { driver, url, wake } = await start((_request, response) => response.end('hello'))
     const scaled = untilScaled(driver)
     const answer = fetch(`${url}/x?y=1`)
@@ -117,7 +117,7 @@ describe('a request', () => {
         (response) => response.resume().once('end', resolve),
       ).end()
     })
-    // The proxy refuses what climbs out, so a plain odd path must arrive as it was written.
+    // An unusual path must arrive exactly as the client sent it.
     const headers = seen[0]?.headers
     if (headers) {
       expect(headers.host).toBe('app-1.example')
@@ -179,14 +179,14 @@ describe('a request', () => {
     })
     await scaled
     await settle()
-    // Socket buffers take a few MB; a proxy that reads would have swallowed all 32.
+    // Socket buffers hold a few MB; a proxy that reads the body would have read all 32.
     const heldAt = pausedAt
     expect(heldAt).toBeLessThan(total)
     wake()
     expect(await answer).toBe(String(total * chunk.length))
   })
 
-  test('rule 10: a refused connection goes to another endpoint, body and all', async () => {
+  test('rule 10: after a refused connection, the request with its body goes to another endpoint', async () => {
     const { driver, url, wake, seen, activator } = await start((request, response) => {
       request.resume().once('end', () => response.end('second'))
     })
@@ -199,7 +199,7 @@ describe('a request', () => {
     expect(activator.stats('app')?.endpoints).toBe(1)
   })
 
-  test('rule 10: one that was written upstream is answered with an error, not sent again', async () => {
+  test('rule 10: that was already sent to an endpoint is answered with an error, not sent again', async () => {
     const { url, wake, seen } = await start((request) => request.socket.destroy())
     wake()
     const response = await fetch(url, { method: 'GET' })
@@ -207,7 +207,7 @@ describe('a request', () => {
     expect(seen).toHaveLength(1)
   })
 
-  test('that nobody answers in time gets 504, and its lease is given back', async () => {
+  test('without a response in time gets 504, and its lease is released', async () => {
     const { url, wake, activator } = await start(() => undefined, { responseTimeout: 50 })
     wake()
     const response = await fetch(url)
@@ -215,7 +215,7 @@ describe('a request', () => {
     expect(activator.stats('app')?.inFlight).toBe(0)
   })
 
-  test('whose client goes away is ended upstream, and gives its lease back', async () => {
+  test('whose client disconnects is aborted at the app, and its lease is released', async () => {
     let arrived = (): void => undefined
     const inApp = new Promise<void>((resolve) => (arrived = resolve))
     let closed = (): void => undefined
@@ -235,7 +235,7 @@ describe('a request', () => {
     expect(activator.stats('app')?.inFlight).toBe(0)
   })
 
-  test('whose client goes away mid-wake leaves the queue; the wake goes on', async () => {
+  test('whose client disconnects during the wake leaves the queue; the wake continues', async () => {
     const { driver, url, activator } = await start((_request, response) => response.end())
     const scaled = untilScaled(driver)
     const abort = new AbortController()
@@ -249,7 +249,7 @@ describe('a request', () => {
     expect(driver.calls).toEqual([{ key: 'app', replicas: 1 }])
   })
 
-  test('of a failed target is answered at once with its code', async () => {
+  test('to a failed target is answered immediately with the failure', async () => {
     const { driver, url } = await start((_request, response) => response.end())
     const scaled = untilScaled(driver)
     const answer = fetch(url)
@@ -275,7 +275,7 @@ describe('a request', () => {
     expect((await reader.read()).value).toBe('data: 2\n\n')
   })
 
-  test('of HEAD, OPTIONS and 204 pass', async () => {
+  test('with HEAD, with OPTIONS and with a 204 response is proxied', async () => {
     const { url, wake } = await start((request, response) => {
       if (request.method === 'OPTIONS') response.writeHead(204, { allow: 'GET' }).end()
       else response.setHeader('content-length', '5').end(request.method === 'HEAD' ? undefined : 'hello')
@@ -287,7 +287,7 @@ describe('a request', () => {
     expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET'])
   })
 
-  test('to a target that was retired meanwhile goes to its successor', async () => {
+  test('to a target that was just retired goes to its successor', async () => {
     const keys = ['old', 'app']
     const { driver, url, activator } = await start((_request, response) => response.end('new'), {
       resolve: () => Promise.resolve(keys.shift() ?? 'app'),
@@ -303,7 +303,7 @@ describe('a request', () => {
 })
 
 describe('the loading page', () => {
-  test('is sent after its time to those it applies to, and the wake goes on', async () => {
+  test('is sent after its delay to the requests it applies to, and the wake continues', async () => {
     const { driver, url, activator } = await start((_request, response) => response.end('app'), {
       wakePolicies: [(request) => (request.headers.accept === 'text/html' ? { action: 'page' } : undefined)],
       loadingPage: {
@@ -344,7 +344,7 @@ describe('a WebSocket', () => {
     await waitFor(() => activator.stats('app')?.inFlight === 0)
   })
 
-  test('that the app refuses gets the app’s own answer', async () => {
+  test('that the app refuses gets the response of the app', async () => {
     const { url, wake, app } = await start((_request, response) => response.end())
     app.on('upgrade', (_request, socket) =>
       socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno'),
@@ -366,7 +366,7 @@ describe('a WebSocket', () => {
     expect(response.statusCode).toBe(502)
   })
 
-  test('whose client vanishes gives its lease back', async () => {
+  test('whose client disappears releases its lease', async () => {
     const { url, wake, app, activator } = await start((_request, response) => response.end())
     new WebSocketServer({ server: app })
     wake()
@@ -383,7 +383,7 @@ describe('a WebSocket', () => {
   })
 })
 
-/** Waits for what other sockets' events bring about; the test's own time limit ends it. */
+/** Waits for the effect of events on other sockets, up to the time limit of the test. */
 async function waitFor(condition: () => boolean): Promise<void> {
   while (!condition()) await settle()
 }

@@ -4,11 +4,11 @@ import { expect, test } from 'vitest'
 import { settle } from '../drivers/fake/index.ts'
 import { ReadTurns } from './read-turns.ts'
 
-/** What was parsed, one letter a piece; each takes 2 ms. */
+/** The parsed pieces, one letter each. Each takes 2 ms. */
 let parsed = ''
 let now = 0
 
-/** A connection whose bytes come in that many pieces. */
+/** A connection that delivers this many pieces. */
 function connection(turns: ReadTurns, endpoint: string, pieces: number): Socket {
   const socket = new EventEmitter() as unknown as Socket
   return socket.on('readable', () => {
@@ -20,7 +20,7 @@ function connection(turns: ReadTurns, endpoint: string, pieces: number): Socket 
   })
 }
 
-test('what does not fit into a turn of the loop waits for the next, and each endpoint gets a piece in turn', async () => {
+test('pieces that do not fit into one turn of the event loop wait for the next, and endpoints take turns', async () => {
   parsed = ''
   const turns = new ReadTurns(() => now)
   const several = [connection(turns, 'a', 3), connection(turns, 'a', 1), connection(turns, 'a', 1)]

@@ -10,14 +10,14 @@ function judge(error: object): { code: string; message: string; reports: string[
 }
 
 test.each([
-  // As undici tells of an end that it did not expect, and Node of what the system said.
+  // undici's error for an unexpected end, and Node's errors for failed system calls.
   { code: 'UND_ERR_SOCKET' },
   { code: 'ECONNRESET' },
   { code: 'ECONNRESET', syscall: 'read' },
   { code: 'EPIPE', syscall: 'write' },
   { code: 'ETIMEDOUT', syscall: 'read' },
   { code: 'EHOSTUNREACH', syscall: 'read' },
-])('a connection that broke is no answer, and its endpoint not to be used: $code $syscall', (error) => {
+])('a broken connection is reported as a reset of the endpoint: $code $syscall', (error) => {
   expect(judge(error)).toMatchObject({ code: 'SCALER_UPSTREAM_RESET', reports: ['reset'] })
 })
 
@@ -35,7 +35,7 @@ test.each(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])(
   },
 )
 
-test('one that takes too long is suspected, and the limit told', () => {
+test('a response that takes too long is reported as a timeout, and the error states the limit', () => {
   expect(judge({ code: 'UND_ERR_HEADERS_TIMEOUT' })).toEqual({
     code: 'SCALER_UPSTREAM_TIMEOUT',
     message: 'The app did not answer within 300 s.',

@@ -13,7 +13,7 @@ import {
 } from './wake-policies.ts'
 import type { WakeDecision, WakePolicy } from './wake.ts'
 
-/** What a policy thinks of a request like `GET /path`. */
+/** The decision of a policy on a request such as `GET /path`. */
 function opinion(
   policy: WakePolicy,
   line: string,
@@ -34,12 +34,12 @@ describe('health checks', () => {
     }
   })
 
-  test('are neither other paths nor other methods', () => {
+  test('do not include other paths or other methods', () => {
     for (const line of ['GET /', 'GET /health/more', 'GET /?/healthz', 'POST /healthz'])
       expect(opinion(answerHealthChecks(), line)).toBeUndefined()
   })
 
-  test('may have paths of their own', () => {
+  test('can have custom paths', () => {
     const policy = answerHealthChecks(['/up'])
     expect(opinion(policy, 'GET /up')).toBeDefined()
     expect(opinion(policy, 'GET /healthz')).toBeUndefined()
@@ -55,7 +55,7 @@ describe('preflights', () => {
   const asked = { origin: 'https://a.example', 'access-control-request-method': 'PUT' }
   const rules = { methods: ['GET', 'PUT'], headers: ['content-type'], maxAge: 600 }
 
-  test('are answered with what the embedder allows', () => {
+  test('are answered with the permissions that the embedder configures', () => {
     expect(opinion(answerPreflight({ ...rules, origin: '*' }), 'OPTIONS /', asked)).toEqual({
       action: 'answer',
       statusCode: 204,
@@ -68,7 +68,7 @@ describe('preflights', () => {
     })
   })
 
-  test('of named origins name theirs, and are kept apart in caches', () => {
+  test('of listed origins get their own origin in the response, and Vary for caches', () => {
     const policy = answerPreflight({ ...rules, origin: ['https://a.example', 'https://b.example'] })
     expect(opinion(policy, 'OPTIONS /', asked)).toMatchObject({
       headers: { 'access-control-allow-origin': 'https://a.example', vary: 'origin' },
@@ -76,7 +76,7 @@ describe('preflights', () => {
     expect(opinion(policy, 'OPTIONS /', { ...asked, origin: 'https://evil.example' })).toBeUndefined()
   })
 
-  test('are no plain OPTIONS, and no request that only has an Origin', () => {
+  test('do not include plain OPTIONS or requests that only have an Origin', () => {
     const policy = answerPreflight({ ...rules, origin: '*' })
     expect(opinion(policy, 'OPTIONS /')).toBeUndefined()
     expect(opinion(policy, 'OPTIONS /', { origin: asked.origin })).toBeUndefined()
@@ -84,7 +84,7 @@ describe('preflights', () => {
   })
 })
 
-test('the favicon is none, and that is not kept', () => {
+test('the favicon is answered with 204, which is not cacheable', () => {
   const headers = { 'cache-control': 'no-store' }
   expect(opinion(answerFavicon(), 'GET /favicon.ico?v=1')).toEqual({
     action: 'answer',
@@ -94,7 +94,7 @@ test('the favicon is none, and that is not kept', () => {
   expect(opinion(answerFavicon(), 'GET /favicon.png')).toBeUndefined()
 })
 
-test('robots.txt is the text given', () => {
+test('robots.txt is answered with the given text', () => {
   const rules = 'User-agent: *\nDisallow: /\n'
   expect(opinion(answerRobots(rules), 'GET /robots.txt')).toMatchObject({ statusCode: 200, body: rules })
   expect(opinion(answerRobots(rules), 'GET /a/robots.txt')).toBeUndefined()
@@ -115,7 +115,7 @@ describe('monitors', () => {
     'ELB-HealthChecker/2.0',
     'Uptime-Kuma/1.23.16',
     'Datadog/Synthetics',
-  ])('%s is one', (agent) => {
+  ])('%s is recognized', (agent) => {
     expect(opinion(answerMonitors(), 'GET /', { 'user-agent': agent })).toMatchObject({ statusCode: 200 })
     expect(opinion(answerMonitors(), 'POST /', { 'user-agent': agent })).toBeUndefined()
   })
@@ -126,18 +126,18 @@ describe('monitors', () => {
     'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)',
     'python-httpx/0.28.1',
     '',
-  ])('%s is none', (agent) => {
+  ])('%s is not recognized', (agent) => {
     expect(opinion(answerMonitors(), 'GET /', { 'user-agent': agent })).toBeUndefined()
   })
 
-  test('may be others, and may be told that the target is not up', () => {
+  test('can be configured, and can get another status', () => {
     const policy = answerMonitors({ agents: [...KNOWN_MONITORS, 'OurProbe'], statusCode: 503 })
     expect(opinion(policy, 'GET /', { 'user-agent': 'ourprobe/1' })).toMatchObject({ statusCode: 503 })
     expect(opinion(policy, 'GET /')).toBeUndefined()
   })
 })
 
-test('the loading page is for navigations of a browser', () => {
+test('the loading page is sent only for page loads of a browser', () => {
   const policy = showLoadingPage()
   const accept = 'text/html,application/xhtml+xml'
   expect(opinion(policy, 'GET /', { accept })).toEqual({ action: 'page' })
@@ -148,7 +148,7 @@ test('the loading page is for navigations of a browser', () => {
   expect(opinion(policy, 'POST /', { accept })).toBeUndefined()
 })
 
-test('whatever is left is rejected', () => {
+test('all remaining requests are rejected', () => {
   expect(opinion(rejectAsleep(), 'GET /')).toEqual({ action: 'reject' })
   expect(opinion(rejectAsleep({ retryAfter: 30 }), 'POST /')).toEqual({ action: 'reject', retryAfter: 30 })
 })

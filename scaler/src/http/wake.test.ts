@@ -63,7 +63,7 @@ const decided =
   () =>
     decision
 
-/** Everything of an answer that tells what was done. */
+/** The parts of a response that show how the request was handled. */
 async function told(response: Response): Promise<unknown[]> {
   return [response.status, response.headers.get('x-scaler-wake'), await response.text()]
 }
@@ -73,7 +73,7 @@ async function waking(): Promise<void> {
 }
 
 describe('a request to a target that sleeps', () => {
-  test('is held where no policy has an opinion, and the answer says so', async () => {
+  test('is held if no policy makes a decision, and the response header says so', async () => {
     await start({ wakePolicies: [decided(undefined)] })
     const answer = fetch(url)
     await waking()
@@ -81,7 +81,7 @@ describe('a request to a target that sleeps', () => {
     expect(await told(await answer)).toEqual([200, 'held', 'app'])
   })
 
-  test('is answered where a policy says so, and nothing is woken', async () => {
+  test('is answered if a policy decides so, without waking the target', async () => {
     const answer: WakeDecision = { action: 'answer', statusCode: 201, headers: { 'x-a': '1' }, body: 'so' }
     await start({ wakePolicies: [decided(undefined), decided(answer), decided({ action: 'reject' })] })
     const response = await fetch(url)
@@ -97,7 +97,7 @@ describe('a request to a target that sleeps', () => {
     expect(response.headers.get('content-length')).toBe('2')
   })
 
-  test('is rejected where a policy says so, and nothing is woken', async () => {
+  test('is rejected if a policy decides so, without waking the target', async () => {
     await start({ wakePolicies: [decided({ action: 'reject', retryAfter: 30 })] })
     const response = await fetch(url)
     expect(response.headers.get('retry-after')).toBe('30')
@@ -105,14 +105,14 @@ describe('a request to a target that sleeps', () => {
     expect(driver.calls).toEqual([])
   })
 
-  test('with a body that nobody reads is answered, and its connection is closed', async () => {
+  test('with an unread body is answered, and its connection is closed', async () => {
     await start({ wakePolicies: [decided({ action: 'answer', statusCode: 200 })] })
     const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) })
     const response = await fetch(url, { method: 'POST', body: endless, duplex: 'half' } as RequestInit)
     expect([response.status, response.headers.get('connection')]).toEqual([200, 'close'])
   })
 
-  test('gets the loading page after its time, and the wake goes on', async () => {
+  test('gets the loading page after its delay, and the wake continues', async () => {
     await start({ wakePolicies: [decided({ action: 'page' })] })
     const answer = fetch(url, { headers: HTML })
     await waking()
@@ -124,7 +124,7 @@ describe('a request to a target that sleeps', () => {
     expect(driver.calls).toEqual([{ key: 'app', replicas: 1 }])
   })
 
-  test('gets no loading page when the wake is quicker', async () => {
+  test('gets no loading page if the wake is faster', async () => {
     await start({ wakePolicies: [decided({ action: 'page' })] })
     const timers = clock.pending
     const answer = fetch(url, { headers: HTML })
@@ -136,7 +136,7 @@ describe('a request to a target that sleeps', () => {
     expect(clock.pending).toBe(timers)
   })
 
-  test('whose wake fails says that it was held', async () => {
+  test('whose wake fails is marked as held', async () => {
     await start({})
     const answer = fetch(url)
     await waking()
@@ -145,7 +145,7 @@ describe('a request to a target that sleeps', () => {
   })
 })
 
-test('no policy is asked while the target is awake, whose answers are marked once, and by the front', async () => {
+test('no policy is called while the target is awake, and only the proxy sets the wake header', async () => {
   const asked: IncomingMessage[] = []
   await start({
     wakePolicies: [
@@ -161,7 +161,7 @@ test('no policy is asked while the target is awake, whose answers are marked onc
   expect(asked).toEqual([])
 })
 
-test('a policy is told of the target and its phase', async () => {
+test('a policy gets the key and the phase of the target', async () => {
   const told: unknown[] = []
   await start({ wakePolicies: [(_request, target) => void told.push(target)] })
   const first = fetch(url)
@@ -177,7 +177,7 @@ test('a policy is told of the target and its phase', async () => {
 })
 
 describe('an upgrade to a target that sleeps', () => {
-  test('is refused where a policy rejects it, and nothing is woken', async () => {
+  test('is refused if a policy rejects it, without waking the target', async () => {
     await start({ wakePolicies: [decided({ action: 'reject' })] })
     const client = new WebSocket(url.replace('http', 'ws'))
     const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage]

@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KubernetesApi } from './api.ts'
 
-/** A machine may be busy. */
+/** A generous limit, because the machine may be busy. */
 const poll = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 })
 let server: Server
 let api: KubernetesApi
-/** What came, and from where. */
+/** The received requests, each with its client port. */
 let asked: { request: IncomingMessage; body: string; from: number }[]
 
 afterEach(async () => {
@@ -44,7 +44,7 @@ async function serve(
 }
 
 describe('a request', () => {
-  test('is JSON with the credentials, and its answer parsed', async () => {
+  test('is sent as JSON with the credentials, and its response is parsed', async () => {
     await serve((_request, response) => response.end('{"kind":"Pod"}'))
     expect(await api.request('GET', '/api/v1/pods', { query: { limit: 5, watch: undefined } })).toEqual({
       kind: 'Pod',
@@ -67,20 +67,20 @@ describe('a request', () => {
     expect(asked[0]!.body).toBe('{"a":"ü"}')
   })
 
-  test('keeps the path that the server is behind', async () => {
+  test('keeps the path of the server URL', async () => {
     await serve((_request, response) => response.end('{}'), { path: '/k8s/clusters/c-1/' })
     await api.request('GET', '/api/v1/pods')
     expect(asked[0]!.request.url).toBe('/k8s/clusters/c-1/api/v1/pods')
   })
 
-  test('uses the connections of those before', async () => {
+  test('reuses connections', async () => {
     await serve((_request, response) => response.end('{}'))
     for (let time = 0; time < 10; time++) await api.request('GET', '/x')
-    // The first may not be free yet when the second is needed.
+    // The first connection may not be free yet when the second request is sent.
     expect(new Set(asked.map(({ from }) => from)).size).toBeLessThanOrEqual(2)
   })
 
-  test('that is not authorized is sent again, once, over another connection', async () => {
+  test('that gets 401 is sent once more over a new connection', async () => {
     await serve((_request, response, time) => {
       response.writeHead(time === 1 ? 401 : 200).end('{}')
     })
@@ -91,7 +91,7 @@ describe('a request', () => {
     expect(asked[2]!.from).not.toBe(asked[0]!.from)
   })
 
-  test('does not end the streams of before when it is not authorized', async () => {
+  test('that gets 401 does not end existing streams', async () => {
     await serve((request, response, time) => {
       if (request.url === '/stream') {
         response.write('first')
@@ -105,7 +105,7 @@ describe('a request', () => {
     expect(Buffer.concat(pieces).toString()).toBe('firstlast')
   })
 
-  test('that stays unauthorized is refused', async () => {
+  test('that gets 401 twice is rejected', async () => {
     await serve((_request, response) => {
       response.writeHead(401).end('{"reason":"Unauthorized","message":"Unauthorized"}')
     })
@@ -113,7 +113,7 @@ describe('a request', () => {
     expect(asked).toHaveLength(2)
   })
 
-  test('that is refused says why', async () => {
+  test('that is refused rejects with the reason', async () => {
     await serve((_request, response) => {
       response.writeHead(404).end('{"reason":"NotFound","message":"pods \\"x\\" not found"}')
     })
@@ -133,7 +133,7 @@ describe('a request', () => {
     },
   )
 
-  test('that is answered by something else is an error too', async () => {
+  test('that gets a response from something other than the API server is an error too', async () => {
     await serve((_request, response) => response.end('<html>Log in</html>'))
     await expect(api.request('GET', '/x')).rejects.toMatchObject({
       name: 'KubernetesApiError',
@@ -145,7 +145,7 @@ describe('a request', () => {
   test.each([
     ['breaks off', 200],
     ['does not begin', undefined],
-  ])('whose answer %s could not be asked', async (_, status) => {
+  ])('whose response %s rejects as unreachable', async (_, status) => {
     await serve((_request, response) => {
       if (status) response.writeHead(status, { 'content-length': 100 }).write('{')
       setImmediate(() => response.destroy())
@@ -153,7 +153,7 @@ describe('a request', () => {
     await expect(api.request('GET', '/x')).rejects.toMatchObject({ status: 0, reason: 'Unreachable' })
   })
 
-  test('to where nobody listens could not be asked', async () => {
+  test('to an address where nobody listens rejects as unreachable', async () => {
     await serve(() => undefined)
     server.close()
     await expect(api.request('GET', '/x')).rejects.toMatchObject({
@@ -162,7 +162,7 @@ describe('a request', () => {
     })
   })
 
-  test('without credentials that can be had could not be asked', async () => {
+  test('whose credentials cannot be loaded rejects as unreachable', async () => {
     await serve(() => undefined, {
       user: {
         token: '',
@@ -173,7 +173,7 @@ describe('a request', () => {
     expect(asked).toEqual([])
   })
 
-  test('that is not wanted any more rejects with the reason, before, during and after the head', async () => {
+  test('that is aborted rejects with the reason: before, during and after the response head', async () => {
     const reason = new Error('not wanted')
     await serve((request, response) => {
       if (request.url === '/head') response.writeHead(200).write('{')
@@ -190,7 +190,7 @@ describe('a request', () => {
   })
 })
 
-test('a stream comes as it is sent, and ends when it is not wanted any more', async () => {
+test('a stream delivers data as it is sent, and ends when it is aborted', async () => {
   await serve((_request, response) => void response.write('one'))
   const stop = new AbortController()
   const pieces = (await api.stream('/log', { signal: stop.signal }))[Symbol.asyncIterator]()

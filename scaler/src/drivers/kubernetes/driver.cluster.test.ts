@@ -16,7 +16,7 @@ const count =
   ({ ready }: TargetState): boolean =>
     ready.length === replicas
 
-/** Answers, is slow to stop, and says how it got to be ready. */
+/** A server that responds, stops slowly, and reports the phases of its start. */
 const SERVER = `
   const server = require('node:http').createServer((request, response) => {
     response.setHeader('server-timing', 'import;dur=12, ready;dur=34.5')
@@ -27,7 +27,7 @@ const SERVER = `
 `
 const script = (text: string): Partial<V1Container> => ({ command: ['node', '-e', text] })
 
-/** What runs, by the first word of the key. */
+/** The container to run, by the first word of the key. */
 const CONTAINERS: Record<string, () => Partial<V1Container>> = {
   plain: () => script(SERVER),
   crash: () =>
@@ -141,7 +141,7 @@ describe('a wake that cannot succeed fails with the reason', () => {
     await expect(driver.driver.scale('plain-x', 0, { signal })).resolves.toEqual([])
   })
 
-  test('a key that is no value of a label', async () => {
+  test('a key that is not a valid label value', async () => {
     await expect(world.driver.scale('a/b', 1, { signal })).rejects.toThrow(
       /"a\/b" is not a valid label value/,
     )
@@ -149,7 +149,7 @@ describe('a wake that cannot succeed fails with the reason', () => {
 })
 
 describe('a pod that is ready', () => {
-  test('tells the phases of its start', async () => {
+  test('reports the phases of its start', async () => {
     const key = target('plain')
     const { phases } = await wake(key)
     expect(phases!.map(({ name }) => name)).toEqual(
@@ -161,12 +161,12 @@ describe('a pod that is ready', () => {
     await world.driver.scale(key, 0, { signal })
   })
 
-  test('gets nothing from the moment that it is being ended, and answers what it has', async () => {
+  test('gets no requests when it is terminating, and finishes its open requests', async () => {
     const key = target('plain')
     const [endpoint] = (await wake(key)).ready
     const answer = get(endpoint!, '/slow')
     const [pod] = await world.pods(key)
-    // By somebody else: an eviction, a node that is drained.
+    // Deleted by another client, as in an eviction or when a node is drained.
     await world.api.request('DELETE', world.path('pods', pod!.metadata!.name))
     await news.until(key, ({ ready }) => !ready.some(({ id }) => id === endpoint!.id))
     expect((await answer).text).toBe('whole')
@@ -175,7 +175,7 @@ describe('a pod that is ready', () => {
     await world.driver.scale(key, 0, { signal })
   })
 
-  test('gets nothing while the cluster calls it not ready, and again when it does', async () => {
+  test('gets no requests while the cluster reports it as not ready, and gets requests again afterwards', async () => {
     const key = target('readiness')
     const service = {
       metadata: { name: key, labels: { [LABEL]: key } },
@@ -206,7 +206,7 @@ describe('a pod that is ready', () => {
     })
     await using heard = await News.of(other)
     expect((await heard.until(key, count(1))).ready[0]!.id).toBe(endpoint!.id)
-    // The other one puts it to sleep: this one hears of it.
+    // The other driver scales the target to zero, and this one is notified.
     await other.scale(key, 0, { signal })
     await news.until(key, count(0))
     await wake(key)
@@ -219,7 +219,7 @@ describe('a pod that is ready', () => {
 const isReady = ({ status }: V1Pod): boolean =>
   status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 
-/** In the pod's container. */
+/** Runs a command in the pod's container. */
 async function exec(pod: string, command: string): Promise<void> {
   const { kubeconfig } = inject('cluster')
   await promisify(execFile)('kubectl', [

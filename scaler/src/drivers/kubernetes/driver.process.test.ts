@@ -6,10 +6,10 @@ import { systemClock, type Clock } from '../../clock.ts'
 import { createKubernetesDriver } from './driver.ts'
 import type { KubernetesDriver, KubernetesDriverOptions, SparePods, TakenPod } from './options.ts'
 
-/** A machine may be busy. */
+/** A generous limit, because the machine may be busy. */
 const poll = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 })
 const { signal } = new AbortController()
-/** Twenty times as fast as the day. */
+/** A clock that runs twenty times as fast as real time. */
 const FAST: Clock = {
   now: () => systemClock.now() * 20,
   wall: () => systemClock.wall(),
@@ -48,7 +48,7 @@ const connect = (options: Partial<KubernetesDriverOptions> = {}): Promise<Kubern
   })
 const scale = (replicas: number, options: Partial<ScaleOptions> = {}): Promise<void | readonly string[]> =>
   driver.scale('app', replicas, { signal, ...options })
-/** The names of the pods that are ready by the latest word. */
+/** The names of the pods that were ready in the last report. */
 const ready = (): string[] => news.ready('app').map(nameOf)
 const nameOf = (id: string): string => id.replace(/-uid\/\d+$/, '')
 const idOf = (name: string): string => `${name}-uid/0`
@@ -57,7 +57,7 @@ const isReady =
   ({ ready }: TargetState): boolean =>
     ready.length === names.length && ready.every(({ id }) => names.includes(nameOf(id)))
 
-/** They answer, and kubelet says so too. */
+/** Makes these pods respond, and the kubelet report them as ready. */
 function answer(...names: string[]): void {
   for (const name of names) {
     cluster.answering.add(name)
@@ -73,8 +73,8 @@ async function wake(replicas: number): Promise<string[]> {
   return names
 }
 
-/** Settles once the driver has heard of all that has happened so far. */
-async function heard(): Promise<void> {
+/** Resolves when the driver has received all events so far. */
+async function eventsArrived(): Promise<void> {
   cluster.deployment('other', 1)
   const [name] = cluster.alive('other').slice(-1)
   answer(name!)
@@ -91,7 +91,7 @@ async function replaceDriver(options: Partial<KubernetesDriverOptions>): Promise
 }
 
 describe('scaled to zero', () => {
-  test('a pod that became ready while that was under way is not used again', async () => {
+  test('a pod that becomes ready during the scale-down is not used again', async () => {
     await scale(1)
     const [first] = cluster.alive('app')
     cluster.fate = async (asked) => {
@@ -99,7 +99,7 @@ describe('scaled to zero', () => {
       cluster.fate = () => undefined
       answer(first!)
       await news.until('app', isReady(first!))
-      // The ReplicaSet is slow: what it comes to see is that there is to be one, as there is.
+      // The ReplicaSet is slow: it does not see 0 replicas, only the later 1, which equals the current number of pods.
       cluster.sets = false
       return undefined
     }
@@ -107,13 +107,13 @@ describe('scaled to zero', () => {
     cluster.sets = true
     cluster.deployment('app', cluster.replicas('app'))
     expect(stopped).toEqual([idOf(first!)])
-    await heard()
+    await eventsArrived()
     expect(cluster.alive('app')).toHaveLength(1)
     expect(cluster.alive('app')).not.toEqual([first])
     expect(ready()).toEqual([])
   })
 
-  test('and to one again is scaled up, though news of the first time comes in between', async () => {
+  test('and back to one, scales up even if late events of the first scale-up arrive in between', async () => {
     cluster.deployment('other')
     cluster.sets = false
     cluster.hold('deployments')
@@ -126,9 +126,9 @@ describe('scaled to zero', () => {
     expect(cluster.replicas('app')).toBe(1)
   })
 
-  test('what could not be deleted is deleted the next time', async () => {
+  test('pods that could not be deleted are deleted at the next attempt', async () => {
     const loose = cluster.loosePod('app').metadata!.name!
-    await heard()
+    await eventsArrived()
     cluster.fate = (asked) => (asked.startsWith('DELETE') ? 403 : undefined)
     await expect(scale(0)).rejects.toThrow('403')
     cluster.fate = () => undefined
@@ -136,7 +136,7 @@ describe('scaled to zero', () => {
     expect(cluster.pods('app')).toEqual([])
   })
 
-  test('no pod is made in the place of one that ends', async () => {
+  test('the ReplicaSet does not replace the stopped pods', async () => {
     cluster.lag = 50
     await scale(2)
     await poll(() => cluster.alive('app')).toHaveLength(2)
@@ -148,11 +148,11 @@ describe('scaled to zero', () => {
     expect(cluster.pods('app')).toEqual([])
     expect(cluster.asked.filter((asked) => asked.startsWith('DELETE'))).toEqual([])
     cluster.lag = 0
-    await heard()
+    await eventsArrived()
     expect(cluster.made).toBe(3)
   })
 
-  test('a ReplicaSet that does nothing is not waited for', async () => {
+  test('the driver does not wait forever for a ReplicaSet that does nothing', async () => {
     await replaceDriver({ clock: FAST })
     await wake(1)
     cluster.sets = false
@@ -160,7 +160,7 @@ describe('scaled to zero', () => {
     expect(cluster.pods('app')).toEqual([])
   })
 
-  test('pods that failed go too', async () => {
+  test('failed pods are deleted too', async () => {
     const [name] = await wake(1)
     cluster.change(name!, (pod) => (pod.status = { phase: 'Failed', reason: 'Evicted', message: 'memory' }))
     await news.until('app', ({ failure }) => failure?.code === 'KUBERNETES_EVICTED')
@@ -168,23 +168,23 @@ describe('scaled to zero', () => {
     expect(cluster.pods('app')).toEqual([])
   })
 
-  test('is forgotten once the cluster says so too', async () => {
+  test('the target is dropped when the cluster confirms that it has no pods', async () => {
     await wake(1)
     await scale(0)
-    await heard()
+    await eventsArrived()
     await using late = await News.of(driver)
     expect(late.of('app')).toEqual([])
   })
 })
 
 describe('the number of replicas', () => {
-  test('is the latest, where news comes before the answer', async () => {
+  test('is the latest one, even if its event arrives before the response', async () => {
     cluster.done = async (asked) => {
       if (asked !== SCALE) return
       cluster.done = () => undefined
-      // By somebody else.
+      // Another client scales the Deployment.
       cluster.deployment('app', 3)
-      await heard()
+      await eventsArrived()
     }
     await scale(1)
     const names = cluster.alive('app')
@@ -195,7 +195,7 @@ describe('the number of replicas', () => {
     expect(cluster.alive('app')).toEqual([names[0]])
   })
 
-  test.each(['lost', 429, 503] as const)('is asked for again where that was %s', async (fate) => {
+  test.each(['lost', 429, 503] as const)('is requested again if the request was %s', async (fate) => {
     const fates = [fate, fate]
     cluster.fate = () => fates.shift()
     await scale(2)
@@ -203,7 +203,7 @@ describe('the number of replicas', () => {
     expect(cluster.alive('app')).toHaveLength(2)
   })
 
-  test('is not asked for again where it is refused, or not wanted any more', async () => {
+  test('is not requested again if the request was refused or aborted', async () => {
     cluster.fate = () => 403
     await expect(scale(1)).rejects.toMatchObject({ status: 403 })
     expect(cluster.asked).toEqual([SCALE])
@@ -216,14 +216,14 @@ describe('the number of replicas', () => {
     expect(cluster.asked).toEqual([SCALE, SCALE])
   })
 
-  test('is rejected in the end', async () => {
+  test('rejects when the retries fail too', async () => {
     await replaceDriver({ clock: FAST })
     cluster.fate = () => 503
     await expect(scale(1)).rejects.toMatchObject({ status: 503 })
     expect(cluster.asked.length).toBeGreaterThan(2)
   })
 
-  test('is none when the Deployment has been deleted', async () => {
+  test('is 0 after the Deployment was deleted', async () => {
     const prepared: string[] = []
     await replaceDriver({
       prepare: async (key) => {
@@ -238,23 +238,23 @@ describe('the number of replicas', () => {
     expect(prepared).toEqual(['app', 'app'])
   })
 
-  test('is what was asked for, though somebody else asks for as many meanwhile', async () => {
+  test('is the requested one, even if somebody else requests the same number at the same time', async () => {
     await replaceDriver({
       prepare: async () => {
         cluster.deployment('app', 2)
-        await heard()
+        await eventsArrived()
       },
     })
     await scale(2)
     expect(cluster.replicas('app')).toBe(2)
   })
 
-  test('is kept by two drivers together', async () => {
+  test('is shared by two drivers', async () => {
     const other = await connect()
     others.push(other)
     await wake(1)
     await poll(() => cluster.alive('app')).toHaveLength(1)
-    await heard()
+    await eventsArrived()
     await other.scale('app', 3, { signal })
     const names = cluster.alive('app')
     expect(names).toHaveLength(3)
@@ -271,7 +271,7 @@ describe('the number of replicas', () => {
 })
 
 describe('fewer replicas', () => {
-  test('are reached though one that is to end has ended already', async () => {
+  test('are reached even if a pod to stop has already ended', async () => {
     const [first, second] = await wake(2)
     cluster.sets = false
     cluster.hold('pods')
@@ -281,7 +281,7 @@ describe('fewer replicas', () => {
     expect(cluster.alive('app')).toEqual([first])
   })
 
-  test('wait until what stays is ready by the word of kubelet too', async () => {
+  test('wait until the kubelet reports the remaining pods as ready', async () => {
     await scale(2)
     const [first, second] = cluster.alive('app')
     cluster.answering.add(first!)
@@ -289,21 +289,21 @@ describe('fewer replicas', () => {
     await news.until('app', isReady(first!, second!))
     const shrunk = scale(1, { remove: [idOf(second!)] })
     await poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
-    await heard()
+    await eventsArrived()
     expect(cluster.replicas('app')).toBe(2)
     cluster.kubelet(first!, true)
     await shrunk
     expect(cluster.alive('app')).toEqual([first])
   })
 
-  test('leave none in its place that is not used, where the ReplicaSet ends another', async () => {
+  test('replace the unused pod if the ReplicaSet has deleted another one', async () => {
     await replaceDriver({ clock: FAST })
     await scale(2)
     const [first, second] = cluster.alive('app')
     cluster.answering.add(first!)
     answer(second!)
     await news.until('app', isReady(first!, second!))
-    // kubelet never calls the first one ready: it is the first to go.
+    // The kubelet never reports the first pod as ready, so the ReplicaSet deletes it first.
     await scale(1, { remove: [idOf(second!)] })
     const alive = cluster.alive('app')
     expect(alive).toHaveLength(1)
@@ -312,25 +312,25 @@ describe('fewer replicas', () => {
     await news.until('app', isReady(...alive))
   })
 
-  test('are never ready while they are about to end', async () => {
+  test('exclude pods that are about to be stopped from the ready set', async () => {
     await scale(1)
     const [first] = cluster.alive('app')
     cluster.answering.add(first!)
     await news.until('app', isReady(first!))
     await scale(2)
     const second = cluster.alive('app')[1]!
-    await heard()
+    await eventsArrived()
     const shrunk = scale(1)
     await poll(() => cluster.asked.at(-1)).toBe(`PATCH pods/${second}`)
     answer(second)
-    await heard()
+    await eventsArrived()
     cluster.kubelet(first!, true)
     expect(await shrunk).toEqual([idOf(second)])
     expect(cluster.alive('app')).toEqual([first])
     expect(news.of('app').some(({ ready }) => ready.some(({ id }) => id === idOf(second)))).toBe(false)
   })
 
-  test('that could not be had leave nothing unused behind', async () => {
+  test('after a failed scale-down, leave no unused pod behind', async () => {
     const [first, second] = await wake(2)
     cluster.fate = (asked) => (asked === SCALE ? 403 : undefined)
     await expect(scale(1, { remove: [idOf(second!)] })).rejects.toThrow('403')
@@ -343,7 +343,7 @@ describe('fewer replicas', () => {
     await news.until('app', isReady(first!, third!))
   })
 
-  test('that could not be had are had the next time', async () => {
+  test('after a failed scale-down, are reached at the next attempt', async () => {
     const [first, second] = await wake(2)
     cluster.fate = (asked) => (asked === SCALE ? 403 : undefined)
     await expect(scale(1, { remove: [idOf(second!)] })).rejects.toThrow('403')
@@ -354,7 +354,7 @@ describe('fewer replicas', () => {
   })
 })
 
-test('a pod that is taken out of service by its label gets nothing more, and is left alone', async () => {
+test('a pod whose target label was changed gets no more requests and keeps running', async () => {
   const [name] = await wake(1)
   cluster.change(name!, ({ metadata }) => (metadata!.labels![TARGET] = 'quarantine'))
   await news.until('app', isReady())
@@ -371,7 +371,7 @@ describe('a spare pod', () => {
     take: () => Promise.resolve(take()),
   })
 
-  test('is a replica in the place of one of the Deployment', async () => {
+  test('is used as a replica instead of a pod of the Deployment', async () => {
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
     await replaceDriver({ spares: spare(() => ({ pod: cluster.loosePod('app'), ready: told.promise })) })
     await scale(1)
@@ -386,7 +386,7 @@ describe('a spare pod', () => {
     expect(cluster.pods('app')).toEqual([])
   })
 
-  test('that cannot be told what it is fails the wake', async () => {
+  test('that cannot be assigned to the target fails the wake', async () => {
     await replaceDriver({
       spares: spare(() => ({ pod: cluster.loosePod('app'), ready: Promise.reject(new Error('no answer')) })),
     })
@@ -396,7 +396,7 @@ describe('a spare pod', () => {
     expect(failure!.message).toMatch('no answer')
   })
 
-  test('that ends while it is taken is none', async () => {
+  test('that is deleted while it is taken is not used', async () => {
     let ended = 0
     await replaceDriver({
       onPod: (_pod, gone) => void (ended += Number(gone)),

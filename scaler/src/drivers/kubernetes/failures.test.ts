@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { deploymentFailure, podFailure } from './failures.ts'
 
 const pod = (status: V1PodStatus): V1Pod => ({ metadata: { name: 'app-1' }, status })
-/** As kubelet tells of one container, in what JSON has of it. */
+/** The status of one container as the kubelet reports it. */
 const container = (state: object, lastState: object = {}): V1ContainerStatus => ({
   name: 'app',
   image: 'app:1',
@@ -56,11 +56,11 @@ describe('a pod', () => {
     },
   )
 
-  test('that a node has ended without a word says what it was', () => {
+  test('that a node has ended without a message has the reason as its message', () => {
     expect(podFailure(pod({ phase: 'Failed', reason: 'NodeLost' }))?.message).toMatch('NodeLost')
   })
 
-  test('finds no node', () => {
+  test('fits on no node', () => {
     const message = '0/3 nodes are available: 3 Insufficient memory.'
     const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }]
     expect(podFailure(pod({ phase: 'Pending', conditions }))).toMatchObject({
@@ -104,7 +104,7 @@ describe('a pod', () => {
         ended(128, 'StartError', 'exec: "/no": no such file or directory'),
       ),
     ],
-  ])('has no such program: it %s', (_, status) => {
+  ])('has a command that does not exist: it %s', (_, status) => {
     expect(podFailure(of(status))).toEqual({
       code: 'KUBERNETES_NOT_CONFIGURED',
       message: 'The container cannot be started: exec: "/no": no such file or directory',
@@ -112,7 +112,7 @@ describe('a pod', () => {
     })
   })
 
-  test('used more than its memory', () => {
+  test('exceeded its memory limit', () => {
     expect(podFailure(of(waiting('CrashLoopBackOff', 'back-off 10s', ended(137, 'OOMKilled'))))).toEqual({
       code: 'KUBERNETES_OUT_OF_MEMORY',
       message: 'The container used more than its memory and was ended.',
@@ -121,7 +121,7 @@ describe('a pod', () => {
     expect(podFailure(of(container(ended(137, 'OOMKilled'))))?.details).toMatchObject({ reason: 'OOMKilled' })
   })
 
-  test('crashed, with its last words', () => {
+  test('crashed, with the last line of its termination message', () => {
     expect(podFailure(of(container(ended(1, 'Error', 'Traceback\nImportError: x\n'))))).toEqual({
       code: 'KUBERNETES_CRASHED',
       message: 'The container ended with exit code 1: ImportError: x',
@@ -169,7 +169,7 @@ describe('a Deployment', () => {
   const QUOTA =
     'pods "app-1" is forbidden: exceeded quota: team, requested: pods=1, used: pods=5, limited: pods=5'
 
-  test('has no room', () => {
+  test('exceeds the quota', () => {
     expect(deploymentFailure(refused(QUOTA))).toEqual({
       code: 'KUBERNETES_QUOTA_EXCEEDED',
       message: `The namespace has no room for the pod: ${QUOTA}`,
@@ -177,7 +177,7 @@ describe('a Deployment', () => {
     })
   })
 
-  test('has pods that may not be made', () => {
+  test('has pods that are not allowed', () => {
     const message = 'pods "app-1" is forbidden: violates PodSecurity "restricted:latest"'
     expect(deploymentFailure(refused(message))).toEqual({
       code: 'KUBERNETES_NOT_CREATED',
@@ -187,7 +187,7 @@ describe('a Deployment', () => {
     expect(deploymentFailure(refused())?.message).toMatch('FailedCreate')
   })
 
-  test('has not failed by what it said of another number of replicas, nor when that is over, nor when it is new', () => {
+  test('has not failed if its status is outdated, if the failure is over, or if it is new', () => {
     expect(deploymentFailure(refused(QUOTA, [3, 2]))).toBeUndefined()
     expect(deploymentFailure(refused(QUOTA, [2, 2], 'False'))).toBeUndefined()
     expect(deploymentFailure({ metadata: { name: 'app', generation: 1 } })).toBeUndefined()

@@ -39,7 +39,7 @@ async function follow(): Promise<void> {
 }
 
 const watching = (): Promise<void> => expect.poll(() => server.watches.size).toBe(1)
-/** Breaks the watch off, and waits until there is another one. */
+/** Ends the watch, and waits for the next one. */
 async function resumes(how: 'end' | 'destroy'): Promise<void> {
   const watches = (): number => server.asked.filter((what) => what.startsWith('watch')).length
   const before = watches()
@@ -57,7 +57,7 @@ async function resumes(how: 'end' | 'destroy'): Promise<void> {
 const hears = (...news: string[]): Promise<void> => expect.poll(() => told).toEqual(news)
 const names = (): (string | undefined)[] => [...informer.objects()].map(({ metadata }) => metadata?.name)
 
-test('tells what there is, from all pages of the list, then what changes', async () => {
+test('reports all objects from all pages of the list, then all changes', async () => {
   for (const name of ['a', 'b', 'c', 'd', 'e']) server.put(name)
   const listed = server.version
   await follow()
@@ -93,14 +93,14 @@ test('resumes from a bookmark', async () => {
   server.put('b')
   server.bookmark()
   const from = server.version
-  // Behind the bookmark on the same connection.
+  // This event follows the bookmark on the same connection.
   server.send({ type: 'MODIFIED', object: { metadata: { name: 'b', uid: 'c', resourceVersion: from } } })
   await hears('a a', 'b b', 'b gone', 'b c')
   await resumes('end')
   expect(server.asked.at(-1)).toBe(`watch ${from}`)
 })
 
-test('does not ask in a circle where every watch ends without a word', async () => {
+test('delays the next watch if a watch ends early without an event', async () => {
   await follow()
   server.breakOff('end')
   await expect.poll(() => server.watches.size).toBe(0)
@@ -110,7 +110,7 @@ test('does not ask in a circle where every watch ends without a word', async () 
   await watching()
 })
 
-test('lists anew when it cannot resume, and tells what it has missed', async () => {
+test('lists again when it cannot resume, and reports what it has missed', async () => {
   for (const name of ['a', 'b', 'c']) server.put(name)
   await follow()
   told.length = 0
@@ -122,11 +122,11 @@ test('lists anew when it cannot resume, and tells what it has missed', async () 
   await expect.poll(() => server.asked.filter((what) => what.startsWith('watch'))).toHaveLength(2)
   server.refusals.push(410)
   await resumes('end')
-  // Of three objects a list has two pages, of two one.
+  // A list of three objects has two pages, a list of two has one.
   expect(server.asked.filter((what) => what === 'list')).toHaveLength(4)
 })
 
-test('asks an ailing server less and less often, and at once again when it is well', async () => {
+test('retries a failing server after growing delays', async () => {
   await follow()
   server.refusals.push(...Array<number>(6).fill(500))
   server.breakOff('destroy')
@@ -152,18 +152,18 @@ test('asks an ailing server less and less often, and at once again when it is we
   }
 })
 
-test('resumes at once, as often as it takes, where a watch stood for a while and nothing happened', async () => {
+test('resumes a long idle watch immediately, any number of times', async () => {
   server.put('a')
   await follow()
   for (let minute = 1; minute <= 10; minute++) {
     await clock.advance(60_000)
     server.breakOff('end')
-    // Without a tick of the clock.
+    // The clock does not advance.
     await expect.poll(() => server.asked.filter((what) => what.startsWith('watch'))).toHaveLength(minute + 1)
     await watching()
   }
   expect(errors).toEqual([])
-  // What is too old after a quiet time is listed anew as quickly.
+  // If the version is too old after an idle time, the new list is requested immediately too.
   server.refusals.push(410)
   await clock.advance(60_000)
   server.breakOff('end')
@@ -171,7 +171,7 @@ test('resumes at once, as often as it takes, where a watch stood for a while and
   expect(errors).toEqual([])
 })
 
-test('takes a connection that has fallen silent for broken', async () => {
+test('treats a silent connection as broken', async () => {
   server.put('a')
   await follow()
   await clock.advance(79_000)
@@ -187,7 +187,7 @@ test('takes a connection that has fallen silent for broken', async () => {
   await watching()
 })
 
-test('leaves nothing behind, however often its watch broke off', async () => {
+test('leaves no listeners and timers behind, however often its watch ends', async () => {
   await follow()
   const signals = vi.spyOn(AbortSignal, 'any')
   for (let time = 0; time < 20; time++) {
@@ -202,7 +202,7 @@ test('leaves nothing behind, however often its watch broke off', async () => {
   await expect.poll(() => server.watches.size).toBe(0)
 })
 
-test('stops while it waits for an ailing server', async () => {
+test('can be stopped while it waits to retry', async () => {
   await follow()
   server.refusals.push(500, 500)
   server.breakOff('destroy')
@@ -211,7 +211,7 @@ test('stops while it waits for an ailing server', async () => {
   expect(clock.pending).toBe(0)
 })
 
-test('rejects when the first list cannot be had, and says why', async () => {
+test('rejects with the reason when the first list cannot be read', async () => {
   server.refusals.push(403)
   await expect(follow()).rejects.toMatchObject({
     status: 403,

@@ -17,7 +17,7 @@ async function allOf(lines: AsyncIterable<string>): Promise<string[]> {
 const lines = (text: string, cuts: readonly number[] = [], options = {}): Promise<string[]> =>
   allOf(linesOf(inPieces(Buffer.from(text), cuts), options))
 
-test('are the same wherever the stream is cut, in the middle of characters too', async () => {
+test('are the same wherever the stream is split, even within a character', async () => {
   const text = fc.array(fc.constantFrom('a', 'é', '€', '🙂', '\n', '\r', ' ')).map((parts) => parts.join(''))
   await fc.assert(
     fc.asyncProperty(text, fc.array(fc.nat(60)), async (text, cuts) => {
@@ -28,14 +28,14 @@ test('are the same wherever the stream is cut, in the middle of characters too',
   )
 })
 
-test('are cut where they are too long, and the next one is whole', async () => {
+test('are cut off where they are too long; the next line is complete', async () => {
   const text = `${'x'.repeat(10)}\nshort\n${'y'.repeat(6)}`
   for (const cuts of [[], [3], [4], [5], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]]) {
     expect(await lines(text, cuts, { maxLength: 4 })).toEqual(['xxxx', 'shor', 'yyyy'])
   }
 })
 
-test('hold no more of a line without an end than is kept of it', async () => {
+test('do not buffer more of an endless line than the maximum length', async () => {
   async function* endless(): AsyncGenerator<Uint8Array> {
     const piece = Buffer.alloc(1024 * 1024, 'x')
     for (let megabyte = 0; megabyte < 64; megabyte++) yield piece
@@ -45,7 +45,7 @@ test('hold no more of a line without an end than is kept of it', async () => {
   expect(others).toEqual([])
 })
 
-test('end as the stream does, and let go of it when nobody wants more', async () => {
+test('end with the error of the stream, and close the stream when the reader stops', async () => {
   let ended = 0
   async function* broken(): AsyncGenerator<Uint8Array> {
     try {

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { askPod, httpProbe, phasesOf, type ReadinessOptions } from './probe.ts'
 
 const servers: { closeAllConnections?(): void; close(): unknown }[] = []
-/** A machine may be busy. */
+/** A generous limit, because the machine may be busy. */
 const poll = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 })
 const { signal } = new AbortController()
 
@@ -43,11 +43,11 @@ describe('the probe', () => {
     [{ status: 204 }, 204, true],
     [{ status: 204 }, 200, false],
     [{ path: '/healthy' }, 500, true],
-  ])('%j takes %i for ready: %s', async (options, status, ready) => {
+  ])('with %j and status %i is ready: %s', async (options, status, ready) => {
     expect(await ask(options, status)).toEqual({ ready })
   })
 
-  test('tells the phases of a start that is complete', async () => {
+  test('reports the phases of a completed start', async () => {
     const headers = { 'server-timing': 'import;dur=12.5, ready;dur=240' }
     const phases = [
       { name: 'import', at: 12.5 },
@@ -57,7 +57,7 @@ describe('the probe', () => {
     expect(await ask({}, 500, headers)).toEqual({ ready: false })
   })
 
-  test('needs the status only: an answer may be without an end', async () => {
+  test('needs only the status: the response may be endless', async () => {
     const ended = Promise.withResolvers<void>()
     const address = await serve((_request, response) => {
       response.writeHead(200).write('event')
@@ -67,7 +67,7 @@ describe('the probe', () => {
     await ended.promise
   })
 
-  test('waits for an answer as long as it takes, but not longer than it is wanted', async () => {
+  test('waits for a response without a time limit, until it is aborted', async () => {
     const asked = Promise.withResolvers<void>()
     const address = await serve((_request, response) => {
       if (servers.length === 1) setTimeout(() => response.end(), 400)
@@ -89,8 +89,8 @@ describe('the probe', () => {
     await expect(httpProbe()(address, signal, {})).rejects.toThrow('ECONNREFUSED')
   })
 
-  test('gives up a connection that is not made in time', async () => {
-    // A server that stands still: once its backlog is full, first packets are lost.
+  test('gives up if the connection is not made in time', async () => {
+    // A server that accepts no connections: when its backlog is full, the first packets of connections are lost.
     const code = `require('node:net').createServer().listen({ host: '127.0.0.1', port: 0, backlog: 1 }, function () {
       console.log(this.address().port)
     })`
@@ -113,14 +113,14 @@ describe('the probe', () => {
     }
   })
 
-  test('rejects where the connection ends before an answer', async () => {
+  test('rejects if the connection ends before a response', async () => {
     const address = await listen(createTcpServer((socket) => socket.destroy()))
     await expect(httpProbe()(address, signal, {})).rejects.toThrow()
   })
 })
 
-describe('what a pod answered', () => {
-  test('is its status, its timing and its text', async () => {
+describe('the response of a pod', () => {
+  test('has its status, its timing and its text', async () => {
     const address = await serve((request, response) =>
       response.writeHead(500, { 'server-timing': 'a;dur=1' }).end(`{"path":"${request.url}"}`),
     )
@@ -146,7 +146,7 @@ describe('what a pod answered', () => {
     expect((await askPod(address, '/', signal, { maxText: 10 })).text).toBe('x'.repeat(10))
   })
 
-  test('is nothing where it breaks off', async () => {
+  test('rejects if it is incomplete', async () => {
     const address = await serve((_request, response) => {
       response.writeHead(200, { 'content-length': 100 }).write('half')
       setImmediate(() => response.destroy())
@@ -155,7 +155,7 @@ describe('what a pod answered', () => {
   })
 })
 
-test('a Server-Timing is phases, but for what is none', () => {
+test('Server-Timing is parsed to phases, without invalid entries', () => {
   expect(
     phasesOf('interpreter;dur=12.5, cache;desc="hit" , ready; desc=x; dur=240,;dur=3, bad;dur=x'),
   ).toEqual([

@@ -9,9 +9,9 @@ import { KubernetesTarget } from './target.ts'
 let clock: FakeClock
 let target: KubernetesTarget
 let said: TargetState[]
-/** What pods answer, by address; nothing where they are not there. */
+/** The probe results of pods by address. Pods without an entry do not respond. */
 let answers: Map<string, ProbeResult>
-/** Addresses in the order in which they were asked. */
+/** Addresses in the order in which they were probed. */
 let asked: string[]
 
 beforeEach(() => {
@@ -80,7 +80,7 @@ const answer = (name: string, result: Partial<ProbeResult> = {}): void =>
   void answers.set(ip(name), { ready: true, ...result })
 const ids = (): string[] => target.state.ready.map(({ id }) => id)
 
-/** A Deployment of so many, and pods of it that are ready. */
+/** Creates a Deployment with these pods, which become ready. */
 async function awake(...names: string[]): Promise<void> {
   target.deploymentChanged(deployment(names.length, 1))
   for (const name of names) {
@@ -90,8 +90,8 @@ async function awake(...names: string[]): Promise<void> {
   await settle()
 }
 
-describe('what it was told', () => {
-  test('counts until news comes that is not older', () => {
+describe('a requested number of replicas', () => {
+  test('applies until an event arrives that is not older', () => {
     target.deploymentChanged(deployment(0, 5))
     target.scaled(3, '9')
     target.deploymentChanged(deployment(1, 8))
@@ -102,7 +102,7 @@ describe('what it was told', () => {
     expect(target.replicas).toBe(2)
   })
 
-  test('counts for nothing where there is newer news already', () => {
+  test('is ignored if a newer event has already arrived', () => {
     target.deploymentChanged(deployment(4, 10))
     target.scaled(3, '9')
     expect(target.replicas).toBe(4)
@@ -115,7 +115,7 @@ describe('what it was told', () => {
     expect(target.replicas).toBe(2)
   })
 
-  test('counts until the next news where versions are no numbers', () => {
+  test('applies until the next event if versions are not numbers', () => {
     target.deploymentChanged(deployment(0, 'x'))
     target.scaled(1, 'y')
     expect(target.replicas).toBe(1)
@@ -123,21 +123,21 @@ describe('what it was told', () => {
     expect(target.replicas).toBe(2)
   })
 
-  test('is void with the Deployment', () => {
+  test('is dropped when the Deployment is deleted', () => {
     target.scaled(3, '9')
     target.deploymentChanged(undefined)
     expect(target.replicas).toBe(0)
     expect(target.empty).toBe(true)
   })
 
-  test('is not forgotten before it is heard of', () => {
+  test('is not dropped before its event arrives', () => {
     target.scaled(0, '9')
     expect(target.empty).toBe(false)
     target.deploymentChanged(deployment(0, 9))
     expect(target.empty).toBe(true)
   })
 
-  test('takes from its pods what they were: they are being ended', async () => {
+  test('of 0 makes all pods of the Deployment not ready: they are being deleted', async () => {
     await awake('a')
     expect(ids()).toEqual(['a/0'])
     target.scaled(0, '9')
@@ -145,7 +145,7 @@ describe('what it was told', () => {
     expect(said.at(-1)?.ready).toEqual([])
   })
 
-  test('is not judged by what was known before', () => {
+  test('is not judged by an older status of the Deployment', () => {
     target.deploymentChanged(deployment(1, 5, true))
     expect(target.state.failure).toMatchObject({ code: 'KUBERNETES_QUOTA_EXCEEDED' })
     target.scaled(0, '6')
@@ -157,7 +157,7 @@ describe('what it was told', () => {
 })
 
 describe('a pod', () => {
-  test('is asked at its own address as soon as it has one, every 25 ms until it is ready', async () => {
+  test('is probed at its own address as soon as it has one, every 25 ms until it is ready', async () => {
     target.deploymentChanged(deployment(1, 1))
     target.podChanged(pod('a', { address: false }))
     await clock.advance(100)
@@ -176,7 +176,7 @@ describe('a pod', () => {
     expect(said.filter(({ ready }) => ready.length > 0)).toHaveLength(1)
   })
 
-  test('has a URL whatever its address is', async () => {
+  test('has a URL for any kind of address', async () => {
     target.deploymentChanged(deployment(1, 1))
     answers.set('[fd00::1]', { ready: true })
     target.podChanged(pod('a', { status: { podIP: 'fd00::1' } }))
@@ -184,7 +184,7 @@ describe('a pod', () => {
     expect(target.state.ready[0]!.url.href).toBe('http://[fd00::1]/')
   })
 
-  test('is another endpoint after a restart, of whichever container, and is asked anew', async () => {
+  test('is another endpoint after a restart of any container, and is probed again', async () => {
     await awake('a')
     expect(ids()).toEqual(['a/0'])
     const sidecar = { name: 'side', image: '', imageID: '', ready: true, restartCount: 1 }
@@ -199,7 +199,7 @@ describe('a pod', () => {
     expect(ids()).toEqual(['a/1'])
   })
 
-  test('that crashes is ready no more, and failed until it runs again', async () => {
+  test('that crashes is no longer ready, and has failed until it runs again', async () => {
     await awake('a')
     const terminated = { exitCode: 3, reason: 'Error' }
     target.podChanged(pod('a', { container: { state: { terminated } } }))
@@ -212,7 +212,7 @@ describe('a pod', () => {
     expect(ids()).toEqual(['a/1'])
   })
 
-  test('that says that it cannot start fails the target, and is not asked again in this life', async () => {
+  test('that reports that it cannot start fails the target, and is not probed again in this run', async () => {
     target.deploymentChanged(deployment(1, 1))
     answer('a', { ready: false, failure: { code: 'MINE', message: 'no' } })
     target.podChanged(pod('a'))
@@ -226,7 +226,7 @@ describe('a pod', () => {
     expect(ids()).toEqual(['a/1'])
   })
 
-  test('is judged by how others fare only while none is ready', async () => {
+  test('that fails does not fail the target while another pod is ready', async () => {
     await awake('a', 'b')
     target.podChanged(pod('b', { container: { state: { terminated: { exitCode: 3 } } } }))
     expect(target.state.failure).toBeUndefined()
@@ -234,13 +234,13 @@ describe('a pod', () => {
   })
 })
 
-describe('readiness that the cluster takes away', () => {
+describe('a cluster report that a pod is not ready', () => {
   test.each([
     ['kubelet', (ready: boolean) => target.podChanged(pod('a', { ready }))],
     ['an EndpointSlice', (ready: boolean) => target.sliceChanged(slice('a', ready))],
-  ])('is believed, and given back: by %s', async (_, tell) => {
+  ])('takes effect until the pod is ready again: by %s', async (_, tell) => {
     await awake('a')
-    // Not there yet is not taken away.
+    // Not ready does not count before the pod was ready once.
     tell(false)
     expect(ids()).toEqual(['a/0'])
     tell(true)
@@ -252,15 +252,15 @@ describe('readiness that the cluster takes away', () => {
     expect(asked).toHaveLength(1)
   })
 
-  test('of a pod that is not known is nothing', () => {
+  test('is ignored for an unknown pod', () => {
     target.sliceChanged(slice('x', false))
     target.sliceChanged({ addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }] })
     expect(said).toEqual([])
   })
 })
 
-describe('a pod that is to end', () => {
-  test('is ready no more when it is told, by whomever, and not asked any more', async () => {
+describe('a pod that is being stopped', () => {
+  test('is no longer ready and no longer probed, whoever stops it', async () => {
     await awake('a', 'b')
     target.podChanged(pod('a', { deleted: true }))
     expect(ids()).toEqual(['b/0'])
@@ -275,7 +275,7 @@ describe('a pod that is to end', () => {
     expect(ids()).toEqual([])
   })
 
-  test('is to be deleted until it is known to be ending', async () => {
+  test('must be deleted until it is known to be terminating', async () => {
     await awake('a')
     target.stop(target.living)
     expect(target.toDelete.map(({ name }) => name)).toEqual(['a'])
@@ -285,7 +285,7 @@ describe('a pod that is to end', () => {
     expect(target.pods.size).toBe(0)
   })
 
-  test('while it is asked leaves nothing behind, and its answer counts for nothing', async () => {
+  test('during a probe leaves nothing behind, and the result of the probe is ignored', async () => {
     target.deploymentChanged(deployment(1, 1))
     target.podChanged(pod('a'))
     await settle()
@@ -297,7 +297,7 @@ describe('a pod that is to end', () => {
     expect(target.state.failure).toBeUndefined()
   })
 
-  test('has not failed: it was told to', async () => {
+  test('has not failed', async () => {
     await awake('a')
     const container = { state: { terminated: { exitCode: 143 } } }
     target.podChanged(pod('a', { deleted: true, container }))
@@ -318,7 +318,7 @@ describe('a pod that its node has ended', () => {
     expect(said.at(-1)?.failure).toMatchObject({ code: 'KUBERNETES_CRASHED' })
   })
 
-  test('is no reason once there are to be none', async () => {
+  test('is no reason when the target is scaled to zero', async () => {
     await awake('a')
     target.podChanged(evicted('a'))
     target.scaled(0, '9')
@@ -326,11 +326,11 @@ describe('a pod that its node has ended', () => {
   })
 })
 
-describe('a pod that is taken as a spare', () => {
+describe('a spare pod that is taken', () => {
   const take = async (ready: TakenPod['ready'], name = 's'): Promise<boolean> =>
     target.take(Promise.resolve({ pod: pod(name, { loose: true }), ready }))
 
-  test('is a replica at once, and ready when it says so, without being asked', async () => {
+  test('is a replica immediately, and is ready when `ready` resolves, without a probe', async () => {
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
     expect(await take(told.promise)).toBe(true)
     expect(target.living).toHaveLength(1)
@@ -344,7 +344,7 @@ describe('a pod that is taken as a spare', () => {
     expect(target.empty).toBe(false)
   })
 
-  test('is not asked any more though news of it came first', async () => {
+  test('is no longer probed, even if its event arrived first', async () => {
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
     const taking = Promise.withResolvers<TakenPod>()
     const taken = target.take(taking.promise)
@@ -363,7 +363,7 @@ describe('a pod that is taken as a spare', () => {
     expect(ids()).toEqual(['s/0'])
   })
 
-  test('fails with the reason, or because nothing more is heard of it', async () => {
+  test('fails with the reported failure, or if `ready` rejects', async () => {
     await take(Promise.resolve({ failure: { code: 'MINE', message: 'no' } }))
     await settle()
     expect(said.at(-1)?.failure).toEqual({ code: 'MINE', message: 'no' })
@@ -377,7 +377,7 @@ describe('a pod that is taken as a spare', () => {
     })
   })
 
-  test('counts for nothing when it was told to end meanwhile', async () => {
+  test('is not ready if it was stopped in the meantime', async () => {
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
     await take(told.promise)
     target.stop(target.living)
@@ -386,7 +386,7 @@ describe('a pod that is taken as a spare', () => {
     expect(ids()).toEqual([])
   })
 
-  test('that ended while it was taken is none', async () => {
+  test('that was deleted while it was taken is not used', async () => {
     const taking = Promise.withResolvers<TakenPod>()
     const taken = target.take(taking.promise)
     target.podChanged(pod('s', { loose: true }))
@@ -396,12 +396,12 @@ describe('a pod that is taken as a spare', () => {
     expect(target.pods.size).toBe(0)
   })
 
-  test('is none where there is none, or it cannot be had', async () => {
+  test('does not exist if there is none, or if taking one fails', async () => {
     expect(await target.take(Promise.resolve(undefined))).toBe(false)
     await expect(target.take(Promise.reject(new Error('no')))).rejects.toThrow('no')
   })
 
-  test('tells its phases from when it was taken', async () => {
+  test('has phases that count from when it was taken', async () => {
     target.begin()
     await clock.advance(10)
     const told = Promise.withResolvers<Awaited<TakenPod['ready']>>()
@@ -418,7 +418,7 @@ describe('a pod that is taken as a spare', () => {
 })
 
 describe('phases', () => {
-  test('are those of the cluster, then those of the container, from when the wake began, in order', async () => {
+  test('are those of the cluster, then those of the container, in order and relative to the begin of the wake', async () => {
     await clock.advance(1_000)
     target.begin()
     target.deploymentChanged(deployment(1, 1))
@@ -445,7 +445,7 @@ describe('phases', () => {
     ])
   })
 
-  test('are none that began before the wake', async () => {
+  test('have no negative times', async () => {
     target.begin()
     target.deploymentChanged(deployment(1, 1))
     answer('a', { phases: [{ name: 'listening', at: 60_000 }] })
@@ -455,7 +455,7 @@ describe('phases', () => {
   })
 })
 
-test('says nothing twice, and nothing of what sleeps', async () => {
+test('does not report the same state twice, and nothing while it is asleep', async () => {
   target.deploymentChanged(deployment(0, 1))
   target.deploymentChanged(deployment(0, 2))
   expect(said).toEqual([])
@@ -467,7 +467,7 @@ test('says nothing twice, and nothing of what sleeps', async () => {
   expect(said).toHaveLength(before)
 })
 
-test('leaves nothing behind when it is closed', async () => {
+test('leaves no timer behind when it is closed', async () => {
   target.deploymentChanged(deployment(2, 1))
   target.podChanged(pod('a'))
   target.podChanged(pod('b'))

@@ -22,7 +22,7 @@ afterEach(async () => {
   await driver?.[Symbol.asyncDispose]()
 })
 
-/** A driver whose every target is the command that `spec` makes. */
+/** A driver that uses the command from `spec` for every target. */
 async function drive(
   spec: ProcessDriverOptions['command'],
   options: Omit<ProcessDriverOptions, 'command'> = {},
@@ -37,7 +37,7 @@ async function drive(
   return driver
 }
 
-/** A Node server of one line; `handler` answers (request, response). */
+/** A Node server in one line of code; `handler` handles (request, response). */
 function server(handler: string, rest = ''): ProcessDriverOptions['command'] {
   const script = `${rest};
     const server = require('node:http').createServer((q, a) => { ${handler} }).listen(process.argv[1])`
@@ -66,7 +66,7 @@ async function printed(word: string): Promise<number> {
 }
 
 describe('a start', () => {
-  test('that ends early fails with the exit code and the last words', async () => {
+  test('that ends early fails with the exit code and the last lines of stderr', async () => {
     await drive(() => node(`console.error('first\\n\\nlast'); process.exitCode = 7`))
     expect(await failure()).toEqual({
       code: 'PROCESS_EXITED',
@@ -75,7 +75,7 @@ describe('a start', () => {
     })
   })
 
-  test('that is killed early fails with the signal, and of endless last words the end is kept', async () => {
+  test('that is killed early fails with the signal and with only the end of a long stderr', async () => {
     await drive(() =>
       node(
         `const lines = Array.from({ length: 5000 }, (_, i) => 'line ' + i + '\\n');
@@ -88,7 +88,7 @@ describe('a start', () => {
     expect(message).toContain('was ended by SIGKILL before it answered')
   })
 
-  test('is not held up by a stranger who keeps its output open', async () => {
+  test('that fails does not wait for another process that keeps its output open', async () => {
     await drive(() =>
       node(
         `const { pid } = require('node:child_process').spawn('sleep', ['1000'], { detached: true, stdio: 'inherit' });
@@ -114,7 +114,7 @@ describe('a start', () => {
     ],
     ['a file that is no program', { command: import.meta.filename }, 'PROCESS_NOT_STARTED', /EACCES/],
     ['an impossible name', { command: 'a\0b' }, 'PROCESS_NOT_STARTED', /null bytes/],
-  ])('of %s fails at once and says why', async (_name, spec, code, message) => {
+  ])('of %s fails immediately with the reason', async (_name, spec, code, message) => {
     await drive(() => ({ ...spec, listen: 'socket' }))
     expect(await failure()).toMatchObject({ code, message: expect.stringMatching(message) as string })
     expect(news.of('app')).toHaveLength(1)
@@ -133,7 +133,7 @@ describe('a start', () => {
     })
   })
 
-  test('inherits no environment, and tells its phases', async () => {
+  test('inherits no environment, and reports its phases', async () => {
     await drive((key, place) => ({
       ...server('a.end(JSON.stringify(process.env))')(key, place)!,
       env: { ONE: '1' },
@@ -151,7 +151,7 @@ describe('readiness', () => {
     expect(await get(await wake())).toEqual({ status: 404, text: '5' })
   })
 
-  test('is the one status of the one path that is asked for', async () => {
+  test('is the configured status at the configured path', async () => {
     await drive(server(`a.writeHead(q.url !== '/health' ? 500 : n++ < 3 ? 200 : 204).end()`, 'let n = 0'), {
       readiness: { path: '/health', status: 204 },
     })
@@ -160,7 +160,7 @@ describe('readiness', () => {
 })
 
 describe('a stop', () => {
-  test('lets a replica answer what it has', async () => {
+  test('lets a replica finish its open requests', async () => {
     await drive(
       server(
         `if (q.url !== '/long') return a.end();
@@ -174,7 +174,7 @@ describe('a stop', () => {
     expect((await answer).text).toBe('whole')
   })
 
-  test('that goes unheard is followed by a kill', async () => {
+  test('that is ignored is followed by SIGKILL', async () => {
     await drive(server('a.end()', `process.on('SIGTERM', () => {}); console.log('pid', process.pid)`), {
       stopTimeout: 50,
     })
@@ -205,7 +205,7 @@ describe('a stop', () => {
     },
   )
 
-  test('by a crash takes the children along', async () => {
+  test('by a crash ends the children too', async () => {
     await drive(withChild('{ stdio: "inherit" }'))
     await wake()
     const child = await printed('child')
@@ -222,7 +222,7 @@ describe('a stop', () => {
 })
 
 describe('the socket', () => {
-  test('is in a folder of its owner’s, by a path that every system takes', async () => {
+  test('is in a folder that only its owner can enter, with a path that is short enough for every system', async () => {
     await drive(server('a.end()'))
     const { pathname } = (await wake()).url
     expect(statSync(dirname(pathname)).mode & 0o777).toBe(0o700)
@@ -231,7 +231,7 @@ describe('the socket', () => {
 })
 
 describe('disposal', () => {
-  test('leaves no process, no folder and no listener, and refuses what comes later', async () => {
+  test('leaves no process, no folder and no listener, and refuses later calls', async () => {
     const listeners = process.listenerCount('exit')
     await drive(server('a.end()', `console.log('pid', process.pid)`))
     const { pathname } = (await wake()).url
@@ -246,7 +246,7 @@ describe('disposal', () => {
     await expect(driver!.scale('app', 1, { signal })).rejects.toThrow('disposed')
   })
 
-  test('that was forgotten is made good at the exit of this process', async () => {
+  test('that was forgotten happens when this process exits', async () => {
     await drive(() => undefined)
     const module = JSON.stringify(`${import.meta.dirname}/driver.ts`)
     const script = `import { createProcessDriver } from ${module}

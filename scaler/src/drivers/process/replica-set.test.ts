@@ -65,7 +65,7 @@ describe('fewer replicas', () => {
     expect(ready()).toEqual(['1'])
   })
 
-  test('are not reached by stopping ready ones that nobody named: they are in use', () => {
+  test('are not reached by stopping ready replicas that are not in `remove`: they are in use', () => {
     scaleReady(3)
     set.scale(1)
     expect(stopped()).toEqual([])
@@ -76,14 +76,14 @@ describe('fewer replicas', () => {
     expect(stopped()).toEqual(['1', '2', '3'])
   })
 
-  test('are reached by stopping those named, and no more of them than there are too many', () => {
+  test('are reached by stopping replicas in `remove`, and no more than necessary', () => {
     scaleReady(4)
     set.scale(2, ['1', '3', '4'])
     expect(stopped()).toEqual(['1', '3'])
     expect(ready()).toEqual(['2', '4'])
   })
 
-  test('leave one alone that is named when another has ended already', () => {
+  test('do not stop a replica in `remove` if another one has already ended', () => {
     scaleReady(3)
     started[2]!.hooks.ended(FAILURE)
     set.scale(2, ['1'])
@@ -93,7 +93,7 @@ describe('fewer replicas', () => {
 })
 
 describe('a replica that ends by itself', () => {
-  test('is replaced while another is ready, later each time', async () => {
+  test('is replaced while another is ready, after growing delays', async () => {
     scaleReady(2)
     for (const delay of [1_000, 2_000, 4_000]) {
       started.at(-1)!.hooks.ended(FAILURE)
@@ -106,7 +106,7 @@ describe('a replica that ends by itself', () => {
     expect(said.some(({ failure }) => failure)).toBe(false)
   })
 
-  test('is replaced after a minute at most, and soon again after a calm time', async () => {
+  test('is replaced after a minute at most; the delay is reset when no replica has ended for a while', async () => {
     scaleReady(2)
     for (let i = 0; i < 10; i++) {
       started.at(-1)!.hooks.ended(FAILURE)
@@ -119,7 +119,7 @@ describe('a replica that ends by itself', () => {
     expect(started).toHaveLength(13)
   })
 
-  test('is not replaced sooner because the same number is asked for again', async () => {
+  test('is not replaced sooner if the same number is requested again', async () => {
     scaleReady(2)
     started[1]!.hooks.ended(FAILURE)
     set.scale(2)
@@ -128,7 +128,7 @@ describe('a replica that ends by itself', () => {
     expect(started).toHaveLength(3)
   })
 
-  test('is not replaced once the target is to sleep', async () => {
+  test('is not replaced when the target is scaled to zero', async () => {
     scaleReady(2)
     started[1]!.hooks.ended(FAILURE)
     set.scale(0)
@@ -137,7 +137,7 @@ describe('a replica that ends by itself', () => {
     expect(started).toHaveLength(2)
   })
 
-  test('as the last one fails the target, which is started anew when it is asked for', async () => {
+  test('as the last ready one fails the target, which starts again at the next scale call', async () => {
     scaleReady(1)
     started[0]!.hooks.ended(FAILURE)
     expect(said.at(-1)).toEqual({ ready: [], failure: FAILURE })
@@ -147,7 +147,7 @@ describe('a replica that ends by itself', () => {
     expect(started).toHaveLength(2)
   })
 
-  test('before any was ready fails the target at once and stops the others', () => {
+  test('before any was ready fails the target immediately and stops the others', () => {
     set.scale(3)
     started[1]!.hooks.ended(FAILURE)
     expect(stopped()).toEqual(['1', '3'])
@@ -155,7 +155,7 @@ describe('a replica that ends by itself', () => {
     expect(said.at(-1)).toEqual({ ready: [], failure: FAILURE })
   })
 
-  test('after it was told to stop says nothing', () => {
+  test('after it was stopped reports nothing', () => {
     scaleReady(1)
     set.scale(0)
     set.scale(1)
