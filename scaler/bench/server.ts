@@ -27,7 +27,7 @@ export class Server implements AsyncDisposable {
       stdio: 'ignore',
     })
     while (!(await listens(port))) {
-      if (child.exitCode !== null) throw new Error(`It does not start: ${command(port).join(' ')}`)
+      if (child.exitCode !== null) throw new Error(`The server does not start: ${command(port).join(' ')}`)
       await wait(LOOK_INTERVAL)
     }
     return new Server(child, port)

@@ -75,7 +75,7 @@ export function activatorClosed(): ScalerError {
 /** `cause` states which limit was reached. */
 export function wakesFull(cause: QueueFull): ScalerError {
   const whose = cause.limit === 'key' ? ' of its group' : ''
-  const message = `${cause.most} targets${whose} wait to be woken, and no more may. Try again shortly.`
+  const message = `Too many targets${whose} are waiting to be woken (limit ${cause.most}). Try again shortly.`
   return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2, cause })
 }
 
@@ -87,7 +87,7 @@ export function wakeNotBegun(limit: number): ScalerError {
 
 /** SCALER_WAKE_TIMEOUT: the target was not ready within `limit` ms. */
 export function wakeTimedOut(limit: number): ScalerError {
-  return new ScalerError('SCALER_WAKE_TIMEOUT', `The target did not answer ready within ${limit / 1000} s.`)
+  return new ScalerError('SCALER_WAKE_TIMEOUT', `The target was not ready within ${limit / 1000} s.`)
 }
 
 export function targetFailed(failure: Failure): ScalerError {

@@ -30,7 +30,7 @@ export class QueueFull extends Error {
 
   constructor(limit: 'key' | 'total', most: number) {
     super(
-      `${most} wait already${limit === 'key' ? ' for this key' : ''}, which is the most this queue takes.`,
+      `The queue already has the maximum of ${most} waiting tasks${limit === 'key' ? ' for this key' : ''}.`,
     )
     this.limit = limit
     this.most = most

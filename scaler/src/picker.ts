@@ -154,7 +154,7 @@ export class EndpointSet {
   pick(): Slot {
     let best: Slot | undefined
     for (const slot of this.#slots.values()) if (!best || rank(slot) < rank(best)) best = slot
-    if (!best) throw new Error('A place was granted while no endpoint is ready.')
+    if (!best) throw new Error('A place was granted although no endpoint is ready.')
     best.inFlight++
     return best
   }

@@ -11,11 +11,11 @@ import type { Activator, Lease, TargetKey, TargetPolicy } from '../src/types.ts'
 export interface FleetMember {
   readonly activator: Activator
   readonly connection: FakeConnection
-  /** What its observer was told of errors and ends. */
+  /** The calls of its observer. */
   readonly told: string[]
 }
 
-/** Several activators in front of one driver's targets. */
+/** Several activators that use the targets of one driver. */
 export interface Fleet {
   readonly driver: FakeDriver
   readonly clock: FakeClock
@@ -26,7 +26,7 @@ export interface Fleet {
   close(): Promise<void>
 }
 
-/** With `embedded` the embedder's members say who lives. */
+/** With `embedded`, the embedder's members track which processes are alive. */
 export async function fleet(
   size: number,
   policy: Partial<TargetPolicy> = {},

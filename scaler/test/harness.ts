@@ -9,13 +9,13 @@ export interface Rig {
   readonly activator: Activator
   readonly driver: FakeDriver
   readonly clock: FakeClock
-  /** What the observer was told: `waking app`, `awake app`, … */
+  /** The calls of the observer: `waking app`, `awake app`, … */
   readonly told: string[]
   /** The scale calls so far: `app 1`, `app 0`, … */
   scaled(): string[]
-  /** An acquire whose fate can be looked at without awaiting it. */
+  /** Calls `acquire` and returns its state, which can be read without awaiting. */
   ask(key: TargetKey, options?: AcquireOptions): Asked
-  /** Wakes a sleeping target and hands over its first lease. */
+  /** Wakes a sleeping target and resolves to its first lease. */
   wake(key: TargetKey, replicas?: number): Promise<Lease>
 }
 
@@ -86,7 +86,7 @@ function tell(told: string[]): Observer {
   }
 }
 
-/** A promise and its handles. */
+/** A promise, and functions that resolve or reject it. */
 export function gate(): { readonly passed: Promise<void>; open(): void; shut(error: Error): void } {
   let open!: () => void
   let shut!: (error: Error) => void

@@ -37,7 +37,7 @@ export interface LivenessEvents {
 }
 
 export function cutOff(): ScalerError {
-  const message = 'This server cannot reach the others. Try again shortly.'
+  const message = 'This server cannot reach the other servers. Try again shortly.'
   return new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 })
 }
 

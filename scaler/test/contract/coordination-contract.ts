@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Coordination, Shared } from '../../src/coordination/types.ts'
 
-/** Two ways to one register, as two activators have them. */
+/** Two connections to one store, as two activators have them. */
 export interface CoordinationUnderTest extends AsyncDisposable {
   readonly one: Coordination
   readonly two: Coordination
@@ -9,12 +9,12 @@ export interface CoordinationUnderTest extends AsyncDisposable {
 
 type Count = { readonly n: number }
 
-/** The news of some keys, as one watcher has heard them. */
+/** The notifications of some keys that one watcher has received. */
 interface Heard extends AsyncDisposable {
   of(key: string): (Shared | undefined)[]
 }
 
-/** What every register keeps, whatever it is kept in. To test one of your own, copy this file; vitest is all it needs. */
+/** The requirements for every implementation of `Coordination`. To test your own, copy this file; it only needs vitest. */
 export function describeCoordinationContract(
   name: string,
   start: () => Promise<CoordinationUnderTest>,
@@ -56,7 +56,7 @@ export function describeCoordinationContract(
     }
 
     describe('a document', () => {
-      test('is made, replaced and removed, and both see it', async () => {
+      test('is created, replaced and removed, and both connections see it', async () => {
         const key = newKey()
         expect(await read(one, key)).toBeUndefined()
         expect(await put(one, key, { n: 1 })).toEqual({ n: 1 })
@@ -67,7 +67,7 @@ export function describeCoordinationContract(
         expect(await read(two, key)).toBeUndefined()
       })
 
-      test('comes back as it was, whatever its names', async () => {
+      test('is returned unchanged, whatever its field names', async () => {
         const key = newKey()
         const value = {
           shares: { 'a.b': { places: { '10.0.0.1:80': 2, $set: 1, __proto__x: 0 } } },
@@ -79,7 +79,7 @@ export function describeCoordinationContract(
         expect(await read(two, key)).toEqual(value)
       })
 
-      test('is one of its own for each key', async () => {
+      test('is independent for each key', async () => {
         const [a, b] = [newKey(), newKey()]
         await Promise.all([put(one, a, { n: 1 }), put(two, b, { n: 2 })])
         expect(await Promise.all([read(two, a), read(one, b)])).toEqual([{ n: 1 }, { n: 2 }])
@@ -87,20 +87,20 @@ export function describeCoordinationContract(
     })
 
     describe('an update', () => {
-      test('is made of what is there, not of what was', async () => {
+      test('is computed from the current document', async () => {
         const key = newKey()
         await put(one, key, { n: 1 })
         await put(two, key, { n: 5 })
         expect(await add(one, key)).toEqual({ n: 6 })
       })
 
-      test('is never lost, however many are made at once', async () => {
+      test('is never lost, however many run at once', async () => {
         const key = newKey()
         await Promise.all(Array.from({ length: 40 }, (_, index) => add(index % 2 === 0 ? one : two, key)))
         expect(await read(one, key)).toEqual({ n: 40 })
       })
 
-      test('that makes the document is made once of two', async () => {
+      test('that creates the document creates it once if two run at once', async () => {
         for (let round = 0; round < 10; round++) {
           const key = newKey()
           const take = (at: Coordination, by: string): Promise<{ by: string } | undefined> =>
@@ -110,7 +110,7 @@ export function describeCoordinationContract(
         }
       })
 
-      test('is not made of a document that was removed and made anew with the same content', async () => {
+      test('is repeated if the document was removed and created again with the same content', async () => {
         const key = newKey()
         await put(one, key, { n: 1 })
         await put(two, key, undefined)
@@ -128,7 +128,7 @@ export function describeCoordinationContract(
         expect(saw.at(-1)).toEqual({ n: 1 })
       })
 
-      test('of one that was removed meanwhile begins with none', async () => {
+      test('of a document that was removed in the meantime starts without a document', async () => {
         const key = newKey()
         await put(one, key, { n: 7 })
         await put(two, key, undefined)
@@ -146,13 +146,13 @@ export function describeCoordinationContract(
         expect(heard.of(key)).toEqual([{ n: 2 }, { n: 3 }])
       })
 
-      test('may write the same once more', async () => {
+      test('may write the same content again', async () => {
         const key = newKey()
         await put(one, key, { n: 1 })
         expect(await put(one, key, { n: 1 })).toEqual({ n: 1 })
       })
 
-      test('rejects with the reason of a signal that has fired', async () => {
+      test('rejects with the reason of an aborted signal', async () => {
         const key = newKey()
         const reason = new Error('given up')
         const update = one.update(key, () => ({ n: 1 }), { signal: AbortSignal.abort(reason) })
@@ -162,7 +162,7 @@ export function describeCoordinationContract(
     })
 
     describe('a watcher', () => {
-      test('hears of every document at once', async () => {
+      test('is notified of every existing document immediately', async () => {
         const [a, b, gone] = [newKey(), newKey(), newKey()]
         await Promise.all([put(one, a, { n: 1 }), put(two, b, { n: 2 }), put(one, gone, { n: 3 })])
         await put(two, gone, undefined)
@@ -170,7 +170,7 @@ export function describeCoordinationContract(
         expect([heard.of(a), heard.of(b), heard.of(gone)]).toEqual([[{ n: 1 }], [{ n: 2 }], []])
       })
 
-      test('hears of what all do, itself included, in order and of removals too', async () => {
+      test('is notified of all changes in order, including its own and removals', async () => {
         const key = newKey()
         await using heard = await listen(one)
         await put(one, key, { n: 1 })
@@ -189,7 +189,7 @@ export function describeCoordinationContract(
         }
       })
 
-      test('never hears the older after the newer', async () => {
+      test('never gets an older document after a newer one', async () => {
         const key = newKey()
         await using heard = await listen(two)
         await Promise.all(Array.from({ length: 30 }, (_, index) => add(index % 3 === 0 ? two : one, key)))
@@ -198,7 +198,7 @@ export function describeCoordinationContract(
         expect(counts).toEqual([...counts].sort((a, b) => a - b))
       })
 
-      test('that is disposed of hears no more', async () => {
+      test('that was disposed is not notified any more', async () => {
         const key = newKey()
         const silent = await listen(one)
         await silent[Symbol.asyncDispose]()

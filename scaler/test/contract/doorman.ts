@@ -6,12 +6,12 @@ import type { DriverUnderTest } from './driver-contract.ts'
 import { answers, get } from './http.ts'
 
 /**
- * Decides which targets may start: each asks `http://<this machine>:<port>/<key>` before it does, waits for the answer, and
- * ends when that is no. Where the file system and signals of a target are out of a test's reach.
+ * A server that decides which targets may start: each target sends a request to `http://<this machine>:<port>/<key>` first, waits
+ * for the response, and ends if the response is no. Used if a test cannot access the file system and the signals of a target.
  */
 export interface Doorman extends AsyncDisposable {
   readonly port: number
-  /** What a driver under test has of it. `GET /crash` is to end a target's process. */
+  /** The rig for the driver contract. `GET /crash` must end the process of a target. */
   readonly targets: Pick<DriverUnderTest, 'target' | 'failing' | 'slow' | 'crash' | 'answers'>
 }
 
@@ -20,10 +20,10 @@ interface Gate {
   readonly opened: PromiseWithResolvers<void>
 }
 
-/** `host`: the address to listen at; default all. */
+/** `host`: the address to listen at; default: all addresses. */
 export async function startDoorman(options: {
   newKey(count: number): TargetKey
-  /** The code that a target's failure has. */
+  /** The expected code of a target's failure. */
   readonly failureCode: string
   readonly host?: string
 }): Promise<Doorman> {
@@ -71,7 +71,7 @@ export async function startDoorman(options: {
   }
 }
 
-/** A FastAPI app that asks. */
+/** A FastAPI app that asks before it starts. */
 export const askingApp = (ask: string): string => `import os
 import urllib.request
 

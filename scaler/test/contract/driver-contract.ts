@@ -2,28 +2,28 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Driver, Endpoint, TargetKey, TargetState } from '../../src/types.ts'
 import { News } from './news.ts'
 
-/** A driver with targets to try it on. Each key that is handed out is new. */
+/** A driver with targets for the tests. Each returned key is new. */
 export interface DriverUnderTest extends AsyncDisposable {
   readonly driver: Driver
-  /** A target that starts and answers. */
+  /** A target that starts and responds. */
   target(): TargetKey
-  /** A target that cannot become ready, with the failure's code, until it is mended. */
+  /** A target that cannot become ready, with the code of its failure, until it is repaired. */
   failing(): { key: TargetKey; code: string; mend(): void }
-  /** A target that does not answer before it is opened. `asked` settles when it has begun to start. */
+  /** A target that does not respond before it is opened. `asked` resolves when the target has begun to start. */
   slow(): { key: TargetKey; asked: Promise<unknown>; open(): void }
-  /** Ends a replica as a crash would. */
+  /** Simulates a crash of a replica. */
   crash(endpoint: Endpoint): Promise<void> | void
-  /** Whether the endpoint answers HTTP now. */
+  /** Whether the endpoint currently answers HTTP. */
   answers(endpoint: Endpoint): Promise<boolean>
-  /** Settles once nothing of the target runs any more. */
+  /** Resolves when nothing of the target is running any more. */
   gone(key: TargetKey): Promise<void>
 }
 
 export interface DriverContractOptions {
   start(): Promise<DriverUnderTest>
-  /** How many replicas of a target the driver can run; 1 leaves out what needs several. */
+  /** How many replicas of a target the driver can run. With 1, tests that need several are skipped. */
   readonly maxReplicas: number
-  /** Whether it can stop the replicas that are named and no others. Default true. */
+  /** Whether the driver can stop exactly the replicas in `remove`. Default true. */
   readonly chooses?: boolean
 }
 
@@ -34,8 +34,8 @@ const count =
 const failed = (state: TargetState): boolean => state.failure !== undefined
 
 /**
- * What every driver keeps, whatever its targets are made of. To test a driver of your own, copy this file, `news.ts` and
- * `http.ts`, and import the types from `@fp/scaler`; vitest is all they need.
+ * The requirements for every driver. To test your own, copy this file, `news.ts` and `http.ts`, and import the types from
+ * `@fp/scaler`; the files only need vitest.
  */
 export function describeDriverContract(name: string, options: DriverContractOptions): void {
   describe(`the driver contract: ${name}`, () => {
@@ -68,7 +68,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
       await news.until(key, count(0))
     }
 
-    /** One more target has come and gone: whatever else was on its way has had its time. */
+    /** Starts and stops another target, so that pending reports have had time to arrive. */
     async function somethingElse(): Promise<void> {
       const other = under.target()
       await wake(other)
@@ -76,7 +76,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
     }
 
     describe('a target that is scaled up', () => {
-      test('is accepted at once, and ready only when its endpoint answers', async () => {
+      test('is accepted immediately, and ready only when its endpoint answers', async () => {
         const { key, asked, open } = under.slow()
         await scale(key, 1)
         await asked
@@ -99,7 +99,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('starts at the same time as others, and is not taken for them', async () => {
+      test('starts at the same time as others, and is not confused with them', async () => {
         const keys = [under.target(), under.target(), under.target()]
         await Promise.all(keys.map((key) => scale(key, 1)))
         const states = await Promise.all(keys.map((key) => news.until(key, count(1))))
@@ -113,7 +113,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(keys[2]!)
       })
 
-      test('with a signal that has fired is refused, and nothing starts', async () => {
+      test('with an aborted signal is refused, and nothing starts', async () => {
         const key = under.target()
         const signal = AbortSignal.abort(new Error('not wanted'))
         await expect(driver.scale(key, 1, { signal })).rejects.toThrow('not wanted')
@@ -132,7 +132,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         expect(await under.answers(endpoint!)).toBe(false)
       })
 
-      test('while it starts never becomes ready', async () => {
+      test('while it is starting never becomes ready', async () => {
         const { key, asked, open } = under.slow()
         await scale(key, 1)
         await asked
@@ -143,7 +143,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         expect(news.of(key).every(count(0))).toBe(true)
       })
 
-      test('and to one at once is another one, as often as that happens', async () => {
+      test('and back to one immediately has a new endpoint, however often', async () => {
         const key = under.target()
         const ids = [(await wake(key))[0]!.id]
         for (let time = 0; time < 3; time++) {
@@ -161,7 +161,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('though it was never scaled up takes no harm', async () => {
+      test('without having been scaled up has no error', async () => {
         const key = under.target()
         await scale(key, 0)
         expect(await under.answers((await wake(key))[0]!)).toBe(true)
@@ -170,7 +170,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
     })
 
     describe('a target that fails', () => {
-      test('before it is ready is told with a code and a reason, and is never ready', async () => {
+      test('before it is ready is reported with a code and a message, and is never ready', async () => {
         const { key, code } = under.failing()
         await scale(key, 1)
         const { failure } = await news.until(key, failed)
@@ -178,7 +178,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         expect(news.of(key).every(count(0))).toBe(true)
       })
 
-      test('starts when it is scaled up again and can', async () => {
+      test('starts when it is scaled up again after a repair', async () => {
         const { key, mend } = under.failing()
         await scale(key, 1)
         await news.until(key, failed)
@@ -189,12 +189,12 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('while it runs is ready no more, and starts anew when it is asked for', async () => {
+      test('while it is running is no longer ready, and starts again when it is scaled', async () => {
         const key = under.target()
         const [first] = await wake(key)
         await under.crash(first!)
         await news.until(key, count(0))
-        // As the activator does with a request to an endpoint that is gone.
+        // The activator does the same after a request to an endpoint that is gone.
         await scale(key, 0)
         const [second] = await wake(key)
         expect(second!.id).not.toBe(first!.id)
@@ -203,7 +203,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
     })
 
     describe.runIf(options.maxReplicas >= 3)('a target of several replicas', () => {
-      test('has that many endpoints, each its own', async () => {
+      test('has that many different endpoints', async () => {
         const key = under.target()
         const [one] = await wake(key)
         const three = await wake(key, 3)
@@ -214,7 +214,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('loses those that are named when it shrinks', async () => {
+      test('loses the endpoints in `remove` at a scale-down', async () => {
         const key = under.target()
         const [first, second, third] = await wake(key, 3)
         await scale(key, 1, [first!.id, third!.id])
@@ -236,7 +236,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('goes on with the others when one crashes', async () => {
+      test('keeps the other endpoints when one crashes', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
         await under.crash(first!)
@@ -248,7 +248,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
     })
 
     describe('a watch', () => {
-      test('begins with what is ready', async () => {
+      test('begins with the ready endpoints', async () => {
         const key = under.target()
         const [endpoint] = await wake(key)
         await using late = await News.of(driver)
@@ -256,7 +256,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('hears the same as every other, until it is disposed', async () => {
+      test('gets the same reports as every other watch, until it is disposed', async () => {
         const key = under.target()
         await using one = await News.of(driver)
         const two = await News.of(driver)

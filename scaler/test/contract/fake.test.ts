@@ -2,7 +2,7 @@ import { FakeDriver } from '../../src/drivers/fake/index.ts'
 import type { Endpoint, TargetKey } from '../../src/types.ts'
 import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
 
-/** The fake starts nothing by itself: here each scale call is followed by what a target of its kind would do. */
+/** The fake driver starts nothing by itself, so this one simulates the effect of each scale call on the kind of target. */
 function start(): Promise<DriverUnderTest> {
   const driver = new FakeDriver()
   const broken = new Set<TargetKey>()

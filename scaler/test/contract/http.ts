@@ -1,10 +1,10 @@
 import { request } from 'node:http'
 import type { Endpoint } from '../../src/types.ts'
 
-/** ms until nobody is believed to answer: packets to an address that is gone may vanish without a word. */
+/** ms after which an endpoint counts as not responding: packets to an address that is gone may be lost without an error. */
 const PATIENCE = 5_000
 
-/** GET at an endpoint itself; rejects where nobody listens. */
+/** Sends a GET to an endpoint directly; rejects if nobody listens. */
 export function get(
   endpoint: Endpoint,
   path = '/',
@@ -28,7 +28,7 @@ export function get(
   })
 }
 
-/** Whether the endpoint answers HTTP at all. */
+/** Whether the endpoint answers HTTP. */
 export function answers(endpoint: Endpoint): Promise<boolean> {
   return get(endpoint, '/', AbortSignal.timeout(PATIENCE)).then(
     ({ status }) => status < 500,

@@ -3,7 +3,7 @@ import { startDoorman } from './doorman.ts'
 import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
 import { until } from './processes.ts'
 
-/** Asks the doorman whether it may start, waits for the word, and ends when it is told to. */
+/** An app that asks the doorman whether it may start, waits for the response, and ends on SIGTERM. */
 const SCRIPT = `
   const { get, createServer } = require('node:http')
   get(process.env.DOORMAN, (word) => {

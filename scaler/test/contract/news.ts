@@ -6,7 +6,7 @@ interface Waiting {
   readonly resolve: (state: TargetState) => void
 }
 
-/** Everything that one watch of a driver has told, and a way to wait for what it has yet to tell. */
+/** All reports of one watch of a driver, and a method to wait for further ones. */
 export class News implements AsyncDisposable {
   readonly #states = new Map<TargetKey, TargetState[]>()
   readonly #waiting = new Set<Waiting>()
@@ -18,12 +18,12 @@ export class News implements AsyncDisposable {
     return news
   }
 
-  /** All that was told of a target, oldest first. */
+  /** All reports on a target, oldest first. */
   of(key: TargetKey): readonly TargetState[] {
     return this.#states.get(key) ?? []
   }
 
-  /** The ids that are ready by the latest word. */
+  /** The ids that were ready in the last report. */
   ready(key: TargetKey): string[] {
     return (
       this.of(key)
@@ -32,7 +32,7 @@ export class News implements AsyncDisposable {
     )
   }
 
-  /** The latest state, or the first to come, for which `holds`. */
+  /** Resolves to the last state if `holds` is true for it, otherwise to the next such state. */
   until(key: TargetKey, holds: (state: TargetState) => boolean): Promise<TargetState> {
     const latest = this.of(key).at(-1)
     if (latest && holds(latest)) return Promise.resolve(latest)

@@ -13,7 +13,7 @@ const APP = join(import.meta.dirname, 'app.mjs')
 /** Targets by the first word of their keys: `plain-1`, `failing-2`, `slow-3`. */
 async function start(listen: ProcessSpec['listen']): Promise<DriverUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'fp-contract-'))
-  /** The file that makes a target work. */
+  /** The file that makes a failing target work. */
   const mended = (key: TargetKey): string => join(folder, key)
   const outputs = new Map<TargetKey, string>()
   const output = (key: TargetKey): string => outputs.get(key) ?? ''
@@ -47,7 +47,7 @@ async function start(listen: ProcessSpec['listen']): Promise<DriverUnderTest> {
     },
     slow() {
       const key = `slow-${++keys}`
-      // Twice: the answer to the first was not taken for readiness.
+      // Two requests: the response to the first was not treated as readiness.
       const asked = until(() => output(key).split('asked').length > 2)
       return { key, asked, open: () => writeFileSync(mended(key), '') }
     },

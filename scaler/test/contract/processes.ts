@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 
-/** ms: the other processes need the processor more than the one that waits for them. */
+/** ms between two checks, so that the waiting process leaves the processor to the others. */
 const BETWEEN_LOOKS = 5
 
-/** Whether there is such a process, and it is not a zombie: who adopts orphans may take its time to bury them. */
+/** Whether the process exists and is not a zombie. A zombie may remain for a while until its adopted parent reaps it. */
 export function runs(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -14,7 +14,7 @@ export function runs(pid: number): boolean {
   }
 }
 
-/** Waits for what other processes bring about; the test's own time limit ends it. */
+/** Waits for the effect of other processes, up to the time limit of the test. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await setTimeout(BETWEEN_LOOKS)
 }

@@ -190,7 +190,7 @@ export class PodReplica {
   }
 
   #stopAsking(): void {
-    this.#asking?.abort(new Error('The pod is not waited for any more.'))
+    this.#asking?.abort(new Error('The probe of the pod was stopped.'))
     this.#asking = undefined
     this.#run = ''
     this.#ready = false
