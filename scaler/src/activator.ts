@@ -23,7 +23,7 @@ export const DEFAULT_POLICY: TargetPolicy = {
   idleTimeout: 15 * 60_000,
 }
 
-/** Everything but the driver has a default. */
+/** All options except the driver have a default. */
 export interface ActivatorOptions {
   readonly driver: Driver
   /** Called for each decision, so that a changed policy applies from the next decision on. Must be synchronous and cheap. */

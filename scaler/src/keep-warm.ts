@@ -62,7 +62,7 @@ export class KeepWarm {
   }
 }
 
-/** A cache of parsed patterns. Parsing costs far more than a look-up, and policy objects are often created anew. */
+/** A cache of parsed patterns. Parsing costs far more than a look-up, and a policy is often a new object. */
 const known = new Map<string, CronMinutes>()
 const MAX_KNOWN = 1_000
 

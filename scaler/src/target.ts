@@ -23,7 +23,7 @@ import { KeepWarm } from './keep-warm.ts'
 import { Wake } from './wake.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
-// Longer than 300 lines: one state machine, each of whose transitions reads and writes most of its fields.
+// Longer than 300 lines: one state machine in which each transition reads and writes most of the fields.
 
 /** The parts of an activator that its targets use. */
 export interface TargetContext {

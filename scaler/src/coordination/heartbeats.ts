@@ -162,7 +162,7 @@ export class Heartbeats implements Liveness {
     }
   }
 
-  /** Records that a member has left: locks that it took at any heartbeat count are void. */
+  /** Records that a member has left: locks that it took are ignored, whatever their heartbeat count. */
   #gone(id: MemberId): void {
     this.#seen.set(id, { beat: Infinity, at: LEFT })
   }

@@ -20,7 +20,7 @@ import {
   type MemberId,
 } from './ledger.ts'
 
-// Longer than 300 lines: one state machine, each of whose steps reads and writes most of its fields.
+// Longer than 300 lines: one state machine in which each step reads and writes most of the fields.
 
 /** The parts of a member that its locks use. */
 export interface LockMember {
@@ -313,7 +313,7 @@ export class SharedTargetLock implements TargetLock {
         const living = withoutDead(now, this.#member.alive)
         const next = change(living)
         if (next !== living || living !== (now ?? EMPTY)) return next
-        // An earlier failed update may still be running. This one writes in any case, so that the earlier one fails to compare.
+        // An earlier failed update may still be running. This one writes in any case, which makes its compare-and-swap fail.
         return this.#unsure ? { ...living } : now
       })
       this.#unsure = false

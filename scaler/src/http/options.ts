@@ -54,7 +54,7 @@ export interface ScalerProxyOptions {
    * that proxies add, and CONNECT, which opens a tunnel to any host.
    */
   readonly httpMethods?: readonly string[]
-  /** Measures `loadingPage.after`. Default: the system's. */
+  /** The clock for `loadingPage.after`. Default: the system clock. */
   readonly clock?: Clock
   /** Writes the response to an upgrade request that failed before anything was written to the socket. */
   readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void

@@ -32,7 +32,7 @@ export interface ProcessOutput {
   readonly text: string
 }
 
-/** Everything but the command has a default. */
+/** Options of the process driver. All except `command` have a default. */
 export interface ProcessDriverOptions {
   /** Returns the command of a target, or undefined if the target does not exist. Called at each start of a replica. */
   command(key: TargetKey, place: ProcessPlace): ProcessSpec | undefined
@@ -44,7 +44,7 @@ export interface ProcessDriverOptions {
   }
   /** ms from SIGTERM until SIGKILL. Default 30 s. */
   readonly stopTimeout?: number
-  /** Must not throw. */
+  /** Called with the output of every replica. Must not throw. */
   readonly onOutput?: (key: TargetKey, output: ProcessOutput) => void
   readonly clock?: Clock
 }
