@@ -142,6 +142,21 @@ describe('minReplicas', () => {
     await clock.advance(1_000)
     expect(activator.stats('app')?.phase).toBe('awake')
   })
+
+  test('that failed to start are started again, even if the policy is refreshed before the retry', async () => {
+    const { activator, driver, clock } = await scene({ minReplicas: 1 })
+    driver.onScale = ({ key, replicas }) => {
+      if (replicas > 0) driver.fail(key, { code: 'IMPORT_ERROR', message: 'No module named flask' })
+    }
+    activator.refresh('app')
+    await settle()
+    driver.onScale = ({ key, replicas }) => {
+      if (replicas > 0) driver.grow(key, replicas)
+    }
+    activator.refresh('app')
+    await clock.advance(1_000)
+    expect(activator.stats('app')?.phase).toBe('awake')
+  })
 })
 
 test('refresh of a target that need not be kept awake leaves no state', async () => {

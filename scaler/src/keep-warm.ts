@@ -11,23 +11,25 @@ const FIRST_RETRY = 1_000
 export class KeepWarm {
   readonly #clock: Clock
   readonly #policy: () => TargetPolicy
-  readonly #alarm: Alarm
+  readonly #windows: Alarm
+  readonly #retry: Alarm
   readonly #due: () => void
   #warm = false
   #stopped = false
-  #retry = FIRST_RETRY
+  #retryDelay = FIRST_RETRY
 
   /** `due` is called when a window may have begun or ended, or when the target should be woken again. It must call `look`. */
   constructor(clock: Clock, policy: () => TargetPolicy, due: () => void) {
     this.#clock = clock
     this.#policy = policy
     this.#due = due
-    this.#alarm = new Alarm(clock)
+    this.#windows = new Alarm(clock)
+    this.#retry = new Alarm(clock)
     this.look()
   }
 
   get armed(): boolean {
-    return this.#alarm.armed
+    return this.#windows.armed || this.#retry.armed
   }
 
   get replicas(): number {
@@ -40,25 +42,28 @@ export class KeepWarm {
     const windows = this.#policy().warmWindows ?? []
     const at = this.#clock.wall()
     this.#warm = windows.some((window) => minutesOf(window).includes(at))
-    if (windows.length > 0) this.#alarm.set(MINUTE - (at % MINUTE), this.#due)
-    else this.#alarm.stop()
+    if (windows.length > 0) this.#windows.set(MINUTE - (at % MINUTE), this.#due)
+    else this.#windows.stop()
+    if (this.replicas === 0) this.#retry.stop()
   }
 
   /** Called when the target has stopped although it must be kept awake. */
   retryLater(): void {
-    this.#alarm.set(this.#retry, this.#due)
-    this.#retry = Math.min(this.#retry * 2, MINUTE)
+    this.#retry.set(this.#retryDelay, this.#due)
+    this.#retryDelay = Math.min(this.#retryDelay * 2, MINUTE)
   }
 
-  /** Called when the target became ready: resets the retry delay. */
+  /** Called when the target became ready: cancels the retry and resets its delay. */
   becameReady(): void {
-    this.#retry = FIRST_RETRY
+    this.#retry.stop()
+    this.#retryDelay = FIRST_RETRY
   }
 
   /** Keeps nothing awake from now on. */
   stop(): void {
     this.#stopped = true
-    this.#alarm.stop()
+    this.#windows.stop()
+    this.#retry.stop()
   }
 }
 
