@@ -1,31 +1,31 @@
 import { systemClock, type Clock } from '@fp/scaler'
 import { pause } from '../pause.ts'
 
-/** What a lease says, in ms. */
+/** The state of a lease. Times in ms. */
 export interface LeaseState {
-  /** Empty: it was given up. */
+  /** Empty: the lease was given up. */
   readonly holder: string
-  /** By the clock of whoever wrote it: for people to read, never to be compared. */
+  /** By the clock of the process that wrote it. For people to read, never to be compared. */
   readonly renewTime: number
-  /** How long the holder may keep it without renewing it. */
+  /** How long the holder may keep the lease without a renewal. */
   readonly duration: number
-  /** Grows with each leader, so that what an earlier one still writes can be refused (a fencing token). */
+  /** Grows with each leader, so that late writes of an earlier leader can be refused (a fencing token). */
   readonly term: number
 }
 
-/** One lease. Both may reject at any time: it is tried again. The signal fires when nobody waits for them any more. */
+/** One lease. Both methods may reject at any time and are then called again. The signal aborts when nobody waits any more. */
 export interface Lease {
   read(signal: AbortSignal): Promise<(LeaseState & { readonly revision: number }) | undefined>
-  /** Replaces that very revision, or makes the lease where there was none. Rejects on a conflict: of two, one. */
+  /** Replaces exactly this revision, or creates the lease if there was none. Of two conflicting writes one rejects. */
   write(next: LeaseState, revision: number | undefined, signal: AbortSignal): Promise<void>
 }
 
 export interface ElectorOptions {
   readonly lease: Lease
-  /** This process's alone. */
+  /** Unique to this process. */
   readonly identity: string
   readonly clock?: Clock
-  /** ms. Who leads gives up after `renewDeadline` without a renewal; others may take over `duration` after the last one they saw. */
+  /** In ms. The leader stops after `renewDeadline` without a renewal. Others may take over `duration` after the last one they saw. */
   readonly duration?: number
   readonly renewDeadline?: number
   readonly retry?: number
@@ -35,8 +35,9 @@ export interface ElectorOptions {
 
 export interface Elector {
   /**
-   * Calls `lead` with its term each time that this process has come to lead, never twice at once. Its signal fires before another could
-   * lead: it is to end then. When it ends by itself the lease is given up. Disposing of it ends it, and gives the lease up.
+   * Calls `lead` with the term each time that this process becomes the leader, never twice at once. The signal aborts before
+   * another process can lead, and `lead` must end then. The lease is given up when `lead` ends by itself, and when the result
+   * is disposed of, which ends `lead` too.
    */
   run(lead: (signal: AbortSignal, term: number) => Promise<void>): AsyncDisposable
 }
@@ -44,13 +45,13 @@ export interface Elector {
 const DURATION = 15_000
 const RENEW_DEADLINE = 10_000
 const RETRY = 2_000
-/** Those who wait do not all ask at once: up to so much later, as a part of `retry`. */
+/** Processes that wait for the lease add a random delay up to this part of `retry`, so that they do not all ask at once. */
 const JITTER = 1.2
 
 /**
- * Leader election over a Lease, after client-go's tools/leaderelection. No clock is compared with another machine's: a
- * lease is free when it has not changed for its duration on one's own clock since one saw its last change. The holder
- * counts from before it sent its last renewal, which is earlier; so it has given up by then.
+ * Leader election over a Lease, after client-go's tools/leaderelection. No clock is compared with another machine's: for a
+ * process, a lease is free when the process has seen no change of it for its duration, by the process's own clock. The
+ * holder counts from the time before it sent its last renewal, which is earlier, so it has stopped leading by then.
  */
 export function createElector(options: ElectorOptions): Elector {
   const { lease, identity, clock = systemClock, random = Math.random, onError = () => undefined } = options
@@ -63,7 +64,7 @@ export function createElector(options: ElectorOptions): Elector {
       const stop = new AbortController()
       let seen: { readonly state: string; readonly at: number } | undefined
 
-      /** Whether whoever has the lease may still be leading. */
+      /** Whether another process has the lease and may still be leading. */
       function isTaken(state: LeaseState | undefined): boolean {
         const text = JSON.stringify([state?.holder, state?.renewTime, state?.duration, state?.term])
         if (seen?.state !== text) seen = { state: text, at: clock.now() }
@@ -71,7 +72,7 @@ export function createElector(options: ElectorOptions): Elector {
         return clock.now() < seen.at + state.duration
       }
 
-      /** Takes or renews the lease: when that was begun and its term, or undefined while it is another's. */
+      /** Takes or renews the lease. Returns the time before that and the term, or undefined while another process has the lease. */
       async function take(): Promise<{ began: number; term: number } | undefined> {
         const began = clock.now()
         return limited(async (signal) => {
@@ -121,7 +122,7 @@ export function createElector(options: ElectorOptions): Elector {
         while (!over.signal.aborted) {
           try {
             const renewed = await take()
-            // One that comes too late renews nothing: the work has been told to end.
+            // A renewal that comes too late counts for nothing: the work's signal has been aborted.
             if (over.signal.aborted) break
             if (renewed === undefined) end('Another process has the lease.')
             else lasting(renewed.began)
@@ -140,7 +141,7 @@ export function createElector(options: ElectorOptions): Elector {
         while (!stop.signal.aborted) {
           try {
             const taken = await take()
-            // It came so late that it may be another's again.
+            // If this took too long, another process may have the lease again.
             if (taken && clock.now() < taken.began + renewDeadline) await leadFrom(taken.began, taken.term)
           } catch (error) {
             onError(error as Error)
@@ -159,7 +160,7 @@ export function createElector(options: ElectorOptions): Elector {
     },
   }
 
-  /** An API that does not answer must not keep anybody from noticing that time is up. */
+  /** Limits the time of a call, so that an API that does not answer cannot keep a leader from noticing its deadline. */
   async function limited<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const limit = new AbortController()
     const late = new Error(`The lease's API did not answer within ${renewDeadline / 1000} s.`)

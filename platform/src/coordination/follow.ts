@@ -3,21 +3,21 @@ import { Timestamp, type ChangeStream, type ChangeStreamDocument, type Db, type 
 
 export interface Following<T extends Document> {
   /**
-   * Begins a stream, at the first and after each break; whatever may have been missed meanwhile is to be caught up here.
+   * Opens a stream, at the start and after each failure. Must also handle the changes that may have been missed meanwhile.
    */
   open(): Promise<ChangeStream<T>>
   onChange(change: ChangeStreamDocument<T>): void
-  /** The stream has broken; it will be opened again. */
+  /** Called when the stream has failed. It will be opened again. */
   onError(error: Error): void
 }
 
-/** Until a broken stream is opened again, in ms: ever longer while that fails. */
+/** The delay before a failed stream is opened again, in ms. It doubles while that fails, up to the second value. */
 const FIRST_RETRY = 100
 const LAST_RETRY = 5_000
 
 /**
- * Follows a change stream until it is disposed of. The driver resumes it after short breaks; after any other it is opened
- * anew. Resolves once it is open for the first time, and rejects when it cannot be.
+ * Follows a change stream until it is disposed of. The driver resumes it after short interruptions; after any other failure
+ * a new one is opened. Resolves once the stream is open for the first time, and rejects when it cannot be opened then.
  */
 export async function follow<T extends Document>(following: Following<T>): Promise<AsyncDisposable> {
   const ended = new AbortController()
@@ -29,7 +29,7 @@ export async function follow<T extends Document>(following: Following<T>): Promi
       try {
         stream ??= await following.open()
         retry = FIRST_RETRY
-        // Ends by an error, and without one when the collection has been dropped.
+        // Ends with an error, or without one when the collection was dropped.
         for await (const change of ended.signal.aborted ? [] : stream) {
           if (ended.signal.aborted) break
           following.onChange(change)
@@ -47,19 +47,19 @@ export async function follow<T extends Document>(following: Following<T>): Promi
   return {
     async [Symbol.asyncDispose]() {
       ended.abort()
-      // Not waited for: it ends with the answer of the server, which keeps the question for up to a second.
+      // Not awaited: closing waits for the server's answer to the pending request, which can take a second.
       void stream?.close().catch(() => undefined)
     },
   }
 }
 
-/** Between two questions to a MongoDB that has just been started, and the time after which there is no third, in ms. */
+/** Time between two requests to a MongoDB that was just started, and the time after which it is asked no more, in ms. */
 const ASK_AGAIN = 50
 const GIVE_UP = 30_000
 
 /**
- * The time of the newest write. MongoDB does not know that time for some moments after its start, in which it already
- * takes writes: this waits for it. Rejects after 30 s.
+ * The time of the newest write. For some moments after its start MongoDB accepts writes but does not report that time yet.
+ * This waits for it, and rejects after 30 s.
  */
 export async function presentInstant(db: Db): Promise<Timestamp> {
   for (let waited = 0; waited < GIVE_UP; waited += ASK_AGAIN) {
@@ -72,7 +72,7 @@ export async function presentInstant(db: Db): Promise<Timestamp> {
   )
 }
 
-/** Where a stream begins that is to have all that came after an instant, and nothing else. */
+/** The start of a stream with all changes after an instant and no others. */
 export function after(instant: Timestamp): Timestamp {
   return new Timestamp({ t: instant.getHighBitsUnsigned(), i: instant.getLowBitsUnsigned() + 1 })
 }

@@ -6,7 +6,7 @@ import { joinMembership, soleMember, type Membership, type Role } from './member
 import { heartbeatForOlderActivators } from './older-activators.ts'
 import { createMongoCoordination } from './register.ts'
 
-/** This process among all of the installation: which of them live, and which one leads. */
+/** This process among all processes of the installation: which of them are alive, and which one leads. */
 export interface Installation extends AsyncDisposable {
   readonly members: Membership
   readonly leader: Leader
@@ -41,7 +41,7 @@ export async function joinInstallation(
   started.use(heartbeatForOlderActivators(members, coordination, brokeOff))
   const leader = started.use(
     createLeader({
-      // Replicas of the version before lead by a Lease of Kubernetes.
+      // Replicas of the previous fp version elect their leader with a Lease of Kubernetes.
       lease: createMongoLease(db, { name: role, isTaken: () => members.olderLive }),
       identity: members.id,
       onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be had; trying again'),

@@ -2,19 +2,19 @@ import { systemClock, type Clock } from '@fp/scaler'
 import { pause } from '../pause.ts'
 import { createElector, type ElectorOptions } from './elector.ts'
 
-/** What must run at one process only. The signal fires before another process can lead: the work is to end then. */
+/** Work that must run in one process only. The signal aborts before another process can lead, and the work must end then. */
 export type Singleton = (signal: AbortSignal, term: number) => Promise<void>
 
 /** The one leader among the processes that share a lease. */
 export interface Leader extends AsyncDisposable {
   /**
-   * Runs `work` for as long as this process leads: at once if it leads already, and once in each term. Work that fails is run
-   * again. Disposing of the result ends this work; disposing of the leader ends all, and gives the lead up.
+   * Runs `work` while this process leads: at once if it leads already, and once in each term. Work that fails is run again.
+   * Disposing of the result ends this work. Disposing of the leader ends all work and gives the lead up.
    */
   run(name: string, work: Singleton): AsyncDisposable
 }
 
-/** After a failure work is run again after this time, doubled each time; ms. */
+/** The delay before failed work is run again, in ms. It doubles each time, up to the second value. */
 const FIRST_RETRY = 1_000
 const LAST_RETRY = 30_000
 
@@ -24,11 +24,11 @@ interface Term {
 }
 
 export interface LeaderOptions extends ElectorOptions {
-  /** Hears of work that failed, and is run again. */
+  /** Called when work has failed. It is run again. */
   readonly onFailure?: (name: string, error: Error) => void
 }
 
-/** Leader election over a lease. Nobody leads who has nothing to run. */
+/** Leader election over a lease. A process without work does not take part. */
 export function createLeader(options: LeaderOptions): Leader {
   const elector = createElector(options)
   const works = createWorks(options)
@@ -45,7 +45,7 @@ export function createLeader(options: LeaderOptions): Leader {
   }
 }
 
-/** The leader where there is one process only. */
+/** The leader where there is only one process. */
 export function alwaysLeader(options: Pick<LeaderOptions, 'clock' | 'onFailure'> = {}): Leader {
   const works = createWorks(options)
   const stop = new AbortController()
@@ -110,7 +110,7 @@ function createWorks({
       }
     },
 
-    /** Resolves once the signal has fired and all work has ended. */
+    /** Resolves once the signal is aborted and all work has ended. */
     async lead(term) {
       current = term
       for (const entry of works) entry.begin(term)

@@ -6,22 +6,22 @@ interface LeaseDoc extends LeaseState {
   readonly revision: number
 }
 
-/** In ms, for the server: what it has not done by then it leaves undone. */
+/** In ms. The server gives up an operation that takes longer. */
 const SERVER_LIMIT = 5_000
 
 export interface MongoLeaseOptions {
-  /** Processes that elect one leader among themselves name the same lease. */
+  /** Processes with the same name elect one leader among themselves. */
   readonly name: string
-  /** Whether somebody leads by another protocol. The lease reads as taken for as long as that is so. */
+  /** Whether a process leads by another protocol. While one does, the lease appears to be taken. */
   readonly isTaken?: () => boolean
 }
 
-/** A lease in MongoDB, one document, replaced by compare-and-swap. */
+/** A lease in MongoDB: one document that is replaced by compare-and-swap. */
 export function createMongoLease(db: Db, { name, isTaken = () => false }: MongoLeaseOptions): Lease {
   const leases: Collection<LeaseDoc> = db.collection('leases', { readPreference: 'primary' })
   return {
     async read(signal) {
-      // Each reading differs from the one before, so that nobody takes the lease for abandoned.
+      // Each result differs from the one before, so that no process regards the lease as abandoned.
       if (isTaken())
         return {
           holder: 'another protocol',

@@ -4,30 +4,30 @@ import { FpError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { after, follow, presentInstant } from './follow.ts'
 
-/** Between two heartbeats, in ms. */
+/** Time between two heartbeats, in ms. */
 const BEAT = 3_000
-/** A member without a heartbeat for this long is dead, and others take over its work. By MongoDB's clock alone, in ms. */
+/** A member without a heartbeat for this long, in ms by MongoDB's clock, is dead, and others take over its work. */
 const DEAD_AFTER = 20_000
-/** A member that cannot send heartbeats stops its work after this time, by its own clock. Well before DEAD_AFTER, in ms. */
+/** A member that cannot send heartbeats stops its work after this time, in ms by its own clock. Well below DEAD_AFTER. */
 const LOST_AFTER = 12_000
-/** A heartbeat that takes longer has failed, and is sent again; ms. */
+/** A heartbeat that takes longer, in ms, has failed. The next one is sent at the usual interval. */
 const BEAT_TIMEOUT = 5_000
 /** MongoDB removes the document of a dead member after this time, in seconds. */
 const MEMBER_TTL_S = 3_600
-/** Ids that are remembered as gone; a ledger or a job that names an older one asks once more. */
+/** How many ids are remembered as gone. If a ledger or a job names an older one, the database is read once more. */
 const MAX_GONE = 1_000
 
-/** What a process does: one that serves everything, or one of the parts. */
+/** What a process runs: the whole platform, the gate or the API. */
 export type Role = 'platform' | 'gate' | 'api'
 
 /**
- * This process among all fp processes that share a database. A member that was lost comes back under another id: an id
- * that is dead for one process is dead for all, and stays dead.
+ * This process as a member of all fp processes that share a database. A member that was lost joins again under another id:
+ * an id that is dead for one process is dead for all, and stays dead.
  */
 export interface Membership extends Members, AsyncDisposable {
-  /** The members that live, this one included, as MongoDB says now. Read what they are said to do before this call. */
+  /** The ids of all living members, read from MongoDB now. Read what names the members before this call, not after. */
   living(): Promise<Set<string>>
-  /** Whether a replica of the version before this protocol lives. Such a replica has no role. */
+  /** Whether a replica of an fp version from before this protocol is alive. Such a replica has no role. */
   readonly olderLive: boolean
 }
 
@@ -47,7 +47,7 @@ const DURABLE = { writeConcern: { w: 'majority' }, maxTimeMS: BEAT_TIMEOUT } as 
 const AGE = { $subtract: ['$$NOW', '$seen'] }
 export const MEMBERS = 'replicas'
 
-/** The membership where there is one process only: whatever another process did ended with it. */
+/** The membership where there is only one process: any other id is that of a process that has ended. */
 export function soleMember(): Membership {
   const id = newId('r')
   return {
@@ -61,7 +61,7 @@ export function soleMember(): Membership {
   }
 }
 
-/** Sends heartbeats until it is disposed of, and then removes its document, so that the others need not wait. */
+/** Sends heartbeats until it is disposed of. Then removes its document, so that the others need not wait. */
 export async function joinMembership(
   db: Db,
   { role, onError, clock = systemClock }: MembershipOptions,
@@ -73,9 +73,9 @@ export async function joinMembership(
   let cancelLoss = (): void => undefined
   let cancelBeat = (): void => undefined
   let closed = false
-  /** What the last reading said, by id. */
+  /** The result of the last reading, by id. */
   let known = new Map<string, { readonly dead: boolean; readonly older: boolean }>()
-  /** Ids that were asked for and that the last reading did not have: joined since then, or gone. */
+  /** Ids that somebody asked for and that were not in the last reading: these members joined since then, or are gone. */
   const unknown = new Set<string>()
   const gone = new Set<string>()
 
@@ -86,7 +86,7 @@ export async function joinMembership(
     tell()
   }
 
-  /** `began`: when the heartbeat was sent. MongoDB's time for it is later, so this process stops before it counts as dead. */
+  /** `began`: when the heartbeat was sent. MongoDB's time for it is later, so this process stops before others call it dead. */
   function renew(began: number): void {
     cancelLoss()
     cancelLoss = clock.schedule(began + LOST_AFTER - clock.now(), lose)
@@ -101,7 +101,7 @@ export async function joinMembership(
       id = next
       lost = new AbortController()
     } else {
-      // Never revives a member that others may have taken for dead.
+      // Must never revive a member that others may regard as dead.
       const { matchedCount } = await limited(() =>
         members.updateOne(
           { _id: id, $expr: { $lt: [AGE, DEAD_AFTER] } },

@@ -1,12 +1,13 @@
 import type { Coordination } from '@fp/scaler'
 import type { Membership } from './membership.ts'
 
-/** In ms. The store is asked again at the next heartbeat. */
+/** Limit for one write, in ms. The next heartbeat writes again. */
 const TIMEOUT = 5_000
 
 /**
- * Activators of the version before know each other by heartbeats in the register, under `member/<id>`. For as long as one of
- * them lives, this process sends such heartbeats too, or they would take it for dead and put to sleep what it uses.
+ * Activators of the previous fp version know each other by heartbeats in the register, under `member/<id>`. While one of
+ * them is alive, this process sends such heartbeats too. Otherwise they would regard it as dead and put to sleep the targets
+ * that it uses.
  */
 export function heartbeatForOlderActivators(
   members: Membership,

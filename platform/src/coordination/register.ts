@@ -4,27 +4,28 @@ import { isDuplicateKey } from '../duplicate-key.ts'
 import { watchDocuments, type RegisterDoc } from './watch.ts'
 
 export interface MongoCoordinationOptions {
-  /** Told of breaks in the news; they are mended by themselves. */
+  /** Called when the change stream has failed. It is opened again. */
   readonly onError?: (error: Error) => void
   readonly collection?: string
 }
 
 type Seen = Pick<RegisterDoc, 'state' | 'count' | 'value'>
 
-/** In ms, for the server: what it has not done by then it leaves undone. The scaler waits for an update for 5 s. */
+/** In ms. The server gives up an operation that takes longer. The scaler waits for an update for 5 s. */
 const SERVER_LIMIT = 5_000
-/** What has been decided survives the loss of any one server. */
+/** A write that succeeded survives the loss of any one server. */
 const DURABLE = { writeConcern: { w: 'majority' }, maxTimeMS: SERVER_LIMIT } as const
 
-/** The register of the scaler's activators in MongoDB: every replica of the platform makes one on the same database. */
+/** The register of the scaler's activators in MongoDB. Every replica of the platform opens it on the same database. */
 export function createMongoCoordination(db: Db, options: MongoCoordinationOptions = {}): Coordination {
-  // Whatever the address of the database prefers: what another server says may be old.
+  // Whatever the database's URI prefers: other servers may have old data.
   const register = db.collection<RegisterDoc>(options.collection ?? 'coordination', {
     readPreference: 'primary',
   })
   /**
-   * The newest state that this replica has heard of, by its own updates and by the news: an update tries with it first, so
-   * that one nobody disputes takes one round trip. What is missing here is taken for not being there; MongoDB knows better.
+   * The newest state that this replica knows, from its own updates and from the change stream. An update tries it first, so
+   * that an update without a conflict takes one round trip. A key that is missing here is assumed not to exist, until MongoDB
+   * answers otherwise.
    */
   const seen = new Map<string, Seen>()
 
@@ -47,14 +48,14 @@ export function createMongoCoordination(db: Db, options: MongoCoordinationOption
         const after = change(before)
         if (after === before) {
           if (certain) return before
-          // Nothing is written, so nothing proves that what was seen is what is there.
+          // Nothing is written, so nothing proves yet that the state seen is the stored one.
           current = await unlessAborted(read(register, key), signal)
           certain = true
         } else {
           const found = await unlessAborted(swap(register, key, current, after), signal)
           see(key, found.now)
           if (found.done) return after
-          // What the failed swap has found is as certain as a read.
+          // The state that the failed swap has found is as certain as a read.
           current = found.now
           certain = true
         }
@@ -65,7 +66,7 @@ export function createMongoCoordination(db: Db, options: MongoCoordinationOption
       watchDocuments(db, register, {
         onError: options.onError ?? (() => undefined),
         onChange(key, found) {
-          // Late news of one's own updates are no reason to forget the newer.
+          // A late event about an older update must not replace a newer state.
           if (!found || found.count >= (seen.get(key)?.count ?? 0)) see(key, found)
           onChange(key, found && (JSON.parse(found.value) as Shared))
         },
@@ -79,7 +80,7 @@ interface Swap {
   readonly now: Seen | undefined
 }
 
-/** Puts `after` in the place of `expected`, in one round trip; one that comes too late brings what is there instead. */
+/** Replaces `expected` by `after` in one round trip. If another state is stored, returns that one. */
 async function swap(
   register: Collection<RegisterDoc>,
   key: string,
@@ -98,7 +99,7 @@ async function swap(
     count: (expected?.count ?? 0) + 1,
     value: JSON.stringify(after),
   }
-  // Where it is not what was expected it is replaced by itself, which MongoDB does not take for a change.
+  // If the stored state is not the expected one, the document is replaced by itself, which is no change for MongoDB.
   const isExpected: Document = expected
     ? { $eq: ['$state', expected.state] }
     : { $eq: [{ $type: '$state' }, 'missing'] }
@@ -111,19 +112,19 @@ async function swap(
     })
     return { done: now?.state.equals(next.state) ?? false, now: now ?? undefined }
   } catch (error) {
-    // Of two that insert at once.
+    // Another process has inserted the key at the same time.
     if (!isDuplicateKey(error)) throw error
     return { done: false, now: await read(register, key) }
   }
 }
 
-/** Linearizable: a server that was primary a moment ago must not answer with what was there then. */
+/** Linearizable, so that a server that was primary until a moment ago cannot answer with an old state. */
 async function read(register: Collection<RegisterDoc>, key: string): Promise<Seen | undefined> {
   const options = { readConcern: new ReadConcern('linearizable'), maxTimeMS: SERVER_LIMIT }
   return (await register.findOne({ _id: key }, options)) ?? undefined
 }
 
-/** A caller who has given up does not wait for an answer that may never come. */
+/** Rejects when the signal aborts, as an answer may never come. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const give = (): void => reject(signal.reason as Error)

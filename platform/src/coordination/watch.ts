@@ -4,23 +4,23 @@ import { after, follow, presentInstant } from './follow.ts'
 /** One key of the register. */
 export interface RegisterDoc {
   readonly _id: string
-  /** Of this very state: never used again, not even after the document was removed and made anew. */
+  /** Identifies this state. Never reused, not even when the document is removed and created again. */
   readonly state: ObjectId
-  /** The greater is the newer, from the document's creation to its end. */
+  /** Grows with each state, from the document's creation to its removal. */
   readonly count: number
-  /** JSON, not a document of its own: names of endpoints may hold dots and dollars, and it is always read as a whole. */
+  /** JSON and not a subdocument: names of endpoints may contain dots and `$`, and the value is always read as a whole. */
   readonly value: string
 }
 
 export interface DocumentNews {
-  /** Undefined: the document is gone. */
+  /** Undefined: the document was removed. */
   onChange(key: string, found: RegisterDoc | undefined): void
   onError(error: Error): void
 }
 
 /**
- * Tells every document of the collection, then each change, for one key in the order in which they were made. After a
- * break everything is read anew, and what differs is told. Resolves once the first reading is told.
+ * Reports every document of the collection, then each change; changes of one key are reported in order. When the stream has
+ * failed, the collection is read again, and the differences are reported. Resolves once the first reading is reported.
  */
 export async function watchDocuments(
   db: Db,
@@ -30,9 +30,9 @@ export async function watchDocuments(
   const known = new Map<string, RegisterDoc>()
   let over = false
 
-  /** The collection as it was at one instant, and the stream of what came after it: nothing is told twice or left out. */
+  /** Reads the collection as of one instant and opens the stream of later changes, so that no change is missed or reported twice. */
   async function open(): Promise<ChangeStream<RegisterDoc>> {
-    // There is no reading of an instant at which it was not there.
+    // A snapshot cannot be read as of an instant at which the collection did not exist.
     await ensure(db, register.collectionName)
     const instant = await presentInstant(db)
     const documents = db.runCursorCommand({
@@ -59,7 +59,7 @@ export async function watchDocuments(
     if (change.operationType === 'insert' || change.operationType === 'replace') {
       tell(change.documentKey._id, change.fullDocument)
     } else if (change.operationType === 'update') {
-      // Not by looking the document up: that would be the newest, and what was before it would be told after it.
+      // Does not look the document up: that would give the newest state, and older ones would be reported after it.
       const { _id: key } = change.documentKey
       tell(key, { ...known.get(key)!, ...change.updateDescription.updatedFields })
     } else if (change.operationType === 'delete') {

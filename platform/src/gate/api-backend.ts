@@ -5,23 +5,23 @@ import type { Backend } from '../front/front.ts'
 import { createSocketAgent } from './channel/socket-agent.ts'
 import { forwardedHeaders, USER_HEADER } from './forwarded.ts'
 
-/** ms */
+/** The default of `patience`, in ms. */
 const PATIENCE = 15_000
 
 export interface ApiBackendOptions {
   /** Where the API's process listens. */
   readonly socket: string
-  /** Proxies in front whose word about clients is passed on. */
+  /** Which proxies in front of the gate are trusted: their headers about clients are passed on. */
   readonly trusts: TrustProxy
-  /** The request is one of that user: the API has found a session. */
+  /** Called when the API has found the session of a request's user. */
   readonly onUser: (request: IncomingMessage, userId: string) => void
-  /** How long a request waits for an API process that restarts, ms. */
+  /** How long a request waits for an API process that restarts, in ms. */
   readonly patience?: number
 }
 
 /**
- * The API as the front door sees it: every request is passed on to the API's process over a unix socket, both bodies as
- * streams. A request that comes while the API restarts waits for it.
+ * The API for the front door: a proxy that passes every request on to the API's process over a unix socket, with both bodies
+ * as streams. A request that arrives while the API restarts waits for it.
  */
 export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDisposable {
   const { socket, trusts, onUser, patience = PATIENCE } = options
@@ -36,11 +36,11 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
       setHost: false,
     })
     sent.on('response', (answer) => {
-      // The API has answered without the rest of the upload: neither it nor the gate reads that.
+      // The API may have answered before it read the whole upload. Then neither the API nor the gate reads the rest.
       closeRawIfUnread(req, res)
       const headers = answerHeaders(answer, (userId) => onUser(req, userId))
       res.writeHead(answer.statusCode!, answer.statusMessage, headers)
-      // Of a stream, the first piece may be a while.
+      // The first piece of a stream may come much later than its head.
       if (answer.headers['content-length'] === undefined) res.flushHeaders()
       answer.on('error', () => res.destroy())
       answer.pipe(res)
@@ -48,7 +48,7 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
     sent.on('error', () => {
       if (res.headersSent && !res.writableEnded) return void res.destroy()
       if (res.headersSent || res.destroyed) return
-      // A connection that the API was just closing: nothing of an answer has come, and asking twice does no harm.
+      // The API was just closing this idle connection. No answer has arrived, and sending the request twice does no harm.
       if (sent.reusedSocket && attempt === 0 && isRepeatable(req)) return pass(req, res, attempt + 1)
       closeRawIfUnread(req, res)
       refuse(res, 503, 'The API is restarting. Try again shortly.', 'FP_UNAVAILABLE', {
@@ -70,13 +70,13 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
   }
 }
 
-/** Nothing of its body can be lost, for it has none. */
+/** Whether the request may be sent twice and has no body, of which a part could be lost. */
 function isRepeatable({ method, headers }: IncomingMessage): boolean {
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
   return !hasBody && (method === 'GET' || method === 'HEAD')
 }
 
-/** Of the API's own connection to the gate, and what it tells the gate alone. */
+/** Headers of the connection between API and gate, and the one that is for the gate alone. */
 const DROPPED = new Set(['connection', 'keep-alive', 'transfer-encoding', USER_HEADER])
 
 function answerHeaders({ rawHeaders }: IncomingMessage, onUser: (userId: string) => void): string[] {

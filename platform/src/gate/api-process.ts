@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { keepRunning, type KeptRunning } from '../keep-running.ts'
 
-/** How long a start may take, ms: at first the process waits for its gate, which may have to set MongoDB up. */
+/** How long a start may take, in ms. The process first waits for its gate, which may have to set up MongoDB. */
 const START_LIMIT = 300_000
-/** What the process gets past its grace, ms. */
+/** Time that the process gets after its grace period before it is killed, in ms. */
 const STOP_RESERVE = 2_500
 
 export interface ApiProcessOptions {
@@ -13,7 +13,7 @@ export interface ApiProcessOptions {
   readonly script: string
   readonly execArgv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Of the process, for `nice`. */
+  /** The process's niceness, as for `nice`. */
   readonly niceness: number
   readonly onEnd: (end: { how: string; retryIn: number; error?: unknown }) => void
   readonly onRestart: () => void
@@ -22,19 +22,19 @@ export interface ApiProcessOptions {
 interface ApiProcess {
   readonly pid: number
   readonly ended: Promise<string>
-  /** Requests under way and accepted deployments get `grace` ms. */
+  /** Ends the process. Running requests and accepted deployments get `grace` ms. */
   stop(grace?: number): Promise<void>
 }
 
-/** From the gate to its child. */
+/** The message from the gate to the child that it must end. */
 export interface StopMessage {
   /** ms */
   readonly grace: number
 }
 
 /**
- * The API as a child of the gate, started again whenever it ends. Rejects when it does not start the first time; it has
- * then said why. The child ends by itself when this process does: their IPC channel closes.
+ * The API as a child process of the gate, started again whenever it ends. Rejects when it does not start the first time; it
+ * has then logged the reason. The child ends by itself when this process ends, as their IPC channel closes.
  */
 export function startApiProcess(options: ApiProcessOptions): Promise<KeptRunning<ApiProcess>> {
   async function launch(): Promise<ApiProcess> {
@@ -58,7 +58,7 @@ export function startApiProcess(options: ApiProcessOptions): Promise<KeptRunning
     void ended.then((how) => early.abort(new Error(`The API did not start (${how}).`)))
     const late = AbortSignal.timeout(START_LIMIT)
     try {
-      // The process sends one message: it takes requests.
+      // The process sends one message: it accepts requests now.
       await once(child, 'message', { signal: AbortSignal.any([early.signal, late]) })
     } catch {
       await stop()

@@ -23,7 +23,7 @@ import type { TargetKey } from '@fp/scaler'
 export interface GateDirectory extends Directory, AsyncDisposable {
   specOf(key: TargetKey): Promise<AppSpec>
   isAdmin(userId: string): Promise<boolean>
-  /** Before any app runs: replaces what apps of versions before this one could have read. */
+  /** Replaces secrets that apps of earlier fp versions could have read. Call it before any app runs. */
   replaceOldSecrets(): Promise<void>
 }
 
@@ -39,8 +39,8 @@ export interface GateDirectoryDeps {
 }
 
 /**
- * What the gate reads from MongoDB, so that apps are served, woken and put to sleep while no API runs: where requests go,
- * and what starting an app takes. It writes nothing but when targets wake, sleep and fail.
+ * What the gate reads from MongoDB, so that apps are served, woken and put to sleep while no API runs: where requests go, and
+ * what is needed to start an app. It writes only when targets wake, sleep and fail, and the databases' secrets.
  */
 export async function openDirectory(deps: GateDirectoryDeps): Promise<GateDirectory> {
   const { mongo, events, changes, log } = deps

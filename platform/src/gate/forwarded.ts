@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { TrustProxy } from '@fp/scaler/http'
 
-/** The address of whoever has opened the connection to the gate. */
+/** The address of the peer that opened the connection to the gate. */
 export const PEER_HEADER = 'fp-peer'
-/** In an answer of the API: the user whose session the request had. The gate takes it off. */
+/** In an answer of the API: the user whose session the request had. The gate removes the header. */
 export const USER_HEADER = 'fp-user'
 
-/** What proxies say of clients. */
+/** Headers in which proxies describe clients. */
 const FORWARDED = /^(?:forwarded|via|x-real-ip|x-forwarded-.*)$/
-/** Believed from trusted proxies alone. */
+/** Headers that are accepted only from trusted proxies. */
 const FROM_PROXIES = /^(?:forwarded|x-real-ip|x-forwarded-.*|x-request-id)$/
-/** They say where the body ends: `connection` may name them, but they are never dropped. */
+/** Headers that determine where the body ends. They are never dropped, even if `connection` names them. */
 const FRAMING = new Set(['content-length', 'transfer-encoding'])
-/** Of the client's connection to the gate; and names that are the gate's own. */
+/** Headers of the connection between client and gate, and those that only the gate and the API may set. */
 const DROPPED = new Set([
   'connection',
   'expect',
@@ -28,15 +28,15 @@ const DROPPED = new Set([
   USER_HEADER,
 ])
 
-/** For the API, which believes the gate: it comes by a unix socket, whose peers have no address. */
+/** For the API, which trusts the gate. The gate connects over a unix socket, whose peers have no address. */
 export function trustsGate(trusts: TrustProxy): TrustProxy {
   return (address) => address === '' || trusts(address)
 }
 
 /**
- * A client's headers as the API gets them. The API believes them: what strangers say of themselves is taken off, and the
- * peer's address stands last in `x-forwarded-for`. `fp-peer` is the peer's address, with `forwarded` after it where the
- * request has come through a proxy.
+ * A client's headers as the API gets them. The API trusts them, so headers about clients from untrusted peers are removed,
+ * and the peer's address is last in `x-forwarded-for`. `fp-peer` is the peer's address, followed by `forwarded` if the
+ * request came through a proxy.
  */
 export function forwardedHeaders(req: IncomingMessage, trusts: TrustProxy): string[] {
   const { rawHeaders, headers } = req
@@ -64,7 +64,7 @@ export function forwardedHeaders(req: IncomingMessage, trusts: TrustProxy): stri
     hasScheme ||= lower === 'x-forwarded-proto'
     hasBody ||= FRAMING.has(lower)
   }
-  // Node would announce a body in chunks.
+  // Without this Node would send `transfer-encoding: chunked`.
   if (!hasBody) sent.push('content-length', '0')
   sent.push('x-forwarded-for', [...before, peer].join(', '))
   if (!hasScheme) sent.push('x-forwarded-proto', 'http')

@@ -17,7 +17,7 @@ export interface LocalGateDeps {
   readonly status: () => GateStatus
 }
 
-/** The gate, within its own process. */
+/** The gate within its own process. */
 export function createLocalGate(deps: LocalGateDeps): Gate {
   const { activator, runtime, events, changes, registry } = deps
   return {

@@ -15,7 +15,7 @@ export interface GateRuntimeDeps {
   readonly secretKey: Buffer
   readonly databases: Pick<AppDatabases, 'relay' | 'egress'>
   readonly leader: Leader
-  /** The processes of the database, if the platform runs it. */
+  /** The ids of the database's processes, if the platform runs the database. */
   readonly databasePids: () => readonly number[]
   readonly logger: Logger
 }
@@ -24,7 +24,7 @@ export interface GateRuntimeDeps {
 export async function createRuntime(deps: GateRuntimeDeps): Promise<Runtime> {
   const { config, databases, logger } = deps
   if (config.kubernetes) {
-    // The client of the API server takes 60 MiB: loaded in a cluster alone.
+    // The Kubernetes client takes 60 MiB, so it is loaded only in a cluster.
     const { createKubernetesRuntime, defaultKubeConfig } = await import('../runtime/kubernetes/index.ts')
     return createKubernetesRuntime({
       kubeConfig: defaultKubeConfig(),

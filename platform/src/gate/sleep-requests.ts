@@ -10,7 +10,7 @@ export interface SleepRequestDeps {
   readonly log: Log
 }
 
-/** Where several gates use an app, each gives up its part when the owner wants it asleep; the last one puts it to sleep. */
+/** When an owner asks for sleep of an app that several gates use, each releases its target lock; the last puts it to sleep. */
 export function sleepWhenAsked({ changes, route, activator, log }: SleepRequestDeps): Disposable {
   async function sleep(appId: string): Promise<void> {
     const key = (await route(appId))?.key

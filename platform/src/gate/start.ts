@@ -39,49 +39,50 @@ import { createLocalGate } from './local.ts'
 import { createRuntime } from './runtime.ts'
 import { sleepWhenAsked } from './sleep-requests.ts'
 
-/** In a cluster the database may start together with the platform, on a node that still pulls its image; ms. */
+/** How long to wait for MongoDB in a cluster, in ms: it may start with the platform, on a node that still pulls its image. */
 const MONGODB_PATIENCE = 100_000
-/** What an API of another container needs past the grace, ms. */
+/** Time that an API in another container needs after the grace period, in ms. */
 const API_RESERVE = 1_000
-/** What leases get at shutdown, after the front has let requests end. */
+/** Time that leases get at shutdown after the front door has closed, in ms. */
 const LEASE_GRACE = 200
 
 export interface RunningGate {
-  /** The settings it runs with, the real port in them. */
+  /** The settings it runs with, including the actual port. */
   readonly config: Config
-  /** For the API where it runs in this process. */
+  /** For an API that runs in this process. */
   readonly gate: Gate
-  /** Takes requests from now on. */
+  /** Accepts requests from now on. */
   listen(): Promise<void>
   /**
-   * Takes no more requests and answers those under way, then waits for `apiDone`, which may still need the gate and gets
-   * what is left of the grace (ms), and stops everything. Within the shutdown delay, the shutdown grace and some seconds.
+   * Accepts no more requests and answers those under way. Then waits for `apiDone`, which may still need the gate and gets
+   * what is left of the grace period (ms), and stops everything. Takes at most the shutdown delay, the shutdown grace and some
+   * seconds.
    */
   close(options: { apiDone: (grace: number) => Promise<void> }): Promise<void>
 }
 
 export interface StartGateOptions {
   readonly logger: Logger
-  /** Told of each step, for the person who waits. */
+  /** Called with each step of the start, to show it to the person who waits. */
   readonly onStep: (step: string) => void
-  /** Called once the port is known and the channel's sockets are: the API's process can be started. */
+  /** Called once the port and the channel's sockets are known, so that the API's process can be started. */
   readonly onChannel?: (config: Config) => void
 }
 
-/** Starts every part in order; when one fails, those before it are stopped and the error says what to do. */
+/** Starts every part in order. If one fails, those before it are stopped, and the error says what to do. */
 export async function startGate(
   settings: Config,
   { logger, onStep, onChannel }: StartGateOptions,
 ): Promise<RunningGate> {
-  // Stopped in reverse order.
+  // The parts are stopped in reverse order.
   await using started = new AsyncDisposableStack()
 
-  // 1. What may stand in the way: another platform, a port in use.
+  // 1. Obstacles: another platform that uses the data folder, a port in use.
   started.use(await lockDataDir(settings.dataDir))
   const config = withPort(settings, await choosePort(settings))
   const trustProxy = trusts(config.trustProxy)
   const sockets = await channelSockets(config.dataDir)
-  // An API's process that starts meanwhile waits for this gate.
+  // Makes an API process that starts meanwhile wait for this gate.
   await rm(sockets.gate, { force: true })
   onChannel?.(config)
 
@@ -112,7 +113,7 @@ export async function startGate(
   started.adopt(mongo.client, (it) => it.close())
   await migrate(mongo.db, MIGRATIONS, logger)
 
-  // 3. Where apps live.
+  // 3. The runtime, which runs apps.
   onStep('Starting the runner')
   const events = new Events()
   const changes = createAppChanges()
@@ -159,7 +160,7 @@ export async function startGate(
     await directory.replaceOldSecrets()
   }
 
-  // 4. The activator over it.
+  // 4. The activator, which uses the runtime.
   const routes = createRouteTable({
     lookup: (appId) => directory.route(appId),
     changes,

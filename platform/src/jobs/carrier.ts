@@ -4,9 +4,9 @@ import type { Signals } from './signals.ts'
 import type { JobStore } from './store.ts'
 import { JobCancelled, StaleAttempt, type Job, type JobHandler } from './types.ts'
 
-/** How long a wait for other jobs lasts without any change, until the store is asked again. ms */
+/** How long to wait for a change of other jobs before the store is read again, in ms. */
 export const LOOK = 15_000
-/** After MongoDB has failed. ms */
+/** Delay after a failure of MongoDB, in ms. */
 const RETRY = 1_000
 const FIRST_BACKOFF = 1_000
 const LAST_BACKOFF = 5 * 60_000
@@ -22,7 +22,7 @@ export interface CarrierDeps {
   readonly store: JobStore
   readonly signals: Signals
   readonly clock: Clock
-  /** Fires when this process takes jobs no further. */
+  /** Aborts when this process stops to work on jobs. */
   readonly closing: AbortSignal
   readonly log: {
     info(fields: object, message: string): void
@@ -30,15 +30,15 @@ export interface CarrierDeps {
   }
 }
 
-/** A job that this process has. */
+/** A job that this process holds. */
 export interface Carried {
   readonly job: Job
-  /** It waits for its time. */
+  /** It waits for its `runAt`. */
   readonly asleep: boolean
   readonly done: Promise<void>
-  /** Its first step has been taken, or has failed and is to be taken again. */
+  /** Resolves once a step has failed, which is repeated, or the job is done here. */
   readonly tried: Promise<void>
-  /** It is ended without another attempt. */
+  /** It ends without another attempt. */
   readonly over: boolean
   cancel(): void
 }
@@ -49,9 +49,9 @@ interface Entry extends Carried {
   readonly kind: Kind
   readonly cancelled: AbortSignal
   readonly wasTried: () => void
-  /** The turn of an attempt that has begun already; its step takes it. */
+  /** The turn of the first attempt, if the job was stored as running. */
   turn: Turn | undefined
-  /** Fires when the job may be another process's, or is no more this one's to go on with. */
+  /** Aborts when this process closes, or when another process may take the job over. */
   readonly given: AbortSignal
   /** `given`, or the job is cancelled. */
   readonly stop: AbortSignal
@@ -59,13 +59,13 @@ interface Entry extends Carried {
 
 export const nameOf = ({ kind, key }: { kind: string; key: string }): string => `${kind} ${key}`
 
-/** Takes jobs of this process through their attempts, one step after the other. */
+/** Runs the attempts of this process's jobs, one step after the other. */
 export function createCarrier({ store, signals, clock, closing, log }: CarrierDeps) {
   const carried = new Map<string, Entry>()
 
   /**
-   * Stores a new job of this process. A job that nothing is before is stored as running, in one write, and its turn is
-   * returned: `take` begins it with that turn.
+   * Stores a new job of this process. If no other job goes first, one write stores the job as running, and its turn is returned
+   * for `take`.
    */
   async function insert(job: Job, kind: Kind): Promise<{ job: Job; turn?: Turn }> {
     const { perKey = 1 } = kind.handler
@@ -85,8 +85,8 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
   }
 
   /**
-   * `lost` fires when others may take the job over. `orphan`: the job was another process's, which has ended. `turn`: the first
-   * attempt has begun.
+   * `lost` aborts when others may take the job over. `orphan`: the job belonged to a process that has ended. `turn`: the job was
+   * stored as running.
    */
   function take(
     job: Job,
@@ -139,7 +139,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
           if (ends) await endWithout(entry, 'stopped').catch((late: unknown) => held(late))
           return
         }
-        // A wait that the cancellation has ended is no failure.
+        // A wait that was ended by the cancellation is not a failure.
         if (!(cancelled.aborted && error === cancelled.reason)) {
           held(error)
           await pause(clock, RETRY, cancelled.aborted ? given : stop)
@@ -150,7 +150,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     }
   }
 
-  /** Resolves to the job as it is to go on, or undefined when it has ended or is another process's. */
+  /** Resolves to the job to go on with, or to undefined when it has ended or belongs to another process. */
   async function step(entry: Entry): Promise<Job | undefined> {
     const { job, kind, stop } = entry
     const { handler } = kind
@@ -167,7 +167,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     const claimed = await store.claim(job, perKey)
     if (claimed) {
       entry.job = claimed
-      // Awaited here: the turn lasts as long as the attempt.
+      // Awaited here, so that the turn lasts as long as the attempt.
       return await attempt(entry)
     }
     const now = await store.find(job.id)
@@ -191,11 +191,11 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     entry.stop.throwIfAborted()
   }
 
-  /** Waits for the older jobs of the key, at whichever process. */
+  /** Waits for the older jobs of the key, in any process. */
   async function turnOfKey(job: Job, perKey: number, stop: AbortSignal): Promise<void> {
     using changes = signals.watch(nameOf(job))
     for (;;) {
-      // What this process has itself need not be asked for.
+      // The jobs of this process are known without a read.
       if (!hasOlder(job, perKey) && (await store.mayBegin(job, perKey))) return
       await changes.next(stop, LOOK)
     }
@@ -227,7 +227,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
       failure = error as Error
     }
     if (failure && !cancelled.aborted) {
-      // Another process goes on with it: it is handed over when this one closes, and taken over when this one is dead.
+      // Another process continues the job: it gets the job when this process closes, or takes it over when this one is dead.
       if (given.aborted && closing.aborted && kind.handler.endsWithProcess)
         return endWithout(entry, 'stopped')
       if (given.aborted || failure instanceof StaleAttempt) return undefined
@@ -243,7 +243,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     return undefined
   }
 
-  /** An attempt that has ended is not to be repeated because MongoDB was away for a moment. */
+  /** Repeats a write until it succeeds, so that no attempt is repeated because MongoDB did not answer for a moment. */
   async function persist<T>(given: AbortSignal, write: () => Promise<T>): Promise<T> {
     for (;;) {
       try {

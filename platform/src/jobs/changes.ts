@@ -10,7 +10,7 @@ export interface JobChange {
   readonly cancelled: boolean
 }
 
-/** What is asked of each change: without payloads, and not what only says how far a job is. */
+/** Leaves out payloads, and changes that only store a job's progress. */
 const PIPELINE = [
   { $match: { 'updateDescription.updatedFields.progress': { $exists: false } } },
   {
@@ -24,7 +24,7 @@ const PIPELINE = [
   },
 ]
 
-/** Tells of every change of a job, by any process; `onOpen` at the start and after each break, when changes may be lost. */
+/** Reports every change of a job by any process. `onOpen`: the stream was opened, at the start or after a failure with lost changes. */
 export function followJobs(
   db: Db,
   events: { onOpen(): void; onChange(change: JobChange): void; onError(error: Error): void },

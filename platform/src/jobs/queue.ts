@@ -12,37 +12,37 @@ import { QueueClosed, type Job, type JobHandler, type NewJob } from './types.ts'
 
 export interface JobQueueDeps {
   readonly db: Db
-  /** Says whose jobs are to be taken over. */
+  /** Knows which processes are dead, so that their jobs are taken over. */
   readonly members: Membership
   readonly log: CarrierDeps['log']
   readonly clock?: Clock
 }
 
-/** Durable jobs: once accepted they are done, whichever process dies. See docs/decisions/0037. */
+/** Durable jobs: an accepted job is done even if a process dies. See docs/decisions/0037. */
 export interface JobQueue {
-  /** Says how jobs of a kind are done. Before `recover`. */
+  /** Registers the handler of a kind of jobs. Call it before `recover`. */
   handle<P>(kind: string, handler: JobHandler<P>): void
   /**
-   * Takes over what dead processes have left, and goes on doing so. Resolves once those that are not to go on were told so. From the
-   * first call on this process takes jobs that nobody has.
+   * Takes over the jobs of dead processes and those that nobody holds, now and at intervals. Resolves once the handlers of
+   * jobs that end without another attempt were called.
    */
   recover(): Promise<void>
   /**
-   * Accepts a job. This process does it, if it handles the kind, and others if this one dies. Rejects with FP_QUEUE_FULL, and
+   * Accepts a job. This process runs it if it handles the kind; others do if this one dies. Rejects with FP_QUEUE_FULL, and
    * after `close` with QueueClosed.
    */
   enqueue<P>(kind: string, job: NewJob<P>): Promise<Job<P>>
-  /** Ends every job of the key, at whichever process: those that wait, and by their signal those that run. */
+  /** Cancels every job of the key in any process. Waiting jobs end; running ones get their signal aborted. */
   cancel(kind: string, key: string): Promise<void>
-  /** Resolves once no job of the key is open, at any process. Rejects when the signal fires. */
+  /** Resolves once no job of the key is open in any process. Rejects when the signal aborts. */
   settled(kind: string, key: string, signal: AbortSignal): Promise<void>
-  /** Those of these jobs that have not ended. */
+  /** Returns those of these jobs that have not ended. */
   open(ids: readonly string[]): Promise<Job[]>
   /** Throws what `enqueue` would reject with now: FP_QUEUE_FULL, QueueClosed. */
   refuseIfFull(kind: string, owner: string): void
   /** Resolves once this process has no job that is due. */
   idle(): Promise<void>
-  /** Takes no more; ends what runs, and hands what is left to the other processes. */
+  /** Accepts no more jobs, ends running attempts, and leaves the remaining jobs to the other processes. */
   close(): Promise<void>
 }
 
@@ -55,7 +55,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   const closing = new AbortController()
   const carrier = createCarrier({ store, signals, clock, closing: closing.signal, log })
   const { carried } = carrier
-  /** Accepted, and on the way into the store. */
+  /** Jobs that are accepted and are being stored. */
   const accepting = new Map<string, { kind: string; owner: string }>()
   let looking: Repetition | undefined
 
@@ -66,7 +66,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
     carrier.take(job, kinds.get(job.kind)!, { lost: members.lost, orphan, turn })
   }
 
-  /** Takes over what nobody has or what dead processes had, and hears of what was missed. */
+  /** Takes over jobs that nobody or a dead process holds, and notices cancellations that were missed. */
   async function look(): Promise<void> {
     const { id, lost } = members
     const given = AbortSignal.any([lost, closing.signal])
@@ -75,18 +75,18 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
     for (const { id: jobId, cancelled } of await store.heldBy([id], handled)) {
       const known = carried.get(jobId)
       if (cancelled) known?.cancel()
-      // Left over from a failure of MongoDB. Asked for again: it may have ended since.
+      // Left over from a failure of MongoDB. Read again, as it may have ended since.
       if (!known && !accepting.has(jobId)) await adopt(await store.find(jobId))
     }
     if (!looking) return
     const holders = (await store.holders(handled)).filter((holder) => holder !== id)
-    // In this order: a process that has come since then holds none of those.
+    // Read after the holders: a process that has joined since then holds none of these jobs.
     const living = holders.length > 0 ? await members.living() : new Set()
     const dead = holders.filter((holder) => holder === null || !living.has(holder))
     for (const job of dead.length > 0 ? await store.heldBy(dead, handled) : []) await adopt(job)
 
     async function adopt(job: Job | undefined): Promise<void> {
-      // One that this process still has, from before it was lost, is not begun again beside it.
+      // A job that this process still runs, from before it was lost, must not be run a second time.
       if (!job || job.finishedAt || carried.has(job.id) || given.aborted) return
       const adopted = await store.adopt(job, id)
       if (!adopted) return
@@ -95,7 +95,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
     }
   }
 
-  /** One look after the other. One that was asked for during another follows it. */
+  /** Runs one look after the other. A look that is requested during another one follows it. */
   let latest: Promise<void> = Promise.resolve()
   let asked = false
   function lookSoon(): Promise<void> {
@@ -139,7 +139,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   return {
     handle(kind, handler) {
       const { atOnce, atOncePerOwner: atOncePerKey } = handler.limits
-      // What may wait is bounded when it is accepted.
+      // The number of waiting jobs is limited when a job is accepted.
       const turns = new FairQueue({ atOnce, atOncePerKey, waiting: Infinity, waitingPerKey: Infinity })
       kinds.set(kind, { handler: handler as JobHandler<unknown>, turns })
     },
@@ -199,7 +199,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
     async settled(kind, key, signal) {
       using changes = signals.watch(nameOf({ kind, key }))
       for (;;) {
-        // Those of dead processes too.
+        // Includes the jobs of dead processes.
         await lookSoon()
         if ((await store.countOpen(kind, key)) === 0) return
         await changes.next(signal, LOOK)

@@ -1,4 +1,4 @@
-/** Waiting for a change of what has a name. The empty name is that of every change. */
+/** Lets callers wait for changes by name. The empty name stands for every change. */
 export class Signals {
   readonly #watchers = new Map<string, Set<() => void>>()
 
@@ -11,7 +11,7 @@ export class Signals {
     for (const name of [...this.#watchers.keys()]) this.fire(name)
   }
 
-  /** Changes from this call on, until it is disposed of. */
+  /** Watches for changes from this call on, until the result is disposed of. */
   watch(name: string): Signal {
     let changed = false
     let wake = (): void => undefined
@@ -49,8 +49,8 @@ export class Signals {
 
 export interface Signal extends Disposable {
   /**
-   * Resolves when anything has changed since the last time, several changes being one, or after `patience` ms. Rejects when the
-   * signal fires.
+   * Resolves when something has changed since the last call, several changes being one, or after `patience` ms. Rejects when
+   * the signal aborts.
    */
   next(signal: AbortSignal | undefined, patience: number): Promise<void>
 }

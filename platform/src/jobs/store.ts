@@ -4,20 +4,20 @@ import type { Job, JobState } from './types.ts'
 
 export type JobDoc = Omit<Job, 'id' | 'cancelled'> & {
   readonly _id: string
-  /** Only while it has not ended, so that indexes hold nothing else. */
+  /** Set only while the job has not ended, so that indexes hold nothing else. */
   readonly open?: true
   readonly cancelled?: true
-  /** Only while it runs: of a kind and key, each slot is taken once. */
+  /** Set only while the job runs. For one kind and key each slot is taken once. */
   readonly slot?: number
-  /** MongoDB removes it then. */
+  /** When MongoDB removes the job. */
   readonly expiresAt?: Date
 }
 
 export const JOBS = 'jobs'
-/** What has been decided survives the loss of any one server. */
+/** A write that succeeded survives the loss of any one server. */
 const DURABLE = { writeConcern: { w: 'majority' } } as const
 
-/** Jobs in MongoDB. Every write names the state that it replaces, and says whether it was that. */
+/** Jobs in MongoDB. A write that changes a job's state names the state it expects, and returns whether the job had it. */
 export class JobStore {
   readonly #jobs: Collection<JobDoc>
   readonly #orders: Collection<{ _id: string; last: number }>
@@ -66,7 +66,7 @@ export class JobStore {
     return toJob(await this.#jobs.findOne({ _id: id }))
   }
 
-  /** Whether fewer than `perKey` jobs of the key are before this one: older ones that are due or were begun, or that run. */
+  /** Whether fewer than `perKey` jobs of the key go first: older ones that are due or were begun, and any that run. */
   async mayBegin({ id, kind, key, order }: Job, perKey: number): Promise<boolean> {
     const before: Filter<JobDoc>[] = [{ runAt: { $lte: new Date() } }, { attempt: { $gt: 0 } }]
     const filter: Filter<JobDoc> = {
@@ -79,7 +79,7 @@ export class JobStore {
     return (await this.#jobs.countDocuments(filter, { limit: perKey })) < perKey
   }
 
-  /** Begins the next attempt. Undefined: it is not this process's to begin, or not now. */
+  /** Begins the next attempt. Undefined: this process may not begin it, or not now. */
   async claim({ id, attempt, member }: Job, perKey: number): Promise<Job | undefined> {
     for (let slot = 0; slot < perKey; slot++) {
       try {
@@ -114,7 +114,7 @@ export class JobStore {
     return toJob(retried)
   }
 
-  /** Ends the job if it is still as the caller knows it. */
+  /** Ends the job if it still has the state that the caller knows. */
   async end(
     { id, state, attempt, member }: Job,
     as: JobState,
@@ -132,7 +132,7 @@ export class JobStore {
     return matchedCount === 1
   }
 
-  /** Ends at the next occasion what the key has. */
+  /** Marks all open jobs of the key as cancelled. Their processes end them. */
   async cancel(kind: string, key: string): Promise<void> {
     await this.#jobs.updateMany({ open: true, kind, key }, { $set: { cancelled: true } }, DURABLE)
   }
@@ -146,12 +146,12 @@ export class JobStore {
     return docs.map((doc) => toJob(doc)!)
   }
 
-  /** Everybody who has an open job of these kinds, null for those that nobody has. */
+  /** The members that hold open jobs of these kinds; null stands for jobs that nobody holds. */
   async holders(kinds: readonly string[]): Promise<(string | null)[]> {
     return this.#jobs.distinct('member', { open: true, kind: { $in: [...kinds] } })
   }
 
-  /** Without payloads. */
+  /** The open jobs of these holders, without payloads. */
   async heldBy(holders: readonly (string | null)[], kinds: readonly string[]): Promise<Job[]> {
     const docs = await this.#jobs
       .find(
@@ -163,7 +163,7 @@ export class JobStore {
     return docs.map((doc) => toJob(doc)!)
   }
 
-  /** Takes the job over from one who is dead. Whatever that one still writes names an attempt that is over. */
+  /** Takes the job over from a dead process. If that still writes, it names an attempt that is over. */
   async adopt({ id, attempt, member }: Job, by: string): Promise<Job | undefined> {
     const adopted = await this.#jobs.findOneAndUpdate(
       { _id: id, open: true, attempt, member },
@@ -173,7 +173,7 @@ export class JobStore {
     return toJob(adopted)
   }
 
-  /** Lets any process take what this one has. */
+  /** Lets any process take the open jobs of this member. */
   async release(member: string): Promise<void> {
     await this.#jobs.updateMany(
       { open: true, member },

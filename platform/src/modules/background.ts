@@ -1,21 +1,21 @@
-/** What the modules log with; pino fits. */
+/** What the modules log with. A pino logger fits. */
 export interface Log {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
 
-/** Work that goes on after its request was answered. Nothing of it is lost silently, and `settled` waits for it. */
+/** Work that goes on after its request was answered. Its errors are logged, and `settled` waits for it. */
 export class Background {
   readonly #log: Log
-  /** What runs → the app it runs for. */
+  /** Running work → the app that it runs for. */
   readonly #running = new Map<Promise<void>, string>()
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  /** `what` completes "could not …". */
+  /** `what` completes the log line "could not …". */
   run(appId: string, what: string, work: () => Promise<unknown>): void {
     const running = work().then(
       () => undefined,
@@ -25,7 +25,7 @@ export class Background {
     void running.finally(() => this.#running.delete(running))
   }
 
-  /** Resolves once nothing runs (for the app), what was begun meanwhile included. */
+  /** Resolves once no work runs (for the app), including work that was begun meanwhile. */
   async settled(appId?: string): Promise<void> {
     for (;;) {
       const running = [...this.#running].filter(([, of]) => appId === undefined || of === appId)

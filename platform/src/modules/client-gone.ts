@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { FpError } from '../errors.ts'
 
-/** Aborts when the client goes away before it was answered: what only it waits for can stop. */
+/** Aborts when the client disconnects before it was answered, so that work for this client alone can stop. */
 export function clientGone(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
   const { raw } = reply

@@ -15,7 +15,7 @@ import { trialsModule } from './trials/module.ts'
 import { usersModule } from './users/module.ts'
 import { versionsModule } from './versions/module.ts'
 
-/** All modules, lowest first: each may use those before it. A new module is one line here. */
+/** All modules in the order in which they start: each may use those before it. A new module is one line here. */
 export const MODULES: readonly Module<unknown>[] = [
   attemptsModule,
   usersModule,

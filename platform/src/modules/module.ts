@@ -16,7 +16,7 @@ import type { Validate } from './validate.ts'
 export interface ModuleDeps {
   /** The platform's database. */
   readonly db: Db
-  /** With the right to make users of MongoDB. */
+  /** A client with the right to create MongoDB users. */
   readonly client: MongoClient
   readonly events: Events
   readonly validate: Validate
@@ -28,11 +28,11 @@ export interface ModuleDeps {
     readonly cleanup: Pick<RuntimeCleanup, 'removeApp'>
     readonly health: Pick<RuntimeHealth, 'storageProblem'>
   }
-  /** Bytes in MongoDB's temporary files, where MongoDB is the platform's own. */
+  /** Bytes in MongoDB's temporary files. Absent where MongoDB is not the platform's own. */
   readonly databaseSpilled?: () => Promise<number>
-  /** This process among those that share the database. */
+  /** This process as a member of those that share the database. */
   readonly members: Membership
-  /** Runs what must run at one process only. */
+  /** Runs work that must run in one process only. */
   readonly leader: Leader
   readonly call: Gate['call']
   readonly sessionCookie: SessionCookie
@@ -44,18 +44,18 @@ export interface ModuleDeps {
 }
 
 export interface ModuleSettings {
-  /** Where an app answers. */
+  /** The URL of an app. */
   readonly appUrl: (appId: string) => string
   readonly signup: 'open' | 'closed'
   readonly signupsPerHour: number
-  /** `host:port` under which apps reach MongoDB, and more options of their URIs. */
+  /** `host:port` under which apps reach MongoDB, and further options of their URIs. */
   readonly mongoHost: string
   readonly mongoOptions?: Readonly<Record<string, string>>
-  /** What each user's database may take. */
+  /** How large each user's database may be. */
   readonly databaseLimitBytes: number
   readonly storageLimitBytes: number
   readonly defaultIdleTimeoutS: number
-  /** What a user may have who is no admin. 0: no limit. */
+  /** Limits for users who are not admins. 0: no limit. */
   readonly quotas: { readonly apps: number; readonly deploysPerHour: number; readonly storageApps: number }
   readonly examplesDir: string
 }
@@ -70,25 +70,25 @@ export interface ModuleContext extends ModuleDeps {
   use<S>(module: Module<S>): S
 }
 
-/** How a module enters the platform: one line in `modules/index.ts`. */
+/** A part of the platform with its routes and its service. It is listed in `modules/index.ts`. */
 export interface Module<S> {
   readonly name: string
   start(context: ModuleContext): Started<S> | Promise<Started<S>>
 }
 
-/** A module that runs. All but the service is optional. */
+/** A started module. Everything except the service is optional. */
 export interface Started<S> {
   /** What other modules may call. */
   readonly service: S
-  /** Hooks that all routes get, those of the modules before it too. */
+  /** Hooks for all routes, also for those of the modules before it. */
   hooks?(api: Api): void
   routes?(api: Api): void
   /**
-   * Completes what processes that were killed have left unfinished: once before the platform takes requests, then every 15 s.
+   * Completes what killed processes have left unfinished: once before the platform accepts requests, then every 15 s.
    * Several replicas may do so at once.
    */
   recover?(occasion: 'start' | 'later'): Promise<void>
-  /** Begins what the module does of its own accord, once, after `recover`. */
+  /** Starts the module's periodic work. Called once, after `recover`. */
   run?(): void
   close?(): void | Promise<void>
 }

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 
-/** For routes all of whose fields are optional: `curl -X POST` without a body is as good as `{}`. */
+/** For routes whose body has only optional fields: a request without a body is handled as if its body were `{}`. */
 export async function optionalBody(request: FastifyRequest): Promise<void> {
   request.body ??= {}
 }

@@ -2,15 +2,16 @@ import { FpError } from '../errors.ts'
 
 export const DEFAULT_PAGE = 50
 
-/** A page that is asked for: at most `limit` items whose number is below `before`. */
+/** A requested page: at most `limit` items whose number is below `before`. */
 export interface PageRequest {
   readonly limit: number
   readonly before: number | undefined
 }
 
 /**
- * Lists are ordered by a number that only grows (an app's sequence, a version, a deployment's order), newest first, so
- * a cursor is the last number seen: stable while items come and go. `list` keeps cursors of one list out of another.
+ * Lists are ordered by a number that only grows (an app's sequence, a version, a deployment's order), newest first. A cursor
+ * is the last number seen, so it stays valid while items are added and removed. It names its `list`, so that it is refused
+ * in any other list.
  */
 export function pageRequest(list: string, query: { limit?: number; cursor?: string }): PageRequest {
   return {
@@ -19,7 +20,7 @@ export function pageRequest(list: string, query: { limit?: number; cursor?: stri
   }
 }
 
-/** `found` holds one item more than the limit when there is a next page. */
+/** `found` has one item more than the limit when there is a next page. */
 export function toPage<T, W>(
   list: string,
   request: PageRequest,

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 
-/** Path parameters. Any text is taken: what names nothing is answered like what is not yours. */
+/** Path parameters. Any text is accepted, so that an id that never existed gets the same answer as another user's. */
 export const AppParams = Type.Object({ app_id: Type.String({ maxLength: 100 }) })
 export const DeploymentParams = Type.Object({
   app_id: Type.String({ maxLength: 100 }),
@@ -12,7 +12,7 @@ export const VersionParams = Type.Object({
 })
 export const TemplateParams = Type.Object({ template_id: Type.String({ maxLength: 100 }) })
 
-/** What a route's `*` stands for, such as the path of an asset. Not part of its schema: TypeBox takes the name for a pattern. */
+/** The value of a route's `*`, e.g. the path of an asset. It is not in the schema, as TypeBox treats the name as a pattern. */
 export function rest(params: object): string {
   return (params as { '*': string })['*']
 }

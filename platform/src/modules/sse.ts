@@ -8,12 +8,12 @@ export interface ServerSentEvent {
   readonly data: unknown
 }
 
-/** A comment so often keeps proxies from closing a quiet stream, and finds clients that are gone. ms */
+/** Interval of comments, in ms. They keep proxies from closing a quiet stream, and show when a client has disconnected. */
 export const HEARTBEAT = 15_000
 
 /**
- * Writes what `open` gives until it ends. When the stream is closed before, because the client went away, the signal
- * fires, so that `open` can let go of what it holds. https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * Writes the events of `open` until they end. When the stream is closed earlier, because the client disconnected, the signal
+ * aborts, so that `open` can release its resources. https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function eventStream(
   open: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
@@ -33,12 +33,12 @@ export function eventStream(
     try {
       for await (const { id, event, data } of open(closed.signal)) {
         const text = `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`
-        // A client that reads slowly holds what comes up, and is not written ahead of.
+        // Waits for a client that reads slowly, so that no events pile up in memory.
         if (!stream.write(text)) await once(stream, 'drain', { signal: closed.signal })
       }
       stream.end()
     } catch (error) {
-      // Whoever closed the stream needs no word of it.
+      // If the stream was closed by the client, the error is a consequence of that and is ignored.
       if (!closed.signal.aborted) stream.destroy(error as Error)
     } finally {
       clearInterval(heartbeat)

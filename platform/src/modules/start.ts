@@ -5,17 +5,17 @@ import { repeat, type Repetition } from '../repeat.ts'
 import { Background } from './background.ts'
 import type { Module, ModuleContext, ModuleDeps, Started } from './module.ts'
 
-/** How long work that goes on in the background (a retired target that still answers) is waited for at the end. ms */
+/** How long `close` waits for background work, such as a retired target that still answers, in ms. */
 const CLOSE_PATIENCE = 1_000
-/** Between two searches for what dead replicas have left. ms */
+/** Time between two searches for unfinished work of dead replicas, in ms. */
 const RECOVERY_INTERVAL = 15_000
 
-/** The modules that run. */
+/** The started modules. */
 export interface Modules {
   /** Throws where the module is not among those that were started. */
   use<S>(module: Module<S>): S
   registerRoutes(api: Api): void
-  /** Once, before requests are taken: completes what killed processes have left, and goes on doing so. */
+  /** Completes work that killed processes have left, now and at intervals. Call it once, before requests are accepted. */
   recover(): Promise<void>
   /** Closes the modules, the last of the list first. */
   close(): Promise<void>

@@ -1,7 +1,7 @@
 import type { ValidateOptions, Validation } from '@fp/sdk/python'
 import type { Files } from '@fp/sdk/wire'
 
-/** Checks code in another process. Users are served in turn. */
+/** Validates code in another process. Users are served in turn. */
 export type Validate = (
   files: Files,
   options: { userId: string; signal: AbortSignal } & Pick<ValidateOptions, 'entrypoint'>,

@@ -6,10 +6,10 @@ import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runt
 import { parseTargetKey, TargetFailed, type Targets } from './targets.ts'
 import { wakesFull } from './wakes.ts'
 
-/** ms for a replaced target to finish its requests before it is stopped. */
+/** How long a replaced target may take to finish its requests before it is stopped, in ms. */
 const RETIRE_LIMIT = 60_000
 
-/** What modules ask of running apps, by the activator. */
+/** The targets as modules use them, implemented with the activator. */
 export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup, 'removeTarget'>): Targets {
   return {
     async wake(key, options = {}) {
@@ -37,7 +37,7 @@ export type PublishTarget = <N extends 'app.woke' | 'app.slept' | 'app.failed' |
   more: Omit<PlatformEvents[N], keyof TargetEvent>,
 ) => void
 
-/** Events of one app are published in the order of the calls: its owner is known after the first. */
+/** Events of one app are published in the order of the calls, as its owner is known from the first one on. */
 export function createPublisher(
   events: Events,
   ownerOf: (key: TargetKey) => string | Promise<string>,
@@ -47,12 +47,12 @@ export function createPublisher(
       events.publish({ name, payload: { ...parseTargetKey(key), userId, ...more } } as PlatformEvent)
     const owner = ownerOf(key)
     if (typeof owner === 'string') publish(owner)
-    // A database that does not answer is no reason to lose the event; nobody can be told of it then.
+    // If the database does not answer, the event is still published, without an owner.
     else void owner.then(publish, () => publish(''))
   }
 }
 
-/** Publishes the events of what the activator observes. */
+/** Publishes what the activator observes as events. */
 export function createObserver(publish: PublishTarget): Observer {
   return {
     awake: (key) => publish('app.woke', key, {}),

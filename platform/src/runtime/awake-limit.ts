@@ -21,9 +21,9 @@ export interface AwakeLimitDeps {
  */
 export function limitAwake(deps: AwakeLimitDeps): Driver {
   const { driver, most } = deps
-  /** One wake of a user at a time looks for a place and takes it. */
+  /** Admits one wake of a user at a time, so that two cannot take the same place. */
   const perOwner = new KeyedQueue()
-  /** Targets that were admitted. Others that are waking still wait for it. */
+  /** Targets that were admitted. Other waking targets still wait for this. */
   const admitted = new Set<TargetKey>()
 
   async function admit(key: TargetKey): Promise<void> {
@@ -76,7 +76,7 @@ export function limitAwake(deps: AwakeLimitDeps): Driver {
   }
 }
 
-/** A refusal, not a failure: the app is not at fault, and its next request tries again. */
+/** A refusal and not a failure: the app is not at fault, and its next request tries again. */
 function tooManyAwake(most: number): ScalerError {
   const message = `${most} of your apps are awake, which is all that one user may have, and each of them is answering requests. Put one to sleep, or ask the admin for more.`
   return new ScalerError('SCALER_WAKES_FULL', message, {

@@ -2,8 +2,8 @@ import type { TargetKey } from '@fp/scaler'
 import type { AppFailureReport, AppSpec, RuntimeBinding } from './runtime.ts'
 
 /**
- * The binding of a runtime before and after its `start`: parts that are made earlier hold this one. Before `start` nobody
- * listens, so what happens is dropped, and nobody can be asked, so questions are refused.
+ * The binding of a runtime, for parts that are created before its `start`. Before `start` events are dropped, and other calls
+ * throw.
  */
 export class LateBinding implements RuntimeBinding {
   #bound: RuntimeBinding | undefined

@@ -23,31 +23,31 @@ import { awaitListener, createSocketAgent } from './socket-agent.ts'
 
 /** ms */
 const PATIENCE = 15_000
-/** How long the first one waits, ms: the gate may wait for its database, and then starts the runner. */
+/** The default of `startPatience`, in ms. The gate may wait for its database, and then starts the runner. */
 const START_PATIENCE = 150_000
-/** Between two attempts to listen for events, ms. */
+/** Time between two attempts to listen for events, in ms. */
 const RETRY = 200
 
 export interface GateClient extends Gate, AsyncDisposable {}
 
 export interface ConnectOptions {
   readonly onError: (error: Error) => void
-  /** For the gate's start, ms. */
+  /** How long to wait for the gate's start, in ms. */
   readonly startPatience?: number
-  /** How long a request to a gate that restarts waits for it, ms. */
+  /** How long a request waits for a gate that restarts, in ms. */
   readonly patience?: number
 }
 
 interface SendOptions {
-  /** Before the body. */
+  /** Sent before the body. */
   readonly head?: string
   readonly body?: string | Readable | undefined
   readonly signal?: AbortSignal | undefined
-  /** It does no harm if the gate gets it twice. */
+  /** Whether the request may be sent twice. */
   readonly isRepeatable?: boolean
 }
 
-/** The gate of another process of this machine. Resolves once that process answers, and rejects when it never does. */
+/** Connects to the gate in another process of this machine. Resolves once that process answers; rejects if it does not in time. */
 export async function connectGate(
   path: string,
   { onError, startPatience = START_PATIENCE, patience = PATIENCE }: ConnectOptions,
@@ -72,7 +72,7 @@ export async function connectGate(
       )
       const fail = (error: Error): void => reject(signal?.aborted ? (signal.reason as Error) : error)
       sent.on('error', (error) => {
-        // An old connection, which the gate was just closing.
+        // The gate was just closing this idle connection.
         const again = isRepeatable && sent.reusedSocket && !signal?.aborted
         if (again) resolve(send(method, target, { ...options, isRepeatable: false }))
         else fail(restarting(error))
@@ -119,7 +119,7 @@ export async function connectGate(
 
   const openEvents = (): Promise<IncomingMessage> => send('GET', EVENTS_PATH, { signal: closed.signal })
 
-  /** Listens until the client is closed. What happens while the gate restarts is not heard of. */
+  /** Listens until the client is closed. Events during a restart of the gate are missed. */
   async function listen(first: IncomingMessage): Promise<void> {
     for (let events: IncomingMessage | undefined = first; ; events = undefined) {
       try {
@@ -175,7 +175,7 @@ export async function connectGate(
   }
 }
 
-/** Why the body of an app's answer broke off, if so. */
+/** The error with which the gate ended the body of an app's answer. Undefined: the body is complete. */
 function toldError({ trailers }: IncomingMessage): Error | undefined {
   const told = trailers[ERROR_TRAILER]
   if (told === undefined) return undefined

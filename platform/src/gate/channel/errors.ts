@@ -3,7 +3,7 @@ import { FpError, type ErrorCode } from '../../errors.ts'
 import type { AppFailureReport } from '../../runtime/runtime.ts'
 import { TargetFailed } from '../../runtime/targets.ts'
 
-/** An error as it passes the channel. */
+/** An error as it is sent over the channel. */
 export type SentError =
   | {
       readonly type: 'fp'
@@ -11,13 +11,13 @@ export type SentError =
       readonly message: string
       readonly details?: unknown
       readonly headers: Readonly<Record<string, string>>
-      /** Of the ScalerError that is its cause. */
+      /** The code of the ScalerError that is its cause. */
       readonly cause?: ScalerErrorCode
     }
   | { readonly type: 'target-failed'; readonly failure: AppFailureReport }
   | { readonly type: 'other'; readonly message: string }
 
-/** What `receiveError` makes of it is the same for whoever handles it. */
+/** Serializes an error. `receiveError` makes an equal one of it, so code that handles errors need not know the channel. */
 export function sendError(error: unknown): SentError {
   if (error instanceof TargetFailed) return { type: 'target-failed', failure: error.failure }
   if (!(error instanceof FpError)) return { type: 'other', message: (error as Error).message }

@@ -3,7 +3,7 @@ import { lstat, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-/** Linux refuses longer paths of sockets. Bytes. */
+/** Linux refuses longer socket paths. In bytes. */
 const MAX_SOCKET_PATH = 107
 
 export interface ChannelSockets {
@@ -14,8 +14,8 @@ export interface ChannelSockets {
 }
 
 /**
- * The sockets of the two processes that use one data folder, in a folder that only their user can enter. Both processes
- * come to the same paths.
+ * The sockets of the two processes that use one data folder, in a folder that only their user can enter. Both processes get
+ * the same paths from it.
  */
 export async function channelSockets(dataDir: string): Promise<ChannelSockets> {
   const inData = path.join(dataDir, 'channel')
@@ -23,7 +23,7 @@ export async function channelSockets(dataDir: string): Promise<ChannelSockets> {
   const folder = fits ? inData : path.join(tmpdir(), `fp-channel-${shortHash(dataDir)}`)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const { uid, mode } = await lstat(folder)
-  // In a shared folder somebody else may have made it first.
+  // In the shared folder for temporary files another user may have created it first.
   if (uid !== process.getuid?.() || (mode & 0o077) !== 0)
     throw new Error(`The folder ${folder} must belong to this user alone. Delete it, then start again.`)
   return { gate: path.join(folder, 'gate.sock'), api: path.join(folder, 'api.sock') }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 
 const NEWLINE = 0x0a
 
-/** The lines of a stream. `node:readline` would also cut at U+2028, which JSON does not escape. */
+/** The lines of a stream. `node:readline` would also split at U+2028, which JSON does not escape. */
 export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const decoder = new StringDecoder('utf8')
   let begun = ''

@@ -4,12 +4,12 @@ import type { TargetKey, TargetPhase } from '@fp/scaler'
 import type { SentError } from './errors.ts'
 
 /**
- * The channel is HTTP on a unix socket in a folder that only the platform can enter.
+ * The channel between the API and the gate: HTTP on a unix socket in a folder that only the platform can enter.
  *
  * - `POST /<method>`: the arguments as a JSON array; answered with `{ result }` or `{ error }`. Closing the request aborts it.
- * - `POST /call`: request and answer begin with one line of JSON, the head, and go on with the body. Where the body of the
- *   answer breaks off, the trailer `x-error` says why, as JSON in base64url.
- * - `GET /events`: one event a line, until either side closes it.
+ * - `POST /call`: request and answer begin with one line of JSON, the head, and continue with the body. If the body of the
+ *   answer breaks off, the trailer `x-error` has the error, as JSON in base64url.
+ * - `GET /events`: one event per line, until either side closes the stream.
  */
 export interface Methods {
   facts(): GateFacts

@@ -17,7 +17,7 @@ import {
   type Methods,
 } from './protocol.ts'
 
-/** A listener that does not read its events is cut off when so many bytes wait for it; it connects again. */
+/** A listener that does not read its events is disconnected when so many bytes wait for it. It then connects again. */
 const MAX_UNREAD = 4 * 2 ** 20
 
 type Handlers = {
@@ -28,7 +28,7 @@ type Handlers = {
 }
 
 export interface ChannelServer extends AsyncDisposable {
-  /** Resolves once nobody listens for events any more: no API process is connected. */
+  /** Resolves once there are no listeners for events, so that no API process is connected. */
   unused(): Promise<void>
 }
 
@@ -112,7 +112,7 @@ export async function serveGate(gate: Gate, path: string): Promise<ChannelServer
     res.on('error', () => undefined)
     onRequest(req, res).catch(() => res.destroy())
   })
-  // One API process, which is trusted: what it waits for may take as long as it takes.
+  // The only client is the API process, which is trusted, so its requests need no limits.
   server.requestTimeout = 0
   server.keepAliveTimeout = 0
   server.maxHeadersCount = 0
@@ -130,7 +130,7 @@ export async function serveGate(gate: Gate, path: string): Promise<ChannelServer
   }
 }
 
-/** Fires when the client closes the request before it was answered. */
+/** Aborts when the client closes the request before it was answered. */
 function whenGone(res: ServerResponse): AbortSignal {
   const gone = new AbortController()
   res.once('close', () => {

@@ -2,15 +2,15 @@ import { Agent } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Between two attempts to connect, ms. */
+/** Time between two attempts to connect, in ms. */
 const RETRY = 50
-/** Nobody listens, or more connections wait to be accepted than the kernel keeps. */
+/** Error codes when nobody listens, or when the kernel's queue of connections to be accepted is full. */
 const ABSENT = new Set(['ENOENT', 'ECONNREFUSED', 'EAGAIN'])
 
 export interface SocketAgentOptions {
   /** The path of a unix socket. */
   readonly path: string
-  /** How long to go on trying to connect, ms: the process that listens may be starting again. */
+  /** How long to retry to connect, in ms: the process that listens may be restarting. */
   readonly patience: number
 }
 
@@ -22,8 +22,8 @@ interface Waiting {
 }
 
 /**
- * Connections to another process of this machine. A request waits while the other process restarts: nothing of it has been
- * sent, so nothing is lost.
+ * Connections to another process of this machine. A request waits while the other process restarts. This is safe, as nothing
+ * of it has been sent.
  */
 export function createSocketAgent(options: SocketAgentOptions): Agent {
   const agent = new Agent({ keepAlive: true })
@@ -40,7 +40,7 @@ export function createSocketAgent(options: SocketAgentOptions): Agent {
   return agent
 }
 
-/** Resolves once somebody listens at the socket. Rejects when nobody does for `patience` ms. */
+/** Resolves once a process listens on the socket. Rejects when none does within `patience` ms. */
 export async function awaitListener(options: SocketAgentOptions): Promise<void> {
   const socket = await createDialer(options)()
   socket.destroy()
@@ -62,7 +62,7 @@ function createDialer({ path, patience }: SocketAgentOptions): () => Promise<Soc
     }
   }
 
-  /** Resolves once it may be worth another attempt; rejects when the patience is over. */
+  /** Resolves once another attempt may succeed. Rejects when the time in `until` is over. */
   function back(until: number): Promise<void> {
     return new Promise((goOn, giveUp) => {
       waiting.add({ until, goOn, giveUp })
@@ -70,7 +70,7 @@ function createDialer({ path, patience }: SocketAgentOptions): () => Promise<Soc
     })
   }
 
-  /** One attempt after the other for all that wait: a thousand requests that wait are no thousand attempts. */
+  /** Makes one attempt after the other for all waiting requests, so that a thousand of these do not make a thousand attempts. */
   async function probe(): Promise<void> {
     while (waiting.size > 0) {
       await delay(RETRY)

@@ -13,7 +13,7 @@ export interface ActivationDeps {
   readonly runtime: { readonly capabilities: Pick<RuntimeCapabilities, 'sharedByReplicas'> }
 }
 
-/** An app that has requests somewhere stays awake: it is not waited for longer that the others put it to sleep. ms */
+/** How long the other replicas may take to put an app to sleep, in ms. An app that has requests there stays awake. */
 const SLEEP_PATIENCE = 2_000
 const LOOK_INTERVAL = 50
 
@@ -42,7 +42,7 @@ export function createActivationService(deps: ActivationDeps): ActivationService
           'The app is answering requests, so it stays awake. Try again once they are answered. If it hangs, deploy it again: that replaces its process.',
         )
       }
-      // Other replicas keep their part in it for a while after its last request there; they are asked to give it up.
+      // Other replicas hold the target's lock for a while after its last request there. They are asked to release it.
       await live.askSleep(appId)
       const until = performance.now() + SLEEP_PATIENCE
       while (performance.now() < until && !(await isAsleep(key))) await delay(LOOK_INTERVAL)
@@ -55,7 +55,7 @@ export function createActivationService(deps: ActivationDeps): ActivationService
           await targets.wake(targetKey(target), { signal })
         } catch (error) {
           if (!(error instanceof TargetFailed)) throw error
-          // A switch or another environment may have replaced it meanwhile: then the new one is meant.
+          // A deployment or a new environment may have replaced the target meanwhile. Then the new target is woken.
           const now = await apps.findDeployed(ownerId, appId)
           if (targetKey(now) !== targetKey(target)) continue
           await live.noteFailure(target, error.failure)

@@ -5,12 +5,12 @@ import { APPS, type AppDoc } from './store.ts'
 
 /** Fields of an app that decide where its requests go, and how long it stays awake. */
 const ROUTING = /^(?:live|idleTimeoutS)(?:\.|$)/
-/** What each change leaves out: environments, which are large, and the whole document. */
+/** Leaves environments, which are large, and the whole document out of each change. */
 const PIPELINE = [{ $unset: ['fullDocument', 'updateDescription.updatedFields.env'] }]
 
 /**
- * Tells the changes that any process makes to apps. Those of this process may be told twice, which costs one more look-up.
- * Resolves once it listens.
+ * Emits the changes that any process makes to apps. Changes by this process may be emitted twice, which costs one more
+ * look-up. Resolves once the change stream is open.
  */
 export async function followApps(
   db: Db,

@@ -14,7 +14,7 @@ export interface Route {
   readonly key: TargetKey | null
   /** ms */
   readonly idleTimeout: number
-  /** Where it may have fewer instances than others. */
+  /** Set where the app may have fewer instances than other apps. */
   readonly maxReplicas?: number
 }
 
@@ -23,11 +23,11 @@ export interface Directory {
   route(appId: string): Promise<Route | undefined>
   /** The targets that serve the apps now. */
   liveTargets(): Promise<TargetKey[]>
-  /** No app runs: those that ran when the gate ended have fallen asleep. Before anything is woken. */
+  /** Records that no app runs: those that ran when the gate ended are asleep. Call it before anything is woken. */
   allAsleep(): Promise<void>
 }
 
-/** What the gate must know of apps to serve their requests. */
+/** What the gate must know about apps to serve their requests. */
 export function createDirectory(deps: { store: AppStore; liveStore: LiveStore; now: () => Date }): Directory {
   const { store, liveStore, now } = deps
   return {
@@ -40,7 +40,7 @@ export function createDirectory(deps: { store: AppStore; liveStore: LiveStore; n
         ownerId,
         key: liveKey(appId, live),
         idleTimeout: idleTimeoutS * 1000,
-        // Its files are for one instance to write.
+        // Only one instance may write the files of its storage.
         ...(storage ? { maxReplicas: 1 } : {}),
       }
     },
@@ -52,7 +52,7 @@ export function createDirectory(deps: { store: AppStore; liveStore: LiveStore; n
   }
 }
 
-/** Keeps in the apps' documents when live targets wake, sleep and fail, as the events tell. */
+/** Records in the apps' documents when live targets wake, fall asleep and fail, as the events report it. */
 export function recordTargets(deps: {
   liveStore: LiveStore
   events: Events

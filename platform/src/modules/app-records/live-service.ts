@@ -14,7 +14,7 @@ export interface LiveServiceDeps {
 
 export type LiveService = ReturnType<typeof createLiveService>
 
-/** What an app's requests go to, and how that fares. */
+/** Reads and changes what an app's requests go to, and records when that starts, sleeps and fails. */
 export function createLiveService(deps: LiveServiceDeps) {
   const { liveStore, forgetRoute, now } = deps
 
@@ -30,7 +30,7 @@ export function createLiveService(deps: LiveServiceDeps) {
   return {
     take,
 
-    /** Switches if it may (see LiveStore.goLive). The gate of this process sends no request to the old target once it returns. */
+    /** Makes `live` live if LiveStore.goLive allows it. After that the gate of this process sends the old target no request. */
     async goLive(appId: string, live: Live): Promise<{ before: Live | null } | undefined> {
       const switched = await liveStore.goLive(appId, live, now())
       if (switched) await forgetRoute(appId)

@@ -3,7 +3,7 @@ import type { TargetId } from '../../runtime/targets.ts'
 import { APPS, present, toRecord, type AppDoc } from './store.ts'
 import type { AppRecord, Failure, Live } from './types.ts'
 
-/** What changes of an app when it is deployed, runs and sleeps. Every write is one atomic update of the app's document. */
+/** The fields of an app that change when it is deployed, runs and sleeps. Each write is one atomic update of its document. */
 export class LiveStore {
   readonly #apps: Collection<AppDoc>
 
@@ -11,7 +11,7 @@ export class LiveStore {
     this.#apps = db.collection(APPS)
   }
 
-  /** The next numbers of an app; undefined when it is gone. */
+  /** Takes the next numbers of an app; undefined when the app no longer exists. */
   async take(
     appId: string,
     take: { version?: boolean; order?: boolean; revision?: boolean },
@@ -32,9 +32,8 @@ export class LiveStore {
   }
 
   /**
-   * The switch. It happens only if the app still exists, no newer deployment is live, and the environment has not
-   * changed since the target's revision was taken. Returns what was live before (null: nothing), or undefined when it
-   * did not happen.
+   * Makes a target live, only if the app still exists, no newer deployment is live, and the environment has not changed
+   * since the target's revision was taken. Returns what was live before (null: nothing), or undefined when nothing changed.
    */
   async goLive(appId: string, live: Live, now: Date): Promise<{ before: Live | null } | undefined> {
     const before = await this.#apps.findOneAndUpdate(
@@ -49,7 +48,7 @@ export class LiveStore {
     return before ? { before: before.live } : undefined
   }
 
-  /** Of the live target only; news of others changes nothing. */
+  /** Sets fields of the live target. For any other target this changes nothing. */
   async note(
     target: TargetId,
     set: { lastFailure: Failure } | { startedAt: Date } | { sleptAt: Date },
@@ -60,17 +59,17 @@ export class LiveStore {
     )
   }
 
-  /** For all replicas to hear: the live target is to sleep. */
+  /** Asks all replicas, which follow the change stream, to put the live target to sleep. */
   async askSleep(appId: string, now: Date): Promise<void> {
     await this.#apps.updateOne(present(appId), { $set: { sleepAskedAt: now } })
   }
 
-  /** A deployment's failure, while nothing is live. */
+  /** Records the failure of a deployment, if nothing is live. */
   async noteFirstFailure(appId: string, failure: Failure): Promise<void> {
     await this.#apps.updateOne({ ...present(appId), live: null }, { $set: { lastFailure: failure } })
   }
 
-  /** Apps that ran when the platform ended fell asleep with it, unless they had failed; `now` is the best that is known. */
+  /** Apps that ran when the platform ended fell asleep then, unless they had failed. That time is not known, so `now` is used. */
   async noteAllAsleep(now: Date): Promise<void> {
     await this.#apps.updateMany(
       {

@@ -2,8 +2,8 @@ import type { Api } from '../../api/api.ts'
 import type { AppService } from './service.ts'
 
 /**
- * Answers FP_APP_NOT_FOUND on every route with an `app_id` that is not the caller's, before the body is read: an app of
- * another user and one that does not exist look alike, whatever else is wrong with the request.
+ * Answers FP_APP_NOT_FOUND on every route with an `app_id` that is not the caller's, before the body is read. So an app of
+ * another user cannot be told from one that does not exist, whatever else is wrong with the request.
  */
 export function checkOwnership(app: Api, apps: Pick<AppService, 'find'>): void {
   app.addHook('onRequest', async (request) => {

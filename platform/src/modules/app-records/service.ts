@@ -21,7 +21,7 @@ export interface AppServiceDeps {
   readonly targets: Targets
   /** The gate looks the app up anew at its next request. */
   readonly forgetRoute: (appId: string) => Promise<void>
-  /** Why no app can have storage, if so. */
+  /** Why no app can have storage. Undefined: apps can have storage. */
   readonly storageProblem: () => string | undefined | Promise<string | undefined>
   /** How many apps of a user may have storage. 0: any number. */
   readonly storageApps: (ownerId: string) => Promise<number>
@@ -39,16 +39,16 @@ export interface Changes {
   readonly env?: EnvVarChanges
 }
 
-/** What is not given is as by default. */
+/** Fields that are missing get their defaults. */
 export type NewAppRecord = Pick<AppRecord, 'appId' | 'ownerId' | 'name' | 'env'> &
   Partial<Pick<AppRecord, 'idleTimeoutS' | 'entrypoint' | 'storage'>>
 
 export type AppService = ReturnType<typeof createAppService>
 
-/** The record of an app: its name, its environment, whose it is. An app of another user does not exist for the asker. */
+/** The record of an app: its name, its environment, its owner. To any other user the app does not exist. */
 export function createAppService(deps: AppServiceDeps) {
   const { store, envVars, events, changes, targets, background } = deps
-  /** Of one user one app at a time gets storage, so that each is counted for the next. */
+  /** Gives storage to one app of a user at a time, so that the next count includes it. */
   const storing = new KeyedQueue()
 
   async function find(ownerId: string, appId: string): Promise<AppRecord> {
@@ -79,7 +79,7 @@ export function createAppService(deps: AppServiceDeps) {
     }
   }
 
-  /** Does what turns an app's storage on, if the app may have storage. */
+  /** Does `work`, which turns an app's storage on, if the app may have storage. */
   async function withStorage<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
     const problem = await deps.storageProblem()
     if (problem !== undefined)
@@ -89,7 +89,7 @@ export function createAppService(deps: AppServiceDeps) {
       )
     return storing.run(ownerId, async () => {
       const most = await deps.storageApps(ownerId)
-      // Turned off, an app's files stay and take room, so such apps count.
+      // An app whose storage was turned off keeps its files, which take room, so such apps count.
       const count = most === 0 ? 0 : await store.countStored(ownerId, appId)
       if (most === 0 || count < most) return work()
       throw new FpError(
@@ -100,7 +100,7 @@ export function createAppService(deps: AppServiceDeps) {
     })
   }
 
-  /** The same version with another environment is another target. The next request wakes it; so do we if it was awake. */
+  /** The same version with another environment is a new target. The next request wakes it; if the old one is awake, this does. */
   async function replaceTarget(appId: string, old: Live, revision: number): Promise<void> {
     const oldKey = targetKey({ appId, version: old.version, revision: old.revision })
     const target = { appId, version: old.version, revision }
@@ -112,7 +112,7 @@ export function createAppService(deps: AppServiceDeps) {
       try {
         await targets.wake(targetKey(target))
       } catch (error) {
-        // Refused, as too much waits already: the next request wakes it.
+        // Too many wakes wait already. The next request wakes the app.
         if (error instanceof FpError) return
         if (!(error instanceof TargetFailed)) throw error
         await deps.liveStore.note(target, { lastFailure: { ...error.failure, at: deps.now() } })
@@ -123,10 +123,10 @@ export function createAppService(deps: AppServiceDeps) {
   return {
     find,
 
-    /** Not of any owner: for what the platform itself does. */
+    /** Without a check of the owner: for what the platform itself does. */
     findAny: (appId: string): Promise<AppRecord | undefined> => store.find(appId),
 
-    /** What serves the app. Throws FP_APP_NOT_FOUND, FP_APP_NOT_DEPLOYED. */
+    /** The target that serves the app. Throws FP_APP_NOT_FOUND, FP_APP_NOT_DEPLOYED. */
     async findDeployed(ownerId: string, appId: string): Promise<TargetId> {
       const { live } = await find(ownerId, appId)
       if (live) return { appId, version: live.version, revision: live.revision }
@@ -139,7 +139,7 @@ export function createAppService(deps: AppServiceDeps) {
 
     newId: deps.newId,
 
-    /** Checks names and values; for an app that is about to be made. */
+    /** Checks and seals the variables of an app that is about to be created. */
     sealEnv: (appId: string, changes: EnvVarChanges): Promise<readonly SealedEnvVar[]> =>
       envVars.apply(appId, [], changes),
 
@@ -179,7 +179,7 @@ export function createAppService(deps: AppServiceDeps) {
 
     showEnv: (app: AppRecord): Promise<EnvVar[]> => envVars.show(app.appId, app.env),
 
-    /** Marks it deleted; from then on it is found by nobody. */
+    /** Marks the app as deleted. From then on nobody finds it. */
     async markDeleted(ownerId: string, appId: string): Promise<AppRecord> {
       await find(ownerId, appId)
       const app = await store.markDeleted(appId, deps.now())
@@ -189,13 +189,13 @@ export function createAppService(deps: AppServiceDeps) {
       await deps.forgetRoute(appId)
       return app
     },
-    /** Those of which the deletion began so many ms ago, or more, and has not ended. */
+    /** The apps whose deletion began at least `ago` ms ago and has not ended. */
     deleted: (ago: number): Promise<AppRecord[]> => store.deleted(new Date(deps.now().getTime() - ago)),
     remove: (appId: string): Promise<void> => store.remove(appId),
   }
 }
 
-/** As it is kept; whether the files have what it names is checked with them. */
+/** The entrypoint as it is stored. Whether the files contain what it names is checked when they are validated. */
 function readEntrypoint(text: string | null): string | null {
   const trimmed = text?.trim() ?? ''
   if (trimmed === '') return null

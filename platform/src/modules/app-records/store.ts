@@ -3,22 +3,22 @@ import type { PageRequest } from '../paging.ts'
 import type { SealedEnvVar } from '../secrets/env-vars.ts'
 import type { AppRecord, AppSummary, Live, LiveRoute } from './types.ts'
 
-/** An app that is being deleted is kept, invisible, until nothing of it is left. */
+/** The document of an app. While the app is being deleted the document stays, marked, until all else of the app is removed. */
 export type AppDoc = Omit<AppRecord, 'appId'> & {
-  /** Storage has been turned on at some time: its files are there until the app is deleted. */
+  /** Storage has been turned on at some time. Its files stay until the app is deleted. */
   readonly hadStorage?: true
   readonly _id: string
   readonly deletedAt: Date | null
-  /** Last numbers taken; never given again. */
+  /** The last numbers taken. They are never reused. */
   readonly lastVersion: number
   readonly lastOrder: number
-  /** When its owner last wanted it asleep while other replicas had a part in it; how they hear of that. */
+  /** When its owner last asked for sleep while other replicas held the target's lock. They see this in the change stream. */
   readonly sleepAskedAt?: Date
 }
 
 export const APPS = 'apps'
 
-/** What a reader gets to see of the collection. */
+/** Matches the app unless it is being deleted. */
 export function present(appId: string): Filter<AppDoc> {
   return { _id: appId, deletedAt: null }
 }
@@ -96,7 +96,7 @@ export class AppStore {
     return { appId, ownerId, live, idleTimeoutS, storage }
   }
 
-  /** Of every app that has something live. */
+  /** The routes of all apps that have a live version. */
   async liveRoutes(): Promise<LiveRoute[]> {
     const docs = await this.#apps
       .find(
@@ -113,7 +113,7 @@ export class AppStore {
     }))
   }
 
-  /** Newest first, one more than the page's limit when there are more. */
+  /** Newest first. One more than the page's limit when there are more. */
   async list(ownerId: string, page: PageRequest): Promise<AppSummary[]> {
     const docs = await this.#apps
       .find(
@@ -122,7 +122,7 @@ export class AppStore {
           deletedAt: null,
           ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
         },
-        // A hundred apps' variables and tracebacks are megabytes.
+        // The variables and tracebacks of a hundred apps are megabytes.
         { projection: { env: 0, 'lastFailure.traceback': 0 } },
       )
       .sort({ sequence: -1 })
@@ -135,7 +135,7 @@ export class AppStore {
     return this.#apps.countDocuments({ ownerId, deletedAt: null })
   }
 
-  /** Apps that have or had storage, but one. */
+  /** How many apps have or had storage, without the app `but`. */
   async countStored(ownerId: string, but: string): Promise<number> {
     return this.#apps.countDocuments({ ownerId, deletedAt: null, hadStorage: true, _id: { $ne: but } })
   }
@@ -149,9 +149,9 @@ export class AppStore {
   }
 
   /**
-   * What the app runs in. Compare-and-set on the revision that `env` was made from. The live target, if any, is renamed by the same write, so
-   * that no reader sees the new environment with the old target. Returns what was live before, or undefined when
-   * somebody was faster.
+   * Sets the app's environment and storage: a compare-and-set on the revision that `env` was made from. The same write gives
+   * the live target, if any, its new revision, so that no reader sees the new environment with the old target. Returns what
+   * was live before, or undefined when another change came first.
    */
   async setSurroundings(
     appId: string,
@@ -177,7 +177,7 @@ export class AppStore {
     return before ? { before: before.live, revision } : undefined
   }
 
-  /** From here on the app is gone for everybody; false when it was already. */
+  /** From here on nobody finds the app. Undefined when it was marked before. */
   async markDeleted(appId: string, now: Date): Promise<AppRecord | undefined> {
     const doc = await this.#apps.findOneAndUpdate(present(appId), { $set: { deletedAt: now } })
     return doc ? toRecord(doc) : undefined

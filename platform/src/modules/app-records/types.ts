@@ -4,11 +4,11 @@ import type { SealedEnvVar } from '../secrets/env-vars.ts'
 /** What serves an app's requests. */
 export interface Live {
   readonly version: number
-  /** With the version it names the target. */
+  /** Together with the version it names the target. */
   readonly revision: number
-  /** Of the version's files. */
+  /** The version's hash: of its files and assets, and of the entrypoint if its owner had set one. */
   readonly hash: string
-  /** Of the deployment that made it live; an older deployment never replaces it. */
+  /** The order of the deployment that made it live. An older deployment never replaces it. */
   readonly order: number
   readonly deploymentId: string
 }
@@ -22,19 +22,19 @@ export interface AppRecord {
   readonly ownerId: string
   readonly name: string
   readonly idleTimeoutS: number
-  /** What to serve, as its owner set it; null: it is looked for in the files. */
+  /** What to serve, as its owner set it. Null: the platform finds it in the files. */
   readonly entrypoint: string | null
-  /** Whether it has a folder whose files outlive its sleeps and deploys. */
+  /** Whether the app has a folder whose files outlive its sleeps and deploys. */
   readonly storage: boolean
-  /** Unique on this installation, growing, never reused. */
+  /** Unique on this installation; grows from app to app and is never reused. */
   readonly sequence: number
   readonly env: readonly SealedEnvVar[]
-  /** Last number taken for a target; see TargetId. */
+  /** The last revision taken for a target; see TargetId. */
   readonly revision: number
-  /** The revision that brought the present environment: targets of a lower one run with an older environment. */
+  /** The revision with which the present environment came: targets of a lower one run with an older environment. */
   readonly envRevision: number
   readonly live: Live | null
-  /** The newest failure of what was live, or of a deployment while nothing was. */
+  /** The newest failure of a live target, or of a deployment while nothing was live. */
   readonly lastFailure: Failure | null
   /** When the live target last answered ready. */
   readonly startedAt: Date | null

@@ -28,18 +28,18 @@ export interface LifecycleDeps {
   readonly background: Background
 }
 
-/** Requests that an app is answering hold its removal up; the caller is not kept longer than this, in ms. */
+/** How long a caller waits for the removal of an app, in ms: requests that the app is answering delay it. */
 const REMOVE_PATIENCE = 3_000
 const MAX_NAME = 80
 
 export interface Lifecycle extends AppLifecycle {
-  /** Completes deletions that were cut off: those that began `idleFor` ms ago or earlier. Several replicas may do so at once. */
+  /** Completes interrupted deletions that began at least `idleFor` ms ago. Several replicas may do so at once. */
   recover(options: { idleFor: number }): Promise<void>
 }
 
 export function createLifecycle(deps: LifecycleDeps): Lifecycle {
   const { apps, drafts, deployments, background } = deps
-  /** Apps that this replica clears away now. */
+  /** The apps that this replica is removing now. */
   const clearing = new Set<string>()
 
   async function keepAll(ownerId: string, { files, assets }: Starter): Promise<AssetRef[]> {
@@ -50,7 +50,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
     return checkAssets(kept, Object.keys(files))
   }
 
-  /** The draft first: an app without one is never seen, a draft without an app hurts nobody. */
+  /** Creates the draft first: an app must never be seen without one, while a draft without an app does no harm. */
   async function make(app: NewAppRecord, contents: Contents): Promise<string> {
     await drafts.create(app.appId, contents)
     try {
@@ -62,7 +62,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
     return app.appId
   }
 
-  /** Each step can be repeated; the record goes last, so that what was cut off is found again. */
+  /** Each step can be repeated. The record is removed last, so that an interrupted removal is found again. */
   async function clear(app: AppRecord): Promise<void> {
     const { appId } = app
     const key = liveKey(appId, app.live)
@@ -74,7 +74,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
     await apps.remove(appId)
   }
 
-  /** Not `background.run`: `clear` waits for the app's background work and would wait for itself. */
+  /** Does not run as background work of the app: `clear` waits for all of that, so it would wait for itself. */
   function clearInBackground(app: AppRecord): Promise<void> {
     clearing.add(app.appId)
     const done = clear(app).finally(() => clearing.delete(app.appId))
@@ -104,7 +104,7 @@ export function createLifecycle(deps: LifecycleDeps): Lifecycle {
           env: await apps.copyEnv(from, appId),
           idleTimeoutS: from.idleTimeoutS,
           entrypoint: from.entrypoint,
-          // Of its own, and empty.
+          // The new app gets a storage folder of its own, which is empty.
           storage: from.storage,
         },
         { files: draft.files, assets: draft.assets },
@@ -144,6 +144,6 @@ function starterOf(body: CreateAppBody, templates: Pick<TemplateService, 'conten
 
 function copyName(name: string): string {
   const suffix = ' (copy)'
-  // By code points, so that no character is cut in half.
+  // Cuts between code points, so that no character is cut in half.
   return [...name].slice(0, MAX_NAME - suffix.length).join('') + suffix
 }

@@ -8,7 +8,7 @@ import { createLifecycle } from './lifecycle.ts'
 import { registerAppRoutes } from './routes.ts'
 import { createViews } from './views.ts'
 
-/** A deletion that has not ended by then was cut off: longer than a retired target may go on answering. ms */
+/** A deletion that is older than this, in ms, was interrupted: a retired target may not go on answering for so long. */
 const RECOVER_DELETIONS_AFTER = 5 * 60_000
 
 export const appsModule = defineModule({

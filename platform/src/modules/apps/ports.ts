@@ -4,8 +4,8 @@ import type { AssetRef } from '../assets/asset.ts'
 import type { AppSummary } from '../app-records/types.ts'
 
 /**
- * What the routes of apps need of the modules above: an app as it is shown, made and removed is more than its record.
- * Calls go down only, so the modules above implement these and `modules/index.ts` hands them in.
+ * What the routes of apps need: an app as it is shown, created and removed is more than its record.
+ * `views.ts` and `lifecycle.ts` implement it with the services of other modules.
  */
 export interface AppView {
   readonly app: AppSummary
@@ -13,7 +13,7 @@ export interface AppView {
   readonly hasUnpublishedChanges: boolean
   readonly asleepSince: Date | null
   readonly storageLimitBytes: number
-  /** Of the record or its draft, whichever is later. */
+  /** When the record or the draft was last changed, whichever is later. */
   readonly updatedAt: Date
 }
 
@@ -30,7 +30,7 @@ export interface AppDetailView extends AppView {
 export interface AppViews {
   one(ownerId: string, appId: string): Promise<AppView>
   detail(ownerId: string, appId: string): Promise<AppDetailView>
-  /** One more than the page's limit when there are more. */
+  /** One item more than the page's limit when there are more. */
   list(ownerId: string, page: PageRequest): Promise<AppView[]>
 }
 

@@ -19,7 +19,7 @@ export interface ViewDeps {
   readonly storageLimitBytes: number
 }
 
-/** Apps as their owner sees them: the record, joined with the draft, the deployments and what the live target does now. */
+/** Apps as their owner sees them: the record, joined with the draft, the deployments and the live target's phase. */
 export function createViews(deps: ViewDeps): AppViews {
   const { apps, drafts, deployments, targets } = deps
 
@@ -41,7 +41,7 @@ export function createViews(deps: ViewDeps): AppViews {
     }
   }
 
-  /** What the live target of each app does. */
+  /** The phase of each app's live target. */
   async function phasesOf(records: readonly AppSummary[]): Promise<Map<string, TargetPhase>> {
     const live = records.flatMap((app) => {
       const key = liveKey(app.appId, app.live)
@@ -52,7 +52,7 @@ export function createViews(deps: ViewDeps): AppViews {
     return new Map(live.map(({ appId }, index) => [appId, phases[index]!]))
   }
 
-  /** Two reads and one question to the gate, however many apps. */
+  /** Makes two reads and one request to the gate, however many apps there are. */
   async function views(records: readonly AppSummary[]): Promise<AppView[]> {
     const ids = records.map((app) => app.appId)
     const [summaries, deploying, phases] = await Promise.all([

@@ -1,6 +1,6 @@
 import { mediaType, type Asset } from '@fp/sdk/wire'
 
-/** A file of an app whose content is a blob. Drafts and versions hold such references; the bytes are kept once. */
+/** A file of an app whose content is a blob. Drafts and versions hold such references; the bytes are stored once. */
 export interface AssetRef {
   readonly path: string
   readonly blob: BlobId
@@ -8,8 +8,8 @@ export interface AssetRef {
 }
 
 /**
- * `<owner>.<sha256 in hex>`: equal contents of one user are one blob. Users share none, so that nobody can find out what
- * another has by uploading it.
+ * `<owner>.<sha256 in hex>`: equal contents of one user are one blob. Users share no blobs, so that nobody can find out by
+ * an upload whether another user has the same content.
  */
 export type BlobId = string
 

@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sha256Of, type AssetRef } from './asset.ts'
 
 /**
- * Answers with an asset's bytes. It is a user's file on the console's own host: it is only ever downloaded or shown as a
- * picture, never opened as a page, and has nothing to run if it were.
+ * Answers with an asset's bytes. The asset is a user's file, sent from the console's own host. So browsers may only download
+ * it or show it as a picture. If one opened it as a page, the content security policy would keep its scripts from running.
  */
 export async function sendAsset(
   request: FastifyRequest,

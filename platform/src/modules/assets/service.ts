@@ -7,13 +7,13 @@ import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import type { BlobStore } from './store.ts'
 
 /**
- * From a change of who refers to a blob until it is looked whether anybody does. Longer than an upload or a deployment takes
+ * Time from a change of the references to a blob until they are checked, in ms. Longer than an upload or a deployment takes
  * from storing a content to storing the reference.
  */
 export const REVIEW_AFTER = 15 * 60_000
-/** Checked at a time. */
+/** How many blobs are checked at a time. */
 const BATCH = 200
-/** Hashed between two turns of the event loop: a few ms. */
+/** Bytes hashed in one turn of the event loop: they take a few ms. */
 const HASH_PIECE = 512 * 1024
 
 export interface AssetServiceDeps {
@@ -21,29 +21,29 @@ export interface AssetServiceDeps {
   readonly now: () => Date
 }
 
-/** Says which of these blobs are referred to. */
+/** Returns which of these blobs are referred to. */
 type Referrer = (blobs: readonly BlobId[]) => Promise<Iterable<BlobId>>
 
 export type AssetService = ReturnType<typeof createAssetService>
 
 /**
- * The contents of assets, each kept once for its user, until nothing refers to it.
+ * The contents of assets. Each is stored once for its user, until nothing refers to it.
  *
- * The one rule: whoever is about to add or to remove a reference says so first, by `hold` or `release`. A check that is under
- * way then leaves the blob alone, and there will be another one after the change.
+ * The one rule: call `hold` before you add a reference and `release` before you remove one. A check that is under way then
+ * leaves the blob as it is, and another check follows after the change.
  */
 export function createAssetService(deps: AssetServiceDeps) {
   const { store } = deps
   const referrers: Referrer[] = []
-  /** So that two uploads of a user do not both take the last free bytes. Replicas each have their own. */
+  /** Keeps two uploads of a user from both taking the last free bytes. Each replica has its own queue. */
   const perOwner = new KeyedQueue()
   const checkAt = (): Date => new Date(deps.now().getTime() + REVIEW_AFTER)
 
   return {
-    /** Another module's documents refer to blobs: `referrer` says to which. Call it before the first sweep. */
+    /** Registers another module whose documents refer to blobs. Call it before the first sweep. */
     referredToBy: (referrer: Referrer): void => void referrers.push(referrer),
 
-    /** Keeps a content. Throws FP_ASSET_QUOTA when the user's contents would be more than ASSET_LIMITS.maxUserBytes. */
+    /** Stores a content. Throws FP_ASSET_QUOTA when the user's contents would be more than ASSET_LIMITS.maxUserBytes. */
     async keep(ownerId: string, content: Buffer): Promise<BlobId> {
       const blob = blobId(ownerId, await hash(content))
       return perOwner.run(ownerId, async () => {
@@ -55,7 +55,7 @@ export function createAssetService(deps: AssetServiceDeps) {
       })
     },
 
-    /** Before references to these are added. Throws FP_ASSET_NOT_FOUND when one of them is gone. */
+    /** Call it before references to these are added. Throws FP_ASSET_NOT_FOUND when one of them no longer exists. */
     async hold(blobs: readonly BlobId[]): Promise<void> {
       if ((await store.review(blobs, checkAt())) === blobs.length) return
       throw new FpError(
@@ -64,7 +64,7 @@ export function createAssetService(deps: AssetServiceDeps) {
       )
     },
 
-    /** Before references to these are removed. */
+    /** Call it before references to these are removed. */
     async release(blobs: readonly BlobId[]): Promise<void> {
       await store.review(blobs, checkAt())
     },
@@ -75,7 +75,7 @@ export function createAssetService(deps: AssetServiceDeps) {
       throw new FpError('FP_ASSET_NOT_FOUND', 'The content of this asset is gone. Upload it again.')
     },
 
-    /** Deletes the contents that nothing refers to. Any number may do it at once. */
+    /** Deletes the contents that nothing refers to. Any number of replicas may do so at once. */
     async sweep(): Promise<void> {
       for (;;) {
         const due = await store.due(deps.now(), BATCH)

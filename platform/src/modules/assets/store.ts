@@ -6,20 +6,20 @@ interface BlobDoc {
   readonly ownerId: string
   readonly bytes: number
   readonly data: Binary
-  /** When it is looked whether anything still refers to it; absent while something is known to. */
+  /** When the references to it are next looked for. Absent once one was found and none has changed since. */
   readonly checkAt?: Date
 }
 
-/** A blob whose references are to be looked for. */
+/** A blob whose references are to be looked for now. */
 export interface DueBlob {
   readonly blob: BlobId
   readonly checkAt: Date
 }
 
-/** Before any check. */
+/** Earlier than any check. */
 const EVER = new Date(0)
 
-/** Contents of assets. A document holds a whole one: 2 MB at most, of the 16 MB that MongoDB allows. */
+/** Contents of assets, one document each: at most 2 MB, of the 16 MB that MongoDB allows. */
 export class BlobStore {
   readonly #blobs: Collection<BlobDoc>
 
@@ -28,19 +28,19 @@ export class BlobStore {
   }
 
   async createIndexes(): Promise<void> {
-    // Covers the sum of a user's bytes: no content is read for it.
+    // Covers the sum of a user's bytes, so that no content is read for it.
     await this.#blobs.createIndex({ ownerId: 1, bytes: 1 })
     await this.#blobs.createIndex({ checkAt: 1 }, { partialFilterExpression: { checkAt: { $gt: EVER } } })
   }
 
-  /** Moves the check of those that exist, and says how many do. */
+  /** Sets the time of the next check of those that exist. Returns how many exist. */
   async review(blobs: readonly BlobId[], checkAt: Date): Promise<number> {
     if (blobs.length === 0) return 0
     const { matchedCount } = await this.#blobs.updateMany({ _id: { $in: [...blobs] } }, { $set: { checkAt } })
     return matchedCount
   }
 
-  /** Two who store the same content at once both succeed: it is there once. */
+  /** Two callers that store the same content at once both succeed. It is stored once. */
   async put(blob: BlobId, ownerId: string, data: Buffer, checkAt: Date): Promise<void> {
     await this.#blobs.updateOne(
       { _id: blob },
@@ -69,7 +69,7 @@ export class BlobStore {
 
   async due(by: Date, limit: number): Promise<DueBlob[]> {
     const docs = await this.#blobs
-      // The lower bound is the index's own condition: without it MongoDB reads every content.
+      // The lower bound is the index's own condition. Without it MongoDB does not use the index and reads every content.
       .find({ checkAt: { $gt: EVER, $lte: by } }, { projection: { checkAt: 1 } })
       .sort({ checkAt: 1 })
       .limit(limit)
@@ -77,7 +77,7 @@ export class BlobStore {
     return docs.map((doc) => ({ blob: doc._id, checkAt: doc.checkAt! }))
   }
 
-  /** Nothing is done to one whose check was moved meanwhile. */
+  /** Deletes a blob without references. Changes nothing if its next check was set to another time meanwhile. */
   async settle(due: DueBlob, referenced: boolean): Promise<void> {
     const same = { _id: due.blob, checkAt: due.checkAt }
     if (referenced) await this.#blobs.updateOne(same, { $unset: { checkAt: 1 } })

@@ -5,7 +5,7 @@ interface AttemptDocument {
   _id: string
   count: number
   resets_at: Date
-  /** Of keys that back off. */
+  /** Only of keys that back off. */
   blocked_until?: Date
   admitted?: boolean
 }
@@ -46,7 +46,7 @@ export function createAttemptStore(db: Db): AttemptStore {
         $cond: [{ $lt: ['$count', free] }, 0, { $min: [longest, { $multiply: [first, power] }] }],
       }
       const ifAdmitted = (value: unknown, field: string): object => ({ $cond: ['$admitted', value, field] })
-      // In stages, as each reads what the one before has set.
+      // Each stage reads what the stage before it has set.
       const document = await update(key, [
         { $set: { admitted: { $not: [waits] } } },
         { $set: { count: ifAdmitted(oneMore, '$count') } },

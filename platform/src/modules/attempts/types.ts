@@ -1,26 +1,26 @@
-/** How a key is slowed down before it is locked. Times in ms. */
+/** How long a key must wait between attempts. Times in ms. */
 export interface Backoff {
-  /** Attempts that may follow each other at once. */
+  /** Attempts without a wait between them. */
   readonly free: number
-  /** The wait after the last of them; it doubles with each further attempt, */
+  /** The wait after the last of these attempts. It doubles with each further attempt. */
   readonly first: number
-  /** up to this. */
+  /** The longest wait. */
   readonly longest: number
-  /** A key that was quiet this long after its wait begins anew. */
+  /** A key without attempts for this long after its wait starts again without one. */
   readonly forgottenAfter: number
 }
 
 /**
- * Counts attempts; in MongoDB and by its clock, so that every replica counts the same and a restart forgets nothing. Each
- * method is one atomic step: parallel attempts all count.
+ * Counts attempts in MongoDB and by its clock, so that all replicas share the counts and a restart loses none. Each method
+ * is one atomic step: of parallel attempts every one counts.
  */
 export interface AttemptStore {
   ensureIndexes(): Promise<void>
-  /** One more attempt under this key. A window begins with its first attempt and lasts `window` ms. */
+  /** Counts one more attempt under this key. A window begins with its first attempt and lasts `window` ms. */
   count(key: string, window: number): Promise<{ count: number; resetsAt: Date }>
   /** Takes one attempt back. */
   refund(key: string): Promise<void>
-  /** One more attempt under a key that backs off. Refused while the key waits; that is then no attempt. */
+  /** Counts one more attempt under a key that backs off. While the key waits, the attempt is refused and not counted. */
   admit(key: string, backoff: Backoff): Promise<{ admitted: boolean; retryAt: Date }>
   forget(key: string): Promise<void>
   /** Keeps the key for `lifetime` ms. */

@@ -4,12 +4,12 @@ import { endToEnd } from '../../ingress/call-headers.ts'
 
 const MAX_HEADERS = 100
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-/** Visible Latin-1, spaces and tabs: what a header can carry. */
+/** The characters a header can carry: visible Latin-1, spaces and tabs. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
- * The request as it is sent to the app. `cookie` and `authorization` are those the owner typed for the app; the platform's
- * own, of the request that brought this one, are never among them.
+ * The request as it is sent to the app. `cookie` and `authorization` are those that the owner entered for the app, never
+ * those of the owner's own request to the platform.
  */
 export function cleanRequest(request: ProxyBody): ProxyBody {
   const headers = endToEnd(request.headers ?? {})
@@ -26,7 +26,7 @@ export function cleanRequest(request: ProxyBody): ProxyBody {
     method: request.method,
     path: cleanPath(request.path),
     headers: {
-      // The answer is shown as it is.
+      // The answer is shown as it arrives, so it must not be compressed.
       'accept-encoding': 'identity',
       ...(body === undefined
         ? {}
@@ -37,13 +37,13 @@ export function cleanRequest(request: ProxyBody): ProxyBody {
   }
 }
 
-/** Escaped as a browser would; the fragment stays behind. */
+/** Escapes the path as a browser does, and removes the fragment. */
 function cleanPath(path: string): string {
   try {
     const url = new URL(`http://app${path}`)
     if (url.host === 'app') return url.pathname + url.search
   } catch {
-    // Told below.
+    // The error is thrown below.
   }
   throw invalid(`The path ${JSON.stringify(path.slice(0, 200))} is not one that can be requested.`)
 }

@@ -61,7 +61,7 @@ export function registerCallRoutes(app: Api, { calls }: { calls: CallService }):
       const { userId } = request.user
       whenClosed(reply.raw, streams.open(userId))
       const caller = { address: request.ip, scheme: request.protocol, gone: clientGone(reply) }
-      // Throws here what is to be answered as JSON.
+      // Errors that are answered as JSON are thrown here, before the stream begins.
       const parts = await calls.stream(userId, request.params.app_id, request.body, caller)
       reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream')
       return reply.send(eventStream(() => toEvents(parts)) as never)

@@ -8,12 +8,12 @@ import { cleanRequest } from './request.ts'
 import { shownAnswer } from './shown.ts'
 import { streamAnswer } from './stream.ts'
 
-/** Where a request to an app through the API comes from; the app is told. */
+/** Where a request to an app through the API comes from. The app gets this in `x-forwarded-*` headers. */
 export interface Caller {
   readonly address: string
   /** `http` or `https` */
   readonly scheme: string
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when the client has closed the request. */
   readonly gone: AbortSignal
 }
 
@@ -26,7 +26,7 @@ export interface CallServiceDeps {
 export interface CallService {
   /** Sends one request to an app for its owner. Rejects with FP_APP_TIMEOUT when the answer is not complete within 60 s. */
   call(ownerId: string, appId: string, request: ProxyBody, caller: Caller): Promise<ProxyAnswer>
-  /** The same, with the answer as it arrives, for up to 10 minutes. Rejects where there is no head of an answer. */
+  /** The same, but yields the answer as it arrives, for up to 10 minutes. Rejects if it fails before the answer's head. */
   stream(
     ownerId: string,
     appId: string,
@@ -35,9 +35,9 @@ export interface CallService {
   ): Promise<AsyncIterable<CallStreamEvent>>
 }
 
-/** A switch may come between an app's lookup and its call; more than a few of them is a bug. */
+/** Attempts at one call: a deployment may replace the target between lookup and call. Many replacements in a row are a bug. */
 const MAX_RETIRED = 5
-/** For the whole answer, ms. */
+/** Limit for the whole answer, in ms. */
 const TIMEOUT = 60_000
 const STREAM_TIMEOUT = 10 * 60_000
 
@@ -56,7 +56,7 @@ export function createCallService({ apps, call, appUrl }: CallServiceDeps): Call
       try {
         return await call({ ...rest, key, host, headers, client: { address, scheme } }, { signal })
       } catch (error) {
-        // Replaced between the lookup and the call: nothing was sent.
+        // The target was replaced between the lookup and the call. Nothing was sent.
         if (!isRetired(error) || attempt === MAX_RETIRED) throw error
       }
     }
@@ -79,7 +79,7 @@ export function createCallService({ apps, call, appUrl }: CallServiceDeps): Call
 
     async stream(ownerId, appId, request, caller) {
       const began = performance.now()
-      // With an error of its own, which the stream ends with where its head was sent before.
+      // Aborts with an error of its own: if the head was sent before, the stream ends with this error.
       const timeout = new AbortController()
       const timer = setTimeout(() => timeout.abort(streamTooLong()), STREAM_TIMEOUT)
       try {

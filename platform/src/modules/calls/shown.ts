@@ -1,7 +1,7 @@
 import type { ProxyAnswer } from '@fp/sdk/wire'
 import type { AppAnswer } from '../../gate/gate.ts'
 
-/** As much of an answer as is shown. */
+/** How much of an answer's body is shown, in bytes. */
 export const MAX_SHOWN_BODY = 1024 * 1024
 
 /** The answer as JSON can carry it: at most 1 MB of the body, as text or in base64. */
@@ -17,12 +17,12 @@ export async function shownAnswer(
   }
 }
 
-/** The encoding that a type names, else UTF-8. */
+/** The encoding that a content type names, or UTF-8 if it names none. */
 export function charsetOf(contentType: string): string {
   return /;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1] ?? 'utf-8'
 }
 
-/** As text where it is text. */
+/** The body as text where it is text, in base64 elsewhere. */
 function shownBody(
   bytes: Buffer,
   contentType: string,
@@ -30,16 +30,16 @@ function shownBody(
 ): Pick<ProxyAnswer, 'body' | 'body_encoding'> {
   try {
     const decoder = new TextDecoder(charsetOf(contentType), { fatal: true, ignoreBOM: true })
-    // What was cut off may end in the middle of a character.
+    // A truncated body may end in the middle of a character.
     const body = decoder.decode(bytes, { stream: truncated })
     if (!body.includes('\0')) return { body, body_encoding: 'text' }
   } catch {
-    // No such encoding, or not encoded in it.
+    // The encoding is unknown, or the bytes are not valid in it.
   }
   return { body: bytes.toString('base64'), body_encoding: 'base64' }
 }
 
-/** The first bytes; a stream without end is cut off there and left. */
+/** Reads at most `limit` bytes. Stops reading a longer body, which closes its stream. */
 async function readUpTo(
   body: AsyncIterable<Buffer>,
   limit: number,

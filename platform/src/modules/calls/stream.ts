@@ -7,8 +7,8 @@ import { charsetOf, MAX_SHOWN_BODY } from './shown.ts'
 const TEXT = /^(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|x-ndjson|javascript|x-www-form-urlencoded))/i
 
 /**
- * The answer as it arrives: its head, each piece of the body, and its end. At most 1 MB of the body is shown. A failure after
- * the head is the last part.
+ * The answer as it arrives: its head, each piece of the body, and its end. At most 1 MB of the body is shown. If the call
+ * fails after the head, an `error` event is the last one.
  */
 export async function* streamAnswer(
   answer: AppAnswer,
@@ -48,7 +48,7 @@ export async function* streamAnswer(
 
 type Piece = { readonly body: string; readonly body_encoding: 'text' | 'base64' }
 
-/** Of text, a character that arrives in two pieces comes with the second. */
+/** In text, a character that arrives in two pieces is part of the second. */
 function decoderOf(contentType: string): (bytes: Buffer, last: boolean) => Piece {
   const text = TEXT.test(contentType) ? textDecoder(contentType) : undefined
   return (bytes, last) =>
@@ -61,7 +61,7 @@ function textDecoder(contentType: string): InstanceType<typeof TextDecoder> | un
   try {
     return new TextDecoder(charsetOf(contentType), { ignoreBOM: true })
   } catch {
-    // No such encoding.
+    // The encoding is unknown.
     return undefined
   }
 }

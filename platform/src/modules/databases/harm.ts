@@ -1,22 +1,22 @@
 import { totalmem } from 'node:os'
 import type { Load, Operation } from './operations.ts'
 
-/** Of one user. A driver has one for each result that is read page by page. */
+/** Cursors that one user may have open. A driver has one for each result that is read page by page. */
 export const MAX_CURSORS = 100
-/** An operation may run for so long. */
+/** How long an operation may run. */
 export const MAX_SECONDS = 60
-/** The part of the cache that may wait to be written before open transactions, which keep it from that, are ended. */
+/** The dirty part of the cache from which on open transactions are ended, as they keep MongoDB from writing it to disk. */
 export const MAX_DIRTY = 0.12
-/** Of a user's operations, by their number and seconds: what weighs less cannot have taken so much. */
+/** The least weight (number plus seconds) of a user's operations that can have taken so much memory or disk. */
 const MIN_WEIGHT = 5
-/** A transaction that is younger than this does not fill the cache. */
+/** A transaction of this age or less cannot have filled the cache. */
 const YOUNG_SECONDS = 1
 
 export interface Harm {
   readonly database: string
-  /** What is to be ended. */
+  /** The operations to end. */
   readonly operations: readonly Operation[]
-  /** For the user: what was ended, and why. */
+  /** The message to the user: what was ended, and why. */
   readonly why: string
 }
 
@@ -33,8 +33,8 @@ export const HARM_BOUNDS: HarmBounds = {
 }
 
 /**
- * What takes so much of MongoDB that others wait. Where only the sum is known, the user with the most of what can be its cause is
- * taken, one at a look: the next look says whether it was enough.
+ * The operations that take so much of MongoDB that other users wait. Where only the sum is known, these are the operations of
+ * the one user with the most that can have caused it. The next look shows whether ending them was enough.
  */
 export function harmOf(load: Load, spilled: number, bounds: HarmBounds): Harm[] {
   const byUser = Map.groupBy(load.operations, ({ database }) => database)
@@ -45,7 +45,7 @@ export function harmOf(load: Load, spilled: number, bounds: HarmBounds): Harm[] 
     const weight = (operations: readonly Operation[]): number =>
       operations.reduce((sum, { seconds }) => sum + 1 + seconds, 0)
     const [first] = users.sort(([, a], [, b]) => weight(b) - weight(a))
-    // What the guilty one had is given back a moment after its end: whoever is left then is not to blame.
+    // Memory and disk are freed a moment after their operations were ended. The light operations that are left did not take them.
     if (!first || weight(first[1]) < least) return []
     return [{ database: first[0], operations: first[1], why }]
   }

@@ -3,34 +3,34 @@ import type { Log } from '../background.ts'
 import type { DatabaseRecord } from './store.ts'
 import { whatIsFull, type DatabaseUsage } from './usage.ts'
 
-/** Between two looks, ms. Databases that grow are measured at each. */
+/** Time between two looks, in ms. Databases that grow are measured at each look. */
 const TICK = 2_000
-/** The others are measured at least this often, ms: so long may a burst go unseen. */
+/** Interval at which the other databases are measured, in ms. A burst of writes may go unseen for so long. */
 const QUIET_INTERVAL = 20_000
-/** Of those that do not grow, at most so many are measured at a look: with more than 400 they are measured less often. */
+/** How many databases that do not grow are measured at one look. With more than 400 of them each is measured less often. */
 const QUIET_PER_TICK = 40
-/** How long all are measured more often, ms, and how many of those that do not grow. */
+/** How long a hurry lasts, in ms, and how many databases that do not grow are measured at one look meanwhile. */
 const HURRY = 30_000
 const HURRIED_PER_TICK = 400
-/** One that has grown by this part of its limit since it was measured last is one that grows. */
+/** A database grows if it has gained this part of its limit since it was measured last. */
 const GROWTH = 0.01
-/** Longer than a look with many databases may take. ms */
+/** How long a process may measure before it must take the lead again, in ms: longer than a look at many databases takes. */
 const LEASE = 15_000
-/** Between two attempts to give space on disk back, ms: MongoDB keeps what was deleted for some minutes. */
+/** Time between two attempts to free space on disk, in ms: MongoDB keeps deleted data for some minutes. */
 const COMPACT_INTERVAL = 5 * 60_000
-/** MongoDB's number for a command that its user may not use. */
+/** MongoDB's error code for a command that its user may not use. */
 const UNAUTHORIZED = 13
 
 /** What the meter needs of the store. */
 export interface MeteredDatabases {
-  /** Whether this process is to measure now: of all on one database, one. */
+  /** Whether this process is to measure now. Of all processes that share the database only one does. */
   lead(holder: string, forMs: number): Promise<boolean>
   list(): Promise<DatabaseRecord[]>
   measure(name: string): Promise<DatabaseUsage>
   saveUsage(userId: string, usage: DatabaseUsage): Promise<void>
-  /** Takes the right to write from the database's user, or gives it back; then remembers it. */
+  /** Takes the right to write from the database's user, or gives it back. Then records which. */
   setFull(record: DatabaseRecord, full: boolean): Promise<void>
-  /** Gives space on disk back that is no longer used. */
+  /** Frees space on disk that is no longer used. */
   compact(name: string): Promise<void>
 }
 
@@ -38,18 +38,18 @@ export interface MeterDeps {
   readonly databases: MeteredDatabases
   readonly holder: string
   readonly limitBytes: number
-  /** A database became full, or has room again. */
+  /** Called when a database has become full or has room again. */
   readonly onChange: (userId: string, full: boolean, usage: DatabaseUsage) => void
   readonly log: Log
   readonly now?: () => number
 }
 
 export interface Meter {
-  /** One look. Never rejects. */
+  /** Measures the databases that are due. Never rejects. */
   tick(): Promise<void>
-  /** For half a minute all are measured at each look: somebody makes collections or indexes fast. */
+  /** Measures all databases at each look for half a minute. For when somebody creates collections or indexes fast. */
   hurry(): void
-  /** Looks again and again until it is closed. */
+  /** Looks every two seconds until the meter is closed. */
   start(): void
   close(): Promise<void>
 }
@@ -76,7 +76,7 @@ export function createMeter(deps: MeterDeps): Meter {
       if (isForbidden || !(await databases.lead(deps.holder, LEASE))) return
       for (const record of due(await databases.list())) {
         if (isClosing || isForbidden) return
-        // What goes wrong with one database keeps no other from being measured.
+        // An error with one database does not keep the others from being measured.
         await look(record).catch((error: unknown) => failed(error, { user_id: record.userId }))
       }
     } catch (error) {
@@ -89,7 +89,7 @@ export function createMeter(deps: MeterDeps): Meter {
     log.warn({ err: error as Error, ...about }, 'could not measure the databases; trying again')
   }
 
-  /** Undefined where the platform's user may not measure, which is then not tried again. */
+  /** Undefined where the platform's MongoDB user may not measure. Then no database is measured any more. */
   async function measure(name: string): Promise<DatabaseUsage | undefined> {
     try {
       return await databases.measure(name)

@@ -33,7 +33,7 @@ export const databasesModule = defineModule({
     const watcher = createWatcher({
       databases: store,
       ...(databaseSpilled && { spilled: databaseSpilled }),
-      // The memory of another machine is not known.
+      // Where MongoDB runs on another machine, the size of that machine's memory is not known.
       bounds: databaseSpilled ? HARM_BOUNDS : { ...HARM_BOUNDS, memory: Infinity },
       onManyFiles: meter.hurry,
       onEnded: tellOwner,

@@ -1,25 +1,25 @@
 import { createHash } from 'node:crypto'
 import { Long, type Binary, type Document, type MongoClient } from 'mongodb'
 
-/** Something of a user that goes on in MongoDB. */
+/** A running operation, an open cursor or an open transaction of a user in MongoDB. */
 export interface Operation {
   readonly kind: 'active' | 'cursor' | 'transaction'
   /** The user's database. */
   readonly database: string
-  /** How long it has been running, or open. */
+  /** How long it has been running or open. */
   readonly seconds: number
-  /** Whether it waits for what others write, or for its turn to build an index. */
+  /** Whether it waits for new data or for its turn to build an index. */
   readonly waits: boolean
-  /** Ends it. One that has ended by itself is no error. */
+  /** Ends it. It is no error if it has ended by itself. */
   end(): Promise<void>
 }
 
-/** What goes on in MongoDB, and what it takes. */
+/** The users' operations in MongoDB, and what MongoDB uses. */
 export interface Load {
   readonly operations: readonly Operation[]
-  /** The part of the cache that is yet to be written to disk. From 0.2 on MongoDB makes everybody's writes wait. */
+  /** The part of the cache that is not yet written to disk. From 0.2 on MongoDB makes all writes wait. */
   readonly dirty: number
-  /** Bytes in use outside the cache. Undefined where MongoDB does not say. */
+  /** Bytes in use outside the cache. Undefined where MongoDB does not report it. */
   readonly memory: number | undefined
   /** Files of collections and indexes that are in use. */
   readonly files: number
@@ -30,7 +30,7 @@ interface Lsid {
   readonly uid: Binary
 }
 
-/** What `$currentOp` says, of which this is read. */
+/** The fields of a `$currentOp` document that are read. */
 interface CurrentOp {
   readonly type: 'op' | 'idleCursor' | 'idleSession'
   readonly active?: boolean
@@ -44,10 +44,10 @@ interface CurrentOp {
   readonly transaction?: { timeOpenMicros: number | Long; parameters: { autocommit?: boolean } }
 }
 
-/** These wait: for others of their kind, or as long as they were told. */
+/** Commands that wait: index builds for each other, the rest for as long as their caller asked. */
 const WAITING = ['createIndexes', 'hello', 'isMaster', 'ismaster']
 
-/** `databases`: those of users. What the platform does itself is none of their operations. */
+/** `databases` are the users' databases. The platform's own operations are left out. */
 export async function readLoad(client: MongoClient, databases: readonly string[]): Promise<Load> {
   const admin = client.db('admin')
   const current = { allUsers: true, idleCursors: true, idleSessions: true, localOps: true }
@@ -64,7 +64,7 @@ export async function readLoad(client: MongoClient, databases: readonly string[]
   const inCache = cache?.['bytes currently in the cache'] ?? 0
   const generic = (status['tcmalloc'] as Document | undefined)?.['generic'] as
     Record<string, number> | undefined
-  // 6.0 and 7.0; 8.0.
+  // The name in MongoDB 6.0 and 7.0, then the name in 8.0.
   const allocated = generic?.['current_allocated_bytes'] ?? generic?.['bytes_in_use_by_app']
   return {
     operations,
@@ -113,7 +113,7 @@ function toOperations(client: MongoClient, op: CurrentOp, { names, byUid, now }:
   return made
 }
 
-/** Sessions name their user by a hash. */
+/** Sessions name their user by a hash. The map from hash to name is made when it is first needed. */
 function lazyUids(databases: readonly string[]): (uid: Binary) => string | undefined {
   let known: Map<string, string> | undefined
   return (uid) => {
@@ -127,6 +127,6 @@ function uidOf(name: string): string {
 }
 
 function hasEnded(error: unknown): void {
-  // CursorNotFound, NoSuchSession.
+  // CursorNotFound and NoSuchSession.
   if (![43, 206].includes((error as { code?: number }).code ?? 0)) throw error
 }

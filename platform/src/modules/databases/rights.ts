@@ -4,10 +4,10 @@ import { readLoad } from './operations.ts'
 const ROLE_EXISTS = 51_002
 const UNAUTHORIZED = 13
 
-/** Made in each user's own database when it is full for the first time. */
+/** The role is created in a user's database when that database is full for the first time. */
 const FULL_ROLE = 'fp_full'
 
-/** What readWrite allows, without everything that makes a database larger. */
+/** What readWrite allows, except for actions that make a database larger. */
 const FULL_ACTIONS = [
   'changeStream',
   'collStats',
@@ -23,10 +23,10 @@ const FULL_ACTIONS = [
   'remove',
 ]
 
-/** readWrite includes making collections and indexes; it reaches no other database. */
+/** readWrite includes creating collections and indexes. It gives no access to other databases. */
 export const WRITE_ROLE = 'readWrite'
 
-/** Makes the database's user one that may write, or one that may only read and delete. At once for the next command of each session. */
+/** Lets the database's user write, or only read and delete. The next command of each session has the new rights. */
 export async function setRights(db: Db, full: boolean): Promise<void> {
   const name = db.databaseName
   if (full) {
@@ -39,13 +39,13 @@ export async function setRights(db: Db, full: boolean): Promise<void> {
   if (full) await endOperations(db)
 }
 
-/** A command that runs keeps the rights it began with: one `$out` could write for ever. */
+/** A running command keeps the rights it began with, so one `$out` could write for ever. */
 async function endOperations(db: Db): Promise<void> {
   try {
     const { operations } = await readLoad(db.client, [db.databaseName])
     await Promise.all(operations.map((operation) => operation.end()))
   } catch (error) {
-    // A MongoDB of the admin's own, whose role for the platform has it not: what runs ends by itself.
+    // The admin's own MongoDB has not given the platform this right. Running operations then end by themselves.
     if (!(error instanceof MongoServerError && error.code === UNAUTHORIZED)) throw error
   }
 }

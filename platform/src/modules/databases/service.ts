@@ -6,11 +6,11 @@ import { fullText, type DatabaseUsage } from './usage.ts'
 export interface DatabaseServiceDeps {
   readonly store: DatabaseStore
   readonly box: SecretBox
-  /** `host:port` under which apps reach MongoDB, or several with commas between. */
+  /** `host:port` under which apps reach MongoDB, or several of them, separated by commas. */
   readonly mongoHost: string
-  /** More options of the URIs, e.g. `directConnection: 'true'`. */
+  /** Further options of the URIs, e.g. `directConnection: 'true'`. */
   readonly mongoOptions?: Readonly<Record<string, string>>
-  /** What each user's database may take. */
+  /** How large each user's database may be. */
   readonly limitBytes: number
   readonly now: () => Date
 }
@@ -20,39 +20,39 @@ export interface DatabaseState {
   readonly limitBytes: number
   /** Undefined until it was measured. */
   readonly usage: DatabaseUsage | undefined
-  /** Whether writes are refused, and why. */
+  /** Why writes are refused. Undefined: they are not. */
   readonly full: string | undefined
 }
 
 export interface DatabaseService {
   /**
-   * The address of the user's own database, made on first use. It has the password in it and is built from the present
-   * host: hand it to an app at its start, keep it nowhere.
+   * The URI of the user's own database, which is created on first use. The URI contains the password and the present host:
+   * give it to an app at its start, and store it nowhere.
    */
   uriFor(userId: string): Promise<string>
   /**
-   * Replaces all passwords of an earlier generation; resolves to how many. Apps that run with the old ones cannot connect
-   * any more, so this is for a start before any app runs.
+   * Replaces all passwords of an earlier generation; resolves to their number. Apps that run with an old password can no
+   * longer connect, so this is for the platform's start, before any app runs.
    */
   replaceOldPasswords(): Promise<number>
-  /** Undefined: the user has none yet. */
+  /** Undefined: the user has no database yet. */
   stateOf(userId: string): Promise<DatabaseState | undefined>
 }
 
 /**
- * 1: made since no app's memory can hold another's database URI. Raise this number, and the passwords are replaced at the
- * next start, when earlier ones may have become known to others.
+ * Raise this number when passwords may have become known to others: the next start then replaces all of them. Generation 1
+ * are the passwords made since no app's memory can contain another app's database URI.
  */
 const PASSWORD_GENERATION = 1
 
-/** MongoDB's own limit for names of databases on Linux, in bytes. */
+/** MongoDB's own limit for database names on Linux, in bytes. */
 const MAX_DATABASE_NAME = 63
 
 export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseService {
   const { store, box } = deps
   const context = (userId: string): string => `database\0${userId}`
 
-  /** Every step can be repeated and be raced; a creation that was cut off is completed by the next one. */
+  /** Every step can be repeated, also by several callers at once. The next call completes an interrupted creation. */
   async function ensure(userId: string): Promise<DatabaseRecord> {
     const known = await store.find(userId)
     if (known?.ready) return known
@@ -80,7 +80,7 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
       const { name, password } = await ensure(userId)
       const options = new URLSearchParams({ authSource: name, ...deps.mongoOptions })
       const login = `${encodeURIComponent(name)}:${encodeURIComponent(box.open(password, context(userId)))}`
-      // Not by `URL`, which knows one host only: a replica set has several.
+      // `URL` allows one host only, and a replica set has several.
       return `mongodb://${login}@${deps.mongoHost}/${name}?${options}`
     },
 
@@ -103,7 +103,7 @@ export function createDatabaseService(deps: DatabaseServiceDeps): DatabaseServic
   }
 }
 
-/** Names of databases have no case and few signs in MongoDB; user ids have neither, and this says so where it matters. */
+/** MongoDB compares database names without case and allows few special characters. User ids have to fit that. */
 export function databaseName(userId: string): string {
   const name = `fp_${userId}`
   if (!/^[a-z0-9_-]+$/.test(name) || name.length > MAX_DATABASE_NAME) {

@@ -1,13 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
-/** Bytes of the files that MongoDB keeps in its temporary folder: those of sorts and the like. */
+/** Bytes of the files in MongoDB's temporary folder, e.g. those of large sorts. */
 export async function spilledIn(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => [])
   const sizes = names.map((name) =>
     stat(path.join(folder, name)).then(
       ({ blocks }) => blocks * 512,
-      // It has gone.
+      // The file was removed meanwhile.
       () => 0,
     ),
   )

@@ -4,14 +4,14 @@ import { readLoad, type Load } from './operations.ts'
 import { setRights, WRITE_ROLE } from './rights.ts'
 import type { DatabaseUsage } from './usage.ts'
 
-/** A user's database and the MongoDB user that may use it, and nothing else. */
+/** A user's database and the MongoDB user that may use this database only. */
 export interface DatabaseRecord {
   readonly userId: string
-  /** The database's name; also the name of the MongoDB user, and where it is known. */
+  /** The database's name. It is also the name of the MongoDB user and of its authentication database. */
   readonly name: string
   /** Sealed. */
   readonly password: string
-  /** Which rules the password was made under; those of an earlier generation may have been seen by others. */
+  /** See PASSWORD_GENERATION: passwords of an earlier generation may have become known to others. */
   readonly generation: number
   /** Whether the MongoDB user is known to exist with this password. */
   readonly ready: boolean
@@ -23,13 +23,13 @@ export interface DatabaseRecord {
 
 type DatabaseDoc = Omit<DatabaseRecord, 'userId' | 'generation' | 'full'> & {
   readonly _id: string
-  /** Absent in records that were made before there were generations. */
+  /** Absent in records from before there were generations. */
   readonly generation?: number
   readonly full?: boolean
   readonly createdAt: Date
 }
 
-/** Who measures the databases, of all processes that share them. */
+/** Which of the processes that share the databases measures them. */
 interface LeadDoc {
   readonly _id: 'database-meter'
   readonly holder: string
@@ -54,7 +54,7 @@ export class DatabaseStore {
     return doc ? toRecord(doc) : undefined
   }
 
-  /** The record of whoever came first: of two that reserve at once, both go on with the same password. */
+  /** Returns the record of the first caller: of two that reserve at once, both go on with the same password. */
   async reserve(
     { userId, name, password, generation }: Omit<DatabaseRecord, 'ready' | 'full' | 'usage'>,
     now: Date,
@@ -68,7 +68,7 @@ export class DatabaseStore {
     return toRecord(doc)
   }
 
-  /** Of two that replace a password at once, the first one's stays and both go on with that. */
+  /** If two callers replace a password at once, both go on with that of the first. */
   async replacePassword(
     old: DatabaseRecord,
     next: Pick<DatabaseRecord, 'password' | 'generation'>,
@@ -80,7 +80,7 @@ export class DatabaseStore {
     return (await this.find(old.userId)) ?? old
   }
 
-  /** Those whose password is not of this generation, or was not given to MongoDB as far as is known. */
+  /** Those whose password is not of this generation, or is not known to have been set in MongoDB. */
   async outdated(generation: number): Promise<DatabaseRecord[]> {
     const found = this.#databases.find({ $or: [{ generation: { $ne: generation } }, { ready: false }] })
     return (await found.toArray()).map(toRecord)
@@ -90,7 +90,7 @@ export class DatabaseStore {
     await this.#databases.updateOne({ _id: userId }, { $set: { ready: true } })
   }
 
-  /** Idempotent: afterwards the user exists with this password. One that exists keeps its rights: its database may be full. */
+  /** Idempotent: afterwards the user exists with this password. An existing user keeps its rights: its database may be full. */
   async createUser(name: string, password: string): Promise<void> {
     const db = this.#client.db(name)
     const login = { pwd: password, mechanisms: ['SCRAM-SHA-256'] }
@@ -102,7 +102,7 @@ export class DatabaseStore {
     }
   }
 
-  /** Those whose user exists. */
+  /** Those whose MongoDB user exists. */
   async list(): Promise<DatabaseRecord[]> {
     const docs = await this.#databases.find({ ready: true }).toArray()
     return docs.map(toRecord)
@@ -119,7 +119,7 @@ export class DatabaseStore {
     }
   }
 
-  /** What goes on in these databases. */
+  /** What happens in these databases now. */
   load(names: readonly string[]): Promise<Load> {
     return readLoad(this.#client, names)
   }
@@ -128,7 +128,7 @@ export class DatabaseStore {
     await this.#databases.updateOne({ _id: userId }, { $set: { usage } })
   }
 
-  /** The rights first: when this is cut off, the next look does it again. */
+  /** Sets the rights first: if the process ends in between, the next look does both again. */
   async setFull({ userId, name }: DatabaseRecord, full: boolean): Promise<void> {
     await setRights(this.#client.db(name), full)
     await this.#databases.updateOne({ _id: userId }, { $set: { full } })
@@ -137,11 +137,11 @@ export class DatabaseStore {
   async compact(name: string): Promise<void> {
     const db = this.#client.db(name)
     const collections = await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray()
-    // `force`: on a primary, where it does not hold up reads and writes since MongoDB 4.4.
+    // `force` allows this on a primary. Since MongoDB 4.4 it does not block reads and writes.
     for (const { name: collection } of collections) await db.command({ compact: collection, force: true })
   }
 
-  /** Whether `holder` may go on for `forMs`; nobody else may meanwhile. By MongoDB's clock alone. */
+  /** Whether `holder` has the lead for `forMs`, in which no other process can get it. Uses MongoDB's clock alone. */
   async lead(holder: string, forMs: number): Promise<boolean> {
     const until = { $dateAdd: { startDate: '$$NOW', unit: 'millisecond' as const, amount: forMs } }
     const take = [{ $set: { holder, until } }]
@@ -154,7 +154,7 @@ export class DatabaseStore {
       })
       return true
     } catch (error) {
-      // Somebody else has it.
+      // Another process has the lead.
       if (isDuplicateKey(error)) return false
       throw error
     }

@@ -1,22 +1,22 @@
-/** What one database takes. */
+/** The size of one database. */
 export interface DatabaseUsage {
-  /** Documents as they are in BSON, and indexes as they are on disk. */
+  /** Bytes of documents in BSON and of indexes on disk. */
   readonly bytes: number
-  /** Files on disk; they shrink long after what was in them was deleted, if at all. */
+  /** Bytes of files on disk. These shrink long after data was deleted, if at all. */
   readonly diskBytes: number
-  /** Collections and indexes: each is a file that MongoDB keeps open. */
+  /** Number of collections and indexes: each is a file that MongoDB keeps open. */
   readonly files: number
   readonly measuredAt: Date
 }
 
-/** A database that was full takes writes again below this part of its limit, so that it does not change its mind with every document. */
+/** A full database takes writes again below this part of its limit, so that its state does not change with every document. */
 const ROOM = 0.9
-/** Files may be this many times the limit before writes are refused because of them. */
+/** Files on disk may take this many times the limit. */
 const DISK_FACTOR = 2
-/** Collections and indexes together. */
+/** Limit for collections and indexes together. */
 const MAX_FILES = 1_000
 
-/** The first limit that is reached; undefined: none is. `wasFull`: a lower one counts until there is room again. */
+/** Which limit is reached; undefined: none. With `wasFull` the limits are lower, until there is room again. */
 export function whatIsFull(
   usage: DatabaseUsage,
   limitBytes: number,
@@ -29,7 +29,7 @@ export function whatIsFull(
   return undefined
 }
 
-/** For the owner: what is wrong, what still works, what to do. */
+/** The message to the owner: what is wrong, what still works, what to do. */
 export function fullText(usage: DatabaseUsage, limitBytes: number): string {
   const works = 'Writes are refused; reads and deletes work.'
   const raise = 'or ask the administrator to raise FP_DATABASE_MB'

@@ -4,12 +4,12 @@ import { harmOf, type HarmBounds } from './harm.ts'
 import type { Load } from './operations.ts'
 import type { DatabaseRecord } from './store.ts'
 
-/** Between two looks, ms: while operations last, and else. */
+/** Time between two looks, in ms: while there are operations, and while there are none. */
 const BUSY_TICK = 500
 const TICK = 2_000
-/** The same is told again after this long, ms. */
+/** The same message is sent to a user again only after this time, in ms. */
 const TELL_INTERVAL = 10_000
-/** A tenth of what a user may have. */
+/** A tenth of the collections and indexes that a user may have. */
 const MANY_FILES = 100
 const UNAUTHORIZED = 13
 
@@ -18,25 +18,25 @@ export interface WatcherDeps {
     list(): Promise<DatabaseRecord[]>
     load(names: readonly string[]): Promise<Load>
   }
-  /** Bytes in MongoDB's temporary files, where they can be seen. */
+  /** Bytes in MongoDB's temporary files. Absent where they cannot be read. */
   readonly spilled?: () => Promise<number>
   readonly bounds: HarmBounds
-  /** Many collections or indexes were made since the last look, whoever did. */
+  /** Called when many collections or indexes, of any users, were created since the last look. */
   readonly onManyFiles?: () => void
-  /** Operations of a user were ended. */
+  /** Called when operations of a user were ended. */
   readonly onEnded: (userId: string, why: string) => void
   readonly log: Log
   readonly now?: () => number
 }
 
 export interface Watcher {
-  /** One look; whether it is to be soon again. Never rejects. */
+  /** Looks once. Resolves to whether the next look should come soon. Never rejects. */
   tick(): Promise<boolean>
   start(): void
   close(): Promise<void>
 }
 
-/** Ends what users do in MongoDB where it keeps others from working: MongoDB itself has no bounds by user. */
+/** Ends operations in MongoDB that keep other users from working: MongoDB itself has no limits for each user. */
 export function createWatcher(deps: WatcherDeps): Watcher {
   const { databases, log } = deps
   const now = deps.now ?? (() => performance.now())
@@ -75,7 +75,7 @@ export function createWatcher(deps: WatcherDeps): Watcher {
   }
 
   function tell(userId: string, why: string): void {
-    // The same reason, whatever its numbers.
+    // Reasons that differ only in their numbers count as the same.
     const key = `${userId} ${why.replace(/\d+/g, '')}`
     if (now() - (told.get(key) ?? -Infinity) < TELL_INTERVAL) return
     for (const [old, at] of told) if (now() - at >= TELL_INTERVAL) told.delete(old)

@@ -3,10 +3,10 @@ import { after, follow, presentInstant } from '../../coordination/follow.ts'
 import type { DeploymentFeed } from './feed.ts'
 import { DEPLOYMENTS, type DeploymentDoc } from './store.ts'
 
-/** The ids of the deployment and its app alone: whoever needs the state reads it. */
+/** Keeps only the ids of the deployment and its app. Watchers that need the state read it. */
 const PIPELINE = [{ $project: { operationType: 1, documentKey: 1, 'fullDocument.appId': 1 } }]
 
-/** Passes changes of other replicas' deployments to the feed of this one. Resolves once it listens. */
+/** Passes changes of other replicas' deployments to this replica's feed. Resolves once the change stream is open. */
 export function followDeployments(
   db: Db,
   feed: DeploymentFeed,

@@ -5,7 +5,7 @@ import { TargetFailed } from '../../runtime/targets.ts'
 /** How long a deployment may wait for its target to answer ready, in ms: more than a target's own readiness timeout. */
 export const START_LIMIT = 120_000
 
-/** Why a deployment failed, in its owner's words; undefined when that is not known, which is the platform's own fault. */
+/** Why a deployment failed, as its owner reads it. Undefined for any other error, which is a fault of the platform. */
 export function failureOf(error: unknown): AppFailureReport | undefined {
   if (error instanceof TargetFailed) return error.failure
   if (error instanceof FpError) {
@@ -36,7 +36,7 @@ export function stopping(): FpError {
   return new FpError('FP_UNAVAILABLE', 'The platform was stopped before the app was ready. Deploy again.')
 }
 
-/** What a deployment is told that a killed platform left behind. */
+/** The error of a deployment that was left unfinished when the platform was killed. */
 export function interrupted(): FpError {
   return new FpError('FP_UNAVAILABLE', 'The platform ended while it was deploying the app. Deploy again.')
 }

@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events'
 
-/** Tells when an app's deployments have changed, by this replica or another. The new state is in the store. */
+/** Notifies watchers when this replica or another has changed a deployment. The new state is in the store. */
 export interface DeploymentFeed {
   changed(deployment: { deploymentId: string; appId?: string }): void
-  /** Changes may have been lost: all watchers read the state again. */
+  /** Call it when changes may have been missed: all watchers then read the state again. */
   changesLost(): void
-  /** Changes from this call on, until it is disposed of. */
+  /** Watches for changes from this call on, until the result is disposed of. */
   watchDeployment(deploymentId: string): Changes
   watchApp(appId: string): Changes
   /** The number of watchers. */
@@ -13,7 +13,7 @@ export interface DeploymentFeed {
 }
 
 export interface Changes extends Disposable {
-  /** Resolves when anything has changed since the last time, several changes being one; rejects when the signal fires. */
+  /** Resolves when something has changed since the last call; several changes count as one. Rejects when the signal aborts. */
   next(signal: AbortSignal): Promise<void>
 }
 

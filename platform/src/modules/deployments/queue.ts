@@ -13,16 +13,16 @@ export const DEPLOY = 'deploy'
 
 export const DEPLOY_LIMITS: JobLimits = {
   work: 'deployments',
-  // Mostly they wait for an app to start, and starts have turns of their own (runtime/wakes.ts).
+  // Deployments mostly wait for an app to start, and starts have a queue of their own (runtime/wakes.ts).
   atOnce: 32,
   atOncePerOwner: 4,
   most: 2_000,
   mostPerOwner: 100,
 }
 
-/** The deployment itself tells its story; its job is of use while it runs. ms */
+/** How long an ended job is kept, in ms. The deployment keeps its own history, so the job is of use only while it runs. */
 const RETENTION = 24 * 3_600_000
-/** Changes of other replicas' deployments are heard of; should one not be, this is soon enough to look. ms */
+/** How often to check older deployments, in ms, in case the feed has missed a change by another replica. */
 const LOOK_AGAIN = 5_000
 
 export interface DeployJobsDeps {
@@ -33,20 +33,20 @@ export interface DeployJobsDeps {
   readonly jobs: JobQueue
   readonly members: { living(): Promise<Set<string>> }
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
-  /** The deployment has ended. */
+  /** Called when the deployment has ended. */
   readonly ended: (deployment: DeploymentRecord) => void
   readonly log: Log
   readonly now: () => Date
 }
 
-/** How deployments run as jobs, and what becomes of those whose process has ended. */
+/** Runs deployments as jobs, and ends those whose process no longer exists. */
 export function createDeployJobs(deps: DeployJobsDeps) {
   const { store, feed, apps, live, jobs, log } = deps
 
   const handler: JobHandler<null> = {
     limits: DEPLOY_LIMITS,
     retention: RETENTION,
-    // A deployment that went live long after it was asked for would surprise its owner.
+    // A deployment that went live long after its owner started it would surprise the owner.
     endsWithProcess: true,
     async run({ key: appId, id }, { signal }) {
       const deployment = await store.find(appId, id)
@@ -56,7 +56,7 @@ export function createDeployJobs(deps: DeployJobsDeps) {
       signal.addEventListener('abort', end)
       if (signal.aborted) end()
       await olderVersionsTurn(deployment, stop.signal)
-      // Stopped meanwhile, it says so in its own words.
+      // If it was stopped meanwhile, `run` records the failure with the reason.
       await deps.run(deployment, stop.signal)
       deps.ended(deployment)
     },
@@ -68,7 +68,7 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     },
   }
 
-  /** Ends the record, unless it has ended: what is live has succeeded, anything else has failed. */
+  /** Ends the record, unless it has ended: as a success if the deployment is live, otherwise as a failure. */
   async function end({ appId, deploymentId }: DeploymentRecord, why: Error): Promise<boolean> {
     const app = await apps.findAny(appId)
     const isLive = app?.live?.deploymentId === deploymentId
@@ -81,15 +81,15 @@ export function createDeployJobs(deps: DeployJobsDeps) {
         ? { stage: 'ready', at }
         : { stage: 'failed', at, message: report.message, failure: { ...report, at } },
     )
-    // Else another replica was faster.
+    // If not, another replica ended it first.
     if (ended) log.info({ app_id: appId, deployment_id: deploymentId }, 'ended a deployment left unfinished')
     feed.changed({ deploymentId, appId })
     return ended
   }
 
   /**
-   * Unfinished deployments that have no job, oldest first: those of replicas of the version before, and those that were cut off
-   * before their job was stored. `before`: only those with a smaller order.
+   * Unfinished deployments without a job, oldest first: of replicas of the previous fp version, or interrupted before their job
+   * was stored. `before`: only those with a smaller order.
    */
   async function withoutJob(appIds?: readonly string[], before = Infinity): Promise<DeploymentRecord[]> {
     const open = (await store.open(appIds)).filter(({ order }) => order < before)
@@ -103,7 +103,7 @@ export function createDeployJobs(deps: DeployJobsDeps) {
   async function endAbandoned(appIds?: readonly string[]): Promise<readonly DeploymentRecord[]> {
     const found = await withoutJob(appIds)
     if (found.length === 0) return []
-    // In this order: a replica that has come since then has none of those.
+    // Read after the deployments: a replica that has joined since then owns none of those.
     const living = await deps.members.living()
     const ended: DeploymentRecord[] = []
     for (const deployment of found)
@@ -111,7 +111,7 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     return ended
   }
 
-  /** Replicas of the version before run deployments without jobs: the app's older ones go first. */
+  /** Replicas of the previous fp version run deployments without jobs. Waits until the app's older ones have ended. */
   async function olderVersionsTurn({ appId, order }: DeploymentRecord, stop: AbortSignal): Promise<void> {
     using changes = feed.watchApp(appId)
     while (!stop.aborted) {

@@ -128,7 +128,7 @@ export function registerDeploymentRoutes(app: Api, deps: { deployments: Deployme
     },
     async (request, reply) => {
       const { app_id: appId, deployment_id: deploymentId } = request.params
-      // Throws here what is to be answered as JSON.
+      // Errors that are answered as JSON are thrown here, before the stream begins.
       await deployments.find(request.user.userId, appId, deploymentId)
       whenClosed(reply.raw, streams.open(request.user.userId))
       const after = Number(request.headers['last-event-id'] ?? 0)

@@ -18,7 +18,7 @@ import { createDeployJobs, DEPLOY } from './queue.ts'
 import type { DeploymentStore } from './store.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
-/** Deployments of an app that are kept for its owner to read. */
+/** How many deployments of an app are kept for its owner to read. */
 const KEPT_DEPLOYMENTS = 100
 
 /** An event and its number within its deployment, from 1. */
@@ -52,7 +52,7 @@ export type DeploymentService = ReturnType<typeof createDeploymentService>
 
 export function createDeploymentService(deps: DeploymentServiceDeps) {
   const { store, feed, apps, live, drafts, versions, members, jobs, log } = deps
-  /** Taking numbers and storing what they are for: short, in order, so that an app's queue runs in the order of its deployments. */
+  /** Takes numbers and stores their deployments one at a time for each app, so that the queue has the deployments in order. */
   const accepting = new KeyedQueue()
   const stopped = new AbortController()
   const deploys = createDeployJobs({
@@ -63,7 +63,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     jobs,
     members,
     run: deps.run,
-    // Not awaited: `removeAll` waits for the deployments while it holds the place in `accepting`.
+    // Not awaited: `removeAll` waits for the deployments while it holds the app's turn in `accepting`.
     ended: ({ appId }) =>
       void accepting
         .run(appId, () => prune(appId))
@@ -75,7 +75,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   })
   jobs.handle(DEPLOY, deploys.handler)
 
-  /** Runs where numbers are taken, unless no more may be accepted. */
+  /** Runs `work` in the app's turn, unless no more deployments may be accepted. */
   function accept<T>(ownerId: string, appId: string, work: () => Promise<T>): Promise<T> {
     return accepting.run(appId, async () => {
       if (stopped.signal.aborted) throw stopping()
@@ -119,7 +119,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   async function prune(appId: string): Promise<void> {
     const [app, open] = await Promise.all([apps.findAny(appId), store.open([appId])])
     if (!app) {
-      // It was accepted while another replica deleted the app, which may have cleared up before.
+      // The deployment was accepted while another replica deleted the app and perhaps removed its data before that.
       await versions.removeAll(appId)
       return store.removeAll(appId)
     }
@@ -136,15 +136,15 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
   }
 
   /**
-   * The events after number `after`, those that were and then those that come, until the deployment has ended. Ask `find`
-   * first whether the asker may. Throws an AbortError when the signal fires.
+   * The events after number `after`: first the past ones, then new ones until the deployment has ended. Call `find` first,
+   * which checks the owner. Throws an AbortError when the signal aborts.
    */
   async function* follow(
     appId: string,
     deploymentId: string,
     options: { after: number; signal: AbortSignal },
   ): AsyncGenerator<Numbered> {
-    // Watching starts before the read, so that nothing falls between the two.
+    // Watching starts before the read, so that no change between the two is missed.
     using changes = feed.watchDeployment(deploymentId)
     for (let { after } = options; ;) {
       const deployment = await store.find(appId, deploymentId)
@@ -157,7 +157,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     }
   }
 
-  /** Resolves once all that were accepted here have ended. */
+  /** Resolves once all deployments that were accepted here have ended. */
   async function idle(): Promise<void> {
     await accepting.allIdle()
     await jobs.idle()
@@ -199,7 +199,7 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       return { deployment, warnings: findings }
     },
 
-    /** Makes a kept version live again, by the same way as a new one but for the validation. */
+    /** Makes a kept version live again, in the same way as a new one but without validation. */
     async rollback(ownerId: string, appId: string, version: number): Promise<Accepted> {
       await apps.find(ownerId, appId)
       const deployment = await accept(ownerId, appId, async () => {
@@ -228,12 +228,12 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     },
 
     follow,
-    /** How many follow a deployment now. */
+    /** The number of clients that follow a deployment now. */
     watchers: (): number => feed.watchers(),
 
-    /** Ends what runs of a deleted app, at whichever replica, then removes its deployments and versions. */
+    /** Ends a deleted app's deployments, on whichever replica they run, then removes its deployments and versions. */
     async removeAll(appId: string): Promise<void> {
-      // Behind every acceptance that was under way; there are no new ones, for the app is gone.
+      // Runs after all deployments that are being accepted. No new ones follow, as the app is deleted.
       await accepting.run(appId, async () => {
         await jobs.cancel(DEPLOY, appId)
         await jobs.settled(DEPLOY, appId, stopped.signal)
@@ -242,14 +242,14 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
       })
     },
 
-    /** At boot and now and then: what has no job does not stay unfinished. */
+    /** Ends abandoned deployments that have no job. Runs at the start and then at intervals. */
     async recover(): Promise<void> {
       for (const { appId } of await deploys.endAbandoned()) await prune(appId)
     },
 
     idle,
 
-    /** Takes no more, after the queue of jobs was closed: that has ended those under way and queued, with a plain reason. */
+    /** Accepts no more. Call it after the job queue was closed, which ends running and queued deployments with a reason. */
     async close(): Promise<void> {
       stopped.abort(stopping())
       await accepting.allIdle()

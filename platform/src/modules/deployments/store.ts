@@ -4,9 +4,9 @@ import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
 export type DeploymentDoc = Omit<DeploymentRecord, 'deploymentId'> & {
   readonly _id: string
-  /** Only while it is unfinished, so that the index holds nothing else. */
+  /** Set only while the deployment is unfinished, so that the index holds nothing else. */
   readonly open?: true
-  /** Set by the version before while it is the deployment's turn. */
+  /** Set by the previous fp version while it runs the deployment. */
   readonly running?: true
 }
 
@@ -34,7 +34,7 @@ export class DeploymentStore {
     return doc ? toRecord(doc) : undefined
   }
 
-  /** Without tracebacks: a hundred deployments have megabytes of them. */
+  /** Leaves tracebacks out: those of a hundred deployments are megabytes. */
   async list(appId: string, page: PageRequest): Promise<DeploymentRecord[]> {
     const docs = await this.#deployments
       .find(
@@ -47,7 +47,7 @@ export class DeploymentStore {
     return docs.map((doc) => withoutTracebacks(toRecord(doc)))
   }
 
-  /** A finished deployment takes no more events: false then. */
+  /** False when the deployment has ended: it then takes no more events. */
   async append(deploymentId: string, event: StageEvent): Promise<boolean> {
     const { stage, failure = null, at } = event
     const { matchedCount } = await this.#deployments.updateOne(
@@ -61,7 +61,7 @@ export class DeploymentStore {
     return matchedCount === 1
   }
 
-  /** Unfinished ones, oldest first; of all apps when none are given. */
+  /** Unfinished deployments, oldest first; of all apps when none are given. */
   async open(appIds?: readonly string[]): Promise<DeploymentRecord[]> {
     const docs = await this.#deployments
       .find({ open: true, ...(appIds ? { appId: { $in: [...appIds] } } : {}) })
@@ -70,7 +70,7 @@ export class DeploymentStore {
     return docs.map(toRecord)
   }
 
-  /** Removes all finished ones but the newest `keep`. */
+  /** Removes all finished deployments except those among the newest `keep`. */
   async prune(appId: string, keep: number): Promise<void> {
     const newest = await this.#deployments
       .find({ appId }, { projection: { order: 1 } })

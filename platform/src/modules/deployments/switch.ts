@@ -26,10 +26,10 @@ export interface SwitchDeps {
   readonly now: () => Date
 }
 
-/** Things that are told of one start. */
+/** How many different messages of one start are recorded. */
 const MAX_PROGRESS = 20
 
-/** Carries one deployment from `validating` to its end. The deployments of one app must run one after the other. */
+/** Takes one deployment from `validating` to its end. The deployments of one app must run one after the other. */
 export function createSwitch(deps: SwitchDeps) {
   const { store, feed, apps, live, versions, databases, targets, events, background, log } = deps
 
@@ -45,7 +45,7 @@ export function createSwitch(deps: SwitchDeps) {
   ): Promise<Live | null> {
     const { appId, version, order, deploymentId } = deployment
     for (;;) {
-      // A number of its own, so that it is not taken for a target of the same version that is being retired.
+      // A new revision, so that the key differs from that of a target of the same version that is being retired.
       const { revision } = await live.take(appId, { revision: true })
       const key = targetKey({ appId, version, revision })
       try {
@@ -53,7 +53,7 @@ export function createSwitch(deps: SwitchDeps) {
       } catch (error) {
         retire(key, appId)
         const app = error instanceof TargetFailed ? await apps.findAny(appId) : undefined
-        // The environment it failed with is no longer the app's.
+        // The target failed with an environment that the app no longer has, so it is started again.
         if (app && app.envRevision > revision && !signal.aborted) continue
         throw error
       }
@@ -70,7 +70,7 @@ export function createSwitch(deps: SwitchDeps) {
       if (!app) throw noSuchApp(appId)
       if (app.live && app.live.order > order) throw superseded()
       if (app.envRevision < revision) throw new Error('the switch did not happen, for no known reason')
-      // The environment changed while it started. It starts anew, with the present one.
+      // The environment changed during the start. Start again, with the present one.
     }
   }
 
@@ -86,9 +86,9 @@ export function createSwitch(deps: SwitchDeps) {
       await say({ stage: 'failed', message: report.message, failure: { ...report, at: deps.now() } })
     }
 
-    /** What the owner hears while the target starts, each thing once. */
+    /** The messages that were recorded while the target starts. Each is recorded once. */
     const heard = new Set<string>()
-    /** One after the other, so that they are read in the order in which they were said. */
+    /** Records one message after the other, so that they stay in order. */
     let telling: Promise<void> = Promise.resolve()
     const progress = ({ message, ...target }: PlatformEvents['app.progress']): void => {
       const ours = target.appId === appId && target.version === version
@@ -122,7 +122,7 @@ export function createSwitch(deps: SwitchDeps) {
       if (!report) log.error({ err: error, ...ids }, 'a deployment failed for a reason of the platform')
       return fail(report ?? internalFailure())
     }
-    // It is live. Whatever fails from here on does not change that; `recover` completes the record.
+    // The version is live. If a step from here on fails, it stays live, and `recover` completes the record.
     events.emit('deployment.live', { userId, appId, version, deploymentId })
     const oldKey = liveKey(appId, before)
     if (oldKey) retire(oldKey, appId)

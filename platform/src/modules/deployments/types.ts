@@ -13,12 +13,12 @@ export interface DeploymentRecord {
   readonly appId: string
   readonly version: number
   readonly kind: 'deploy' | 'rollback'
-  /** Of the app's deployments; the later one wins. */
+  /** Position among the app's deployments. The one with the highest order wins. */
   readonly order: number
   readonly stage: DeploymentStage
   readonly events: readonly StageEvent[]
   readonly failure: Failure | null
-  /** That carries it. */
+  /** The replica that accepted the deployment. */
   readonly replica: string
   readonly createdAt: Date
   readonly finishedAt: Date | null

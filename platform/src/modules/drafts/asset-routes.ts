@@ -22,9 +22,9 @@ export function registerAssetRoutes(app: Api, deps: { draftAssets: DraftAssetSer
   const { draftAssets } = deps
   const slots = createUploadSlots()
 
-  // Of its own scope: no other route takes forms.
+  // Registered in a scope of its own, so that no other route accepts forms.
   void app.register(async (scope) => {
-    // The body is read by the handler, as it arrives.
+    // The handler reads the body as it arrives.
     scope.addContentTypeParser('multipart/form-data', (_request, payload, done) => done(null, payload))
     ;(scope as unknown as Api).post(
       '/api/apps/:app_id/assets',
@@ -115,7 +115,7 @@ async function* toFiles(parts: AsyncIterable<Part>) {
   for await (const { name, bytes, content } of parts) yield { path: name, bytes, content }
 }
 
-/** A client that goes away is no fault of ours. */
+/** Reports a client that disconnects as its error and not as one of the platform. */
 async function* unbroken(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body

@@ -12,7 +12,7 @@ import type { DraftRecord, DraftStore } from './store.ts'
 export interface UploadedFile {
   readonly path: string
   readonly bytes: number
-  /** Undefined when it is larger than an asset may be: it was read and thrown away. */
+  /** Undefined when the file is larger than an asset may be: it was read and discarded. */
   readonly content: Buffer | undefined
 }
 
@@ -31,7 +31,7 @@ export interface DraftAssetServiceDeps {
 
 export type DraftAssetService = ReturnType<typeof createDraftAssetService>
 
-/** The assets of an app as they are being edited. What is uploaded or changed together appears at once or not at all. */
+/** The assets of an app as they are being edited. Each upload or change is saved as a whole or not at all. */
 export function createDraftAssetService(deps: DraftAssetServiceDeps) {
   const { store, apps } = deps
 
@@ -42,7 +42,7 @@ export function createDraftAssetService(deps: DraftAssetServiceDeps) {
     return draft
   }
 
-  /** Applies the change to the draft as it then is, and again when somebody was faster. */
+  /** Applies the change to the current draft, and again when another change was saved meanwhile. */
   async function change(
     ownerId: string,
     appId: string,
@@ -64,8 +64,8 @@ export function createDraftAssetService(deps: DraftAssetServiceDeps) {
 
   return {
     /**
-     * Keeps the files that may be kept, in the place of those of the same path, and says of the others why not. An upload that
-     * breaks off changes nothing.
+     * Saves the files that are allowed, replaces assets of the same path, and returns why the others were refused. An upload
+     * that breaks off changes nothing.
      */
     async upload(ownerId: string, appId: string, files: AsyncIterable<UploadedFile>): Promise<Uploaded> {
       const draft = await load(ownerId, appId)
@@ -78,7 +78,7 @@ export function createDraftAssetService(deps: DraftAssetServiceDeps) {
           checkAssetPath(path)
           checkAssetSize(path, bytes)
           if (added.has(path)) throw twice(path)
-          // What cannot be in the draft is not stored.
+          // A file that cannot be in the draft is not stored.
           checkAssets(withAsset(planned, { path, blob: '', bytes }), taken)
           const asset = { path, blob: await deps.assets.keep(ownerId, content!), bytes }
           added.set(path, asset)
@@ -93,7 +93,7 @@ export function createDraftAssetService(deps: DraftAssetServiceDeps) {
       return { assets, saved: [...added.keys()], refused }
     },
 
-    /** Path → new path, or null to delete: all of it or nothing. What had the new path must be among those that move. */
+    /** Path → new path, or null to delete. All changes or none are made. A new path must be free, or become so by them. */
     async rename(
       ownerId: string,
       appId: string,
@@ -129,7 +129,7 @@ function twice(path: string): FpError {
   return refuse('FP_FILE_PATH', `The upload holds ${showPath(path)} more than once.`, { file: path })
 }
 
-/** With the code of the first reason, so that one file's error is that file's. */
+/** The error has the code of the first refused file, so an upload of one file fails with that file's error. */
 function nothingSaved(refused: readonly RefusedAsset[]): FpError {
   const [first] = refused
   if (!first) {

@@ -2,7 +2,7 @@ import { ASSET_LIMITS, assetExtensionFault, showPath } from '@fp/sdk/wire'
 import type { AssetRef } from '../assets/asset.ts'
 import { checkClashes, checkPath, kilobytes, refuse } from './paths.ts'
 
-/** Checks what an asset is to be called. Throws the FpError that names the path and the reason. */
+/** Checks the path of an asset. Throws an FpError that names the path and the reason. */
 export function checkAssetPath(path: string): void {
   checkPath(path)
   const fault = assetExtensionFault(path)
@@ -19,7 +19,7 @@ export function checkAssetSize(path: string, bytes: number): void {
   )
 }
 
-/** Checks all assets of an app together, beside the paths of its files. Returns them sorted by path. */
+/** Checks all assets of an app together with the paths of its files. Returns the assets sorted by path. */
 export function checkAssets(assets: readonly AssetRef[], files: readonly string[]): AssetRef[] {
   if (assets.length > ASSET_LIMITS.maxFiles) {
     throw refuse(
@@ -44,7 +44,7 @@ export function assetBytes(assets: readonly AssetRef[]): number {
   return assets.reduce((sum, asset) => sum + asset.bytes, 0)
 }
 
-/** With `added` in the place of what has the same path. */
+/** Adds an asset, in the place of one with the same path. */
 export function withAsset(assets: readonly AssetRef[], added: AssetRef): AssetRef[] {
   return [...assets.filter((asset) => asset.path !== added.path), added]
 }

@@ -1,15 +1,15 @@
 import { extensionFault, FILE_LIMITS, showPath } from '@fp/sdk/wire'
 import { checkClashes, checkPath, kilobytes, refuse } from './paths.ts'
 
-/** As kept: an array, because a path may hold dots and `$`, which field names of MongoDB better do not. Sorted by path. */
+/** One file as it is stored. The files are an array because paths may contain dots and `$`, which field names should not. */
 export interface AppFile {
   readonly path: string
   readonly text: string
 }
 
 /**
- * Checks paths, sizes and counts against FILE_LIMITS. Throws the FpError that names the file and the number. `assets` are the
- * paths of the app's assets, which the files must be able to stand beside.
+ * Checks paths, sizes and counts against FILE_LIMITS. Throws an FpError that names the file and the number. `assets` are the
+ * paths of the app's assets, with which no file may clash. Returns the files sorted by path.
  */
 export function checkFiles(
   files: Readonly<Record<string, string>>,
@@ -56,7 +56,7 @@ function checkExtension(path: string): void {
 
 /** Returns the size in bytes. */
 function checkText(path: string, text: unknown): number {
-  // The route schema's pattern does not see names with a line break; `checkPath` refuses those first, this is the net below.
+  // The route schema's pattern does not match names with a line break. `checkPath` refuses these before; this is a safeguard.
   if (typeof text !== 'string' || !text.isWellFormed()) {
     throw refuse('FP_INVALID_FIELDS', `The file ${showPath(path)} is not valid Unicode text.`, { file: path })
   }

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import { sha256Of, type AssetRef } from '../assets/asset.ts'
 import type { AppFile } from './files.ts'
 
-/** Of contents and what the owner set to be served; null: nothing, so that it is looked for in the files. */
+/** Hash of the contents and of the entrypoint that the owner set; null: none is set. */
 export function hashOf(contentsHash: string, entrypoint: string | null): string {
   return entrypoint === null ? contentsHash : `${contentsHash} ${entrypoint}`
 }
 
-/** Equal for equal contents, whatever their order; lengths are hashed too, so that no two sets run into one. */
+/** The same for equal contents in any order. Lengths are hashed too, so that different contents never give the same input. */
 export function hashContents(files: readonly AppFile[], assets: readonly AssetRef[]): string {
   const hash = createHash('sha256')
   const add = (part: string): void => void hash.update(`${Buffer.byteLength(part)}:`).update(part)
@@ -15,7 +15,7 @@ export function hashContents(files: readonly AppFile[], assets: readonly AssetRe
     add(path)
     add(text)
   }
-  // Without assets it is what it was before there were any: an app that is live keeps its hash.
+  // Without assets the hash is the one from before assets existed, so that apps that are live keep theirs.
   if (assets.length > 0) hash.update('assets')
   for (const { path, blob } of byPath(assets)) {
     add(path)

@@ -14,7 +14,7 @@ export interface MultipartLimits {
   readonly maxPartBytes: number
 }
 
-/** Of a part's headers. A path of 200 bytes, a file name and a type are far below. */
+/** Limit for a part's headers, in bytes. A path of 200 bytes, a file name and a type need far less. */
 const MAX_HEAD = 4 * 1024
 const CRLF = Buffer.from('\r\n')
 const HEAD_END = Buffer.from('\r\n\r\n')
@@ -22,8 +22,8 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 const BOUNDARY = /^multipart\/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i
 
 /**
- * Reads a multipart/form-data body (RFC 7578) part by part, as it arrives: no more of it is in memory than one part. Throws
- * FP_INVALID_MULTIPART and FP_BODY_TOO_LARGE; a body that breaks off is no form.
+ * Reads a multipart/form-data body (RFC 7578) part by part, as it arrives, with at most one part in memory. Throws
+ * FP_INVALID_MULTIPART, also for an incomplete body, FP_BODY_TOO_LARGE and FP_TOO_MANY_FILES.
  */
 export async function* readMultipart(
   contentType: string,
@@ -40,7 +40,7 @@ export async function* readMultipart(
     if ((await reader.peek(2)).equals(Buffer.from('--'))) return
     if (count > limits.maxParts) throw tooMany(limits.maxParts)
     await reader.collect(CRLF, MAX_HEAD)
-    // The line break before the headers stays, so that their end is found where there are none too.
+    // Keeps the line break before the headers, so that their end is also found in a part without headers.
     reader.unread(CRLF)
     const name = nameOf(await reader.collect(HEAD_END, MAX_HEAD))
     let bytes = 0
@@ -55,12 +55,12 @@ export async function* readMultipart(
   }
 }
 
-/** Bytes as they arrive, taken up to a mark. */
+/** Reads arriving bytes up to a mark. */
 class Reader {
   readonly #chunks: AsyncIterator<Buffer>
   readonly #limit: number
   #total = 0
-  /** A body begins with its first delimiter, which has a line break before it elsewhere. */
+  /** Begins with a line break: every delimiter has one before it, except for the first one of a body. */
   #unread: Buffer = CRLF
 
   constructor(body: AsyncIterable<Buffer>, limit: number) {
@@ -68,7 +68,7 @@ class Reader {
     this.#limit = limit
   }
 
-  /** Passes everything before the mark on, piece by piece, and leaves what follows the mark. */
+  /** Passes the bytes before the mark to `take`, piece by piece, and leaves those after the mark unread. */
   async until(mark: Buffer, take: (piece: Buffer) => void): Promise<void> {
     for (;;) {
       const at = this.#unread.indexOf(mark)
@@ -77,7 +77,7 @@ class Reader {
         this.#unread = this.#unread.subarray(at + mark.length)
         return
       }
-      // The end may be the beginning of a mark.
+      // The last bytes may be the beginning of a mark.
       const safe = Math.max(0, this.#unread.length - mark.length + 1)
       take(this.#unread.subarray(0, safe))
       this.#unread = this.#unread.subarray(safe)
@@ -85,7 +85,7 @@ class Reader {
     }
   }
 
-  /** The same in one piece. */
+  /** The same as `until`, with the bytes in one piece. */
   async collect(mark: Buffer, limit: number): Promise<Buffer> {
     const pieces: Buffer[] = []
     let size = 0
@@ -115,7 +115,7 @@ class Reader {
   }
 }
 
-/** The field's name, with what browsers escape in it (WHATWG, multipart/form-data encoding) as it was. */
+/** The field's name without the escapes of browsers (WHATWG, multipart/form-data encoding). */
 function nameOf(head: Buffer): string {
   let text: string
   try {

@@ -1,13 +1,13 @@
 import { findClash, pathFault, showPath } from '@fp/sdk/wire'
 import { FpError, type ErrorCode } from '../../errors.ts'
 
-/** Throws FP_FILE_PATH for a path that not every system could have. */
+/** Throws FP_FILE_PATH for a path that is not allowed. */
 export function checkPath(path: string): void {
   const fault = pathFault(path)
   if (fault) throw badPath(path, fault, { file: path.slice(0, 500) })
 }
 
-/** Throws FP_FILE_PATH where two paths could not be there together. */
+/** Throws FP_FILE_PATH if two of the paths cannot exist together. */
 export function checkClashes(paths: readonly string[]): void {
   const clash = findClash(paths)
   if (clash) throw badPath(clash.path, clash.fault, { file: clash.path, other: clash.other })

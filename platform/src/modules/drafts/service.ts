@@ -24,7 +24,7 @@ export interface Contents {
   readonly assets: readonly AssetRef[]
 }
 
-/** The files of an app as they are being edited. A save replaces them all; the assets have their own service. */
+/** The files of an app as they are being edited. A save replaces all of them. The assets have a service of their own. */
 export function createDraftService(deps: DraftServiceDeps) {
   const { store, apps, assets } = deps
 
@@ -49,13 +49,13 @@ export function createDraftService(deps: DraftServiceDeps) {
         updatedAt: deps.now(),
       }
       const saved = await store.replaceFiles(appId, { ...before, revision }, draft)
-      // Else somebody was faster: with the files, which the next turn tells, or with the assets.
+      // If not, another change was saved first: of the files, which the next turn detects, or of the assets.
       if (saved) return saved
     }
   }
 
   return {
-    /** For an app whose record does not exist yet: an app is never seen without a draft. */
+    /** Creates the draft before the app's record, so that no app is seen without a draft. */
     async create(appId: string, contents: Contents): Promise<void> {
       await assets.hold(blobsOf(contents.assets))
       await store.insert({
@@ -73,7 +73,7 @@ export function createDraftService(deps: DraftServiceDeps) {
       return load(appId)
     },
 
-    /** Throws FP_DRAFT_CONFLICT when `revision` is given and no longer the draft's, and the errors of `checkFiles`. */
+    /** Throws FP_DRAFT_CONFLICT when `revision` is given and is not the draft's, and the errors of `checkFiles`. */
     async save(ownerId: string, appId: string, files: Files, revision?: number): Promise<DraftRecord> {
       await apps.find(ownerId, appId)
       return save(appId, files, revision)

@@ -6,11 +6,11 @@ export interface DraftRecord {
   readonly appId: string
   readonly files: readonly AppFile[]
   readonly assets: readonly AssetRef[]
-  /** Of files and assets. */
+  /** Hash of files and assets. */
   readonly hash: string
   /** Counts saves of the files. */
   readonly revision: number
-  /** Counts changes of the assets: those and edits of the files do not stand in each other's way. */
+  /** Counts changes of the assets. It is a number of its own so that these do not conflict with edits of the files. */
   readonly assetsRevision: number
   readonly updatedAt: Date
 }
@@ -20,9 +20,9 @@ export type DraftSummary = Omit<DraftRecord, 'files'>
 
 type DraftDoc = Omit<DraftRecord, 'appId'> & { readonly _id: string }
 
-/** What a change was made from; a draft that has moved on is not changed. */
+/** The state that a change was made from. If the draft has another state by now, the change is refused. */
 export interface DraftState {
-  /** Undefined: whatever it is. */
+  /** Undefined: any revision. */
   readonly revision: number | undefined
   readonly assetsRevision: number
 }
@@ -55,7 +55,7 @@ export class DraftStore {
     return new Map(docs.map((doc) => [doc._id, toRecord(doc)]))
   }
 
-  /** Replaces the files of a draft that is still as it `was`; undefined when it is not. */
+  /** Replaces the files of a draft that is still as it `was`; undefined if it is not. */
   async replaceFiles(
     appId: string,
     was: DraftState,
@@ -83,7 +83,7 @@ export class DraftStore {
     return matchedCount === 1
   }
 
-  /** Which of the blobs a draft refers to. */
+  /** Returns those of the blobs that a draft refers to. */
   async referenced(blobs: readonly BlobId[]): Promise<BlobId[]> {
     return this.#drafts.distinct('assets.blob', { 'assets.blob': { $in: [...blobs] } })
   }

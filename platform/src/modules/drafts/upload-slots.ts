@@ -1,10 +1,10 @@
 import { FpError } from '../../errors.ts'
 
-/** Uploads at once: of a user, and of all. Each holds up to one asset in memory. */
+/** How many uploads may run at once: of one user, and of all. Each has up to one asset in memory. */
 export const UPLOADS_PER_USER = 2
 export const UPLOADS_IN_ALL = 16
 
-/** Who may upload now. Nobody waits: a waiting upload would hold its connection for the time of the slowest one before it. */
+/** Limits concurrent uploads. There is no queue: a waiting upload would keep its connection open as long as the slowest one. */
 export function createUploadSlots(): { take(userId: string): Disposable } {
   const taken = new Map<string, number>()
   let all = 0

@@ -4,7 +4,7 @@ import type { RuntimeLogs } from '../../runtime/runtime.ts'
 import type { AppService } from '../app-records/service.ts'
 import type { Background } from '../background.ts'
 
-/** A user's newest apps, whose logs tell what happens to the user's database. */
+/** Notices about a user's database are written to the logs of this many of the user's newest apps. */
 const NOTED_APPS = 100
 
 export interface LogServiceDeps {
@@ -20,7 +20,7 @@ export interface LogService {
   close(): void
 }
 
-/** What apps write, and what the platform tells their owners there. */
+/** Reads the logs of apps, and writes the platform's notices to their owners there. */
 export function createLogService({ apps, runtime, events, background }: LogServiceDeps): LogService {
   const noteInApps = ({ userId, message }: { userId: string; message: string }): void =>
     background.run(userId, "write to the logs of a user's apps", async () => {

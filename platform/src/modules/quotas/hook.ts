@@ -4,32 +4,32 @@ import { whenClosed } from '../../front/when-closed.ts'
 import type { RequestUser } from '../../plugins/auth.ts'
 
 export interface QuotaLimits {
-  /** Apps of one user. 0: no limit, here and below. */
+  /** Apps of one user. 0 means no limit, here and below. */
   readonly apps: number
-  /** Deploys and rollbacks of one user. */
+  /** Deploys and rollbacks of one user within an hour. */
   readonly deploysPerHour: number
 }
 
 export interface QuotaDeps {
   readonly limits: QuotaLimits
   countApps(userId: string): Promise<number>
-  /** One more of these within `window` ms. */
+  /** Counts one more deploy in the user's window of `window` ms. */
   countDeploy(userId: string, window: number): Promise<{ count: number; resetsAt: Date }>
   readonly now: () => Date
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a request of this route makes one more of. */
+    /** The quota that a request to this route counts for. */
     quota?: 'app' | 'deploy'
   }
 }
 
 const HOUR = 60 * 60_000
 
-/** What each user may have; admins may have any number. Checked once a request is known to be valid, before its work. */
+/** Enforces the limits for each user, except for admins. Checks them after the request's validation and before its handler. */
 export function registerQuotas(app: Api, { limits, countApps, countDeploy, now }: QuotaDeps): void {
-  /** Apps that are being made now: the count of those that are made knows nothing of them. */
+  /** How many apps of each user are being created now. `countApps` does not include them. */
   const making = new Map<string, number>()
 
   async function oneMoreApp({ userId }: RequestUser): Promise<() => void> {

@@ -1,11 +1,11 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
-/** Seals short texts for storage. `context` is bound to the sealed text: it opens only where it was sealed for. */
+/** Encrypts ("seals") short texts for storage. A sealed text can be opened only with the context that it was sealed with. */
 export interface SecretBox {
   seal(text: string, context: string): string
   /** Throws a `BoxError` when the key, the context or the text is not the one it was sealed with. */
   open(sealed: string, context: string): string
-  /** Bytes of UTF-8 of what was sealed, without opening it. */
+  /** The number of UTF-8 bytes of the sealed text's content, without opening it. */
   sizeOf(sealed: string): number
 }
 
@@ -14,9 +14,9 @@ export class BoxError extends Error {
 }
 
 const ALGORITHM = 'aes-256-gcm'
-/** The format's version. Another algorithm or layout gets another prefix, and both stay readable. */
+/** The format's version. Another algorithm or layout gets another prefix, so that texts in both formats stay readable. */
 const PREFIX = 'v1.'
-/** Bytes; the nonce length GCM is specified for (NIST SP 800-38D, 8.2.2: random). */
+/** Bytes. The nonce length that GCM is specified for (NIST SP 800-38D, 8.2.2: random). */
 const NONCE = 12
 const TAG = 16
 

@@ -3,19 +3,19 @@ import { FpError } from '../../errors.ts'
 import { mapInTurns } from '../../queues/in-turns.ts'
 import { BoxError, type SecretBox } from './box.ts'
 
-/** As kept: every value is sealed, marked secret or not. */
+/** A variable as it is stored. Every value is sealed, whether it is marked as secret or not. */
 export interface SealedEnvVar {
   readonly name: string
   readonly secret: boolean
   readonly sealed: string
 }
 
-/** A text sets and keeps the secret mark, `{value, secret}` sets both, null removes. */
+/** A text sets the value and keeps the secret mark, `{value, secret}` sets both, null removes the variable. */
 export type EnvVarChanges = Readonly<
   Record<string, string | { value: string; secret?: boolean | undefined } | null>
 >
 
-/** Sealing and opening take turns with what else the event loop has to do: a hundred at once would hold it up. */
+/** Sealing and opening yield to the event loop from time to time: a hundred variables at once would block it. */
 export interface EnvVars {
   /** The variables after the changes, sorted by name; the same array when nothing changed. Throws FP_ENV_VAR_NAME, FP_TOO_MANY_ENV_VARS, FP_ENV_VARS_TOO_LARGE. */
   apply(
@@ -23,11 +23,11 @@ export interface EnvVars {
     current: readonly SealedEnvVar[],
     changes: EnvVarChanges,
   ): Promise<readonly SealedEnvVar[]>
-  /** For the app's `os.environ`. */
+  /** The values for the app's `os.environ`. */
   open(appId: string, vars: readonly SealedEnvVar[]): Promise<Record<string, string>>
-  /** For the owner: secrets without their value. */
+  /** The variables for the owner to see: secrets without their value. */
   show(appId: string, vars: readonly SealedEnvVar[]): Promise<EnvVar[]>
-  /** Sealed anew for another app; secrets stay secret. */
+  /** Seals the variables again for another app. Secrets stay secret. */
   copy(fromAppId: string, toAppId: string, vars: readonly SealedEnvVar[]): Promise<SealedEnvVar[]>
 }
 
@@ -51,7 +51,7 @@ export function createEnvVars(box: SecretBox): EnvVars {
     }
   }
 
-  /** Count, names, values and size after the changes, all before anything is sealed: that is what takes time. */
+  /** Checks count, names, values and size after the changes, before anything is sealed, as sealing takes time. */
   function check(current: readonly SealedEnvVar[], changes: EnvVarChanges): void {
     const sizes = new Map(current.map(({ name, sealed }) => [name, box.sizeOf(sealed)]))
     let sets = false
@@ -62,7 +62,7 @@ export function createEnvVars(box: SecretBox): EnvVars {
         sizes.set(name, Buffer.byteLength(valueOf(change)))
       }
     }
-    // Whoever only removes may always do so.
+    // Removing variables is always allowed.
     if (!sets) return
     checkCount(sizes.size)
     for (const [name, change] of Object.entries(changes)) {
@@ -132,7 +132,7 @@ function checkSize(bytes: number): void {
   )
 }
 
-/** A value that can no longer be opened counts as another one, so that setting it again mends it. */
+/** A value that can no longer be opened counts as a different one, so that setting it again repairs it. */
 function isSame(open: () => string, value: string): boolean {
   try {
     return open() === value

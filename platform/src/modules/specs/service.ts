@@ -9,7 +9,7 @@ import { toRecord, type AppFile } from '../drafts/files.ts'
 import type { EnvVars } from '../secrets/env-vars.ts'
 import { buildSpec, type SpecDeps } from './spec.ts'
 
-/** What of a version is started. */
+/** The parts of a version that are needed to start it. */
 export interface VersionContents {
   readonly files: readonly AppFile[]
   readonly assets: readonly AssetRef[]
@@ -24,7 +24,8 @@ export interface SpecServiceDeps extends SpecDeps {
 }
 
 /**
- * What starting a target takes. Reads it anew each time. Rejects with SCALER_RETIRED for a target that another has replaced.
+ * Makes the spec with which a target is started. Reads its parts again each time. Rejects with SCALER_RETIRED for a target
+ * that another one has replaced.
  */
 export function createSpecs(deps: SpecServiceDeps): (key: TargetKey) => Promise<AppSpec> {
   const toSpecAsset = ({ path, bytes, blob }: AssetRef): SpecAsset => ({
@@ -36,12 +37,12 @@ export function createSpecs(deps: SpecServiceDeps): (key: TargetKey) => Promise<
 
   return async (key) => {
     const target = parseTargetKey(key)
-    // Both at once: someone waits for this wake.
+    // Reads the version and the app at once, as a request may wait for this wake.
     const version = deps.versions.load(target.appId, target.version)
     version.catch(() => undefined)
     const app = await deps.apps.find(target.appId)
     if (!app) throw noSuchApp(target.appId)
-    // Whoever wakes it has not heard of the switch yet: its retirement may be over and forgotten. The gate looks again.
+    // The gate that wakes it does not know of the new target yet, and this one may be retired already. The gate looks again.
     if (app.live && target.revision < app.live.revision) throw replaced()
     const { files, assets, entrypoint } = await version
     return buildSpec(deps, target, app.ownerId, {

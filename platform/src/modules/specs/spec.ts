@@ -4,13 +4,13 @@ import { targetKey, type TargetId } from '../../runtime/targets.ts'
 import type { DatabaseService } from '../databases/service.ts'
 import { deriveKey } from '../secrets/derive.ts'
 
-/** Apps listen where the runner tells them; the number is for code that insists on one. */
+/** Apps listen on the runner's socket. The port is for code that requires one in its environment. */
 const PORT = '8000'
 
 export interface SpecDeps {
   readonly databases: Pick<DatabaseService, 'uriFor'>
   readonly secretKey: Buffer
-  /** What apps' session keys are derived for; another text gives each app another key. */
+  /** Part of the text from which apps' session keys are derived. Another text gives each app another key. */
   readonly sessionKeyPurpose: string
 }
 
@@ -23,12 +23,12 @@ export interface SpecContents {
   readonly sequence: number
 }
 
-/** Where apps shared memory once, their session keys are replaced together with the passwords of databases. */
+/** Where apps once shared memory, their session keys are replaced, as are the passwords of databases. */
 export function sessionKeyPurpose(capabilities: Pick<RuntimeCapabilities, 'appsSharedMemoryOnce'>): string {
   return capabilities.appsSharedMemoryOnce ? 'session 1' : 'session'
 }
 
-/** Everything that starting the target takes. Keep it nowhere: it holds secrets. */
+/** Everything that is needed to start the target. Store it nowhere: it contains secrets. */
 export async function buildSpec(
   deps: SpecDeps,
   target: TargetId,
@@ -50,7 +50,7 @@ export async function buildSpec(
       FP_APP_ID: target.appId,
       FP_VERSION: String(target.version),
       ...(contents.storage ? { PLATFORM_DATA_DIR: STORAGE_DIR } : {}),
-      // The runner gives it to FastHTML, whose own key file has no place in a read-only folder: sessions outlive a sleep.
+      // The runner gives it to FastHTML, which cannot store a key file in a read-only folder. So sessions outlive a sleep.
       FP_SESSION_KEY: deriveKey(deps.secretKey, `${deps.sessionKeyPurpose} ${target.appId}`),
     },
   }

@@ -8,7 +8,7 @@ import { checkFiles, toRecord } from '../drafts/files.ts'
 
 const ABOUT = 'template.json'
 
-/** Reads the examples: a folder with a `template.json` is a template. One that is not in order is left out and logged. */
+/** Reads the examples: a folder with a `template.json` is a template. An invalid one is skipped and logged. */
 export async function loadTemplates(dir: string, log: Log): Promise<LoadedTemplate[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
     log.warn({ err: error, dir }, 'there is no folder of examples; the platform has no templates')
@@ -65,10 +65,10 @@ function toTemplate(
   }
 }
 
-/** In a folder for caches, in a hidden one, or compiled: not part of the app. */
+/** Hidden files, caches and compiled Python are not part of the app. */
 const LEFT_OUT = /(^|\/)(\.|__pycache__\/)|\.pyc$/
 
-/** Text as files, all else as assets. */
+/** Reads files with a text extension as files and all others as assets. */
 async function readContents(dir: string): Promise<Starter> {
   const files: Files = {}
   const assets: { path: string; content: Buffer }[] = []

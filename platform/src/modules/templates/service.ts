@@ -3,10 +3,10 @@ import { mediaType, type Asset, type Template, type TemplateDetail } from '@fp/s
 import { FpError } from '../../errors.ts'
 import type { LoadedTemplate, Starter } from './types.ts'
 
-/** The template of an app that was given none. */
+/** The template for an app that is created without one. */
 const STARTER = 'hello-api'
 
-/** For a platform without examples. */
+/** The files of that app on a platform without examples. */
 const MINIMAL: Starter = {
   assets: [],
   files: {
@@ -26,7 +26,7 @@ export interface TemplateService {
   list(): Template[]
   /** Throws FP_TEMPLATE_NOT_FOUND. */
   get(templateId: string): TemplateDetail
-  /** Of the template, or of the one that apps start from. */
+  /** The contents of the template; of the default one when `templateId` is undefined. */
   contents(templateId: string | undefined): Starter
 }
 

@@ -13,7 +13,7 @@ import { checkFiles, toRecord } from '../drafts/files.ts'
 import type { Validate } from '../validate.ts'
 import { buildSpec, type SpecDeps } from '../specs/spec.ts'
 
-/** A load that hangs, and takes `LOAD_LIMIT`, holds up its own user's next one and no other's. */
+/** A load that hangs for `LOAD_LIMIT` delays only the next load of the same user. */
 const LOADS = {
   name: 'dry_loads',
   work: 'dry loads',
@@ -36,7 +36,7 @@ export interface TrialServiceDeps {
 }
 
 export interface TrialService {
-  /** Checks files that need belong to no app. Nothing is kept of them. */
+  /** Checks files that do not have to belong to an app. They are not stored. */
   run(
     userId: string,
     body: ValidateBody,
@@ -46,7 +46,7 @@ export interface TrialService {
 
 export function createTrialService(deps: TrialServiceDeps): TrialService {
   const loads = new WorkQueue(LOADS)
-  /** Each load runs as a user of its own: process limits count per user. Sequences of apps count from 1, these from 0 down. */
+  /** Each load has its own system user, as process limits count per user. Apps' sequences begin at 1, so these go down from 0. */
   const places = Array.from({ length: LOADS.atOnce }, (_, n) => 0 - n)
 
   async function load(
@@ -58,7 +58,7 @@ export function createTrialService(deps: TrialServiceDeps): TrialService {
     const place = places.shift()!
     const id = `trial${deps.newId()}`
     try {
-      // As its author: with the author's database and no environment variables.
+      // Runs with the author's database and without environment variables.
       const spec = await buildSpec(deps.specs, { appId: id, version: 0, revision: 0 }, userId, {
         ...app,
         assets: [],

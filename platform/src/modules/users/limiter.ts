@@ -20,11 +20,11 @@ const FAILURES_PER_NAME = 20
 /** An address is known for a name this long after a log-in. */
 const KNOWN_FOR = 90 * DAY
 const SIGNUP_WINDOW = HOUR
-/** Sign-ups of one address that told it that a name or an e-mail address is taken. */
+/** Sign-ups of one address that were refused, so that it could learn that a name or an e-mail address is taken. */
 const TAKEN_PER_ADDRESS = 30
 
 export interface Attempt {
-  /** Takes the failure back, and notes the address as known for these names of the user. */
+  /** Removes the failure from the counts, and records the address as known for these names of the user. */
   succeeded(names: readonly string[]): Promise<void>
 }
 
@@ -35,8 +35,9 @@ export interface Limiter {
 }
 
 /**
- * Slows down who guesses. What a stranger does counts for the stranger's address: the limit on a name as a whole, against
- * guesses from many addresses, is not for addresses that the user has logged in from, so nobody can lock a user out there.
+ * Slows down guessing. Attempts count for the address they come from. There is also a limit for a name as a whole, against
+ * guesses from many addresses. It does not apply to addresses that the user has logged in from, so nobody can lock a user
+ * out there.
  */
 export function createLimiter(deps: { attempts: AttemptStore; signupsPerHour: number }): Limiter {
   const { attempts } = deps
@@ -101,7 +102,7 @@ function tooMany(what: string, until: Date): FpError {
   })
 }
 
-/** Names come from strangers: of any length, and none of the database's business. Case does not matter in them. */
+/** Hashes a name, as anybody can send one, of any length, and it need not be stored as it is. Case is ignored. */
 function digest(name: string): string {
   return createHash('sha256').update(name.toLowerCase()).digest('base64url')
 }

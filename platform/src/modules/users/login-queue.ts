@@ -2,8 +2,8 @@ import { network } from '../../network.ts'
 import { WorkQueue } from '../../queues/work-queue.ts'
 
 /**
- * Two are worked on at once: more would not be faster, and a burst of them would hold up the event loop. Nobody is known
- * yet, so it is addresses that are served in turn, and within an address the names.
+ * Two log-ins are processed at once: more would not be faster, and a burst of them would block the event loop. Users are
+ * not known yet, so addresses are served in turn, and within an address the names.
  */
 const LOGINS = {
   name: 'logins',
@@ -15,7 +15,7 @@ const LOGINS = {
   waitingPerKey: 100,
 } as const
 
-/** Where sign-ups and log-ins wait for the work on their password. Rejects with FP_QUEUE_FULL. */
+/** The queue of sign-ups and log-ins, whose passwords are expensive to hash. Rejects with FP_QUEUE_FULL. */
 export interface LoginQueue {
   login<T>(from: { address: string; name: string }, work: () => Promise<T>): Promise<T>
   signup<T>(from: { address: string }, work: () => Promise<T>): Promise<T>

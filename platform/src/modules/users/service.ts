@@ -11,10 +11,10 @@ import type { SessionUser, User } from './user.ts'
 const DAY = 24 * 60 * 60 * 1000
 /** A session ends when it has not been used for this long. */
 export const SESSION_LIFETIME = 30 * DAY
-/** A session in use is written once in this time, not at every request. */
+/** The end of a session in use is moved at most once in this time, not at every request. */
 const EXTEND_AFTER = DAY
 
-/** Hash of no one's password with the parameters of `offload/passwords.ts`: an unknown name costs the same work as a known one. */
+/** A hash with the parameters of `offload/passwords.ts`, for no password: checking an unknown name must cost the same work. */
 const NOBODY_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
 
@@ -26,7 +26,7 @@ export interface PasswordHasher {
 export interface Session {
   readonly sessionId: string
   readonly user: SessionUser
-  /** The session was given a later end just now; its cookie should get one too. */
+  /** Whether the session's end was just moved; its cookie should then get a later end too. */
   readonly extended: boolean
 }
 
@@ -74,7 +74,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
   }
 
   const signup: UsersService['signup'] = async (input, { address }) => {
-    // The first account can always be made: a closed installation needs its admin.
+    // The first account can always be created: an installation with closed sign-up needs its admin.
     let first = await users.isEmpty()
     if (deps.signup === 'closed' && !first) {
       throw new FpError(
@@ -153,7 +153,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
   }
 }
 
-/** The token has 256 random bits: a fast hash is enough, and finds the session by index. It opens nothing. */
+/** A fast hash is enough for a token with 256 random bits, and finds the session by index. The id does not grant access. */
 export function sessionIdOf(token: string): string {
   return createHash('sha256').update(token).digest('base64url')
 }

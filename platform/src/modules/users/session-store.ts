@@ -1,7 +1,7 @@
 import type { Db } from 'mongodb'
 
 interface SessionDocument {
-  /** SHA-256 of the token: who reads the database cannot log in with it. */
+  /** SHA-256 of the token: nobody who reads the database can log in with it. */
   _id: string
   user_id: string
   created_at: Date
@@ -17,7 +17,7 @@ export interface SessionRecord {
 export interface SessionStore {
   ensureIndexes(): Promise<void>
   insert(session: SessionRecord): Promise<void>
-  /** Only a session that has not expired at `now`. */
+  /** Finds only a session that has not expired at `now`. */
   find(sessionId: string, now: Date): Promise<SessionRecord | undefined>
   extend(sessionId: string, expiresAt: Date): Promise<void>
   remove(sessionId: string): Promise<void>
@@ -43,7 +43,7 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     async find(sessionId, now) {
-      // MongoDB removes what has expired once a minute: until then the date decides.
+      // MongoDB removes expired sessions only once a minute, so the date is checked here too.
       const document = await sessions.findOne({ _id: sessionId, expires_at: { $gt: now } })
       return document
         ? { sessionId: document._id, userId: document.user_id, expiresAt: document.expires_at }

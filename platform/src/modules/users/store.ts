@@ -9,7 +9,7 @@ interface UserDocument {
   email_key: string
   password_hash: string
   role: Role
-  /** Only on the account that began the installation; unique, so one of many racing sign-ups becomes admin. */
+  /** Only on the installation's first account. Unique, so only one of several concurrent first sign-ups becomes admin. */
   first?: true
   created_at: Date
 }
@@ -23,7 +23,7 @@ export type InsertResult = 'inserted' | 'username-taken' | 'email-taken' | 'not-
 export interface UserStore {
   ensureIndexes(): Promise<void>
   isEmpty(): Promise<boolean>
-  /** `first` claims to be the installation's first account; `not-first` = another was quicker. */
+  /** `first` claims to be the installation's first account; `not-first` means that another account was inserted before. */
   insert(user: NewUser, options: { first: boolean }): Promise<InsertResult>
   get(userId: string): Promise<User | undefined>
   /** By user name or e-mail address, without case. */

@@ -1,10 +1,10 @@
 import { FpError } from '../../errors.ts'
 import type { VersionRecord, VersionStore } from './store.ts'
 
-/** Newest versions of an app that are kept; the live one is kept besides, however old. */
+/** How many of an app's newest versions are kept. The live one is always kept, however old. */
 export const KEPT_VERSIONS = 10
 
-/** Not of any owner: for starting an app. Throws FP_VERSION_NOT_FOUND. */
+/** Loads a version to start it, without a check of the owner. Throws FP_VERSION_NOT_FOUND. */
 export async function loadVersion(
   store: VersionStore,
   appId: string,

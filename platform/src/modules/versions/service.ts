@@ -44,7 +44,7 @@ export function createVersionService(deps: VersionServiceDeps) {
       return summary
     },
 
-    /** Newest first, with the number of the live one. */
+    /** The versions, newest first, and the number of the live one. */
     async list(
       ownerId: string,
       appId: string,

@@ -5,13 +5,13 @@ import type { PageRequest } from '../paging.ts'
 
 export interface VersionRecord {
   readonly appId: string
-  /** From 1 on, never reused. */
+  /** Counts from 1. Never reused. */
   readonly version: number
   readonly files: readonly AppFile[]
   readonly assets: readonly AssetRef[]
-  /** Of files and assets (so are the two numbers) and, if the owner had set one, of the entrypoint. */
+  /** Hash of files, assets and, if the owner had set one, the entrypoint. */
   readonly hash: string
-  /** What is served, as it was found or set when the version was made: a rollback serves the same. */
+  /** What is served, as it was found or set when the version was created. A rollback serves the same. */
   readonly entrypoint: string
   readonly fileCount: number
   readonly totalBytes: number
@@ -55,7 +55,7 @@ export class VersionStore {
       .toArray()
   }
 
-  /** All but the newest `keep` and those in `except`. */
+  /** All versions except the newest `keep` and those in `except`. */
   async outdated(appId: string, keep: number, except: readonly number[]): Promise<number[]> {
     const newest = await this.#versions
       .find({ appId }, { projection: { _id: 0, version: 1 } })
@@ -67,7 +67,7 @@ export class VersionStore {
       .filter((version) => !except.includes(version))
   }
 
-  /** What the versions of an app refer to, or these of them. */
+  /** The blobs that all versions of an app refer to, or only these versions. */
   async blobs(appId: string, versions?: readonly number[]): Promise<BlobId[]> {
     return this.#versions.distinct('assets.blob', {
       appId,
@@ -75,12 +75,12 @@ export class VersionStore {
     })
   }
 
-  /** Which of the blobs a version refers to. */
+  /** Returns those of the blobs that a version refers to. */
   async referenced(blobs: readonly BlobId[]): Promise<BlobId[]> {
     return this.#versions.distinct('assets.blob', { 'assets.blob': { $in: [...blobs] } })
   }
 
-  /** All of an app, or these of them. */
+  /** Removes all versions of an app, or only these. */
   async remove(appId: string, versions?: readonly number[]): Promise<void> {
     await this.#versions.deleteMany({ appId, ...(versions && { version: { $in: [...versions] } }) })
   }

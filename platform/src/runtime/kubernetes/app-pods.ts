@@ -5,18 +5,18 @@ import { unaskedEnd } from './failures.ts'
 import type { LogCollector } from './log-collector.ts'
 import { TARGET_LABEL } from './names.ts'
 
-/** The pods of apps, by the latest news of the cluster. */
+/** The pods of apps as the cluster last reported them. */
 export interface AppPods {
-  /** At each change of a pod; `gone`: it was deleted. */
+  /** Call it at each change of a pod; `gone`: the pod was deleted. */
   seen(pod: V1Pod, gone: boolean): void
   targetOf(podName: string): TargetKey | undefined
-  /** Tells the collector of all pods, now and from now on, until the signal is aborted. */
+  /** Reports all pods and their changes to the collector until the signal aborts. */
   report(collector: LogCollector, signal: AbortSignal): Promise<void>
 }
 
-/** `crashed`: the pod of a target ended by itself. */
+/** `crashed` is called when the pod of a target has ended by itself. */
 export function createAppPods(crashed: (key: TargetKey, failure: AppFailureReport) => void): AppPods {
-  /** By uid. Each replica has them, for whoever leads reads the logs of all. */
+  /** By uid. Each replica tracks all pods, as the leader reads the logs of all of them. */
   const pods = new Map<string, V1Pod>()
   let collector: LogCollector | undefined
 
@@ -24,7 +24,7 @@ export function createAppPods(crashed: (key: TargetKey, failure: AppFailureRepor
     seen(pod, gone) {
       const { uid = '', labels } = pod.metadata!
       const before = pods.get(uid)
-      // An end counts where the pod was seen alive: not what ended long before the platform started.
+      // Counts the end only if the pod was seen alive, so not one long before the platform's start.
       const end = before && !unaskedEnd(before) ? unaskedEnd(pod) : undefined
       if (end) crashed(labels![TARGET_LABEL]!, end)
       if (gone) pods.delete(uid)

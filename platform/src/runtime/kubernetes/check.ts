@@ -25,7 +25,7 @@ export interface CheckDeps {
   readonly log: Logger
 }
 
-/** Loads an app in a pod of the pool, or one of its own. Rejects with the signal's reason only. */
+/** Loads an app in a pod of the pool or in a new one. Rejects only with the signal's reason. */
 export async function checkApp(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): Promise<CheckResult> {
   try {
     return (await deps.pool.check(spec, { signal })) ?? (await checkInPod(spec, signal, deps))
@@ -53,7 +53,7 @@ async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): 
       signal.throwIfAborted()
     }
   } finally {
-    // The result is known whether the pod can be deleted or not; the reconciler deletes what remains.
+    // The result does not depend on whether the pod can be deleted. The reconciler deletes remaining pods.
     await store
       .remove('pods', name, { graceS: 0 })
       .catch((error: unknown) => log.warn({ err: error, pod: name }, 'a pod was not deleted'))

@@ -9,10 +9,10 @@ export interface ClusterEventsDeps {
   readonly store: ObjectStore
   /** The target that a pod belongs to. The name of a pod from the pool does not tell it. */
   targetOfPod(name: string): TargetKey | undefined
-  /** Something happened to a target that its owner may be waiting for. */
+  /** Called with a step of a target's start, for which its owner may be waiting. */
   progress(key: TargetKey, message: string): void
   /**
-   * A node evicted a pod of the target. kubelet lets the pod finish its requests before the pod's status tells the reason;
+   * A node evicted a pod of the target. kubelet lets the pod finish its requests before the pod's status has the reason;
    * the pod may be deleted by then.
    */
   evicted(key: TargetKey, failure: AppFailureReport): void
@@ -60,7 +60,7 @@ export async function followClusterEvents(deps: ClusterEventsDeps): Promise<Info
   return informer
 }
 
-/** Undefined where the event is about no target, or does not concern owners. */
+/** Undefined if the event is not about a target or does not concern owners. */
 export function newsOf(
   event: CoreV1Event,
   targetOfPod: ClusterEventsDeps['targetOfPod'] = () => undefined,

@@ -119,7 +119,7 @@ export function unaskedEnd(pod: V1Pod): AppFailureReport | undefined {
   const failure = podFailure(pod)
   if (!failure) return undefined
   const { terminationMessage } = (failure.details ?? {}) as Partial<KubernetesFailureDetails>
-  // The runner writes its report only where nobody had asked it to end.
+  // The runner writes its report only if it was not told to stop.
   const unasked =
     failure.code === 'KUBERNETES_EVICTED' ||
     failure.code === 'KUBERNETES_OUT_OF_MEMORY' ||
@@ -131,7 +131,7 @@ export function asFailure(report: AppFailureReport): Failure {
   return { code: report.code, message: report.message, details: report }
 }
 
-/** Undefined where the text is no report: an app's container may write anything. */
+/** Undefined if the text is not a report: an app's container may write anything. */
 export function parseReport(text: string): AppFailureReport | undefined {
   let value: unknown
   try {

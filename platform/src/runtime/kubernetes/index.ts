@@ -27,19 +27,19 @@ export interface KubernetesRuntimeOptions {
   readonly db: Db
   /** The platform's key, from which those of pods are derived. */
   readonly secretKey: Buffer
-  /** Runs what must run at one replica only. */
+  /** Runs work that must run in one replica only. */
   readonly leader: Leader
   readonly log: Logger
 }
 
-/** In a pod: its service account. Elsewhere: KUBECONFIG, as kubectl has it. */
+/** In a pod its service account, elsewhere KUBECONFIG as for kubectl. */
 export function defaultKubeConfig(): KubeConfig {
   const config = new KubeConfig()
   config.loadFromDefault()
   return config
 }
 
-/** Apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster cannot be asked. */
+/** Runs apps as Deployments of a cluster, see docs/decisions/0020. Rejects when the cluster does not answer. */
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<Runtime> {
   const { kubeConfig, settings, secretKey, log } = options
   const binding = new LateBinding()

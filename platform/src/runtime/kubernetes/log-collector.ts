@@ -20,11 +20,11 @@ export interface LogCollectorDeps {
   readonly log: Logger
 }
 
-/** Reads the logs of pods, for as long as it is told of them. */
+/** Reads the logs of the pods that are reported to it. */
 export interface LogCollector extends AsyncDisposable {
-  /** At each change of a pod of an app. */
+  /** Call it at each change of an app's pod. */
   seen(pod: V1Pod): void
-  /** At its end. */
+  /** Call it when the pod was deleted. */
   gone(pod: V1Pod): void
 }
 
@@ -54,7 +54,7 @@ export function createLogCollector(deps: LogCollectorDeps): LogCollector {
     followed.set(uid, container.restartCount)
     const following = follow(deps, pod, container, stopped.signal).then((read) => {
       running.delete(following)
-      // Tried again at the pod's next change, not before: it may stay without a log for ever.
+      // Retried at the pod's next change and not before, as the pod may never have a log.
       if (!read && followed.get(uid) === container.restartCount) followed.set(uid, before)
     })
     running.add(following)
@@ -85,7 +85,7 @@ async function follow(
   let over = !container.state?.running
   for (;;) {
     try {
-      // Read once: later the last kept line may be of the container's next run.
+      // Read only once: later the last stored line may belong to the container's next run.
       from ??= { last: await deps.logs.last(name), previous: false }
       const read = await keepFrom(deps, pod, from, signal)
       from = { ...from, last: read.last }

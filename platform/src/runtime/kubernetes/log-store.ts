@@ -5,7 +5,7 @@ import type { LogLine } from '../runtime.ts'
 export interface PodLine {
   readonly appId: string
   readonly pod: string
-  /** Missing in lines from before it was kept. */
+  /** Missing in lines from before versions were stored. */
   readonly version?: number
   /** The time by kubelet, in nanoseconds, padded so that texts compare as times do. */
   readonly stamp: string
@@ -13,12 +13,12 @@ export interface PodLine {
 }
 
 interface LogDoc extends PodLine {
-  /** The platform's own lines have it. */
+  /** Set on the platform's own lines. */
   readonly stream?: 'platform'
   readonly at: Date
 }
 
-/** Lines kept of an app, and seconds for which they are kept. */
+/** How many lines of an app are kept, and for how many seconds. */
 const KEPT_LINES = 5_000
 const KEPT_SECONDS = 14 * 24 * 3600
 /** Lines written between two checks of how many there are. */
@@ -63,7 +63,7 @@ export class LogStore {
 
   /** Adds a line of the platform. */
   async note(appId: string, text: string): Promise<void> {
-    // In nanoseconds, as kubelet's times are.
+    // In nanoseconds, like kubelet's times.
     const stamp = new Date().toISOString().replace('Z', '000000Z')
     await this.#append([{ appId, pod: platformPod(appId), stamp, stream: 'platform', text }])
   }

@@ -24,7 +24,7 @@ export interface TargetObjectsDeps {
 export interface TargetObjects {
   /** Makes missing objects. Resolves to the owner of the target's pods. Cheap after the first time. */
   ensure(key: TargetKey): Promise<V1OwnerReference>
-  /** Somebody else changed an object of the target: the next `ensure` looks again. */
+  /** Call it when an object of the target was changed elsewhere: the next `ensure` checks the objects again. */
   forget(key: TargetKey): void
   /** Removes the Deployment and everything that it owns. */
   remove(key: TargetKey): Promise<void>
@@ -88,7 +88,7 @@ export function createTargetObjects({
       for (const key of [...made.keys()]) if (key.startsWith(`${appId}.`)) forget(key)
       await Promise.all([
         ...deployments.map(({ metadata }) => store.remove('deployments', metadata!.name!)),
-        // Kubernetes deletes it after the last pod.
+        // Kubernetes deletes the volume after the last pod.
         volumes.remove(appId),
       ])
     },
