@@ -25,7 +25,7 @@ export interface ElectorOptions {
   /** Unique to this process. */
   readonly identity: string
   readonly clock?: Clock
-  /** In ms. The leader stops after `renewDeadline` without a renewal. Others may take over `duration` after the last one they saw. */
+  /** In ms. A leader stops after `renewDeadline` without a renewal. Others may take over `duration` after the last one seen. */
   readonly duration?: number
   readonly renewDeadline?: number
   readonly retry?: number
@@ -72,7 +72,7 @@ export function createElector(options: ElectorOptions): Elector {
         return clock.now() < seen.at + state.duration
       }
 
-      /** Takes or renews the lease. Returns the time before that and the term, or undefined while another process has the lease. */
+      /** Takes or renews the lease. Returns the time before that and the term; undefined while another process has the lease. */
       async function take(): Promise<{ began: number; term: number } | undefined> {
         const began = clock.now()
         return limited(async (signal) => {

@@ -30,7 +30,7 @@ export async function watchDocuments(
   const known = new Map<string, RegisterDoc>()
   let over = false
 
-  /** Reads the collection as of one instant and opens the stream of later changes, so that no change is missed or reported twice. */
+  /** Reads the collection as of one instant and opens the stream of later changes. So no change is missed or reported twice. */
   async function open(): Promise<ChangeStream<RegisterDoc>> {
     // A snapshot cannot be read as of an instant at which the collection did not exist.
     await ensure(db, register.collectionName)

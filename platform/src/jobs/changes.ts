@@ -24,7 +24,7 @@ const PIPELINE = [
   },
 ]
 
-/** Reports every change of a job by any process. `onOpen`: the stream was opened, at the start or after a failure with lost changes. */
+/** Reports every change of a job by any process. `onOpen`: the stream was opened; after a failure changes may be lost. */
 export function followJobs(
   db: Db,
   events: { onOpen(): void; onChange(change: JobChange): void; onError(error: Error): void },

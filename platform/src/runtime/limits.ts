@@ -12,15 +12,15 @@ export interface AppLimits {
   readonly fileBytes: number
   /** Bytes in its /tmp. */
   readonly tmpBytes: number
-  /** Descriptors of one process. */
+  /** File descriptors of one process. */
   readonly openFiles: number
   /** Seconds until it must be ready. */
   readonly startSeconds: number
 }
 
 /**
- * The only place of these numbers: both runtimes read them here, and the runner is sent them with each start. An admin of a
- * cluster replaces memory and cores by FP_APP_MEMORY and FP_APP_CPU_LIMIT.
+ * The only place of these numbers: both runtimes read them here, and the runner gets them with each start. The admin of a
+ * cluster can set memory and cores with FP_APP_MEMORY and FP_APP_CPU_LIMIT.
  */
 export const DEFAULT_LIMITS: AppLimits = {
   memoryBytes: 512 * MIB,
@@ -32,15 +32,15 @@ export const DEFAULT_LIMITS: AppLimits = {
   startSeconds: 20,
 }
 
-/** Seconds between the runner's own deadline for a start and when others give the start up. */
+/** Seconds between the runner's own deadline for a start and the deadline of those that wait for it. */
 const START_MARGIN = 40
 
-/** Seconds after which a start has failed, whoever waits for it: the runner gives up earlier and says why. */
+/** Seconds after which a start counts as failed. The runner gives up earlier and reports the reason. */
 export function startDeadline({ startSeconds }: Pick<AppLimits, 'startSeconds'>): number {
   return startSeconds + START_MARGIN
 }
 
-/** The limits as the runner takes them (runner/README.md). */
+/** The limits in the runner's format (runner/README.md). */
 export interface WireLimits {
   readonly memory_bytes: number
   readonly cpus: number | null

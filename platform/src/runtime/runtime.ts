@@ -1,25 +1,25 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 import type { AppLimits } from './limits.ts'
 
-/** Where apps find their storage; PLATFORM_DATA_DIR names it. */
+/** Where apps find their storage. PLATFORM_DATA_DIR is set to it. */
 export const STORAGE_DIR = '/data'
 
-/** A file that is kept as bytes, not as text. Its content is read only where a runtime does not have it yet. */
+/** A file that is stored as bytes, not as text. Its content is read only if a runtime does not have it yet. */
 export interface SpecAsset {
   readonly path: string
   readonly bytes: number
-  /** Of the content, in hex. */
+  /** SHA-256 of the content, in hex. */
   readonly sha256: string
   read(): Promise<Buffer>
 }
 
 /**
- * Something that is built once and that any number of starts use, read-only: installed Python packages. It is named by what
- * it was built from, so it never changes and is never copied into a version's files.
+ * Installed Python packages that are built once and used read-only by any number of starts. An artifact is named by a hash of
+ * what it was built from, so it never changes, and it is never copied into a version's files.
  *
- * No runtime can mount one yet, so both refuse a spec that has any (`requireNoArtifacts`). The local runtime will bind the
- * artifact's folder in the data folder into the sandbox's root; the Kubernetes runtime will mount it as a volume, which a
- * pod of the warm pool cannot do: it runs already. The runner will add the folder to `sys.path`.
+ * No runtime can mount an artifact yet, so both refuse a spec that has any (`requireNoArtifacts`). The plan: the local runtime
+ * binds the artifact's folder in the data folder into the sandbox's root. The Kubernetes runtime mounts it as a volume, which
+ * a pod of the warm pool cannot do, as it runs already. The runner adds the folder to `sys.path`.
  */
 export interface SpecArtifact {
   readonly kind: 'python-packages'
@@ -31,7 +31,7 @@ export interface SpecArtifact {
 export interface AppSpec {
   readonly key: TargetKey
   readonly appId: string
-  /** The user whose app it is. */
+  /** The app's owner. */
   readonly ownerId: string
   readonly version: number
   /** Path → text of this version's files. */
@@ -41,15 +41,15 @@ export interface AppSpec {
   readonly entrypoint: string
   /** Whether the app has a folder that outlives its sleeps and deploys, at STORAGE_DIR. */
   readonly storage: boolean
-  /** What the app sees in `os.environ`, database URI included. */
+  /** The app's `os.environ`, including the database URI. */
   readonly env: Readonly<Record<string, string>>
   /** Where the app's limits differ from the defaults of the runtime. */
   readonly limits: Partial<AppLimits>
-  /** Number that is unique to the app on this installation; the local runtime derives the app's uid from it. */
+  /** A number that is unique to the app on this installation. The app's uid is derived from it. */
   readonly sequence: number
 }
 
-/** Throws where the app needs what no runtime can mount yet. */
+/** Throws if the app needs artifacts, which no runtime can mount yet. */
 export function requireNoArtifacts({ artifacts }: Pick<AppSpec, 'artifacts'>): void {
   const [first] = artifacts
   if (!first) return
@@ -58,7 +58,7 @@ export function requireNoArtifacts({ artifacts }: Pick<AppSpec, 'artifacts'>): v
   )
 }
 
-/** Why an app could not start or ended. `message` is in its owner's words. */
+/** Why an app could not start or ended. `message` is for its owner. */
 export interface AppFailureReport {
   readonly code: string
   readonly message: string
@@ -67,48 +67,48 @@ export interface AppFailureReport {
   readonly line: number | null
 }
 
-/** One that nothing is known of but this. */
+/** A report with only a code and a message. */
 export function plainFailure(code: string, message: string): AppFailureReport {
   return { code, message, traceback: null, file: null, line: null }
 }
 
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly failure: AppFailureReport }
 
-/** What a runtime asks of, and tells to, the parts above it. */
+/** What a runtime needs from the parts above it, and reports to them. */
 export interface RuntimeBinding {
-  /** Everything that starting the target takes. Rejects when the target was replaced or its app is gone. */
+  /** Everything that is needed to start the target. Rejects when the target was replaced or its app was deleted. */
   specOf(key: TargetKey): Promise<AppSpec>
   /** The targets that serve the apps now. */
   liveTargets(): Promise<readonly TargetKey[]>
   /** A process or pod of the target ended by itself while the activator was not using it. */
   crashed(key: TargetKey, failure: AppFailureReport): void
-  /** Something happened to a target that is starting; `message` is for the app's owner. */
+  /** A step of a target's start. `message` is for the app's owner. */
   progress(key: TargetKey, message: string): void
 }
 
-/** How the runtimes differ, for those who must act differently. */
+/** The differences between the runtimes that other parts must know. */
 export interface RuntimeCapabilities {
   /** Apps keep running when the platform ends, so some may be awake when it starts. */
   readonly appsOutlivePlatform: boolean
   /** All replicas of the platform see and scale the same apps, so they must coordinate. */
   readonly sharedByReplicas: boolean
-  /** Apps run on the machine of the platform: each start takes time of its cores. */
+  /** Apps run on the machine of the platform, so each start takes time of its cores. */
   readonly appsOnThisMachine: boolean
-  /** Apps use this machine's loopback interface: a request that comes from there may come from an app. */
+  /** Apps use this machine's loopback interface, so a request from there may come from an app. */
   readonly appsOnLoopback: boolean
-  /** In old versions apps could read each other's memory: secrets that apps were given then must be replaced. */
+  /** In old versions apps could read each other's memory, so secrets that apps were given then must be replaced. */
   readonly appsSharedMemoryOnce: boolean
 }
 
 /** A line of an app's log. */
 export interface LogLine {
-  /** UTC, in ISO 8601. Null: the line is from before times were kept. A line that has none has that of the line before it. */
+  /** UTC in ISO 8601. A line without a time has that of the line before it. Null: there is none, in logs of old versions. */
   readonly time: string | null
-  /** `output`: stdout or stderr, where the runtime cannot tell which. `platform`: written by the platform, for the owner. */
+  /** `output`: stdout or stderr, if the runtime does not know which. `platform`: written by the platform for the owner. */
   readonly stream: 'stdout' | 'stderr' | 'output' | 'platform'
-  /** The process or pod that wrote it; null where that is not known, and for lines of the platform. */
+  /** The process or pod that wrote the line; null if that is not known, and for lines of the platform. */
   readonly instance: string | null
-  /** The version of the app that wrote it; null where `instance` is. */
+  /** The version of the app that wrote the line; null if it is not known, and for lines of the platform. */
   readonly version: number | null
   readonly text: string
 }
@@ -121,13 +121,13 @@ export interface RuntimeLogs {
 }
 
 export interface RuntimeHealth {
-  /** What the person who starts the platform should know of the runtime. */
+  /** What the person who starts the platform should know about the runtime. */
   readonly notes: readonly string[]
-  /** Why no app can be started at the moment, if so. */
+  /** Why no app can be started at the moment. Undefined: apps can be started. */
   problem(): string | undefined
-  /** Why no app can have storage here, if so. */
+  /** Why no app can have storage here. Undefined: apps can have storage. */
   storageProblem(): string | undefined | Promise<string | undefined>
-  /** The processes on this machine that all apps depend on, by their role. */
+  /** The ids of the processes on this machine that all apps depend on, by role. */
   pids(): Readonly<Record<string, number>>
 }
 
@@ -136,9 +136,9 @@ export interface RuntimeTrial {
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
 }
 
-/** Removes what a runtime keeps between starts. */
+/** Removes data that a runtime keeps between starts. */
 export interface RuntimeCleanup {
-  /** The target was retired and will not start again. */
+  /** Call it when the target was retired and will not start again. */
   removeTarget(key: TargetKey): Promise<void>
   /** Removes everything of the app: files, logs, storage. The app must be asleep. */
   removeApp(appId: string): Promise<void>
@@ -150,15 +150,15 @@ export interface RuntimeCleanup {
  */
 export interface Runtime {
   readonly capabilities: RuntimeCapabilities
-  /** Refuses to start targets before `start`. */
+  /** Before `start` is called, it refuses to start targets. */
   readonly driver: Driver
   readonly logs: RuntimeLogs
   readonly health: RuntimeHealth
   readonly trial: RuntimeTrial
   readonly cleanup: RuntimeCleanup
-  /** Binds the runtime to the parts above it, which must be ready to be asked. Once. */
+  /** Binds the runtime to the parts above it, which must be ready for calls. Call it once. */
   start(binding: RuntimeBinding): void
-  /** Tells the runtime that the database which the platform runs is another process now. */
+  /** Call it when the platform has restarted its own database, which then is another process. */
   databaseRestarted(): void
   close(): Promise<void>
 }

@@ -2,19 +2,19 @@ import type { Activator, Observer, TargetKey, TargetPhase } from '@fp/scaler'
 import type { WakePolicy } from '@fp/scaler/http'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** Seconds. A local app wakes within some 10 ms; one with many imports takes much longer. */
+/** In seconds. A local app wakes within some 10 ms; one with many imports takes much longer. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 const PHASES: readonly TargetPhase[] = ['asleep', 'waking', 'awake', 'draining']
 
 export interface MetricsObserver extends Observer {
-  /** A process ended by itself that the scaler did not watch any more, as after a request that its end cut off. */
+  /** Counts a process that ended by itself when the scaler no longer watched it, e.g. after its end had broken a request off. */
   crashed(): void
 }
 
 /**
- * Counts what the activator observes. No metric has a label for the app: thousands of apps would make as many series, and
- * where no token is set, every app of this machine may read them.
+ * Counts what the activator observes. No metric has a label for the app: thousands of apps would make thousands of series,
+ * and if no token is set, apps of this machine may read them.
  */
 export function createMetricsObserver(registry: Registry): MetricsObserver {
   const registers = [registry]

@@ -29,15 +29,17 @@ export class TargetFailed extends Error {
   }
 }
 
-/** What modules may ask of running apps. The activator implements it. */
+/** What modules can do with targets. `activation.ts` implements it with the activator. */
 export interface Targets {
-  /** Resolves once the target has answered ready; rejects with TargetFailed, with an
-   * FpError when the wake was refused (not the app's fault), or with the signal's reason. */
+  /**
+   * Resolves once the target is ready. Rejects with TargetFailed, with an FpError when the wake was refused (which is not
+   * the app's fault), or with the signal's reason.
+   */
   wake(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
   /** Puts a target to sleep if nothing uses it; false when something does. */
   sleep(key: TargetKey): Promise<boolean>
-  /** Sends the target no new requests, and stops it once those it has are answered. */
+  /** Sends the target no new requests, and stops it once its running ones are answered. */
   retire(key: TargetKey): Promise<void>
-  /** What each target does now, in the order of the keys. */
+  /** The phase of each target, in the order of the keys. */
   phases(keys: readonly TargetKey[]): Promise<TargetPhase[]>
 }

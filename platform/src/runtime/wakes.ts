@@ -3,15 +3,15 @@ import { availableParallelism } from 'node:os'
 import type { FpError } from '../errors.ts'
 import { queueFull } from '../queues/work-queue.ts'
 
-/** Wakes that may wait for their turn: of one user's apps, and of all users together. */
+/** How many wakes may wait for their turn: of one user's apps, and of all users together. */
 const WAITING_PER_USER = 200
 const WAITING = 2_000
-/** Starts at once in a cluster, whose nodes start the apps: the API server's load is bounded. */
+/** How many starts run at once in a cluster. Its nodes start the apps, so this only limits the load of the API server. */
 const IN_A_CLUSTER = 32
 
 /**
- * How many apps start at once. Users take turns. On one machine a start occupies one core, so more starts than cores finish
- * no earlier. One user gets half of the places at most, so a user who wakes all apps at once delays nobody.
+ * How many apps start at once. Users take turns. On one machine a start occupies one core, so more starts than cores would
+ * finish no earlier. One user gets at most half of the places, so a user who wakes all apps at once does not delay others.
  */
 export function wakeLimits(options: {
   /** Apps start on this machine, not elsewhere in a cluster. */
@@ -26,7 +26,7 @@ export function wakeLimits(options: {
     atOncePerGroup: Math.floor(atOnce / 2),
     waiting: WAITING,
     waitingPerGroup: WAITING_PER_USER,
-    // Longer than most starts take. A slower one probably waits for something and leaves its core to others.
+    // Longer than most starts take. A slower one probably waits for something, so its core is free for others.
     turnLimit: onThisMachine ? 500 : 2_000,
     groupOf: ownerOf,
   }

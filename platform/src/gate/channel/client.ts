@@ -47,7 +47,7 @@ interface SendOptions {
   readonly isRepeatable?: boolean
 }
 
-/** Connects to the gate in another process of this machine. Resolves once that process answers; rejects if it does not in time. */
+/** Connects to the gate in another process of this machine. Resolves once that answers; rejects if it does not in time. */
 export async function connectGate(
   path: string,
   { onError, startPatience = START_PATIENCE, patience = PATIENCE }: ConnectOptions,

@@ -10,7 +10,7 @@ export type StartAnswer =
   | { readonly ready: true; readonly phases: readonly Phase[] }
   | { readonly ready: false; readonly failure: AppFailureReport }
 
-/** The pod has a start request already: another replica was faster. */
+/** The pod already has a start request, from another replica. */
 export class PodClaimedError extends Error {}
 
 /** A pod that has proved its identity. It waits for its start request on the connection of the proof. */
@@ -27,8 +27,8 @@ export interface ProvenPod {
 const PROOF_TIMEOUT = 2_000
 
 /**
- * Makes a pod prove that it is the one that the platform made: its address may belong to another pod since it was read.
- * Rejects where nobody answers, or another pod does; with PodClaimedError when the pod has a start request already.
+ * Makes a pod prove its identity, as its address may belong to another pod since it was read. Rejects if nobody or another
+ * pod answers, and with PodClaimedError if the pod already has a start request.
  */
 export async function provePod(address: URL, key: string, signal: AbortSignal): Promise<ProvenPod> {
   const agent = new OneConnection({ keepAlive: true, maxSockets: 1 })

@@ -2,7 +2,7 @@ import { Agent, request, type ClientRequestArgs, type IncomingMessage } from 'no
 import type { Duplex } from 'node:stream'
 
 /**
- * An agent that makes no second connection. A pod that ends after its proof closes the first one, and its address may
+ * An agent that opens no second connection. A pod that ends after its proof closes the first one, and its address may
  * belong to another pod by the time that the start request is sent.
  */
 export class OneConnection extends Agent {
@@ -26,7 +26,7 @@ export interface PodAnswer {
   readonly text: string
 }
 
-/** The fields of the answer; none where it is no JSON object. */
+/** The fields of the answer; none if it is not a JSON object. */
 export function parsed({ text }: PodAnswer): Record<string, unknown> {
   try {
     return { ...(JSON.parse(text) as object) }
@@ -35,7 +35,7 @@ export function parsed({ text }: PodAnswer): Record<string, unknown> {
   }
 }
 
-/** An answer of a pod is small; whatever its app could make of it is not read without end. */
+/** Limit for a pod's answer, in bytes. Answers are small, but an app's code could send one without an end. */
 const MAX_ANSWER = 64 * 1024
 
 export function send(

@@ -6,7 +6,7 @@ export function podKey(secretKey: Buffer, podName: string): string {
   return createHmac('sha256', secretKey).update(`pool ${podName}`).digest('hex')
 }
 
-/** The same for the pods of a target's Deployment, which wait for their start request because assets belong to it. */
+/** The same for the pods of a target's Deployment, which are sent their start request because it has assets. */
 export function targetPodKey(secretKey: Buffer, key: TargetKey): string {
   return createHmac('sha256', secretKey).update(`target ${key}`).digest('hex')
 }

@@ -20,7 +20,7 @@ export interface PodLimits {
   readonly startDeadline: number
 }
 
-/** `limits`: where the app's differ from what the admin set for all. */
+/** `limits`: where the app's limits differ from the admin's settings for all apps. */
 export function podLimits(resources: AppResources, limits: Partial<AppLimits>): PodLimits {
   const memory = limits.memoryBytes === undefined ? resources.memoryLimit : mebibytes(limits.memoryBytes)
   const cpu = limits.cpus === undefined ? resources.cpuLimit : (limits.cpus ?? undefined)?.toString()
@@ -43,7 +43,7 @@ function smaller(request: string, limit: string | undefined): string {
   return limit !== undefined && amountOf(limit) < amountOf(request) ? limit : request
 }
 
-/** Whether a pod of the warm pool can become the app: it runs already, so it takes no other volumes or resources. */
+/** Whether a pod of the warm pool can run the app. The pod runs already, so its volumes and resources cannot change. */
 export function fitsPoolPod({
   storage,
   artifacts,

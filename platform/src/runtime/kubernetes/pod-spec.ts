@@ -8,7 +8,7 @@ import type { KubernetesSettings } from './settings.ts'
 /** Seconds for a stopping pod to finish its requests. kubelet waits a little longer before it kills. */
 const STOP_GRACE_S = 30
 const KILL_AFTER_S = STOP_GRACE_S + 5
-/** Seconds between the end of readiness and the stop, so that replicas which still send requests get the news. */
+/** Seconds between the end of readiness and the stop, so that replicas which still send requests learn of it. */
 const PRE_STOP_S = 1
 /**
  * Seconds until a pod that is sent its start request must be ready. It waits while no platform runs, and kubelet must not
@@ -44,8 +44,8 @@ export interface PodKind {
 }
 
 /**
- * The isolation of an app: no root, no rights, nothing to write to but two folders that end with the pod, no token of the
- * cluster's, limited memory. Kubernetes' own "restricted" standard and more.
+ * The isolation of an app: no root, no capabilities, only two writable folders, which end with the pod, no token for the
+ * cluster, limited memory. This is Kubernetes' "restricted" standard and more.
  */
 export function podSpec(settings: KubernetesSettings, kind: PodKind): V1PodSpec {
   const { runtimeClass } = settings

@@ -9,9 +9,9 @@ import type { ObjectStore } from './store.ts'
 
 export interface PoolClaimsDeps {
   readonly store: ObjectStore
-  /** Pods that wait, by the latest news. */
+  /** The waiting pods as the cluster last reported them. */
   waiting(): Iterable<V1Pod>
-  /** The port at which pods answer. */
+  /** The port on which pods answer. */
   readonly port: number
   readonly secretKey: Buffer
   readonly log: Logger
@@ -23,7 +23,7 @@ export interface ClaimedPod {
   start(request: PackedStartRequest, signal?: AbortSignal): Promise<StartAnswer>
 }
 
-/** Takes waiting pods of the pool, and sends pods their start requests. */
+/** Claims waiting pods of the pool, and sends pods their start requests. */
 export class PoolClaims {
   readonly #deps: PoolClaimsDeps
   /** The uids of pods that this replica has claimed or is sending a start request. */
@@ -42,7 +42,7 @@ export class PoolClaims {
     const candidates = [...this.#deps.waiting()].filter(canBeClaimed)
     while (candidates.length > 0) {
       signal.throwIfAborted()
-      // At random: replicas that wake apps at the same time rarely try the same pod.
+      // Picks one at random, so that replicas that wake apps at the same time rarely try the same pod.
       const [candidate] = candidates.splice(Math.floor(Math.random() * candidates.length), 1)
       const claimed = await this.#claimPod(candidate!, labels, owner, signal)
       if (claimed) return claimed
@@ -74,7 +74,7 @@ export class PoolClaims {
       return { pod, start: (request, stop) => this.start(uid, proven, request, stop) }
     } catch (error) {
       this.#starting.delete(uid)
-      // Another replica saw the target's pod wait for long, and has sent the start request.
+      // Another replica saw the target's pod wait for too long and has sent the start request.
       if (error instanceof PodClaimedError && labels[TARGET_LABEL])
         return { pod, start: () => Promise.reject(error) }
       await this.discard(name)
@@ -88,7 +88,7 @@ export class PoolClaims {
     return this.#starting.has(uid)
   }
 
-  /** Sends a pod its start request, after it was proven. */
+  /** Sends a pod its start request. The pod has proved its identity. */
   async start(
     uid: string,
     proven: ProvenPod,
@@ -104,7 +104,7 @@ export class PoolClaims {
     }
   }
 
-  /** Deletes a pod. Never rejects: whoever discards one has its answer already, and must not lose it. */
+  /** Deletes a pod. Never rejects, as the caller has the pod's answer already and must not lose it. */
   async discard(name: string): Promise<void> {
     const { store, log } = this.#deps
     await store

@@ -19,7 +19,7 @@ export interface PoolDeps extends PoolClaimsDeps {
 
 /** Pods that have imported the frameworks and wait for a start request. */
 export interface Pool extends SparePods {
-  /** Loads an app in a pod of the pool; undefined where none waits, or the app needs a pod of its own. */
+  /** Loads an app in a pod of the pool; undefined if no pod waits or the app needs a pod of its own. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult | undefined>
   /** A target's pod was seen waiting; see createWaitingPods. */
   seenWaiting(pod: V1Pod): void
@@ -32,7 +32,7 @@ export function createPool(deps: PoolDeps): Pool {
   const claims = new PoolClaims(deps)
 
   async function take(key: TargetKey, signal: AbortSignal): Promise<TakenPod | undefined> {
-    // Before a pod is claimed: a target that was replaced meanwhile is refused here.
+    // Reads the spec before it claims a pod: for a target that was replaced meanwhile this rejects.
     const spec = await specOf(key)
     if (!fitsPoolPod(spec)) return undefined
     const request = await packStartRequest(spec, 'serve')

@@ -25,7 +25,7 @@ export interface ReconcileDeps {
   readonly clock: Clock
   /** Watches all objects of a kind that belong to targets. Rejects when they cannot be listed. */
   follow(kind: WatchedKind, deleted: () => void): Promise<Informer<KubernetesObject>>
-  /** The targets that serve the apps, by the database. */
+  /** The targets that serve the apps, read from the database. */
   liveTargets(): Promise<readonly TargetKey[]>
   specOf(key: TargetKey): Promise<AppSpec>
   readonly log: Logger
@@ -33,21 +33,21 @@ export interface ReconcileDeps {
 
 /** The objects that a target must have, each under the target's name. */
 const KINDS: readonly WatchedKind[] = ['deployments', 'secrets', 'services']
-/** ms between two sweeps without news. */
+/** ms between two sweeps if nothing is deleted meanwhile. */
 const SWEEP = 60_000
 /** ms until the next sweep when something failed. */
 const RETRY = 5_000
-/** ms between two pods that are stopped because they were made with other settings: a node starts few pods well at once. */
+/** ms between two pods that are stopped because they were made with other settings: a node can start only few pods at once. */
 const RENEWAL = 3_000
-/** ms to wait after news, which comes in bursts. */
+/** ms to wait after a deletion, as deletions come in bursts. */
 const SETTLE = 200
 /** ms for which a Deployment that is not live may be about to go live, or may still finish requests. */
 const ABANDONED = 10 * 60_000
 
 /**
  * Makes the cluster match the database until the signal is aborted: makes missing objects, updates those that were made with
- * other settings, removes those that belong to no target. It compares states, not events: news only starts a comparison.
- * Runs at the leader only. Never rejects.
+ * other settings, removes those that belong to no target. It compares states, not events: an event only starts a comparison.
+ * Runs only in the leader. Never rejects.
  */
 export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promise<void> {
   const { clock, log } = deps
@@ -107,7 +107,7 @@ async function sweep(
     await attempt({ target: keyOf(metadata!) }, () => objects.remove(keyOf(metadata!)))
   }
   const pods = await store.list<V1Pod>('pods', ROLE_LABEL)
-  // The replica that waited for their result may have died. Their age does not tell: they may have waited in the pool.
+  // The replica that waited for their result may have died. Their age does not show this: they may have waited in the pool.
   const loads = pods.filter((pod) => roleOf(pod) === checkLabels('')[ROLE_LABEL])
   for (const { metadata } of checks.longer(ABANDONED, loads)) {
     await attempt({ pod: metadata!.name }, () => store.remove('pods', metadata!.name!))
@@ -133,7 +133,7 @@ function isRunning(pod: V1Pod): boolean {
   return !isPodOver(pod) && !pod.metadata!.deletionTimestamp
 }
 
-/** Since when objects have been seen, by this process's own clock: clocks of machines are not compared. */
+/** Tracks how long objects have been seen, by this process's own clock, as clocks of machines may differ. */
 class Since {
   readonly #clock: Clock
   #since = new Map<string, number>()

@@ -16,7 +16,7 @@ export interface RefillDeps {
   readonly store: ObjectStore
   readonly settings: KubernetesSettings
   readonly secretKey: Buffer
-  /** The pods of the pool, by the latest news. */
+  /** The pods of the pool as the cluster last reported them. */
   readonly pods: Pick<Informer<V1Pod>, 'objects'>
   readonly clock: Clock
   readonly log: Logger
@@ -27,9 +27,9 @@ const OWNER = 'fp-pool'
 const LOOK = 500
 /** Longest wait, ms. The wait doubles each time the API refuses or a pod fails. */
 const MAX_WAIT = 30_000
-/** Pods that start at the same time: a node starts few pods well at once. */
+/** Pods that start at the same time: a node can start only few pods at once. */
 const STARTING = 2
-/** ms within which news of a new pod arrives. */
+/** ms within which the watch reports a new pod. */
 const NEWS_TIME = 10_000
 /** ms between two sweeps of Secrets without a pod. */
 const SWEEP_TIME = 30_000
@@ -37,18 +37,18 @@ const SWEEP_TIME = 30_000
 const ORPHAN_AGE = 60_000
 
 /**
- * Keeps the wanted number of pods waiting, all with the present image and settings, until the signal is aborted. Runs at the
- * leader only. Never rejects.
+ * Keeps the wanted number of pods waiting, all with the present image and settings, until the signal is aborted. Runs only in
+ * the leader. Never rejects.
  */
 export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Promise<void> {
   const { store, settings, pods, clock, log } = deps
   const isUpToDate = isMadeWith(settings)
-  /** The last pod that was made. Its news may not have arrived yet. */
+  /** The last pod that was made. The watch may not have reported it yet. */
   let made = { name: '', at: -Infinity, heard: true }
   /** Pods that have failed, or could not be made, since one became ready. */
   let failures = 0
   let swept = -Infinity
-  /** Pods that were deleted, by name and version: their news may be late. */
+  /** Pods that were deleted, by name and version. The watch may report the deletion late. */
   let deleted = new Set<string>()
 
   async function look(): Promise<void> {
@@ -126,7 +126,7 @@ function waitAfter(failures: number): number {
   return failures === 0 ? 0 : Math.min(LOOK * 2 ** failures, MAX_WAIT)
 }
 
-/** Looked up each time: when it was deleted, Kubernetes deletes all pods that name it as their owner. */
+/** Looked up each time: if it was deleted, Kubernetes deletes all pods that name it as their owner. */
 async function poolOwner(store: ObjectStore): Promise<V1OwnerReference> {
   const map: V1ConfigMap = {
     apiVersion: 'v1',

@@ -1,4 +1,4 @@
-/** What the platform may do in the namespace of the apps: `deploy/base/rbac.yaml` says the same, and a test compares the two. */
+/** What the platform may do in the namespace of the apps. `deploy/base/rbac.yaml` grants the same; a test compares the two. */
 export const RIGHTS = {
   pods: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
   'pods/log': ['get'],
@@ -9,7 +9,7 @@ export const RIGHTS = {
   // Not patch: a claim is never changed.
   persistentvolumeclaims: ['get', 'create', 'delete'],
   deployments: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
-  // Of the scaler's driver alone.
+  // Used only by the scaler's driver.
   'deployments/scale': ['patch'],
   endpointslices: ['list', 'watch'],
 } as const

@@ -25,7 +25,7 @@ export interface SingletonsDeps {
   readonly waiting: Pick<Informer<V1Pod>, 'objects'>
   readonly binding: Pick<RuntimeBinding, 'specOf' | 'liveTargets'>
   readonly clock: Clock
-  /** A watch broke off and is opened again. */
+  /** Called when a watch has broken off. It is opened again. */
   failed(error: Error): void
   readonly log: Logger
 }
@@ -36,7 +36,7 @@ export function createSingletons(
 ): readonly (readonly [name: string, run: (signal: AbortSignal) => Promise<void>])[] {
   const { api, store, settings, objects, logs, binding, clock, log } = deps
 
-  /** A pod of the pool never runs again, and its failure would hide later ones of its target. */
+  /** Deletes a pod of the pool that has ended: it never runs again, and its failure would hide later ones of its target. */
   function removeIfOver(pod: V1Pod): void {
     if (!isPodOver(pod) || !cameFromPool(pod)) return
     const { name = '' } = pod.metadata!

@@ -5,7 +5,7 @@ import { requireNoArtifacts, type AppSpec, type SpecAsset } from '../runtime.ts'
 
 const compress = promisify(gzip)
 
-/** Tells a pod which app it becomes; runner/README.md has the other side. */
+/** Names to a pod the app that it runs. runner/README.md describes the other side. */
 interface StartRequest {
   readonly mode: 'serve' | 'check'
   readonly files: AppSpec['files']
@@ -13,7 +13,7 @@ interface StartRequest {
   readonly assets: readonly Pick<SpecAsset, 'path' | 'bytes' | 'sha256'>[]
   readonly entrypoint: string
   readonly env: AppSpec['env']
-  /** Those that the runner sets in the container; the pod's manifest has the others. */
+  /** The limits that the runner sets in the container. The pod's manifest has the others. */
   readonly limits: Pick<WireLimits, 'file_bytes' | 'open_files' | 'start_seconds'>
 }
 
@@ -22,13 +22,13 @@ const MIB = 1024 * 1024
 /** A file of an app with storage may be as large as its volume, which is what limits it. */
 const STORAGE_FILE_BYTES = 1024 * 1024 * MIB
 
-/** Kubernetes takes no larger Secret. */
+/** Kubernetes accepts no larger Secret. */
 const MAX_BYTES = MIB
 
 export interface PackedStartRequest {
-  /** Gzipped JSON: what a pod mounts or is sent. Holds secrets. */
+  /** Gzipped JSON that a pod mounts or is sent. Contains secrets. */
   readonly body: Buffer
-  /** What the pod must be sent besides: a pod that mounts its start request has none. */
+  /** The assets that must be sent after it. A pod that mounts its start request has none. */
   readonly assets: readonly SpecAsset[]
   /** ms after which the start has failed. The runner gives up earlier and says why. */
   readonly timeout: number

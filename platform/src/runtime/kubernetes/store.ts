@@ -14,7 +14,7 @@ const PATHS = {
 
 export type Kind = keyof typeof PATHS
 type Of<V extends Verb> = Kind & KindWith<V>
-/** An informer can follow it. */
+/** The kinds that an informer can follow. */
 export type WatchedKind = Of<'list'> & Of<'watch'>
 
 /** Reads and writes the objects of one namespace. */
@@ -26,7 +26,7 @@ export interface ObjectStore {
   create<T extends KubernetesObject>(kind: Of<'create'>, object: T): Promise<T | undefined>
   /** Undefined when the object was deleted, or has changed since the resourceVersion that `body` names. */
   patch<T extends KubernetesObject>(kind: Of<'patch'>, name: string, body: object): Promise<T | undefined>
-  /** Does nothing where the object was deleted, or has changed since the `resourceVersion`. */
+  /** Does nothing if the object was deleted, or has changed since the `resourceVersion`. */
   remove(
     kind: Of<'delete'>,
     name: string,
@@ -71,7 +71,7 @@ const isQuotaConflict = (error: unknown): boolean =>
   error instanceof KubernetesApiError && error.status === 409 && error.reason !== 'AlreadyExists'
 const QUOTA_TRIES = 5
 
-/** Undefined where the API server answered with one of these statuses or reasons. */
+/** Undefined if the API server answered with one of these statuses or reasons. */
 async function unless<T>(
   answers: readonly (number | string)[],
   ask: () => Promise<T>,

@@ -23,18 +23,18 @@ export interface VolumesDeps {
 
 /** The volumes of apps with storage: one claim for each app, which outlives its targets. */
 export interface Volumes {
-  /** Why no app can have storage in this cluster, if so. */
+  /** Why no app can have storage in this cluster. Undefined: apps can have storage. */
   problem(): Promise<string | undefined>
-  /** Makes the app's claim where there is none. Resolves once a pod may use it. */
+  /** Makes the app's claim if there is none. Resolves once a pod may use it. */
   ensure(appId: string): Promise<void>
-  /** Deletes the claim, and all files where the StorageClass reclaims volumes by deleting them. */
+  /** Deletes the claim, and all files if the StorageClass deletes released volumes. */
   remove(appId: string): Promise<void>
 }
 
 export function createVolumes({ api, store, settings, clock }: VolumesDeps): Volumes {
   const { storageClass } = settings
 
-  /** The StorageClass of the claims; undefined where there is none. */
+  /** The StorageClass of the claims; undefined if there is none. */
   async function classOf(): Promise<V1StorageClass | undefined> {
     const { items } = await api.request<{ items: V1StorageClass[] }>('GET', CLASSES)
     return items.find(({ metadata }) =>
@@ -68,7 +68,7 @@ export function createVolumes({ api, store, settings, clock }: VolumesDeps): Vol
       // The cluster makes the volume once the first pod is scheduled.
       if ((await classOf())?.volumeBindingMode === 'WaitForFirstConsumer') return
       const until = clock.now() + PATIENCE
-      // A pod without its volume cannot be scheduled, and would count as one that never can.
+      // Waits here: a pod without its volume cannot be scheduled, and would be regarded as one that never can.
       for (; !isBound(claim); claim = await look()) {
         if (clock.now() >= until) {
           throw new Error(

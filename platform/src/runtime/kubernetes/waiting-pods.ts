@@ -11,7 +11,7 @@ import { packStartRequest } from './start-request.ts'
 
 export interface WaitingPodsDeps {
   readonly claims: Pick<PoolClaims, 'isStarting' | 'start'>
-  /** The port at which pods answer. */
+  /** The port on which pods answer. */
   readonly port: number
   readonly secretKey: Buffer
   readonly clock: Clock
@@ -23,12 +23,12 @@ export interface WaitingPodsDeps {
 const CLAIMER_TIME = 2_000
 /** ms between two attempts of the same replica. */
 const RETRY = 5_000
-/** Pods remembered; more are seen waiting only where something is wrong. */
+/** How many pods are remembered. More of them wait only if something is wrong. */
 const MAX_REMEMBERED = 1_000
 
 /**
- * Sends start requests to pods of targets that wait for one: those of Deployments at once, those that were claimed if the
- * replica that claimed them has not, for it may be dead. To be called each time a pod is seen waiting.
+ * Sends start requests to pods of targets that wait for one: to pods of Deployments at once, to claimed pods if the replica
+ * that claimed them has not done so, as it may be dead. Call the result each time a pod is seen waiting.
  */
 export function createWaitingPods(deps: WaitingPodsDeps): (pod: V1Pod) => void {
   const { claims, secretKey, clock, log } = deps
@@ -53,7 +53,7 @@ export function createWaitingPods(deps: WaitingPodsDeps): (pod: V1Pod) => void {
     const { uid = '', name } = pod.metadata!
     if (claims.isStarting(uid) || underWay.has(uid)) return
     const now = clock.now()
-    // Several replicas may send to a Deployment's pod at once: it takes one start request, and the others send no contents.
+    // Several replicas may send to a Deployment's pod at once: it accepts one start request, and the others send no contents.
     const until = leftUntil.get(uid) ?? (cameFromPool(pod) ? now + CLAIMER_TIME : -Infinity)
     if (leftUntil.size > MAX_REMEMBERED) leftUntil.clear()
     leftUntil.set(uid, until)

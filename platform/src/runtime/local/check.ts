@@ -5,7 +5,7 @@ import type { Manager } from './manager.ts'
 import type { InstanceEvent } from './protocol.ts'
 import type { Starter } from './starter.ts'
 
-/** Loads an app in the sandbox and ends it. Rejects with the signal's reason, or where the start could not be requested. */
+/** Loads an app in the sandbox and ends it. Rejects with the signal's reason, or if the start could not be requested. */
 export async function checkApp(
   spec: AppSpec,
   signal: AbortSignal,

@@ -1,19 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { IsolationReport } from './protocol.ts'
 
-/** What a container restricts, as far as the sandbox is concerned. */
+/** The restrictions of a container that matter to the sandbox. */
 export interface ContainerFacts {
   readonly root: boolean
-  /** Parts of /proc are covered: no user namespace may then mount one of its own. */
+  /** Whether parts of /proc are masked. Then no user namespace may mount its own /proc. */
   readonly procMasked: boolean
-  /** AppArmor's profile of this process; undefined where there is none. */
+  /** AppArmor's profile of this process; undefined if there is none. */
   readonly appArmor: string | undefined
 }
 
-/** The image has it too: `docker run --rm --entrypoint cat IMAGE deploy/docker/seccomp.json`. */
+/** The image contains the profile: `docker run --rm --entrypoint cat IMAGE deploy/docker/seccomp.json`. */
 export const SECCOMP_PROFILE = 'deploy/docker/seccomp.json'
 
-/** Undefined outside of a container of Docker or Podman. */
+/** Undefined outside of Docker and Podman containers. */
 export function containerFacts(): ContainerFacts | undefined {
   if (!existsSync('/.dockerenv') && !existsSync('/run/.containerenv')) return undefined
   const profile = read('/proc/self/attr/apparmor/current') ?? read('/proc/self/attr/current')
@@ -24,7 +24,7 @@ export function containerFacts(): ContainerFacts | undefined {
   }
 }
 
-/** The flags of `docker run` that provide what the report lacks, each with what it allows. */
+/** The flags of `docker run` that provide the missing mechanisms, each with a text about what it allows. */
 export function containerFlags(report: IsolationReport, facts: ContainerFacts): string[] {
   if (report.minimum) return []
   const why = (mechanism: string): string =>

@@ -15,9 +15,9 @@ export interface DatabaseSockets {
 }
 
 interface Opened {
-  /** What the app sees in `os.environ`. */
+  /** The app's `os.environ`. */
   readonly env: Readonly<Record<string, string>>
-  /** Replaces the given handler of events. */
+  /** Use it in place of the given event handler. */
   readonly onEvent: (event: InstanceEvent) => void
   close(): void
 }

@@ -8,7 +8,7 @@ export interface LocalDriverDeps {
   specOf(key: TargetKey): Promise<AppSpec>
   /** Starts a process for the spec that listens on `socket`; `onEvent` receives its events. */
   start(spec: AppSpec, id: string, socket: string, onEvent: (event: InstanceEvent) => void): Promise<void>
-  /** The instance takes no new connections and finishes its requests. */
+  /** The instance accepts no new connections and finishes its requests. */
   stop(id: string): void
   socketPath(id: string): string
   /** A process ended without a request to do so. */
@@ -25,7 +25,7 @@ export class LocalDriver implements Driver {
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
   /** Instances that were told to stop and have not ended yet. */
   readonly #stopping = new Set<Instance>()
-  /** Begins with the time, so that no id of an earlier run comes again: logs keep the ids. */
+  /** Begins with the time, so that no id of an earlier run is reused: logs contain the ids. */
   #sequence = Date.now()
 
   constructor(deps: LocalDriverDeps) {
@@ -77,7 +77,7 @@ export class LocalDriver implements Driver {
     this.#live.set(key, instance)
     try {
       const spec = await this.#deps.specOf(key)
-      // It may have been told to stop while the spec was read.
+      // The instance may have been stopped while the spec was read.
       if (this.#live.get(key) !== instance) {
         this.#stopping.delete(instance)
         return

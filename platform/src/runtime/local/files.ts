@@ -4,9 +4,9 @@ import { newId } from '../../ids.ts'
 import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import type { AppSpec, SpecAsset } from '../runtime.ts'
 
-/** The newest versions of an app keep their folders, and so do those that run. */
+/** How many of an app's newest versions keep their folders. Running versions also do. */
 const KEPT_FOLDERS = 5
-/** The contents of assets by their hash. Folders of versions link to them, so unchanged ones are neither read nor copied. */
+/** The folder with the contents of assets by hash. Folders of versions link to these, so unchanged ones are not copied. */
 const CONTENTS = '.assets'
 /** The prefix of names of folders and files that are being written. */
 const DRAFT = 'tmp'
@@ -33,7 +33,7 @@ export function createVersionFolders(options: {
   return {
     async of(spec) {
       const { appId, version } = spec
-      // A wake does not wait in the queue.
+      // Checked outside of the queue, so that a wake does not wait there.
       if (await exists(folderOf(root, spec))) return folderOf(root, spec)
       const folder = await writing.run(appId, () => materialize(root, spec))
       writing
@@ -77,7 +77,7 @@ async function materialize(root: string, spec: AppSpec): Promise<string> {
   return target
 }
 
-/** Lets other users read: each app has its own, and the umask of the platform's service may be strict. */
+/** Lets other system users read: each app has its own user, and the umask of the platform's service may be strict. */
 async function openFolders(folder: string): Promise<void> {
   await chmod(folder, 0o755)
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -98,7 +98,7 @@ async function linkAssets(contents: string, folder: string, assets: readonly Spe
       await link(content, file)
     }
   }
-  // Waits for all, because the caller deletes what they wrote when one fails.
+  // Waits for all workers, because the caller deletes their files when one fails.
   const done = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
   for (const one of done) if (one.status === 'rejected') throw one.reason
 }
@@ -112,8 +112,8 @@ async function writeWhole(file: string, content: Buffer): Promise<void> {
 }
 
 /**
- * Deletes folders of old versions, contents that no folder links to, and what a killed platform was writing. Nobody else
- * writes in the app's folder meanwhile.
+ * Deletes folders of old versions, contents that no folder links to, and unfinished files of a killed platform. Must not run
+ * while the app's folder is written.
  */
 async function forgetVersions(
   root: string,

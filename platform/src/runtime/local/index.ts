@@ -22,15 +22,15 @@ export interface LocalRuntimeOptions {
   readonly dataDir: string
   readonly python: string
   readonly runnerPath: string
-  /** Run apps even where the required minimum of the sandbox is not available. */
+  /** Run apps even if the required minimum of the sandbox is not available. */
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters?: boolean
   /** What apps may reach. */
   readonly egress: Egress
-  /** The processes of the database, if the platform runs it. */
+  /** The ids of the database's processes, if the platform runs the database. */
   readonly databasePids?: () => readonly number[]
-  /** How apps reach MongoDB; without it over their network. */
+  /** How apps reach MongoDB. Undefined: over their network. */
   readonly databases?: DatabaseSockets
   /** Bytes that an app may keep in its storage. */
   readonly storageBytes: number
@@ -39,20 +39,20 @@ export interface LocalRuntimeOptions {
 
 export interface LocalRuntime extends Runtime {
   readonly report: IsolationReport
-  /** The pid of the manager; another one after it was replaced. */
+  /** The pid of the manager. It changes when the manager is replaced. */
   pid(): number
 }
 
-/** What a stopping app may take to answer what it has, ms. */
+/** How long a stopping app may take to finish its requests, in ms. */
 const STOP_GRACE = 30_000
-/** The same when the whole platform stops and its user waits at the prompt, ms. */
+/** The same when the whole platform stops and a person waits for that, in ms. */
 const CLOSE_GRACE = 1_500
-/** Between two rotations of logs that have grown, ms. */
+/** Time between two rotations of logs that have grown, in ms. */
 const LOG_SWEEP = 30_000
-/** How an app may end without a word in its log. */
+/** Failures after which the app's own log may say nothing. */
 const SILENT_ENDS = new Set(['FP_APP_CRASHED', 'FP_APP_OUT_OF_MEMORY', 'FP_APP_START_TIMEOUT'])
 
-/** Apps as sandboxed processes of this machine, forked from a Python manager. */
+/** Runs apps as sandboxed processes of this machine, which the Python manager starts. */
 export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
   const { dataDir, allowUnsandboxed, storageBytes, log } = options
   const binding = new LateBinding()
@@ -131,7 +131,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     },
     trial: { check: (spec, { signal }) => checkApp(spec, signal, { manager, start }) },
     cleanup: {
-      // The files belong to the version, and its next target uses them.
+      // The files belong to the version, whose next target uses them.
       removeTarget: () => Promise.resolve(),
       async removeApp(appId) {
         await folders.remove(appId)
@@ -152,7 +152,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   }
 }
 
-/** Waits for apps that end in time; the manager kills the others. */
+/** Waits until all apps have ended, or the time is over. The manager kills the remaining ones. */
 async function untilNone(driver: LocalDriver, limit: number): Promise<void> {
   const end = Date.now() + limit
   while (driver.count > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))

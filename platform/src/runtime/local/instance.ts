@@ -9,7 +9,7 @@ export type InstanceState = 'starting' | 'ready' | 'stopping'
 export interface InstanceHooks {
   /** The instance reached a phase, or is ready. */
   progress(): void
-  /** The instance ended; with a `failure` where that was not requested. */
+  /** The instance has ended, with a `failure` if nobody stopped it. */
   ended(failure: AppFailureReport | undefined): void
 }
 
@@ -45,7 +45,7 @@ export class Instance {
     else this.#hooks.progress()
   }
 
-  /** An HTTP answer of the endpoint itself decides readiness; the runner's event only tells when to ask. */
+  /** An HTTP answer of the endpoint itself decides readiness. The runner's event only starts the requests. */
   async #confirm(): Promise<void> {
     try {
       await untilReady((signal) => answers(this.#socket, signal), { signal: this.#gone.signal })

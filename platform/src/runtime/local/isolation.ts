@@ -1,6 +1,6 @@
 import type { IsolationReport } from './protocol.ts'
 
-/** Why the first manager cannot enforce what the admin set, if so. */
+/** Why the first manager cannot enforce the admin's settings. Undefined: it can. */
 export function refusal({ missing, network }: IsolationReport): string | undefined {
   if (network?.way !== 'refused') return undefined
   const why = missing.find(({ mechanism }) => mechanism === 'network')?.why ?? 'unknown'
@@ -11,8 +11,8 @@ export function refusal({ missing, network }: IsolationReport): string | undefin
 }
 
 /**
- * Why a later manager must not replace the first one, if so: it isolates apps less. Other decisions of the platform, such as
- * who may read /metrics, and what the admin was told are based on the first report.
+ * Why a later manager must not replace the first one: it isolates apps less. Undefined: it may replace the first one. Other
+ * decisions of the platform, such as who may read /metrics, and the notes to the admin are based on the first report.
  */
 export function weakness(first: IsolationReport, later: IsolationReport): string | undefined {
   const lost = Object.keys(first.mechanisms).filter(

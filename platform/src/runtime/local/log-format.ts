@@ -5,17 +5,17 @@ import type { LogLine } from '../runtime.ts'
  * a space, the tag of the start request, a space. The app itself cannot print U+001E by Python's streams.
  */
 const MARK = new RegExp(`${'\u001e'}([oe])(\\d{13}) (\\d+)\\.(\\S{1,64}) `)
-/** What `split` by the mark gives for each of its places: four groups and the text. */
+/** How many parts `split` returns for each mark: its four groups and the text. */
 const PARTS = 5
 
-/** The tag of an instance: its id without the app, so the version comes first. */
+/** The tag of an instance: its id without the app, so that the tag begins with the version. */
 export function logTag(appId: string, id: string): string {
   return id.slice(appId.length + 1)
 }
 
 /**
- * The lines of an app's log, without one that has no end yet. What Python's streams have not written (a subprocess, a C
- * library, an older version of the platform) has no mark: such a line has the time of the line before it.
+ * The lines of an app's log, without a last line that is incomplete. Lines that were not written by Python's streams (but by
+ * a subprocess, a C library, an older version of the platform) have no mark. They get the time of the line before them.
  */
 export function parseLog(appId: string, log: string): LogLine[] {
   const lines: LogLine[] = []
@@ -40,7 +40,7 @@ export function parseLog(appId: string, log: string): LogLine[] {
   return lines
 }
 
-/** A line of the platform, as it is kept in a file of its own, which no app can write to. */
+/** A line of the platform as it is stored. The platform's lines have a file of their own, which no app can write to. */
 export function formatNote(time: Date, text: string): string {
   return `${JSON.stringify({ time: time.toISOString(), text })}\n`
 }
@@ -55,7 +55,7 @@ export function parseNotes(file: string): LogLine[] {
     })
 }
 
-/** Undefined where the machine failed while the line was written. */
+/** Undefined if the line is broken because the machine failed while it was written. */
 function parseNote(line: string): Pick<LogLine, 'time' | 'text'> | undefined {
   try {
     const { time, text } = JSON.parse(line) as { time: string; text: string }
@@ -65,7 +65,7 @@ function parseNote(line: string): Pick<LogLine, 'time' | 'text'> | undefined {
   }
 }
 
-/** Puts notes between the lines of an app, whose order stays: each before the first line that is later. */
+/** Inserts each note before the first line that is later. The order of the app's lines does not change. */
 export function mergeNotes(lines: readonly LogLine[], notes: readonly LogLine[]): LogLine[] {
   const merged: LogLine[] = []
   let next = 0

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import type { LogLine } from '../runtime.ts'
 import { formatNote, mergeNotes, parseLog, parseNotes } from './log-format.ts'
 
-/** A log that has grown beyond this is rotated at the next sweep; one older part is kept. */
+/** A log that is larger than this is rotated at the next sweep. One older part is kept. */
 const ROTATE_BYTES = 1024 * 1024
-/** Bytes of the end of a file that are ever read. */
+/** How many bytes at the end of a file are read at most. */
 const TAIL_BYTES = 256 * 1024
 
-/** Logs of apps: a file of each app, which its processes write, and one with the platform's own lines. */
+/** Logs of apps. Each app has a file that its processes write, and one with the platform's own lines. */
 export class AppLogs {
   readonly #folder: string
 
@@ -29,8 +29,8 @@ export class AppLogs {
   }
 
   /**
-   * Rotates files that have grown too large. They are copied and emptied, since apps hold their log open; what one writes in
-   * between is lost, which is less than what a full log loses.
+   * Rotates files that have grown too large. They are copied and emptied, as apps keep their log open. Lines that an app writes
+   * in between are lost, which are fewer than those that a full log loses.
    */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => [])
@@ -74,7 +74,7 @@ function rotated(path: string): string {
   return `${path}.1`
 }
 
-/** The end of a log, with that of its older part where it has fewer lines than wanted. */
+/** The end of a log. If it has fewer lines than wanted, it begins with the end of the older part. */
 async function readTail(path: string, lines: number): Promise<string> {
   const newest = await readEnd(path)
   if (newest.split('\n').length > lines) return newest

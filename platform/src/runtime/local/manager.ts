@@ -20,13 +20,13 @@ export interface ManagerOptions {
   readonly python: string
   /** The folder that holds the package `fp_runner`. */
   readonly runnerPath: string
-  /** Run apps even where the required minimum of the sandbox is not available. */
+  /** Run apps even if the required minimum of the sandbox is not available. */
   readonly allowUnsandboxed: boolean
   /** Give each app an interpreter of its own in place of a fork of the shared zygote. */
   readonly freshInterpreters: boolean
   /** What apps may reach. */
   readonly network: NetworkSettings
-  /** The processes of the database, if the platform runs it. Their share of the processor is reserved. */
+  /** The ids of the database's processes, if the platform runs the database. Their share of the processor is reserved. */
   readonly databasePids?: () => readonly number[]
   readonly log: Logger
 }
@@ -34,13 +34,13 @@ export interface ManagerOptions {
 export interface Manager {
   readonly report: IsolationReport
   readonly python: string
-  /** Why no manager runs at the moment, if so: one that died is being replaced. */
+  /** Why no manager runs at the moment: one that died is being replaced. Undefined: a manager runs. */
   readonly problem: string | undefined
   /** Changes when the manager is replaced. */
   readonly pid: number
   /**
    * Sends a request. `onEvent` receives all events of the instance until `exited`, which comes even if the manager dies.
-   * Rejects, and the instance is never started, where `signal` is aborted before the request is sent.
+   * If `signal` is aborted before the request is sent, this rejects and the instance is never started.
    */
   start(request: StartRequest, onEvent: (event: InstanceEvent) => void, signal?: AbortSignal): Promise<void>
   stop(id: string, graceMs: number): void
@@ -62,7 +62,7 @@ interface Running {
   readonly hello: Hello
 }
 
-/** Starts the manager, restarts it when it dies, and routes its events to those who started the instances. */
+/** Starts the manager, restarts it when it dies, and passes its events to the callers that started the instances. */
 export async function createManager(options: ManagerOptions): Promise<Manager> {
   const { log } = options
   const listeners = new Map<string, (event: InstanceEvent) => void>()
@@ -82,7 +82,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         FP_NETWORK: JSON.stringify(options.network),
       },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      // A process group of its own: the platform answers Ctrl-C of the terminal and stops everything in order.
+      // A process group of its own, so that Ctrl-C in the terminal reaches only the platform, which stops everything in order.
       detached: true,
     })
     const control = child.stdio[3] as Duplex
@@ -98,7 +98,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
         if (event.event !== 'hello') return deliver(event)
         clearTimeout(timer)
         objection = first ? weakness(first.isolation, event.isolation) : refusal(event.isolation)
-        // A manager ends with its control channel.
+        // A manager exits when its control channel ends.
         if (objection !== undefined) return void control.destroy()
         failed = false
         pid = event.pid
@@ -173,7 +173,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       if (closing.signal.aborted) throw new Error('The runtime is shutting down.')
       const running = await beforeAbort(current, signal)
       listeners.set(request.id, onEvent)
-      // Written at once: an abort from now on sends a kill, which follows the request.
+      // Written at once, so that the kill of a later abort follows the request.
       write(running, request)
     },
     stop: (id, graceMs) => void send({ op: 'stop', id, grace_ms: graceMs }).catch(() => undefined),
@@ -196,7 +196,7 @@ function write({ control }: Running, request: ManagerRequest): void {
   control.write(`${JSON.stringify(request)}\n`)
 }
 
-/** The promise's value, or a rejection as soon as `signal` is aborted. */
+/** Resolves like the promise, but rejects as soon as `signal` aborts. */
 async function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   const done = new AbortController()
@@ -221,8 +221,8 @@ function commandOf({ allowUnsandboxed, freshInterpreters }: ManagerOptions): str
 }
 
 /**
- * The lines of a stream that may break at any time, as when the process at its other end is killed. Errors are ignored,
- * because the end of the stream tells enough; an error without a listener would end the platform.
+ * The lines of a stream that may break at any time, e.g. when the process at its other end is killed. Errors are ignored,
+ * because the end of the stream is enough to know; an error without a listener would end the platform.
  */
 function linesOf(stream: Readable): Interface {
   stream.on('error', () => undefined)

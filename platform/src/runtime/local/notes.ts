@@ -1,7 +1,7 @@
 import { containerFacts, containerFlags } from './container.ts'
 import type { IsolationReport } from './protocol.ts'
 
-/** What this machine cannot do for apps, for the person who starts the platform. */
+/** Messages to the person who starts the platform about what this machine cannot do for apps. */
 export function startNotes(options: {
   readonly report: IsolationReport
   readonly allowUnsandboxed: boolean

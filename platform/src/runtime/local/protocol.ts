@@ -1,7 +1,7 @@
 import type { WireLimits } from '../limits.ts'
 import type { AppFailureReport } from '../runtime.ts'
 
-/** Messages of the runner's manager: one JSON object a line on its fd 3. The Python side documents them in runner/README.md. */
+/** Messages of the runner's manager: one JSON object per line on its fd 3. runner/README.md documents them. */
 export interface StartRequest {
   readonly op: 'start'
   readonly id: string
@@ -12,12 +12,12 @@ export interface StartRequest {
   readonly storage?: string
   readonly entrypoint: string
   readonly env: Readonly<Record<string, string>>
-  /** The file for what the app writes, and what the mark of each line names (log-format.ts). */
+  /** The file for the app's output, and the tag in the mark of each line (log-format.ts). */
   readonly log: string
   readonly log_tag: string
   readonly uid: number
   readonly gid: number
-  /** The owner of the app: all apps of one user share a user's part of the machine. */
+  /** The owner of the app. All apps of one user share that user's part of the machine. */
   readonly user: string
   readonly limits: WireLimits
 }
@@ -35,7 +35,7 @@ export interface NetworkSettings {
     | { readonly network: string; readonly port: number | null }
     | { readonly host: string; readonly port: number | null }
   )[]
-  /** The network to take apps' addresses from; null: the first usual one that is free. */
+  /** The network from which apps get addresses; null: the first common private one that is free. */
   readonly addresses: string | null
   /** The folder of MongoDB's sockets, which apps see as /run/mongodb. */
   readonly mongodb: string | null
@@ -44,9 +44,9 @@ export interface NetworkSettings {
 export interface IsolationReport {
   readonly mechanisms: Readonly<Record<string, boolean>>
   readonly missing: readonly { mechanism: string; why: string; effect: string }[]
-  /** Whether foreign code may run here. */
+  /** Whether the required minimum of the sandbox is available, so that code of users may run here. */
   readonly minimum: boolean
-  /** How apps are connected (runner/README.md); absent where that was not asked for. */
+  /** How apps are connected (runner/README.md). Absent if FP_NETWORK was not given. */
   readonly network?: {
     readonly way: 'filtered' | 'isolated' | 'shared' | 'refused'
     readonly notes: readonly string[]
@@ -69,7 +69,7 @@ export interface Exited {
   readonly message: string
 }
 
-/** Events of one started instance. `exited` is the last and comes exactly once. */
+/** Events of one started instance. `exited` is the last one and comes exactly once. */
 export type InstanceEvent =
   | { readonly event: 'started'; readonly id: string; readonly pid: number }
   | { readonly event: 'phase'; readonly id: string; readonly phase: string; readonly ms: number }

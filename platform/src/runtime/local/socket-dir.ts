@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newId } from '../../ids.ts'
 
-/** Linux refuses longer paths of sockets. */
+/** Linux refuses longer socket paths. */
 const MAX_SOCKET_PATH = 107
-/** Characters of an instance's id, at most. */
+/** The most characters that an instance's id has. */
 const MAX_ID = 48
 
-/** Makes an empty folder that only the platform can enter; sockets of an earlier run are removed with it. */
+/** Makes an empty folder that only the platform can enter. Sockets of an earlier run are removed. */
 export async function freshSocketDir(dataDir: string): Promise<string> {
   const inData = join(dataDir, 'run')
   const longest = join(inData, `${'x'.repeat(MAX_ID)}.sock`)

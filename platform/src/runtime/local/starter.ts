@@ -17,7 +17,7 @@ export interface StarterDeps {
   /** Bytes that an app may keep in its storage. */
   readonly storageBytes: number
   readonly databases: DatabaseSockets | undefined
-  /** Of apps whose spec names no others. */
+  /** The limits of apps whose spec has no others. */
   readonly limits: AppLimits
   readonly allowUnsandboxed: boolean
   readonly log: Logger
@@ -34,13 +34,13 @@ export interface StartOptions {
   readonly signal?: AbortSignal
 }
 
-/** Starts instances of apps. Rejects where the request could not be sent; the instance then never runs. */
+/** Starts an instance of an app. Rejects if the request could not be sent; the instance then never runs. */
 export type Starter = (spec: AppSpec, options: StartOptions) => Promise<void>
 
-/** Apps get the uids from here on, one each: process limits count per uid. */
+/** The first uid of apps. Each app has its own, as process limits count per uid. */
 const FIRST_UID = 200_000
 
-/** Gathers what a start takes (files, log, database socket, storage) and sends the manager the request. */
+/** Prepares files, log, database socket and storage of a start, and sends the request to the manager. */
 export function createStarter(deps: StarterDeps): Starter {
   const { manager, storage, log } = deps
 

@@ -25,7 +25,7 @@ const OVERHEAD = 0.12
 const BLOCK = 4096
 /** The offset of ext4's superblock in bytes. Its second word is the number of blocks. */
 const SUPERBLOCK = 1024
-/** A device may end between its discovery and its opening; then it is looked up again, so often. */
+/** How often a device is looked up: it may disappear before it is opened. */
 const ATTEMPTS = 10
 /** ms for a command. They usually take some ms. */
 const COMMAND_TIMEOUT = 20_000
@@ -37,17 +37,17 @@ export interface AttachedStorage {
 }
 
 export interface Storage {
-  /** Why no app can have storage here, if so. */
+  /** Why no app can have storage here. Undefined: apps can have storage. */
   readonly problem: string | undefined
-  /** Attaches the app's file system, and makes it the first time. Release it once the app has mounted it. */
+  /** Attaches the app's file system, and creates it the first time. Release it once the app has mounted it. */
   attach(appId: string, uid: number): Promise<AttachedStorage>
   /** Removes the file system with all files. */
   remove(appId: string): Promise<void>
 }
 
 /**
- * Lasting files of apps. Each app has an image of fixed size with an ext4 file system of its own, which it mounts in its
- * namespace: the kernel enforces the limit, and one app takes no room of another.
+ * Persistent files of apps. Each app has an image of fixed size with an ext4 file system of its own, which it mounts in its
+ * namespace. So the kernel enforces the limit, and no app takes room of another.
  */
 export async function createStorage(options: { dir: string; bytes: number }): Promise<Storage> {
   await mkdir(options.dir, { recursive: true, mode: 0o700 })
@@ -64,9 +64,9 @@ export async function createStorage(options: { dir: string; bytes: number }): Pr
 }
 
 async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promise<Omit<Storage, 'problem'>> {
-  // The kernel tells the image of a device by its real path.
+  // The kernel reports the image of a device by its real path.
   const folder = await realpath(dir)
-  /** One attach at a time: two devices of one image would destroy it. */
+  /** Runs one attach per app at a time: two devices of one image would destroy it. */
   const attaching = new KeyedQueue()
   const imageOf = (appId: string): string => join(folder, `${appId}.img`)
 
@@ -77,7 +77,7 @@ async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promi
       const known = await deviceOf(image)
       if (known === undefined) return makeDevice(image, bytes)
       const held = await open(known, 'r').catch(() => undefined)
-      // The device may have ended with the last instance in between, and have another image now.
+      // The device may have been freed with the last instance in between, and may belong to another image now.
       if (held && (await deviceOf(image)) === known) return { device: known, release: () => held.close() }
       await held?.close()
     }
@@ -96,7 +96,7 @@ async function makeDevice(image: string, bytes: number): Promise<AttachedStorage
   const device = stdout.trim()
   const held = await open(device, 'r')
   const found = await deviceOf(image)
-  // The device then ends with its last user: after the release here, that is the app's mount.
+  // The kernel frees the device after its last user. After the release here, that is the app's mount.
   await command('losetup', ['--detach', device])
   if (found === device) return { device, release: () => held.close() }
   await held.close()
@@ -120,7 +120,7 @@ function imageSize(bytes: number): number {
   return Math.ceil((bytes * (1 + OVERHEAD)) / MIB) * MIB
 }
 
-/** Enlarges an image that no app has mounted to the present limit. A larger one stays: no file is lost. */
+/** Enlarges an image that no app has mounted to the present limit. A larger one stays as it is, so that no file is lost. */
 async function growImage(image: string, bytes: number): Promise<void> {
   const size = imageSize(bytes)
   if ((await fileSystemSize(image)) >= size) return
@@ -132,7 +132,7 @@ async function growImage(image: string, bytes: number): Promise<void> {
   await command('resize2fs', [image])
 }
 
-/** Bytes by the superblock. The file is larger where an earlier attempt to enlarge the file system was cut off. */
+/** Bytes of the file system by its superblock. The file is larger if an earlier attempt to enlarge it was interrupted. */
 async function fileSystemSize(image: string): Promise<number> {
   const file = await open(image, 'r')
   try {
@@ -143,7 +143,7 @@ async function fileSystemSize(image: string): Promise<number> {
   }
 }
 
-/** Makes an image under another name and renames it, so one that exists is complete. It takes only the disk that is used. */
+/** Makes an image under another name and renames it, so an existing one is complete. The file is sparse. */
 async function makeImage(image: string, bytes: number, uid: number): Promise<void> {
   const exists = await open(image, 'r').then(
     (file) => file.close().then(() => true),
@@ -162,7 +162,7 @@ async function makeImage(image: string, bytes: number, uid: number): Promise<voi
   }
 }
 
-/** Tries everything that an app with storage needs. Resolves to what fails. */
+/** Tries everything that an app with storage needs. Resolves to the problem, or undefined if there is none. */
 async function tryStorage(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'it needs root'
   const dir = await mkdtemp(join(tmpdir(), 'fp-storage-'))
@@ -182,7 +182,7 @@ async function tryStorage(): Promise<string | undefined> {
     if (code === 'ENOENT') return `it needs the commands losetup, mount and mkfs.ext4 (${message})`
     return `no file system in a file can be mounted (${message.trim().split('\n').at(-1)})`
   } finally {
-    // A folder that is still mounted cannot be removed; the result tells the reason.
+    // A folder that is still mounted cannot be removed. The result then has the reason.
     await rm(dir, { recursive: true, force: true }).catch(() => undefined)
   }
 }
