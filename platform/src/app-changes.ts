@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events'
 
-/** Changes of apps' documents, by whichever process, for what is kept in memory of them. */
+/** Changes of apps' documents by any process, for the parts that cache them. */
 export interface AppChangeEvents {
-  /** The app answers with another version or another environment from now on, or sleeps after another time. */
+  /** The app now has another live version, environment or idle timeout. */
   routed: [{ readonly appId: string }]
   deleted: [{ readonly appId: string }]
-  /** The owner wants the app asleep: each gate gives up what it holds of the app. */
+  /** The owner asked for sleep: each gate releases its lock on the app's target. */
   sleepAsked: [{ readonly appId: string }]
-  /** Changes may have been missed: nothing that is kept in memory is certain. */
+  /** Changes may have been missed, so cached data may be outdated. */
   lost: []
 }
 

@@ -11,7 +11,7 @@ import { DATABASE_HOST } from './runtime/local/database.ts'
 
 const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
 
-/** Of MongoDB. */
+/** MongoDB's default port. */
 const DEFAULT_PORT = 27_017
 
 export interface AppDatabasesDeps {
@@ -22,15 +22,15 @@ export interface AppDatabasesDeps {
   readonly logger: Logger
 }
 
-/** How apps reach MongoDB: each user with a name and a password of its own. */
+/** How apps reach MongoDB. Each user has a database user and a password of its own. */
 export interface AppDatabases {
-  /** In the place of the host in the addresses that apps are handed. */
+  /** The host in the URIs that apps get. */
   readonly host: string
-  /** More options of those addresses. */
+  /** Further options of these URIs. */
   readonly options: Readonly<Record<string, string>>
   /** Undefined: apps connect to MongoDB themselves. */
   readonly relay: Relay | undefined
-  /** What apps may reach, a MongoDB that they connect to themselves included. */
+  /** What apps may reach. Includes a MongoDB to which they connect themselves. */
   readonly egress: Egress
 }
 
@@ -43,8 +43,8 @@ export interface AppDatabasesDeps {
 }
 
 /**
- * A MongoDB of this machine, on a socket or on loopback, is reached by way of a relay: the networks of apps lead to neither.
- * Any other is reached by the platform's own address of it, which their networks then let through, private or not.
+ * Apps reach a MongoDB of this machine, on a socket or on loopback, through a relay, as they can reach neither over their
+ * network. They reach any other MongoDB at the address that the platform uses. Their network allows it, even a private one.
  */
 export async function createAppDatabases(
   deps: AppDatabasesDeps,
@@ -58,7 +58,7 @@ export async function createAppDatabases(
     return {
       host: relayed ?? hosts.map(String).join(','),
       options: {
-        // Drivers ask a set for its members, and would go past the relay.
+        // Without this option drivers ask the replica set for its members and bypass the relay.
         ...(relayed ? { directConnection: 'true' } : replicaSet ? { replicaSet } : {}),
         ...(tls ? { tls: 'true' } : {}),
         ...(directConnection && !relayed ? { directConnection: 'true' } : {}),
@@ -92,11 +92,11 @@ export async function createAppDatabases(
       tell(appId, `MongoDB refused ${count} commands and ended their connections: ${reason}`)
     },
   })
-  // The set knows its only member by a path that apps do not have: their drivers must not ask for it.
+  // The replica set names its member by a path that apps cannot reach, so their drivers must not ask for members.
   return { host: DATABASE_HOST, options: { directConnection: 'true' }, relay, egress: config.egress }
 }
 
-/** The first member there, as the relay takes it; with several, it is for the admin to name the primary first. */
+/** The first member on loopback, as the relay's upstream. If there are several, the admin must name the primary first. */
 function onLoopback(hosts: readonly HostAddress[]): string | undefined {
   const found = hosts.find(({ host }) => host === 'localhost' || host === '::1' || host?.startsWith('127.'))
   return found && `127.0.0.1:${found.port ?? DEFAULT_PORT}`

@@ -1,4 +1,4 @@
-/** The candidate that differs from `word` in the fewest letters, if it is near enough to be meant. */
+/** The candidate that differs from `word` in the fewest letters, if it is similar enough. */
 export function closest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
   let least = Math.max(2, Math.floor(word.length / 3)) + 1

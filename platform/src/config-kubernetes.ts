@@ -3,15 +3,15 @@ import { mebibytes } from './runtime/kubernetes/pod-limits.ts'
 import type { KubernetesSettings } from './runtime/kubernetes/settings.ts'
 import { amountOf, SETTINGS, type Environment, type Setting } from './settings.ts'
 
-/** Without these several replicas could not be one platform, or no app could be run. */
+/** Required settings: without them replicas could not share one installation, or no app could run. */
 const NEEDED = ['FP_RUNNER_IMAGE', 'MONGODB_URI', 'FP_SECRET_KEY']
 
-/** Where the admin sets nothing. A pod requests little: it is one of many that mostly sleep. */
+/** The defaults. A pod requests little, as it is one of many that are mostly idle. */
 const CPU_REQUEST = '50m'
 const MEMORY_REQUEST = '64Mi'
 const MEMORY_LIMIT = mebibytes(DEFAULT_LIMITS.memoryBytes)
 
-/** The settings of the cluster mode. `read` takes one of them, and adds to `problems` if it is wrong. */
+/** Reads the settings for Kubernetes. `read` parses one setting and adds to `problems` if it is wrong. */
 export function readKubernetes(
   env: Environment,
   read: <T>(name: string, setting: Setting<T>) => T | undefined,
@@ -21,7 +21,7 @@ export function readKubernetes(
   for (const name of NEEDED) {
     if (!env[name]?.trim()) problems.push(`${name} is not set: FP_RUNTIME=kubernetes needs it`)
   }
-  /** Kubernetes refuses every pod that asks for more than it may have. */
+  /** Reads a resource request. Kubernetes refuses every pod that requests more than its limit. */
   const request = (name: string, setting: Setting<string>, fallback: string, of: Limit): string => {
     const asked = read(name, setting)
     const limit = of.value

@@ -8,14 +8,14 @@ import { SETTINGS, type Environment, type Setting } from './settings.ts'
 
 /** Everything that can be set from outside. `loadConfig` is the only place that reads the environment. */
 export interface Config {
-  /** 0 = any free port (tests); `withPort` then fills in the addresses made from it. */
+  /** 0 = any free port (tests); `withPort` then sets the real port here and in the addresses. */
   readonly port: number
   /** Addresses to listen on. */
   readonly hosts: readonly string[]
   readonly dataDir: string
   /** Undefined: the platform runs its own MongoDB. */
   readonly mongodbUri: string | undefined
-  /** Where to look for a `mongod`, best first, and whether a person named the place. */
+  /** Where to look for a `mongod`, best first, and whether FP_MONGOD named the place. */
   readonly mongod: { readonly candidates: readonly string[]; readonly chosen: boolean }
   /** `host[:port]`; apps answer on `app-<id>.<appDomain>`. */
   readonly appDomain: string
@@ -26,44 +26,44 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
   readonly logFormat: 'auto' | 'pretty' | 'json'
   readonly allowUnsandboxed: boolean
-  /** Whether apps are forks of one interpreter that has imported the frameworks; else each has an interpreter of its own. */
+  /** Whether apps are forks of one interpreter that has imported the frameworks. If not, each has a new interpreter. */
   readonly zygote: boolean
   readonly python: string
-  /** Milliseconds without a request until an app sleeps, where the app sets none. */
+  /** Milliseconds without a request until an app sleeps, unless the app has its own setting. */
   readonly idleTimeout: number
   /** Milliseconds an awake app may take until its response begins; its visitor then gets 504. */
   readonly responseTimeout: number
-  /** What each user's database may take, MB (2^20 bytes). */
+  /** How large each user's database may be, in MB (2^20 bytes). */
   readonly databaseMb: number
-  /** What an app may keep in its storage, MB. */
+  /** How much an app may keep in its storage, in MB. */
   readonly storageMb: number
   /** Connections to MongoDB that one app may have at once. */
   readonly databaseConnections: number
   /** Top-level modules apps may import besides the default allow-list. */
   readonly allowedImports: readonly string[]
-  /** What apps of this machine may reach; in a cluster NetworkPolicies say so. */
+  /** What apps of this machine may reach. In a cluster NetworkPolicies decide that. */
   readonly egress: Egress
   readonly consoleDir: string
-  /** What reads `/metrics`; undefined = any program of this machine. */
+  /** The token for `/metrics`; undefined = programs of this machine need none. */
   readonly metricsToken: string | undefined
   readonly signup: 'open' | 'closed'
-  /** What one client may ask and hold of the front door. 0: no limit. */
+  /** Limits for one client at the front door. 0: no limit. */
   readonly bounds: ClientBounds
-  /** What a user may have who is no admin. 0: no limit. */
+  /** Limits for users who are not admins. 0: no limit. */
   readonly quotas: UserQuotas
-  /** Accounts one address may make an hour. */
+  /** How many accounts one address may create in an hour. */
   readonly signupsPerHour: number
-  /** Proxies in front whose X-Forwarded-* headers are believed: `false`, or addresses and CIDR ranges. */
+  /** Proxies in front whose X-Forwarded-* headers are trusted: `false`, or addresses and CIDR ranges. */
   readonly trustProxy: false | readonly string[]
-  /** Where apps live: undefined = on this machine. */
+  /** Undefined: apps run on this machine. */
   readonly kubernetes: KubernetesSettings | undefined
-  /** What this process is: both the gate and the API, which the gate starts as its child, or one of them. */
+  /** What this process runs: the gate and the API, which the gate starts as its child, or one of the two. */
   readonly role: 'all' | 'gate' | 'api'
-  /** How long it goes on serving after it was told to stop, ms: until nobody sends it requests any more. */
+  /** How long the process goes on serving after a stop signal, in ms, until no more requests are sent to it. */
   readonly shutdownDelay: number
-  /** What requests under way get at shutdown, ms. */
+  /** How long running requests may take at shutdown, in ms. */
   readonly shutdownGrace: number
-  /** Things worth telling the person who starts the platform. */
+  /** Messages to the person who starts the platform. */
   readonly warnings: readonly string[]
 }
 
@@ -78,17 +78,17 @@ export interface UserQuotas {
 }
 
 export interface ClientBounds {
-  /** Requests to the API that a user may make a second, over time. */
+  /** Average number of requests to the API that a user may make per second. */
   readonly apiRate: number
-  /** Connections in all. */
+  /** Connections of all clients together. */
   readonly connections: number
-  /** Connections, and requests under way, of one address. */
+  /** Connections of one address, and also its concurrent requests. */
   readonly perAddress: number
-  /** Requests and WebSockets of one app. */
+  /** Concurrent requests and WebSockets of one app. */
   readonly perApp: number
 }
 
-/** The message has one line for each wrong value, saying what would be right. */
+/** The message has one line for each wrong value, which says what to set. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
@@ -98,15 +98,15 @@ export class ConfigError extends Error {
   }
 }
 
-/** Folder of the checkout: defaults lie under its `.fp`. */
+/** The folder of the checkout. Default files are in its `.fp`. */
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-/** Pure: nothing is read but `env`. Throws a ConfigError that names every wrong value. */
+/** Reads nothing but `env`. Throws a ConfigError that names every wrong value. */
 export function loadConfig(env: Environment, options: { root?: string; cwd?: string } = {}): Config {
   const root = options.root ?? ROOT
   const cwd = options.cwd ?? process.cwd()
   const problems: string[] = []
-  /** The parsed setting; what is empty counts as not set. */
+  /** The parsed setting. An empty one counts as not set. */
   const read = <T>(name: string, setting: Setting<T>): T | undefined => {
     const text = env[name]?.trim()
     if (!text) return undefined
@@ -258,13 +258,13 @@ function show(name: string, text: string): string {
   return JSON.stringify(text)
 }
 
-/** The config once the real port is known, for port 0. */
+/** Sets the real port in a config with port 0. */
 export function withPort(config: Config, port: number): Config {
   const set = (text: string): string => (config.port === 0 ? text.replace(/:0$/, `:${port}`) : text)
   return { ...config, port, appDomain: set(config.appDomain), publicUrl: set(config.publicUrl) }
 }
 
-/** Where an app answers, without a slash at the end. */
+/** The URL of an app, without a slash at the end. */
 export function appUrl(config: Pick<Config, 'appDomain' | 'publicUrl'>, appId: string): string {
   return `${new URL(config.publicUrl).protocol}//app-${appId}.${config.appDomain}`
 }

@@ -3,8 +3,8 @@ import path from 'node:path'
 import { startTimeOf } from './process-of.ts'
 
 /**
- * Makes sure that one platform alone uses a data folder. A lock left by a process that is gone (kill -9, power cut,
- * pid used again by another program) does not count.
+ * Makes sure that only one platform uses a data folder. A lock of a process that no longer exists (kill -9, power cut, pid
+ * reused by another program) does not count.
  */
 export async function lockDataDir(dataDir: string): Promise<AsyncDisposable> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })

@@ -5,9 +5,9 @@ import type { Setting } from './settings.ts'
 export interface Egress {
   /** internet: everything but private networks, the machine and other apps. list: only what is allowed. */
   readonly mode: 'internet' | 'none' | 'list'
-  /** With `internet` what may be reached besides, with `list` what may be reached at all. */
+  /** With `internet` these may be reached too, with `list` only these. */
   readonly allowed: readonly Destination[]
-  /** A private network for the addresses of apps; undefined: the first usual one that the machine does not use. */
+  /** A private network for the addresses of apps; undefined: the first common one that the machine does not use. */
   readonly addresses: string | undefined
 }
 
@@ -18,7 +18,7 @@ export type Destination =
 
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
 const HOST = new RegExp(`^(?=.*[a-z])${LABEL}(?:\\.${LABEL})*$`, 'i')
-/** Room for 62 apps in each of the 16 shares that platforms on one machine have. */
+/** Leaves room for 62 apps in each of the 16 parts into which platforms on one machine divide the network. */
 const LONGEST_PREFIX = 22
 const SHORTEST_PREFIX = 8
 
@@ -45,7 +45,7 @@ export const EGRESS_SETTINGS = {
   } satisfies Setting<string>,
 } as const
 
-/** The same with a way to a database that apps reach over their network. */
+/** Also allows the hosts of a database that apps reach over their network. */
 export function withDatabase(egress: Egress, hosts: readonly { host: string; port: number }[]): Egress {
   if (hosts.length === 0) return egress
   const database = hosts
@@ -58,7 +58,7 @@ export function withDatabase(egress: Egress, hosts: readonly { host: string; por
   }
 }
 
-/** `read` takes one setting of the environment; what is wrong between settings is added to `problems`. */
+/** `read` parses one setting. Settings that contradict each other are added to `problems`. */
 export function readEgress(
   read: <T>(name: string, setting: Setting<T>) => T | undefined,
   mode: Egress['mode'] | undefined,
@@ -87,7 +87,7 @@ function destinationOf(text: string): Destination | undefined {
   return HOST.test(place) && place.length <= 253 ? { host: place.toLowerCase(), port } : undefined
 }
 
-/** Undefined where it is none, or where bits beyond the prefix are set: then it is not clear what is meant. */
+/** Undefined if the text is not a network, or is ambiguous because bits beyond the prefix are set. */
 function networkOf(text: string): string | undefined {
   const [, address = '', prefixText = ''] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? []
   const prefix = Number(prefixText)

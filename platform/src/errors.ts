@@ -1,11 +1,11 @@
 import { ERRORS, type RequestErrorCode } from '@fp/sdk/errors'
 
-/** A code that requests are answered with. The table of all codes is the SDK's: clients read it as well. */
+/** An error code of answers to requests. The table of all codes is in the SDK, as clients use it too. */
 export type ErrorCode = RequestErrorCode
 
 export const statusOf = (code: ErrorCode): number => ERRORS[code].status
 
-/** The one error class of the platform. `message` says what is wrong, why, and how to mend it; the caller reads it. */
+/** The only error class of the platform. The caller reads `message`, which says what is wrong, why, and how to fix it. */
 export class FpError extends Error {
   override readonly name = 'FpError'
   readonly code: ErrorCode

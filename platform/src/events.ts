@@ -2,20 +2,20 @@ import { EventEmitter } from 'node:events'
 import type { AppFailureReport } from './runtime/runtime.ts'
 import type { TargetId } from './runtime/targets.ts'
 
-/** Of one target. The target need not be the live one: targets that are deployed or retired have events too. */
+/** An event of one target. It need not be the live one: targets that are being deployed or retired have events too. */
 export interface TargetEvent extends TargetId {
   /** The app's owner. */
   readonly userId: string
 }
 
 /**
- * What has happened, for whoever wants to know. Every event names its user, so that a user's own events can be told apart.
- * Commands are calls, not events; what caches must forget is told by `AppChanges`.
+ * Events of the platform. Every event names its user, so that the events of one user can be selected. Commands are calls and
+ * not events. `AppChanges` informs caches about changes.
  */
 export interface PlatformEvents {
-  /** The target could not start, or ended without being told to. */
+  /** The target could not start, or ended by itself. */
   'app.failed': TargetEvent & { readonly failure: AppFailureReport }
-  /** Something happened to a target that is starting; `message` is for the owner. */
+  /** A step of a target's start. `message` is for the owner. */
   'app.progress': TargetEvent & { readonly message: string }
   'app.woke': TargetEvent
   'app.slept': TargetEvent
@@ -26,7 +26,7 @@ export interface PlatformEvents {
     readonly version: number
     readonly deploymentId: string
   }
-  /** What a user must know of the user's database. */
+  /** A message to a user about the user's database. */
   'database.notice': { readonly userId: string; readonly message: string }
 }
 
@@ -38,7 +38,7 @@ export type PlatformEvent = {
 type Listeners = { [N in EventName]: [PlatformEvents[N]] }
 type AnyListener = (event: PlatformEvent) => void
 
-/** The bus of one process. Events of the gate reach the API's bus over their channel. */
+/** The event bus of one process. Events of the gate reach the API's bus over their channel. */
 export class Events extends EventEmitter<Listeners> {
   readonly #any = new Set<AnyListener>()
 
@@ -53,13 +53,13 @@ export class Events extends EventEmitter<Listeners> {
     return super.emit(name, ...(args as never))
   }
 
-  /** Hears every event. Returns the function that ends this. */
+  /** Adds a listener for all events. Returns a function that removes it. */
   onAny(listener: AnyListener): () => void {
     this.#any.add(listener)
     return () => void this.#any.delete(listener)
   }
 
-  /** Publishes an event that another process has published. */
+  /** Emits an event that was built elsewhere, e.g. in another process. */
   publish({ name, payload }: PlatformEvent): void {
     this.emit(name, payload as never)
   }

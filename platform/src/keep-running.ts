@@ -1,21 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Between an end and the next start, ms: doubled from attempt to attempt. */
+/** Time between an end and the next start, in ms. It doubles with each attempt. */
 const FIRST_RETRY = 100
 const LONGEST_RETRY = 30_000
-/** One that has been up for this long did not end because of how it was started: the next wait is the first again. ms */
+/** If a process has run for this long, in ms, its start was not the problem, so the delay begins with the first one again. */
 const SETTLED_AFTER = 60_000
 
 interface Running {
-  /** Resolves when the process has ended, to how. */
+  /** Resolves to how the process ended, once it has ended. */
   readonly ended: Promise<string>
   stop(patience?: number): Promise<void>
 }
 
 export interface KeepRunningOptions<T extends Running> {
-  /** Starts it and resolves once it serves. */
+  /** Starts the process and resolves once it serves. */
   launch(): Promise<T>
-  /** It ended without being told to, or did not start; the next attempt is in `retryIn` ms. */
+  /** The process ended by itself or did not start. The next attempt is in `retryIn` ms. */
   readonly onEnd?: (end: { how: string; retryIn: number; error?: unknown }) => void
   readonly onRestart?: () => void
   readonly now?: () => number
@@ -24,13 +24,13 @@ export interface KeepRunningOptions<T extends Running> {
 
 export interface KeptRunning<T> {
   current(): T
-  /** Why it does not serve at the moment, if so. */
+  /** Why the process does not serve at the moment. Undefined: it serves. */
   problem(): string | undefined
-  /** `patience`, ms, is handed to the process' own `stop`. */
+  /** `patience`, in ms, is passed to the process's own `stop`. */
   stop(patience?: number): Promise<void>
 }
 
-/** Starts a process, and again whenever it ends, with longer and longer waits, until it is stopped. The first start may fail. */
+/** Starts a process, and restarts it with growing delays whenever it ends, until `stop`. Rejects if the first start fails. */
 export async function keepRunning<T extends Running>(
   options: KeepRunningOptions<T>,
 ): Promise<KeptRunning<T>> {
@@ -52,7 +52,7 @@ export async function keepRunning<T extends Running>(
     }
   }
 
-  /** Returns the wait of the next attempt. */
+  /** Returns the delay of the next attempt. */
   async function startAgain(reason: string, retry: number): Promise<number> {
     let error: unknown
     for (let how = reason; ; how = 'it could not be started') {
@@ -67,7 +67,7 @@ export async function keepRunning<T extends Running>(
         error = reason
         continue
       }
-      // `stop` may have come meanwhile; it then ended the old one, which was gone already.
+      // `stop` may have been called meanwhile. It then stopped the old process, which had ended already.
       if (stopping.signal.aborted) {
         await current.stop()
         return retry

@@ -18,7 +18,7 @@ export async function listenOn(server: Server, host: string, port: number): Prom
   return (server.address() as AddressInfo).port
 }
 
-/** Listens on a unix socket that this user alone may connect to. One that an earlier process has left is replaced. */
+/** Listens on a unix socket to which only this user may connect. Replaces the socket of an earlier process. */
 export async function listenOnSocket(server: Server, path: string): Promise<void> {
   await rm(path, { force: true })
   server.listen({ path })
@@ -26,7 +26,7 @@ export async function listenOnSocket(server: Server, path: string): Promise<void
   await chmod(path, 0o600)
 }
 
-/** A port that is free on all hosts: the given one, or any for 0. Fails early and clearly, before anything is started. */
+/** A port that is free on all hosts: the given one, or any for 0. Called first, so that a port in use is reported early. */
 export async function choosePort(options: { port: number; hosts: readonly string[] }): Promise<number> {
   const servers: Server[] = []
   try {

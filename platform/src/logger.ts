@@ -1,7 +1,7 @@
 import { pino, type Logger } from 'pino'
 import type { Config } from './config.ts'
 
-/** Never in a log, wherever they stand. */
+/** Fields that must never be logged, at any depth up to two levels. */
 const SECRET_PATHS = ['authorization', 'cookie', 'password', 'token', 'access_token', 'set-cookie'].flatMap(
   (name) => {
     const key = name.includes('-') ? `["${name}"]` : name

@@ -1,11 +1,11 @@
 import { isIPv6 } from 'node:net'
 
-/** What every address of this machine's own counts as. */
+/** The result of `network` for all loopback addresses. */
 export const LOOPBACK = 'loopback'
 
 /**
- * Whom an address counts as. People own IPv6 networks of 64 bits, not single addresses; and whoever is on this machine has all
- * of 127.0.0.0/8 and ::1.
+ * The key under which limits count an address. One client has a whole IPv6 network of 64 bits, and a program on this machine
+ * has all of 127.0.0.0/8 and ::1.
  */
 export function network(address: string): string {
   if (!isIPv6(address)) return address.startsWith('127.') ? LOOPBACK : address

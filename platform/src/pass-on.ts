@@ -1,15 +1,15 @@
 import { PassThrough, Readable } from 'node:stream'
 
 export interface PassOnOptions {
-  /** How the source has failed, for whoever reads. Asked at its end too: undefined where it has not. */
+  /** Converts the source's error for the reader. Also called without one at the source's end; undefined: it has not failed. */
   failure(error?: Error): Error | undefined
-  /** The source has ended, failed, or is not wanted any more. Called once or more. */
+  /** The source has ended or failed, or the reader has stopped reading. Called once or more. */
   done?(): void
 }
 
 /**
- * Passes a stream on. Where it fails, what came before is read first, and then the failure; Node's own streams throw away what
- * they hold. Destroying what is returned destroys the source.
+ * Passes a stream on. If the source fails, the reader first gets all data from before and then the error; Node's own streams
+ * discard their buffered data. Destroying the returned stream destroys the source.
  */
 export function passOn(source: Readable, { failure, done }: PassOnOptions): Readable {
   const held = new PassThrough()
@@ -30,7 +30,7 @@ export function passOn(source: Readable, { failure, done }: PassOnOptions): Read
     if (failed) throw failed
   }
   const passed = Readable.from(pieces())
-  // Whoever drops it without reading gets no event of an error.
+  // Prevents an unhandled error event if the stream is destroyed without being read.
   passed.on('error', () => undefined)
   passed.once('close', () => {
     source.destroy()

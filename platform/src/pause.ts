@@ -1,6 +1,6 @@
 import type { Clock } from '@fp/scaler'
 
-/** Resolves after `ms`, or when the signal fires. */
+/** Resolves after `ms`, or when the signal aborts. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {

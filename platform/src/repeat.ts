@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Repetition {
-  /** Begins no further run. Resolves once the one under way has ended. */
+  /** Starts no further run. Resolves once the present one has ended. */
   end(): Promise<void>
 }
 
 /**
- * Runs `work` again and again until it is ended, first after `first` ms. Each run resolves to the ms until the next one, which
- * count from its end: slow runs do not pile up. `work` must not reject. The process may end without waiting for the next run.
+ * Runs `work` repeatedly until `end`, the first time after `first` ms. Each run resolves to the delay of the next one in ms,
+ * counted from its end, so that runs never overlap. `work` must not reject. The delay does not keep the process alive.
  */
 export function repeat(work: () => Promise<number>, first = 0): Repetition {
   const ending = new AbortController()

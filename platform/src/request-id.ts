@@ -4,14 +4,14 @@ import { newId } from './ids.ts'
 
 export type RequestIdOf = (request: IncomingMessage) => string
 
-/** Kept on the request: the collector of garbage goes through a WeakMap of all requests again and again. */
+/** Stored on the request, because a WeakMap of all requests would make garbage collection slow. */
 const ID = Symbol('request id')
 type Named = IncomingMessage & { [ID]?: string }
 
 /**
- * The id by which the log, the answer and the app name one request; the same however often it is asked for. A client's own
- * `x-request-id` counts only when it comes through a trusted proxy and is harmless in logs and headers: a stranger must not
- * write into the log as someone else's request.
+ * The id of a request in the log, in the answer and for the app. It is always the same for one request. A client's own
+ * `x-request-id` is used only if it comes from a trusted proxy and is harmless in logs and headers: a client must not be able
+ * to write log lines under the id of another request.
  */
 export function createRequestIds(trusts: TrustProxy): RequestIdOf {
   return (request: Named) => (request[ID] ??= given(request) ?? newId('req'))

@@ -3,8 +3,8 @@ import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 /**
- * The text of a secret file, which is made (mode 0600) with `make()` when there is none. Complete or absent even when
- * the machine stops half way, and two processes that make it at once agree: link(2) fails where the name exists.
+ * The text of a secret file, which is created (mode 0600) with `make()` if there is none. The file is complete or absent even
+ * if the machine stops meanwhile. Two processes that create it at once get the same text, as link(2) fails if the name exists.
  */
 export async function secretFile(file: string, make: () => string): Promise<string> {
   const existing = await read(file)

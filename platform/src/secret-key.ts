@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Config } from './config.ts'
 import { secretFile } from './secret-file.ts'
 
-/** From the settings, or a file that is made once. Without it no sealed value can be opened again. */
+/** The key from the settings, or from a file that is created once. Without it no sealed value can be opened. */
 export async function readSecretKey(config: Pick<Config, 'secretKey' | 'dataDir'>): Promise<Buffer> {
   if (config.secretKey) return config.secretKey
   const file = path.join(config.dataDir, 'secret.key')

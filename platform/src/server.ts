@@ -4,13 +4,13 @@ import type { StopMessage } from './gate/api-process.ts'
 import { createLogger } from './logger.ts'
 import { parentOf, watchParent } from './parent.ts'
 
-/** Past the grace of requests under way, the apps and mongod get this long, ms; then the process ends with whatever still hangs. */
+/** Time for apps and mongod to stop after the grace period of requests, in ms. After that the process exits. */
 const STOP_RESERVE = 2_800
-/** One Ctrl-C comes more than once: the terminal sends it to every process of its group, and npm passes it on. */
+/** Signals within this time, in ms, are one Ctrl-C: the terminal sends it to all processes of its group, and npm forwards it. */
 const SAME_SIGNAL = 500
-/** How long the API of a cluster goes on after its gate has stopped taking requests, ms: some are on their way. */
+/** How long the API of a cluster goes on after its gate accepts no more requests, in ms, as some are still on their way. */
 const API_DELAY = 500
-/** Takes turns with apps and the gate, but gives them the processor first. */
+/** A lower priority than that of apps and the gate. */
 const API_NICENESS = 5
 
 const NAMES = { all: 'fp', gate: 'The gate', api: 'The API' } as const
@@ -18,35 +18,35 @@ const NAMES = { all: 'fp', gate: 'The gate', api: 'The API' } as const
 /** One of the two processes, or the gate with the API as its child. */
 interface Running {
   readonly config: Config
-  /** `grace`: what requests under way get, ms; by default what the settings say. */
+  /** `grace`: how long running requests may take, in ms. Default: the settings. */
   close(grace?: number): Promise<void>
 }
 
 interface Output {
   readonly logger: Logger
-  /** Tells the person who starts it. */
+  /** Shows a text to the person who starts the platform. */
   readonly say: (text: string) => void
 }
 
-/** The process: settings from the environment, signals, exit codes. */
+/** Runs the process: settings from the environment, signals, exit codes. */
 async function main(): Promise<void> {
   const begun = performance.now()
   const config = loadConfig(process.env)
   const logger = createLogger(config)
   const isChild = isChildOfGate(config)
-  // The API's settings are the gate's: one of the two says what it thinks of them.
+  // The API has the settings of the gate, so only the gate logs the warnings.
   if (config.role !== 'api') for (const warning of config.warnings) logger.warn(warning)
   let stoppingSince: number | undefined
-  // A bug that nobody caught leaves the process in a state that nobody knows.
+  // After an uncaught error the process is in an unknown state.
   for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
     process.on(event, (error) => {
-      // The terminal is closed, or whoever read the output is gone: no reason not to stop in order.
+      // The terminal was closed or the reader of the output has ended. The platform still stops in order.
       if (stoppingSince !== undefined && isLostOutput(error)) return
       logger.fatal({ err: error }, event)
       process.exit(1)
     })
   }
-  // A terminal has a reader; a log has one event a line.
+  // On a terminal a person reads the texts; a JSON log has one event per line.
   const terminal = config.logFormat !== 'json'
   const say = (text: string): void => {
     if (isChild) return
@@ -60,13 +60,13 @@ async function main(): Promise<void> {
     say(why)
     const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
     setTimeout(() => process.exit(1), limit).unref()
-    // One that still starts is let come up: half a start cannot be stopped in order.
+    // Waits for the start to end, as an incomplete start cannot be stopped in order.
     void starting.then((running) => running.close(grace)).then(() => process.exit(0))
   }
   // SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A terminal sends its signals to the child too. The gate tells the child when it is time.
+      // A terminal also sends its signals to the child. The child stops only when the gate tells it to.
       if (isChild) return
       if (stoppingSince === undefined)
         stop('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
     })
   if (isChild) {
     process.on('message', ({ grace }: StopMessage) => stop('', grace))
-    // The gate has ended without a word: nobody can reach this process any more.
+    // The gate has ended unexpectedly, so nobody can reach this process any more.
     process.on('disconnect', () => process.exit(1))
   }
   const running = await starting
@@ -99,7 +99,7 @@ async function start(config: Config, output: Output): Promise<Running> {
   return startBoth(config, output)
 }
 
-/** The gate, and the API as its child. Each process loads the code of its own role alone. */
+/** Starts the gate, and the API as its child. Each process loads only the code of its own role. */
 async function startBoth(config: Config, { logger, say }: Output): Promise<Running> {
   const { startGate } = await import('./gate/start.ts')
   const { startApiProcess } = await import('./gate/api-process.ts')
@@ -133,7 +133,7 @@ async function startBoth(config: Config, { logger, say }: Output): Promise<Runni
   return { config: running.config, close }
 }
 
-/** The gate alone: the API is another container of the pod. */
+/** Starts only the gate. The API is another container of the pod. */
 async function startGateRole(config: Config, { logger, say }: Output): Promise<Running> {
   const { startGate } = await import('./gate/start.ts')
   const running = await startGate(config, { logger, onStep: say })
@@ -153,7 +153,7 @@ async function startApiRole(config: Config, { logger }: Output): Promise<Running
   return {
     config,
     async close(grace) {
-      // The gate tells its child when it takes no more requests; in a cluster both are told to stop at once.
+      // The gate tells its child when it accepts no more requests. In a cluster gate and API get the stop signal at once.
       if (grace === undefined) await new Promise((done) => setTimeout(done, config.shutdownDelay + API_DELAY))
       await api.close({ grace: grace ?? config.shutdownGrace })
       await gate[Symbol.asyncDispose]()
@@ -161,7 +161,7 @@ async function startApiRole(config: Config, { logger }: Output): Promise<Running
   }
 }
 
-/** The API of an installation whose gate has started it. `node --watch` gives every role a channel to its parent. */
+/** Whether a gate has started this API. Checks the role too, as `node --watch` gives every role a channel to its parent. */
 function isChildOfGate({ role }: Config): boolean {
   return role === 'api' && process.send !== undefined
 }
@@ -198,7 +198,7 @@ function welcome(ready: string, places: Places): string {
 
 if (import.meta.main) {
   main().catch((error: unknown) => {
-    // Errors at start are written for the person who starts it; a bug shows its stack.
+    // Messages of start errors are for the person who starts the platform. A bug shows its stack.
     const isBug = error instanceof TypeError || error instanceof ReferenceError
     console.error(isBug ? error : `\n${(error as Error).message}\n`)
     process.exit(1)

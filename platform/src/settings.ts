@@ -4,9 +4,9 @@ export interface Environment {
   readonly [name: string]: string | undefined
 }
 
-/** One kind of value: how its text is read, and what to say when it cannot be. */
+/** One kind of value: how its text is parsed, and what to set if the text is wrong. */
 export interface Setting<T> {
-  /** Undefined = wrong. */
+  /** Undefined = the text is wrong. */
   readonly parse: (text: string) => T | undefined
   readonly expects: string
 }
@@ -26,7 +26,7 @@ function oneOf<const T extends string>(...words: readonly T[]): Setting<T> {
   }
 }
 
-/** Comma separated, each item checked. */
+/** A comma-separated list. Each item is checked. */
 function list(item: (text: string) => boolean, expects: string): Setting<string[]> {
   return {
     parse: (text) => {
@@ -46,11 +46,11 @@ const DOMAIN = new RegExp(`^(${LABEL}(?:\\.${LABEL})*)(?::(\\d{1,5}))?$`, 'i')
 
 const KUBERNETES_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`)
 
-/** `[registry[:port]/]path[:tag][@digest]`, of which all but the tag is lower case. */
+/** `[registry[:port]/]path[:tag][@digest]`. Everything except the tag is lower case. */
 const IMAGE =
   /^[a-z0-9][a-z0-9._-]*(?::\d+(?=\/))?(?:\/[a-z0-9._-]+)*(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/
 
-/** Of Kubernetes' quantities, those that are of use for an app's processor and memory. */
+/** The units of Kubernetes quantities that make sense for an app's processor and memory. */
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   m: 1e-3,
@@ -63,10 +63,10 @@ const UNITS: Readonly<Record<string, number>> = {
   Gi: 2 ** 30,
   Ti: 2 ** 40,
 }
-/** Bytes: less is a slip of the pen, for no Python starts in it. */
+/** In bytes. Less must be a typing error, as Python cannot start in it. */
 const LEAST_MEMORY = 16 * 2 ** 20
 
-/** What a quantity comes to, in cores or bytes. */
+/** The value of a quantity, in cores or bytes. */
 export function amountOf(quantity: string): number {
   const [, number, unit = ''] = /^([\d.]+)(\w*)$/.exec(quantity) ?? []
   return Number(number) * (UNITS[unit] ?? Number.NaN)
@@ -77,11 +77,11 @@ export const SETTINGS = {
   count: integer(1, 1_000_000, 'a whole number'),
   limit: integer(0, 1_000_000, 'a whole number, 0 for no limit,'),
   frontConnections: integer(16, 1_000_000, 'a number of connections'),
-  /** As IDLE_TIMEOUT_S of the SDK, which a vitest global setup cannot load; a test compares them. */
+  /** The same range as IDLE_TIMEOUT_S of the SDK, which a vitest global setup cannot load. A test compares them. */
   idleTimeout: integer(5, 86_400, 'seconds'),
   responseTimeout: integer(1, 86_400, 'seconds'),
   megabytes: integer(1, 1_048_576, 'megabytes'),
-  /** Of a file system, whose journal and tables take some. */
+  /** The size of a file system, which needs some room for its journal and tables. */
   storageMegabytes: integer(16, 1_048_576, 'megabytes'),
   connections: integer(4, 1_000, 'a number of connections'),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),

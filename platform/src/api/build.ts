@@ -38,18 +38,18 @@ export interface ApiDeps {
   readonly lag: Lag
   readonly rates: ApiRates
   readonly metrics: Pick<MetricsOptions, 'registry' | 'read'>
-  /** Told of each write by somebody who is logged in. */
+  /** Called at each write request of a logged-in user. */
   readonly onWrite?: () => void
-  /** Whether what comes from loopback may come from an app. */
+  /** Whether requests from loopback may come from an app. */
   readonly appsOnLoopback?: boolean
   /** The routes of the modules. */
   readonly registerModules?: (app: Api) => void
 }
 
-/** Of what the gate passes on: a head that it has taken, and what it adds. */
+/** Limit for the head of a request from the gate: a head that the gate accepts, and what the gate adds to it. */
 const MAX_PASSED_HEAD = MAX_PARSED_HEAD + 8 * 1024
 
-/** The API and the console: the list of everything that hangs on them. */
+/** Builds the API and the console from all their plugins. */
 export async function buildApi(deps: ApiDeps): Promise<Api> {
   const { config } = deps
   const isProxy = trusts(config.trustProxy)
@@ -58,26 +58,26 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   const app = Fastify({
     loggerInstance: deps.logger as never,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    // The gate has taken off what strangers say of themselves.
+    // The gate has removed an `x-request-id` that does not come from a trusted proxy.
     genReqId: createRequestIds(() => true),
     requestIdHeader: false,
     trustProxy: (address, hop) => hop === 0 || isProxy(address),
-    // The gate's limits hold: it has read the whole head, and it bounds how long a body may take.
+    // The gate enforces the limits: it has read the whole head, and it limits how long a body may take.
     http: { maxHeaderSize: MAX_PASSED_HEAD },
     requestTimeout: 0,
     keepAliveTimeout: 0,
     bodyLimit: BODY_LIMITS.small,
     schemaController: LAZY_SCHEMAS,
     return503OnClosing: false,
-    // What is refused before there is a route: a path that is no valid UTF-8.
+    // Requests that are refused before a route is found: their path is not valid UTF-8.
     frameworkErrors: (error, request, reply) =>
       sendError(request, reply, new FpError('FP_BAD_REQUEST', `The address is not valid: ${error.message}.`)),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api
-  // The API speaks JSON alone; forms and plain text of foreign pages never reach a handler.
+  // The API accepts only JSON, so that forms and plain text from foreign pages never reach a handler.
   app.removeContentTypeParser('text/plain')
 
-  // The gate closes the client's connection where an upload is not read to its end. Were this end of it closed first, the
-  // gate could find that out before it has read the answer.
+  // If an upload is not read to its end, the gate closes the client's connection. If the API closed its connection to the
+  // gate first, the gate could fail before it has read the answer.
   app.addHook('onSend', async (_request, reply) => void reply.removeHeader('connection'))
 
   await app.register(errorsPlugin)
@@ -116,7 +116,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   deps.registerModules?.(app)
   await app.register(consolePlugin, { dir: config.consoleDir })
 
-  // The gate has counted the lines, and adds some.
+  // The gate has limited the number of header lines, and adds some.
   app.server.maxHeadersCount = 0
   await app.ready()
   return app

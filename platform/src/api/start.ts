@@ -30,11 +30,11 @@ import { readSecretKey } from '../secret-key.ts'
 const ROOT = path.resolve(import.meta.dirname, '../../..')
 
 export interface RunningApi {
-  /** Answers the requests under way and completes accepted deployments for `grace` ms, then stops. The gate must still answer. */
+  /** Answers running requests and completes accepted deployments for `grace` ms, then stops. The gate must still answer. */
   close(options: { grace: number }): Promise<void>
 }
 
-/** The API and the console, on a unix socket that the gate passes requests to. Resolves once it takes requests. */
+/** Starts the API and the console on a unix socket, to which the gate passes requests. Resolves once they are accepted. */
 export async function startApi(
   settings: Config,
   { gate, logger }: { gate: Gate; logger: Logger },
@@ -42,12 +42,12 @@ export async function startApi(
   const { facts } = gate
   const config = withPort(settings, facts.port)
   const { api: socket } = await channelSockets(config.dataDir)
-  // Stopped in reverse order.
+  // The parts are stopped in reverse order.
   await using started = new AsyncDisposableStack()
 
   const mongo = await connectMongo(facts.mongodbUri)
   started.adopt(mongo.client, (it) => it.close())
-  // Done by the gate already, unless the gate is of another version: then this process must not go on.
+  // The gate has done this already, unless it has another version. Then this may throw, and the process must not start.
   await migrate(mongo.db, MIGRATIONS, logger)
   const offload = started.adopt(createOffload(), (it) => it.close())
   const events = new Events()
@@ -120,7 +120,7 @@ export async function startApi(
       registry,
       read: async () => mergeMetrics([await gate.metrics(), await registry.metrics()]),
     },
-    // Who changes something may deploy it next.
+    // A user who changes something may deploy next.
     onWrite: () => void offload.warmValidator(),
     appsOnLoopback: facts.capabilities.appsOnLoopback,
     gateStatus: () => gate.status(),
@@ -133,7 +133,7 @@ export async function startApi(
   })
   started.adopt(api, (it) => it.close())
   await listenOnSocket(api.server, socket)
-  // For a first sign-up and deploy soon after the start.
+  // So that a first sign-up or deploy soon after the start is fast.
   void offload.warmPasswords()
   void offload.warmValidator()
 
@@ -143,7 +143,7 @@ export async function startApi(
       const end = delay(grace, undefined, { ref: false })
       const answered = new Promise<void>((done) => api.server.close(() => done()))
       await Promise.race([answered, end])
-      // What was accepted is to be seen through, though nobody may be waiting for its answer.
+      // Accepted deployments are completed even if no request waits for them.
       await Promise.race([modules.use(deploymentsModule).idle(), end])
       api.server.closeAllConnections()
       await stack.disposeAsync()

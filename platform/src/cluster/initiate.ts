@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { becomePrimary } from '../mongod/replica-set.ts'
 
-/** Beside mongod in its pod: it lets this machine alone initiate the replica set and make the first user. */
+/** Runs beside mongod in its pod, as mongod accepts replica set initiation and the first user only from its own machine. */
 const { values } = parseArgs({
   options: { host: { type: 'string' }, port: { type: 'string' }, 'password-file': { type: 'string' } },
 })

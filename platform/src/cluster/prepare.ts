@@ -7,13 +7,13 @@ import { KubernetesApi } from '@fp/scaler/kubernetes'
 import { KubeConfig } from '@kubernetes/client-node'
 import { ensureSecrets } from './secrets.ts'
 
-/** Between questions to the cluster's DNS, which keeps an answer for some seconds. */
+/** Time between two queries of the cluster's DNS, which caches an answer for some seconds. In ms. */
 const POLL = 500
 
 /**
- * The init container of MongoDB's pod in the overlays that bring one: makes the Secret on the first start, writes from it
- * what mongod needs into a folder of the pod's own (a mounted Secret is readable by a group, which mongod refuses), and
- * waits until the pod is found by its name: a mongod that does not find itself in its replica set's configuration serves nobody.
+ * The init container of MongoDB's pod, in the overlays that include MongoDB. It makes the Secret on the first start and
+ * writes mongod's files into a folder of the pod: a mounted Secret is readable by a group, which mongod refuses. Then it waits
+ * until the pod's name can be resolved: a mongod that does not find itself in its replica set's configuration serves nobody.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({

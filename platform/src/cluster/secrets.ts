@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { KubernetesApiError, type KubernetesApi } from '@fp/scaler/kubernetes'
 import { REPLICA_SET, ROOT_USER } from '../mongod/replica-set.ts'
 
-/** What the manifests take from the Secret: the first three for the platform, the others for MongoDB. */
+/** The entries of the Secret that the manifests use: the first three for the platform, the others for MongoDB. */
 export interface ClusterSecrets {
   readonly FP_SECRET_KEY: string
   readonly MONGODB_URI: string
@@ -11,7 +11,7 @@ export interface ClusterSecrets {
   readonly 'mongodb-key': string
 }
 
-/** New ones for a MongoDB at `host`. */
+/** New secrets for a MongoDB at `host`. */
 export function makeSecrets(host: string): ClusterSecrets {
   const password = randomBytes(24).toString('base64url')
   return {
@@ -30,7 +30,7 @@ interface Target {
   readonly host: string
 }
 
-/** The Secret's content, which is made when there is none. One that is there is never changed: of two at once, one makes it. */
+/** Reads the Secret, or creates it if there is none. An existing one is never changed; of two concurrent calls one creates it. */
 export async function ensureSecrets(
   api: Pick<KubernetesApi, 'request'>,
   { namespace, name, host }: Target,

@@ -10,12 +10,12 @@ export type Refusal = readonly [status: number, message: string, code?: ErrorCod
 
 export interface More {
   readonly setCookie?: readonly string[]
-  /** For people, in place of the JSON. */
+  /** An HTML page for people, in place of the JSON. */
   readonly page?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** The front's own refusals, which come before there is a service to ask. Each ends its connection. */
+/** Sends a refusal of the front door itself, before the request reaches a service. It closes the connection. */
 
 export function refuse(
   res: ServerResponse,
@@ -32,7 +32,7 @@ export function refuse(
   res.writeHead(status).end(body)
 }
 
-/** The same where there is no response object: an upgrade, or bytes that are no request. */
+/** The same without a response object: for an upgrade, or for bytes that are not a request. */
 export function refuseSocket(
   socket: Duplex,
   status: number,

@@ -9,39 +9,39 @@ import { rateHeaders, type ApiRates } from './rates.ts'
 
 export interface BoundLimits {
   readonly connections: number
-  /** Connections, and requests under way, of one address. 0: no limit. */
+  /** Connections of one address, and also its concurrent requests. 0: no limit. */
   readonly perAddress: number
-  /** Requests and WebSockets of one app. 0: no limit. */
+  /** Concurrent requests and WebSockets of one app. 0: no limit. */
   readonly perApp: number
 }
 
-/** Requests to the API under way, of a user or of an address without a session. */
+/** Concurrent requests to the API of one user, or of one address without a session. */
 const PER_API_CLIENT = 100
-/** One address gets this part of what an app takes at once: nobody fills its queue alone. */
+/** One address gets at most one in this many of an app's concurrent requests, so that it cannot fill the queue alone. */
 const SHARE_OF_APP = 4
 /** Unanswered requests on one connection. Browsers send one at a time. */
 const PIPELINED = 16
 /**
- * Whoever asks too much waits so long for the refusal, ms: a client that sends the next request as soon as the last one is
- * refused would else keep the event loop busy with refusals.
+ * A client with too many requests waits this long for the refusal, in ms. Otherwise a client that sends the next request as
+ * soon as the last one is refused would keep the event loop busy with refusals.
  */
 const REFUSAL_DELAY = 1_000
 
-/** Why a request is not taken. */
+/** Why a request is refused. */
 export interface Refusal {
   readonly status: number
   readonly code: ErrorCode
   readonly message: string
   readonly headers: Readonly<Record<string, string>>
-  /** ms to wait before it is said. */
+  /** ms to wait before the refusal is sent. */
   readonly delay: number
 }
 
 export type Admission =
-  /** To be called when the request has been answered. */
+  /** Call `end` when the request was answered. */
   | { readonly end: () => void; readonly headers: Readonly<Record<string, string>> }
   | { readonly end: () => void; readonly refusal: Refusal }
-  /** The connection is not worth an answer. */
+  /** The connection is closed without an answer. */
   | undefined
 
 export interface BoundsDeps {
@@ -51,18 +51,18 @@ export interface BoundsDeps {
 }
 
 export interface Bounds {
-  /** False: the connection is to be closed. */
+  /** False: the connection must be closed. */
   accept(socket: Socket): boolean
   /** `app` is undefined for the API and the console. */
   admit(request: IncomingMessage, app: string | undefined): Admission
 }
 
-/** What the front door takes of connections and requests: bounded by address, by app and by user, and in all. */
+/** Limits the connections and requests at the front door: by address, by app, by user, and in total. */
 export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
   const connections = new Connections({ perAddress: limits.perAddress, total: limits.connections })
   const requests = new Counters()
 
-  /** What gives all the places back, or the refusal. */
+  /** Takes all places that the request needs. Returns a function that releases them, or the refusal. */
   function places(request: IncomingMessage, app: string | undefined): (() => void) | Refusal {
     const sender = senderOf(request, trusts)
     const address = requests.take(`address ${sender.key}`, sender.shared ? 0 : limits.perAddress)
@@ -83,7 +83,7 @@ export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
     return place ? tooManyAtOnce('from this address to this app', most) : appIsFull(limits.perApp)
   }
 
-  /** One at a time on a connection: whoever sends more before it has heard is not told again. */
+  /** Sends one refusal at a time on a connection. If another request is under way there, the connection is closed. */
   function refused(socket: Socket, refusal: Refusal): Admission {
     if (connections.requestsOf(socket) > 0) return undefined
     return { end: connections.begin(socket, () => undefined), refusal }

@@ -1,11 +1,11 @@
 export interface Rate {
-  /** Tokens a second, over time. */
+  /** Tokens per second, on average. */
   readonly perSecond: number
-  /** And at once. */
+  /** Tokens that can be taken at once. */
   readonly burst: number
 }
 
-/** What taking from a bucket has come to. Seconds until there is enough; 0 where it was taken. */
+/** The result of taking from a bucket. `wait`: seconds until it has enough; 0 if the tokens were taken. */
 export interface Taken {
   readonly wait: number
   readonly rate: Rate
@@ -14,10 +14,10 @@ export interface Taken {
   readonly reset: number
 }
 
-/** Beyond this many, those that were quiet longest are forgotten: they are full, or nearly so. */
+/** With more buckets, the least recently used ones are removed: they are full or almost full. */
 const MAX_BUCKETS = 10_000
 
-/** Token buckets by key. In memory: each replica counts for itself. */
+/** Token buckets by key. They are in memory, so each replica counts for itself. */
 export class Buckets {
   readonly #now: () => number
   readonly #buckets = new Map<string, { tokens: number; at: number }>()
@@ -27,11 +27,11 @@ export class Buckets {
     this.#now = now
   }
 
-  /** Takes `cost` tokens if there are so many, else none. A bucket begins full. */
+  /** Takes `cost` tokens if there are so many, otherwise none. A new bucket is full. */
   take(key: string, rate: Rate, cost = 1): Taken {
     const time = this.#now()
     const bucket = this.#buckets.get(key) ?? { tokens: rate.burst, at: time }
-    // Moved to the end: the first of the map is the one that was quiet longest.
+    // Moved to the end, so that the first of the map is the least recently used one.
     this.#buckets.delete(key)
     this.#buckets.set(key, bucket)
     if (this.#buckets.size > MAX_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value!)

@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Chunks of one request's body that are taken in one turn of the event loop. */
+/** Chunks of one request's body that are read in one turn of the event loop. */
 const IN_A_TURN = 500
-/** Where so many come at once, and are smaller than this on average, the connection is cut: no client writes so. */
+/** The connection is closed if so many chunks arrive at once and are smaller than TINY on average: no real client does so. */
 const TOO_MANY = 1_000
 const TINY = 16
 
-/** Node's parser of a connection, which its types leave out: its callbacks, by number. */
+/** Node's parser of a connection, which is missing in its types: its callbacks by number. */
 type ParsedSocket = Socket & { readonly parser?: Record<number, unknown> | null }
 
 /**
- * Bounds what bodies in chunks cost: Node hands out each chunk by itself, and 64 KB that are read at once hold 10,000 of one
- * byte. A request whose chunks are many waits until it is its turn; one a turn of the loop goes on.
+ * Limits the cost of chunked bodies: Node emits each chunk by itself, and 64 KB that are read at once hold 10,000 chunks of
+ * one byte. A request with many chunks waits for its turn. In each turn of the event loop one such request continues.
  */
 export class Chunks {
   readonly #waiting = new Set<() => void>()
@@ -67,13 +67,13 @@ export class Chunks {
   }
 }
 
-/** Node's parser would hand out the chunks that have come in the same packet, connection destroyed or not. */
+/** Without this Node's parser would emit the remaining chunks of a packet even after the connection was destroyed. */
 function takeNoBody({ parser }: ParsedSocket): void {
   if (!parser) return
   for (const [at, callback] of Object.entries(parser)) {
     if (typeof callback !== 'function' || callback.name !== 'parserOnBody') continue
     parser[Number(at)] = null
-    // The parser gets another connection once this one is closed, which is later.
+    // Restores the callback before the parser is reused for another connection, which is after this one was closed.
     setImmediate(() => (parser[Number(at)] = callback))
   }
 }

@@ -3,14 +3,15 @@ import type { ConsoleCookies } from './cookie-bomb.ts'
 import { refuseSocket, type Refusal } from './answers.ts'
 import { OversizedHead } from './oversized-head.ts'
 
-/** Bytes of a request's line and headers. */
+/** Limit for a request's line and headers, in bytes. */
 export const MAX_HEAD = 64 * 1024
 /**
- * Those that Node's parser takes. With more than a piece that is read at once in between, what is only somewhat too large is
- * known as a whole when it is refused, and what is larger still has a whole cookie in the piece at which the parser gives up.
+ * The same limit for Node's parser. It is higher by more than one piece that is read at once. So a head that is only somewhat
+ * too large is known completely when it is refused, and of a larger one the piece at which the parser gives up contains a
+ * whole cookie.
  */
 export const MAX_PARSED_HEAD = MAX_HEAD + 72 * 1024
-/** Lines of a request's headers: each costs as much as a hundred bytes of one line, here and in the app. Browsers send some 20. */
+/** Limit for header lines: each costs as much as a hundred bytes of one line, here and in the app. Browsers send some 20. */
 export const MAX_HEADER_LINES = 200
 
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
@@ -42,11 +43,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ],
 }
 
-/** What is not HTTP/1.1, or too large or slow to be a request, gets a short answer: there is no service to ask yet. */
+/** Answers what is not HTTP/1.1, or is too large or too slow to be a request, before any service is known. */
 export function createClientErrors(cookies: ConsoleCookies): (error: ParseError, socket: Duplex) => void {
   const oversized = new WeakMap<Duplex, OversizedHead>()
 
-  /** Called again for each further piece of what the parser has given up. */
+  /** Called again for each further piece after the parser has given up. */
   function onOverflow(piece: Buffer, socket: Duplex): void {
     let head = oversized.get(socket)
     if (!head) oversized.set(socket, (head = new OversizedHead(socket, HEAD_TOO_LARGE, cookies)))

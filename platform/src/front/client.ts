@@ -3,26 +3,26 @@ import type { Socket } from 'node:net'
 import type { TrustProxy } from '@fp/scaler/http'
 import { LOOPBACK, network } from '../network.ts'
 
-/** Whoever is behind an address, as far as it can be told. */
+/** The client behind an address, as far as it is known. */
 export interface Client {
   readonly key: string
   /**
-   * Many people may be behind it: this machine's own address, which every local browser and program has, or a proxy's.
-   * What bounds one stranger would lock them out together.
+   * Whether many people may share the address: this machine's own, which every local browser and program has, or a proxy's.
+   * Limits for a single client would lock all of them out together.
    */
   readonly shared: boolean
 }
 
-/** Who has opened a connection. */
+/** The client that has opened a connection. */
 export function peerOf(address: string, trusts: TrustProxy): Client {
   const key = network(address)
   return { key, shared: key === LOOPBACK || trusts(address) }
 }
 
-/** Of connections whose peer is no proxy: every request on them is the peer's, and looking at an address costs more than looking here. */
+/** Caches the clients of connections that do not come from a proxy: all requests on them are the peer's. */
 const strangers = new WeakMap<Socket, Client>()
 
-/** Who has sent a request: behind trusted proxies the last address that they have not added for each other. */
+/** The client that has sent a request: behind trusted proxies the last address that is not one of theirs. */
 export function senderOf({ headers, socket }: IncomingMessage, trusts: TrustProxy): Client {
   const known = strangers.get(socket)
   if (known) return known

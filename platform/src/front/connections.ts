@@ -2,27 +2,27 @@ import type { Socket } from 'node:net'
 import type { Client } from './client.ts'
 
 export interface ConnectionLimits {
-  /** Of one address. 0: as many as there are. */
+  /** Of one address. 0: no limit for one address. */
   readonly perAddress: number
   readonly total: number
 }
 
-/** What a client has open. */
+/** The open connections of a client. */
 interface Held {
-  /** Without a request, the one that has been so longest first: what can be closed to make room. */
+  /** Connections without a request, longest idle first. They can be closed to make room. */
   readonly idle: Set<Socket>
   count: number
 }
 
 interface Connection {
   readonly held: Held
-  /** What is to be let go of for each request under way. */
+  /** The function that ends each running request. */
   readonly requests: Set<() => void>
 }
 
 /**
- * The connections of all listeners. A client that has as many as it may loses the one that has been idle longest, and where
- * none is idle, gets no other; when there is no room at all, whoever has most makes it.
+ * The connections of all listeners. If a client at its limit opens another one, its longest idle connection is closed; if
+ * none is idle, the new one is refused. At the total limit, the client with the most connections loses one in the same way.
  */
 export class Connections {
   readonly #limits: ConnectionLimits
@@ -37,11 +37,11 @@ export class Connections {
     return this.#open.size
   }
 
-  /** False when there is no room for it: it is to be closed. */
+  /** False if there is no room: the connection must be closed. */
   accept(socket: Socket, { key, shared }: Client): boolean {
     const { perAddress, total } = this.#limits
     const held = this.#clients.get(key) ?? { idle: new Set(), count: 0 }
-    // Half of all is enough for the many behind one address: those elsewhere always find room.
+    // A shared address gets at most half of all connections, so that other clients always find room.
     const most = shared || perAddress === 0 ? Math.ceil(total / 2) : Math.min(perAddress, total)
     if (held.count >= most && !closeIdle(held)) return false
     if (this.#open.size >= total && !closeIdle(this.#largest())) return false
@@ -53,12 +53,12 @@ export class Connections {
     return true
   }
 
-  /** Requests under way on a connection. */
+  /** The number of running requests on a connection. */
   requestsOf(socket: Socket): number {
     return this.#open.get(socket)?.requests.size ?? 0
   }
 
-  /** A request has begun. `release` is called once, when what is returned is, or when the connection closes before. */
+  /** Registers a request. `release` is called once: when the returned function is called or the connection closes. */
   begin(socket: Socket, release: () => void): () => void {
     const connection = this.#open.get(socket)
     if (!connection) return once(release)
@@ -78,7 +78,7 @@ export class Connections {
     this.#open.delete(socket)
     held.idle.delete(socket)
     if (--held.count === 0) this.#clients.delete(key)
-    // Node does not tell of the end of answers that wait for another one on the same connection.
+    // Node emits no event for answers that wait for another one on the same connection.
     for (const end of [...requests]) end()
   }
 
@@ -90,7 +90,7 @@ export class Connections {
   }
 }
 
-/** Closes the connection that has been idle longest; false where there is none. */
+/** Closes the connection that has been idle longest; false if none is idle. */
 function closeIdle(held: Held | undefined): boolean {
   const oldest = held?.idle.values().next().value
   if (!oldest) return false

@@ -1,25 +1,25 @@
 import type { IncomingMessage } from 'node:http'
 
-/** What is left of a request's cookies after the others were deleted, bytes. */
+/** How many bytes of a request's cookies are left after the others were deleted. */
 const LEFT = 16 * 1024
-/** Set-Cookie lines of one answer: browsers take heads of 256 KB. The browser comes again for the rest. */
+/** Limit for Set-Cookie lines in one answer: browsers accept heads of 256 KB. The browser's next request deletes the rest. */
 const MAX_LINES = 1_500
-/** Cookies that are looked at; a browser keeps some hundred for a domain. */
+/** Limit for cookies that are examined. A browser keeps some hundred for a domain. */
 const MAX_COOKIES = 4_000
-/** Segments of a path for which cookies are looked for. */
+/** Limit for segments of a path for which cookies are deleted. */
 const MAX_SEGMENTS = 12
 
 export interface ConsoleCookies {
-  /** Those for which pages, an app's too, can set cookies that the console gets. */
+  /** The domains for which pages, also an app's, can set cookies that the console gets. */
   readonly domains: readonly string[]
-  /** The console's own cookie, which stays. */
+  /** The console's own cookie, which is not deleted. */
   readonly session: string
 }
 
 /**
- * A browser that has more cookies for the console than a head may have could not reach it any more, for it sends them each
- * time; an app on a shared parent domain may set them for that (a cookie bomb). So the refusal makes the browser delete
- * the largest ones, until the rest fits: these are the Set-Cookie lines for it. None where cookies are not to blame.
+ * A browser whose cookies for the console are larger than a head may be can no longer reach the console, as it sends them
+ * each time. An app on a shared parent domain may set them for this purpose (a cookie bomb). So the refusal makes the browser
+ * delete the largest ones until the rest fits. This returns the Set-Cookie lines for it; none if cookies are not the cause.
  */
 export function defuse(
   { headers, url = '/' }: IncomingMessage,
@@ -34,11 +34,11 @@ export function defuse(
     left -= pair.length + 2
     names.add(pair.split('=', 1)[0]!)
   }
-  // An app's own cookies are its own business.
+  // Cookies that an app set for its own host are not deleted.
   return expireCookies(names, pathsOf(url), cookies, !isApp)
 }
 
-/** In all forms in which cookies of these names may be there: a cookie is told by its name, domain and path. */
+/** Lines that delete all cookies with these names: name, domain and path together identify a cookie. */
 export function expireCookies(
   names: Iterable<string>,
   paths: readonly string[],
@@ -69,5 +69,5 @@ function pathsOf(url: string): string[] {
   return paths
 }
 
-/** For the person who wanted to see the console, and then sees it. */
+/** The page for people. It reloads by itself. */
 export const COOKIES_PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>Too many cookies</title></head><body><p>Your browser sent more cookies than this server takes. It was told to delete those that are too many; this page loads again by itself.</p><p>If it comes back each time, delete the cookies of this site in the settings of your browser.</p></body></html>`

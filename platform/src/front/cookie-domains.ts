@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 
-/** Below these, strangers register names, so browsers refuse cookies for them. Not all there are: only what is common. */
+/** Public suffixes, below which anyone can register names, so browsers refuse cookies for them. Only the common ones. */
 const PUBLIC_SUFFIX = /^(?:[^.]+|(?:ac|co|com|edu|gov|net|org)\.[a-z]{2})$/
 
 /** The domains for which a page of this host may set cookies (RFC 6265, section 5.3), the host itself first. */
@@ -10,13 +10,13 @@ export function cookieDomains(host: string): string[] {
   return labels.map((_, index) => labels.slice(index).join('.')).filter((name) => !PUBLIC_SUFFIX.test(name))
 }
 
-/** The domain for which apps can set cookies that the console gets too, if there is one. */
+/** The domain for which apps can set cookies that the console gets too; undefined if there is none. */
 export function sharedDomain(consoleHost: string, appDomain: string): string | undefined {
   const apps = cookieDomains(`app.${appDomain.replace(/:\d+$/, '')}`)
   return cookieDomains(consoleHost).find((domain) => apps.includes(domain))
 }
 
-/** What to tell the person who starts the platform of cookies that apps can set for the console; undefined: nothing. */
+/** A warning for the person who starts the platform if apps can set cookies for the console; undefined: they cannot. */
 export function cookieWarning(settings: { publicUrl: string; appDomain: string }): string | undefined {
   const { protocol, hostname } = new URL(settings.publicUrl)
   if (protocol === 'https:') return undefined

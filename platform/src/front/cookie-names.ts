@@ -1,19 +1,19 @@
-/** RFC 6265 §4.1.1: a name is a token. Longer ones than this are left alone. */
+/** RFC 6265 §4.1.1: a name is a token. Longer names than this are ignored. */
 const PAIR = /(?:^cookie:|;)[ \t]*([!#$%&'*+.^_`|~\w-]{1,256})=/gi
-/** Of the end of a piece, what the beginning of a name may stand in. */
+/** How many characters at the end of a piece may contain the beginning of a name. */
 const OVERLAP = 300
 
-/** Collects the names of cookies from pieces of a request's head, of which the first may begin anywhere in it. */
+/** Collects the names of cookies from pieces of a request's head. The first piece may begin anywhere in the head. */
 export class CookieNames {
   readonly names = new Set<string>()
   readonly #most: number
-  /** Whether the line that goes on is one of cookies. The first piece is taken for one: nothing else is as long. */
+  /** Whether the current line is a Cookie header. The first piece is regarded as one, as no other header is as long. */
   #isCookie = true
-  /** The end of the last piece, and whether its line begins with it. */
+  /** The end of the last piece, and whether it is the beginning of its line. */
   #rest = ''
   #isWhole = false
 
-  /** `most`: of the names. */
+  /** `most`: limit for the number of names. */
   constructor(most: number) {
     this.#most = most
   }

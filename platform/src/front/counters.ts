@@ -1,8 +1,8 @@
-/** Counts what is under way by key, each up to a limit. */
+/** Counts running work by key, each key up to a limit. */
 export class Counters {
   readonly #counts = new Map<string, number>()
 
-  /** What gives the place back, or undefined where the key has `most` already. `most` 0: no limit. */
+  /** Returns a function that releases the place, or undefined if the key has `most` already. `most` 0: no limit. */
   take(key: string, most: number): (() => void) | undefined {
     const count = this.#counts.get(key) ?? 0
     if (most > 0 && count >= most) return undefined

@@ -13,17 +13,17 @@ import { refuse, refuseSocket } from './answers.ts'
 import { listenOn } from '../listen.ts'
 import { createRefusals } from './request-refusal.ts'
 
-/** What stands behind the front: a Fastify instance made with `behindFront`. */
+/** A service behind the front door, e.g. a Fastify instance made with `behindFront`. */
 export interface Backend {
   readonly server: Server
 }
 
 export interface FrontLimits {
-  /** For the headers of a request, in ms. */
+  /** How long the headers of a request may take, in ms. */
   readonly headersTimeout: number
-  /** For a whole request, its body included, in ms: bounds how long a slow upload may take. */
+  /** How long a whole request with its body may take, in ms. Limits slow uploads. */
   readonly requestTimeout: number
-  /** For the next request on a connection, in ms. Longer than that of usual proxies in front, so that they close first. */
+  /** How long a connection may wait for its next request, in ms. Longer than in common proxies, so that these close first. */
   readonly keepAliveTimeout: number
 }
 
@@ -33,7 +33,7 @@ export const FRONT_LIMITS: FrontLimits = {
   keepAliveTimeout: 65_000,
 }
 
-/** Answered by the front itself, for whoever asks whether this process lives: an API that restarts does not matter then. */
+/** A liveness probe of this process. The front door answers it itself, so that a restarting API does not matter. */
 const OWN_HEALTH = '/healthz/gate'
 
 export interface FrontDeps {
@@ -42,32 +42,32 @@ export interface FrontDeps {
   /** The app that a Host header names; undefined for the API and the console. */
   readonly appOf: (host: string | undefined) => string | undefined
   readonly bounds: Bounds
-  /** Those that an oversized head may be cleared of. */
+  /** Which cookies may be deleted when a head is too large. */
   readonly cookies: ConsoleCookies
   readonly limits?: Partial<FrontLimits>
 }
 
 export interface Front {
-  /** Listens on all hosts with one port; resolves to it. `::1` and `::` are passed over on machines without IPv6. */
+  /** Listens on all hosts with one port; resolves to the port. IPv6 addresses are skipped on machines without IPv6. */
   listen(options: { port: number; hosts: readonly string[] }): Promise<number>
   /**
-   * Until `quiet` settles goes on as before, but for telling each client to take another connection for its next request: so
-   * that whoever sends requests hears that this one goes, and none is lost on a connection that was just being closed.
-   * Then accepts nothing new, lets what is under way be answered for `grace` ms, and cuts it off.
+   * Serves until `quiet` settles, but makes each client use another connection for its next request. So clients and load
+   * balancers notice that this process stops, and no request is lost on a connection that is just being closed. Then accepts
+   * no more connections, gives running requests `grace` ms, and closes their connections.
    */
   close(options: { quiet?: Promise<unknown>; grace: number }): Promise<void>
 }
 
-/** Node's, which its types leave out: true by default where there is a listener. */
+/** A method of Node's server that is missing in its types. By default it returns true if there is a listener. */
 type UpgradingServer = Server & { shouldUpgradeCallback(req: IncomingMessage): boolean }
 
-/** A server that never listens: the front hands it requests. */
+/** A server that never listens. The front door passes requests to it. */
 export const behindFront: FastifyServerFactory = (handler) =>
   createServer((req, res) => void handler(req, res))
 
 /**
- * One listener, two services: an app's host goes to the ingress, any other to the API and the console. So user traffic
- * never meets the API's hooks, and the API is never slowed by the ingress'.
+ * One listener for two services: requests to an app's host go to the ingress, all others to the API and the console. So
+ * traffic of apps never runs the API's hooks, and the API's requests never run those of the ingress.
  */
 export function createFront(deps: FrontDeps): Front {
   const limits = { ...FRONT_LIMITS, ...deps.limits }
@@ -84,7 +84,7 @@ export function createFront(deps: FrontDeps): Front {
   const serverFor = (req: IncomingMessage): Server =>
     (appOf(req) === undefined ? deps.api : deps.ingress).server
 
-  /** Whether there is room for a request; else it is refused. */
+  /** Whether there is room for a request. If not, refuses the request. */
   function admit(req: IncomingMessage, answer: ServerResponse | Duplex): boolean {
     const admission = deps.bounds.admit(req, appOf(req))
     if (!admission) {
@@ -107,7 +107,7 @@ export function createFront(deps: FrontDeps): Front {
     const refusal = refusalOf(req)
     if (refusal) return refuse(res, ...refusal)
     useTargetHost(req)
-    // Before the limits: under a flood of requests kubelet must not end a gate that works.
+    // Before the limits: under a flood of requests kubelet must not kill a gate that works.
     if (req.url === OWN_HEALTH && appOf(req) === undefined) return answerHealth(res)
     if (!admit(req, res)) return
     chunks.watch(req)
@@ -154,10 +154,10 @@ export function createFront(deps: FrontDeps): Front {
       connectionsCheckingInterval: 5_000,
       noDelay: true,
       maxHeaderSize: MAX_PARSED_HEAD,
-      // What its service does not upgrade (h2c, a WebSocket to the API) is answered as a plain request.
+      // An upgrade that the service does not support (h2c, a WebSocket to the API) is answered as a plain request.
       shouldUpgradeCallback: (req) => (serverFor(req) as UpgradingServer).shouldUpgradeCallback(req),
     })
-    // One more than is allowed, to see that there are more.
+    // One more than is allowed, to detect that there are too many.
     server.maxHeadersCount = MAX_HEADER_LINES + 1
     return server
       .on('connection', (socket: Socket) => deps.bounds.accept(socket) || socket.destroy())
@@ -189,7 +189,7 @@ export function createFront(deps: FrontDeps): Front {
       const closed = Promise.all(
         servers.map((server) => new Promise<void>((done) => server.close(() => done()))),
       )
-      // A connection whose answer was under way would else be kept for its client's next request.
+      // Otherwise a connection whose answer has just ended would stay open for its client's next request.
       const sweep = setInterval(() => servers.forEach((server) => server.closeIdleConnections()), 50)
       const cut = setTimeout(() => {
         for (const server of servers) server.closeAllConnections()

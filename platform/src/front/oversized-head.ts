@@ -3,18 +3,18 @@ import { CookieNames } from './cookie-names.ts'
 import { COOKIES_PAGE, expireCookies, type ConsoleCookies } from './cookie-bomb.ts'
 import { refuseSocket, type Refusal } from './answers.ts'
 
-/** Bytes of a head beyond the limit that are still looked at: more than all cookies a browser keeps for a domain. */
+/** Bytes of a head beyond the limit that are still examined: more than all cookies that a browser keeps for a domain. */
 const MAX_LOOK = 1024 * 1024
-/** ms for the rest of the head to come, and then for the client to read the answer. */
+/** ms for the rest of the head to arrive, and then for the client to read the answer. */
 const PATIENCE = 2_000
 const HEAD_END = '\r\n\r\n'
-/** Names told to expire in one answer; the browser comes again for the rest. */
+/** Cookie names that are deleted by one answer. The browser's next request deletes the rest. */
 const MAX_EXPIRED = 60
-/** The path of the request is not known by then: where the console's requests go. */
+/** The paths of the console's requests, as the path of this request is not known here. */
 const PATHS = ['/', '/api', '/api/auth', '/api/auth/me', '/api/auth/login', '/api/apps', '/api/templates']
 
 /**
- * Refuses a request whose head is so large that Node's parser gives up, of which it tells in pieces. The answer makes the
+ * Refuses a request whose head is so large that Node's parser gives up and passes on the rest in pieces. The answer makes the
  * browser delete the cookies in them (see cookie-bomb.ts), until the parser can read the rest.
  */
 export class OversizedHead {
@@ -36,7 +36,7 @@ export class OversizedHead {
     socket.once('close', () => clearTimeout(this.#timer))
   }
 
-  /** What is not read to its end is answered in vain: the client would see a reset in place of the answer. */
+  /** Reads on to the head's end before it answers. Otherwise the client would see a reset in place of the answer. */
   add(piece: Buffer): void {
     this.#seen += piece.length
     if (this.#answered) {

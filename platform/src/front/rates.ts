@@ -5,46 +5,46 @@ import { LOOPBACK } from '../network.ts'
 import { Buckets, type Rate, type Taken } from './buckets.ts'
 import { senderOf, type Client } from './client.ts'
 
-/** Who pays for a request to the API. */
+/** The user or address that a request to the API is counted for. */
 export interface Payer {
   readonly key: string
   readonly rate: Rate
-  /** In the words of an error: "Too many requests …". */
+  /** Completes the error message "Too many requests …". */
   readonly from: string
 }
 
 export interface ApiRates {
-  /** The user whose session has been seen before; else the address. */
+  /** The user, if the session has been seen before; otherwise the address. */
   payerOf(request: IncomingMessage): Payer
-  /** Takes from the payer's bucket, and where a user pays, from the address's too. Undefined: nothing is limited. */
+  /** Takes from the payer's bucket, and for a user also from the address's. Undefined: nothing is limited. */
   take(request: IncomingMessage, cost?: number): (Taken & { readonly payer: Payer }) | undefined
-  /** The credential of this request is a session of that user. */
+  /** Records that the credential of this request is a session of that user. */
   remember(request: IncomingMessage, userId: string): void
 }
 
 export interface ApiRateOptions {
-  /** Requests that one user may make a second, over time. 0: nothing is limited. */
+  /** Average number of requests that one user may make per second. 0: nothing is limited. */
   readonly perSecond: number
   readonly trusts: TrustProxy
   readonly now?: () => number
 }
 
-/** Seconds' worth of requests that may be made at once: a page of the console is some hundred files. */
+/** How many seconds' worth of requests may be made at once: a page of the console is some hundred files. */
 const BURST = 12
-/** What strangers at one address get, in shares of what a user gets; and all of this machine's own together. */
+/** Rate of one address without a session, as a multiple of a user's rate; and that of this machine's own address. */
 const STRANGERS = 0.5
 const LOCAL_STRANGERS = 4
-/** What all users at one address get together, on this machine's own as many as there are. */
+/** Rate of all users at one address together. Addresses that many people share have no such limit. */
 const ADDRESS = 4
 
-/** Sessions that are remembered; and longer credentials are none of ours. */
+/** How many sessions are remembered. Longer credentials are not from the platform. */
 const MAX_SESSIONS = 10_000
 const MAX_CREDENTIAL = 4_096
 
 /**
- * What one client may ask of the API, below what the API can do, so that nobody slows apps by asking for more. A session that
- * was seen before pays for itself, so that strangers who use up what their address has lock no user out, least of
- * all on this machine, where everybody has the same address.
+ * Limits the rate at which one client may call the API, below what the API can process, so that no client slows down apps.
+ * A session that was seen before has a bucket of its own. So clients that use up their address's tokens do not lock out users
+ * there, above all not on this machine, where everybody has the same address.
  */
 export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiRates {
   const buckets = new Buckets(now)
@@ -58,7 +58,7 @@ export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiR
     local: share(LOCAL_STRANGERS),
     address: share(ADDRESS),
   }
-  /** Hash of a credential → whose it is; never a reason to let anybody in. */
+  /** Hash of a credential → its user. Never used to authenticate anybody. */
   const sessions = new Map<string, string>()
 
   function userOf(request: IncomingMessage): string | undefined {
@@ -70,7 +70,7 @@ export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiR
     return user
   }
 
-  /** The first of the map is the one that was quiet longest. */
+  /** Moves the session to the end of the map, whose first one is the least recently used. */
   function keep(id: string, user: string): void {
     sessions.delete(id)
     sessions.set(id, user)
@@ -104,7 +104,7 @@ export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiR
   }
 }
 
-/** As it was sent, cookies and all: the same client sends the same again. */
+/** The credential as it was sent, with all cookies: a client sends the same text each time. */
 function credentialOf({ authorization, cookie }: IncomingHttpHeaders): string | undefined {
   const credential = authorization ?? cookie
   return credential !== undefined && credential.length <= MAX_CREDENTIAL ? credential : undefined

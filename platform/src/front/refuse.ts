@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { refuse, refuseSocket } from './answers.ts'
 import type { Refusal } from './bounds.ts'
 
-/** Says a refusal in its time, unless the client has gone before. */
+/** Sends a refusal after its delay, unless the client has disconnected. */
 export function refuseLater(answer: ServerResponse | Duplex, refusal: Refusal): void {
   const { status, message, code, headers, delay } = refusal
   const say = (): void =>

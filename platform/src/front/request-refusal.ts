@@ -10,7 +10,7 @@ export interface RefusalDeps {
   readonly cookies: ConsoleCookies
 }
 
-/** How to refuse a request that no service is to see, for `refuse`; undefined for all others. */
+/** The arguments for `refuse` if no service may get the request; undefined for all other requests. */
 export type RefusalOf = (
   request: IncomingMessage,
 ) => readonly [status: number, message: string, code?: ErrorCode | undefined, more?: More] | undefined
@@ -31,7 +31,7 @@ export function createRefusals({ isAppHost, cookies }: RefusalDeps): RefusalOf {
   }
 }
 
-/** Some versions of Node refuse such a request, others leave out the lines above the limit: nobody must take the rest for the whole. */
+/** Some versions of Node refuse such a request, others drop the lines above the limit. No service may use an incomplete head. */
 function hasTooManyHeaders({ rawHeaders }: IncomingMessage): boolean {
   return rawHeaders.length > 2 * MAX_HEADER_LINES
 }

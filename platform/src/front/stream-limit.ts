@@ -1,13 +1,13 @@
 import { FpError } from '../errors.ts'
 import { Counters } from './counters.ts'
 
-/** Event streams of one user, or of one app's visitors, and of all. */
+/** Limits for event streams: of one user or of one app's visitors, and of all together. */
 const PER_KEY = 20
 const IN_ALL = 500
 
-/** Bounds streams that stay open: each is looked after for as long as it is. */
+/** Limits the number of open streams, as each one costs as long as it is open. */
 export function createStreamLimit(limits = { perKey: PER_KEY, inAll: IN_ALL }): {
-  /** Resolves to what gives the place back. Throws FP_TOO_MANY_STREAMS. */
+  /** Returns a function that releases the place. Throws FP_TOO_MANY_STREAMS. */
   open(key: string): () => void
 } {
   const streams = new Counters()

@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net'
 
-/** Node's parser of a connection, which its types leave out. */
+/** Node's parser of a connection, which is missing in its types. */
 interface ParsedSocket extends Socket {
   parser?: { onIncoming?: (() => number) | null } | null
 }
 
-/** To Node's parser: what follows is another protocol. It then stops where it is. */
+/** The return value that tells Node's parser that another protocol follows. The parser then stops. */
 const UPGRADE = 2
 
 /**
- * No more requests are taken from a connection that is about to be closed, not even those that have come in the same packet:
- * it may hold thousands, and Node would hand out one after the other, connection closed or not.
+ * Stops reading requests from a connection that is about to be closed, even those that have arrived in the same packet: it
+ * may contain thousands, and Node would emit one after the other even after the connection was closed.
  */
 export function takeNoMore(socket: Socket): void {
   const { parser } = socket as ParsedSocket

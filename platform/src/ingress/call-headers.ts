@@ -1,4 +1,4 @@
-/** Meant for one connection (RFC 9110, 7.6.1), or decided by whoever makes the request. */
+/** Headers for one connection (RFC 9110, 7.6.1), and headers that the HTTP client sets. */
 const OF_ONE_CONNECTION = new Set([
   'connection',
   'content-length',
@@ -15,7 +15,7 @@ const OF_ONE_CONNECTION = new Set([
   'upgrade',
 ])
 
-/** Lower-cased, without the headers of one connection and those that `connection` names. */
+/** The headers with lower-case names, without hop-by-hop headers and those that `connection` names. */
 export function endToEnd(headers: Readonly<Record<string, string>>): Record<string, string> {
   const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
   const named =

@@ -10,9 +10,9 @@ import { publicError } from './failures.ts'
 const MAX_HEADERS = 64 * 1024
 
 /**
- * One request to an app on behalf of the platform or of the app's owner, through the activator like any other: it wakes the
- * app, counts as a request, and has a place in the queue. Both bodies are streams. The lease is given back when the answer's
- * body has ended or was destroyed. What goes wrong at the app is an FpError for visitors.
+ * Sends one request to an app for the platform or the app's owner, through the activator like any other request: it wakes
+ * the app, counts as a request, and has a place in the queue. Both bodies are streams. The lease is released when the
+ * answer's body has ended or was destroyed. Errors of the app become FpErrors for visitors.
  */
 export async function callApp(
   activator: Pick<Activator, 'acquire'>,
@@ -56,7 +56,7 @@ export async function callApp(
   }
 }
 
-/** With the length, which says what a HEAD request would have answered. */
+/** Keeps the length, which tells how long the body would be in an answer to HEAD. */
 function answerHeaders(headers: Record<string, string | string[] | undefined>): Record<string, string> {
   const flat = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]),
@@ -81,7 +81,7 @@ function appFault(error: Error & { code?: string; syscall?: string }): FpError {
   return new FpError('FP_APP_CRASHED', text, { cause: error })
 }
 
-/** Of an endpoint: a unix socket here, an address in a cluster. */
+/** The HTTP client for an endpoint: a unix socket on this machine, an address in a cluster. */
 function clientOf(url: URL): Client {
   const limits = { maxHeaderSize: MAX_HEADERS }
   if (url.protocol !== 'unix:') return new Client(url.origin, limits)

@@ -1,13 +1,13 @@
 import type { AppRequest } from '../gate/gate.ts'
 
 /**
- * Under this prefix the runner gets what a client's connection was (see `clientPrefix` of @fp/scaler/http): its address, and
- * the headers that a proxy must write itself. `runner/src/fp_runner/client.py` puts them back. Only the platform reaches an
- * app's socket, and it overwrites what clients send under these names, so nobody can forge them.
+ * Headers with this prefix describe the client's connection to the runner (see `clientPrefix` of @fp/scaler/http): its
+ * address, and the headers that a proxy must replace. `runner/src/fp_runner/client.py` restores them. Only the platform
+ * reaches an app's socket, and it overwrites such headers of clients, so nobody can forge them.
  */
 export const CLIENT_PREFIX = 'fp-client'
 
-/** The headers of a call, as the proxy would have sent them on: see `requestHeaders` of @fp/scaler/http. */
+/** The headers of a call, as the proxy would have sent them: see `requestHeaders` of @fp/scaler/http. */
 export function clientHeaders(
   { host, body, client: { address, scheme } }: Pick<AppRequest, 'host' | 'body' | 'client'>,
   headers: Readonly<Record<string, string>>,
@@ -16,7 +16,7 @@ export function clientHeaders(
   const serverPort = port || (scheme === 'https' ? '443' : '80')
   const list: Record<string, string> = {
     [`${CLIENT_PREFIX}-host`]: host,
-    // For this request there is no port of the caller's.
+    // The caller's port is not known here, so it is 0.
     [CLIENT_PREFIX]: `${address} 0 ${scheme} ${hostname} ${serverPort} 1.1`,
     host,
   }

@@ -6,10 +6,10 @@ import type { Duplex } from 'node:stream'
 import { FpError, type ErrorCode } from '../errors.ts'
 import { wakesFull } from '../runtime/wakes.ts'
 
-/** What a visitor of an app reads. The text of an app's failure (a traceback) is for its owner alone, in the console. */
+/** What visitors of an app read. Only the app's owner sees the text of a failure (a traceback), in the console. */
 interface Public {
   readonly code: ErrorCode
-  /** Where it can say more than the table of error codes. `true`: the scaler's message is for everybody. */
+  /** A more specific text than that in the table of error codes. `true`: the scaler's message is for everybody. */
   readonly message?: string | true
 }
 
@@ -48,7 +48,7 @@ const isTemporary = (code: string): boolean =>
 
 const visitorsText = (code: ErrorCode): string => errorInfo(code)?.visitor ?? 'The request failed.'
 
-/** The visitor's error for whatever went wrong on the way to the app. */
+/** Converts any error on the way to the app into one for visitors. */
 export function publicError(error: Error & { statusCode?: number }): FpError {
   if (error instanceof FpError) return error
   if (error instanceof ScalerError) return publicScalerError(error)
@@ -85,7 +85,7 @@ export function errorBody(error: FpError, requestId: string): ErrorBody {
   return { code: error.code, message: error.message, request_id: requestId }
 }
 
-/** A page for people; the same facts as the JSON. */
+/** A page for people with the same contents as the JSON. */
 export function errorPage(error: FpError, requestId: string): string {
   return page(
     STATUS_CODES[error.statusCode] ?? 'Error',
@@ -93,7 +93,7 @@ export function errorPage(error: FpError, requestId: string): string {
   )
 }
 
-/** The one look of the few pages that the front door itself sends. */
+/** The common layout of the few pages that the gate itself sends. */
 export function page(title: string, body: string, script?: { nonce: string; text: string }): string {
   const code = script ? `<script nonce="${script.nonce}">${script.text}</script>` : ''
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(title)}</title><style>
@@ -103,7 +103,7 @@ main{padding:2rem;max-width:28rem;text-align:center}h1{font-size:1.25rem;font-we
 @keyframes breathe{50%{opacity:.45}}@media(prefers-reduced-motion:reduce){.moon{animation:none}}</style></head><body><main>${body}</main>${code}</body></html>`
 }
 
-/** Whether a person looks at the answer, not a program. */
+/** Whether the answer is for a person in a browser and not for a program. */
 export function wantsPage({ headers }: { headers: IncomingHttpHeaders }): boolean {
   return (headers.accept ?? '').includes('text/html')
 }
@@ -112,7 +112,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }
 
-/** The answer to a WebSocket that could not be opened, written by hand: there is no response object for an upgrade. */
+/** Answers a WebSocket that could not be opened. Written to the socket, as an upgrade has no response object. */
 export function refuseUpgrade(error: Error, requestId: string, socket: Duplex): void {
   const failure = publicError(error)
   const body = JSON.stringify(errorBody(failure, requestId))

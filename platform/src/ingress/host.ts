@@ -1,6 +1,6 @@
 /**
- * The app that a Host header names: `app-<id>.<appDomain>`, port and case ignored. Undefined for every other host, which is
- * then the console's and the API's.
+ * The app that a Host header names: `app-<id>.<appDomain>`; port and case are ignored. Undefined for every other host, whose
+ * requests go to the console and the API.
  */
 export function appIdOf(host: string | undefined, appDomain: string): string | undefined {
   if (!host) return undefined

@@ -56,9 +56,9 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     genReqId: requestId,
     rewriteUrl: routableUrl,
     loggerInstance: log,
-    // Fastify would make one for each request, whose bindings pass the redaction. What is logged here names its request itself.
+    // By default Fastify makes a logger for each request, whose bindings are not redacted. Log lines here name their request.
     childLoggerFactory: () => log as never,
-    // What is refused before there is a route: a path that is no valid UTF-8.
+    // Requests that are refused before a route is found: their path is not valid UTF-8.
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id)
       answerError(error, request as never, reply as never)
@@ -81,7 +81,7 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   }
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    // The app's logs and ours then speak of the same request.
+    // So the app's logs and the platform's use the same request id.
     reply.header('x-request-id', request.id)
     done()
   })

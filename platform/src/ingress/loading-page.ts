@@ -5,12 +5,12 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { page } from './failures.ts'
 
-/** A wake faster than this is not worth a page. */
+/** A wake that is faster than this, in ms, shows no page. */
 const PAGE_AFTER = 400
-/** How often the page's event stream looks at the wake. */
+/** How often the page's event stream checks the wake, in ms. */
 const LOOK_INTERVAL = 50
 
-/** Where the loading page hears of the wake: a path of the front door on every app's host. */
+/** The path of the loading page's event stream. The ingress answers it on every app's host. */
 export const WAKE_EVENTS_PATH = '/_fp/wake'
 
 const SCRIPT = `const list=document.querySelector('ol');let shown=0;
@@ -43,7 +43,7 @@ export const loadingPage: LoadingPage = {
   },
 }
 
-/** The wake as server-sent events: `phases` as they come, then `awake` or `failed`. Ends with the client. */
+/** The wake as server-sent events: `phases` whenever they change, then `awake` or `failed`. */
 export async function* wakeEvents(
   activator: Activator,
   key: TargetKey,

@@ -7,12 +7,12 @@ import { parseTargetKey } from '../runtime/targets.ts'
 
 export interface RouteTable {
   /**
-   * The target that serves an app now; at once when it is known, and is not the one that has turned out to be `retired`.
+   * The target that serves an app now. Not a promise if it is known and is not `retired`, which has turned out to be retired.
    * Rejects with FP_APP_NOT_FOUND.
    */
   keyOf(appId: string, retired?: TargetKey): TargetKey | Promise<TargetKey>
   policyOf(key: TargetKey): TargetPolicy
-  /** Whose app it is; at once when that is known. An app that is gone belongs to itself. */
+  /** The app's owner; not a promise if it is known. For an app that no longer exists, the app's own id. */
   ownerOf(key: TargetKey): string | Promise<string>
   close(): void
 }
@@ -22,22 +22,22 @@ export interface RouteTableDeps {
   readonly changes: AppChanges
   /** ms, for apps that have not been looked up yet. */
   readonly defaultIdleTimeout: number
-  /** Of any app; the machine's own home has one of each. */
+  /** Limit for the replicas of any app. Default: 1, as in the local runtime. */
   readonly maxReplicas?: number
 }
 
 /**
- * Apps that do not exist are asked for by scanners, in any number, and those that exist are many; this many are remembered at most.
+ * How many apps are cached. Scanners request any number of apps that do not exist, and there may be many that do.
  */
 const MAX_ROUTES = 10_000
 
 /**
- * Caches where each app's requests go. News of a switch empties the app's entry before anything is retired here; those of
- * another replica may come later than that, and then the activator tells that the target is retired.
+ * Caches where each app's requests go. A change by this replica clears the app's entry before a target is retired. A change
+ * by another replica may be noticed later. Then the activator reports that the target is retired.
  */
 export function createRouteTable(deps: RouteTableDeps): RouteTable {
   const routes = new Map<string, Promise<Route | undefined>>()
-  /** What those promises have come to: most requests need not wait for one. */
+  /** The results of these promises, so that most requests need not await one. */
   const keys = new Map<string, TargetKey>()
   const policies = new Map<string, TargetPolicy>()
   /** An app's owner never changes. */
@@ -72,18 +72,18 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         asked.catch(() => routes.get(appId) === asked && routes.delete(appId))
       }
       const route = await pending
-      // A lookup that was overtaken by a switch may have read the old target: look again.
+      // If the entry was cleared meanwhile, the lookup may have read the old target. Look again.
       if (routes.get(appId) !== pending) continue
       if (!route?.key) routes.delete(appId)
       else {
-        // In the turn of that look: a switch that comes now takes them away again.
+        // Set without an await after that check, so that a later change clears them again.
         keys.set(appId, route.key)
         owners.set(appId, route.ownerId)
-        // At the end, as the newest.
+        // Moved to the end of the map as the newest one.
         policies.delete(appId)
         const { idleTimeout, maxReplicas = common.maxReplicas } = route
         policies.set(appId, { ...common, idleTimeout, maxReplicas })
-        // The route with it, so that the app's next request has its policy again.
+        // Removes the route too, so that the app's next request sets its policy again.
         if (policies.size > MAX_ROUTES) forgetAll({ appId: policies.keys().next().value! })
       }
       return route

@@ -1,6 +1,6 @@
-/** Values of one body: members and elements of all its objects and arrays. Far more than any route needs. */
+/** Limit for the values of one body: members and elements of all objects and arrays. Far more than any route needs. */
 export const MAX_VALUES = 1_000
-/** Objects and arrays inside each other. */
+/** Limit for the nesting of objects and arrays. */
 export const MAX_DEPTH = 32
 
 export type Excess = 'values' | 'depth'
@@ -14,8 +14,8 @@ const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
 /**
- * Whether JSON text has more values than a body may have, or is nested deeper, without parsing it: what parsing, checking and
- * reporting cost grows with both. One pass over the bytes; whether it is valid JSON, the parser says.
+ * Whether JSON text has too many values or is nested too deeply. The cost of parsing, checking and reporting grows with both,
+ * so this does not parse the text but makes one pass over its bytes. Whether the JSON is valid is left to the parser.
  */
 export function excessOf(text: Uint8Array): Excess | undefined {
   let depth = 0
@@ -43,14 +43,14 @@ export function excessOf(text: Uint8Array): Excess | undefined {
   return undefined
 }
 
-/** The place of the closing quote; the end of the text where there is none. */
+/** The position of the closing quote, or the end of the text if there is none. */
 function endOfString(text: Uint8Array, from: number): number {
   for (let i = from; ;) {
     const end = text.indexOf(QUOTE, i)
     if (end < 0) return text.length
     let backslashes = 0
     while (end - 1 - backslashes >= from && text[end - 1 - backslashes] === BACKSLASH) backslashes++
-    // Each backslash is counted once: a run of them before one quote begins after the quote before.
+    // Each backslash is counted only once, as the backslashes before one quote begin after the quote before.
     if (backslashes % 2 === 0) return end
     i = end + 1
   }

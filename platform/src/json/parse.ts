@@ -1,14 +1,14 @@
 import { excessOf, type Excess } from './bounds.ts'
 
-/** What became of a text: its value, or why it is not taken. */
+/** The parsed value, or why the text is refused. */
 export type Parsed =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly reason: 'invalid' | 'prototype' | Excess }
 
-/** Names that would change the prototype of what they are assigned to. */
+/** A name that would change the prototype of the object that it is assigned to. */
 const PROTOTYPE = '__proto__'
 
-/** JSON of a request's body: bounded, UTF-8, and without names that would set a prototype. Never throws. */
+/** Parses the JSON of a request's body: within the limits, UTF-8, without names that set a prototype. Never throws. */
 export function parseBody(bytes: Uint8Array): Parsed {
   const excess = excessOf(bytes)
   if (excess) return { ok: false, reason: excess }
@@ -21,7 +21,7 @@ export function parseBody(bytes: Uint8Array): Parsed {
   return setsPrototype(value) ? { ok: false, reason: 'prototype' } : { ok: true, value }
 }
 
-/** As deep as the bounds allow. */
+/** Recurses at most as deep as MAX_DEPTH allows. */
 function setsPrototype(value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false
   if (Object.hasOwn(value, PROTOTYPE)) return true

@@ -3,7 +3,7 @@ import type { Parsed } from './parse.ts'
 
 /** Reads and writes the JSON of large bodies on a thread of its own. Both reject when the thread ends. */
 export interface JsonThread {
-  /** Takes the bytes over: they may be empty for the caller afterwards. */
+  /** Transfers the bytes to the thread: the caller must not use them afterwards. */
   parse(bytes: Uint8Array): Promise<Parsed>
   /** UTF-8. The value is copied, so it must hold few values, however long their texts. */
   stringify(value: unknown): Promise<Buffer>
@@ -70,7 +70,7 @@ export function createJsonThread(options: { script?: URL } = {}): JsonThread {
   }
 }
 
-/** Memory that others use too, as Node's pool of small buffers, is copied. */
+/** Shared memory, such as Node's pool of small buffers, is copied and not transferred. */
 function transferable({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
 }

@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { parseBody } from './parse.ts'
 import type { JsonJob, JsonResult } from './thread.ts'
 
-/** The thread of `thread.ts`: bytes in, a value or a reason out; or a value in, bytes out. */
+/** The thread of `thread.ts`. It turns bytes into a value or a reason, or a value into bytes. */
 parentPort!.on('message', (job: JsonJob) => {
   const { id } = job
   const send = (result: JsonResult, ...moved: ArrayBuffer[]): void => parentPort!.postMessage(result, moved)

@@ -1,8 +1,8 @@
 import type { Migration } from './migrate.ts'
 
 /**
- * Every change of stored documents that reading code relies on, oldest first. Add one at the end; never change one that was
- * released. Indexes are not migrations: each store makes its own.
+ * All changes of stored documents that the code relies on, oldest first. Add new ones at the end, and never change one that
+ * was released. Indexes are not migrations: each store creates its own.
  */
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -16,7 +16,7 @@ export const MIGRATIONS: readonly Migration[] = [
       await fill('drafts', 'assets', [])
       await fill('drafts', 'assetsRevision', 0)
       await fill('versions', 'assets', [])
-      // The only entrypoint that there was.
+      // The only entrypoint that was possible then.
       await fill('versions', 'entrypoint', 'app.py')
     },
   },

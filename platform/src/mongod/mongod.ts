@@ -11,39 +11,39 @@ import { becomePrimary, REPLICA_SET, rootUri } from './replica-set.ts'
 import { tune } from './tuning.ts'
 import { mongodSockets, socketHost, type MongodSockets } from './sockets.ts'
 
-/** What all apps may have open at once. Each connection costs mongod a thread and some 300 KB. */
+/** Limit for the open connections of all apps together. Each one costs mongod a thread and some 300 KB. */
 export const MAX_APP_CONNECTIONS = 1_000
 
-/** Between two looks at the size of its log, ms. */
+/** Time between two checks of the log's size, in ms. */
 const LOG_INTERVAL = 10_000
 
-/** The MongoDB the platform runs for itself. */
+/** The MongoDB that the platform runs itself. */
 export interface ManagedMongod {
   readonly version: string
   readonly sockets: MongodSockets
-  /** The folder of the temporary files of sorts and the like. */
+  /** The folder for temporary files, e.g. of large sorts. */
   readonly tempDir: string
   pid(): number
-  /** Why it does not answer at the moment, if so. */
+  /** Why MongoDB does not answer at the moment. Undefined: it answers. */
   problem(): string | undefined
-  /** Address of one database, with the root user's password in it. */
+  /** The URI of one database. Contains the root user's password. */
   uri(database: string): string
   stop(): Promise<void>
 }
 
 export interface MongodOptions extends FindOptions {
-  /** Holds the data files, the log, the key file and the root user's password. */
+  /** The folder with the data files, the log, the key file and the root user's password. */
   readonly dir: string
-  /** It ended without being told to, or could not be started again; the next attempt is in `retryIn` ms. */
+  /** MongoDB ended by itself, or could not be started again. The next attempt is in `retryIn` ms. */
   readonly onCrash?: (crash: { how: string; retryIn: number; error?: unknown }) => void
-  /** It is up again. */
+  /** MongoDB was started again. */
   readonly onRestart?: () => void
 }
 
 /**
- * Starts mongod on a folder, or starts it again there: a one-node replica set with a key file and authentication, so that
- * change streams, transactions and rights work as in production. It listens on sockets alone: there is no port that somebody
- * else could take. Started again for ever, whenever it ends.
+ * Starts mongod on a new or existing folder: a one-node replica set with a key file and authentication, so that change
+ * streams, transactions and rights work as in production. It listens only on sockets, so there is no port that another program
+ * could use. Whenever mongod ends, it is started again.
  */
 export async function startMongod(options: MongodOptions): Promise<ManagedMongod> {
   const { dir } = options

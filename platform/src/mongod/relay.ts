@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import path from 'node:path'
 import { keepRunning } from '../keep-running.ts'
 
-/** Of a socket's name, so that nobody guesses it: 96 bits. */
+/** Characters of a socket's name: 96 bits, so that nobody can guess it. */
 const SECRET_LENGTH = 16
 
 export interface RelayOptions {
@@ -15,29 +15,29 @@ export interface RelayOptions {
   readonly runnerPath: string
   /** MongoDB's socket, or its `host:port` on this machine's loopback. */
   readonly upstream: string
-  /** Where the sockets of apps are made; nothing else may be in it. */
+  /** The folder for the sockets of apps. It must contain nothing else. */
   readonly folder: string
-  /** Connections an app may have, and all apps together. */
+  /** Limits for the connections of one app, and of all apps together. */
   readonly perApp: number
   readonly total: number
-  /** An app asked for more connections than it may have: `count` times since it was told last. */
+  /** An app has opened more connections than it may have, `count` times since the last call. */
   readonly onRefused?: (app: string, refused: { count: number; open: number }) => void
-  /** Commands of an app were not passed on: `count` times since it was told last. Its connections ended with them. */
+  /** Commands of an app were not passed on, `count` times since the last call. Their connections were closed. */
   readonly onForbidden?: (app: string, forbidden: { count: number; reason: string }) => void
   readonly log: { warn(data: object, text: string): void }
 }
 
-/** Carries apps' connections to MongoDB, in a process of its own, and bounds how many each has. */
+/** Forwards apps' connections to MongoDB in a process of its own, and limits how many each app has. */
 export interface Relay extends AsyncDisposable {
-  /** As the apps' sandboxes are to see it: each has a socket of its own in there, and none can list the others'. */
+  /** The folder that apps' sandboxes must see. Each app has a socket of its own in it, and no app can list the folder. */
   readonly folder: string
-  /** Where the app reaches MongoDB. To be closed as often as it was opened. */
+  /** Opens the app's socket for MongoDB. Close each result. */
   open(app: string): Promise<RelaySocket>
   pid(): number
 }
 
 export interface RelaySocket {
-  /** The socket's name in the folder: nobody but the app knows it. */
+  /** The socket's name in the folder. Only the app knows it. */
   readonly name: string
   close(): void
 }
@@ -66,7 +66,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { folder, log } = options
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  // To be entered by all users that apps have, to be listed by none: not even where apps run as the platform's own user.
+  // All users of apps may enter the folder and none may list it, even if apps run as the platform's own user.
   await chmod(folder, 0o311)
   const secret = randomBytes(32)
   const opened = new Map<string, Open>()
@@ -78,7 +78,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       {
         env: { PYTHONPATH: options.runnerPath, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
         stdio: ['pipe', 'pipe', 'pipe'],
-        // Ctrl-C in the terminal is the platform's to answer, in order.
+        // So that Ctrl-C in the terminal reaches only the platform, which stops everything in order.
         detached: true,
       },
     )
@@ -163,7 +163,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 }
 
-/** Drivers know a socket by its ending. */
+/** Ends with `.sock`, by which drivers recognize a socket. */
 function nameOf(secret: Buffer, app: string): string {
   return `${createHmac('sha256', secret).update(app).digest('base64url').slice(0, SECRET_LENGTH)}.sock`
 }

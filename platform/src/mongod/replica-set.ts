@@ -7,24 +7,24 @@ export const ROOT_USER = 'fp_root'
 const START_TIMEOUT = 60_000
 const POLL = 20
 
-/** MongoDB's numbers for the errors that are told apart here. */
+/** MongoDB's error codes that are handled here. */
 const NOT_YET_INITIALIZED = 94
 const UNAUTHORIZED = 13
 const ALREADY_INITIALIZED = 23
 const AUTHENTICATION_FAILED = 18
 
 interface Options {
-  /** Where it is reached, as in a URI: `127.0.0.1:27017`, or the path of a socket with %2F for each slash. */
+  /** The host as in a URI: `127.0.0.1:27017`, or the path of a socket with %2F for each slash. */
   readonly address: string
-  /** `host:port` or path of a socket by which the set knows its member; mongod must find itself by it. */
+  /** The member's name in the replica set: `host:port` or the path of a socket. mongod must be able to reach itself there. */
   readonly member: string
   readonly password: string
   readonly signal: AbortSignal
 }
 
 /**
- * Brings a spawned mongod to the state of a primary with a root user, whatever state it is in: fresh, stopped half way
- * through its first start, or known under another address. `signal` aborts when the process has ended.
+ * Makes a spawned mongod a primary with a root user, whatever its state: new, interrupted during its first start, or with
+ * another member address. `signal` aborts when the process has ended.
  */
 export async function becomePrimary(options: Options): Promise<void> {
   const deadline = AbortSignal.any([options.signal, AbortSignal.timeout(START_TIMEOUT)])
@@ -32,7 +32,7 @@ export async function becomePrimary(options: Options): Promise<void> {
     try {
       return await tryBecomePrimary({ ...options, signal: deadline })
     } catch (error) {
-      // mongod cuts all connections when it changes its role, as it does under a new address.
+      // mongod closes all connections when it changes its role, e.g. after a new member address was set.
       if (!(error instanceof MongoNetworkError)) throw error
       await delay(POLL, undefined, { signal: deadline })
     }
@@ -48,13 +48,13 @@ async function tryBecomePrimary({ address, member, password, signal }: Options):
   await untilUp(anonymous, signal)
   await using root = new MongoClient(rootUri(address, password), { serverSelectionTimeoutMS: START_TIMEOUT })
   const known = await canLogIn(root)
-  // Without a user the localhost exception applies: mongod lets this machine initiate the set and make the first user.
+  // Without a user the localhost exception applies: mongod lets this machine initiate the set and create the first user.
   const admin = (known ? root : anonymous).db('admin')
   const config = { _id: REPLICA_SET, members: [{ _id: 0, host: member }] }
   const status = await admin.command({ replSetGetConfig: 1 }).catch((error: unknown) => error)
   if (isCode(status, NOT_YET_INITIALIZED) || isCode(status, UNAUTHORIZED)) {
     await admin.command({ replSetInitiate: config }).catch((error: unknown) => {
-      // Initiated by an earlier start that was killed before it made the user.
+      // An earlier start has initiated the set and was killed before it created the user.
       if (!isCode(error, ALREADY_INITIALIZED)) throw error
     })
   } else if (status instanceof Error) {

@@ -3,20 +3,20 @@ import { MongoClient } from 'mongodb'
 
 const MB = 2 ** 20
 
-/** Of the machine's memory: open transactions stay in the cache, and from a fifth of it on they keep everybody from writing. */
+/** Part of the machine's memory. Open transactions stay in the cache, and from a fifth of it on they block all writes. */
 const CACHE_PART = 0.1
 const MIN_CACHE_GB = 0.25
 const MAX_CACHE_GB = 2
 
-/** MongoDB takes the room when it needs it, not at its start. */
+/** The size of MongoDB's cache. MongoDB allocates it when it is needed, not at the start. */
 export function cacheSizeGb(memory = totalmem()): number {
   return Math.min(MAX_CACHE_GB, Math.max(MIN_CACHE_GB, (memory * CACHE_PART) / 2 ** 30))
 }
 
-/** What a stage of a query has in memory before it writes to disk, or fails where it cannot. MongoDB's own value is 100 MB. */
+/** Memory of one stage of a query before it spills to disk, or fails if it cannot. MongoDB's default is 100 MB. */
 const STAGE_BYTES = 16 * MB
 
-/** Set while it runs, one by one: each version has its own, and would not start with one that it does not know. */
+/** Set one by one at run time, as versions have different parameters and do not start with an unknown one. */
 const PARAMETERS: Readonly<Record<string, number>> = {
   internalQueryMaxBlockingSortMemoryUsageBytes: STAGE_BYTES,
   internalDocumentSourceGroupMaxMemoryBytes: STAGE_BYTES,
@@ -32,17 +32,17 @@ const PARAMETERS: Readonly<Record<string, number>> = {
   internalQueryMaxPushBytes: 2 * STAGE_BYTES,
   internalQueryMaxRangeBytes: 2 * STAGE_BYTES,
   internalQueryTopNAccumulatorBytes: 2 * STAGE_BYTES,
-  // Of all users together: one build has files for each of its indexes, and keeps writes from its collection.
+  // Of all users together: one build has files for each of its indexes, and blocks writes to its collection.
   maxNumActiveUserIndexBuilds: 1,
   maxIndexBuildMemoryUsageMegabytes: 64,
   transactionLifetimeLimitSeconds: 10,
-  // Of a line in the log, which may show what a user has sent.
+  // Limit for a log line, which may contain data of a user.
   maxLogSizeKB: 2,
-  // Gives memory back that was freed.
+  // Returns freed memory to the system faster.
   tcmallocReleaseRate: 10,
 }
 
-/** Sets those that this version knows. */
+/** Sets the parameters that this version knows. */
 export async function tune(uri: string): Promise<void> {
   await using client = new MongoClient(uri)
   const admin = client.db('admin')

@@ -4,8 +4,8 @@ import { hashPassword, verifyPassword } from './passwords.ts'
 import type { JobMessage, Jobs, ResultMessage } from './protocol.ts'
 
 /**
- * The child process of `worker.ts`: does one job after the other as they come. Politer than the front door (nice 10), and
- * deaf to the terminal's Ctrl-C, so that requests under way at shutdown still get their work. Ends with its parent.
+ * The child process of `worker.ts`, which does one job after the other. It has a lower priority than the gate (nice 10). It
+ * ignores the terminal's Ctrl-C, so that running requests at shutdown still get their results. It ends with its parent.
  */
 setPriority(10)
 process.on('SIGINT', () => undefined)
@@ -13,7 +13,7 @@ process.on('disconnect', () => process.exit(0))
 
 let validator: Promise<Validator> | undefined
 
-/** Loaded on first use: a process that only hashes never pays for the WebAssembly. */
+/** Loaded on first use, so that a process that only hashes passwords never loads the WebAssembly. */
 function getValidator(): Promise<Validator> {
   validator ??= import('@fp/sdk/python/node').then(({ createNodeValidator }) => createNodeValidator())
   return validator

@@ -4,33 +4,33 @@ import { WorkQueue } from '../queues/work-queue.ts'
 import { JobTimeout, WorkerEnded } from './worker.ts'
 import { Workers } from './workers.ts'
 
-/** Slow work, done in other processes so that the front door's event loop stays free. */
+/** Does slow work in other processes, so that it does not block the API's event loop. */
 export interface Offload {
   hash(password: string): Promise<string>
   verify(hash: string, password: string): Promise<boolean>
   /**
-   * All findings in Python files, and what of them is served. Users are served in turn. Rejects with FP_QUEUE_FULL, and with FP_VALIDATION_FAILED
-   * where checking them hangs or crashes.
+   * Returns all findings in Python files, and the entrypoint. Users are served in turn. Rejects with FP_QUEUE_FULL, and with
+   * FP_VALIDATION_FAILED if the check hangs or crashes.
    */
   validate(
     files: Readonly<Record<string, string>>,
     options: ValidateOptions & { userId: string; signal?: AbortSignal },
   ): Promise<Validation>
   /**
-   * Has a process ready to check code, and keeps it for a while longer: for when a deploy is likely, as a cold one waits half a
-   * second for the WebAssembly. Cheap where one is ready. Never rejects.
+   * Makes sure that a process is ready to check code, and keeps it for a while. Call it when a deploy is likely: a cold process
+   * needs half a second to load the WebAssembly. Cheap if a process is ready. Never rejects.
    */
   warmValidator(): Promise<void>
-  /** The same for passwords, where a cold process takes 50 ms. */
+  /** The same for passwords, for which a cold process takes 50 ms. */
   warmPasswords(): Promise<void>
   close(): Promise<void>
 }
 
-/** The validator gives up by itself long before (`MAX_WORK` of the SDK, of work and not of time); this is for one that hangs. ms */
+/** Limit for a validator that hangs, in ms. Usually the SDK's `MAX_WORK`, which limits work and not time, ends it long before. */
 const VALIDATION_TIMEOUT = 30_000
 const PASSWORD_TIMEOUT = 10_000
 const IDLE_TIMEOUT = 60_000
-/** One user's files that take long leave the other process to the others. */
+/** With two processes, slow files of one user leave the other process to the other users. */
 const VALIDATORS = 2
 const VALIDATIONS = {
   name: 'validations',
@@ -42,7 +42,7 @@ const VALIDATIONS = {
   waitingPerKey: 20,
 } as const
 
-/** Passwords have a process of their own, so that validations hold up no one's log-in. Who calls bounds their number. */
+/** Passwords have a process of their own, so that validations do not delay log-ins. The caller limits their number. */
 export function createOffload(
   options: { script?: URL; validationTimeout?: number; idleTimeout?: number } = {},
 ): Offload {
@@ -69,7 +69,7 @@ export function createOffload(
   }
 }
 
-/** Files that cannot be checked are not deployed; that is told as what it is. */
+/** Converts a timeout or crash of the check into an error for the user, as files that cannot be checked are not deployed. */
 function unchecked(error: unknown, timeout: number): unknown {
   const invalid = (why: string): FpError =>
     new FpError(

@@ -1,13 +1,13 @@
 import { hash, verify } from '@node-rs/argon2'
 
-/** OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, 2 passes, 1 lane. `NOBODY_HASH` of the users service has the same. */
+/** OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, 2 passes, 1 lane. `NOBODY_HASH` of the users service has the same parameters. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
 export function hashPassword(password: string): Promise<string> {
   return hash(password, PARAMETERS)
 }
 
-/** A hash that cannot be read fits no password. */
+/** False for every password if the hash cannot be parsed. */
 export function verifyPassword(encoded: string, password: string): Promise<boolean> {
   return verify(encoded, password).catch(() => false)
 }

@@ -1,6 +1,6 @@
 import type { ValidateOptions, Validation } from '@fp/sdk/python'
 
-/** Work that is done off the front door's event loop, and what it gives. */
+/** The jobs of child processes, with their inputs and outputs. */
 export interface Jobs {
   hash: { input: { password: string }; output: string }
   verify: { input: { hash: string; password: string }; output: boolean }
@@ -8,7 +8,7 @@ export interface Jobs {
     input: { files: Readonly<Record<string, string>>; options: ValidateOptions }
     output: Validation
   }
-  /** Loads what the first validation would have to. */
+  /** Loads what the first validation needs. */
   warm: { input: Record<string, never>; output: null }
 }
 export type JobName = keyof Jobs

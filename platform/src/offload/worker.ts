@@ -22,9 +22,9 @@ interface Job {
 export const EXEC_ARGV = [
   '--conditions=@fp/source',
   '--disable-warning=ExperimentalWarning',
-  // A validation makes many small objects: with the usual 16 MB for the young ones it cleans up most of the time.
+  // A validation makes many small objects. With the default of 16 MB for new objects, most of the time is garbage collection.
   '--max-semi-space-size=32',
-  // The optimising compiler takes several times the work of a validation for ruff's 11 MB, beside it and on the same cores.
+  // The optimizing compiler would spend several times the work of a validation on ruff's 11 MB, on the same cores.
   '--liftoff-only',
 ] as const
 
@@ -38,10 +38,10 @@ export class Worker {
   constructor({ script = new URL('./child.ts', import.meta.url) }: { script?: URL | undefined } = {}) {
     const child = fork(fileURLToPath(script), [], {
       execArgv: [...EXEC_ARGV],
-      // User code passes through here; nothing of the platform's environment need.
+      // The process handles code of users and does not need the platform's environment.
       env: { NODE_COMPILE_CACHE: getCompileCacheDir() ?? '' },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // Copies long strings as they are; JSON would escape half a megabyte on the front door's event loop.
+      // Copies long strings as they are. JSON would escape half a megabyte on the API's event loop.
       serialization: 'advanced',
     })
     this.#child = child
@@ -79,13 +79,13 @@ export class Worker {
     }
   }
 
-  /** For one that has nothing to do. It ends by itself, and keeps what Node compiled for the next one. */
+  /** Ends an idle process. It exits by itself, which saves Node's compile cache for the next one. */
   end(): void {
     this.#ended ??= new WorkerEnded('the process had nothing to do')
     this.#child.disconnect()
   }
 
-  /** The job it does is rejected with the reason. */
+  /** Kills the process. Its job is rejected with the reason. */
   kill(reason: Error): void {
     this.#child.kill('SIGKILL')
     this.#end(reason)

@@ -5,19 +5,19 @@ import type { JobName, Jobs } from './protocol.ts'
 import { Worker, WorkerEnded } from './worker.ts'
 
 export interface WorkersOptions {
-  /** Processes, and so jobs at once. Each starts when there is work for it. */
+  /** The number of processes, and so of concurrent jobs. Each process starts when there is work for it. */
   readonly processes: number
-  /** A job that takes longer is given up and its process killed: it may hang in WebAssembly for good. Milliseconds. */
+  /** In ms. If a job takes longer, its process is killed, as it may hang in WebAssembly for ever. */
   readonly timeout: number
-  /** Without work for this long the processes end; the next job starts one. Milliseconds. */
+  /** In ms. Processes without work for this long end. The next job starts a new one. */
   readonly idleTimeout: number
   /** For tests; the default is the real child. */
   readonly script?: URL | undefined
 }
 
 /**
- * A few processes that do one job at a time each, so that a job that hangs or crashes takes no other with it. A job whose
- * process ended is done again, once: the process may have been killed for a reason that is not the job's.
+ * A few processes that do one job at a time each, so that a job that hangs or crashes does not affect others. If its process
+ * ends, a job is repeated once, as the process may have been killed for another reason.
  */
 export class Workers {
   readonly #options: WorkersOptions
@@ -39,32 +39,32 @@ export class Workers {
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<Jobs[N]['output']> {
     signal?.throwIfAborted()
-    // The signal takes a waiting job out of the queue; one that runs is finished, as its process cannot be told to stop.
+    // The signal removes a waiting job from the queue. A running one is completed, as its process cannot be interrupted.
     const output = this.#queue.add(() => this.#do(job, input, true), signal ? { signal } : {})
     return (await output) as Jobs[N]['output']
   }
 
-  /** Has a process ready for a job that is likely to come: starts one with `job` where there is none. Never rejects. */
+  /** Makes sure that a process is ready for a likely job: starts one with `job` if there is none. Never rejects. */
   async warm<N extends JobName>(job: N, input: Jobs[N]['input']): Promise<void> {
     this.#waitForIdle()
     if (this.#busy.size > 0 || this.#idle.some((worker) => worker.alive)) return
     await this.run(job, input).catch(() => undefined)
   }
 
-  /** Waiting and running jobs are rejected. */
+  /** Rejects waiting and running jobs. */
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#idleTimer)
     for (const worker of [...this.#idle, ...this.#busy]) worker.kill(stopping())
   }
 
-  /** One that still runs: a process may end while it has nothing to do. */
+  /** An idle process that is alive: one may have ended while it was idle. */
   #takeIdle(): Worker | undefined {
     for (let worker = this.#idle.pop(); worker; worker = this.#idle.pop()) if (worker.alive) return worker
     return undefined
   }
 
-  /** Each has memory of its own, a validator 70 MiB: none keeps it for nothing. */
+  /** Ends idle processes after a while, as a validator takes 70 MiB of memory. */
   #waitForIdle(): void {
     clearTimeout(this.#idleTimer)
     this.#idleTimer = setTimeout(() => {
@@ -73,7 +73,7 @@ export class Workers {
   }
 
   async #do(job: JobName, input: unknown, again: boolean): Promise<unknown> {
-    // Parsing the request was one long step and handing it over is another: others get their turn between them.
+    // Parsing the request and sending it to the process are two long steps. Other work can run between them.
     await setImmediate()
     if (this.#closed) throw stopping()
     const worker = this.#takeIdle() ?? new Worker({ script: this.#options.script })

@@ -19,11 +19,11 @@ export interface RequestSession {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answers without a session. Every other route below /api needs one. */
+    /** The route needs no session. Every other route below /api needs one. */
     public?: boolean
   }
   interface FastifyRequest {
-    /** Who makes the request. Reading it where there is no session answers 401. */
+    /** The user of the request's session. Reading it without a session throws FP_UNAUTHENTICATED. */
     readonly user: RequestUser
     readonly session: RequestSession
     foundSession: RequestSession | null
@@ -42,7 +42,7 @@ export interface AuthOptions {
 /** Bearer tokens for programs, a cookie for the console. Runs before the body is read. */
 export const authPlugin = fp(
   async (app: FastifyInstance, options: AuthOptions) => {
-    // For writing alone: the cookies of a request are read where they are needed, every value of them.
+    // Only for writing cookies. The cookies of a request are read elsewhere, with all values of one name.
     await app.register(cookie, { hook: false })
     app.decorateRequest('foundSession', null)
     app.decorateRequest('session', {
@@ -63,7 +63,7 @@ export const authPlugin = fp(
       const unsafe = isUnsafe(request.method)
       const provenance = provenanceOf(request, options.publicUrl)
       if (config.public) {
-        // A stranger's page must not log a browser in under the stranger's account either.
+        // A foreign page must not log a browser in to an account of its own choice either.
         if (unsafe && provenance === 'foreign') throw csrf()
         return
       }
@@ -75,7 +75,7 @@ export const authPlugin = fp(
       }
       const found = await sessionOfCookies(request, options)
       if (!found) throw unauthenticated(options.cookie.read(request).length > 0)
-      // Apps live on subdomains, which SameSite counts as the same site: only the origin tells them apart.
+      // Apps are on subdomains, which SameSite regards as the same site. Only the origin distinguishes them.
       if (unsafe && provenance !== 'own') throw csrf()
       if (found.session.extended) options.cookie.write(reply, found.token)
       request.foundSession = found.session
@@ -84,10 +84,10 @@ export const authPlugin = fp(
   { name: 'auth' },
 )
 
-/** Undefined without the header; empty where it holds no bearer token. */
+/** Undefined without the header; empty if it does not contain a bearer token. */
 export function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
-  // Another scheme is no reason to fall back on the cookie: who sends a credential means that one.
+  // With another scheme the cookie must not be used instead: a client that sends a credential means that one.
   return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? ''
 }
 

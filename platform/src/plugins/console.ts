@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { notFound, sendError } from './errors.ts'
 
-/** Serves the built console; any navigation that no file answers gets its page, which routes by itself. */
+/** Serves the built console. Any navigation to a path without a file gets index.html, which routes by itself. */
 export const consolePlugin = fp(
   async (app: FastifyInstance, options: { dir: string }) => {
     const indexFile = path.join(options.dir, 'index.html')
@@ -33,14 +33,14 @@ export const consolePlugin = fp(
     await app.register(files, {
       root: options.dir,
       index: false,
-      // One route a file: nothing is looked up on the disk for what strangers ask.
+      // One route per file, so that requests for other paths do not access the disk.
       wildcard: false,
       globIgnore: ['index.html'],
       cacheControl: false,
       preCompressed: true,
       setHeaders(reply, file) {
         const hashed = file.includes('/_app/immutable/')
-        // Monaco's workers take the policy of their own file.
+        // Monaco's workers use the policy of their own file's answer.
         reply.headers({
           'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
           'content-security-policy': policy,
@@ -62,8 +62,8 @@ function isNavigation(request: FastifyRequest): boolean {
 }
 
 /**
- * Inline scripts run only if index.html had them at start: each by its hash. `wasm-unsafe-eval` is for the Python checks,
- * `blob:` workers and inline styles are for Monaco.
+ * Inline scripts run only if they were in index.html at the start: the policy has their hashes. `wasm-unsafe-eval` is for the
+ * Python checks, `blob:` workers and inline styles are for Monaco.
  */
 export function contentSecurityPolicy(html: string): string {
   const hashes = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/gi)].map(

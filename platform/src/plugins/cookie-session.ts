@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { SessionCookie } from './session-cookie.ts'
 
-/** Of more session cookies than this, none that the request does not name is looked up. */
+/** If there are more candidates than this, none is looked up. */
 const MAX_LOOKUPS = 20
 
 export interface CookieSessions<S> {
@@ -11,11 +11,11 @@ export interface CookieSessions<S> {
 }
 
 /**
- * The session of a request's cookies. Without TLS an app on a shared parent domain can add session cookies of its own making
- * (cookie tossing), and nothing in the Cookie header tells them from the console's. What an app cannot do is write into the
- * storage of the console's origin, where the console keeps the id of its session: the header `X-Fp-Session` carries that id,
- * and then that session alone counts. Without the header, cookies of two sessions are as good as none: which of the two
- * is meant cannot be known.
+ * Finds the session of a request's cookies. Without TLS an app on a shared parent domain can add its own session cookies
+ * (cookie tossing), and nothing in the Cookie header distinguishes these from the console's. But an app cannot write into the
+ * storage of the console's origin, where the console keeps the id of its session. The header `X-Fp-Session` contains this id,
+ * and only that session is used. Without the header, cookies of two sessions count as none, as it is not known which one is
+ * meant.
  */
 export async function sessionOfCookies<S>(
   request: FastifyRequest,

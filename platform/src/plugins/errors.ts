@@ -3,12 +3,12 @@ import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
 import { invalidFields } from './validator.ts'
 
-/** The one place where errors become answers; what no route answers is the console plugin's. */
+/** The only place where errors become answers. Requests without a route are answered by the console plugin. */
 export const errorsPlugin = fp(
   async (app: FastifyInstance) => {
     app.setErrorHandler(async (error: unknown, request, reply) => {
       const known = toFpError(error, request)
-      // What was refused on purpose is in the line of the request; a stack for each would let a flood fill the log.
+      // Requests that were refused on purpose are only in the request's log line: a flood of stack traces would fill the log.
       if (known.statusCode >= 500 && (known !== error || known.code === 'FP_INTERNAL'))
         request.log.error({ err: error }, 'request failed')
       return sendError(request, reply, known)
@@ -63,7 +63,7 @@ function toFpError(error: unknown, request: FastifyRequest): FpError {
       cause: error,
     })
   }
-  // Other complaints about the request come from the framework, never from our own code.
+  // Other client errors come from the framework, never from the platform's own code.
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new FpError('FP_BAD_REQUEST', (error as Error).message)
   }

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
-/** How late the event loop ran, in ms, since the window before the last: shows work that does not belong there. */
+/** Measures the delay of the event loop since the present window began. Shows work that blocks the loop. */
 export interface Lag extends Disposable {
   read(): EventLoopDelay
 }

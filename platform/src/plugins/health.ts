@@ -3,13 +3,13 @@ import type { GateStatus } from '../gate/gate.ts'
 import type { Lag } from './event-loop.ts'
 import { readResourceUse, shortage } from './resource-use.ts'
 
-/** One part that must work for the platform to serve; resolves to a reason when it does not. `gate`: what the gate has just said. */
+/** Checks one part that must work. Resolves to a reason if it does not. `gate` is the gate's present status. */
 export type ReadyCheck = (gate: GateStatus) => Promise<string | undefined>
 
 /** A check that takes longer has failed. */
 const CHECK_TIMEOUT = 2_000
 
-/** `/healthz`: the process lives. `/readyz`: it can serve; names the part that cannot. */
+/** `/healthz`: whether the process is alive. `/readyz`: whether it can serve; the answer names the parts that do not work. */
 export function registerHealth(
   app: FastifyInstance,
   deps: {

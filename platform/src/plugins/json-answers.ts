@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { JsonThread } from '../json/thread.ts'
 
-/** Characters of text in an answer up to which it is written at once. */
+/** Answers with up to this many characters of text are serialized on the event loop. */
 const AT_ONCE = 64 * 1024
 
 /**
- * Writes large answers off the event loop: a megabyte of text takes 10 ms and more, as some characters become six. Routes
- * give exactly what they answer with, so nothing is lost that the answer's schema would have left out.
+ * Serializes large answers off the event loop: a megabyte of text takes 10 ms or more, as some characters become six. This
+ * does not apply the answer's schema, which is safe because routes return exactly the fields of their answers.
  */
 export const jsonAnswersPlugin = fp(
   async (app: FastifyInstance, { thread }: { thread: JsonThread }) => {

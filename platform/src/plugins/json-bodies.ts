@@ -7,13 +7,13 @@ import { parseBody, type Parsed } from '../json/parse.ts'
 import type { JsonThread } from '../json/thread.ts'
 import { bodyLimitOf } from './body-limits.ts'
 
-/** Bytes up to which a body is parsed at once: less than a millisecond's work. */
+/** Bodies of up to this many bytes are parsed on the event loop, in less than a millisecond. */
 const AT_ONCE = 32 * 1024
-/** Bytes of larger bodies that are being received or parsed: of one user, and of all. */
+/** Limits for the bytes of larger bodies that are being received or parsed: of one user, and of all. */
 const OF_ONE_USER = 8 * 1024 * 1024
 const OF_ALL = 64 * 1024 * 1024
 
-/** JSON bodies: bounded in size, in number and in what one user has under way; the large ones are parsed off the event loop. */
+/** Parses JSON bodies, the large ones off the event loop. Limits how many bytes of large bodies a user may send at once. */
 export const jsonBodiesPlugin = fp(
   async (app: FastifyInstance, { thread }: { thread: JsonThread }) => {
     const room = createRoom()
@@ -43,7 +43,7 @@ export const jsonBodiesPlugin = fp(
   { name: 'json-bodies', dependencies: ['auth'] },
 )
 
-/** Of a body in chunks nobody knows: it counts as the largest that its route takes. */
+/** The size of the body. The size of a chunked body is not known, so it counts as the route's limit. */
 function announced({ headers, routeOptions }: FastifyRequest): number {
   if (headers['transfer-encoding'] !== undefined) return bodyLimitOf(routeOptions)
   return Math.min(Number(headers['content-length'] ?? 0), bodyLimitOf(routeOptions))
@@ -73,7 +73,7 @@ function valueOf(parsed: Parsed): unknown {
   }
 }
 
-/** Counts the bytes that are under way. */
+/** Counts the bytes of bodies that are being received or parsed. */
 function createRoom(): { take(user: string, bytes: number): () => void } {
   const taken = new Map<string, number>()
   let all = 0

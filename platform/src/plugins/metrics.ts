@@ -13,13 +13,13 @@ export interface MetricsOptions {
   readonly registry: Registry
   /** All metrics of the platform. */
   readonly read: () => Promise<string>
-  /** Who has it may read. Undefined: programs of this machine may. */
+  /** The token that is needed to read the metrics. Undefined: programs of this machine may read them without one. */
   readonly token: string | undefined
-  /** Whether apps share this machine's loopback: then nobody reads without a token, for it may be an app. */
+  /** Whether apps share this machine's loopback. Then nobody may read without a token, as the reader may be an app. */
   readonly appsOnLoopback: boolean
 }
 
-/** With the metrics of the process and of its event loop, under the names that ready-made dashboards know. */
+/** A registry with the default metrics of the process and its event loop, under their usual names. */
 export function createRegistry(process: 'gate' | 'api'): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, labels: { process } })
@@ -27,8 +27,8 @@ export function createRegistry(process: 'gate' | 'api'): Registry {
 }
 
 /**
- * Several texts in Prometheus' format as one: the series of one metric stand together, after one description, as the format
- * asks for. https://prometheus.io/docs/instrumenting/exposition_formats/
+ * Merges several texts in Prometheus' format. As the format requires, the series of one metric are together, after one
+ * description. https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 export function mergeMetrics(texts: readonly string[]): string {
   const families = new Map<string, { head: string[]; series: string[] }>()
@@ -60,7 +60,7 @@ export const metricsPlugin = fp(
     })
     app.addHook('onResponse', async (request, reply) => {
       const { url } = request.routeOptions
-      // The path itself would be a new series for each scanner; the console has a route for each of its files.
+      // The path itself would make new series for the requests of scanners, and the console has a route for each of its files.
       const route = url?.startsWith('/api/') ? url : 'other'
       requests.inc({ method: request.method, route, status: reply.statusCode })
     })
@@ -83,10 +83,10 @@ export const metricsPlugin = fp(
 
 const isLoopback = trusts(['127.0.0.0/8', '::1'])
 
-/** The gate says who has opened the connection to it. */
+/** Uses the peer's address of the connection to the gate, which the gate sends in a header. */
 function isOfThisMachine({ headers }: FastifyRequest): boolean {
   const [address = '', forwarded] = String(headers[PEER_HEADER] ?? '').split(' ')
-  // The loopback peer is then a proxy, and its client anyone.
+  // If the request was forwarded, the loopback peer is a proxy, and the client can be anyone.
   return forwarded === undefined && isLoopback(address)
 }
 
@@ -100,7 +100,7 @@ function wrongToken(): FpError {
   )
 }
 
-/** In a time that says nothing of where they differ. */
+/** Compares in constant time. */
 function isSame(given: string, token: string): boolean {
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
   return timingSafeEqual(hash(given), hash(token))

@@ -3,20 +3,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Mongo {
   readonly client: MongoClient
-  /** The platform's own database: the one the address names, else `fp`. */
+  /** The platform's own database: the one in the URI, or `fp`. */
   readonly db: Db
 }
 
-/** A MongoDB that does not answer for this long counts as gone: requests then fail instead of hanging. */
+/** If MongoDB does not answer for this long, in ms, requests fail instead of hanging. */
 const SELECTION_TIMEOUT = 5_000
 
-/** Between attempts to reach one that is not there yet. */
+/** Time between two attempts to connect, in ms. */
 const RETRY = 500
 
 export interface ConnectOptions {
-  /** ms to go on trying: a database that starts together with the platform may come after it, and its users later still. */
+  /** How long to retry, in ms: a database that starts with the platform, and its users, may be ready later. */
   readonly patience?: number
-  /** Told of the first attempt that failed. */
+  /** Called when the first attempt has failed. */
   readonly onWait?: (error: Error) => void
 }
 
@@ -41,8 +41,8 @@ async function tryConnect(uri: string): Promise<Mongo> {
   const client = new MongoClient(uri, {
     appName: 'fp-platform',
     serverSelectionTimeoutMS: SELECTION_TIMEOUT,
-    // An address that nobody has any more, such as of a pod that was replaced, answers nothing at all: the driver's own 30 s
-    // would pass before it asks for the name again.
+    // An address that no longer exists, such as that of a replaced pod, does not answer at all. With the driver's default it
+    // would take 30 s until the name is resolved again.
     connectTimeoutMS: SELECTION_TIMEOUT,
     ignoreUndefined: true,
     maxPoolSize: 50,
@@ -67,8 +67,8 @@ function databaseName(uri: string): string {
 }
 
 /**
- * Why users of MongoDB cannot begin a session, if so: there is a limit for all of them together, and connections that have
- * one do not notice.
+ * Why MongoDB accepts no new sessions. Undefined: it does. There is a limit for the sessions of all users together, which
+ * connections that already have a session do not notice.
  */
 export async function sessionProblem({ client }: Pick<Mongo, 'client'>): Promise<string | undefined> {
   const sessions = [{ id: new UUID() }]
@@ -81,7 +81,7 @@ export async function sessionProblem({ client }: Pick<Mongo, 'client'>): Promise
   }
 }
 
-/** Whether writes are answered. Standalone servers have no transactions and change streams, so they do not count. */
+/** Whether a primary answers. Standalone servers do not count, as they have no transactions and change streams. */
 export async function isPrimary({ client }: Pick<Mongo, 'client'>): Promise<boolean> {
   const hello = await client.db('admin').command({ hello: 1 }, { timeoutMS: SELECTION_TIMEOUT })
   return (

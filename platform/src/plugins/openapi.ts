@@ -10,8 +10,8 @@ export interface OpenapiOptions {
 }
 
 /**
- * OpenAPI 3.1 from the route schemas, at /api/openapi.json. Register before the routes. Few ask for it, so it is made at the first
- * request, and only its text is kept.
+ * OpenAPI 3.1 from the route schemas, at /api/openapi.json. Register it before the routes. The document is rarely requested,
+ * so it is made at the first request, and only its text is kept.
  */
 export const openapiPlugin = fp(
   async (app: FastifyInstance, options: OpenapiOptions) => {
@@ -20,7 +20,7 @@ export const openapiPlugin = fp(
     let document: Promise<Buffer> | undefined
     app.get(DOCUMENT, { config: { public: true }, schema: { hide: true } as object }, async (_, reply) => {
       document ??= describe(routes, options)
-      // It may go better next time.
+      // The next request tries again.
       document.catch(() => (document = undefined))
       return reply.type('application/json; charset=utf-8').send(await document)
     })
@@ -28,7 +28,7 @@ export const openapiPlugin = fp(
   { name: 'openapi' },
 )
 
-/** @fastify/swagger sees the routes of the instance that it is registered in, and keeps what it made of them: so in one of its own. */
+/** @fastify/swagger keeps the documents of the instance that it is registered in, so it gets a temporary instance. */
 async function describe(
   routes: readonly RouteOptions[],
   { publicUrl, cookieName }: OpenapiOptions,

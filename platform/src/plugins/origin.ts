@@ -3,13 +3,13 @@ import type { FastifyRequest } from 'fastify'
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-/** What the browser says of who made a request: the console itself, a foreign page, or nothing (a program, an old browser). */
+/** Who made a request, according to the browser: the console, a foreign page, or unknown (a program, an old browser). */
 export type Provenance = 'own' | 'foreign' | 'unknown'
 
 /**
- * Reads the Origin header, else Sec-Fetch-Site (OWASP, Cross-Site Request Forgery Prevention, "Verifying Origin").
- * Own is PUBLIC_URL, and the Host asked for where that is an IP address or localhost. Other names that lead here are not
- * own: a page of such a name may be a stranger's who points its DNS entry at this machine (DNS rebinding).
+ * Reads the Origin header, or Sec-Fetch-Site if there is none (OWASP, Cross-Site Request Forgery Prevention, "Verifying
+ * Origin"). `own` are PUBLIC_URL, and the requested Host if it is an IP address or localhost. Other names that resolve to this
+ * machine are not `own`: a foreign page may have such a name (DNS rebinding).
  */
 export function provenanceOf(request: FastifyRequest, publicUrl: string): Provenance {
   const { origin } = request.headers
@@ -19,7 +19,7 @@ export function provenanceOf(request: FastifyRequest, publicUrl: string): Proven
   return site === 'same-origin' || site === 'none' ? 'own' : 'foreign'
 }
 
-/** Scheme, name and port, as RFC 6454 has it: a page without TLS is another's than one with it. */
+/** Compares scheme, name and port (RFC 6454): pages with and without TLS have different origins. */
 function isLocalOrigin(origin: string, { protocol, host }: FastifyRequest): boolean {
   if (origin !== `${protocol}://${host}` || !URL.canParse(origin)) return false
   const name = new URL(origin).hostname.replace(/^\[|\]$/g, '')

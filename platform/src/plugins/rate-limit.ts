@@ -6,19 +6,19 @@ import { USER_HEADER } from '../gate/forwarded.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How many ordinary requests one of this route counts as. */
+    /** How many ordinary requests one request to this route counts as. */
     cost?: number
   }
 }
 
-/** What each route costs, once it is known who asks. The gate has counted the request as an ordinary one, to refuse floods early. */
+/** Charges each request its route's cost once the user is known. The gate has charged 1 before, to refuse floods early. */
 export const rateLimitPlugin = fp(
   async (app: FastifyInstance, { rates }: { rates: ApiRates }) => {
     app.addHook('onRequest', async (request, reply) => {
       const { raw, foundSession, routeOptions } = request
       if (foundSession) {
         rates.remember(raw, foundSession.user.userId)
-        // The gate knows no sessions: it learns here whose request this was.
+        // The gate does not know sessions. This header tells it whose request this was.
         reply.header(USER_HEADER, foundSession.user.userId)
       }
       if (routeOptions.url === undefined) return

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** One line a request, without query string and headers: those may hold secrets. */
+/** Logs one line per request, without query string and headers, which may contain secrets. */
 export const requestLogPlugin = fp(
   async (app: FastifyInstance) => {
     app.addHook('onRequest', async (request, reply) => {

@@ -7,16 +7,16 @@ export interface Use {
 }
 
 export interface ResourceUse {
-  /** Open files and sockets of each process that all apps depend on, by its role. */
+  /** Open files and sockets of each process that all apps depend on, by role. */
   readonly descriptors: Readonly<Record<string, Use>>
-  /** Processes and threads of the whole machine (or container), against the most that its kernel runs. */
+  /** Processes and threads of the whole machine (or container), and the kernel's limit. */
   readonly processes: Use
 }
 
-/** Above this share of a limit `/readyz` says so: starts are about to fail. */
+/** Above this part of a limit `/readyz` reports it, as starts are about to fail. */
 const NEARLY_ALL = 0.95
 
-/** Reads what is used from /proc. A process that has just ended is left out. */
+/** Reads the use of resources from /proc. A process that has just ended is left out. */
 export async function readResourceUse(pids: Readonly<Record<string, number>>): Promise<ResourceUse> {
   const entries = Object.entries(pids).map(async ([role, pid]) => [role, await descriptorsOf(pid)] as const)
   const descriptors = (await Promise.all(entries)).filter(
@@ -31,7 +31,7 @@ export async function readResourceUse(pids: Readonly<Record<string, number>>): P
   return { descriptors: Object.fromEntries(descriptors), processes: { used, limit: Number(limit) } }
 }
 
-/** Which limit is nearly reached, in words; undefined while there is room. */
+/** A text about a limit that is almost reached; undefined if there is none. */
 export function shortage({ descriptors, processes }: ResourceUse): string | undefined {
   const uses = [
     ...Object.entries(descriptors).map(([role, use]) => [`open files of the ${role}`, use] as const),

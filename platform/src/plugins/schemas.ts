@@ -4,7 +4,7 @@ import { validatorCompiler } from './validator.ts'
 
 type SchemaController = NonNullable<FastifyServerOptions['schemaController']>
 
-/** What a route's schemas check and write is compiled with its first request: most processes never meet most of their routes. */
+/** Compiles a route's schemas at its first request, as most processes never use most of their routes. */
 export const LAZY_SCHEMAS: SchemaController = {
   compilersFactory: {
     buildValidator: () => validatorCompiler as never,

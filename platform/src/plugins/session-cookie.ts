@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** The cookie that carries the console's session. Writing it needs @fastify/cookie. */
+/** The cookie with the token of the console's session. Writing it needs @fastify/cookie. */
 export interface SessionCookie {
   readonly name: string
   /** Every value of this name that the browser sent: an app on a shared parent domain may have added some. */
@@ -10,8 +10,8 @@ export interface SessionCookie {
 }
 
 /**
- * No Domain attribute, so apps on subdomains never get it. With TLS the `__Host-` prefix makes browsers refuse a cookie of
- * this name that an app's host tries to set for the whole domain (RFC 6265bis, section 4.1.3.2).
+ * The cookie has no Domain attribute, so apps on subdomains never get it. With TLS the `__Host-` prefix makes browsers refuse
+ * a cookie of this name that an app's host tries to set for the whole domain (RFC 6265bis, section 4.1.3.2).
  */
 export function createSessionCookie(options: { secure: boolean; lifetime: number }): SessionCookie {
   const { secure } = options

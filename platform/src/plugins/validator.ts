@@ -3,25 +3,25 @@ import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { FpError } from '../errors.ts'
 
-/** More would help no one. */
+/** Limit for the details of one error. */
 const MAX_DETAILS = 50
-/** Of a field's name, which may come from the request. */
+/** Limit for the length of a field's name, which may come from the request. */
 const MAX_NAME = 200
 
-/** As typebox gives them; the same shape as ajv's. */
+/** An error of TypeBox, which has the shape of ajv's. */
 interface SchemaError {
   readonly keyword?: string
   readonly instancePath?: string
   readonly params?: Record<string, unknown>
   readonly message?: string
-  /** The schema's own words for what its pattern allows, said after "must be". */
+  /** The schema's description of its pattern. It completes "must be …". */
   readonly pattern?: string | undefined
 }
 
 /**
- * Checks with TypeBox's own compiler, so that the check and the types have one source. Nothing is converted or removed,
- * save that query strings and path parameters, which are text by nature, become numbers and booleans where the schema says so.
- * Compiled with the first check.
+ * Checks with TypeBox's own compiler, so that the check and the types have one source. Nothing is converted or removed, except
+ * that query strings and path parameters, which are always text, become numbers and booleans if the schema requires it. The
+ * schema is compiled at the first check.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   let compiled: ReturnType<typeof Compile> | undefined
@@ -40,7 +40,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   }
 }
 
-/** Each pattern of the schema with its description: nobody should have to read a regular expression. */
+/** The descriptions of the schema's patterns, so that no error message shows a regular expression. */
 function patternsIn(schema: unknown, found = new Map<string, string>()): Map<string, string> {
   if (schema === null || typeof schema !== 'object') return found
   const { pattern, description } = schema as { pattern?: unknown; description?: unknown }
@@ -49,7 +49,7 @@ function patternsIn(schema: unknown, found = new Map<string, string>()): Map<str
   return found
 }
 
-/** One detail for each field that is wrong, in words. */
+/** An error with one detail for each wrong field. */
 export function invalidFields(errors: readonly SchemaError[], context = 'body'): FpError {
   const where = context === 'querystring' ? 'query' : context
   const details = new Map<string, string>()
@@ -88,7 +88,7 @@ function explain(error: SchemaError): { field: string; message: string }[] {
       message: 'is not known here',
     }))
   }
-  // What `additionalProperties: false` says of each name it does not know.
+  // The error of `additionalProperties: false` for each unknown name.
   if (keyword === 'boolean') return [{ field, message: 'is not known here' }]
   if (keyword === 'format') return [{ field, message: `must be a valid ${String(params['format'])}` }]
   if (keyword === 'pattern') {
@@ -111,7 +111,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const counted = (count: unknown, noun: string): string => `${String(count)} ${noun}${count === 1 ? '' : 's'}`
 
-/** The rules of a schema in the words of a person, after the field's name. */
+/** Texts for the rules of a schema. They follow the field's name. */
 const WORDS: Readonly<Record<string, (params: Record<string, unknown>) => string>> = {
   type: ({ type }) => `must be ${TYPES[String(type)] ?? `of the type ${String(type)}`}`,
   minLength: ({ limit }) =>
@@ -121,7 +121,7 @@ const WORDS: Readonly<Record<string, (params: Record<string, unknown>) => string
   maximum: ({ limit }) => `must be at most ${String(limit)}`,
 }
 
-/** Names come from the request: of any number and length. */
+/** Limits the names, which come from the request, in number and length. */
 function names(value: unknown): string[] {
   const list = Array.isArray(value) ? value : value === undefined ? [] : [value]
   return list.slice(0, MAX_DETAILS).map((name) => String(name).slice(0, MAX_NAME))

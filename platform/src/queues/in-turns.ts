@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** ms of work after which others get their turn. */
+/** ms of work after which the event loop can run other work. */
 const TURN = 2
 
-/** `Array.map` that holds up the event loop for no longer than a turn, and what one item takes. */
+/** `Array.map` that blocks the event loop for no longer than TURN plus the time for one item. */
 export async function mapInTurns<T, R>(items: readonly T[], map: (item: T) => R): Promise<R[]> {
   const done: R[] = []
   let began = performance.now()

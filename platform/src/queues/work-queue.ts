@@ -2,18 +2,18 @@ import { FairQueue, QueueFull, type EnterQueueOptions, type FairQueueLimits, typ
 import { FpError } from '../errors.ts'
 
 export interface WorkQueueOptions extends FairQueueLimits {
-  /** Names its limits in errors: `validations` makes `validations_waiting` and `validations_waiting_per_account`. */
+  /** Begins the limits' names in errors: `validations_waiting` and `validations_waiting_per_account` with `validations`. */
   readonly name: string
-  /** What waits, in the words of an error: `checks of code`. */
+  /** The name of the waiting work in error messages: `checks of code`. */
   readonly work: string
-  /** Whom a key stands for. */
+  /** What a key stands for. */
   readonly per: 'account' | 'address'
 }
 
-/** Seconds after which a refused caller is told to try again. */
+/** Seconds after which a refused caller should try again. */
 const RETRY_AFTER = 2
 
-/** A fair queue whose refusals are answers of the API: 503 with Retry-After, naming the limit. */
+/** A fair queue whose refusals are FpErrors: FP_QUEUE_FULL with Retry-After and the name of the limit. */
 export class WorkQueue {
   readonly #options: WorkQueueOptions
   readonly #queue: FairQueue
@@ -39,7 +39,7 @@ export class WorkQueue {
   }
 }
 
-/** The refusal of one more, where `most` of a key (or in total) wait already. */
+/** The error for one more when `most` of a key, or in total, wait already. */
 export function queueFull(
   { name, work, per }: Pick<WorkQueueOptions, 'name' | 'work' | 'per'>,
   { limit: which, most }: Pick<QueueFull, 'limit' | 'most'>,
