@@ -20,10 +20,10 @@ const GOALS = { embedded: 220, pod: 160 }
 const IDLE_LIMIT = 90_000
 const MIB = 1024
 
-/** What the platform takes that nobody uses: after its start, without apps. Needs root to read the maps of its processes. */
+/** The memory of an idle platform: after its start, without apps. Needs root to read the maps of its processes. */
 export async function benchFootprint(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fp-footprint-'))
-  // A binary of its own: the pages of this one are shared with the benchmark and whatever else runs on this machine.
+  // Uses a copy of the Node binary, as pages of this one are shared with the benchmark and other programs of this machine.
   const node = join(folder, 'node')
   await copyFile(process.execPath, node)
   try {
@@ -45,7 +45,7 @@ async function benchEmbedded(node: string): Promise<void> {
   if (mongod) row('besides: mongod', mib(mongod.pss))
 }
 
-/** The platform's processes as in a pod, run here against a cluster: a pod has no others. */
+/** The platform's processes as in a pod, which has no others. They run here against a cluster. */
 async function benchPod(node: string, folder: string): Promise<void> {
   section('Memory of a platform pod without apps (PSS, MiB)')
   await using cluster = await startCluster()

@@ -5,7 +5,7 @@ import { memoryOf, treeOf } from './processes.ts'
 
 const APPS = 50
 
-/** What an awake app costs: its share of memory (PSS), and what is its alone. Needs root to read the apps' maps. */
+/** The memory of an awake app: its share (PSS), and the part that only it uses. Needs root to read the apps' maps. */
 export async function benchMemory(platform: PlatformUnderTest, user: TestUser): Promise<void> {
   section(`Memory of ${APPS} awake trivial apps`)
   const appProcesses = () => treeOf(platform.child.pid!).filter(({ uid }) => uid >= 200_000)

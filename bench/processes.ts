@@ -28,7 +28,7 @@ function processes(): Process[] {
     })
 }
 
-/** What a process is there for: `gate`, `API`, `offload-child`, `mongod`, `runner zygote`; undefined once it has ended. */
+/** The role of a process: `gate`, `API`, `offload-child`, `mongod`, `runner zygote`; undefined once it has ended. */
 export function roleOf(pid: number): string | undefined {
   const [program = '', ...args] = (read(`/proc/${pid}/cmdline`) ?? '').split('\0')
   if (program === '') return undefined
@@ -49,7 +49,7 @@ export function memoryOf(pid: number): { pss: number; uss: number } | undefined 
   }
 }
 
-/** Undefined where the process has ended meanwhile. */
+/** Undefined if the process has ended meanwhile. */
 function read(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')

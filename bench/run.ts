@@ -1,4 +1,4 @@
-// @ts-expect-error: plain JavaScript, for the Node that is there before the set-up
+// @ts-expect-error: plain JavaScript, for the Node version from before the set-up
 import { platformBuild } from '../scripts/lib/platform-build.mjs'
 import { startPlatform } from '../e2e/harness/platform.ts'
 import { TestUser } from '../e2e/harness/user.ts'
@@ -29,9 +29,9 @@ const benches = {
 
 const wanted = process.argv.slice(2)
 const wants = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
-// What is measured is what `npm start` runs.
+// Measures the build that `npm start` runs.
 await (platformBuild as () => (() => Promise<void>) | undefined)()?.()
-// Alone: what others run of the same programs would share its memory.
+// Runs alone, as other processes of the same programs would share its memory.
 if (wants('memory')) await benchFootprint()
 await using platform = await startPlatform({ built: true })
 const user = await TestUser.signUp(platform, 'bench')

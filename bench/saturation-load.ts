@@ -34,7 +34,7 @@ async function requests(options: Partial<autocannon.Options>): Promise<string> {
   return parts.join(', ') || 'none'
 }
 
-/** New connections that ask once, many requests in each packet. */
+/** Opens new connections. Each sends many requests in one packet. */
 async function connections(): Promise<string> {
   const { port } = new URL(url)
   const text = `GET /api/auth/me HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: ${ADDRESS}\r\n\r\n`.repeat(

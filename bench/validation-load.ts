@@ -1,7 +1,7 @@
 import { createNodeValidator } from '@fp/sdk/python/node'
 import { validationInputs } from './validation-inputs.ts'
 
-/** In a process as the platform's: the work in ms (of all threads) of each input, the first time and the second. */
+/** Runs in a process like the platform's. Prints the processor time in ms (all threads) of each input, first and second time. */
 const inputs = await validationInputs()
 const validator = await createNodeValidator()
 validator.check({ 'app.py': 'from fastapi import FastAPI\napp = FastAPI()\n' })

@@ -5,18 +5,18 @@ import { minify } from 'rolldown/experimental'
 import { inRoot } from './lib/paths.mjs'
 import { BUILD } from './lib/platform-build.mjs'
 
-// Makes of the platform's sources one JavaScript file for each process, and files of the packages that it needs. Node then
-// strips no types, and keeps neither the compiler for that nor 700 modules in memory: see docs/decisions/0034.
+// Builds one JavaScript file for each process from the platform's sources, and files of the packages that it needs. So Node
+// need not strip types, and has neither the compiler for that nor 700 modules in memory: see docs/decisions/0034.
 
 const SOURCES = inRoot('platform/src')
 
-/** What is started by a command line. */
+/** The entry points that are started by a command line. */
 const ENTRIES = ['server', 'cluster/prepare', 'cluster/initiate']
 
-/** How the sources name a file that they start as a process or a thread: it becomes a file of the build too. */
+/** Matches a file that the sources start as a process or a thread. It becomes an entry point of the build too. */
 const STARTED = /new URL\('\.\/(.+?)\.ts', import\.meta\.url\)/g
 
-/** Packages that read files of their own, and those that the MongoDB driver tries to load though nobody has them. */
+/** Packages that are not bundled: they read files of their own, or are optional packages of the MongoDB driver. */
 const EXTERNAL = [
   /^(pino|pino-pretty|web-tree-sitter)$/,
   /^(@node-rs|@astral-sh)\//,
@@ -24,7 +24,7 @@ const EXTERNAL = [
   /^(bufferutil|utf-8-validate)$/,
 ]
 
-/** What stands in for the whole of a package, as the build's own module. */
+/** Modules that replace a whole package in the build. */
 const STAND_INS = {
   // Its tables of international names take 3.5 MiB in each process; the MongoDB driver parses addresses with it, as Node does too.
   'whatwg-url': 'export const { URL, URLSearchParams } = globalThis',
@@ -69,7 +69,7 @@ const { output } = await bundle.write({
 })
 for (const chunk of output) {
   if (chunk.type !== 'chunk') continue
-  // Own code stays readable, for stack traces.
+  // The platform's own code stays readable, for stack traces.
   const isOwn = !chunk.name.startsWith('packages')
   const code = isOwn ? chunk.code : (await minify(chunk.fileName, chunk.code, { module: true })).code
   await writeFile(path.join(partial, chunk.fileName), toAscii(code))
@@ -77,12 +77,12 @@ for (const chunk of output) {
 await rm(BUILD, { recursive: true, force: true })
 await rename(partial, BUILD)
 
-/** Node keeps a file with one character beyond ASCII at two bytes a character. */
+/** With a single character beyond ASCII, Node would store a file with two bytes per character. */
 function toAscii(code) {
   return code.replace(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** The build lies elsewhere than the sources: what they name by their own place is named from there. */
+/** The build is in another folder than the sources, so paths relative to a source file are replaced. */
 function findPlaces() {
   return {
     name: 'find-places',
@@ -106,7 +106,7 @@ function standIns() {
   return {
     name: 'stand-ins',
     resolveId(source, importer = '') {
-      // The client of Kubernetes fetches.
+      // The Kubernetes client uses fetch.
       if (!Object.hasOwn(STAND_INS, source) || importer.includes('@kubernetes')) return undefined
       return `${prefix}${source}`
     },

@@ -12,7 +12,7 @@ const python = (module, ...args) => [
   inRoot('runner'),
 ]
 
-/** Name, command, arguments, folder. They run one after the other: some read what the one before has made. */
+/** Name, command, arguments, folder. They run one after the other, as some read the output of the one before. */
 const CHECKS = [
   ['types', ...javascript('typescript/bin/tsc', '-p', 'tsconfig.json')],
   ['console routes', NODE, [inRoot('node_modules/@sveltejs/kit/svelte-kit.js'), 'sync'], inRoot('console')],

@@ -3,7 +3,7 @@ import { cyclesOf, importGraph } from './lib/import-graph.mjs'
 import { inRoot, ROOT } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 
-// Checks what CONTRIBUTING.md says of files and ESLint does not see: no import cycles, and no long file without a reason.
+// Checks rules of CONTRIBUTING.md that ESLint does not check: no import cycles, and no long file without a reason.
 
 const MAX_LINES = 300
 /** Cases of a test stand one after the other, so a longer file still reads well. */

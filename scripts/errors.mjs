@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { errorsPage } from './lib/errors-page.mjs'
 import { inRoot } from './lib/paths.mjs'
 
-// npm run errors: writes docs/errors.md from the table of error codes. With --check it fails where the page is not up to date.
+// npm run errors: writes docs/errors.md from the table of error codes. With --check it fails if the page is not up to date.
 
 const file = inRoot('docs/errors.md')
 if (!process.argv.includes('--check')) {

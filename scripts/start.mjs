@@ -11,8 +11,8 @@ const PARENT_INTERVAL = 500
 const LAUNCHER = inRoot('platform/node.sh')
 const SERVER = path.join(BUILD, 'server.js')
 
-// `npm start` alone waits for the platform; whoever kills npm wants the platform to stop. Read before the set-up: npm may
-// be gone after it. Where another program has started this script, its end means nothing.
+// Only `npm start` waits for the platform: when npm is killed, the platform must stop. Read before the set-up, as npm may
+// have ended after it. If another program has started this script, that program's end does not stop the platform.
 const npm = process.env.npm_package_json === inRoot('package.json') ? process.ppid : undefined
 const withParent = (pid) => (pid === undefined ? [SERVER] : [SERVER, `--parent=${pid}`])
 
@@ -20,9 +20,9 @@ await main(async () => {
   await setUp()
   process.chdir(ROOT)
   process.env.NODE_BINARY = NODE
-  // Halves the time to load the platform at a second start.
+  // Halves the time to load the platform from the second start on.
   process.env.NODE_COMPILE_CACHE ??= inState('cache/node')
-  // Where Node can (22.15 and newer: every start but the first) the platform takes this process' place.
+  // If Node supports it (22.15 and newer: every start except the first), the platform replaces this process.
   if (process.execve) process.execve(LAUNCHER, [LAUNCHER, ...withParent(npm)], process.env)
   const platform = spawn(LAUNCHER, withParent(process.pid), { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => platform.kill(signal))

@@ -31,7 +31,7 @@ test('the sources use each code of the table', () => {
   expect(Object.keys(ERRORS).filter((code) => !used.has(code))).toEqual([])
 })
 
-test('the runner tells no failure but those of the table', () => {
+test('the runner reports only failures of the table', () => {
   const runner = readFileSync(inRoot('runner/src/fp_runner/failure.py'), 'utf8')
   const codes = [...runner.matchAll(/"(FP_[A-Z_]+)"/g)].map(([, code]) => code)
   expect(codes.length).toBeGreaterThan(5)

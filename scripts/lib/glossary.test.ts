@@ -14,7 +14,7 @@ test.each([
   expect(unusedTerms(glossary(term), code)).toEqual([])
 })
 
-test('tells the terms that the code does not use', () => {
+test('returns the terms that the code does not use', () => {
   expect(unusedTerms(glossary('zygote', 'warm window', 'usher'), 'zygote.fork(warm)')).toEqual([
     'warm window',
     'usher',

@@ -32,7 +32,7 @@ test('reads the scripts of components, and paths without an ending', () => {
   ).toEqual([['List.svelte', 'list.svelte.ts']])
 })
 
-test('two that import the same file are no cycle', () => {
+test('two files that import the same file are not a cycle', () => {
   expect(
     cycles({ 'a.ts': "import './c.ts'", 'b.ts': "import './c.ts'\nimport './a.ts'", 'c.ts': '' }),
   ).toEqual([])

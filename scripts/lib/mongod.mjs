@@ -56,8 +56,8 @@ function installation(folder, hash) {
 }
 
 /**
- * Whether mongod is to come from MongoDB's own host. MongoDB 8 does not open what 6.0 made, nor 6.0 what a newer one made, so the
- * data decides. Where there is none, what is installed stays: a download that failed is not tried again at each start.
+ * Whether to download mongod from MongoDB's own host. MongoDB 8 cannot open data of 6.0, nor 6.0 data of a newer version, so
+ * the data decides. If there is no data, an installed mongod is kept: a failed download is not repeated at each start.
  */
 function prefersDownload({ data, wheels, downloaded }) {
   return data === undefined ? downloaded || !wheels : data > 6

@@ -12,16 +12,16 @@ import { mongod } from './mongod.mjs'
 let dir: string
 let host: Server
 let address: string
-/** What the download host was asked for. */
+/** The requests to the download host. */
 let asked: string[]
-/** The archives it has, by version: the version that its mongod says it is, and whether the checksum is right. */
+/** The archives of the host, by version: the version that its mongod reports, and whether the checksum is right. */
 let archives: Record<string, { says?: string; wrongChecksum?: boolean }>
 
 beforeEach(async () => {
   dir = mkdtempSync(path.join(tmpdir(), 'fp-test-setup-'))
   asked = []
   archives = {}
-  // Made once: the file times in an archive would differ from those in the one that the checksum is of.
+  // Made only once: the file times of a second archive would differ, and so would its checksum.
   const tarballs: Record<string, Buffer> = {}
   host = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`)
@@ -35,7 +35,7 @@ beforeEach(async () => {
     return response.writeHead(200, { 'content-length': answer.length }).end(answer)
   })
   address = await listening(host)
-  // No mongod of this machine, nor settings of its user.
+  // Without this machine's mongod and its user's settings.
   for (const name of ['MONGODB_URI', 'FP_MONGOD', 'FP_DATA_DIR']) vi.stubEnv(name, '')
   vi.stubEnv('PATH', path.join(dir, 'path'))
   vi.spyOn(console, 'log').mockImplementation(() => {})
@@ -53,7 +53,7 @@ async function listening(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** What the person at the terminal read. */
+/** The output that a person at the terminal would see. */
 const said = (): string => vi.mocked(console.log).mock.calls.flat().join('\n')
 const downloaded = (): string => path.join(dir, 'mongodb-download/bin/mongod')
 const fromWheels = (): string => path.join(dir, 'mongodb/bin/mongod')
@@ -104,7 +104,7 @@ describe('the set-up of MongoDB', () => {
     expect(asked).toEqual([])
   })
 
-  it('takes the next version where the host does not have the first one for this system', async () => {
+  it('downloads the next version if the host does not have the first one for this system', async () => {
     archives = { [second]: {} }
     await setUp()
     expect(readFileSync(downloaded(), 'utf8')).toBe(program(second))
@@ -126,7 +126,7 @@ describe('the set-up of MongoDB', () => {
     expect(asked).toEqual([])
   })
 
-  it('uses the wheels where the host cannot be reached, without waiting for the npm packages', async () => {
+  it('uses the wheels if the host cannot be reached, without waiting for the npm packages', async () => {
     await new Promise((resolve) => host.close(resolve))
     await setUp({ whenPackages: new Promise(() => {}) })
     expect(existsSync(fromWheels())).toBe(true)
@@ -134,7 +134,7 @@ describe('the set-up of MongoDB', () => {
     expect(await setUp()).toBe(false)
   })
 
-  it('gives up a host that takes the connection and does not answer', async () => {
+  it('gives up on a host that accepts the connection and does not answer', async () => {
     const silent = createServer(() => {})
     await setUp({ host: await listening(silent) })
     silent.closeAllConnections()
@@ -160,18 +160,18 @@ describe('the set-up of MongoDB', () => {
     expect(existsSync(downloaded())).toBe(true)
   })
 
-  it('keeps the wheels where they are installed already', async () => {
+  it('keeps the wheels if they are installed already', async () => {
     await setUp()
     archives = { [first]: {} }
     expect(await setUp()).toBe(false)
   })
 
-  it.each(['MONGODB_URI', 'FP_MONGOD'])('has nothing to do where %s is set', async (name) => {
+  it.each(['MONGODB_URI', 'FP_MONGOD'])('has nothing to do if %s is set', async (name) => {
     vi.stubEnv(name, 'set')
     expect(await setUp()).toBe(false)
   })
 
-  it('has nothing to do where a good mongod is on the PATH', async () => {
+  it('has nothing to do if a good mongod is on the PATH', async () => {
     mkdirSync(path.join(dir, 'path'))
     writeFileSync(path.join(dir, 'path/mongod'), program('7.0.28'), { mode: 0o755 })
     expect(await setUp()).toBe(false)

@@ -9,7 +9,7 @@ export const BUILD = inState('build')
 const STAMP = inState('build.stamp')
 const SCRIPT = 'scripts/build-platform.mjs'
 
-/** What is to be done so that the build is made from the sources as they are; undefined when it is. */
+/** The work that builds the platform from the present sources. Undefined when the build is up to date. */
 export function platformBuild() {
   const hash = hashOf(['platform/src', 'scaler/src', 'sdk/src', 'package-lock.json', SCRIPT])
   if (isStamped(STAMP, hash) && existsSync(path.join(BUILD, 'server.js'))) return undefined

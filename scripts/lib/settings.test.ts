@@ -11,7 +11,7 @@ import { RUNNER_SETTINGS } from './runner-settings.mjs'
 
 /** Set by the manifests, the image or the platform itself: an admin sets none of them. */
 const OWN = ['FP_CONSOLE_DIR', 'FP_POD_NAME', 'FP_POD_NAMESPACE', 'FP_PYTHON', 'FP_ROLE', 'FP_RUNTIME']
-/** Of tests, and of the machine that runs them. */
+/** Variables of tests, and of the machine that runs them. */
 const OF_TESTS = /^FP_(E2E|BASE)_|^FP_CHROMIUM$/
 
 const read = (file: string): string => readFileSync(inRoot(file), 'utf8')
@@ -24,7 +24,7 @@ const listed = (...patterns: string[]): string[] =>
 const README = read('README.md')
 const SELF_HOSTING = read('docs/self-hosting.md')
 
-test('the list of settings has those that are read, and no others', () => {
+test('the list of settings has exactly the settings that are read', () => {
   const reads = ['config', 'config-kubernetes', 'egress'].flatMap((name) => [
     ...read(`platform/src/${name}.ts`).matchAll(/\b(?:read|file|request)\(\s*'(FP_\w+)'|env\['(FP_\w+)'\]/g),
   ])
@@ -32,7 +32,7 @@ test('the list of settings has those that are read, and no others', () => {
   expect([...names].sort()).toEqual([...SETTING_NAMES].sort())
 })
 
-test('documents, manifests and images name only what is a setting or an error code', () => {
+test('documents, manifests and images name only existing settings and error codes', () => {
   const known = new Set([...SETTING_NAMES, ...RUNNER_SETTINGS, ...Object.keys(ERRORS)])
   const unknown = listed('*.md', 'deploy', 'Tiltfile', '*Dockerfile').flatMap((file) =>
     namesIn(read(file))
@@ -47,7 +47,7 @@ test('each setting of an admin is documented', () => {
   expect(SETTING_NAMES.filter((name) => !documented.has(name) && !OWN.includes(name))).toEqual([])
 })
 
-/** The defaults of a table: name → value as one would set it. Words in the place of a value are left out. */
+/** The defaults of a table: name → value as in the environment. Descriptions in place of a value are left out. */
 function defaultsOf(markdown: string): [name: string, value: string][] {
   return [...markdown.matchAll(/^\| (`FP_[^|]*) \| ([^|]*) \|/gm)].flatMap(([, names = '', values = '']) => {
     const each = values.split(',')
@@ -57,7 +57,7 @@ function defaultsOf(markdown: string): [name: string, value: string][] {
   })
 }
 
-/** The settings of the manifests that every cluster has, with the least that an overlay adds. */
+/** The settings of the manifests that every cluster has, with the minimum that an overlay adds. */
 const CLUSTER = Object.fromEntries([
   ...[...read('deploy/base/kustomization.yaml').matchAll(/^ +- (FP_\w+)=(.*)$/gm)].map(([, name, value]) => [
     name,

@@ -54,7 +54,7 @@ test('never runs two saves at once, and saves what changed meanwhile', async () 
   expect(saves).toHaveLength(2)
 })
 
-test('a failed save is told, and tried again by itself', async () => {
+test('a failed save is reported, and tried again automatically', async () => {
   const { autosave, saves } = setup()
   autosave.touch()
   await vi.advanceTimersByTimeAsync(100)

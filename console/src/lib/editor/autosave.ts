@@ -10,7 +10,7 @@ export interface AutosaveOptions {
 }
 
 export interface Autosave {
-  /** Tells that something has changed. */
+  /** Call it when something has changed. */
   touch(): void
   /** Saves at once what is unsaved. Resolves when all is saved and rejects when the save fails. */
   flush(): Promise<void>

@@ -45,7 +45,7 @@ test.each(['x.py', 'static/site.css', 'a/b/c-d_e.1.json', 'big file äö (1).txt
   'takes the path %j',
   (path) => expect(pathProblem(path, PATHS)).toBeUndefined(),
 )
-test('a name that cannot be says why', () => {
+test('an invalid name has a reason', () => {
   expect(pathProblem('/abs.csv', PATHS)).toMatch('begins with /')
   expect(pathProblem('templates/', PATHS)).toMatch('templates/index.html')
   expect(pathProblem('.env', PATHS)).toMatch('Environment')

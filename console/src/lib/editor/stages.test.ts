@@ -29,7 +29,7 @@ test('walks through the stages and times them', () => {
   expect(total(progress)).toBe(360)
 })
 
-test('a stage that is told of again goes on, with the newer words', () => {
+test('a stage with a second event continues, with the newer message', () => {
   const progress = play(
     event('validating', 0),
     event('starting', 60),

@@ -81,7 +81,7 @@ test('reads a pasted .env file as dotenv does', () => {
   })
 })
 
-test('names what a pasted .env file holds that is not taken', () => {
+test('names the parts of a pasted .env file that are left out', () => {
   const text = 'A=1\nnonsense\nPORT=80\nLD_PRELOAD=x\nmy-name=1\nB="never closed'
   expect(parseEnvFile(text)).toEqual({
     pairs: [['A', '1']],

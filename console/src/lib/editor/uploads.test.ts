@@ -23,7 +23,7 @@ test('text within the limits of files is edited, all else is kept as bytes', asy
   expect([...assets.keys()]).toEqual(['static/big.css', 'static/latin1.txt', 'static/logo.png'])
 })
 
-test('a file goes where it is put, and to static/ only what a browser loads, in an app that has the folder', async () => {
+test('a file goes to the chosen folder; files for browsers go to static/ if the app has that folder', async () => {
   const goesTo = async (name: string, folder = '', paths = ['app.py']): Promise<string[]> => {
     const { texts, assets } = await sortFiles(new Map([[name, new Blob()]]), folder, paths, () => false)
     return [...texts.keys(), ...assets.keys()]

@@ -32,7 +32,7 @@ test('uploads in requests within the limit, and shows what each left', async () 
   expect([assets.paths, assets.bytes]).toEqual([['a.png', 'b.png'], 15])
 })
 
-test('tells in one toast what was refused', async () => {
+test('names all refused files in one toast', async () => {
   const assets = new AssetsState('a', [])
   const uploaded = assets.upload(new Map([['a.png', new Blob(['x'])]]))
   const asked = await api.next(`POST ${ASSETS}`)
@@ -42,7 +42,7 @@ test('tells in one toast what was refused', async () => {
   expect(told()).toEqual(['No 1. No 2. No 3. 2 more were refused.'])
 })
 
-test('a refused change is told, and changes nothing', async () => {
+test('a refused change shows an error and changes nothing', async () => {
   const assets = new AssetsState('a', [asset('a.png')])
   expect(await assets.change({})).toBe(true)
   const changed = assets.change({ 'a.png': 'b/..' })
@@ -52,7 +52,7 @@ test('a refused change is told, and changes nothing', async () => {
   expect([assets.paths, told()]).toEqual([['a.png'], ['The assets were not changed. FP_FILE_PATH happened.']])
 })
 
-test('a look at the app that was asked for before a change does not undo it', async () => {
+test('the answer to a request from before a change does not undo the change', async () => {
   const assets = new AssetsState('a', [asset('a.png')])
   const { changes } = assets
   const changed = assets.change({ 'a.png': null })
@@ -65,7 +65,7 @@ test('a look at the app that was asked for before a change does not undo it', as
   expect(assets.paths).toEqual(['c.png'])
 })
 
-test('another content has another address', () => {
+test('another content has another URL', () => {
   const assets = new AssetsState('a', [])
   expect(assets.url(asset('static/my logo.png'))).toBe(
     `${ASSETS}/static/my%20logo.png?sha256=of static/my logo.png`,

@@ -17,7 +17,7 @@ test('ticks while something shows a time, and not after', async () => {
   }
   expect(shown).toEqual([0, 15_000, 30_000])
   stop()
-  // Svelte gives the subscription up a little later.
+  // Svelte ends the subscription a little later.
   await Promise.resolve()
   vi.advanceTimersByTime(60_000)
   expect([shown.length, vi.getTimerCount()]).toEqual([3, 0])

@@ -101,7 +101,7 @@ test('code that is refused comes back as findings', async () => {
   })
 })
 
-test('any other refusal is thrown, and nothing is under way', async () => {
+test('any other refusal is thrown, and no deployment runs', async () => {
   const deployment = open()
   const done = run(deployment)
   const refused = await api.next(DEPLOY)
@@ -110,7 +110,7 @@ test('any other refusal is thrown, and nothing is under way', async () => {
   expect(deployment.progress).toBeUndefined()
 })
 
-test('takes up the deployment that was under way when the page was loaded', async () => {
+test('follows a deployment that was running when the page was loaded', async () => {
   const deployment = open()
   const resumed = deployment.resume()
   const list = await api.next('GET /api/apps/a/deployments?limit=1')

@@ -76,7 +76,7 @@ test('what is typed during a save is saved after it, with the new revision', asy
   expect(draft.phase).toBe('saved')
 })
 
-test('a failed save is told, and tried again after five seconds', async () => {
+test('a failed save is reported, and tried again after five seconds', async () => {
   const draft = open()
   draft.edit('app.py', 'two')
   const flushed = draft.flush()
@@ -110,7 +110,7 @@ test('writes the copy at once when the page goes away', () => {
   expect(kept()).toEqual({ 'app.py': 'two' })
 })
 
-test('offers what an earlier visit left unsaved, and takes it back', () => {
+test('offers the unsaved changes of an earlier visit, and restores them', () => {
   keepCopy(localStorage, 'a', { files: { 'app.py': 'lost' }, revision: 1, at: 5 })
   const draft = open()
   expect(draft.recovered).toMatchObject({ files: { 'app.py': 'lost' }, at: 5 })
@@ -124,7 +124,7 @@ test('offers what an earlier visit left unsaved, and takes it back', () => {
   ])
 })
 
-test('drops what an earlier visit left when it is not wanted', () => {
+test('drops the unsaved changes of an earlier visit when the person discards them', () => {
   keepCopy(localStorage, 'a', { files: { 'app.py': 'lost' }, revision: 1, at: 5 })
   open().discardRecovered()
   expect(kept()).toBeUndefined()
@@ -151,14 +151,14 @@ test('asks which version to keep when someone else saved another one', async () 
   const { draft, flushed } = await conflict('mine', 'theirs')
   await expect(flushed).rejects.toMatchObject({ code: 'FP_DRAFT_CONFLICT' })
   expect([draft.phase, draft.theirs?.revision, draft.files]).toEqual(['conflict', 7, { 'app.py': 'mine' }])
-  // Until then nothing is saved over theirs, whatever is typed.
+  // Until then nothing overwrites their version, whatever is typed.
   draft.edit('app.py', 'mine, and more')
   expect(draft.phase).toBe('conflict')
   await expect(draft.flush()).rejects.toThrow('Choose first')
   expect(api.waiting).toBe(0)
 })
 
-test('keeps mine over theirs', async () => {
+test('keeps my version instead of theirs', async () => {
   const { draft } = await conflict('mine', 'theirs')
   const saved = draft.keepMine()
   const asked = await api.next(SAVE)
@@ -168,7 +168,7 @@ test('keeps mine over theirs', async () => {
   expect([draft.phase, draft.theirs]).toEqual(['saved', undefined])
 })
 
-test('takes theirs', async () => {
+test('keeps their version', async () => {
   const { draft } = await conflict('mine', 'theirs')
   draft.takeTheirs()
   expect([draft.phase, draft.files, draft.replaced, kept()]).toEqual([
@@ -196,7 +196,7 @@ test('takes a newer draft from elsewhere only when nothing is unsaved', () => {
   expect(draft.files).toEqual({ 'app.py': 'typed' })
 })
 
-test('renames and removes folders with all in them', () => {
+test('renames and removes folders with all their files', () => {
   const draft = open({ 'a/x.py': '1', 'a/b/y.py': '2', 'ab.py': '3' })
   draft.rename('a', 'c')
   expect(draft.paths).toEqual(['ab.py', 'c/b/y.py', 'c/x.py'])
@@ -204,7 +204,7 @@ test('renames and removes folders with all in them', () => {
   expect([draft.paths, draft.phase]).toEqual([['ab.py'], 'dirty'])
 })
 
-test('an edit that changes nothing is none', () => {
+test('an edit that changes nothing does not count as a change', () => {
   const draft = open()
   draft.edit('app.py', 'one')
   expect(draft.phase).toBe('saved')

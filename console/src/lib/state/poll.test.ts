@@ -5,7 +5,7 @@ import { poll } from './poll.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-test('looks again after the interval, and stops while nobody looks at the page', async () => {
+test('polls after each interval, and pauses while the page is hidden', async () => {
   const page = openPage()
   const run = vi.fn(async () => undefined)
   onTestFinished(poll(run, () => 1000))
@@ -18,7 +18,7 @@ test('looks again after the interval, and stops while nobody looks at the page',
   expect(run).toHaveBeenCalledTimes(4)
 })
 
-test('never looks twice at once, and goes on after a failure', async () => {
+test('never polls twice at once, and continues after a failure', async () => {
   const page = openPage()
   const turns: PromiseWithResolvers<void>[] = []
   const stop = poll(

@@ -59,7 +59,7 @@ test('the first check is at once, later ones half a second after the last change
   expect(problems.items[0]).toMatchObject({ file: 'app.py', line: 1, severity: 'error' })
 })
 
-test('the answer to an older question is not shown', async () => {
+test('the result of an older check is not shown', async () => {
   const { problems, checks } = open()
   problems.check({ 'app.py': BAD }, null)
   vi.advanceTimersByTime(0)
@@ -73,7 +73,7 @@ test('the answer to an older question is not shown', async () => {
   expect(problems.errors).toBe(0)
 })
 
-test('what another entrypoint served is not shown under the new one', async () => {
+test('the result for another entrypoint is not shown under the new one', async () => {
   const { problems, checks } = open()
   problems.check({ 'app.py': GOOD }, null)
   vi.advanceTimersByTime(0)

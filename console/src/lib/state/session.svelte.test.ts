@@ -15,7 +15,7 @@ beforeEach(async () => {
   session = (await import('./session.svelte.ts')).session
 })
 
-test('asks the platform once a page load', async () => {
+test('asks the platform once per page load', async () => {
   const both = Promise.all([session.find(), session.find()])
   const asked = await api.next(ME)
   asked.answer(USER)
@@ -24,7 +24,7 @@ test('asks the platform once a page load', async () => {
   expect(api.waiting).toBe(0)
 })
 
-test('nobody is logged in where the platform says so', async () => {
+test('nobody is logged in if the platform says so', async () => {
   const found = session.find()
   const asked = await api.next(ME)
   asked.refuse(401, 'FP_UNAUTHENTICATED')
@@ -59,7 +59,7 @@ test('names its session in the requests after a log-in, and no longer after the 
   expect([session.user, sessionId(), await session.find()]).toEqual([undefined, 'none', undefined])
 })
 
-test('an answer that refuses too many cookies is asked for again', async () => {
+test('a request that was refused for too many cookies is sent again', async () => {
   const found = session.find()
   const refused = await api.next(ME)
   refused.refuse(431, 'FP_HEADERS_TOO_LARGE')
@@ -68,7 +68,7 @@ test('an answer that refuses too many cookies is asked for again', async () => {
   expect(await found).toEqual(USER)
 })
 
-test('the page hears that its session is over', async () => {
+test('the page is notified when its session has ended', async () => {
   const { client, onUnauthorized } = await import('../api/client.ts')
   const heard = vi.fn()
   const stop = onUnauthorized(heard)

@@ -11,7 +11,7 @@ afterEach(() => {
 
 const texts = (): string[] => toasts.items.map(({ text }) => text)
 
-test('a view of them follows: they close by themselves, errors later than news', () => {
+test('toasts close automatically, errors later than other messages', () => {
   const seen: string[][] = []
   const stop = $effect.root(() => {
     $effect(() => void seen.push(texts()))
@@ -28,7 +28,7 @@ test('a view of them follows: they close by themselves, errors later than news',
   stop()
 })
 
-test('one that is read stays until it is let go', () => {
+test('a toast that is being read stays open until the person leaves it', () => {
   toasts.info('Read me')
   const [toast] = toasts.items
   vi.advanceTimersByTime(3_999)

@@ -25,7 +25,7 @@ function write({ response }: Asked, ...events: CallStreamEvent[]): void {
   if (['end', 'error'].includes(events.at(-1)!.event)) response.end()
 }
 
-test('begins with what was last tried on this device', () => {
+test('begins with the last request that was sent on this device', () => {
   rememberTry('a', { method: 'POST', path: '/items', headers: 'X-A: 1', body: '{}' })
   expect(new TryIt('a')).toMatchObject({ method: 'POST', path: '/items', headers: 'X-A: 1', body: '{}' })
   expect(new TryIt('b')).toMatchObject({ method: 'GET', path: '/' })
@@ -88,7 +88,7 @@ test('a cancelled request shows neither an answer nor an error', async () => {
   expect([tryIt.answer, tryIt.error, tryIt.sending]).toEqual([undefined, undefined, false])
 })
 
-test('a refusal is shown in place of the answer before', async () => {
+test('a refusal is shown in place of the previous answer', async () => {
   const tryIt = new TryIt('a')
   const first = tryIt.send(URL_OF_APP)
   const good = await api.next(PROXY)
@@ -141,7 +141,7 @@ test('a failure after the head is shown with what came before', async () => {
   expect(tryIt.error).toMatchObject({ code: 'FP_APP_CRASHED', message: 'It closed the connection.' })
 })
 
-test('pieces that are no text are joined, and are text in the end if they can be', async () => {
+test('binary pieces are joined, and shown as text in the end if they are text', async () => {
   const piece = (bytes: number[]): CallStreamEvent => ({
     event: 'body',
     body: btoa(String.fromCharCode(...bytes)),
@@ -159,7 +159,7 @@ test('pieces that are no text are joined, and are text in the end if they can be
   expect(text.answer).toMatchObject({ body: 'ü', body_encoding: 'text' })
 })
 
-test('a platform that breaks off is told from an app that ends', async () => {
+test('an answer that the platform breaks off differs from one that the app ends', async () => {
   const tryIt = new TryIt('a')
   const sent = tryIt.send(URL_OF_APP)
   const asked = await api.next(PROXY)

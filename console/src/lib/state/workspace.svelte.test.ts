@@ -43,7 +43,7 @@ test.each([
   expect((await open(Object.fromEntries(paths.map((path) => [path, ''])))).openPath).toBe(first)
 })
 
-test('goes to the same place as often as it is told, and to no file that is gone', async () => {
+test('goes to the same place repeatedly, but not to a deleted file', async () => {
   const workspace = await open({ 'app.py': '', 'b.py': '' })
   workspace.goTo('b.py', 3, 2)
   workspace.goTo('b.py', 3, 2)
@@ -52,7 +52,7 @@ test('goes to the same place as often as it is told, and to no file that is gone
   expect(workspace.openPath).toBe('b.py')
 })
 
-test('looks at the app every second while it wakes, else every five', async () => {
+test('requests the app every second while it wakes, otherwise every five', async () => {
   const workspace = await open()
   vi.advanceTimersByTime(5_000)
   const first = await api.next(APP)
@@ -63,7 +63,7 @@ test('looks at the app every second while it wakes, else every five', async () =
   second.answer(detail({}))
 })
 
-test('deploys what was saved, and marks the line that raised', async () => {
+test('deploys the saved draft, and marks the line that raised an exception', async () => {
   const workspace = await open()
   workspace.draft.edit('app.py', 'x = 1\n  y = x[0]\n')
   const deployed = workspace.deploy()
@@ -94,7 +94,7 @@ test('deploys what was saved, and marks the line that raised', async () => {
   expect(workspace.deploying).toBe(false)
 })
 
-test('tells why a deploy was refused', async () => {
+test('shows why a deploy was refused', async () => {
   const workspace = await open()
   const deployed = workspace.deploy()
   const deploy = await api.next('POST /api/apps/a/deploy')
@@ -105,7 +105,7 @@ test('tells why a deploy was refused', async () => {
   expect(toasts.items.map(({ text }) => text)).toEqual(['Not deployed. FP_DEPLOY_LIMIT happened.'])
 })
 
-test('takes texts into the draft, pictures as assets, and no .env file', async () => {
+test('adds texts to the draft, pictures as assets, and no .env file', async () => {
   const workspace = await open()
   const added = workspace.addFiles(
     new Map([
