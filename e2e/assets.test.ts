@@ -41,7 +41,7 @@ def write():
 
 const bytesOf = (appId: string, path: string): Promise<Buffer> => answeredBytes(platform, appId, path)
 
-test('what is uploaded is what the app serves and reads, also after a sleep, a new version and a rollback', async () => {
+test('the app serves and reads uploaded assets, also after a sleep, a new version and a rollback', async () => {
   const [first, second] = [randomBytes(300_000), randomBytes(2 * 1024 * 1024)]
   const { app_id: id } = await user.createApp({ files: { 'app.py': APP } })
   await user.upload(id, { 'static/logo.png': first, 'data/x.csv': Buffer.from('a,b\n1,ü\n') })
@@ -68,7 +68,7 @@ test('what is uploaded is what the app serves and reads, also after a sleep, a n
   expect(draft.assets.find((asset) => asset.path === 'static/logo.png')?.bytes).toBe(second.length)
 })
 
-test('a client that goes away in the middle of an upload changes nothing', async () => {
+test('a client that disconnects during an upload changes nothing', async () => {
   const { app_id: id } = await user.createApp({ files: { 'app.py': APP } })
   const head = '--cut\r\nContent-Disposition: form-data; name="static/a.png"\r\n\r\n'
   await new Promise<void>((resolve) => {
@@ -85,18 +85,18 @@ test('a client that goes away in the middle of an upload changes nothing', async
     sent.once('close', () => resolve())
   })
   expect((await user.client.apps.get(id)).draft.assets).toEqual([])
-  // Its place among the user's uploads is free again.
+  // Its slot among the user's uploads is free again.
   await user.upload(id, { 'static/a.png': Buffer.from('whole') })
   await user.upload(id, { 'static/b.png': Buffer.from('whole') })
 })
 
-/** A picture of two colours that a browser can show. */
+/** A picture with two colours that a browser can show. */
 function png(width: number, height: number): Buffer {
   const row = Buffer.concat([Buffer.from([0]), Buffer.from(Array.from({ length: width }, (_, n) => n % 2))])
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)
-  // 8 bits a pixel, of a palette.
+  // 8 bits per pixel, with a palette.
   header.set([8, 3, 0, 0, 0], 8)
   const chunks: [string, Buffer][] = [
     ['IHDR', header],
@@ -128,9 +128,9 @@ async function openEditor(page: Page, appId: string): Promise<void> {
   await page.getByTestId('file-app.py').waitFor()
 }
 
-/** Lets go of files over an element, as a person who drags them from the desktop. */
+/** Drops files on an element, like a person who drags them from the desktop. */
 async function drop(page: Page, testId: string, files: Record<string, string>): Promise<void> {
-  // In the page, whose globals are not this program's.
+  // Runs in the page, whose globals are not those of this program.
   const transfer = await page.evaluateHandle((given) => {
     // eslint-disable-next-line @typescript-eslint/no-explicit-any
     const data = new (globalThis as any).DataTransfer()
@@ -142,7 +142,7 @@ async function drop(page: Page, testId: string, files: Record<string, string>): 
   }
 }
 
-test('a picture that is uploaded in the browser is shown, deployed, renamed and served byte for byte', async () => {
+test('a picture uploaded in the browser is shown, deployed, renamed and served unchanged', async () => {
   await mkdir(SHOTS, { recursive: true })
   await using stack = new AsyncDisposableStack()
   const browser = await chromium.launch(CHROMIUM)
@@ -158,7 +158,7 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
   const { app_id: id } = await user.createApp({ files: { 'app.py': APP, 'static/old.css': '' } })
   await openEditor(page, id)
 
-  // By the button.
+  // Uploads with the button.
   await page.getByTestId('upload-input').setInputFiles([
     { name: 'logo.png', mimeType: 'image/png', buffer: picture },
     { name: 'font.woff2', mimeType: 'font/woff2', buffer: randomBytes(5_000) },
@@ -176,12 +176,12 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
   await page.getByTestId('asset-view').getByText('font/woff2').waitFor()
   await page.screenshot({ path: join(SHOTS, 'asset-font.png') })
 
-  // By dropping: text is edited, what goes into a folder stays there.
+  // Uploads by dropping: text can be edited, and files dropped on a folder go there.
   await drop(page, 'file-static', { 'site.css': 'body { color: red }' })
   await page.getByTestId('file-static/site.css').waitFor()
   await page.getByTestId('editor').getByText('color').waitFor()
 
-  // Renaming a folder moves what is text and what is not.
+  // Renaming a folder moves text files and assets.
   await page.getByTestId('file-static').focus()
   await page.keyboard.press('F2')
   await page.getByTestId('file-name').fill('public')
@@ -199,7 +199,7 @@ test('a picture that is uploaded in the browser is shown, deployed, renamed and 
   expect((await bytesOf(id, '/static/logo.png')).equals(picture)).toBe(true)
   expect((await bytesOf(id, '/static/site.css')).toString()).toBe('body { color: red }')
 
-  // Deleting asks first; the version goes on.
+  // Deleting asks first. The live version still serves the asset.
   await page.getByTestId('file-static/logo.png').focus()
   await page.keyboard.press('Delete')
   await page.getByRole('button', { name: 'Delete', exact: true }).click()

@@ -19,7 +19,7 @@ afterAll(async () => {
   await platform?.[Symbol.asyncDispose]()
 })
 
-/** A page that fails the test when a script of it throws, or the CSP refuses something of ours. */
+/** A page that fails the test when one of its scripts throws, or the CSP blocks something of the console. */
 async function openPage(): Promise<{ page: Page; problems: string[] }> {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
   const problems: string[] = []
@@ -40,11 +40,11 @@ async function signUp(page: Page, username: string): Promise<void> {
   await page.waitForURL((url) => !url.pathname.startsWith('/signup'))
 }
 
-/** Replaces what the editor shows, as a person would. */
+/** Replaces the text in the editor like a person. */
 async function type(page: Page, code: string): Promise<void> {
   await page.getByTestId('editor').locator('.view-lines').first().click()
   await page.keyboard.press('Control+A')
-  // At once, so that the editor's own indenting does not interfere.
+  // Inserted at once, so that the editor's own indenting does not interfere.
   await page.keyboard.insertText(code)
 }
 
@@ -58,7 +58,7 @@ def hello() -> dict[str, str]:
     return {"hello": "browser"}
 `
 
-test('from sign-up to the app’s own answer, and time to first request', async () => {
+test('sign-up, deploy and the app’s own answer, with the time to the first request', async () => {
   const { page, problems } = await openPage()
   const began = performance.now()
   await signUp(page, 'grace')
@@ -86,7 +86,7 @@ test('from sign-up to the app’s own answer, and time to first request', async 
   await page.close()
 })
 
-test('edit, see an error on its line, mend it, deploy by keyboard, sleep and wake', async () => {
+test('edit, see an error on its line, fix it, deploy by keyboard, sleep and wake', async () => {
   const { page, problems } = await openPage()
   await signUp(page, 'hopper')
   await page.getByTestId('template-hello-api').first().click()
@@ -112,14 +112,14 @@ test('edit, see an error on its line, mend it, deploy by keyboard, sleep and wak
   const url = (await page.getByTestId('app-url').first().textContent())!
   const visit = await browser.newPage()
   await visit.goto(url.startsWith('http') ? url : `http://${url}`)
-  // At once, or where the machine is slow after the loading page.
+  // At once, or after the loading page if the machine is slow.
   await visit.getByText('{"hello":"browser"}').waitFor()
   await visit.close()
   expect(problems).toEqual([])
   await page.close()
 })
 
-test('a failing app shows its traceback to its owner, and the old version goes on', async () => {
+test('a failing app shows its traceback to its owner, and the old version keeps serving', async () => {
   const { page } = await openPage()
   await signUp(page, 'lovelace')
   await page.getByTestId('template-hello-api').first().click()

@@ -30,7 +30,7 @@ afterAll(async () => {
   await platform?.[Symbol.asyncDispose]()
 })
 
-/** In light and dark. */
+/** Checks the page in the light and the dark theme. */
 async function shoot(name: string): Promise<void> {
   for (const colorScheme of ['dark', 'light'] as const) {
     await page.emulateMedia({ colorScheme })
@@ -82,7 +82,7 @@ def slow():
     time.sleep(30)
 `
 
-test('an app that ended is told of, also after it started again, until another version is live', async () => {
+test('the end of an app is shown, also after its restart, until another version is live', async () => {
   const id = await open({ 'app.py': APP })
   expect((await user.deploy(id)).stage).toBe('ready')
   expect((await user.call(id, '/crash')).status).toBe(502)
@@ -113,7 +113,7 @@ test('an app that ended is told of, also after it started again, until another v
   expect(await card.count()).toBe(0)
 })
 
-test('a deploy that failed is told of after a reload', async () => {
+test('a failed deploy is shown after a reload', async () => {
   const id = await open({ 'app.py': `raise KeyError("no")\n${APP}` })
   expect((await user.deploy(id)).stage).toBe('failed')
   await page.reload()
@@ -122,7 +122,7 @@ test('a deploy that failed is told of after a reload', async () => {
   expect(await page.getByText('Not deployed yet').count()).toBe(0)
 })
 
-test('an answer that is a picture or bytes is shown as what it is, an address is cut to its path, a request is cancelled', async () => {
+test('pictures and binary answers are shown as such, a pasted URL is cut to its path, a request is cancelled', async () => {
   const id = await open({ 'app.py': APP })
   expect((await user.deploy(id)).stage).toBe('ready')
   await page.reload()
@@ -143,7 +143,7 @@ test('an answer that is a picture or bytes is shown as what it is, an address is
   await page.getByText('Requests go to this app alone').waitFor()
 })
 
-test('files go where a person expects, all are counted, and a drop anywhere uploads', async () => {
+test('files go to the expected folders, all are counted, and a drop anywhere uploads', async () => {
   await open({ 'app.py': APP })
   const text = (name: string, content = 'x') => ({ name, mimeType: '', buffer: Buffer.from(content) })
   await page
@@ -162,7 +162,7 @@ test('files go where a person expects, all are counted, and a drop anywhere uplo
   await page.getByTestId('asset-view').getByText('not encoded in UTF-8').waitFor()
   await page.getByTestId('file-conf.json').waitFor()
 
-  // Beside the panel of files.
+  // Outside of the panel of files.
   const transfer = await page.evaluateHandle(() => {
     // eslint-disable-next-line @typescript-eslint/no-explicit-any
     const data = new (globalThis as any).DataTransfer()
@@ -195,7 +195,7 @@ test('files go where a person expects, all are counted, and a drop anywhere uplo
   await page.getByTestId('file-data/here.txt').waitFor()
 })
 
-test('a pasted .env file is taken whole, and what is left out is named', async () => {
+test('all variables of a pasted .env file are taken, and lines that are left out are named', async () => {
   const id = await open({ 'app.py': APP }, 'environment')
   const pasted = 'A=1\nB="l1\\nl2"\nKEY="-----BEGIN\nx\n-----END"\nPORT=80\nnonsense\n'
   const transfer = await page.evaluateHandle((given) => {
@@ -219,7 +219,7 @@ test('a pasted .env file is taken whole, and what is left out is named', async (
   await page.getByTestId('env-bad-name').getByText('reserved').waitFor()
 })
 
-test('an error closes by itself, and not while somebody reads it', async () => {
+test('an error closes automatically, but not while somebody reads it', async () => {
   await open({ 'app.py': APP })
   await page.clock.install()
   await page
@@ -235,7 +235,7 @@ test('an error closes by itself, and not while somebody reads it', async () => {
   await toast.waitFor({ state: 'detached' })
 })
 
-test('the settings say how much storage there is, and what goes with the app', async () => {
+test('the settings show how much storage there is, and what is deleted with the app', async () => {
   await open({ 'app.py': APP }, 'settings')
   await page.getByText('A folder of 100.0 MB').waitFor()
   await page.getByText('from 5 to 86400').waitFor()

@@ -23,7 +23,7 @@ def toss(token: str, path: str) -> Response:
 @app.get("/bomb")
 def bomb(count: int, path: str) -> Response:
     cookie = f"'bomb' + n + '=' + 'x'.repeat(4000) + '; Domain=fp.test; Path={path}'"
-    # A browser that asks this host for its icon would be rid of the cookies before they are counted.
+    # A request for this host's icon would make the browser delete the cookies before they are counted.
     icon = "<link rel=icon href='data:,'>"
     script = f"{icon}<script>for (let n = 0; n < {count}; n++) document.cookie = {cookie}</script>"
     return Response(script, media_type="text/html")
@@ -60,7 +60,7 @@ async function signUp(context: BrowserContext, username: string): Promise<Page> 
   return page
 }
 
-/** Whom the console takes the user for when it is opened anew; undefined: for nobody. */
+/** The user that a newly opened console shows; undefined: nobody is logged in. */
 async function opened(page: Page): Promise<string | undefined> {
   const asked = page.waitForResponse(
     (response) => response.url().endsWith('/api/auth/me') && response.status() !== 431,
@@ -71,11 +71,11 @@ async function opened(page: Page): Promise<string | undefined> {
   return ((await answer.json()) as { username: string }).username
 }
 
-/** Visits the app, and tells what of its cookies the browser would now send to the console. */
+/** Visits the app, and returns those of its cookies that the browser would now send to the console. */
 async function visit(context: BrowserContext, ...paths: string[]): Promise<string[]> {
   const page = await context.newPage()
   for (const path of paths) await page.goto(app + path)
-  // What the page's script has set is on its way to the browser's process until the page reads it.
+  // Cookies set by the page's script reach the browser's process only when the page reads them.
   await page.evaluate('document.cookie')
   await page.close()
   return (await context.cookies(`${home}/api/auth/me`)).map(({ name, value }) => `${name}=${value}`)
@@ -88,11 +88,11 @@ test('the platform warns at start that apps can set cookies for the console', ()
 })
 
 describe('a session cookie that an app sets for the console', () => {
-  test('does not log the user out, nor in as somebody else', async () => {
+  test('neither logs the user out nor logs the user in as somebody else', async () => {
     const context = await browser.newContext()
     const page = await signUp(context, 'victim')
     const sent = await visit(context, toss('/'), toss('/api'), toss('/api/auth'))
-    // The tossed ones are there, and before the user's own.
+    // The app's cookies are there, and come before the user's own.
     expect(sent.filter((cookie) => cookie === `fp_session=${eve.token}`)).toHaveLength(3)
     expect(await opened(page)).toBe('victim')
     await context.close()
@@ -107,7 +107,7 @@ describe('a session cookie that an app sets for the console', () => {
     await context.close()
   })
 
-  test('does not outlive a log-in: the session is the user’s own', async () => {
+  test('has no effect after a log-in: the session is the user’s own', async () => {
     const context = await browser.newContext()
     await visit(context, toss('/'), toss('/api'))
     const page = await signUp(context, 'careful')
@@ -124,9 +124,9 @@ describe('a cookie bomb of an app', () => {
     ['for one route of the API', '/api/auth/me', 36],
   ])('%s does not lock the user out of the console, nor log the user out', async (_name, path, count) => {
     const context = await browser.newContext()
-    // A second try finds the user of the first.
+    // A retried test finds the user of the first attempt.
     const user = `bombed-${randomUUID().slice(0, 8)}`
-    // An open console asks the API now and then, and would be rid of the cookies before they are counted.
+    // An open console polls the API, which would delete the cookies before they are counted.
     await (await signUp(context, user)).close()
     const sent = await visit(context, `/bomb?count=${count}&path=${path}`)
     expect(sent.filter((cookie) => cookie.startsWith('bomb'))).toHaveLength(count)
@@ -135,7 +135,7 @@ describe('a cookie bomb of an app', () => {
   })
 })
 
-test('browsers refuse cookies for all of localhost, where the console stands by default', async () => {
+test('browsers refuse cookies for all of localhost, the default host of the console', async () => {
   const server = createServer((request, response) => {
     if (request.headers.host?.startsWith('app-'))
       response.setHeader('set-cookie', ['fp_session=tossed; Domain=localhost; Path=/', 'own=1'])

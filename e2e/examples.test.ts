@@ -14,7 +14,7 @@ afterAll(async () => {
 
 describe.each(examples)('example $example', ({ example, calls, after_wake: afterWake = [] }) => {
   test('deploys, answers, sleeps, wakes and answers again', async () => {
-    // An account each: all apps of a user share one database.
+    // One account for each, as all apps of a user share one database.
     user = await TestUser.signUp(platform, example.replaceAll('-', ''))
     const { app_id: appId } = await user.liveApp({ template_id: example })
     const saved = new Map<string, string>()

@@ -40,7 +40,7 @@ async def slow() -> str:
     return "answered"
 `
 
-/** Processes whose command line or environment speaks of the data folder, and those they started. */
+/** Processes whose command line or environment contains the data folder, and their children. */
 function processesOf(dir: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false
@@ -67,7 +67,7 @@ function children(pid: number): number[] {
   return found.map(Number).flatMap((child) => [child, ...children(child)])
 }
 
-/** Undefined for one that has ended. */
+/** Undefined for a process that has ended. */
 function processName(pid: number): string | undefined {
   return /^Name:\s+(\S+)\nUmask:.*\nState:\s+[^Z]/.exec(readFileOrEmpty(`/proc/${pid}/status`))?.[1]
 }
@@ -85,7 +85,7 @@ function alive(pid: number): boolean {
 }
 
 describe('stopping', () => {
-  test('answers the held request first, ends every process within 5 s, and the next start finds everything', async () => {
+  test('first answers the running request, ends every process within 5 s, and keeps all data', async () => {
     const first = await startPlatform({ dataDir })
     const user = await TestUser.signUp(first, 'keeper')
     const counter = await user.liveApp({ code: COUNTER }, 'counter')
@@ -113,7 +113,7 @@ describe('stopping', () => {
     expect((await user.call(counter.app_id, '/', { method: 'POST' })).text).toBe('2')
   })
 
-  test('sees a deployment through that was accepted', async () => {
+  test('completes an accepted deployment', async () => {
     const first = await startPlatform({ dataDir, env: { FP_SHUTDOWN_GRACE_S: '60' } })
     const user = await TestUser.signUp(first, 'patient')
     const app = await user.createApp({ code: `import time\n\ntime.sleep(1)\n${COUNTER}` })
@@ -127,13 +127,13 @@ describe('stopping', () => {
     expect((await user.call(app.app_id, '/', { method: 'POST' })).text).toBe('1')
   })
 
-  test('by kill -9 leaves nothing that the next start cannot mend', async () => {
+  test('by kill -9 leaves nothing that the next start cannot repair', async () => {
     const first = await startPlatform({ dataDir })
     const user = await TestUser.signUp(first, 'survivor')
     const counter = await user.liveApp({ code: COUNTER })
     await user.call(counter.app_id, '/', { method: 'POST' })
     const started = children(first.child.pid!)
-    // A deploy is under way as well.
+    // A deploy is running too.
     await user.api('POST', `/apps/${counter.app_id}/deploy`, { files: { 'app.py': COUNTER } })
     await first.stop('SIGKILL')
 
@@ -154,7 +154,7 @@ test('a second platform on the same data is refused with a reason', async () => 
   expect((await fetch(`${first.url}/healthz`)).status).toBe(200)
 })
 
-test('a MongoDB that is killed under a running app comes back, with all that was answered for', async () => {
+test('a MongoDB that is killed under a running app restarts with all acknowledged writes', async () => {
   await using platform = await startPlatform({ dataDir })
   const user = await TestUser.signUp(platform, 'keeper')
   const { app_id: appId } = await user.liveApp({ code: COUNTER }, 'counter')
@@ -163,7 +163,7 @@ test('a MongoDB that is killed under a running app comes back, with all that was
     children(platform.child.pid!).find((pid) => processName(pid) === 'mongod')
   const first = mongod()!
   process.kill(first, 'SIGKILL')
-  // What the app asks meanwhile waits for MongoDB or fails; the app's process stays, and needs no deploy.
+  // The app's queries wait for MongoDB meanwhile, or fail. The app's process stays, and needs no deploy.
   await expect
     .poll(async () => (await user.call(appId, '/', { method: 'POST' })).status, {
       timeout: 60_000,
@@ -176,7 +176,7 @@ test('a MongoDB that is killed under a running app comes back, with all that was
   expect((await user.createApp({ code: SLOW })).app_id).toBeTruthy()
 })
 
-test('a wrong setting is named with what would be right', async () => {
+test('a wrong setting is named together with allowed values', async () => {
   await expect(startPlatform({ dataDir, env: { FP_IDLE_TIMEOUT_S: 'soon' } })).rejects.toThrow(
     /FP_IDLE_TIMEOUT_S/,
   )

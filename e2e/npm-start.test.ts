@@ -26,7 +26,7 @@ const until = (condition: () => boolean): Promise<void> =>
   expect.poll(condition, { timeout: 60_000 }).toBe(true)
 
 interface Started {
-  /** Of the command. */
+  /** The pid of the command. */
   readonly child: ChildProcess
   readonly platform: number
   readonly mongod: number
@@ -67,7 +67,7 @@ describe('the platform that npm has started', () => {
     expect(isThere(mongod)).toBe(false)
   })
 
-  test('is npm’s child, whatever becomes of the shell that has started npm in the background', async () => {
+  test('is npm’s child, even if the shell that has started npm in the background ends', async () => {
     const { child, platform, output } = await start('nohup npm start 2>&1 & echo "npm is $!"')
     if (child.exitCode === null) await once(child, 'exit')
     const npm = Number(/npm is (\d+)/.exec(output())?.[1])

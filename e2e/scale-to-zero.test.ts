@@ -72,7 +72,7 @@ describe('sleep and wake', () => {
     await once(socket, 'close')
   })
 
-  test('a request that is under way when its app falls asleep is answered', async () => {
+  test('a request that is running when its app falls asleep is answered', async () => {
     const code = `import asyncio\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/slow")\nasync def slow() -> str:\n    await asyncio.sleep(0.5)\n    return "done"\n`
     const { app_id: id } = await user.liveApp({ code })
     await user.call(id, '/slow')
@@ -83,7 +83,7 @@ describe('sleep and wake', () => {
 })
 
 describe('a switch of versions', () => {
-  test('loses no request, and the new version answers all that come after', async () => {
+  test('loses no request, and the new version answers all later ones', async () => {
     const { app_id: id } = await user.liveApp({ code: version(1) })
     const statuses: number[] = []
     const texts = new Set<string>()
@@ -103,7 +103,7 @@ describe('a switch of versions', () => {
     expect(texts).toEqual(new Set(['1', '2', '3', '4', '5', '6']))
   })
 
-  test('to one that cannot start leaves the old one serving, and says why', async () => {
+  test('to one that cannot start leaves the old one serving, and reports the reason', async () => {
     const { app_id: id } = await user.liveApp({ code: version(1) })
     const failed = await user.deploy(id, { 'app.py': `${version(2)}\nraise KeyError("lost")\n` })
     expect(failed.stage).toBe('failed')
@@ -114,7 +114,7 @@ describe('a switch of versions', () => {
     expect(await status(id)).toBe('running')
   })
 
-  test('a changed environment variable is there without a deploy', async () => {
+  test('a changed environment variable takes effect without a deploy', async () => {
     const code = `import os\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef value() -> str:\n    return os.environ.get("GREETING", "none")\n`
     const { app_id: id } = await user.liveApp({ code, env_vars: { GREETING: 'one' } })
     expect((await user.call(id, '/')).text).toBe('"one"')
@@ -128,7 +128,7 @@ describe('a switch of versions', () => {
 describe('the loading page', () => {
   const SLOW = `import time\n\ntime.sleep(1.2)\n${HELLO}`
 
-  test('is what a person sees when the wake takes long; its events tell the wake, and programs are held', async () => {
+  test('is shown to people when the wake takes long, with the wake’s events; programs wait', async () => {
     const { app_id: id } = await user.liveApp({ code: SLOW })
     await user.sleep(id)
     const [page, program] = await Promise.all([
@@ -149,8 +149,8 @@ describe('the loading page', () => {
   })
 })
 
-describe('clients that go away', () => {
-  test('mid-wake and mid-upload leave the app well', async () => {
+describe('clients that disconnect', () => {
+  test('during a wake and during an upload do the app no harm', async () => {
     const code = `import time\nfrom fastapi import FastAPI, Request\n\ntime.sleep(0.5)\napp = FastAPI()\n\n\n@app.post("/")\nasync def size(request: Request) -> int:\n    return len(await request.body())\n`
     const { app_id: id } = await user.liveApp({ code })
     await user.sleep(id)

@@ -55,7 +55,7 @@ const answer = async (id: string, path: string): Promise<unknown> => {
   return JSON.parse(text)
 }
 
-// A file system in a file takes root; without it the platform says so, which the module's tests show.
+// A file system in a file needs root. Without root the platform reports it, which the module's tests check.
 test.runIf(process.getuid?.() === 0)(
   'files of an app with storage outlive sleeps, deploys and rollbacks',
   async () => {
@@ -68,7 +68,7 @@ test.runIf(process.getuid?.() === 0)(
     await storage(id, true)
     expect((await user.deploy(id)).stage).toBe('ready')
     expect(await answer(id, '/visit')).toBe(1)
-    // Nothing is in it but what the app has written.
+    // It contains only what the app has written.
     expect(await answer(id, '/folder')).toEqual(['visits.db'])
     await user.sleep(id)
     expect(await answer(id, '/visit')).toBe(2)
@@ -95,7 +95,7 @@ test.runIf(process.getuid?.() === 0)(
     expect(['ENOSPC', 'EFBIG']).toContain(error)
     expect(written).toBeGreaterThanOrEqual(95 * 1024 * 1024)
     expect(written).toBeLessThanOrEqual(112 * 1024 * 1024)
-    // It goes on, and the other never noticed.
+    // The app still works, and the other one was not affected.
     expect(await answer(full.app_id, '/visit')).toBe(1)
     expect(await answer(other.app_id, '/visit')).toBe(1)
   },

@@ -16,7 +16,7 @@ afterAll(async () => {
   await platform[Symbol.asyncDispose]()
 })
 
-/** Someone in a chat room, and all they were sent. */
+/** A person in a chat room, and all received messages. */
 async function join(
   id: string,
   name: string,
@@ -34,7 +34,7 @@ async function join(
   return { socket, said }
 }
 
-test('the chat wakes for a WebSocket, carries messages both ways, and sleeps once all have left', async () => {
+test('the chat wakes for a WebSocket, passes messages both ways, and sleeps once all have left', async () => {
   const { app_id: id } = await user.liveApp({ template_id: 'websocket-chat' })
   await user.sleep(id)
   const ada = await join(id, 'ada')
@@ -98,7 +98,7 @@ def open_gate() -> None:
   expect(heard).toBe('data: first\n\ndata: second\n\n')
 })
 
-test('a large upload to a sleeping app arrives whole', async () => {
+test('a large upload to a sleeping app arrives completely', async () => {
   const code = `import hashlib
 
 from fastapi import FastAPI, Request
@@ -120,7 +120,7 @@ async def digest(request: Request) -> str:
   expect(answer.json()).toBe(createHash('sha256').update(body).digest('hex'))
 })
 
-test('what an app does after its answer is finished before it sleeps', async () => {
+test('an app completes its work after an answer before it sleeps', async () => {
   const code = `import asyncio
 import os
 
@@ -163,7 +163,7 @@ test('the API proxies one request for the owner, cold and warm', async () => {
   expect(warm.latency_ms).toBeGreaterThan(0)
 })
 
-test('another user’s app is not there for anybody else', async () => {
+test('another user’s app does not exist for anybody else', async () => {
   const { app_id: id } = await user.liveApp({ template_id: 'hello-api' })
   const stranger = await TestUser.signUp(platform, 'stranger')
   const unknown = await stranger.api('GET', '/apps/doesnotexist')

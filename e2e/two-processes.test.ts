@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(async () => platform[Symbol.asyncDispose]())
 
-/** The API's process: the gate's child that was told its role. */
+/** The API's process: the gate's child with its role in the environment. */
 function apiPid(): number {
   const gate = platform.child.pid!
   const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && parentOf(name) === gate)
@@ -45,7 +45,7 @@ function parentOf(pid: string): number {
   return Number(/^PPid:\s+(\d+)$/m.exec(read(pid, 'status'))?.[1])
 }
 
-test('an API that is killed comes back, and no request to an app or to the API is lost', async () => {
+test('an API that is killed is restarted, and no request to an app or to the API is lost', async () => {
   const killed = apiPid()
   const stop = new AbortController()
   const statuses = new Set<number>()
@@ -53,7 +53,7 @@ test('an API that is killed comes back, and no request to an app or to the API i
     while (!stop.signal.aborted) statuses.add((await user.call(app, '/')).status)
   })()
   process.kill(killed, 'SIGKILL')
-  // This one waits for the next process.
+  // This request waits for the next process.
   expect((await user.client.apps.list()).items.map(({ app_id }) => app_id)).toEqual([app])
   expect(apiPid()).not.toBe(killed)
   stop.abort()
@@ -62,7 +62,7 @@ test('an API that is killed comes back, and no request to an app or to the API i
   expect(platform.output()).toMatch(/the API ended; starting it again.*\n(?:.*\n)*.*the API is up again/)
 })
 
-test('a deployment that the killed API had is ended with a reason, and the next one works', async () => {
+test('a deployment of a killed API fails with a reason, and the next one works', async () => {
   const slow = HELLO.replace('app =', 'import time\n\ntime.sleep(3)\napp =')
   const { deployment_id } = await user.client.apps.deploy(app, { files: { 'app.py': slow } })
   process.kill(apiPid(), 'SIGKILL')
@@ -83,7 +83,7 @@ test('apps answer and wake while the API hangs', async () => {
   expect((await user.client.apps.get(app)).status).toBe('running')
 })
 
-test('the API ends with a gate that was killed', async () => {
+test('the API ends when its gate is killed', async () => {
   const api = apiPid()
   await platform.stop('SIGKILL')
   await expect.poll(() => read(String(api), 'cmdline')).toBe('')

@@ -27,13 +27,13 @@ def sums() -> dict[str, str]:
 
 @app.post("/end")
 def end() -> None:
-    # As a crash of native code would. The validator would refuse it by its name.
+    # Acts like a crash of native code. The validator would refuse the plain name.
     name = "_exit"
     getattr(os, name)(3)
 `
 
 const MB = 1024 * 1024
-/** As much as an app may have: nine of 2 MB, and what is left in small ones. */
+/** As many bytes as an app may have: nine assets of 2 MB, and the rest in small ones. */
 const ASSETS: Record<string, Buffer> = {
   ...Object.fromEntries(
     Array.from({ length: 9 }, (_, number) => [`static/large-${number}.bin`, randomBytes(2 * MB)]),
@@ -86,7 +86,7 @@ beforeAll(async () => {
   expect(await world.user.deploy(appId)).toMatchObject({ stage: 'ready' })
 })
 
-test('assets reach the app byte for byte, and what is uploaded later is another version’s', async () => {
+test('assets reach the app unchanged, and later uploads belong to another version', async () => {
   expect(await sums()).toEqual(EXPECTED)
   for (const path of ['static/large-3.bin', 'static/every-byte.bin'])
     expect((await bytesOf(world.fp, appId, `/${path}`)).equals(ASSETS[path]!)).toBe(true)
@@ -102,7 +102,7 @@ test('assets reach the app byte for byte, and what is uploaded later is another 
   const back = await world.user.client.apps.rollback(appId, 1)
   expect((await world.user.finished(appId, back.deployment_id)).stage).toBe('ready')
   expect(await sums()).toEqual(EXPECTED)
-  // The cluster keeps none of it: each content is in MongoDB once.
+  // The cluster stores none of it: each content is in MongoDB once.
   const secrets = await world.fp.objects<V1Secret>('secrets', 'fp-apps', `fp.dev/app=${appId}`)
   for (const { data } of secrets) expect(Object.keys(data!)).toEqual(['key'])
 })
@@ -138,7 +138,7 @@ test('a pod that starts while no platform runs waits for one', async () => {
     await expect
       .poll(() => world.fp.objects('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform'), PATIENCE)
       .toEqual([])
-    // As after the loss of a node: the Deployment needs no platform to make it.
+    // As after the loss of a node: the Deployment makes the pod without the platform.
     await world.fp.kubectl(
       ...['-n', 'fp-apps', 'scale', 'deployment', '-l', `fp.dev/app=${appId}`, '--replicas=1'],
     )

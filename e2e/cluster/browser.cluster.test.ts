@@ -12,7 +12,7 @@ const SHOTS = join(ROOT, '.fp/screenshots')
 let browser: Browser
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true })
-  // The names of the overlay, as a person's DNS would know them.
+  // The host names of the overlay, as DNS would resolve them.
   const { address } = world.fp
   browser = await chromium.launch({
     ...CHROMIUM,
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(async () => browser?.close())
 
-test('from the sign-up page to the app’s own answer, which wakes by a visit', async () => {
+test('sign-up, deploy and a visit to the app, which wakes it', async () => {
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 } })
   const began = performance.now()
   await page.goto(`http://fp.test:${world.fp.port}/signup`)
@@ -48,11 +48,11 @@ test('from the sign-up page to the app’s own answer, which wakes by a visit', 
     `time to first request on the cluster: ${((performance.now() - began) / 1000).toFixed(1)} s from the sign-up page to the app's answer`,
   )
   await page.screenshot({ path: join(SHOTS, 'cluster-editor.png') })
-  // The console says so too.
+  // The console shows it too.
   await world.reallyAsleep(appId)
   await page.locator('[data-testid="status-pill"][data-status="sleeping"]').first().waitFor()
   await visit.goto(address)
-  // At once, or where the machine is slow after the loading page.
+  // At once, or after the loading page if the machine is slow.
   await visit.getByText(text).waitFor()
   await page.locator('[data-testid="status-pill"][data-status="running"]').first().waitFor()
 })

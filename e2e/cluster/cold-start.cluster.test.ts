@@ -4,7 +4,7 @@ import { PATIENCE, useInstallation } from './world.ts'
 const world = useInstallation()
 
 const WAKES = 50
-/** They wake one after the other, then sleep together: the wait until their pods are gone is most of the time. */
+/** The apps wake one after the other, then sleep together: waiting for the end of their pods takes most of the time. */
 const APPS = 5
 
 const APP = `from fastapi import FastAPI
@@ -17,7 +17,7 @@ def root() -> dict[str, bool]:
     return {"awake": True}
 `
 
-/** One wake, in ms: what the client waited, and the steps that the answer's Server-Timing tells of, each its own length. */
+/** One wake, in ms: the client's waiting time, and the duration of each step in the answer's Server-Timing. */
 interface Wake {
   readonly total: number
   readonly phases: ReadonlyMap<string, number>
@@ -80,7 +80,7 @@ const waiting = async (): Promise<number> =>
     .filter((line) => line.includes('1/1')).length
 
 test('wakes from the warm pool', { timeout: 900_000 }, async () => {
-  // As it is when apps wake now and then: the pool is full again.
+  // As when apps wake now and then: the pool is full again before each wake.
   const all = await wakes(async () => {
     await expect.poll(waiting, PATIENCE).toBe(3)
   })

@@ -8,11 +8,11 @@ import { TestUser, type Front } from '../harness/user.ts'
 const run = promisify(execFile)
 const docker = async (...args: string[]): Promise<string> => {
   const { stdout, stderr } = await run('docker', args, { maxBuffer: 16 * 1024 * 1024 })
-  // What a container printed comes on both.
+  // A container prints to both streams.
   return args[0] === 'logs' ? stdout + stderr : stdout.trim()
 }
 
-/** As docs/self-hosting.md has it. */
+/** The command of docs/self-hosting.md. */
 const SANDBOX = [
   ...['--security-opt', `seccomp=${join(ROOT, 'deploy/docker/seccomp.json')}`],
   ...['--security-opt', 'systempaths=unconfined'],
@@ -38,7 +38,7 @@ afterAll(async () => {
 async function start(name: string, flags: readonly string[]): Promise<Front> {
   const port = await freePort()
   left.push(name)
-  // A second try finds the container of the first.
+  // A retried test finds the container of the first attempt.
   await docker('rm', '-fv', name).catch(() => undefined)
   await docker(
     ...['run', '-d', '--name', name, '-p', `127.0.0.1:${port}:8080`, '-v', 'fp-e2e-data:/data', ...flags],
@@ -84,13 +84,13 @@ def isolation() -> dict[str, object]:
     return {"pids": [name for name in os.listdir("/proc") if name.isdigit()], "root": sorted(os.listdir("/"))}
 `
 
-test('the image alone is the embedded mode, with its sandbox on, and keeps its data', async () => {
+test('the image alone runs fp in embedded mode with the sandbox, and keeps its data', async () => {
   const front = await start('fp-e2e-embedded', [...SANDBOX, ...HARDENING])
   const user = await TestUser.signUp(front, 'homer')
   const { app_id: appId } = await user.liveApp({ code: CODE })
   expect((await user.call(appId, '/notes', { method: 'POST' })).json()).toBe(1)
   const isolation = (await user.call(appId, '/isolation')).json() as { pids: string[]; root: string[] }
-  // Its own processes and its own root: nothing of the platform's.
+  // The app sees its own processes and root, and nothing of the platform.
   expect(isolation.pids.length).toBeLessThan(4)
   expect(isolation.root).not.toContain('data')
   await docker('stop', 'fp-e2e-embedded')
@@ -99,7 +99,7 @@ test('the image alone is the embedded mode, with its sandbox on, and keeps its d
   expect((await user.call(appId, '/notes', { method: 'POST' })).json()).toBe(2)
 })
 
-test('without its flags it says which it needs, and runs no app', async () => {
+test('without its flags it names the flags it needs, and runs no app', async () => {
   const front = await start('fp-e2e-bare', [...HARDENING, '-e', 'FP_DATA_DIR=/tmp/data'])
   const log = await docker('logs', 'fp-e2e-bare')
   expect(log).toContain('--security-opt seccomp=')

@@ -9,17 +9,17 @@ import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
 
-// At the same time, since each waits most of the time until its app sleeps by itself.
+// At the same time, as each waits most of the time until its app falls asleep.
 describe.concurrent.each(examples)(
   'the example $example',
   ({ example, calls, after_wake: afterWake = [] }) => {
     test('deploys, answers, sleeps with no replica left, wakes and answers again', async () => {
-      // An account each: all apps of a user share one database.
+      // One account for each, as all apps of a user share one database.
       const owner = await world.someone()
       const { app_id: appId } = await owner.liveApp({ template_id: example })
       const saved = new Map<string, string>()
       for (const call of calls) await run(owner, appId, call, saved)
-      // By itself: the overlay's idle timeout is short.
+      // The app falls asleep by itself: the overlay's idle timeout is short.
       await world.reallyAsleep(appId)
       const woken = await owner.call(appId, calls[0]!.path)
       expect(woken.headers['server-timing']).toMatch(/^wake;dur=/)
@@ -48,7 +48,7 @@ def over() -> None:
     await expect.poll(lines, PATIENCE).toEqual(['called', 'the last words', 'called'])
   })
 
-  test('that fails to start says why, in its own words', async () => {
+  test('that fails to start reports its own error', async () => {
     const app = await world.user.createApp({
       code: `import os\n\nkey = os.environ["MISSING"]\n${saying('')}`,
     })
@@ -92,7 +92,7 @@ def over() -> None:
     await world.asleep(appId)
   })
 
-  test('streams events as they are sent, and takes a large upload whole, after a wake each', async () => {
+  test('streams events as they are sent, and receives a complete large upload, each after a wake', async () => {
     const { app_id: appId } = await world.user.liveApp({
       code: `import asyncio
 import hashlib
@@ -169,7 +169,7 @@ async def digest(request: Request) -> str:
     expect((await world.user.call(appId, '/')).status).toBe(404)
   })
 
-  test('gets back what somebody else deletes of it', async () => {
+  test('gets its objects back when somebody deletes them', async () => {
     const { app_id: appId } = await world.user.liveApp({ code: saying('drift') })
     await world.asleep(appId)
     const selector = `fp.dev/app=${appId}`
@@ -181,7 +181,7 @@ async def digest(request: Request) -> str:
 })
 
 describe('a switch of versions', () => {
-  test('loses no request, and neither does the way back', async () => {
+  test('loses no request, and neither does the switch back', async () => {
     const { app_id: appId } = await world.user.liveApp({ code: saying('one') })
     const seen: string[] = []
     const bad: string[] = []
@@ -201,9 +201,9 @@ describe('a switch of versions', () => {
     console.log(`${seen.length} requests during two switches, ${bad.length} lost`)
     expect(bad).toEqual([])
     expect(seen.at(-1)).toBe('one')
-    // Both answered for a moment; what came first and last is in order.
+    // For a moment both versions answered. The first and the last answers are the expected ones.
     expect([...new Set(seen)].sort()).toEqual(['one', 'two'])
-    // The version that is not live has gone.
+    // The pods of the version that is not live have ended.
     await expect
       .poll(() => world.fp.objects('deployments', 'fp-apps', `fp.dev/app=${appId}`), PATIENCE)
       .toHaveLength(1)

@@ -6,7 +6,7 @@ import { PATIENCE, saying, useInstallation } from './world.ts'
 
 const world = useInstallation()
 
-/** An app that tries what it is told to, from inside. */
+/** An app that tries forbidden things on request. */
 const PROBE = `import os
 import pathlib
 import socket
@@ -110,7 +110,7 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
 
     expect(await ask('/resolve?host=fp-mongodb-0.fp-mongodb.fp-system.svc')).toMatch(/^10\./)
     expect(await ask('/connect?host=fp-mongodb-0.fp-mongodb.fp-system.svc&port=27018')).toBe('reached')
-    // Its own database alone is what it sees there.
+    // It sees only its own database there.
     expect(await ask('/mongo')).toEqual([expect.stringMatching(/^fp_/)])
 
     const platform = await addressOf('pods', 'fp-system', 'app.kubernetes.io/name=fp-platform')
@@ -133,7 +133,7 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
     )
   })
 
-  test('has no rights, and nothing to write to but its own two folders', async () => {
+  test('has no rights, and can write only to its own two folders', async () => {
     const appId = await prober()
     const me = (await world.user.call(appId, '/me')).json() as Record<string, unknown>
     expect(me).toMatchObject({
@@ -148,13 +148,13 @@ describe.each(['pool', 'deployment'])('a pod of the %s', (source) => {
   })
 })
 
-test('an app that takes all connections to MongoDB that it gets takes none from another app or the platform', async () => {
+test('an app that opens as many connections to MongoDB as it can takes none from others', async () => {
   const { app_id: greedy } = await world.user.liveApp({ code: PROBE })
   const { app_id: other } = await (await world.someone()).liveApp({ code: PROBE })
   const ask = async (appId: string, path: string): Promise<unknown> =>
     (await world.user.call(appId, path)).json()
   expect(await ask(greedy, '/hold?count=140')).toBe(140)
-  // Who has too many is told what to do, in words that its driver shows.
+  // An app with too many connections gets an error that says what to do, and its driver shows it.
   expect(await ask(greedy, '/ping')).toContain('FP_DATABASE_CONNECTIONS')
   expect(await ask(other, '/ping')).toBe('answered')
   expect(await world.user.client.apps.list()).toBeDefined()
@@ -206,7 +206,7 @@ test('two users cannot reach each other', async () => {
   expect((await ann.call(anns, '/')).status).toBe(200)
 })
 
-/** Kubernetes' word on what a service account may do; a subresource is named as kubectl has it. */
+/** Whether a service account may do something, according to Kubernetes. A subresource is named as in kubectl. */
 const may =
   (account: string) =>
   async (verb: string, what: string, namespace: string): Promise<string> => {
@@ -217,7 +217,7 @@ const may =
     return text.trim()
   }
 
-test('the platform may do what it does, and no more', async () => {
+test('the platform has the rights that it needs, and no others', async () => {
   const can = may('fp-system:fp-platform')
   for (const [verb, what, namespace] of [
     ['create', 'deployments', 'fp-apps'],
@@ -239,7 +239,7 @@ test('the platform may do what it does, and no more', async () => {
     expect(await can(verb, what, namespace), `${verb} ${what}`).toBe('no')
 })
 
-test('an app may nothing, and MongoDB only make the Secret', async () => {
+test('an app has no rights, and MongoDB may only create the Secret', async () => {
   const app = may('fp-apps:fp-app')
   expect(await app('list', 'pods', 'fp-apps')).toBe('no')
   expect(await app('get', 'secrets', 'fp-apps')).toBe('no')
@@ -250,7 +250,7 @@ test('an app may nothing, and MongoDB only make the Secret', async () => {
   expect(await mongodb('create', 'secrets', 'fp-apps')).toBe('no')
 })
 
-test.each(['fp-apps', 'fp-system'])('%s admits no pod with rights', async (namespace) => {
+test.each(['fp-apps', 'fp-system'])('%s admits no privileged pod', async (namespace) => {
   const container = { name: 'a', image: 'fp/runner:e2e', securityContext: { privileged: true } }
   const overrides = JSON.stringify({ apiVersion: 'v1', spec: { containers: [container] } })
   const run = world.fp.kubectl(

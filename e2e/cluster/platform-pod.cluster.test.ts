@@ -17,17 +17,17 @@ const restartsOf = (pod: V1Pod, container: string): number =>
   pod.status!.containerStatuses!.find(({ name }) => name === container)!.restartCount
 const inContainer = (pod: string, container: string, script: string): Promise<string> =>
   world.fp.kubectl('-n', 'fp-system', 'exec', pod, '-c', container, '--', 'sh', '-c', script)
-/** For a script in a container: the process that tini runs. */
+/** For a script in a container: finds the process that tini runs. */
 const MAIN = 'read main </proc/1/task/1/children; '
-/** And the API's own, which is a child of it. */
+/** The same for the API's process, which is a child of that one. */
 const API = `${MAIN} read api </proc/$main/task/$main/children; `
 
-test('what is applied is what the cluster has', async () => {
+test('the cluster has the applied manifests unchanged', async () => {
   // Rejects when it finds a difference.
   expect(await world.fp.kubectl('diff', '-k', join(ROOT, 'deploy/overlays/e2e'))).toBe('')
 })
 
-test('the gate alone has the token of the service account', async () => {
+test('only the gate has the token of the service account', async () => {
   const [pod] = await readyPods()
   const list = 'ls /var/run/secrets/kubernetes.io/serviceaccount 2>&1 || true'
   const name = pod!.metadata!.name!
@@ -35,7 +35,7 @@ test('the gate alone has the token of the service account', async () => {
   expect(await inContainer(name, 'api', list)).toContain('No such file')
 })
 
-test('an API that ends is started again, and its pod stays in service meanwhile', async () => {
+test('an API that ends is restarted, and its pod stays in service meanwhile', async () => {
   await expect.poll(async () => (await readyPods()).length, PATIENCE).toBe(2)
   const { app_id: appId } = await world.user.liveApp({ code: saying('served') })
   const bad: unknown[] = []
@@ -72,7 +72,7 @@ test('a gate that hangs is taken out of service and started again', async () => 
     (await platformPods()).find(({ metadata }) => metadata!.name === name)!
   await inContainer(name, 'gate', `${MAIN} kill -STOP $main`)
   await expect.poll(async () => isReady(await now()), PATIENCE).toBe(false)
-  // By the other one.
+  // Through the other replica.
   await expect
     .poll(async () => (await world.user.call(appId, '/').catch(() => undefined))?.status, PATIENCE)
     .toBe(200)
@@ -82,7 +82,7 @@ test('a gate that hangs is taken out of service and started again', async () => 
   await expect.poll(async () => isReady(await now()), PATIENCE).toBe(true)
 })
 
-test('on a full node the platform takes the place of apps', async () => {
+test('on a full node the platform preempts apps', async () => {
   const filler = '/apis/apps/v1/namespaces/fp-apps/deployments'
   const labels = { 'test-filler': 'yes' }
   await world.fp.create(filler, {

@@ -11,7 +11,7 @@ const isReady = ({ metadata, status }: V1Pod): boolean =>
   !metadata?.deletionTimestamp &&
   (status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false)
 
-/** Calls the app without a pause until it is told to stop; resolves to what went wrong. */
+/** Calls the app without a pause until `stop`, which resolves to the failures. */
 function callers(
   appId: string,
   number: number,
@@ -56,7 +56,7 @@ test('a pod that is evicted is replaced, and the app answers', async () => {
   await world.user.call(appId, '/')
   const [pod] = await world.running(appId)
   const { name, namespace, uid } = pod!.metadata!
-  // As a node does that is drained.
+  // Like a drain of the node.
   await world.fp.create(`/api/v1/namespaces/${namespace}/pods/${name}/eviction`, {
     apiVersion: 'policy/v1',
     kind: 'Eviction',
@@ -66,9 +66,9 @@ test('a pod that is evicted is replaced, and the app answers', async () => {
   expect((await world.running(appId)).map(({ metadata }) => metadata!.uid)).not.toContain(uid)
 })
 
-test('a pod that its node ends for want of room is replaced, and the owner reads why', async () => {
+test('a pod that is evicted for lack of disk space is replaced, and the owner sees the reason', async () => {
   const { app_id: appId } = await world.user.liveApp({ code: saying('pressed') })
-  // Else it would be asleep before kubelet looks.
+  // Otherwise the app would be asleep before kubelet checks.
   const load = callers(appId, 1)
   const [pod] = await world.running(appId)
   // More than its share of the node's disk: kubelet evicts it as under pressure. A file has its own, lower limit.
@@ -78,9 +78,9 @@ test('a pod that its node ends for want of room is replaced, and the owner reads
     (await world.running(appId)).map(({ metadata }) => metadata!.uid)
   const lastFailure = async (): Promise<string | undefined> =>
     (await world.user.client.apps.get(appId)).last_failure?.code
-  // It looks once a minute.
+  // kubelet checks once a minute.
   await expect.poll(lastFailure, { timeout: 150_000, interval: 500 }).toBe('FP_APP_EVICTED')
-  // The event comes first; the pod may answer until kubelet has ended it.
+  // The event comes first. The pod may answer until kubelet has ended it.
   await expect.poll(uids, PATIENCE).not.toContain(pod!.metadata!.uid)
   const before = load.good()
   await expect.poll(() => load.good(), PATIENCE).toBeGreaterThan(before + 10)
@@ -111,7 +111,7 @@ test('the platform is rolled out under load, and loses no request and no deploym
   expect(deployed.filter(({ stage }) => stage !== 'ready')).toEqual([])
 })
 
-test('an app that is awake gets a pod of another make under load, and loses no request', async () => {
+test('an awake app gets a pod with other settings under load, and loses no request', async () => {
   await platformUp(2)
   const { app_id: appId } = await world.user.liveApp({ code: saying('renewed') })
   const load = callers(appId, 3)
@@ -130,7 +130,7 @@ test('an app that is awake gets a pod of another make under load, and loses no r
   await platformUp(2)
 })
 
-test('a platform pod that is killed in the middle of wakes leaves none of them hanging', async () => {
+test('a platform pod that is killed during wakes leaves none of them hanging', async () => {
   await platformUp(2)
   const apps = await Promise.all(
     ['a', 'b', 'c', 'd'].map(async (word) => (await world.user.liveApp({ code: saying(word) })).app_id),
@@ -138,7 +138,7 @@ test('a platform pod that is killed in the middle of wakes leaves none of them h
   for (const appId of apps) await world.reallyAsleep(appId)
   const [victim] = await world.fp.objects<V1Pod>('pods', 'fp-system', PLATFORM)
   const calls = apps.map((appId) =>
-    // A client of a killed server tries again, as browsers do.
+    // A client of a killed server retries, like browsers.
     expect
       .poll(async () => (await world.user.call(appId, '/').catch(() => undefined))?.status, PATIENCE)
       .toBe(200),
@@ -157,7 +157,7 @@ test('a platform pod that is killed in the middle of wakes leaves none of them h
   for (const appId of apps) await world.reallyAsleep(appId)
 })
 
-test('MongoDB is restarted: awake apps go on answering, and everything works afterwards', async () => {
+test('while MongoDB restarts, awake apps keep answering, and everything works afterwards', async () => {
   const { app_id: appId } = await world.user.liveApp({ code: saying('kept') })
   const { app_id: crud } = await world.user.liveApp({ template_id: 'crud-mongodb' })
   await world.fp.kubectl('-n', 'fp-system', 'delete', 'pod', 'fp-mongodb-0')
@@ -174,8 +174,8 @@ test('MongoDB is restarted: awake apps go on answering, and everything works aft
   expect((await world.user.call(appId, '/')).json()).toMatchObject({ text: 'after' })
 })
 
-test('without a pod in the pool apps wake by their Deployments, without a request lost', async () => {
-  // What waits is deleted faster than it is made anew.
+test('without a pod in the pool apps wake with their Deployments and lose no request', async () => {
+  // Waiting pods are deleted faster than they are made.
   const { app_id: appId } = await world.user.liveApp({ code: saying('cold') })
   await world.asleep(appId)
   await world.reallyAsleep(appId)
@@ -186,7 +186,7 @@ test('without a pod in the pool apps wake by their Deployments, without a reques
   expect(pod!.metadata!.labels!['fp.dev/source']).toBe('deployment')
   expect(answer.headers['server-timing']).toMatch(/interpreter;dur=.*imported;dur=/)
 
-  // A deployment without a waiting pod says what the cluster does for it.
+  // A deployment without a waiting pod reports the steps of the cluster.
   await world.emptyPool()
   const { events } = await world.user.deploy(appId, { 'app.py': saying('colder') })
   expect(events.map(({ message }) => message)).toContain('A node has room for the app.')
@@ -209,7 +209,7 @@ async def slow() -> str:
 `,
   })
   const load = callers(appId, 180)
-  // Each pod says its name.
+  // Each pod answers with its name.
   await expect.poll(() => load.heard.size, PATIENCE).toBe(3)
   const { bad } = await load.done()
   expect(bad).toEqual([])

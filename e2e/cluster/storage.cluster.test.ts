@@ -38,7 +38,7 @@ const CLASS = 'fp-e2e'
 const VOLUMES = ['fp-e2e-1', 'fp-e2e-2']
 const FOLDER = '/var/lib/rancher/k3s/storage'
 
-/** There is no provisioner: an admin makes volumes by hand, of folders of the node. */
+/** There is no provisioner, so this creates volumes from folders of the node, like an admin. */
 async function makeVolumes(): Promise<void> {
   const { kubectl, create } = world.fp
   const folders = VOLUMES.map((name) => `/host/${name}`)
@@ -99,11 +99,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await world.user.api('DELETE', `/apps/${appId}`)
   await world.fp.kubectl('delete', 'storageclass', CLASS, '--ignore-not-found')
-  // Once their claims have gone.
+  // After their claims were deleted.
   await world.fp.kubectl('delete', 'pv', ...VOLUMES, '--ignore-not-found', '--timeout=120s')
 })
 
-test('storage is refused, with the reason, where the cluster has no StorageClass for it', async () => {
+test('storage is refused with the reason if the cluster has no StorageClass for it', async () => {
   expect(await world.user.api('PATCH', `/apps/${appId}`, { storage: true })).toMatchObject({
     status: 409,
     body: {
@@ -121,7 +121,7 @@ test('files of an app outlive sleeps, deploys, rollbacks and its pod', async () 
   expect(await claimsOf(appId)).toMatchObject([
     { status: { phase: 'Bound' }, spec: { resources: { requests: { storage: '100Mi' } } } },
   ])
-  // Larger than files may be that do not last.
+  // Larger than a file outside of the storage may be.
   expect(await answer(appId, '/large')).toBe(80 * 1024 * 1024)
 
   await world.asleep(appId)
@@ -143,7 +143,7 @@ test('files of an app outlive sleeps, deploys, rollbacks and its pod', async () 
   await expect.poll(() => answer(appId, '/visit'), PATIENCE).toBe(5)
 })
 
-test('storage that is turned off and on again has its files; another app has its own, and a deleted one none', async () => {
+test('storage has its files after it was off; another app has other files, and a deleted app has none', async () => {
   await storage(appId, false)
   await expect.poll(async () => (await world.user.call(appId, '/visit')).status, PATIENCE).toBe(502)
   expect(await claimsOf(appId)).toHaveLength(1)

@@ -6,22 +6,22 @@ import { TestUser } from '../harness/user.ts'
 /** Wakes, evictions and rollouts on a small machine, ms. */
 export const PATIENCE = { timeout: 90_000, interval: 250 }
 
-/** One suite's view of the installation. */
+/** The installation as a suite uses it. */
 export interface World {
   readonly fp: Installation
   readonly user: TestUser
   someone(): Promise<TestUser>
   podsOf(appId: string): Promise<V1Pod[]>
-  /** Those that neither have ended nor are told to. */
+  /** The pods that have not ended and are not being stopped. */
   running(appId: string): Promise<V1Pod[]>
   asleep(appId: string): Promise<void>
-  /** Nothing of the app runs, and nothing is to. */
+  /** Whether no pod of the app runs and none is wanted. */
   reallyAsleep(appId: string): Promise<void>
-  /** Deletes the pods that wait, faster than they are made anew. */
+  /** Deletes waiting pods faster than they are made. */
   emptyPool(): Promise<void>
 }
 
-/** For a suite's beginning: installs fp, if that is not done yet, and shows the cluster's state when a test fails. */
+/** Call it at a suite's beginning: installs fp if necessary, and prints the cluster's state when a test fails. */
 export function useInstallation(): World {
   let fp: Installation
   let user: TestUser
@@ -61,7 +61,7 @@ export function useInstallation(): World {
       )
     },
     async reallyAsleep(appId) {
-      // Not expect.poll, which tests that run at the same time cannot share.
+      // Not expect.poll, as concurrent tests cannot share it.
       await vi.waitFor(async () => expect(await podsOf(appId)).toHaveLength(0), PATIENCE)
       const deployments = await fp.objects<V1Deployment>('deployments', 'fp-apps', `fp.dev/app=${appId}`)
       expect(deployments.map(({ spec }) => spec?.replicas)).toEqual([0])
@@ -69,7 +69,7 @@ export function useInstallation(): World {
   }
 }
 
-/** An app that says a word and where it runs. */
+/** An app that answers with a word and with the name of its pod. */
 export const saying = (word: string): string => `import os
 
 from fastapi import FastAPI

@@ -1,4 +1,4 @@
-/** Answers that a client must see as from uvicorn alone. Text is latin-1, one character a byte. */
+/** Answers that must reach a client as from uvicorn alone. Text is latin-1, one character per byte. */
 export interface AnswerCase {
   readonly name: string
   readonly status?: number

@@ -33,7 +33,7 @@ async def answer(send, status, headers, chunks):
 async def http(scope, receive, send):
     path = scope["path"]
     if path == "/unread":
-        # Decides by the head alone.
+        # Decides by the head only.
         await answer(send, 401, [(b"content-length", b"2")], [b"no"])
     elif path == "/answer":
         told_to = json.loads(await read(receive))

@@ -1,11 +1,11 @@
 import { readMessage, type HeaderLine, type Message } from '../../scaler/test/proxy/message.ts'
 import { Wire } from '../../scaler/test/proxy/wire.ts'
 
-/** What the platform adds to an answer, and what each end says of its own connection. See docs/http.md. */
+/** Headers that the platform adds to an answer, and hop-by-hop headers. See docs/http.md. */
 const ADDED_TO_ANSWERS = new Set(['x-request-id', 'x-fp-wake', 'server-timing'])
 const OF_CONNECTION = new Set(['connection', 'keep-alive'])
 
-/** What the platform adds to a request. */
+/** Headers that the platform adds to a request. */
 const ADDED_TO_REQUESTS = new Set([
   'x-forwarded-for',
   'x-forwarded-proto',
@@ -13,7 +13,7 @@ const ADDED_TO_REQUESTS = new Set([
   'x-request-id',
 ])
 
-/** An answer without what is meant to differ. Bytes are characters of latin-1. */
+/** An answer without its intended differences. Bytes are characters of latin-1. */
 export interface Seen {
   readonly start: string
   readonly headers: readonly HeaderLine[]
@@ -54,24 +54,24 @@ export async function exchange(
 export function withoutIntended({ start, headers, framing, body }: Message): Seen {
   const kept = headers
     .filter(([name]) => !ADDED_TO_ANSWERS.has(name.toLowerCase()) && !OF_CONNECTION.has(name.toLowerCase()))
-    // uvicorn names itself, fp does not; a Server header of the app's own passes.
+    // uvicorn adds a Server header and fp does not. A Server header of the app itself is passed on.
     .filter(([name, value]) => name !== 'server' || value !== 'uvicorn')
     .map(([name, value]): HeaderLine => [name, name.toLowerCase() === 'date' ? dateOf(value) : value])
   const scope = scopeIn({ start, headers, framing, body, trailers: [] })
   if (!scope) return { start, headers: kept, framing, body }
-  // Where the server was reached is compared by itself, and the length of the text with it.
+  // The server's address differs, so it is compared separately, and so is the length of the text.
   const given = scope.headers.filter(([name]) => !ADDED_TO_REQUESTS.has(Buffer.from(name, 'hex').toString()))
   const rest = kept.filter(([name]) => name !== 'content-length')
   return { start, headers: rest, framing, body: { ...scope, headers: given, client: null, server: null } }
 }
 
-/** The scope that the app has told of. */
+/** The ASGI scope that the app answered with. */
 export function scopeIn({ body }: Message): ScopeSeen | undefined {
   if (!body.startsWith('{"type": ')) return undefined
   return JSON.parse(body) as ScopeSeen
 }
 
-/** The time differs, its form must not. */
+/** The time may differ, its format may not. */
 function dateOf(value: string): string {
   return /^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(value) ? 'a date' : value
 }

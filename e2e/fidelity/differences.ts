@@ -1,11 +1,11 @@
-/** What is meant to differ from uvicorn alone, and why; docs/http.md tells people. */
+/** The intended differences from uvicorn alone, and their reasons. docs/http.md describes them. */
 export interface Difference {
   readonly name: string
   readonly why: string
   readonly bytes: (host: string) => string
-  /** Status of uvicorn's answer, then of ours. */
+  /** Status of uvicorn's answer, then of the platform's. */
   readonly statuses: readonly [uvicorn: number, ours: number]
-  /** Stands in our answer. */
+  /** A text in the platform's answer. */
   readonly says?: string
 }
 

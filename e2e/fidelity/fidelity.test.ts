@@ -17,7 +17,7 @@ let user: TestUser
 let appId: string
 let host: string
 beforeAll(async () => {
-  // One after the other: each is ended even where the next does not start.
+  // Started one after the other, so that each is stopped even if the next one does not start.
   uvicorn = await startUvicorn()
   platform = await startPlatform()
   const code = await readFile(join(import.meta.dirname, 'app.py'), 'utf8')
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const { app_id: id } = await user.liveApp({ code })
   appId = id
   host = `app-${id}.localhost:${platform.port}`
-  // From here on it is warm.
+  // From here on the app is warm.
   await user.call(id, '/')
 })
 afterAll(async () => {
@@ -33,7 +33,7 @@ afterAll(async () => {
   await uvicorn?.[Symbol.asyncDispose]()
 })
 
-/** What uvicorn does with these bytes, and what the platform does. */
+/** How uvicorn and the platform handle these bytes. */
 async function both(
   bytes: string,
   options: Parameters<typeof exchange>[2] = {},
@@ -41,20 +41,20 @@ async function both(
   return [await exchange(uvicorn.port, bytes, options), await exchange(platform.port, bytes, options)]
 }
 
-describe('an app is told the same as under uvicorn alone, byte for byte, of', () => {
+describe('an app gets exactly the same as under uvicorn alone:', () => {
   test.each(REQUESTS)('$name', async ({ bytes, ...options }) => {
     const [alone, ours] = await both(bytes(host), options)
     expect(ours.seen).toEqual(alone.seen)
     for (const [i, scope] of ours.scopes.entries()) {
       expect(scope.client).toEqual(['127.0.0.1', ours.localPort])
       expect(alone.scopes[i]!.client).toEqual(['127.0.0.1', alone.localPort])
-      // uvicorn knows the address it listens on; an app of ours is reached by its public name.
+      // uvicorn reports the address it listens on; an app of the platform is reached by its public name.
       expect(scope.server.join(':')).toBe(host)
     }
   })
 })
 
-describe('a client is told the same as by uvicorn alone, byte for byte, of', () => {
+describe('a client gets exactly the same as from uvicorn alone:', () => {
   const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex')
   const bytesOf = ({ status = 200, headers = [], chunks = ['ok'] }: AnswerCase): string => {
     const told = JSON.stringify({
@@ -82,7 +82,7 @@ describe('a client is told the same as by uvicorn alone, byte for byte, of', () 
     expect(JSON.parse(String(ours.seen[0]!.body))).toMatchObject({ code: 'FP_APP_HEADERS_TOO_LARGE' })
   })
 
-  test('a 204 with a length, save the length: RFC 9110 §8.6 forbids it', async () => {
+  test('a 204 with a length, except for the length: RFC 9110 §8.6 forbids it', async () => {
     const [alone, ours] = await both(
       bytesOf({
         name: '',
@@ -113,7 +113,7 @@ describe('the body of a request', () => {
     expect(ours.seen).toEqual(alone.seen)
   })
 
-  test('is asked for once the app reads it, and then the app sees what the client sent', async () => {
+  test('is requested with 100 Continue once the app reads it, and then arrives unchanged', async () => {
     const seen = []
     for (const port of [uvicorn.port, platform.port]) {
       const wire = await Wire.to(port)
@@ -126,7 +126,7 @@ describe('the body of a request', () => {
     expect(seen[1]).toEqual(seen[0])
   })
 
-  test('may come byte by byte', async () => {
+  test('may arrive byte by byte', async () => {
     const seen = []
     for (const port of [uvicorn.port, platform.port]) {
       const wire = await Wire.to(port)
@@ -138,7 +138,7 @@ describe('the body of a request', () => {
   })
 })
 
-test('a request that its owner sends through the API tells the app of the owner and the public host', async () => {
+test('a request that its owner sends through the API has the owner’s address and the public host', async () => {
   const answer = await user.client.apps.proxy(appId, {
     method: 'GET',
     path: '/x',
@@ -202,7 +202,7 @@ describe('WebSockets are as under uvicorn alone:', () => {
     expect(seen[1]).toEqual(seen[0])
   })
 
-  test('compression is agreed on between the client and the app', async () => {
+  test('compression is negotiated between the client and the app', async () => {
     const offer = 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits'
     const [alone, ours] = await both(handshake('/ws', offer))
     expect(alone.seen[0]!.headers.map(([name]) => name.toLowerCase())).toContain('sec-websocket-extensions')
@@ -215,7 +215,7 @@ describe('WebSockets are as under uvicorn alone:', () => {
   })
 })
 
-describe('what is meant to differ:', () => {
+describe('intended differences:', () => {
   test.each(DIFFERENCES)('$name, for $why', async ({ bytes, statuses, says }) => {
     const answers = []
     for (const port of [uvicorn.port, platform.port]) {
@@ -234,7 +234,7 @@ describe('what is meant to differ:', () => {
     expect(platform.output().slice(before)).toBe('')
   })
 
-  test('forwarding headers are ours: what a client claims of its origin is not believed', async () => {
+  test('forwarding headers are set by the platform; those of a client are not trusted', async () => {
     const claims =
       'X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n'
     const { scopes, localPort } = await exchange(
@@ -252,7 +252,7 @@ describe('what is meant to differ:', () => {
       'x-forwarded-host': host,
     })
   })
-  test('blanks after the value of a header are no part of it (RFC 9110 §5.5)', async () => {
+  test('blanks after the value of a header are not part of it (RFC 9110 §5.5)', async () => {
     const [alone, ours] = await both(`GET / HTTP/1.1\r\nHost: ${host}\r\nX-A: a \t \r\n\r\n`)
     const valueOf = ({ scopes }: typeof ours): string =>
       Buffer.from(
@@ -279,7 +279,7 @@ describe('what is meant to differ:', () => {
     expect([ours.seen[0]!.framing, ours.seen[0]!.body]).toEqual(['close', 'onetwo'])
   })
 
-  test('a header name that is no token makes the answer of an app a 502', async () => {
+  test('a header name that is not a token makes the answer of an app a 502', async () => {
     const hex = (text: string): string => Buffer.from(text, 'latin1').toString('hex')
     const headers = [
       [hex('x/y'), hex('1')],

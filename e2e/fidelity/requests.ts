@@ -1,4 +1,4 @@
-/** Requests that an app must see as under uvicorn alone: name and bytes, with the Host filled in. */
+/** Requests that must reach an app as under uvicorn alone: name and bytes, in which the Host is filled in. */
 export interface RequestCase {
   readonly name: string
   readonly bytes: (host: string) => string

@@ -8,7 +8,7 @@ export interface Uvicorn extends AsyncDisposable {
   readonly port: number
 }
 
-/** uvicorn as people start it, with the runner's own Python, on loopback. */
+/** uvicorn with its usual command line and the runner's own Python, on loopback. */
 export async function startUvicorn(): Promise<Uvicorn> {
   const port = await freePort()
   const python = join(ROOT, '.fp/venv/bin/python')

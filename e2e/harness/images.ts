@@ -5,7 +5,7 @@ import { ROOT } from './platform.ts'
 
 const run = promisify(execFile)
 
-/** The arguments of a Dockerfile's bases, where others stand in for the usual ones. */
+/** The build arguments with the base images of a Dockerfile, if others replace the usual ones. */
 const BASES = { PYTHON_IMAGE: process.env.FP_BASE_PYTHON, NODE_IMAGE: process.env.FP_BASE_NODE }
 
 /** Dockerfile and folder of each image. */
@@ -35,13 +35,13 @@ export async function buildImage(name: keyof typeof IMAGES): Promise<string> {
   ]
   await run('docker', args, {
     maxBuffer: 64 * 1024 * 1024,
-    // The builder that every Docker has.
+    // The classic builder, which every Docker has.
     env: { ...process.env, DOCKER_BUILDKIT: '0' },
   })
   return image
 }
 
-/** Gives the image that stands in for one that cannot be pulled its name; else pulls it. */
+/** Pulls an image. If another image replaces it because it cannot be pulled, tags that one with its name. */
 export async function provideImage(name: string, standIn: string | undefined): Promise<string> {
   await run('docker', standIn ? ['tag', standIn, name] : ['pull', '-q', name])
   return name

@@ -22,7 +22,7 @@ afterAll(async () => {
   await platform[Symbol.asyncDispose]()
 })
 
-/** An app whose `/` does something it should not; the result is what it could do. */
+/** An app whose `/` tries something forbidden. The answer shows what it could do. */
 function attempt(body: string, imports = ''): string {
   const indented = body
     .trimEnd()
@@ -54,7 +54,7 @@ async function deployed(code: string): Promise<string> {
   return (await user.liveApp({ code })).app_id
 }
 
-/** Of the running neighbour, in the data folder. */
+/** A file of the running neighbour in the data folder. */
 function neighboursSocket(): string {
   const name = readdirSync(join(platform.dataDir, 'run')).find((file) => file.startsWith(neighbour.id))
   if (name === undefined) throw new Error('The neighbour has no socket.')
@@ -137,20 +137,20 @@ describe('an app cannot', () => {
   test('take the machine’s memory', async () => {
     const id = await deployed(attempt('hog = []\nwhile True:\n    hog.append(bytearray(10_000_000))'))
     const answer = await user.call(id, '/')
-    // It is told no (MemoryError), or ended; either way it comes back and nobody else notices.
+    // It gets a MemoryError or is killed. In both cases it works again afterwards, and nobody else is affected.
     expect([200, 502]).toContain(answer.status)
     expect((await user.call(id, '/alive')).text).toBe('"yes"')
     await neighbourIsWell()
   })
 
-  test('fork without end', async () => {
+  test('fork without limit', async () => {
     const code = attempt(
       'import subprocess\nchildren = []\nwhile True:\n    children.append(subprocess.Popen(["/usr/bin/env", "sleep", "60"]))',
     ).replace('import subprocess\n', '')
     const withImport = code.replace('import os\n', 'import os\nimport subprocess\n')
     const app = await user.createApp({ code: withImport })
     const answer = await user.api('POST', `/apps/${app.app_id}/deploy`, {})
-    // The validator names it first; the sandbox is what would hold.
+    // The validator reports it first, but the sandbox must prevent it.
     expect(answer.status).toBe(422)
     const threads = attempt(
       'import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()',
@@ -194,7 +194,7 @@ return "refused: " + str(own.notes.count_documents({}) > 0)`
 })
 
 describe('an app that', () => {
-  test('ends itself in a handler gets 502 with a request id, tells its owner, and is there for the next request', async () => {
+  test('exits in a handler gets 502 with a request id, is reported to its owner, and serves the next request', async () => {
     const code = attempt('import ctypes\nctypes.string_at(0)\nreturn ""')
     const id = await deployed(code)
     const answer = await user.call(id, '/')
@@ -207,7 +207,7 @@ describe('an app that', () => {
     expect((await user.call(id, '/alive')).text).toBe('"yes"')
   })
 
-  test('raises in a handler gets its 500, and its owner the traceback in the log', async () => {
+  test('raises in a handler answers 500, and its owner gets the traceback in the log', async () => {
     const id = await deployed(
       'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef fail() -> str:\n    return {}["missing"]\n',
     )
@@ -217,7 +217,7 @@ describe('an app that', () => {
       .toMatch(/File "(\/app\/)?app\.py", line 8, in fail[\s\S]*KeyError: 'missing'/)
   })
 
-  test('never answers gets its visitor a 504, and holds up nobody else', async () => {
+  test('never answers gives its visitor a 504, and delays nobody else', async () => {
     await using impatient = await startPlatform({ env: { FP_RESPONSE_TIMEOUT_S: '5' } })
     const visitor = await TestUser.signUp(impatient, 'visitor')
     const code =
@@ -229,7 +229,7 @@ describe('an app that', () => {
     expect([answer.status, (answer.json() as { code: string }).code]).toEqual([504, 'FP_APP_TIMEOUT'])
   })
 
-  test('never ends its import fails its deploy in bounded time', async () => {
+  test('never ends its import fails its deploy within a limited time', async () => {
     const app = await user.createApp({
       code: 'from fastapi import FastAPI\n\napp = FastAPI()\nwhile True:\n    pass\n',
     })
@@ -258,7 +258,7 @@ describe('an app that', () => {
     expect(answer.body.details).toContainEqual(expect.objectContaining({ file: 'three.py', line: 1, rule }))
   })
 
-  test('exits at import says so', async () => {
+  test('exits at import fails with that reason', async () => {
     const app = await user.createApp({
       code: 'import sys\nfrom fastapi import FastAPI\n\napp = FastAPI()\nsys.exit(3)\n',
     })
@@ -280,7 +280,7 @@ describe('an app that', () => {
 })
 
 describe('deleting an app', () => {
-  test('leaves nothing that answers, and no folder', async () => {
+  test('leaves neither a process that answers nor a folder', async () => {
     const id = await deployed(attempt('return "here"'))
     await user.client.apps.remove(id)
     const answer = await user.call(id, '/')

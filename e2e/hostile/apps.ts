@@ -31,7 +31,7 @@ def tried(work):
 
 `
 
-/** `GET /` runs the body and answers with what it returns. */
+/** `GET /` runs the body and answers with its return value. */
 const route = (body: string): string =>
   `${HEAD}@app.get("/")\ndef attack():\n${body.trim().replace(/^/gm, '    ')}\n`
 
@@ -73,7 +73,7 @@ results["abstract"] = tried(abstract)
 return results
 `)
 
-/** Spins in as many processes as it may have. */
+/** Busy loops in as many processes as the app may have. */
 export const SPINS = (processes: number): string =>
   route(`
 for _ in range(${processes}):
@@ -107,7 +107,7 @@ for _ in range(30):
 return "flooding"
 `)
 
-/** A route for each way to take from MongoDB what all tenants share; each goes on for some seconds. */
+/** One route for each attack on resources of MongoDB that all tenants share. Each runs for some seconds. */
 export const ATTACKS_MONGOD = `${HEAD}
 from bson import Binary
 

@@ -4,7 +4,7 @@ import { startPlatform, type PlatformUnderTest } from '../harness/platform.ts'
 import { TestUser } from '../harness/user.ts'
 import { ATTACKS_MONGOD } from './apps.ts'
 
-/** One tenant takes what MongoDB has for all of them; another one writes and reads meanwhile. */
+/** One tenant exhausts MongoDB's shared resources while another one writes and reads. */
 
 let platform: PlatformUnderTest
 let mallory: TestUser
@@ -32,7 +32,7 @@ def write_and_read() -> str:
     if next(requests) % 5:
         session.end_session()
     else:
-        # The next request opens another one: sessions that have ended are used again.
+        # The next request needs another session, as ended sessions are reused.
         kept.append(session)
     return "well" if found else "lost"
 `
@@ -48,7 +48,7 @@ afterAll(async () => {
   await platform[Symbol.asyncDispose]()
 })
 
-/** What the attack came to; the other tenant and the platform must not notice. */
+/** Runs the attack and returns its result. The other tenant and the platform must not be affected. */
 async function under(attack: string): Promise<string> {
   let over = false
   const attacking = mallory.call(attacker, `/${attack}`).finally(() => (over = true))
@@ -73,7 +73,7 @@ async function linesOf(user: TestUser, appId: string): Promise<string> {
   return lines.join('\n')
 }
 
-/** What the attacker reads of it. The relay tells at its own pace, so the attack goes on until it has been told. */
+/** The message that the attacker gets. The relay reports at intervals, so the attack goes on until it has reported. */
 async function untilTold(attack: string, reason: RegExp): Promise<void> {
   await expect
     .poll(

@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { networkInterfaces } from 'node:os'
 
-/** What listens on this machine for everybody who can reach it. An app that is kept apart can reach none. */
+/** Servers on this machine that accept connections from everybody. An isolated app can reach none of them. */
 export interface Listeners extends AsyncDisposable {
-  /** On all addresses of this machine. */
+  /** A port on all addresses of this machine. */
   readonly port: number
-  /** IPv4 addresses of this machine, loopback among them. Each has been tried: this process reaches the port there. */
+  /** IPv4 addresses of this machine, including loopback. This process has reached the port at each of them. */
   readonly addresses: readonly string[]
-  /** Name of an abstract socket, without its leading NUL. This process reaches that too. */
+  /** The name of an abstract socket, without its leading NUL. This process has reached it too. */
   readonly abstract: string
 }
 

@@ -3,7 +3,7 @@ import { percentile } from '../harness/percentile.ts'
 import type { PlatformUnderTest } from '../harness/platform.ts'
 import type { TestUser } from '../harness/user.ts'
 
-/** What a neighbour sees while something goes on. Times in ms. */
+/** A neighbour's measurements during an attack. Times in ms. */
 export interface Seen {
   readonly p50: number
   readonly p99: number
@@ -14,7 +14,7 @@ export interface Seen {
 const REQUESTS = 150
 const TIMEOUT = 20_000
 
-/** A tenant who does nothing but call an app of theirs, one request after the other, each on a connection of its own. */
+/** A tenant who only calls an own app, one request after the other, each on a new connection. */
 export interface Neighbour {
   readonly appId: string
   /** Calls at least 150 times, and for as long as `during` takes. */

@@ -10,9 +10,9 @@ import { listenToAll } from './listeners.ts'
 import { neighbourOf, type Neighbour, type Seen } from './neighbour.ts'
 
 /**
- * One tenant attacks what tenants share, another measures what they see of it: attack → result → the neighbour's p50 as a
- * multiple of its quiet value. The bounds are wide, since a test machine may be busy with other things; `npm run bench` prints
- * the values of a quiet one.
+ * One tenant attacks shared resources while another one measures the effect: attack → result → the neighbour's p50 as a
+ * multiple of its quiet value. The limits are high, as a test machine may be busy with other work; `npm run bench` prints the
+ * values of a quiet one.
  */
 const P50_BOUND = 8
 const IMPORTS = 'ctypes,gc,socket'
@@ -31,7 +31,7 @@ beforeAll(async () => {
   neighbour = await neighbourOf(platform, ada)
   await neighbour.measure()
 })
-// Before each attack: what else the machine has to do changes.
+// Measured before each attack, as other load of the machine changes.
 beforeEach(async () => {
   quiet = await neighbour.measure()
   expect(quiet.errors).toEqual([])
@@ -70,7 +70,7 @@ async function attackFor(seconds: number, appId: string): Promise<string> {
 }
 
 describe('a tenant’s app', () => {
-  test('finds no canary of another tenant in its memory', async () => {
+  test('finds no secret of another tenant in its memory', async () => {
     const canary = (kind: string): string => `canary-${kind}-${randomBytes(8).toString('hex')}`
     const theirs = await ada.liveApp({
       files: {
@@ -119,7 +119,7 @@ describe('a tenant’s app', () => {
     await ended(app.app_id)
   })
 
-  test('that sends descriptors without end fills nobody’s table', async () => {
+  test('that sends file descriptors without limit fills no other process’s table', async () => {
     const before = await resources()
     const id = await attackingApp(apps.SENDS_DESCRIPTORS)
     await under('descriptors without end', attackFor(3, id))
@@ -128,7 +128,7 @@ describe('a tenant’s app', () => {
     await ended(id)
   })
 
-  test('that spins in 90 processes slows its neighbour little', async () => {
+  test('that runs busy loops in 90 processes slows its neighbour only a little', async () => {
     const ids = await Promise.all([attackingApp(apps.SPINS(45)), attackingApp(apps.SPINS(45))])
     await under('90 spinning processes', Promise.all(ids.map((id) => attackFor(4, id))).then(String))
     await Promise.all(ids.map(ended))
@@ -141,7 +141,7 @@ describe('a tenant’s app', () => {
   ])('%s slows its neighbour little, and the database serves on', async (name, code) => {
     const id = await attackingApp(code)
     await under(name, attackFor(4, id))
-    // The platform's own use of MongoDB: it logs in nobody and lists nothing without it.
+    // The platform needs MongoDB too, e.g. to log in users and list apps.
     expect((await ada.api('GET', '/apps')).status).toBe(200)
     await ended(id)
   })
@@ -211,12 +211,12 @@ test('killing the runner’s processes under traffic does not stop the platform'
   expect((await ada.client.apps.get(neighbour.appId)).app_id).toBe(neighbour.appId)
 })
 
-/** How long an attack lasts, which nothing but the clock tells. */
+/** Waits for the duration of an attack, which only the clock determines. */
 const lasting = (seconds: number): Promise<void> =>
   // eslint-disable-next-line no-restricted-syntax -- no event ends it
   new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
-/** Does something again and again, by so many at once. */
+/** Repeats some work with so many calls at once. */
 async function forSeconds(seconds: number, atOnce: number, work: () => Promise<unknown>): Promise<void> {
   const flood = repeatedly(work, atOnce)
   await lasting(seconds)

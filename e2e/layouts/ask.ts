@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http'
 import WebSocket from 'ws'
 import type { Ask } from './case.ts'
 
-/** Where an app listens, and the host it is asked as: the same for both, for answers name it. */
+/** Where an app listens, and the Host header of the requests. Both runs use the same host, as answers contain it. */
 export interface Place {
   readonly port: number
   readonly host: string
@@ -17,7 +17,7 @@ export interface Told {
 
 const BOUNDARY = 'a-boundary'
 
-/** Asks one question; the answer holds what must be the same wherever the app runs. */
+/** Sends one request. The result has those parts of the answer that must be the same everywhere. */
 export function ask(place: Place, question: Ask): Promise<Told> {
   return question.method === 'WS' ? talk(place, question) : call(place, question)
 }

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 
-/** What an app is asked, under uvicorn alone and behind the platform. */
+/** A request to an app, under uvicorn alone and behind the platform. */
 export interface Ask {
-  /** A method of HTTP, or WS: connect, send `text`, read one message. */
+  /** An HTTP method, or WS: connect, send `text`, read one message. */
   readonly method: string
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
-  /** One of them at most. */
+  /** At most one of these. */
   readonly text?: string
   readonly json?: unknown
   readonly form?: string
@@ -23,7 +23,7 @@ export interface Case {
   readonly files: Readonly<Record<string, string>>
   /** The arguments with which uvicorn serves it. */
   readonly uvicorn: string
-  /** What its owner has to set; without it the platform finds out. */
+  /** The entrypoint that the owner has to set. Absent if the platform finds it. */
   readonly entrypoint?: string
   readonly requests: readonly Ask[]
 }
@@ -31,7 +31,7 @@ export interface Case {
 const APPS = join(import.meta.dirname, 'apps')
 const ABOUT = 'case.json'
 
-/** One app a folder; `case.json` says how uvicorn serves it and what it is asked. */
+/** One app per folder. `case.json` has uvicorn's arguments and the requests. */
 export const cases: readonly Case[] = readdirSync(APPS).map((name) => {
   const dir = join(APPS, name)
   const about = JSON.parse(readFileSync(join(dir, ABOUT), 'utf8')) as Omit<Case, 'name' | 'dir' | 'files'>

@@ -5,7 +5,7 @@ import { ask, type Place, type Told } from './ask.ts'
 import { cases, type Case } from './case.ts'
 import { serveAlone } from './uvicorn.ts'
 
-/** Apps of one account, so that no quota of an account is met. */
+/** How many apps one account gets, so that no account reaches its quota. */
 const APPS_PER_USER = 8
 
 let platform: PlatformUnderTest
@@ -21,7 +21,7 @@ afterAll(async () => {
 
 async function answers(place: Place, { requests }: Case): Promise<Record<string, Told>> {
   const told: Record<string, Told> = {}
-  // One after the other: an answer may depend on what was asked before.
+  // One after the other, as an answer may depend on earlier requests.
   for (const [n, question] of requests.entries())
     told[`${n + 1}. ${question.method} ${question.path}`] = await ask(place, question)
   return told

@@ -18,7 +18,7 @@ export async function serveAlone({
   const child = spawn(
     join(ROOT, '.fp/venv/bin/python'),
     ['-m', 'uvicorn', ...uvicorn.split(' '), '--port', String(port), '--log-level', 'warning'],
-    // The port as the platform gives it to apps.
+    // The same PORT as the platform sets for apps.
     {
       cwd,
       env: { PATH: process.env.PATH, PORT: '8000', PYTHONDONTWRITEBYTECODE: '1' },

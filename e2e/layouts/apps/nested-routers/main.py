@@ -11,7 +11,7 @@ def post(user_id: int, post_id: int, full: bool = False):
     return {"user": user_id, "post": post_id, "full": full}
 
 
-# Which of the methods names the operation is left to a set.
+# The methods are a set, so its order decides which one names the operation.
 @users.api_route("/any", methods=["GET", "PUT"], include_in_schema=False)
 def anything():
     return "any"
