@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { createAppDatabases } from './app-databases.ts'
 import { loadConfig } from './config.ts'
 
-/** With the settings of a cluster; the client connects to nothing. */
+/** Uses the settings of a cluster. The client does not connect. */
 function inCluster(uri: string, env: Record<string, string> = {}): ReturnType<typeof createAppDatabases> {
   const { config } = loadCluster(uri, env)
   const client = new MongoClient(uri)
@@ -28,7 +28,7 @@ const loadCluster = (uri: string, env: Record<string, string>) => ({
   }),
 })
 
-test('apps of a cluster are handed the members of its replica set', async () => {
+test('apps of a cluster get the members of its replica set', async () => {
   expect(
     await inCluster('mongodb://fp:pw@db-0.example.com,db-1.example.com/fp?replicaSet=rs0&tls=true'),
   ).toMatchObject({
@@ -38,7 +38,7 @@ test('apps of a cluster are handed the members of its replica set', async () => 
   })
 })
 
-test('where a relay stands before MongoDB they are handed it alone, and their drivers do not go past it', async () => {
+test('with a relay in front of MongoDB they get only the relay, and their drivers do not bypass it', async () => {
   const uri = 'mongodb://fp:pw@fp-mongodb-0.fp-mongodb.fp-system.svc:27017/fp?replicaSet=fp'
   const { host, options } = await inCluster(uri, {
     FP_APP_MONGODB_HOST: 'fp-mongodb-0.fp-mongodb.fp-system.svc:27018',

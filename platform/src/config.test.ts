@@ -127,7 +127,7 @@ describe('loadConfig', () => {
     expect(problemsOf({ FP_PORT: 'x', PUBLIC_URL: 'y', FP_SIGNUP: 'z' })).toHaveLength(3)
   })
 
-  it('refuses a list that allows nothing, and one that is not heeded', () => {
+  it('refuses an empty list, and a list that has no effect', () => {
     expect(problemsOf({ FP_EGRESS: 'list' })).toEqual([expect.stringContaining('set FP_EGRESS_ALLOWED')])
     expect(problemsOf({ FP_EGRESS: 'none', FP_EGRESS_ALLOWED: 'db:1' })).toEqual([
       expect.stringContaining('set FP_EGRESS=list'),
@@ -144,7 +144,7 @@ describe('loadConfig', () => {
     expect(problems.join()).not.toContain('hunter2')
   })
 
-  it('warns of names that are no settings', () => {
+  it('warns of names that are not settings', () => {
     expect(load({ FP_PROT: '1', FP_E2E_KUBECONFIG: 'x', OTHER: '1' }).warnings).toEqual([
       'FP_PROT is not a setting and is ignored. Did you mean FP_PORT?',
     ])
@@ -152,7 +152,7 @@ describe('loadConfig', () => {
   })
 })
 
-describe('the cluster home', () => {
+describe('the settings for Kubernetes', () => {
   const CLUSTER = {
     FP_RUNTIME: 'kubernetes',
     FP_RUNNER_IMAGE: 'registry.example.com:5000/fp/runner:1.0',
@@ -161,7 +161,7 @@ describe('the cluster home', () => {
   }
   const kubernetes = (env: Record<string, string> = {}) => load({ ...CLUSTER, ...env }).kubernetes!
 
-  it('needs three settings, and no other', () => {
+  it('need three settings and no others', () => {
     expect(kubernetes()).toEqual({
       namespace: 'fp-apps',
       runnerImage: 'registry.example.com:5000/fp/runner:1.0',
@@ -184,7 +184,7 @@ describe('the cluster home', () => {
     expect(problemsOf(rest)).toEqual([line])
   })
 
-  it('says of a setting that it is wrong, not that it is missing too', () => {
+  it('reports a wrong setting as wrong, and not also as missing', () => {
     expect(problemsOf({ ...CLUSTER, FP_RUNNER_IMAGE: 'No Image' })).toEqual([
       'FP_RUNNER_IMAGE is "No Image": set the name of the image that runs apps, such as fp/runner:1.0',
     ])
@@ -262,7 +262,7 @@ describe('the cluster home', () => {
     ])
   })
 
-  it('refuses what no pod could be made of', () => {
+  it('refuses values with which no pod could be created', () => {
     expect(problemsOf({ ...CLUSTER, FP_APP_MEMORY: '1G', FP_APP_MEMORY_REQUEST: '1Gi' })).toEqual([
       'FP_APP_MEMORY_REQUEST is "1Gi": set no more than FP_APP_MEMORY, which is "1G"',
     ])
@@ -274,7 +274,7 @@ describe('the cluster home', () => {
   })
 })
 
-it('withPort fills in the port that was free', () => {
+it('withPort sets the port that was free', () => {
   const config = withPort(load({ FP_PORT: '0' }), 4321)
   expect(config).toMatchObject({
     port: 4321,

@@ -4,7 +4,7 @@ import { EGRESS_SETTINGS, withDatabase } from './egress.ts'
 const { destinations, network } = EGRESS_SETTINGS
 
 describe('FP_EGRESS_ALLOWED', () => {
-  test('takes networks, addresses and names, with a port or for all of them', () => {
+  test('accepts networks, addresses and names, with a port or for all ports', () => {
     expect(destinations.parse('10.0.0.0/8, 192.168.1.5:5432,API.example.com:443,db')).toEqual([
       { network: '10.0.0.0/8', port: null },
       { network: '192.168.1.5/32', port: 5432 },
@@ -27,7 +27,7 @@ describe('FP_EGRESS_ALLOWED', () => {
   ])('refuses %j', (text) => expect(destinations.parse(text)).toBeUndefined())
 })
 
-test('a database elsewhere is allowed, and nothing with it', () => {
+test('a database on another machine is allowed, and nothing else', () => {
   const hosts = [
     { host: '10.1.2.3', port: 27_017 },
     { host: 'db.example.com', port: 27_018 },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { keepRunning } from './keep-running.ts'
 
-/** A process that ends when it is told to, on a clock that moves only when somebody sleeps. */
+/** A process that the test ends, with a clock that moves only during delays. */
 function bench() {
   const state = { time: 0, launches: 0, broken: 0, slept: [] as number[] }
   let end: (how: string) => void = () => undefined
@@ -29,7 +29,7 @@ function bench() {
   }
 }
 
-test('it is started again for ever, each time after a longer wait, up to half a minute', async () => {
+test('a process is always restarted, each time after a longer delay, up to half a minute', async () => {
   const { options, state, end, restarted } = bench()
   const kept = await keepRunning(options)
   state.broken = 12
@@ -42,7 +42,7 @@ test('it is started again for ever, each time after a longer wait, up to half a 
   await kept.stop()
 })
 
-test('one that has been up for a minute is started again at once', async () => {
+test('a process that has run for a minute is restarted at once', async () => {
   const { options, state, end, restarted } = bench()
   const kept = await keepRunning(options)
   for (const [upFor, wait] of [
@@ -60,7 +60,7 @@ test('one that has been up for a minute is started again at once', async () => {
   await kept.stop()
 })
 
-test('what is wrong is said while it is down, and why it cannot be started', async () => {
+test('the problem is reported while the process is down, and why it cannot be started', async () => {
   const { options, state, end, restarted } = bench()
   const seen: unknown[] = []
   const kept = await keepRunning({ ...options, onEnd: (it) => seen.push([it.how, kept.problem(), it.error]) })
@@ -81,7 +81,7 @@ test('what is wrong is said while it is down, and why it cannot be started', asy
   await kept.stop()
 })
 
-test('a stop while it waits to start it again starts nothing', async () => {
+test('a stop during the delay before a restart prevents the restart', async () => {
   const { options, state, end } = bench()
   const waiting = Promise.withResolvers<void>()
   const kept = await keepRunning({

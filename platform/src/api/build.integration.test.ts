@@ -45,14 +45,14 @@ describe('errors', () => {
     expect([answer.status, answer.body.code]).toEqual([404, 'FP_NOT_FOUND'])
   })
 
-  it('tells strangers what is not there, not what is broken', async () => {
+  it('answers 400 for a path that is not valid UTF-8', async () => {
     const answer = await test.request('GET', `/api/%E0%A4%A`)
     expect(answer.status).toBe(400)
     expect(answer.body).toMatchObject({ code: 'FP_BAD_REQUEST' })
   })
 })
 
-it('takes no request id of a stranger', async () => {
+it('accepts no request id of an untrusted client', async () => {
   const answer = await test.request('GET', '/healthz', { headers: { 'x-request-id': 'mine' } })
   expect(answer.headers.get('x-request-id')).toMatch(/^req_[0-9a-z]{12}$/)
 })
@@ -68,7 +68,7 @@ describe('operation', () => {
     expect(body.processes.used).toBeLessThan(body.processes.limit)
   })
 
-  it('shows metrics to programs of this machine, and to nobody who comes through a proxy', async () => {
+  it('shows metrics to programs of this machine, but not through a proxy', async () => {
     expect((await test.request('GET', '/metrics')).text).toMatch(/^fp_queue_depth 0$/m)
     const { status, body } = await test.request('GET', '/metrics', {
       headers: { 'x-forwarded-for': '192.0.2.1' },
@@ -100,7 +100,7 @@ describe('operation', () => {
     expect(Object.keys(body.paths).every((path) => path.startsWith('/api/'))).toBe(true)
     expect(body.paths['/api/auth/login'].post.security).toEqual([])
     expect(body.paths['/api/auth/me'].get.security).toBeUndefined()
-    // Every reference leads somewhere.
+    // Every reference can be resolved.
     for (const [, name] of JSON.stringify(body).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
       expect(body.components.schemas).toHaveProperty(name!)
     }

@@ -5,11 +5,11 @@ import { ensureSecrets, type ClusterSecrets } from './secrets.ts'
 
 const TARGET = { namespace: 'fp-system', name: 'fp-secrets', host: 'mongodb.fp-system.svc:27017' }
 
-/** As much of an API server as Secrets need. */
+/** An API server for Secrets only. */
 class Secrets {
   readonly stored = new Map<string, Record<string, string>>()
   created = 0
-  /** Before a Secret is made, as somebody else may do it first. */
+  /** Called before a Secret is created, so that a test can create it first. */
   beforeCreate = (): void => undefined
 
   async request<T>(method: string, path: string, { body }: ApiRequest = {}): Promise<T> {
@@ -47,7 +47,7 @@ describe('the Secret of a cluster with its own MongoDB', () => {
     api = new Secrets()
   })
 
-  it('is made once, of values that the platform takes', async () => {
+  it('is created once, with values that the platform accepts', async () => {
     const first = await ensureSecrets(api, TARGET)
     expect(await ensureSecrets(api, TARGET)).toEqual(first)
     expect(api.created).toBe(1)
@@ -59,18 +59,18 @@ describe('the Secret of a cluster with its own MongoDB', () => {
     expect(first['mongodb-key'].length).toBeLessThanOrEqual(1024)
   })
 
-  it('is never changed, and of two who make it one does', async () => {
+  it('is never changed, and is created by one of two concurrent calls', async () => {
     api.beforeCreate = () => api.put(TARGET.name, { ...OLD })
     expect(await ensureSecrets(api, TARGET)).toEqual(OLD)
     expect(api.created).toBe(0)
   })
 
-  it('is not completed with new values, which would not open what the old ones sealed', async () => {
+  it('is not completed with new values, which could not open what the old ones sealed', async () => {
     api.put(TARGET.name, { ...OLD, FP_SECRET_KEY: '' })
     await expect(ensureSecrets(api, TARGET)).rejects.toThrow(/no FP_SECRET_KEY. Restore it/)
   })
 
-  it('is not made when the API server refuses to say whether there is one', async () => {
+  it('is not created when the API server refuses to read it', async () => {
     api.request = () => Promise.reject(new KubernetesApiError('no', 403, 'Forbidden'))
     await expect(ensureSecrets(api, TARGET)).rejects.toThrow('no')
   })

@@ -10,10 +10,10 @@ import { createMongoCoordination } from './register.ts'
 const MINUTE = 60_000
 const PATIENCE = { timeout: 20_000, interval: 5 }
 
-/** One replica's activator: its own connection, the shared pods. */
+/** One replica's activator, with a connection of its own and the shared pods. */
 interface Member extends AsyncDisposable {
   readonly activator: Activator
-  /** Updates that are under way. */
+  /** The number of running updates. */
   pending(): number
   cut(): void
 }
@@ -72,7 +72,7 @@ afterEach(async () => {
 const scaled = (): string[] => driver.calls.map(({ key, replicas }) => `${key} ${replicas}`)
 const activators = (): Activator[] => members.map(({ activator }) => activator)
 
-/** Lets time pass no faster than MongoDB answers those who can reach it. */
+/** Moves the clock on no faster than MongoDB answers the activators that can reach it. */
 async function pass(ms: number, who: readonly Member[] = members): Promise<void> {
   for (let passed = 0; passed < ms; passed += 1_000) {
     await clock.advance(1_000)
@@ -80,7 +80,7 @@ async function pass(ms: number, who: readonly Member[] = members): Promise<void>
   }
 }
 
-/** Whether a request would be let through at once. */
+/** Whether a request would be admitted at once. */
 function passing(activator: Activator): boolean {
   using lease = activator.tryAcquire('app')
   return lease !== undefined
@@ -94,7 +94,7 @@ async function wakeBy(index: number): Promise<void> {
 }
 
 describe('activators that share a MongoDB', () => {
-  test('wake a target once, whoever is asked for it', async () => {
+  test('wake a target once, whichever gets the request', async () => {
     const asked = activators().map((activator) => activator.acquire('app'))
     await expect.poll(scaled, PATIENCE).toEqual(['app 1'])
     driver.ready('app')
@@ -104,7 +104,7 @@ describe('activators that share a MongoDB', () => {
     for (const lease of leases) lease.release()
   })
 
-  test('put nothing to sleep that another has a lease on', async () => {
+  test('put no target to sleep on which another one has a lease', async () => {
     await wakeBy(0)
     const lease = await activators()[1]!.acquire('app')
     await pass(3 * MINUTE)
@@ -115,7 +115,7 @@ describe('activators that share a MongoDB', () => {
     await expect.poll(scaled, PATIENCE).toEqual(['app 1', 'app 0'])
   })
 
-  test('hear of a retirement, and refuse what comes for it', async () => {
+  test('notice a retirement, and refuse requests for the retired target', async () => {
     await wakeBy(0)
     const lease = await activators()[1]!.acquire('app')
     const retired = activators()[0]!.retire('app')
@@ -127,7 +127,7 @@ describe('activators that share a MongoDB', () => {
     expect(scaled()).toEqual(['app 1', 'app 0'])
   })
 
-  test('take over what one had that is cut off, which by then sends nothing', async () => {
+  test('take over the targets of one that is cut off, which sends no requests by then', async () => {
     await wakeBy(0)
     const lost = await activators()[0]!.acquire('app')
     ;(await activators()[1]!.acquire('app')).release()

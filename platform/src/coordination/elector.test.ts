@@ -2,7 +2,7 @@ import { FakeClock, settle } from '@fp/scaler/fake'
 import { describe, expect, test } from 'vitest'
 import { createElector, type Lease, type LeaseState } from './elector.ts'
 
-/** One lease, and each process's own way to it. */
+/** One lease, and each process's own connection to it. */
 class Store {
   state: (LeaseState & { revision: number }) | undefined
   #version = 0
@@ -54,10 +54,10 @@ interface Process extends AsyncDisposable {
   readonly name: string
   readonly connection: Connection
   readonly errors: string[]
-  /** Whether it believes that it leads. */
+  /** Whether the process believes that it leads. */
   leads(): boolean
   terms: number
-  /** Ends what it does as a leader. */
+  /** Ends its work as a leader. */
   finish(error?: Error): void
 }
 
@@ -114,7 +114,7 @@ function world(): World {
 }
 
 describe('of several processes', () => {
-  test('one leads, and goes on leading', async () => {
+  test('one leads, and keeps the lead', async () => {
     const { store, clock, start } = world()
     const all = ['a', 'b', 'c'].map((name) => start(name))
     await clock.advance(60_000)
@@ -126,7 +126,7 @@ describe('of several processes', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('another one leads at once when the first one stops, which has ended its work before', async () => {
+  test('another one leads at once when the first one stops, after that has ended its work', async () => {
     const { store, clock, start } = world()
     const { promise: slow, resolve: ended } = Promise.withResolvers<void>()
     const a = start('a', { slow })
@@ -144,9 +144,9 @@ describe('of several processes', () => {
     await b[Symbol.asyncDispose]()
   })
 
-  test('another one leads when the first has been silent for its lease, as the other saw it, whatever the clocks say', async () => {
+  test('another one leads when it has seen no renewal for the lease’s duration, whatever the clocks say', async () => {
     const { store, clock, start } = world()
-    // It died long ago by its own clock, or will in an hour.
+    // By its own clock the first one died long ago, or will die in an hour.
     for (const renewTime of [-3_600_000, 3_600_000]) {
       const began = clock.now()
       const { term = 0, revision } = store.state ?? {}
@@ -161,7 +161,7 @@ describe('of several processes', () => {
     }
   })
 
-  test('those who wait do not all ask at once', async () => {
+  test('waiting processes do not all read the lease at once', async () => {
     const { clock, store, start } = world()
     store.write({ holder: 'dead', renewTime: 0, duration: 60_000, term: 1 }, undefined)
     const asked: number[] = []
@@ -177,7 +177,7 @@ describe('of several processes', () => {
   })
 })
 
-describe('one that leads', () => {
+describe('a leader', () => {
   test.each(['refuses', 'hangs'] as const)(
     'and has lost the store (which %s) ends its work before another begins',
     async (broken) => {
@@ -204,7 +204,7 @@ describe('one that leads', () => {
     },
   )
 
-  test('outlives a short break', async () => {
+  test('survives a short failure of the store', async () => {
     const { clock, start } = world()
     const a = start('a')
     await clock.advance(2_500)
@@ -217,7 +217,7 @@ describe('one that leads', () => {
     await a[Symbol.asyncDispose]()
   })
 
-  test('ends its work when the lease has been taken from it', async () => {
+  test('ends its work when another process has taken the lease', async () => {
     const { clock, store, start } = world()
     const a = start('a')
     await clock.advance(2_500)
@@ -244,7 +244,7 @@ describe('one that leads', () => {
   })
 })
 
-test('a lease that was taken unawares, its answer lost, is one’s own', async () => {
+test('a process that took the lease but lost the answer holds the lease', async () => {
   const { clock, store, start } = world()
   const a = start('a')
   a.connection.broken = 'loses answers'
@@ -256,7 +256,7 @@ test('a lease that was taken unawares, its answer lost, is one’s own', async (
   await a[Symbol.asyncDispose]()
 })
 
-test('times that could not work are refused', () => {
+test('impossible times are refused', () => {
   const lease = new Store().connect(new FakeClock())
   expect(() => createElector({ lease, identity: 'a', duration: 10_000 })).toThrow(RangeError)
 })
@@ -285,7 +285,7 @@ describe('however slow and broken the store is', () => {
       await clock.advance(60_000)
       expect(all.filter((each) => each.leads())).toHaveLength(1)
       expect(terms.length).toBeGreaterThan(1)
-      // One that is let down by the store, and leads again before any other, goes on with its term.
+      // A process that loses the store and leads again before any other keeps its term.
       expect(terms).toEqual(terms.toSorted((a, b) => a - b))
       for (const each of all) await each[Symbol.asyncDispose]()
     },

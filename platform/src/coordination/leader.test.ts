@@ -17,7 +17,7 @@ function memoryLease(): Lease {
 const untilAborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
 
-test('all work of the leader runs at one process, and at the next when that one stops, in a later term', async () => {
+test('all work of the leader runs in one process, and in another one with a later term when that stops', async () => {
   const clock = new FakeClock()
   const lease = memoryLease()
   const log: string[] = []

@@ -21,7 +21,7 @@ beforeEach(() => {
   lease = createMongoLease(mongo.db, { name })
 })
 
-test('one that nobody has made is made, and reads as it was written', async () => {
+test('a missing lease is created, and is read as it was written', async () => {
   expect(await lease.read(signal)).toBeUndefined()
   await lease.write(STATE, undefined, signal)
   expect(await lease.read(signal)).toEqual({ ...STATE, revision: 1 })
@@ -30,7 +30,7 @@ test('one that nobody has made is made, and reads as it was written', async () =
   expect(await createMongoLease(mongo.db, { name: newId('l') }).read(signal)).toBeUndefined()
 })
 
-test('of two that write, one gets a conflict', async () => {
+test('of two concurrent writes one gets a conflict', async () => {
   const both = (revision: number | undefined): Promise<string[]> =>
     Promise.allSettled(['a', 'b'].map((holder) => lease.write({ ...STATE, holder }, revision, signal))).then(
       (all) => all.map(({ status }) => status).sort(),
@@ -40,7 +40,7 @@ test('of two that write, one gets a conflict', async () => {
   await expect(lease.write(STATE, 1, signal)).rejects.toThrow('is read again')
 })
 
-test('it reads as taken, each time anew, while somebody leads by another protocol', async () => {
+test('it appears taken and renewed while a process leads by another protocol', async () => {
   let older = true
   const guarded = createMongoLease(mongo.db, { name, isTaken: () => older })
   expect(await guarded.read(signal)).toMatchObject({ holder: 'another protocol' })
@@ -57,7 +57,7 @@ test('it reads as taken, each time anew, while somebody leads by another protoco
   await leader[Symbol.asyncDispose]()
 })
 
-test('two processes lead by it one after the other', async () => {
+test('two processes lead with it one after the other', async () => {
   const led: string[] = []
   function join(identity: string): Leader {
     const leader = createLeader({ lease, identity, retry: 10 })

@@ -21,13 +21,13 @@ async function join(clock = new FakeClock()): Promise<Membership & { clock: Fake
   return Object.assign(member, { clock })
 }
 
-/** As MongoDB sees a process that stopped sending heartbeats some time ago. */
+/** Makes MongoDB see a process that stopped sending heartbeats some time ago. */
 async function silence(id: string, ms = 21_000): Promise<void> {
   const silent = { $set: { seen: new Date(Date.now() - ms) } }
   await mongo.db.collection<{ _id: string }>(MEMBERS).updateOne({ _id: id }, silent)
 }
 
-test('each knows which live: those that came, not those that went or fell silent', async () => {
+test('each member knows the living ones: those that joined, not those that left or fell silent', async () => {
   const [one, two, three] = [await join(), await join(), await join()]
   expect(await one.living()).toEqual(new Set([one.id, two.id, three.id]))
   await two[Symbol.asyncDispose]()
@@ -39,11 +39,11 @@ test('each knows which live: those that came, not those that went or fell silent
   expect(await mongo.db.collection(MEMBERS).countDocuments()).toBe(0)
 })
 
-test('the members are watched: a departure at once, a death at the next heartbeat, an arrival never as a death', async () => {
+test('watchers notice a departure at once, a death at the next heartbeat, and never take an arrival for a death', async () => {
   const [one, two, three] = [await join(), await join(), await join()]
   let calls = 0
   using _watch = one.watch(() => calls++)
-  // It has come since the last reading.
+  // This member has joined since the last reading.
   expect(one.isDead(two.id)).toBe(false)
   await two[Symbol.asyncDispose]()
   await expect.poll(() => one.isDead(two.id)).toBe(true)
@@ -58,7 +58,7 @@ test('the members are watched: a departure at once, a death at the next heartbea
   await expect.poll(() => one.isDead('r_never')).toBe(true)
 })
 
-test('one that MongoDB counts as dead is lost, and comes back under another id: the dead stay dead', async () => {
+test('a member that is dead by MongoDB’s clock is lost, and joins again under another id', async () => {
   const [one, two] = [await join(), await join()]
   const { id, lost } = two
   await silence(id)
@@ -70,7 +70,7 @@ test('one that MongoDB counts as dead is lost, and comes back under another id: 
   expect(await one.living()).toEqual(new Set([one.id, two.id]))
 })
 
-test('a replica of the version before is noticed while it lives', async () => {
+test('a replica of the previous fp version is noticed while it is alive', async () => {
   const older = mongo.db.collection<{ _id: string; seen: Date }>(MEMBERS)
   await older.insertOne({ _id: 'r_old', seen: new Date() })
   const one = await join()
@@ -82,7 +82,7 @@ test('a replica of the version before is noticed while it lives', async () => {
   await older.deleteOne({ _id: 'r_old' })
 })
 
-test('one that cannot be heard knows it before the others call it dead', async () => {
+test('a member that cannot send heartbeats notices it before the others regard it as dead', async () => {
   const own = await connectMongo(testMongoUri())
   const errors: Error[] = []
   const clock = new FakeClock()

@@ -15,12 +15,12 @@ afterAll(async () => mongo[Symbol.asyncDispose]())
 
 const ignore = (): void => undefined
 
-test('an activator of the version before and one of this version respect each other', async () => {
+test('an activator of the previous fp version and one of this version work together', async () => {
   const clock = new FakeClock()
   const driver = new FakeDriver()
   const older = mongo.db.collection<{ _id: string; seen: Date }>(MEMBERS)
   const register = mongo.db.collection<{ _id: string; value: string }>('coordination')
-  // As the version before has it: heartbeats of its replica without a role, and those of its activator in the register.
+  // Like the previous version: heartbeats of its replica without a role, and those of its activator in the register.
   await older.insertOne({ _id: 'r_old', seen: new Date() })
   const before: Activator = await createActivator({
     driver,
@@ -34,7 +34,7 @@ test('an activator of the version before and one of this version respect each ot
   const now: Activator = await createActivator({ driver, clock, coordination: { ...store, members } })
   const beats = async (id: string): Promise<number> =>
     JSON.parse((await register.findOne({ _id: `member/${id}` }))!.value).count
-  /** Lets time pass until so many heartbeats of both have arrived in MongoDB. */
+  /** Moves the clock on until so many heartbeats of both have arrived in MongoDB. */
   async function pass(times: number): Promise<void> {
     const ids = ['r_old', members.id]
     const first = await Promise.all(ids.map(beats))
@@ -53,7 +53,7 @@ test('an activator of the version before and one of this version respect each ot
   driver.ready('app')
   const used = await lease
   ;(await before.acquire('app')).release()
-  // Longer than any silence that either forgives.
+  // Longer than the time after which either regards the other as dead.
   await pass(12)
   expect(await before.sleep('app')).toBe(false)
   used.release()
@@ -69,7 +69,7 @@ test('an activator of the version before and one of this version respect each ot
   await members[Symbol.asyncDispose]()
 })
 
-test('no heartbeats are sent for older activators where none lives', async () => {
+test('no heartbeats are sent for older activators if none is alive', async () => {
   const clock = new FakeClock()
   const members = await joinMembership(mongo.db, { role: 'platform', onError: ignore, clock })
   await mongo.db.collection<{ _id: string }>(MEMBERS).deleteOne({ _id: 'r_old' })

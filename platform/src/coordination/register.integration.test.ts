@@ -31,7 +31,7 @@ const news = (): { heard: unknown[]; onChange: (key: string, value: unknown) => 
   return { heard, onChange: (key, value) => void heard.push([key, value]) }
 }
 
-test('an update that nobody disputes is one command, one that is disputed two', async () => {
+test('an update without a conflict is one command, one with a conflict two', async () => {
   await using line = await lineTo(address())
   const client = await through(line.port, { monitorCommands: true })
   const commands: string[] = []
@@ -53,7 +53,7 @@ test('an update that nobody disputes is one command, one that is disputed two', 
   await client.close()
 })
 
-test('a watcher that was cut off hears of all that it has missed', async () => {
+test('a watcher that was disconnected gets all changes that it has missed', async () => {
   await using line = await lineTo(address())
   const client = await through(line.port)
   const errors: Error[] = []
@@ -92,7 +92,7 @@ test('a watcher that was cut off hears of all that it has missed', async () => {
   await client.close()
 })
 
-test('a register that was dropped is empty, and goes on', async () => {
+test('a register that was dropped is empty, and still works', async () => {
   const coordination = createMongoCoordination(mongo.db, { collection: 'dropped' })
   await coordination.update('a', () => ({ n: 1 }), { signal })
   const { heard, onChange } = news()
@@ -109,7 +109,7 @@ test('a register that was dropped is empty, and goes on', async () => {
   await watch[Symbol.asyncDispose]()
 })
 
-test('an update whose answer does not come ends with its signal', async () => {
+test('an update without an answer ends with its signal', async () => {
   await using line = await lineTo(address())
   const client = await through(line.port)
   const coordination = createMongoCoordination(client.db(mongo.db.databaseName), { collection: 'late' })
@@ -127,7 +127,7 @@ function address(): string {
   return mongo.client.options.hosts[0]!.socketPath!
 }
 
-/** Past the replica set's own address, which would lead around the line. */
+/** Bypasses the replica set's own address, which would avoid the proxy of the test. */
 function through(port: number, options = {}): Promise<MongoClient> {
   const uri = new URL(testMongoUri())
   uri.host = `127.0.0.1:${port}`

@@ -18,7 +18,7 @@ interface World {
   /** Requests that a service holds until `release`. */
   held(): number
   release(): void
-  /** Requests that Node has handed out. */
+  /** The number of requests that Node has emitted. */
   seen(): number
   get(
     host: string,
@@ -26,7 +26,7 @@ interface World {
   ): Promise<{ status: number; code: string; response: IncomingMessage }>
 }
 
-/** A front whose peers are proxies, so that a test has many addresses. */
+/** A front door whose peers are trusted proxies, so that a test has many addresses. */
 async function start(limits: Partial<BoundLimits>, perSecond = 0): Promise<World> {
   const trusts = (address: string): boolean => address.startsWith('127.')
   const waiting: (() => void)[] = []
@@ -85,7 +85,7 @@ async function start(limits: Partial<BoundLimits>, perSecond = 0): Promise<World
 const from = (address: string, path = '/'): Record<string, string> => ({ 'x-forwarded-for': address, path })
 
 describe('the front door', () => {
-  it('takes so many requests of one address at once, on all hosts, and as many of another', async () => {
+  it('limits the concurrent requests of one address, on all hosts, but not those of another', async () => {
     const world = await start({ perAddress: 3 })
     const under = ['app-a', 'app-b', 'console'].map((host) => world.get(host, from('192.0.2.1', '/held')))
     await expect.poll(world.held).toBe(3)
@@ -98,7 +98,7 @@ describe('the front door', () => {
     expect((await world.get('app-c', from('192.0.2.1'))).status).toBe(200)
   })
 
-  it('takes so many requests for one app at once, however its host is written, and as many for another', async () => {
+  it('limits the concurrent requests to one app, however its host is written, but not those to another', async () => {
     const world = await start({ perApp: 2 })
     const under = ['app-a', 'app-a:80'].map((host, n) => world.get(host, from(`192.0.2.${n}`, '/held')))
     await expect.poll(world.held).toBe(2)
@@ -110,7 +110,7 @@ describe('the front door', () => {
     expect((await world.get('app-a', from('192.0.2.9'))).status).toBe(200)
   })
 
-  it('gives one address a quarter of what an app takes, and all of this machine together the whole', async () => {
+  it('gives one address a quarter of an app’s limit, and all clients of this machine the whole limit', async () => {
     const world = await start({ perApp: 8 })
     const under = [0, 1].map(() => world.get('app-a', from('192.0.2.1', '/held')))
     await expect.poll(world.held).toBe(2)
@@ -125,7 +125,7 @@ describe('the front door', () => {
     expect((await world.get('app-a', from('192.0.2.1'))).status).toBe(200)
   })
 
-  it('sets no such limit for all of this machine together, where everybody has one address', async () => {
+  it('has no limit for the address of this machine, which all local clients share', async () => {
     const world = await start({ perAddress: 2 })
     const under = Array.from({ length: 10 }, (_, n) => world.get(`app-${n}`, { path: '/held' }))
     await expect.poll(world.held).toBe(10)
@@ -145,7 +145,7 @@ describe('the front door', () => {
     await Promise.all([...ofApps, ...ofApi])
   })
 
-  it('answers what is asked too fast with when to come again, after a while, and serves apps meanwhile', async () => {
+  it('answers too many requests with Retry-After, after a delay, and serves apps meanwhile', async () => {
     const world = await start({}, 1)
     const statuses = []
     for (let n = 0; n < 6; n++)
@@ -164,7 +164,7 @@ describe('the front door', () => {
     expect(order).toEqual(['app', 'refused'])
   })
 
-  it('says how much is left in every answer of the API', async () => {
+  it('sends the remaining rate in every answer of the API', async () => {
     const world = await start({}, 1)
     const { response } = await world.get('console', from('192.0.2.1', '/api/x'))
     expect(response.headers['ratelimit']).toBe('"api";r=5;t=2')

@@ -12,7 +12,7 @@ afterEach(() => {
   server.close()
 })
 
-/** A server that answers with the length of a body; `seen` is told of each chunk that Node hands out. */
+/** A server that answers with the length of a body. `seen` is called with each chunk that Node emits. */
 async function start(seen: (request: IncomingMessage) => void = () => undefined): Promise<() => Socket> {
   const chunks = new Chunks()
   server = createServer((request, response) => {
@@ -35,7 +35,7 @@ async function answer(socket: Socket): Promise<string> {
   return String(data).split('\r\n\r\n')[1]!
 }
 
-it('cuts a body of thousands of tiny chunks at once, and hands out no more of those that have come', async () => {
+it('closes the connection at thousands of tiny chunks at once, and emits none of the remaining ones', async () => {
   let seen = 0
   const client = await start(() => seen++)
   const socket = client()
@@ -48,7 +48,7 @@ it('cuts a body of thousands of tiny chunks at once, and hands out no more of th
   expect(await answer(next)).toBe('5')
 })
 
-it('takes as many small chunks as a client likes, where they come one by one', async () => {
+it('accepts any number of small chunks that arrive one by one', async () => {
   const socket = (await start())()
   socket.write(HEAD)
   for (let n = 0; n < 1_500; n++) {
@@ -59,7 +59,7 @@ it('takes as many small chunks as a client likes, where they come one by one', a
   expect(await answer(socket)).toBe('1500')
 })
 
-it('has bodies of many chunks wait for their turn, one a turn of the loop, and takes them whole', async () => {
+it('makes bodies of many chunks wait, reads one per turn of the event loop, and reads all of them', async () => {
   const turns: number[] = []
   let inTurn = 0
   const client = await start(() => {

@@ -17,19 +17,19 @@ const other = { key: '192.0.2.2', shared: false }
 const local = { key: 'loopback', shared: true }
 const nothing = (): void => undefined
 
-it('an address that has as many as it may loses the one that was idle longest', () => {
+it('an address at its limit loses the connection that was idle longest', () => {
   const connections = new Connections({ perAddress: 2, total: 100 })
   const [first, second, third] = [wire(), wire(), wire()]
   connections.accept(first, stranger)
   connections.accept(second, stranger)
-  // The first has answered a request since: it is idle for less long.
+  // The first one has answered a request since, so it has been idle for a shorter time.
   connections.begin(first, nothing)()
   expect(connections.accept(third, stranger)).toBe(true)
   expect([first.destroyed, second.destroyed, third.destroyed]).toEqual([false, true, false])
   expect(connections.size).toBe(2)
 })
 
-it('what is in use is not closed: the next connection is refused', () => {
+it('a connection in use is not closed; the next one is refused', () => {
   const connections = new Connections({ perAddress: 2, total: 100 })
   const held = [wire(), wire()]
   for (const socket of held) {
@@ -42,7 +42,7 @@ it('what is in use is not closed: the next connection is refused', () => {
   expect(connections.accept(wire(), stranger)).toBe(true)
 })
 
-it('many programs of this machine may have many, but never all', () => {
+it('all programs of this machine together may have many connections, but never all', () => {
   const connections = new Connections({ perAddress: 2, total: 10 })
   for (let n = 0; n < 20; n++) {
     const socket = wire()
@@ -52,7 +52,7 @@ it('many programs of this machine may have many, but never all', () => {
   expect(connections.accept(wire(), stranger)).toBe(true)
 })
 
-it('when all are taken, whoever has most makes room', () => {
+it('at the total limit the client with the most connections loses one', () => {
   const connections = new Connections({ perAddress: 3, total: 4 })
   const most = [wire(), wire(), wire()]
   for (const socket of most) connections.accept(socket, stranger)
@@ -62,7 +62,7 @@ it('when all are taken, whoever has most makes room', () => {
   expect([most[0]!.destroyed, one.destroyed]).toEqual([true, false])
 })
 
-it('a connection that closes gives back what its requests hold, each once', () => {
+it('a connection that closes releases the places of its requests, each once', () => {
   const connections = new Connections({ perAddress: 3, total: 4 })
   const socket = wire()
   let released = 0

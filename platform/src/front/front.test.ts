@@ -70,7 +70,7 @@ describe('the front', () => {
     }
   })
 
-  it('answers whether it lives itself, whatever its limits, but not for an app', async () => {
+  it('answers its liveness probe itself, whatever its limits, but not on an app’s host', async () => {
     const services = { api: service('api'), ingress: service('ingress') }
     await Promise.all([services.api.ready(), services.ingress.ready()])
     const full = { ...UNBOUNDED, admit: () => undefined }
@@ -83,7 +83,7 @@ describe('the front', () => {
     expect(await ask('app-abc.localhost')).toBe('')
   })
 
-  it('goes by the host of an absolute target, not by the Host header', async () => {
+  it('uses the host of an absolute target, not the Host header', async () => {
     const { port } = await start()
     const named = async (target: string, host: string): Promise<unknown> => {
       const text = await raw(port, `GET ${target} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
@@ -131,7 +131,7 @@ describe('the front', () => {
     expect(served).toEqual([])
   })
 
-  it('gives its own refusals an id too', async () => {
+  it('gives its own refusals a request id too', async () => {
     const { port } = await start()
     for (const bytes of [
       'hello\r\n\r\n',
@@ -144,7 +144,7 @@ describe('the front', () => {
     }
   })
 
-  it('hands on bodies, and each service keeps its own limits', async () => {
+  it('passes bodies on, and each service has its own limits', async () => {
     const { port } = await start()
     const headers = { 'content-type': 'application/json' }
     expect(JSON.parse((await get(port, 'x', { headers, body: '{"a":1}' })).body).body).toEqual({ a: 1 })
@@ -160,7 +160,7 @@ describe('the front', () => {
     expect(text).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/)
   })
 
-  it('hands an upgrade to the service that can, and answers a plain request for the one that cannot', async () => {
+  it('passes an upgrade to a service that supports it, and a plain request to one that does not', async () => {
     const { port } = await start(({ ingress }) => {
       ingress.server.on('upgrade', (_request, socket) => {
         socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello')
@@ -189,13 +189,13 @@ describe('the front', () => {
     expect(await raw(port, headers('a: 1\r\n'.repeat(199)))).toMatch(/^HTTP\/1\.1 431 .*200 lines/s)
   })
 
-  it('answers HTTP/2 without an upgrade in HTTP/1.1, says what it speaks, and closes', async () => {
+  it('answers HTTP/2 without an upgrade in HTTP/1.1, names its version, and closes', async () => {
     const { port } = await start()
     const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00'
     expect(await raw(port, preface)).toMatch(/^HTTP\/1\.1 505 .*FP_HTTP_VERSION.*HTTP\/1\.1/s)
   })
 
-  it('tells a method that it does not know from bytes that are none', async () => {
+  it('distinguishes an unknown method from bytes that are not HTTP', async () => {
     const { port } = await start()
     expect(await raw(port, 'BREW /pot HTTP/1.1\r\nhost: x\r\n\r\n')).toMatch(
       /^HTTP\/1\.1 501 .*FP_METHOD_NOT_IMPLEMENTED/s,
@@ -203,7 +203,7 @@ describe('the front', () => {
     expect(await raw(port, 'BR\x01W /pot HTTP/1.1\r\nhost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
   })
 
-  it('closes after what is under way was answered', async () => {
+  it('closes after running requests were answered', async () => {
     const held = Promise.withResolvers<void>()
     const arrived = Promise.withResolvers<void>()
     const { front, port } = await start(({ api }) => {
@@ -221,7 +221,7 @@ describe('the front', () => {
     await closed
   })
 
-  it('serves on until it is quiet, and sends each client to another connection', async () => {
+  it('keeps serving until `quiet` settles, and makes each client use another connection', async () => {
     const { front, port } = await start()
     const quiet = Promise.withResolvers<void>()
     const kept = await get(port, 'x', { headers: { connection: 'keep-alive' } })
@@ -234,7 +234,7 @@ describe('the front', () => {
     await expect(get(port, 'x')).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('leaves it to the service which upgrades it takes', async () => {
+  it('lets the service decide which upgrades it accepts', async () => {
     const { port } = await start(({ ingress }) => {
       Object.assign(ingress.server, { shouldUpgradeCallback: () => false })
       ingress.server.on('upgrade', (_request, socket) => socket.destroy())
@@ -255,7 +255,7 @@ describe('the front', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 405 /)
   })
 
-  it('cuts off after the grace what hangs, upgraded connections too', async () => {
+  it('closes hanging connections after the grace period, also upgraded ones', async () => {
     const upgraded = Promise.withResolvers<void>()
     const { front, port } = await start(({ ingress }) => {
       ingress.server.on('upgrade', () => upgraded.resolve())

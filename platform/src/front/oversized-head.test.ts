@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => front.close({ grace: 0 }))
 
-/** A jar that sends and deletes cookies as a browser does; all are set for one domain and path. */
+/** A cookie jar like a browser's. All cookies are set for one domain and path. */
 class Jar {
   readonly kept = new Map<string, string>()
 
@@ -42,7 +42,7 @@ class Jar {
   }
 }
 
-/** Sends as fast as it goes, and reads whatever comes until the connection ends in order. */
+/** Sends as fast as possible, and reads until the connection is closed without an error. */
 async function send(bytes: string): Promise<{ status: number; head: string; body: string }> {
   const socket = connect(port, '127.0.0.1').setEncoding('latin1')
   let text = ''
@@ -53,7 +53,7 @@ async function send(bytes: string): Promise<{ status: number; head: string; body
   return { status: Number(head.split(' ')[1]), head, body }
 }
 
-describe('a browser with more cookies than a head may have', () => {
+describe('a browser whose cookies are larger than a head may be', () => {
   it.each([
     ['many that are large', 170, 4000],
     ['very many that are small', 2500, 40],
@@ -73,7 +73,7 @@ describe('a browser with more cookies than a head may have', () => {
     expect(jar.kept.size).toBeGreaterThan(0)
   })
 
-  it('loses those that were set for the path of a request of the API, and is told so in JSON', async () => {
+  it('loses those that were set for the path of an API request, and gets the reason in JSON', async () => {
     const bomb = Array.from({ length: 20 }, (_, n) => `bomb${n}=${'x'.repeat(4000)}`).join('; ')
     const lines = `Host: fp.example.org\r\nCookie: little=1; ${bomb}; fp_session=mine\r\n`
     const { status, head, body } = await send(`POST /api/apps/a1/deploy?x HTTP/1.1\r\n${lines}\r\n`)
@@ -103,7 +103,7 @@ describe('a browser with more cookies than a head may have', () => {
   })
 })
 
-it('a head that is too large for other reasons is told so in JSON, and deletes no cookies', async () => {
+it('a head that is too large for other reasons gets the error in JSON, and deletes no cookies', async () => {
   const large = `x-large: ${'; a=b'.repeat(20_000)}\r\n`
   const { status, head, body } = await send(`GET / HTTP/1.1\r\nHost: x\r\n${large}x: y\r\n\r\n`)
   expect(status).toBe(431)
@@ -111,7 +111,7 @@ it('a head that is too large for other reasons is told so in JSON, and deletes n
   expect(head).not.toMatch(/set-cookie/)
 })
 
-it('a head without an end is given up', async () => {
+it('a head without an end is refused', async () => {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => undefined)
   const piece = Buffer.alloc(64 * 1024, 'x')
@@ -125,7 +125,7 @@ it('a head without an end is given up', async () => {
   expect(socket.destroyed).toBe(true)
 })
 
-it('no more cookies are looked at than one answer can delete', () => {
+it('no more cookies are examined than one answer can delete', () => {
   function* endless(): Generator<string> {
     for (let n = 0; ; n++) yield `bomb${n}`
   }
@@ -134,7 +134,7 @@ it('no more cookies are looked at than one answer can delete', () => {
 })
 
 describe('the names of cookies', () => {
-  it('are not more than are asked for', () => {
+  it('are limited in number', () => {
     const found = new CookieNames(2)
     found.add(Buffer.from('Cookie: a=1; b=2; c=3'))
     found.add(Buffer.from('; d=4'))
@@ -150,7 +150,7 @@ describe('the names of cookies', () => {
     }
   })
 
-  it('are found in a piece that begins amid a value', () => {
+  it('are found in a piece that begins within a value', () => {
     const found = new CookieNames(10)
     found.add(Buffer.from('xxxx=; a=1; b=2'))
     expect([...found.names]).toEqual(['a', 'b'])

@@ -16,15 +16,15 @@ function setUp(): { rates: ApiRates; later(ms: number): void } {
   }
 }
 
-/** How many requests are let through, of a thousand at once. */
+/** How many of a thousand concurrent requests are admitted. */
 function through(rates: ApiRates, asked: IncomingMessage): number {
   let count = 0
   for (let n = 0; n < 1_000; n++) if (rates.take(asked)!.wait === 0) count++
   return count
 }
 
-describe('what one client may ask of the API', () => {
-  it('is a burst, then so many requests a second', () => {
+describe('the rate of one client', () => {
+  it('allows a burst, then so many requests per second', () => {
     const { rates, later } = setUp()
     const stranger = request('192.0.2.1')
     expect(through(rates, stranger)).toBe(60)
@@ -35,13 +35,13 @@ describe('what one client may ask of the API', () => {
     expect(through(rates, stranger)).toBe(60)
   })
 
-  it('leaves others alone', () => {
+  it('does not affect others', () => {
     const { rates } = setUp()
     through(rates, request('192.0.2.1'))
     expect(through(rates, request('192.0.2.2'))).toBe(60)
   })
 
-  it('is one client’s for the whole of an IPv6 network', () => {
+  it('is shared by a whole IPv6 network', () => {
     const { rates } = setUp()
     expect(through(rates, request('2001:db8::1'))).toBe(60)
     expect(through(rates, request('2001:db8::ffff'))).toBe(0)
@@ -53,7 +53,7 @@ describe('what one client may ask of the API', () => {
     expect(all.reduce((sum, count) => sum + count)).toBe(through(setUp().rates, request('127.0.0.1')))
   })
 
-  it('is each user’s own on this machine: strangers who use up what its address has lock nobody out', () => {
+  it('is separate for each user on this machine: clients without a session cannot lock users out', () => {
     const { rates } = setUp()
     const ann = request('127.0.0.1', { authorization: 'Bearer ann' })
     rates.remember(ann, 'u_ann')
@@ -62,7 +62,7 @@ describe('what one client may ask of the API', () => {
     expect(through(rates, ann)).toBe(120)
   })
 
-  it('is one user’s, however many sessions and addresses they have', () => {
+  it('is shared by all sessions and addresses of one user', () => {
     const { rates } = setUp()
     const sessions = Array.from({ length: 5 }, (_, n) =>
       request(`192.0.2.${n}`, { cookie: `fp_session=${n}; theme=dark` }),
@@ -71,7 +71,7 @@ describe('what one client may ask of the API', () => {
     expect(sessions.reduce((sum, session) => sum + through(rates, session), 0)).toBe(120)
   })
 
-  it('is bounded for all accounts of a stranger’s address together', () => {
+  it('is also limited for all accounts at one address together', () => {
     const { rates } = setUp()
     let all = 0
     for (let n = 0; n < 50; n++) {
@@ -82,7 +82,7 @@ describe('what one client may ask of the API', () => {
     expect(all).toBe(480)
   })
 
-  it('is the client’s behind a trusted proxy, and of nobody else’s telling', () => {
+  it('is that of the client behind a trusted proxy, and other proxies are not believed', () => {
     const { rates } = setUp()
     const via = (address: string, told: string) => request(address, { 'x-forwarded-for': told })
     through(rates, via(PROXY, '198.51.100.1, 192.0.2.1'))
@@ -92,7 +92,7 @@ describe('what one client may ask of the API', () => {
     expect(rates.take(via('192.0.2.3', '198.51.100.2'))!.wait).toBeGreaterThan(0)
   })
 
-  it('is not limited where the admin says so', () => {
+  it('is not limited if the admin turns the limit off', () => {
     const rates = createApiRates({ perSecond: 0, trusts: () => false })
     expect(rates.take(request('192.0.2.1'))).toBeUndefined()
   })

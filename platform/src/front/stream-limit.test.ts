@@ -3,7 +3,7 @@ import { createStreamLimit } from './stream-limit.ts'
 
 const tooMany = expect.objectContaining({ code: 'FP_TOO_MANY_STREAMS', headers: { 'retry-after': '5' } })
 
-it('one user has so many event streams open, and all together so many', () => {
+it('the open event streams of one user, and of all users together, are limited', () => {
   const streams = createStreamLimit({ perKey: 2, inAll: 3 })
   const first = streams.open('ann')
   streams.open('ann')

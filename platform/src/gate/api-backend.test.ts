@@ -8,7 +8,7 @@ import { startFront, type FrontWithApi } from '../../test/front.ts'
 import { USER_HEADER } from './forwarded.ts'
 
 const MB = 2 ** 20
-/** What the sockets and streams on the way may hold between them. */
+/** How many bytes the sockets and streams on the way may buffer together. */
 const HELD = 8 * MB
 
 interface Asked {
@@ -16,7 +16,7 @@ interface Asked {
   readonly res: ServerResponse
 }
 
-/** An API whose answers the test gives by hand. */
+/** An API whose answers the test writes. */
 function byHand(): { listener: RequestListener; next(): Promise<Asked> } {
   const asked: Asked[] = []
   const wanted: ((one: Asked) => void)[] = []
@@ -55,7 +55,7 @@ async function ask(front: FrontWithApi, options: SendOptions & { body?: string |
   return { status: response.statusCode, headers: response.headers, text: await text(response) }
 }
 
-/** So many bytes, as fast as they are taken. */
+/** A stream of so many bytes, as fast as they are read. */
 function source(size: number): { stream: Readable; taken(): number } {
   let taken = 0
   const piece = Buffer.alloc(64 * 1024, 'a')
@@ -69,7 +69,7 @@ function source(size: number): { stream: Readable; taken(): number } {
   return { stream, taken: () => taken }
 }
 
-/** The number, once it has stayed the same from one look to the next. */
+/** The number, once it is the same in two reads. */
 async function atRest(count: () => number): Promise<number> {
   let before = -1
   await expect
@@ -86,7 +86,7 @@ async function atRest(count: () => number): Promise<number> {
 }
 
 describe('answers', () => {
-  test('come with their status, their headers as they were written, and without what is for the gate alone', async () => {
+  test('have their status and unchanged headers, but not the headers for the gate', async () => {
     const front = await startFront((_req, res) => {
       res.writeHead(201, 'Made', [
         'Set-Cookie',
@@ -135,7 +135,7 @@ describe('answers', () => {
     expect(answer).not.toMatch(/transfer-encoding/i)
   })
 
-  test('come piece by piece: the client has one before the next is written', async () => {
+  test('arrive piece by piece: the client has one before the next is written', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     const { sent, answer } = open(front)
@@ -151,7 +151,7 @@ describe('answers', () => {
     expect(await pieces.next()).toMatchObject({ done: true })
   })
 
-  test('of many MB wait for a client that does not read, and come whole', async () => {
+  test('of many MB wait for a client that does not read, and arrive completely', async () => {
     const { stream, taken } = source(64 * MB)
     const front = await startFront((_req, res) => void stream.pipe(res))
     const { sent, answer } = open(front)
@@ -161,7 +161,7 @@ describe('answers', () => {
     expect((await buffer(response)).length).toBe(64 * MB)
   })
 
-  test('that break off at the API break off at the client', async () => {
+  test('that the API breaks off also break off at the client', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     const { sent, answer } = open(front)
@@ -177,7 +177,7 @@ describe('answers', () => {
 })
 
 describe('bodies', () => {
-  test('of many MB arrive whole, in chunks or with a length, and wait for an API that does not read', async () => {
+  test('of many MB arrive completely, in chunks or with a length, and wait for an API that does not read', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     for (const headers of [{}, { 'content-length': 64 * MB }]) {
@@ -216,7 +216,7 @@ describe('bodies', () => {
     expect(await text(await answer)).toBe('hi')
   })
 
-  test('that the API refuses are not read: its answer comes each time, and the connection ends', async () => {
+  test('that the API refuses are not read: its answer always arrives, and the connection is closed', async () => {
     const api = Fastify({ bodyLimit: 1_000 })
     api.addHook('onSend', async (_request, reply) => void reply.removeHeader('connection'))
     api.post('/', async () => 'taken')
@@ -232,7 +232,7 @@ describe('bodies', () => {
     }
   })
 
-  test('that come later than the API’s answer hold up neither side', async () => {
+  test('that arrive after the API’s answer block neither side', async () => {
     const front = await startFront((_req, res) => void res.writeHead(401).end('{}'))
     const { stream, taken } = source(512 * MB)
     const { sent, answer } = open(front, { method: 'POST' })
@@ -245,7 +245,7 @@ describe('bodies', () => {
   })
 })
 
-describe('clients that go away', () => {
+describe('clients that disconnect', () => {
   test.each([
     ['before the answer', (_res: ServerResponse) => undefined],
     ['amid the answer', (res: ServerResponse) => void res.write('half')],
@@ -263,7 +263,7 @@ describe('clients that go away', () => {
     expect(res.writableFinished).toBe(false)
   })
 
-  test('amid their body end the request at the API', async () => {
+  test('during their body end the request at the API', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     const { sent } = open(front, { method: 'POST' })
@@ -276,7 +276,7 @@ describe('clients that go away', () => {
 })
 
 describe('an API that restarts', () => {
-  test('gets all requests that came meanwhile, with their bodies', async () => {
+  test('gets all requests that arrived meanwhile, with their bodies', async () => {
     const front = await startFront(
       (req, res) => void text(req).then((body) => res.end(`${req.method} ${body}`)),
       {
@@ -286,7 +286,7 @@ describe('an API that restarts', () => {
     const waiting = Array.from({ length: 40 }, (_, n) =>
       n % 2 === 0 ? ask(front, { path: `/${n}` }) : ask(front, { method: 'POST', body: `body ${n}` }),
     )
-    // The front has taken all of them.
+    // The front door has accepted all of them.
     await expect.poll(front.requests).toBe(40)
     await front.api.start()
     const answers = await Promise.all(waiting)
@@ -295,7 +295,7 @@ describe('an API that restarts', () => {
     )
   })
 
-  test('is asked again where its old connection broke before an answer, if nothing can be lost by that', async () => {
+  test('gets a request again if its old connection broke before an answer and nothing can be lost', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     async function served(): Promise<void> {
@@ -318,7 +318,7 @@ describe('an API that restarts', () => {
     await served()
   })
 
-  test('and does not come back is told of after the patience', async () => {
+  test('and does not come back leads to an error after the patience', async () => {
     const front = await startFront(() => undefined, { down: true, patience: 0 })
     for (const options of [{}, { method: 'POST', body: Buffer.alloc(4 * MB) }])
       expect(await ask(front, options)).toMatchObject({
@@ -328,7 +328,7 @@ describe('an API that restarts', () => {
       })
   })
 
-  test('that is killed amid an answer has it break off, and serves the next request', async () => {
+  test('that is killed during an answer breaks it off, and serves the next request', async () => {
     const api = byHand()
     const front = await startFront(api.listener)
     const { sent, answer } = open(front)

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => test[Symbol.asyncDispose]())
 
-/** As a client at this address, behind the proxy. */
+/** Sends a request like a client with this address behind the proxy. */
 const from = (address: string, method: string, path: string, body?: object): Promise<Answer> =>
   test.request(method, path, { headers: { 'x-forwarded-for': address }, ...(body && { body }) })
 
@@ -26,7 +26,7 @@ function signUp(address: string): Promise<Answer> {
 }
 
 it('the API counts the requests of each client behind the gate, not those of the gate', async () => {
-  // One client alone may ask six times at once.
+  // One client may send six requests at once.
   const clients = Array.from({ length: 30 }, (_, n) => from(`192.0.2.${n}`, 'GET', '/healthz'))
   expect((await Promise.all(clients)).map(({ status }) => status)).toEqual(clients.map(() => 200))
 })
@@ -37,7 +37,7 @@ it('the API knows the address of a client', async () => {
   expect((await signUp('198.51.100.2')).status).toBe(201)
 })
 
-it('one text has the metrics of both processes, each series once and each family in one place', async () => {
+it('the metrics of both processes are in one text, with each series once and each family in one place', async () => {
   const { text } = await test.request('GET', '/metrics', { token: TOKEN })
   const lines = text.split('\n').filter((line) => line !== '')
   const names = (kind: string) =>
@@ -49,7 +49,7 @@ it('one text has the metrics of both processes, each series once and each family
   for (const process of ['gate', 'api'])
     expect(series).toContain(`process_cpu_seconds_total{process="${process}"}`)
   expect(names('TYPE')).toEqual(expect.arrayContaining(['fp_api_requests_total', 'fp_cold_starts_total']))
-  // The series of a family stand below its description.
+  // The series of a family are below its description.
   let family = ''
   for (const line of lines) {
     if (line.startsWith('#')) family = line.split(' ')[2]!

@@ -9,7 +9,7 @@ interface Seen {
 }
 
 interface World extends FrontWithApi {
-  /** What the API has got, in order. */
+  /** The requests that the API has received, in order. */
   readonly seen: Seen[]
   /** The headers of one request as the API gets them, without the connection's own. */
   passed(head: string, rest?: string): Promise<string[]>
@@ -53,7 +53,7 @@ const SPOOFED = [
   'fp-user: u_admin',
 ].join('\r\n')
 
-test('what a stranger says of itself is taken off, and that it came through a proxy is told', async () => {
+test('forwarding headers of an untrusted client are removed, and the request is marked as forwarded', async () => {
   const { passed } = await start()
   expect(await passed(SPOOFED)).toEqual([
     'host: fp.example',
@@ -65,7 +65,7 @@ test('what a stranger says of itself is taken off, and that it came through a pr
   ])
 })
 
-test('what a trusted proxy says is kept, with the proxy’s address last; nobody names a user or a peer', async () => {
+test('headers of a trusted proxy are kept, with its address last; nobody can set user or peer', async () => {
   const { passed } = await start({ proxies: ['127.0.0.0/8'] })
   expect(await passed(SPOOFED)).toEqual([
     'host: fp.example',
@@ -152,7 +152,7 @@ test('a request without a body has none at the API, whatever its method', async 
   expect(seen).toHaveLength(6)
 })
 
-test('no byte in a request’s head, and no trailer, breaks the front', async () => {
+test('no byte in a request’s head, and no trailer, breaks the front door', async () => {
   const { passed, raw } = await start()
   const trailers =
     'POST / HTTP/1.1\r\nHost: fp\r\nTrailer: x-a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n'

@@ -9,7 +9,7 @@ import { callApp } from './call.ts'
 
 type Shown = Awaited<ReturnType<typeof shownAnswer>>
 
-/** Calls an app that does this with each connection once a request has come. */
+/** Calls an app that does this with each connection once a request has arrived. */
 async function call(
   app: (socket: Socket, request: string) => void,
   request: ProxyBody = { method: 'GET', path: '/' },
@@ -71,12 +71,12 @@ describe('a fault of the app that its owner calls from the console is a 502 with
   })
 })
 
-test('what an app answers in order is shown, whatever its status', async () => {
+test('a valid answer of an app is shown, whatever its status', async () => {
   const answer = await call((socket) => socket.end('HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno'))
   expect(answer).toMatchObject({ status_code: 500, body: 'no', body_truncated: false })
 })
 
-test('what is no text comes whole, in base64; text comes in the encoding that its type names', async () => {
+test('a binary body arrives completely in base64; text is decoded with the encoding of its type', async () => {
   const respond = (type: string, body: Buffer): Promise<Shown> =>
     call((socket) => {
       socket.write(`HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`)
@@ -100,13 +100,13 @@ test('what is no text comes whole, in base64; text comes in the encoding that it
   expect(answer.body.endsWith('ü')).toBe(true)
 })
 
-test('who goes away has the call ended, and is no fault of the app', async () => {
+test('a client that disconnects ends the call, which is not an error of the app', async () => {
   const gone = new AbortController()
   const calling = call(() => gone.abort(new Error('gone')), undefined, gone.signal)
   await expect(calling).rejects.toThrow('gone')
 })
 
-test('an app is told who calls it through the API, and nobody can tell it otherwise', async () => {
+test('an app gets the caller of a request through the API, and nobody can forge it', async () => {
   let seen = ''
   const headers = { 'fp-client': '6.6.6.6 1 http evil 80 1.1', 'FP-Client-Host': 'evil', 'x-a': '1' }
   await call(
@@ -126,7 +126,7 @@ test('an app is told who calls it through the API, and nobody can tell it otherw
   ])
 })
 
-test('headers of one connection go neither to the app nor to the caller', async () => {
+test('hop-by-hop headers are passed neither to the app nor to the caller', async () => {
   let seen = ''
   const answer = await call(
     (socket, request) => {

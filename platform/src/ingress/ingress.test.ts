@@ -48,7 +48,7 @@ describe('the route table', () => {
     idleTimeout,
   })
 
-  test('asks once, and anew after news of a switch', async () => {
+  test('looks an app up once, and again after a change', async () => {
     const changes = createAppChanges()
     const lookup = vi.fn(async () => route('a.1.0'))
     const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5 })
@@ -59,7 +59,7 @@ describe('the route table', () => {
     expect(await table.keyOf('a')).toBe('a.2.1')
   })
 
-  test('does not believe a lookup that was overtaken by a switch', async () => {
+  test('does not use a lookup during which the target changed', async () => {
     const changes = createAppChanges()
     let answer = (_: Route): void => undefined
     const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
@@ -73,7 +73,7 @@ describe('the route table', () => {
     expect(await asked).toBe('a.2.0')
   })
 
-  test('keeps no memory of apps that are not there, and uses each app’s idle timeout', async () => {
+  test('caches no apps that do not exist, and uses each app’s idle timeout', async () => {
     const changes = createAppChanges()
     const lookup = vi.fn(async (): Promise<Route | undefined> => undefined)
     const table = createRouteTable({ lookup, changes, defaultIdleTimeout: 5, maxReplicas: 5 })
@@ -91,7 +91,7 @@ describe('the route table', () => {
     expect(table.policyOf('a.1.0').idleTimeout).toBe(5)
   })
 
-  test('forgets the app that was looked up longest ago, and looks it up again', async () => {
+  test('removes the app that was looked up longest ago, and looks it up again', async () => {
     const lookup = async (appId: string): Promise<Route> => ({ ...route(`${appId}.1.0`, 7000), appId })
     const table = createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 })
     for (let n = 0; n <= 10_000; n++) await table.keyOf(`app${n}`)
@@ -103,7 +103,7 @@ describe('the route table', () => {
   })
 })
 
-test('the route table knows whose a target is, at once after the first look', async () => {
+test('the route table knows the owner of a target, without waiting after the first lookup', async () => {
   const lookup = vi.fn(async (appId: string): Promise<Route | undefined> =>
     appId === 'a' ? { appId, ownerId: 'u', key: null, idleTimeout: 5 } : undefined,
   )
@@ -114,7 +114,7 @@ test('the route table knows whose a target is, at once after the first look', as
 })
 
 describe('the route table of one of several replicas', () => {
-  test('looks again for whom a known target was retired, once for all who ask', async () => {
+  test('looks an app up again if its known target is retired, once for all requests', async () => {
     let answer = (_: Route): void => undefined
     const lookup = vi.fn(() => new Promise<Route>((resolve) => (answer = resolve)))
     const table = createRouteTable({ lookup, changes: createAppChanges(), defaultIdleTimeout: 5 })
@@ -126,11 +126,11 @@ describe('the route table of one of several replicas', () => {
     answer({ appId: 'a', ownerId: 'u', key: 'a.2.2', idleTimeout: 5 })
     expect(await Promise.all(again)).toEqual(['a.2.2', 'a.2.2', 'a.2.2'])
     expect(lookup).toHaveBeenCalledTimes(2)
-    // Late: of a target that is known no more.
+    // A late report about a target that is no longer cached.
     expect(table.keyOf('a', 'a.1.1')).toBe('a.2.2')
   })
 
-  test('remembers nothing when news may have been missed', async () => {
+  test('clears its cache when changes may have been missed', async () => {
     const changes = createAppChanges()
     const lookup = vi.fn(async (): Promise<Route> => ({
       appId: 'a',
@@ -191,7 +191,7 @@ describe('the route table of one of several replicas', () => {
   })
 })
 
-/** The front door over an activator. */
+/** The ingress with an activator. */
 async function front(
   activator: Activator,
   lookup: (appId: string) => Promise<Route>,
@@ -206,12 +206,12 @@ async function front(
     registry: new Registry(),
     log: pino({ level: 'silent' }),
   })
-  // In an object: an instance is a promise of itself.
+  // In an object, because a Fastify instance is thenable.
   return { fastify }
 }
 
 describe('a sleeping app', () => {
-  test('is not woken by a monitor or for a favicon, and is for a program', async () => {
+  test('is not woken by a monitor or for a favicon, but by a program', async () => {
     const driver = new FakeDriver()
     driver.onScale = ({ key, replicas }) => {
       if (replicas > 0) driver.fail(key, { code: 'FP_APP_CRASHED', message: 'no' })
@@ -274,8 +274,8 @@ describe('an answer of the front door itself', () => {
   })
 })
 
-describe('what a visitor is told', () => {
-  test('never holds the app’s own words', () => {
+describe('the error that a visitor gets', () => {
+  test('never contains texts of the app', () => {
     const failure = {
       code: 'FP_APP_IMPORT_FAILED',
       message: "KeyError: 'secret'",
@@ -286,14 +286,14 @@ describe('what a visitor is told', () => {
     expect(JSON.stringify([told.message, errorPage(told, 'req-1')])).not.toContain('secret')
   })
 
-  test('is not that the app is at fault where the cluster or the sandbox is', () => {
+  test('does not blame the app for faults of the cluster or the sandbox', () => {
     const failure = { code: 'FP_CLUSTER_FULL', message: 'No node 10.0.0.7 has room.' }
     const told = publicError(new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure }))
     expect([told.code, told.statusCode, told.headers['retry-after']]).toEqual(['FP_UNAVAILABLE', 503, '5'])
     expect(told.message).not.toContain('10.0.0.7')
   })
 
-  test('has Retry-After where trying again may help', () => {
+  test('has Retry-After if a retry may succeed', () => {
     const told = publicError(new ScalerError('SCALER_QUEUE_FULL', 'full', { retryAfter: 1 }))
     expect([told.statusCode, told.headers['retry-after']]).toEqual([503, '1'])
   })
@@ -303,7 +303,7 @@ describe('what a visitor is told', () => {
   })
 })
 
-test('only the proxies that were named are believed', () => {
+test('only the configured proxies are trusted', () => {
   const trust = trusts(['10.0.0.0/8', '::1'])
   expect(['10.1.2.3', '::ffff:10.1.2.3', '::1', '11.0.0.1', ''].map(trust)).toEqual([
     true,

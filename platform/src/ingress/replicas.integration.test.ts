@@ -16,16 +16,16 @@ import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../tes
 import { createIngress } from './ingress.ts'
 import { createRouteTable } from './routes.ts'
 
-/** A replica of the platform, all but its process: modules, activator and front door over its own connection. */
+/** A replica of the platform without its process: modules, activator and ingress with their own connection. */
 interface Replica extends AsyncDisposable {
   readonly mongo: Mongo
   readonly bench: ModulesBench
   readonly ann: Requests
-  /** What an app's host answers at this replica. */
+  /** The answer of an app's host at this replica. */
   get(app: string): Promise<{ status: number; body: string }>
 }
 
-/** What all replicas see: each target is a server that says its own name, and is closed when it is scaled down. */
+/** The runtime of all replicas: each target is a server that answers with its name, and is closed when it is scaled down. */
 const driver = new FakeDriver()
 const pods = new Map<string, Server>()
 const replicas: Replica[] = []
@@ -146,6 +146,6 @@ test('deploys and changes at any replica lose no request at the others', async (
   expect(await Promise.all(replicas.map((at) => at.get(app)))).toEqual(
     replicas.map(() => ({ status: 200, body: live })),
   )
-  // Of all that was replaced nothing is left running.
+  // No replaced target is still running.
   await expect.poll(() => [...pods.keys()], { timeout: 10_000 }).toEqual([live])
 })

@@ -22,7 +22,7 @@ interface Worker {
   readonly queue: JobQueue
   readonly members: Membership
   readonly clock: FakeClock
-  /** Attempts that run, in the order in which they began. */
+  /** Running attempts, in the order in which they began. */
   readonly runs: Run[]
   readonly ended: string[]
 }
@@ -48,7 +48,7 @@ afterEach(async () => {
 async function worker(handler: Partial<JobHandler<unknown>> = {}, handles = true): Promise<Worker> {
   const members = await joinMembership(mongo.db, { role: 'platform', onError: () => undefined })
   const log = { info: () => undefined, warn: () => undefined }
-  // Of the time of day.
+  // The clock's time of day.
   const clock = new FakeClock(Date.now())
   const queue = await createJobQueue({ db: mongo.db, members, log, clock })
   const made: Worker = { queue, members, clock, runs: [], ended: [] }
@@ -80,13 +80,13 @@ const doc = async (id: string): Promise<JobDoc> =>
 const state = async (id: string): Promise<string> => (await doc(id)).state
 const ids = (of: Worker): string[] => of.runs.map(({ job }) => job.id)
 
-/** As a process that was killed: nobody hears of it any more. */
+/** Acts like a kill of the process: it sends no more heartbeats. */
 const kill = ({ members }: Worker): Promise<unknown> =>
   mongo.db
     .collection<{ _id: string }>(MEMBERS)
     .updateOne({ _id: members.id }, { $set: { seen: new Date(Date.now() - 21_000) } })
 
-/** Who waits for the end of the key's jobs looks for those of dead processes at once. */
+/** Waiting for the end of the key's jobs makes the queue look for those of dead processes at once. */
 const lookFor = ({ queue }: Worker): void => void queue.settled('test', 'key', never).catch(() => undefined)
 
 test('a job is stored, done once, and kept for a while', async () => {
@@ -110,7 +110,7 @@ test('a job is stored, done once, and kept for a while', async () => {
 })
 
 describe('of one key', () => {
-  test('jobs run one after the other, in their order, whichever processes have them; others do not wait', async () => {
+  test('jobs run one after the other in their order, in any processes; jobs of other keys do not wait', async () => {
     const [one, two] = [await worker(), await worker()]
     await enqueue(one, 'a')
     await enqueue(two, 'b')
@@ -124,7 +124,7 @@ describe('of one key', () => {
     await expect.poll(() => ids(one)).toEqual(['a', 'c'])
   })
 
-  test('more run at once where the kind says so, and no more than that', async () => {
+  test('as many run at once as the kind allows, and no more', async () => {
     const [one, two] = [await worker({ perKey: 2 }), await worker({ perKey: 2 })]
     for (const id of ['a', 'c', 'e']) await enqueue(one, id)
     await enqueue(two, 'f')
@@ -157,7 +157,7 @@ describe('of one key', () => {
   })
 })
 
-test('users take turns, and none has more than its part', async () => {
+test('users take turns, and none exceeds its limit', async () => {
   const one = await worker({ limits: { ...LIMITS, atOnce: 2, atOncePerOwner: 1 } })
   for (const id of ['a1', 'a2', 'a3']) await enqueue(one, id, { key: id })
   await enqueue(one, 'b1', { key: 'b1', owner: 'bob' })
@@ -172,7 +172,7 @@ test('users take turns, and none has more than its part', async () => {
   await expect.poll(() => ids(one)).toEqual(['a1', 'b1', 'a2', 'c1', 'a3'])
 })
 
-test('one more than a user or all may have is refused, and counts again when one has ended', async () => {
+test('jobs over the limit of a user or of all are refused, until one has ended', async () => {
   const one = await worker({ limits: { ...LIMITS, most: 3, mostPerOwner: 2 } })
   const both = await Promise.allSettled(['a', 'b', 'c'].map((id) => enqueue(one, id)))
   expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
@@ -198,7 +198,7 @@ test('one more than a user or all may have is refused, and counts again when one
     .toBe('e')
 })
 
-test('a job waits for its time, holds nobody up meanwhile, and is nothing to wait for at a shutdown', async () => {
+test('a job waits for its time, delays no other job meanwhile, and does not delay a shutdown', async () => {
   const one = await worker()
   await enqueue(one, 'later', { runAt: new Date(one.clock.wall() + 3_600_000) })
   await enqueue(one, 'now')
@@ -211,7 +211,7 @@ test('a job waits for its time, holds nobody up meanwhile, and is nothing to wai
 })
 
 describe('an attempt that fails', () => {
-  test('is made again after a while, before the younger jobs of its key, as often as its kind says', async () => {
+  test('is repeated after a delay, before the younger jobs of its key, as often as its kind allows', async () => {
     const one = await worker({ attempts: 3, backoff: (attempt) => attempt * 10_000 })
     await enqueue(one, 'a')
     await enqueue(one, 'b')
@@ -243,7 +243,7 @@ describe('an attempt that fails', () => {
 })
 
 describe('a process that dies', () => {
-  test('has its jobs taken over in their order, as new attempts; those of the living are left alone', async () => {
+  test('loses its jobs in their order, as new attempts; jobs of living processes are not taken over', async () => {
     const [one, two] = [await worker({ attempts: 2 }), await worker({ attempts: 2 })]
     await enqueue(one, 'a')
     await enqueue(one, 'b')
@@ -265,7 +265,7 @@ describe('a process that dies', () => {
     expect(await doc('b')).toMatchObject({ state: 'done', attempt: 1 })
   })
 
-  test('has the attempts ended that cannot be repeated, with their handler told', async () => {
+  test('leaves attempts that cannot be repeated; these are ended, and their handler is called', async () => {
     const [one, two] = [await worker(), await worker()]
     await enqueue(one, 'a')
     await enqueue(one, 'b')
@@ -277,7 +277,7 @@ describe('a process that dies', () => {
     expect(await state('a')).toBe('abandoned')
   })
 
-  test('and whose end could not be told is told of by the next', async () => {
+  test('leaves the call of the handler to the next process if that call has failed', async () => {
     const one = await worker()
     await enqueue(one, 'a')
     await expect.poll(() => ids(one)).toEqual(['a'])
@@ -297,7 +297,7 @@ describe('a process that dies', () => {
     await expect.poll(() => told).toEqual(['a abandoned'])
   })
 
-  test('a process that was lost stops its jobs, and takes them over itself when nobody else does', async () => {
+  test('a lost process stops its jobs, and takes them over itself when no other process does', async () => {
     const one = await worker({ attempts: 2 })
     await enqueue(one, 'a')
     await expect.poll(() => ids(one)).toEqual(['a'])
@@ -313,7 +313,7 @@ describe('a process that dies', () => {
 })
 
 describe('cancel', () => {
-  test('ends what waits and what runs, at whichever process', async () => {
+  test('ends waiting and running jobs in any process', async () => {
     const [one, two] = [await worker(), await worker()]
     await enqueue(one, 'a')
     await enqueue(two, 'b')
@@ -329,7 +329,7 @@ describe('cancel', () => {
       'cancelled',
       'running',
     ])
-    // The handler of the one that ran has heard of it.
+    // The handler of the running one was called.
     expect([...one.ended, ...two.ended].sort()).toEqual(['b cancelled', 'c cancelled'])
     await enqueue(one, 'next')
     await expect.poll(() => ids(one)).toContain('next')
@@ -348,7 +348,7 @@ describe('cancel', () => {
 })
 
 describe('close', () => {
-  test('takes no more, ends what runs, and hands the rest to the others at once', async () => {
+  test('accepts no more, ends running attempts, and gives the rest to other processes at once', async () => {
     const [one, two] = [await worker({ attempts: 2 }), await worker({ attempts: 2 })]
     for (const id of ['a', 'b']) await enqueue(one, id)
     await expect.poll(() => ids(one)).toEqual(['a'])
@@ -361,7 +361,7 @@ describe('close', () => {
     expect(two.runs[1]!.job.attempt).toBe(1)
   })
 
-  test('ends what waits where its kind ends with the process; so does a death', async () => {
+  test('ends waiting jobs of a kind that ends with the process, as does a death', async () => {
     const ending = { attempts: 9, endsWithProcess: true }
     const [one, two, three] = [await worker(ending), await worker(ending), await worker(ending)]
     for (const id of ['a', 'b']) await enqueue(one, id)
@@ -376,7 +376,7 @@ describe('close', () => {
     expect(three.runs).toEqual([])
   })
 
-  test('idle waits for what was accepted', async () => {
+  test('idle waits for accepted jobs', async () => {
     const one = await worker()
     await enqueue(one, 'a')
     let idle = false
@@ -389,7 +389,7 @@ describe('close', () => {
   })
 })
 
-test('a process that does not handle a kind leaves its jobs to those that do', async () => {
+test('a process that does not handle a kind leaves its jobs to other processes', async () => {
   const one = await worker({}, false)
   await enqueue(one, 'a')
   await one.queue.idle()
@@ -400,12 +400,12 @@ test('a process that does not handle a kind leaves its jobs to those that do', a
   await expect.poll(() => ids(two)).toEqual(['a', 'b'])
 })
 
-test('what happened while the change stream was broken is found', async () => {
+test('changes during a failure of the change stream are noticed', async () => {
   const [one, two] = [await worker(), await worker()]
   await enqueue(one, 'a')
   await enqueue(two, 'b')
   await expect.poll(() => ids(one)).toEqual(['a'])
-  // The streams end and are opened again; meanwhile the job ends unheard.
+  // The streams end and are opened again. The job ends meanwhile, without an event.
   const stored = await mongo.db.collection<JobDoc>(JOBS).find().toArray()
   await mongo.db.collection(JOBS).drop()
   const ended = stored.map(({ open, slot, ...rest }) =>

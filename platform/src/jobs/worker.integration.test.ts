@@ -15,7 +15,7 @@ interface Told {
   readonly refused?: string
 }
 
-/** A real process that does jobs, and what it has told of. */
+/** A real process that runs jobs, and the messages it has sent. */
 class Worker {
   readonly told: Told[] = []
   readonly process: ChildProcess
@@ -73,7 +73,7 @@ async function start(): Promise<Worker> {
   return worker
 }
 
-/** As MongoDB sees it once its heartbeats have been missing for long enough. */
+/** Makes the process dead for MongoDB, as after enough missing heartbeats. */
 const silence = (id: string): Promise<unknown> =>
   mongo.db
     .collection<{ _id: string }>(MEMBERS)
@@ -84,13 +84,13 @@ const enqueue = (): Promise<unknown> =>
 
 const lastStep = ({ told }: Worker): Told | undefined => told.findLast(({ step }) => step)
 
-/** Another process comes and takes over what it finds. */
+/** Starts another process, which takes over the jobs that it finds. */
 async function successor(dead: Worker): Promise<Worker> {
   await silence(dead.id)
   return start()
 }
 
-test('what a process had that was killed is done by another, from the start', async () => {
+test('the job of a killed process is run by another one, from the start', async () => {
   const one = await start()
   await enqueue()
   await expect.poll(() => lastStep(one)).toMatchObject({ step: 1, attempt: 1 })
@@ -108,14 +108,14 @@ test('what a process had that was killed is done by another, from the start', as
   await expect.poll(doc).toMatchObject({ state: 'done', attempt: 2, member: two.id, progress: { step: 2 } })
 })
 
-test('a process that was stopped and goes on later writes nothing any more', async () => {
+test('a process that was suspended and continues later writes nothing any more', async () => {
   const one = await start()
   await enqueue()
   await expect.poll(() => lastStep(one)).toMatchObject({ step: 1, attempt: 1 })
   one.process.kill('SIGSTOP')
   const two = await successor(one)
   await expect.poll(() => lastStep(two)).toMatchObject({ step: 1, attempt: 2 })
-  // Its word to go on has reached it already.
+  // It has already received the message to go on.
   one.go()
   one.process.kill('SIGCONT')
   await expect.poll(() => one.told.find(({ refused }) => refused)).toMatchObject({ refused: 'StaleAttempt' })

@@ -19,12 +19,12 @@ test.each([
   expect(parseBody(Buffer.from(text))).toEqual({ ok: false, reason })
 })
 
-test('as many as are allowed pass', () => {
+test('as many values as are allowed pass', () => {
   expect(excess(`[${'0,'.repeat(MAX_VALUES - 1)}0]`)).toBeUndefined()
   expect(excess('['.repeat(MAX_DEPTH) + ']'.repeat(MAX_DEPTH))).toBeUndefined()
 })
 
-test('what stands in texts counts for nothing, whatever is escaped in them', () => {
+test('characters in strings do not count, whatever is escaped in them', () => {
   const texts = [
     ',,[[{{'.repeat(1_000),
     '"',
@@ -50,10 +50,10 @@ test.each([
   expect(parseBody(Buffer.from(text))).toEqual({ ok: false, reason })
 })
 
-test('bytes that are no UTF-8 are refused, not replaced', () => {
+test('bytes that are not UTF-8 are refused, not replaced', () => {
   expect(parseBody(Buffer.from([0x22, 0xff, 0x22]))).toEqual({ ok: false, reason: 'invalid' })
 })
 
-test('an ordinary member called constructor is no prototype', () => {
+test('an ordinary member called constructor does not set a prototype', () => {
   expect(parseBody(Buffer.from('{"constructor":"x"}'))).toEqual({ ok: true, value: { constructor: 'x' } })
 })

@@ -10,7 +10,7 @@ function migration(number: number, up: (db: Db) => Promise<void> = async () => u
   return { number, name: `do number ${number}`, up }
 }
 
-test('migrations run once each, in order, whichever of several processes runs them', async () => {
+test('each migration runs once, in order, even with several processes', async () => {
   await using mongo = await testMongo()
   const ran: number[] = []
   const list = [1, 2, 3].map((number) => migration(number, async () => void ran.push(number)))
@@ -21,14 +21,14 @@ test('migrations run once each, in order, whichever of several processes runs th
   expect(ran).toEqual([1, 2, 3, 4])
 })
 
-test('a new installation says nothing of migrations', async () => {
+test('a new installation logs nothing about migrations', async () => {
   await using mongo = await testMongo()
   const info = vi.fn()
   await migrate(mongo.db, MIGRATIONS, { info })
   expect(info).not.toHaveBeenCalled()
 })
 
-test('a process that comes meanwhile waits for the end', async () => {
+test('a process that starts meanwhile waits for the end', async () => {
   await using mongo = await testMongo()
   const held = Promise.withResolvers<void>()
   const begun = Promise.withResolvers<void>()
@@ -46,7 +46,7 @@ test('a process that comes meanwhile waits for the end', async () => {
   expect(up).toHaveBeenCalledTimes(1)
 })
 
-test('one that failed or was cut off is run again, from its beginning', async () => {
+test('a failed or interrupted migration is run again from its beginning', async () => {
   await using mongo = await testMongo()
   const up = vi.fn(async () => undefined).mockRejectedValueOnce(new Error('no disk'))
   // The lock of the process that failed is free after its time.

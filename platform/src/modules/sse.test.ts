@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { eventStream } from './sse.ts'
 
-test('a quiet stream sends comments, and closing it fires the signal', async () => {
+test('a quiet stream sends comments, and closing it aborts the signal', async () => {
   const aborted = Promise.withResolvers<void>()
   const stream = eventStream(
     async function* (signal) {

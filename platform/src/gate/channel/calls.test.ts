@@ -88,7 +88,7 @@ test('a streamed body arrives piece by piece, and the answer need not wait for i
   expect(await pieces.next()).toMatchObject({ done: true })
 })
 
-test('a streamed body that fails has the call fail with its error', async () => {
+test('a streamed body that fails makes the call fail with its error', async () => {
   const { call } = await open(async ({ body }) => {
     await buffer(body as Readable)
     return answerOf(Readable.from([]))
@@ -100,7 +100,7 @@ test('a streamed body that fails has the call fail with its error', async () => 
   await expect(calling).rejects.toThrow('the client went away')
 })
 
-test('an answer of many MB waits for who reads it, and comes whole', async () => {
+test('an answer of many MB waits for its reader, and arrives completely', async () => {
   let made = 0
   const piece = Buffer.alloc(64 * 1024, 'a')
   const { call } = await open(async () =>
@@ -120,7 +120,7 @@ test('an answer of many MB waits for who reads it, and comes whole', async () =>
   expect((await buffer(body)).length).toBe(64 * MB)
 })
 
-test('an answer that breaks off says why, after all that came before', async () => {
+test('an answer that breaks off ends with the reason, after all data from before', async () => {
   const source = new PassThrough()
   const { call } = await open(async () => answerOf(source))
   const { body } = await call()
@@ -135,7 +135,7 @@ test('an answer that breaks off says why, after all that came before', async () 
   })
 })
 
-test('what goes wrong before the answer arrives as what it was', async () => {
+test('an error before the answer arrives unchanged', async () => {
   const cause = new ScalerError('SCALER_RETIRED', 'Replaced.')
   const { call } = await open(async () => {
     throw new FpError('FP_UNAVAILABLE', 'Being replaced.', { headers: { 'retry-after': '0' }, cause })
@@ -147,7 +147,7 @@ test('what goes wrong before the answer arrives as what it was', async () => {
   })
 })
 
-test('a gate that ends amid an answer is not taken for the app', async () => {
+test('a gate that ends during an answer is not mistaken for the app', async () => {
   const source = new PassThrough()
   const { call, stop } = await open(async () => answerOf(source))
   const { body } = await call()
@@ -181,7 +181,7 @@ test.each(['before the answer', 'amid the answer'])(
   },
 )
 
-test('a body that is dropped ends the request at the app', async () => {
+test('destroying the body ends the request at the app', async () => {
   const source = new PassThrough()
   const { call } = await open(async () => answerOf(source))
   const { body } = await call()

@@ -16,7 +16,7 @@ function heard(client: { onEvent(listener: (event: PlatformEvent) => void): Disp
   return { messages, listening }
 }
 
-test('what happens from the moment a client is connected is heard, in order and as it was', async () => {
+test('a connected client gets all events from then on, in order and unchanged', async () => {
   const gate = fakeGate()
   const { client } = await openChannel(gate)
   const { messages, listening } = heard(client)
@@ -31,7 +31,7 @@ test('what happens from the moment a client is connected is heard, in order and 
   expect(messages).toHaveLength(sent.length)
 })
 
-test('a listener that does not read is cut off', async () => {
+test('a listener that does not read is disconnected', async () => {
   const gate = fakeGate()
   const { client, socket, errors } = await openChannel(gate)
   const { messages } = heard(client)
@@ -51,11 +51,11 @@ test('a listener that does not read is cut off', async () => {
   expect(errors).toEqual([])
 })
 
-test('a client that was cut off hears again what happens afterwards', async () => {
+test('a client that was disconnected gets later events again', async () => {
   const gate = fakeGate()
   const { client, errors } = await openChannel(gate)
   const { messages } = heard(client)
-  // More than is kept for a listener, before it had a chance to read.
+  // More than is buffered for a listener, before it can read.
   for (let n = 0; n < 8; n++) gate.emit(progress('a'.repeat(2 ** 20)))
   await expect.poll(() => errors.length).toBeGreaterThan(0)
   await expect.poll(() => gate.listeners()).toBe(1)
@@ -63,7 +63,7 @@ test('a client that was cut off hears again what happens afterwards', async () =
   await expect.poll(() => messages.at(-1)).toBe('after')
 })
 
-test('a client of a gate that restarts hears the next one', async () => {
+test('a client of a gate that restarts gets the events of the next gate', async () => {
   const channel = await openChannel(fakeGate())
   const { messages } = heard(channel.client)
   await channel.stop()
@@ -74,7 +74,7 @@ test('a client of a gate that restarts hears the next one', async () => {
   await expect.poll(() => messages).toEqual(['from the next'])
 })
 
-test('the gate knows when nobody listens any more', async () => {
+test('the gate knows when there are no more listeners', async () => {
   const gate = fakeGate()
   const { client, server } = await openChannel(gate)
   let unused = false

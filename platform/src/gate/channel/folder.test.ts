@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 const rights = async (file: string): Promise<number> => (await stat(file)).mode & 0o777
 
-test('only the platform’s user enters the folder and uses the sockets, whatever the umask', async () => {
+test('only the platform’s user can enter the folder and use the sockets, whatever the umask', async () => {
   const before = process.umask(0)
   onTestFinished(() => void process.umask(before))
   const sockets = await channelSockets(data)
@@ -56,7 +56,7 @@ test('a folder that others can enter is refused', async () => {
   await expect(channelSockets(data)).rejects.toThrow(`The folder ${folder()} must belong to this user alone.`)
 })
 
-test('a link that leads elsewhere is refused', async () => {
+test('a symbolic link is refused', async () => {
   await mkdir(path.join(data, 'elsewhere'), { mode: 0o700 })
   await symlink(path.join(data, 'elsewhere'), folder())
   await expect(channelSockets(data)).rejects.toThrow('must belong to this user alone')

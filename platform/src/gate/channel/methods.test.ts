@@ -66,7 +66,7 @@ test('a trial with assets is refused before it is sent: their contents would be 
   expect(gate.called).toEqual([])
 })
 
-/** What a wake is rejected with, at the other end. */
+/** The error with which a wake rejects at the other end. */
 async function rejected(error: Error): Promise<Error> {
   const { client } = await openChannel(fakeGate({ wake: () => Promise.reject(error) }))
   return client.targets.wake('a.1.1').then(
@@ -126,7 +126,7 @@ test('an abort rejects with the signal’s own reason and aborts the work in the
   stop.abort(reason)
   await expect(waking).rejects.toBe(reason)
   await aborted
-  // Nothing of a request whose signal has fired already is sent.
+  // A request whose signal is already aborted is not sent.
   await expect(client.targets.wake('b.1.1', { signal: stop.signal })).rejects.toBe(reason)
   expect(await client.targets.phases([])).toEqual([])
   expect(gate.called).toEqual([['phases', []]])
@@ -139,7 +139,7 @@ test('work that has ended is not aborted when its connection serves the next req
   expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false])
 })
 
-test('a gate that restarts is waited for by whatever is asked of it meanwhile', async () => {
+test('calls during a restart of the gate wait for it', async () => {
   const gate = fakeGate()
   const channel = await openChannel(gate)
   await channel.client.status()
@@ -151,7 +151,7 @@ test('a gate that restarts is waited for by whatever is asked of it meanwhile', 
   expect(next.called.map(([name]) => name).sort()).toEqual(['metrics', 'status', 'wake'])
 })
 
-test('work that a gate had begun when it ended is asked for again at the next one', async () => {
+test('calls that a gate had not answered when it ended are sent to the next one', async () => {
   const begun = Promise.withResolvers<void>()
   const channel = await openChannel(
     fakeGate({
@@ -171,7 +171,7 @@ test('work that a gate had begun when it ended is asked for again at the next on
   expect(next.called).toContainEqual(['wake', 'a.1.1'])
 })
 
-test('a gate that does not come back is told of after the patience', async () => {
+test('a gate that does not come back leads to an error after the patience', async () => {
   const channel = await openChannel(fakeGate(), { patience: 0 })
   await channel.stop()
   await expect(channel.client.status()).rejects.toMatchObject({
@@ -180,7 +180,7 @@ test('a gate that does not come back is told of after the patience', async () =>
   })
 })
 
-test('what is no method of the gate is refused', async () => {
+test('an unknown method is refused', async () => {
   const { socket } = await openChannel(fakeGate())
   const { request } = await import('node:http')
   const { json } = await import('node:stream/consumers')

@@ -43,7 +43,7 @@ const key = async (app: string): Promise<string> => (await bench.services.route(
 const get = async (app: string): Promise<Record<string, unknown>> =>
   (await ann('GET', `/api/apps/${app}`)).body
 
-test('an app is put to sleep and woken, and says since when it sleeps', async () => {
+test('an app is put to sleep and woken, and shows since when it sleeps', async () => {
   const app = await deployed()
   const asleep = await ann('POST', `/api/apps/${app}/sleep`)
   expect(asleep).toMatchObject({
@@ -80,7 +80,7 @@ test('an app that is busy stays awake, and one that was never deployed has nothi
   })
 })
 
-test('an app that does not wake is in error, with the reason, until it starts well', async () => {
+test('an app that cannot wake has the status error, with the reason, until it starts', async () => {
   const app = await deployed()
   await ann('POST', `/api/apps/${app}/sleep`)
   bench.targets.hold = true
@@ -95,7 +95,7 @@ test('an app that does not wake is in error, with the reason, until it starts we
   })
 })
 
-test('news of a live target is kept, of others it is not', async () => {
+test('events of a live target are recorded, those of other targets are not', async () => {
   const app = await deployed()
   const live = parseTargetKey(await key(app))
   bench.events.emit('app.failed', { ...live, userId: 'u_ann', revision: live.revision + 1, failure: BROKEN })
@@ -108,7 +108,7 @@ test('news of a live target is kept, of others it is not', async () => {
   await expect.poll(async () => (await get(app))['status']).toBe('running')
 })
 
-test('an app that ended is in error, after a restart of the platform too, until it has come back and fallen asleep', async () => {
+test('an app that ended has the status error, also after a restart of the platform, until it ran and slept again', async () => {
   const app = await deployed()
   const live = parseTargetKey(await key(app))
   bench.targets.awake.delete(await key(app))
@@ -120,7 +120,7 @@ test('an app that ended is in error, after a restart of the platform too, until 
   await expect.poll(async () => (await get(app))['status']).toBe('sleeping')
 })
 
-test('a switch while an app is woken: the caller gets the new one', async () => {
+test('if the live target changes during a wake, the new one is woken', async () => {
   const app = await deployed()
   await ann('POST', `/api/apps/${app}/sleep`)
   bench.targets.hold = true
@@ -136,7 +136,7 @@ test('a switch while an app is woken: the caller gets the new one', async () => 
   })
 })
 
-test('a request to an app carries what its owner typed, and nothing of the platform', async () => {
+test('a request to an app has the owner’s headers, and none of the platform', async () => {
   const app = await deployed()
   const response = await ann('POST', `/api/apps/${app}/proxy`, {
     method: 'POST',
@@ -206,7 +206,7 @@ test.each([
   expect(calls).toHaveLength(before)
 })
 
-test('logs are those of the runtime', async () => {
+test('logs come from the runtime', async () => {
   const app = await deployed()
   expect((await ann('GET', `/api/apps/${app}/logs?lines=5`)).body).toEqual({
     lines: ['a line', '[fp] a note'],

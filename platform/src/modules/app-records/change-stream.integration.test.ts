@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fakeClusterRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
 
-/** Two replicas on one database: what is done at one, the other hears of. */
+/** Two replicas on one database: each notices the changes of the other. */
 let one: ModulesBench
 let two: ModulesBench
 let ann: Requests
@@ -27,7 +27,7 @@ async function liveApp(): Promise<string> {
   return app
 }
 
-test('a deploy, another environment and another idle timeout are heard of by the other replica', async () => {
+test('the other replica notices a deploy, a new environment and a new idle timeout', async () => {
   const app = await liveApp()
   const route = await two.services.route(app)
   expect(route?.key).toMatch(new RegExp(`^${app}\\.1\\.`))
@@ -39,14 +39,14 @@ test('a deploy, another environment and another idle timeout are heard of by the
   expect(await two.services.route(app)).toMatchObject({ idleTimeout: 120_000 })
 })
 
-test('a deletion is', async () => {
+test('the other replica notices a deletion', async () => {
   const app = await liveApp()
   const deleted = once(two.changes, 'deleted')
   await ann('DELETE', `/api/apps/${app}`)
   expect(await deleted).toEqual([{ appId: app }])
 })
 
-test('a target that was replaced is started by nobody, though its retirement may be forgotten', async () => {
+test('a replaced target is never started, even if its retirement is no longer known', async () => {
   const app = await liveApp()
   const old = (await one.services.route(app))!.key!
   await one.services.specOf(old)
@@ -55,10 +55,10 @@ test('a target that was replaced is started by nobody, though its retirement may
   await two.services.specOf((await two.services.route(app))!.key!)
 })
 
-test('an app that its owner puts to sleep is let go of by every replica', async () => {
+test('every replica releases an app that its owner puts to sleep', async () => {
   const app = await liveApp()
   const key = (await one.services.route(app))!.key!
-  // The one that is asked has given up its part, and the other one has the last.
+  // The replica that got the request has released its lock, and the other one holds the last.
   one.targets.busy.add(key)
   two.targets.awake.add(key)
   const slept = once(two.events, 'app.slept')

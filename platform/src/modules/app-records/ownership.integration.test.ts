@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => bench[Symbol.asyncDispose]())
 
-/** Each is wrong for some route in a way that is looked at before, after or while the app is looked up. */
+/** Each body is wrong for some route, in a way that is checked before, during or after the lookup of the app. */
 const BODIES: Readonly<Record<string, { payload?: string; type?: string }>> = {
   'no body': {},
   'an empty object': { payload: '{}', type: 'application/json' },
@@ -61,7 +61,7 @@ async function call(user: string, { method, path }: Operation, appId: string, bo
 }
 
 describe('an app of another user', () => {
-  test('is to be found in the document by its routes', () => {
+  test('has routes in the OpenAPI document', () => {
     expect(operations.length).toBeGreaterThan(10)
     expect(operations).toContainEqual({ method: 'POST', path: '/api/apps/{app_id}/proxy' })
   })
@@ -75,7 +75,7 @@ describe('an app of another user', () => {
     }
   })
 
-  test('is untouched by all that', async () => {
+  test('is not changed by all these requests', async () => {
     const app = await bench.as('u_ann')('GET', `/api/apps/${owned.app}`)
     expect(app).toMatchObject({ status: 200, body: { name: 'a' } })
   })

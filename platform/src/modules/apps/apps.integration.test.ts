@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bench[Symbol.asyncDispose]())
 
-test('an app is made from files, from code, from a template or from the hello template', async () => {
+test('an app is created from files, from code, from a template or from the hello template', async () => {
   const files = await ann('POST', '/api/apps', { name: ' Shop ', files: { ...HELLO, 'lib/a.py': 'A = 1' } })
   expect(files.status, files.text).toBe(201)
   expect(files.body).toMatchObject({
@@ -56,7 +56,7 @@ test.each([
   })
 })
 
-test('lists are paged, newest first, and hold nothing of others', async () => {
+test('lists are paged, newest first, and contain nothing of other users', async () => {
   const cat = bench.as('u_cat')
   const ids: string[] = []
   for (const name of ['1', '2', '3', '4', '5']) {
@@ -73,7 +73,7 @@ test('lists are paged, newest first, and hold nothing of others', async () => {
     seen.push(...page.body.items.map((app: { app_id: string }) => app.app_id))
     cursor = page.body.next_cursor
     if (!cursor) break
-    // An app made meanwhile shifts nothing.
+    // An app created meanwhile does not shift the pages.
     if (pages === 0) await cat('POST', '/api/apps', { name: 'new', files: HELLO })
   }
   expect(seen).toEqual(ids)
@@ -119,7 +119,7 @@ test("another user's ids are answered exactly like unknown ones, for admins too"
     expect(plain(theirs, app), `${method} ${way}`).toBe(plain(nobodys, 'nosuchapp000'))
   }
   expect((await ann('GET', `/api/apps/${app}`)).body.name).toBe('mine')
-  // A deployment of one's own other app is none of this one's.
+  // A deployment of another own app is not one of this app.
   const other = (await ann('POST', '/api/apps', { name: 'other', files: HELLO })).body.app_id
   expect(await ann('GET', `/api/apps/${other}/deployments/${deployment}`)).toMatchObject({
     status: 404,
@@ -127,11 +127,11 @@ test("another user's ids are answered exactly like unknown ones, for admins too"
   })
 })
 
-test('name and idle timeout change, and the front door hears of the latter', async () => {
+test('name and idle timeout change, and the gate is notified of the latter', async () => {
   const app = (await ann('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
   const routed: string[] = []
   const listen = ({ appId }: { appId: string }): void => {
-    // What earlier tests deployed may still be on its way.
+    // Notifications about deploys of earlier tests may still arrive.
     if (appId === app) routed.push(appId)
   }
   bench.changes.on('routed', listen)
@@ -200,7 +200,7 @@ test('every route is described', async () => {
   }
 })
 
-test('of a user’s apps so many have storage as are allowed; one that has it turned off counts, a deleted one does not', async () => {
+test('a user’s apps with storage are limited; an app with storage turned off counts, a deleted one does not', async () => {
   const eve = bench.as('u_eve')
   const make = async (): Promise<string> =>
     (await eve('POST', '/api/apps', { name: 's' })).body.app_id as string
@@ -220,7 +220,7 @@ test('of a user’s apps so many have storage as are allowed; one that has it tu
   expect((await turnOn(other)).status).toBe(200)
 })
 
-test('storage is part of what a live app runs in, and is refused with the reason where there is none', async () => {
+test('turning storage on restarts a live app, and is refused with the reason if there is no storage', async () => {
   const app = (await ann('POST', '/api/apps', { name: 's', files: HELLO })).body
   expect(app.storage).toBe(false)
   await ann('POST', `/api/apps/${app.app_id}/deploy`)
@@ -229,16 +229,16 @@ test('storage is part of what a live app runs in, and is refused with the reason
   expect((await bench.services.specOf(before)).storage).toBe(false)
   const on = await ann('PATCH', `/api/apps/${app.app_id}`, { storage: true })
   expect(on).toMatchObject({ status: 200, body: { storage: true } })
-  // Another target: the running one has none.
+  // Another target, as the running one has no storage.
   const after = (await bench.services.route(app.app_id))!.key!
   expect(after).not.toBe(before)
   expect(await bench.services.specOf(after)).toMatchObject({
     storage: true,
     env: { PLATFORM_DATA_DIR: '/data' },
   })
-  // Its files are for one instance to write.
+  // Only one instance may write its files.
   expect(await bench.services.route(app.app_id)).toMatchObject({ maxReplicas: 1 })
-  // The same again starts nothing anew.
+  // The same setting again starts no new target.
   await ann('PATCH', `/api/apps/${app.app_id}`, { storage: true })
   expect((await bench.services.route(app.app_id))!.key).toBe(after)
   const clone = (await ann('POST', `/api/apps/${app.app_id}/clone`)).body

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => mongo[Symbol.asyncDispose]())
 
-test('contents that something refers to cost the sweep nothing', async () => {
+test('the sweep does not read contents that something refers to', async () => {
   const store = new BlobStore(mongo.db)
   await store.createIndexes()
   const past = new Date('2026-01-01')

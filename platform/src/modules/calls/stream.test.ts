@@ -5,7 +5,7 @@ import { FpError } from '../../errors.ts'
 import { MAX_SHOWN_BODY } from './shown.ts'
 import { streamAnswer } from './stream.ts'
 
-/** An answer whose body the test writes, and its parts one by one. */
+/** An answer whose body the test writes, and its events one by one. */
 function answerOf(contentType: string) {
   const body = new PassThrough()
   const answer = { status: 200, headers: { 'content-type': contentType }, body, coldStart: false }
@@ -47,7 +47,7 @@ test('a character that arrives in two pieces comes with the second, and a byte o
   body.destroy()
 })
 
-test('what is no text comes in base64', async () => {
+test('a binary body arrives in base64', async () => {
   const { body, next } = answerOf('image/png')
   await next()
   const piece = next()
@@ -69,7 +69,7 @@ test('no more than 1 MB is shown, and the request is ended there', async () => {
   expect(body.destroyed).toBe(true)
 })
 
-test('a failure after the head is the last part', async () => {
+test('a failure after the head is the last event', async () => {
   const { body, next } = answerOf('text/plain')
   await next()
   const last = next()

@@ -57,7 +57,7 @@ async function as<T>(uri: string, work: (client: MongoClient) => Promise<T>): Pr
   }
 }
 
-test('a user has all of their own database and nothing of anything else', async () => {
+test('a user has all rights on their own database and no others', async () => {
   const databases = service()
   const [ann, bob] = [newUser(), newUser()]
   const [annUri, bobUri] = [await databases.uriFor(ann), await databases.uriFor(bob)]
@@ -114,7 +114,7 @@ test('a user has all of their own database and nothing of anything else', async 
     expect(seen.map((one: { name: string }) => one.name)).not.toContain(`fp_${bob}`)
   })
 
-  // The right name with another's password, and the right login against another's database.
+  // The right name with another user's password, and the right log-in on another user's database.
   const password = passwordIn(annUri)
   const stolen = bobUri.replace(/:[^:@]*@/, `:${password}@`)
   await expect(as(stolen, (client) => client.db().collection('notes').findOne())).rejects.toMatchObject({
@@ -122,7 +122,7 @@ test('a user has all of their own database and nothing of anything else', async 
   })
 })
 
-test('it is made once, however many ask first, and is the same ever after', async () => {
+test('it is created once, even by concurrent calls, and stays the same', async () => {
   const user = newUser()
   const uris = await Promise.all(
     Array.from({ length: 12 }, (_, n) => (n % 2 ? service() : service()).uriFor(user)),
@@ -132,7 +132,7 @@ test('it is made once, however many ask first, and is the same ever after', asyn
   expect(await service().uriFor(user)).toBe(uris[0])
 })
 
-test('a creation that was cut off is completed: before the user was made, and after', async () => {
+test('a creation that was interrupted before or after creating the user is completed', async () => {
   const databases = mongo.db.collection<{ _id: string }>('databases')
   const [early, late] = [newUser(), newUser()]
   await new DatabaseStore(mongo.db, mongo.client).reserve(
@@ -147,7 +147,7 @@ test('a creation that was cut off is completed: before the user was made, and af
   await as(await service().uriFor(early), (client) => client.db().collection('a').insertOne({}))
 
   await service().uriFor(late)
-  // The record was lost, the MongoDB user is there with another password.
+  // The record was lost, and the MongoDB user exists with another password.
   await databases.deleteOne({ _id: late })
   await as(await service().uriFor(late), (client) => client.db().collection('a').insertOne({}))
 })
@@ -173,7 +173,7 @@ test('the address has the present host, and the stored password is sealed', asyn
   await expect(service().uriFor('U_Odd/Id')).rejects.toThrow('cannot name a database')
 })
 
-test('a password from before apps were kept out of each other’s memory is replaced', async () => {
+test('a password from before apps were isolated in memory is replaced', async () => {
   const databases = service()
   const [ann, bob] = [newUser(), newUser()]
   const [annsOld, bobs] = [await databases.uriFor(ann), await databases.uriFor(bob)]
@@ -191,7 +191,7 @@ test('a password from before apps were kept out of each other’s memory is repl
   expect(await databases.replaceOldPasswords()).toBe(0)
 })
 
-test('a replacement that was cut off before MongoDB had the new password is completed by the next one', async () => {
+test('a replacement that was interrupted before MongoDB had the new password is completed by the next one', async () => {
   const databases = service()
   const ann = newUser()
   const old = await databases.uriFor(ann)

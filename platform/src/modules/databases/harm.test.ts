@@ -13,14 +13,14 @@ const operation = (database: string, seconds: number, kind: Operation['kind'] = 
 const ended = (operations: Operation[], memory: number, spilled = 0): string[] =>
   harmOf({ operations, dirty: 0, memory, files: 0 }, spilled, BOUNDS).map(({ database }) => database)
 
-test('of those who work while memory or temporary files are full, the one with the most is ended', () => {
+test('when memory or temporary files are full, the operations of the user with the most are ended', () => {
   const operations = [operation('ann', 1), operation('eve', 3), operation('eve', 3)]
   expect(ended(operations, 101)).toEqual(['eve'])
   expect(ended(operations, 0, 101)).toEqual(['eve'])
   expect(ended(operations, 100, 100)).toEqual([])
 })
 
-test('who has hardly begun is not blamed for what another one left a moment ago', () => {
+test('a user who has just begun is not blamed for what another one took a moment ago', () => {
   expect(ended([operation('ann', 0), operation('ann', 1)], 101)).toEqual([])
   expect(ended([operation('ann', 1)], 0, 101)).toEqual([])
 })

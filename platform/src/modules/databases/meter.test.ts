@@ -5,7 +5,7 @@ import type { DatabaseRecord } from './store.ts'
 const MB = 2 ** 20
 const LIMIT = 100 * MB
 
-/** Databases on a clock that moves when the meter waits; what happens in them is said by `at`. */
+/** Databases with a clock that moves when the meter waits. `at` sets what happens in them. */
 class Bench {
   time = 0
   leads = true
@@ -17,10 +17,10 @@ class Bench {
   readonly bytes = new Map<string, number>()
   disk = 0
   failure: (Error & { code?: number }) | undefined
-  /** Of a database by its name. */
+  /** By the name of the database. */
   readonly failures = new Map<string, Error>()
   compactFailure: (Error & { code?: number }) | undefined
-  /** What is done at a time, once. */
+  /** Runs something once at a time. */
   readonly at = new Map<number, () => void>()
 
   readonly databases: MeteredDatabases = {
@@ -81,7 +81,7 @@ test('a database that grows is measured at every look, a quiet one every 20 s', 
   expect(bench.timesOf('growing')).toEqual([0, 20_000, 22_000, 24_000, 26_000, 28_000, 48_000])
 })
 
-test('a full database loses the right to write, and has it again below nine tenths of its limit, not before', async () => {
+test('a full database loses the right to write, and gets it back only below nine tenths of its limit', async () => {
   const bench = new Bench()
   bench.add('u1')
   const sizes = [LIMIT, LIMIT + 1, LIMIT, 0.91 * LIMIT, 0.89 * LIMIT, 0.99 * LIMIT]
@@ -99,7 +99,7 @@ test('a full database loses the right to write, and has it again below nine tent
   ])
 })
 
-test('a full database is looked at every time, so that deleting helps at once', async () => {
+test('a full database is measured at every look, so that deleting helps at once', async () => {
   const bench = new Bench()
   bench.add('u1')
   bench.bytes.set('u1', 2 * LIMIT)
@@ -107,7 +107,7 @@ test('a full database is looked at every time, so that deleting helps at once', 
   expect(bench.timesOf('u1')).toEqual([0, 2_000, 4_000, 6_000, 8_000])
 })
 
-test('where somebody makes collections fast, all are looked at every time for half a minute', async () => {
+test('when somebody creates collections fast, all databases are measured at every look for half a minute', async () => {
   const bench = new Bench()
   bench.add('u1', 'u2')
   bench.at.set(4_000, () => bench.meter.hurry())
@@ -118,7 +118,7 @@ test('where somebody makes collections fast, all are looked at every time for ha
   expect(bench.timesOf('u1').length).toBeLessThan(18)
 })
 
-test('with very many databases a look stays short, and none is forgotten', async () => {
+test('with very many databases a look stays short, and all are measured in time', async () => {
   const bench = new Bench()
   bench.add(...Array.from({ length: 1_000 }, (_, n) => `u${n}`))
   await bench.until(52_000)
@@ -127,7 +127,7 @@ test('with very many databases a look stays short, and none is forgotten', async
   expect(new Set(bench.measured.map(([, name]) => name)).size).toBe(1_000)
 })
 
-test('files that stay large after what was in them is gone are compacted now and then', async () => {
+test('files that stay large after their data was deleted are compacted at intervals', async () => {
   const bench = new Bench()
   bench.add('u1')
   bench.disk = 2 * LIMIT + 1
@@ -141,7 +141,7 @@ test('files that stay large after what was in them is gone are compacted now and
   ])
 })
 
-test('who does not lead measures nothing', async () => {
+test('a process without the lead measures nothing', async () => {
   const bench = new Bench()
   bench.add('u1')
   bench.leads = false
@@ -149,7 +149,7 @@ test('who does not lead measures nothing', async () => {
   expect(bench.measured).toEqual([])
 })
 
-test('a MongoDB that does not answer is tried again; one that forbids it is said once', async () => {
+test('a MongoDB that does not answer is tried again; one that forbids measuring is logged once', async () => {
   const bench = new Bench()
   bench.add('u1')
   bench.failure = new Error('connection closed')
@@ -160,7 +160,7 @@ test('a MongoDB that does not answer is tried again; one that forbids it is said
   expect(bench.warnings.slice(2)).toEqual([expect.stringMatching('lacks a role')])
 })
 
-test('a database that cannot be measured keeps no other from being measured', async () => {
+test('a database that cannot be measured does not keep others from being measured', async () => {
   const bench = new Bench()
   bench.add('broken', 'whole')
   bench.failures.set('broken', new Error('no answer'))
@@ -169,7 +169,7 @@ test('a database that cannot be measured keeps no other from being measured', as
   expect(bench.warnings).toContain('could not measure the databases; trying again')
 })
 
-test('a role that is missing for giving back space does not end the measuring', async () => {
+test('a missing role for compaction does not end the measuring', async () => {
   const bench = new Bench()
   bench.add('large', 'other')
   bench.disk = 4 * LIMIT

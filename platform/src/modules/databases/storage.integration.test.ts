@@ -14,7 +14,7 @@ interface Blob {
   text: string
 }
 
-/** A user with an app and 2 MB, and a meter that looks when it is told to. */
+/** A user with an app and a limit of 2 MB, and a meter that the test runs. */
 async function bench() {
   const modules = await modulesBench({ databaseLimitBytes: 2 * MB })
   const userId = newId('u')
@@ -81,7 +81,7 @@ test('a full database refuses writes and serves reads and deletes; after deletin
   await blobs.createIndex({ text: 1 })
 })
 
-test('the API says what a database takes, and when it is full what to do', async () => {
+test('the API shows the size of a database, and what to do when it is full', async () => {
   await using it = await bench()
   const get = () => it.modules.as(it.userId)('GET', '/api/database')
   expect((await get()).body).toMatchObject({
@@ -104,7 +104,7 @@ test('the API says what a database takes, and when it is full what to do', async
   })
 })
 
-test('the platform looks by itself, and the log of each app of the user says that the database is full', async () => {
+test('the platform measures by itself, and the log of each app of the user says that the database is full', async () => {
   await using it = await bench()
   await fill(it.blobs)
   await it.modules.services.recover()
@@ -125,7 +125,7 @@ test('a database that is full stays so when its password is replaced', async () 
   await expect(client.db().collection('blobs').insertOne({})).rejects.toMatchObject(REFUSED)
 })
 
-test('a command that was writing when the database became full is ended', async () => {
+test('a command that is writing when the database becomes full is ended', async () => {
   await using it = await bench()
   await fill(it.blobs)
   // 30 × 30 × 30 documents of 100 KB: more than anybody wants to wait for.
@@ -148,7 +148,7 @@ test('a command that was writing when the database became full is ended', async 
   await ended
 })
 
-test('of several replicas one measures; another takes over when it is gone', async () => {
+test('one of several replicas measures; another one takes over when it has ended', async () => {
   await using mongo = await testMongo()
   const store = new DatabaseStore(mongo.db, mongo.client)
   expect(await store.lead('a', 60_000)).toBe(true)

@@ -9,7 +9,7 @@ import { createWatcher, type Watcher } from './watcher.ts'
 
 const AMPLE: HarmBounds = { memory: Infinity, spilled: Infinity }
 
-/** Two users with a database each, and a watcher that looks when it is told to. What it sees may be changed on its way. */
+/** Two users with a database each, and a watcher that the test runs. The test may change the load that it sees. */
 async function bench() {
   const modules = await modulesBench()
   const store = new DatabaseStore(modules.mongo.db, modules.mongo.client)
@@ -65,11 +65,11 @@ async function bench() {
 
 interface OpenCursor {
   readonly id: unknown
-  /** MongoDB lets the cursor be read by the session alone that opened it. */
+  /** MongoDB allows only the session that opened a cursor to read it. */
   readonly session: ClientSession
 }
 
-/** Cursors with more to read. */
+/** Opens cursors that are not read to their end. */
 async function openCursors(client: MongoClient, count: number): Promise<OpenCursor[]> {
   const session = client.startSession()
   const opened = await Promise.all(
@@ -90,7 +90,7 @@ const readMore = (client: MongoClient, { id, session }: OpenCursor): Promise<unk
 
 const CURSOR_NOT_FOUND = { code: 43 }
 
-test('too many open cursors of a user are closed, those of another stay', async () => {
+test('too many open cursors of a user are closed, those of another user stay', async () => {
   await using world = await bench()
   const [first] = await openCursors(world.ada, 2)
   const theirs = await openCursors(world.mallory, MAX_CURSORS + 1)
@@ -104,7 +104,7 @@ test('an operation that runs for very long is ended, one that waits for changes 
   await using world = await bench()
   const changes = world.ada.db().collection('notes').watch([], { maxAwaitTimeMS: 60_000 })
   const change = changes.next()
-  // Only then is the stream waiting: before, MongoDB works for its beginning.
+  // Only then the stream waits. Before that, MongoDB still opens it.
   await expect.poll(() => world.waits('ada')).toBe(true)
   const reduce = { input: { $range: [0, 200_000] }, initialValue: 0, in: { $add: ['$$value', '$$this'] } }
   const endless = world.mallory
@@ -130,7 +130,7 @@ test('an operation that runs for very long is ended, one that waits for changes 
   await changes.close()
 })
 
-test('where the cache fills with what is not committed, the open transactions of the one with the most are ended', async () => {
+test('when uncommitted data fills the cache, the open transactions of the user with the most are ended', async () => {
   await using world = await bench()
   const begun = await Promise.all(
     [world.mallory, world.mallory, world.ada].map(async (client) => {
@@ -159,7 +159,7 @@ test('where the cache fills with what is not committed, the open transactions of
   await Promise.all(begun.map(({ session }) => session.endSession()))
 })
 
-test('many new collections and indexes are seen at once, whoever made them', async () => {
+test('many new collections and indexes of any users are noticed at once', async () => {
   await using world = await bench()
   let seen = 0
   const watcher = world.watcher(undefined, AMPLE, 0, () => seen++)
@@ -174,7 +174,7 @@ test('many new collections and indexes are seen at once, whoever made them', asy
   expect(seen).toBe(1)
 })
 
-test('where memory or temporary files run out, the one with the most operations and cursors loses them', async () => {
+test('when memory or temporary files run out, the user with the most operations and cursors loses them', async () => {
   await using world = await bench()
   const much = (load: Load): Load => ({ ...load, memory: (load.memory ?? 0) + 2 ** 30 })
   for (const watcher of [

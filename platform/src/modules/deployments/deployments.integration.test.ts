@@ -49,7 +49,7 @@ const route = async (app: string): Promise<string | null | undefined> =>
   (await bench.services.route(app))?.key
 
 describe('a deploy', () => {
-  test('validates, stores a version, wakes it, switches and says each step', async () => {
+  test('validates, stores a version, wakes it, makes it live and reports each step', async () => {
     const app = await makeApp()
     bench.targets.hold = true
     const warning = {
@@ -95,7 +95,7 @@ describe('a deploy', () => {
     expect(await route(app)).toBe(wake.key)
   })
 
-  test('with errors is refused with every finding, and nothing is stored but the draft', async () => {
+  test('with errors is refused with every finding, and only the draft is stored', async () => {
     const app = await makeApp()
     const place = { file: 'a/b.py', line: 2, column: 1, end_line: 2, end_column: 5 }
     bench.findings = [
@@ -112,7 +112,7 @@ describe('a deploy', () => {
     expect(await get(app)).toMatchObject({ status: 'draft', draft: { files: version(9), revision: 2 } })
   })
 
-  test('that fails first leaves the app in error, with the traceback', async () => {
+  test('that is the first and fails leaves the app in error, with the traceback', async () => {
     const app = await makeApp()
     bench.targets.hold = true
     const deployment = await deploy(app)
@@ -148,12 +148,12 @@ describe('a deploy', () => {
       has_unpublished_changes: true,
       last_failure: null,
     })
-    // A number is never used twice.
+    // A number is never reused.
     bench.targets.hold = false
     expect((await ann('POST', `/api/apps/${app}/deploy`, {})).body.version).toBe(3)
   })
 
-  test('retires the old target after the front door was told', async () => {
+  test('retires the old target after the gate was notified', async () => {
     const app = await makeApp()
     await ended(app, await deploy(app, version(1)))
     const old = await route(app)
@@ -192,7 +192,7 @@ describe('a deploy', () => {
     expect(bench.targets.retired).not.toContain(keys[2])
   })
 
-  test('of what the draft already was leaves nothing unpublished, by content and not by date', async () => {
+  test('of an unchanged draft leaves no unpublished changes, which are compared by content', async () => {
     const app = await makeApp()
     await ended(app, await deploy(app, version(1)))
     await ann('PUT', `/api/apps/${app}/draft`, { files: version(2) })
@@ -230,7 +230,7 @@ describe('deleting', () => {
     const queued = await deploy(app, version(2))
     const wake = await bench.targets.next()
     const watching = [running, queued].map((id) => ann('GET', `/api/apps/${app}/deployments/${id}/events`))
-    // Both streams are open once their first event can be read; inject gives the whole, so ask the feed instead.
+    // Both streams are open once their first event can be read. `inject` returns only complete answers, so this asks the feed.
     await bench.services.deployments.find('u_ann', app, running)
     expect(await ann('DELETE', `/api/apps/${app}`)).toMatchObject({ status: 204 })
     wake.succeed()
@@ -243,7 +243,7 @@ describe('deleting', () => {
     expect(await bench.mongo.db.collection('versions').countDocuments({ appId: app })).toBe(0)
   })
 
-  test('that was cut off is completed by the next start', async () => {
+  test('that was interrupted is completed at the next start', async () => {
     const app = await makeApp()
     await ended(app, await deploy(app))
     await bench.mongo.db
@@ -271,7 +271,7 @@ describe('versions', () => {
     }
     bench.targets.hold = false
     await ended(app, await deploy(app, version(14)))
-    // Pruning comes right after the end of a deployment: the next acceptance is behind it.
+    // Pruning follows the end of a deployment, and the next deployment is accepted after it.
     await ended(app, (await ann('POST', `/api/apps/${app}/rollback`, { version: 5 })).body.deployment_id)
     const listed = await ann('GET', `/api/apps/${app}/versions`)
     const numbers = listed.body.items.map((one: { version: number }) => one.version)
@@ -301,7 +301,7 @@ describe('versions', () => {
     expect(done.map((one) => one.stage)).toEqual(ids.map(() => 'ready'))
   })
 
-  test('are rolled back to, by a target of its own, and the draft stays', async () => {
+  test('are rolled back to with a new target, and the draft stays', async () => {
     const app = await makeApp()
     await ended(app, await deploy(app, version(1)))
     const first = await route(app)
@@ -319,7 +319,7 @@ describe('versions', () => {
       has_unpublished_changes: true,
       draft: { files: version(2) },
     })
-    // The first target of this version was retired; its name is not taken again.
+    // The first target of this version was retired. Its key is not reused.
     expect(await route(app)).not.toBe(first)
     expect((await bench.services.specOf((await route(app))!)).files).toEqual(version(1))
     expect(await ann('POST', `/api/apps/${app}/rollback`, { version: 99 })).toMatchObject({
@@ -331,7 +331,7 @@ describe('versions', () => {
 })
 
 describe('after the platform was killed', () => {
-  test('what was deploying has failed with a reason, and what had gone live is ready', async () => {
+  test('unfinished deployments have failed with a reason, and one that went live is ready', async () => {
     const app = await makeApp()
     bench.targets.hold = true
     const lost = await deploy(app)
@@ -359,14 +359,14 @@ describe('after the platform was killed', () => {
     wake.fail(BROKEN)
   })
 
-  test('deployments of the version before have no jobs: the living one’s goes first, the dead one’s is ended', async () => {
+  test('deployments of the previous fp version have no jobs: those of a living replica go first, others are ended', async () => {
     const app = await makeApp()
     const deployments = bench.mongo.db.collection<{ _id: string }>('deployments')
     const first = await deploy(app, version(1))
     await ended(app, first)
     const { _id, ...old } = (await deployments.findOne({ _id: first }))!
     const open = { ...old, open: true, running: true, stage: 'starting', finishedAt: null, replica: 'r_dead' }
-    // Accepted before the next, by a replica of before.
+    // Accepted before the next one, by a replica of the previous version.
     await deployments.insertOne({ _id: 'd_before', ...open, order: 1.5 } as never)
     const next = await deploy(app, version(2))
     expect(await ended(app, next)).toMatchObject({ stage: 'ready' })
@@ -386,7 +386,7 @@ describe('after the platform was killed', () => {
     expect(await ended(app, last)).toMatchObject({ stage: 'ready', version: 3 })
   })
 
-  test('closing fails what is under way and queued with a plain reason, and refuses more', async () => {
+  test('closing fails running and queued deployments with a reason, and refuses new ones', async () => {
     await using own = await modulesBench()
     const as = own.as('u_ann')
     const app = (await as('POST', '/api/apps', { name: 'a', files: HELLO })).body.app_id
@@ -415,7 +415,7 @@ describe('many deployments', () => {
     }
   }
 
-  test('of one user that hang leave turns to the deployments of others', async () => {
+  test('of one user that hang do not block the deployments of others', async () => {
     await using own = await modulesBench()
     own.targets.hold = true
     await deployAs(own.as('u_ann'), 6)
@@ -427,7 +427,7 @@ describe('many deployments', () => {
     expect(own.targets.woken).toHaveLength(5)
   })
 
-  test('one more than a user may have is refused with the name of the limit, and only to that user', async () => {
+  test('over a user’s limit are refused with the name of the limit, only for that user', async () => {
     await using own = await modulesBench()
     const ann = own.as('u_ann')
     own.targets.hold = true
@@ -445,7 +445,7 @@ describe('many deployments', () => {
     })
     await deployAs(own.as('u_bob'), 1)
     wake.succeed()
-    // The place is free once the first has ended.
+    // The place is free once the first one has ended.
     await expect.poll(async () => (await ann('POST', `/api/apps/${app}/deploy`)).status).toBe(202)
   })
 })

@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest'
 import { HELLO, modulesBench } from '../../../test/modules.ts'
 import { MIGRATIONS } from '../../migrations/index.ts'
 
-/** What the validator finds in the files when nothing is set. */
+/** The entrypoint that the validator finds when none is set. */
 let found: string | null = 'main:app'
 const bench = await modulesBench({
   validate: async (_files, { entrypoint }) => ({ findings: [], entrypoint: entrypoint ?? found }),
@@ -13,7 +13,7 @@ const ann = bench.as('u_ann')
 
 const make = async (body: object = {}): Promise<string> =>
   (await ann('POST', '/api/apps', { name: 'a', files: HELLO, ...body })).body.app_id
-/** Deploys and resolves to what the live version is started with. */
+/** Deploys, and resolves to the entrypoint with which the live version is started. */
 async function deployed(
   app: string,
   call = () => ann('POST', `/api/apps/${app}/deploy`, {}),
@@ -26,7 +26,7 @@ async function deployed(
 const get = async (app: string): Promise<Record<string, unknown>> =>
   (await ann('GET', `/api/apps/${app}`)).body
 
-test('what was found is recorded in the version, and a rollback serves it again', async () => {
+test('a found entrypoint is recorded in the version, and a rollback serves it again', async () => {
   const app = await make()
   found = 'main:app'
   expect(await deployed(app)).toBe('main:app')
@@ -56,7 +56,7 @@ test('the owner sets it for the next deploy and clears it again', async () => {
   expect(await deployed(app)).toBe('main:app')
 })
 
-test('an app is made with it, and a clone keeps it', async () => {
+test('a new app can have an entrypoint, and a clone keeps it', async () => {
   const app = await make({ entrypoint: 'src/main.py' })
   expect(await get(app)).toMatchObject({ entrypoint: 'src/main.py' })
   expect((await ann('POST', `/api/apps/${app}/clone`, {})).body).toMatchObject({ entrypoint: 'src/main.py' })
@@ -74,7 +74,7 @@ test.each(['../main.py', 'main app', ':app'])(
   },
 )
 
-test('versions from before it was recorded serve app.py', async () => {
+test('versions from before the entrypoint was recorded serve app.py', async () => {
   const app = await make()
   await deployed(app)
   await bench.mongo.db.collection('versions').updateMany({ appId: app }, { $unset: { entrypoint: 1 } })

@@ -28,7 +28,7 @@ function open(at: string, headers: Record<string, string> = {}, signal?: AbortSi
 
 const stages = (text: string): string[] => [...text.matchAll(/^event: (.*)$/gm)].map((match) => match[1]!)
 
-test('a watcher gets the events that were, then those that come, and the stream ends with the last', async () => {
+test('a watcher gets past events, then new ones, and the stream ends with the last', async () => {
   const { at, wake } = await deploying()
   const response = await open(at)
   expect(response.headers.get('content-type')).toContain('text/event-stream')
@@ -48,7 +48,7 @@ test('a watcher gets the events that were, then those that come, and the stream 
   expect(data).toMatchObject({ deployment_id: at.split('/')[5], stage: 'validating', at: expect.any(String) })
 })
 
-test('Last-Event-ID goes on after that event; a finished deployment is replayed and ends', async () => {
+test('Last-Event-ID continues after that event; a finished deployment is replayed and ends', async () => {
   const { at, wake } = await deploying()
   const early = open(at, { 'last-event-id': '2' }).then((response) => response.text())
   wake.fail({ code: 'FP_APP_CRASHED', message: 'm', traceback: 't', file: 'app.py', line: 1 })
@@ -59,7 +59,7 @@ test('Last-Event-ID goes on after that event; a finished deployment is replayed 
   expect(await (await open(at)).text()).toContain('"traceback":"t"')
 })
 
-test('what happens while the app starts is told in words, each once, of this start alone', async () => {
+test('the progress of the app’s start is reported, each message once, only for this start', async () => {
   const { at, wake } = await deploying()
   const [appId, version, revision] = wake.key.split('.')
   const target = { appId: appId!, version: Number(version), revision: Number(revision) }
@@ -88,7 +88,7 @@ test('what happens while the app starts is told in words, each once, of this sta
   expect((await ann('GET', at.replace('/events', ''))).body.events).toHaveLength(6)
 })
 
-test('a watcher that goes away leaves no listener behind', async () => {
+test('a watcher that disconnects leaves no listener behind', async () => {
   const { at, wake } = await deploying()
   const gone = new AbortController()
   const response = await open(at, {}, gone.signal)

@@ -5,7 +5,7 @@ import { fakeClusterRuntime } from '../../../test/fake-runtime.ts'
 import { HELLO, modulesBench, type ModulesBench } from '../../../test/modules.ts'
 import type { Mongo } from '../../plugins/mongo.ts'
 
-/** Two replicas on one database. Apps are `HeldTargets` of each: what is woken shows who carries a deployment. */
+/** Two replicas on one database, each with its own `HeldTargets`: a wake shows which replica runs a deployment. */
 interface Side extends ModulesBench {
   readonly member: Membership
 }
@@ -42,26 +42,26 @@ async function deploy(at: Side, app: string): Promise<string> {
   return (await at.as('u_ann')('POST', `/api/apps/${app}/deploy`)).body.deployment_id
 }
 
-/** Ends when the deployment does. */
+/** Resolves when the deployment has ended. */
 const events = async (at: Side, app: string, id: string): Promise<string[]> => {
   const { text } = await at.as('u_ann')('GET', `/api/apps/${app}/deployments/${id}/events`)
   return [...text.matchAll(/^(?:id|event): (.*)$/gm)].map((match) => match[1]!)
 }
 
-/** As a replica that was killed: nobody hears of it any more. */
+/** Acts like a kill of the replica: it sends no more heartbeats. */
 const kill = (side: Side): Promise<unknown> =>
   mongo.db
     .collection<{ _id: string }>('replicas')
     .updateOne({ _id: side.member.id }, { $set: { seen: new Date(Date.now() - 31_000) } })
 
-test('an app is deployed by one at a time, in order, whichever replicas were asked', async () => {
+test('an app’s deployments run one at a time, in order, whichever replicas accepted them', async () => {
   const app = await makeApp()
   const first = await deploy(one, app)
   const wake = await one.targets.next()
   const second = await deploy(two, app)
   const third = await deploy(one, app)
   const followed = events(two, app, first)
-  // Another app's does not wait.
+  // A deployment of another app does not wait.
   const other = await makeApp()
   await deploy(two, other)
   const otherWake = await two.targets.next()
@@ -83,7 +83,7 @@ test('an app is deployed by one at a time, in order, whichever replicas were ask
   expect((await two.services.route(app))?.key).toBe(last.key)
 })
 
-test('a deletion at one replica stops what another carries, and leaves nothing', async () => {
+test('a deletion at one replica stops the deployments at another, and leaves nothing', async () => {
   const app = await makeApp()
   const running = await deploy(one, app)
   await deploy(one, app)
@@ -98,7 +98,7 @@ test('a deletion at one replica stops what another carries, and leaves nothing',
   }
 })
 
-test('what a living replica carries is left alone, and what a dead one carried is ended', async () => {
+test('deployments of a living replica continue, and those of a dead one are ended', async () => {
   const app = await makeApp()
   const lost = await deploy(one, app)
   const wake = await one.targets.next()
@@ -117,7 +117,7 @@ test('what a living replica carries is left alone, and what a dead one carried i
   wake.fail({ code: 'X', message: 'of the dead', traceback: null, file: null, line: null })
 })
 
-test('apps that outlive the platform are not said to be asleep at its start', async () => {
+test('apps that outlive the platform are not recorded as asleep at its start', async () => {
   const app = await makeApp()
   one.targets.hold = false
   await events(one, app, await deploy(one, app))

@@ -45,7 +45,7 @@ async function download(path: string, of = `/api/apps/${app}/assets/`, headers =
 const assets = async () => (await ann('GET', `/api/apps/${app}/draft`)).body.assets
 const change = (changes: object) => ann('PATCH', `/api/apps/${app}/assets`, { changes })
 const blobs = () => bench.mongo.db.collection('blobs').countDocuments({ ownerId: `u_ann${users}` })
-/** What a quarter of an hour does. */
+/** Runs the work that is due after a quarter of an hour. */
 async function sweep() {
   later += REVIEW_AFTER + 1_000
   await bench.services.sweepAssets()
@@ -56,7 +56,7 @@ async function deploy(of = app): Promise<number> {
   return body.version
 }
 
-test('an upload is kept byte for byte, beside files whose JSON holds nothing of it', async () => {
+test('an upload is stored unchanged, and the JSON of the files does not contain it', async () => {
   const sha256 = createHash('sha256').update(PNG).digest('hex')
   const logo = { path: 'static/logo ü.png', bytes: PNG.length, type: 'image/png', sha256 }
   const answer = await upload({ 'static/logo ü.png': PNG, 'data/x.bin': Buffer.alloc(0) })
@@ -82,7 +82,7 @@ test('an upload is kept byte for byte, beside files whose JSON holds nothing of 
   expect(again.statusCode).toBe(304)
 })
 
-test('a page that somebody uploads cannot be opened on the console’s host', async () => {
+test('an uploaded HTML page cannot be opened on the console’s host', async () => {
   await upload({ 'static/x.html': Buffer.from('<script>alert(1)</script>') })
   expect((await download('static/x.html')).headers).toMatchObject({
     'content-type': 'application/octet-stream',
@@ -90,7 +90,7 @@ test('a page that somebody uploads cannot be opened on the console’s host', as
   })
 })
 
-test('of several files each that cannot be kept is named with its reason, and the others are kept', async () => {
+test('files that cannot be stored are named with their reason, and the others are stored', async () => {
   const answer = await upload({
     'static/a.png': PNG,
     'static/big.png': Buffer.alloc(ASSET_LIMITS.maxFileBytes + 1),
@@ -116,7 +116,7 @@ test('of several files each that cannot be kept is named with its reason, and th
   expect(await blobs()).toBe(1)
 })
 
-test('an upload of which nothing can be kept is an error with the first reason', async () => {
+test('an upload of which no file can be stored fails with the first reason', async () => {
   expect(await upload({ 'x.py': PNG, 'y.py': PNG })).toMatchObject({
     status: 422,
     body: { code: 'FP_FILE_EXTENSION', details: { refused: [{ path: 'x.py' }, { path: 'y.py' }] } },
@@ -131,12 +131,12 @@ test('the largest asset is kept, and an app has at most 20 MB of them', async ()
   const { body } = await upload({ 'static/9.bin': largest(9), 'static/10.bin': largest(10) })
   expect(body).toMatchObject({ saved: ['static/9.bin'], refused: [{ code: 'FP_FILES_TOO_LARGE' }] })
   expect(body.refused[0].message).toContain('at most 20 MB')
-  // The same path again is no second asset.
+  // The same path again does not make a second asset.
   expect((await upload({ 'static/9.bin': largest(11) })).status).toBe(200)
   expect((await download('static/9.bin')).rawPayload.equals(largest(11))).toBe(true)
 })
 
-test('a user has at most so many bytes of assets in all apps and versions', async () => {
+test('the bytes of a user’s assets in all apps and versions are limited', async () => {
   await bench.mongo.db.collection<{ _id: string }>('blobs').insertOne({
     _id: `u_ann${users}.x`,
     ownerId: `u_ann${users}`,
@@ -144,7 +144,7 @@ test('a user has at most so many bytes of assets in all apps and versions', asyn
   } as never)
   expect((await upload({ 'a.bin': Buffer.alloc(10, 1) })).status).toBe(200)
   const answer = await upload({ 'a.bin': Buffer.alloc(10, 1), 'b.bin': Buffer.alloc(1, 2) })
-  // What is there already takes no place.
+  // A content that exists already takes no additional space.
   expect(answer.body.saved).toEqual(['a.bin'])
   expect(answer.body.refused[0]).toMatchObject({
     code: 'FP_ASSET_QUOTA',
@@ -155,7 +155,7 @@ test('a user has at most so many bytes of assets in all apps and versions', asyn
 test('renaming and deleting changes the draft at once or not at all', async () => {
   await upload({ 'static/a.png': PNG, 'static/b.png': Buffer.from('b'), 'static/c.png': Buffer.from('c') })
   const paths = async () => (await assets()).map((asset: { path: string }) => asset.path)
-  // Two change places.
+  // Two assets swap their paths.
   const swapped = await change({
     'static/a.png': 'static/b.png',
     'static/b.png': 'static/a.png',
@@ -178,7 +178,7 @@ test('renaming and deleting changes the draft at once or not at all', async () =
   expect(await paths()).toEqual(['static/b.png'])
 })
 
-test('edits of the files and changes of the assets do not stand in each other’s way', async () => {
+test('edits of the files and changes of the assets do not conflict', async () => {
   const saves = Array.from({ length: 8 }, (_, n) =>
     ann('PUT', `/api/apps/${app}/draft`, { files: { 'app.py': `${n}` } }),
   )
@@ -202,7 +202,7 @@ test('a file and an asset cannot have one path', async () => {
   expect((await upload({ 'static/other.css': PNG })).body).toMatchObject({ code: 'FP_FILE_PATH' })
 })
 
-test('a version keeps its assets whatever becomes of the draft, and a changed asset is an unpublished change', async () => {
+test('a version keeps its assets when the draft changes, and a changed asset is an unpublished change', async () => {
   const unpublished = async () => (await ann('GET', `/api/apps/${app}`)).body.has_unpublished_changes
   await upload({ 'static/a.png': PNG })
   const version = await deploy()
@@ -219,7 +219,7 @@ test('a version keeps its assets whatever becomes of the draft, and a changed as
   expect((await spec.assets[0]!.read()).equals(PNG)).toBe(true)
 })
 
-test('a content is stored once, and goes when no draft and no version holds it any more', async () => {
+test('a content is stored once, and deleted when no draft and no version refers to it', async () => {
   await upload({ 'static/a.png': PNG, 'static/copy.png': PNG })
   await deploy()
   const clone = (await ann('POST', `/api/apps/${app}/clone`)).body.app_id
@@ -236,7 +236,7 @@ test('a content is stored once, and goes when no draft and no version holds it a
   expect(await blobs()).toBe(0)
 })
 
-test('versions that are no longer kept give their assets back', async () => {
+test('assets of versions that are no longer kept are deleted', async () => {
   await upload({ 'static/a.png': PNG })
   await deploy()
   await ann('DELETE', `/api/apps/${app}/assets/static/a.png`)
@@ -253,7 +253,7 @@ test('versions that are no longer kept give their assets back', async () => {
     .toBe(0)
 })
 
-test('a content that is uploaded again while it is about to go stays', async () => {
+test('a content that is uploaded again just before its deletion stays', async () => {
   await upload({ 'static/a.png': PNG })
   await ann('DELETE', `/api/apps/${app}/assets/static/a.png`)
   later += REVIEW_AFTER + 1_000
@@ -292,20 +292,20 @@ test('nobody reaches, changes or learns of another user’s assets', async () =>
   }
   expect((await upload({ 'static/a.png': PNG }, { user: 'u_eve' })).body.code).toBe('FP_APP_NOT_FOUND')
   expect(await assets()).toHaveLength(1)
-  // Equal contents of two users are two blobs: none can tell that the other has one.
+  // Equal contents of two users are two blobs, so neither user learns that the other has it.
   const own = (await eve('POST', '/api/apps', { name: 'e', files: HELLO })).body.app_id
   await upload({ 'x.png': PNG }, { app: own, user: 'u_eve' })
   expect(await bench.mongo.db.collection('blobs').countDocuments({ ownerId: 'u_eve' })).toBe(1)
 })
 
-test('no other body than a form is taken', async () => {
+test('only forms are accepted', async () => {
   expect(await ann('POST', `/api/apps/${app}/assets`, { x: 1 })).toMatchObject({
     status: 415,
     body: { code: 'FP_UNSUPPORTED_MEDIA_TYPE' },
   })
 })
 
-test('uploads of one user at once have a bound, and of others go on', async () => {
+test('concurrent uploads of one user are limited, and those of others continue', async () => {
   const content = { 'static/a.bin': randomBytes(ASSET_LIMITS.maxFileBytes) }
   const answers = await Promise.all(Array.from({ length: 6 }, () => upload(content)))
   const statuses = answers.map((answer) => answer.status)

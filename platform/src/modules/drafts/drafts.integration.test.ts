@@ -15,7 +15,7 @@ const makeApp = async (): Promise<string> =>
 const save = (app: string, files: object, revision?: number) =>
   ann('PUT', `/api/apps/${app}/draft`, { files, ...(revision === undefined ? {} : { revision }) })
 
-test('a save replaces the whole set and counts up', async () => {
+test('a save replaces all files and increases the revision', async () => {
   const app = await makeApp()
   const files = { 'app.py': '1', 'a.b/$c.py': 'x', 'lib/__init__.py': '' }
   expect(await save(app, files, 1)).toMatchObject({ status: 200, body: { files, revision: 2 } })
@@ -26,7 +26,7 @@ test('a save replaces the whole set and counts up', async () => {
   })
 })
 
-test('of two who edited the same revision one is told, with what is there now', async () => {
+test('of two users who edited the same revision one gets a conflict with the present one', async () => {
   const app = await makeApp()
   const both = await Promise.all([save(app, { 'app.py': 'a' }, 1), save(app, { 'app.py': 'b' }, 1)])
   expect(both.map((one) => one.status).sort()).toEqual([200, 409])
@@ -36,11 +36,11 @@ test('of two who edited the same revision one is told, with what is there now', 
     details: { revision: 2, updated_at: won.body.updated_at },
   })
   expect((await ann('GET', `/api/apps/${app}/draft`)).body.files).toEqual(won.body.files)
-  // Without a revision it is replaced whatever it was.
+  // Without a revision any draft is replaced.
   expect(await save(app, { 'app.py': 'c' })).toMatchObject({ status: 200, body: { revision: 3 } })
 })
 
-test('of twenty who save at once exactly one goes through, again and again', async () => {
+test('exactly one of twenty concurrent saves succeeds, each time', async () => {
   const app = await makeApp()
   for (let revision = 1; revision <= 3; revision++) {
     const answers = await Promise.all(
@@ -51,7 +51,7 @@ test('of twenty who save at once exactly one goes through, again and again', asy
   }
 })
 
-test('what is not allowed is not saved, and each limit says its own', async () => {
+test('files over a limit are not saved, and the error names the limit', async () => {
   const app = await makeApp()
   const big = 'x'.repeat(100 * 1024)
   const cases: [object, string][] = [
@@ -81,7 +81,7 @@ test('what is not allowed is not saved, and each limit says its own', async () =
 
 test('the largest set that is allowed is saved, deployed and read', async () => {
   const app = await makeApp()
-  // Every sign is escaped in JSON.
+  // JSON escapes every character.
   const files = Object.fromEntries(
     ['app.py', 'a.py', 'b.py', 'c.py', 'd.py'].map((name) => [name, '"\n'.repeat(50 * 1024)]),
   )

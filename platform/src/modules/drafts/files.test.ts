@@ -124,7 +124,7 @@ test('files are counted', () => {
   })
 })
 
-test('text that UTF-8 cannot hold is refused, as is what is no text', () => {
+test('text that is not valid Unicode is refused, as are other values', () => {
   expect(refusal({ 'app.py': 'a\udc00b' })).toMatchObject({
     code: 'FP_INVALID_FIELDS',
     message: expect.stringContaining('app.py'),
@@ -132,7 +132,7 @@ test('text that UTF-8 cannot hold is refused, as is what is no text', () => {
   expect(refusal({ 'app.py': 1 as never })).toMatchObject({ code: 'FP_INVALID_FIELDS' })
 })
 
-test('a hash is of names and texts, whatever their order, and no two sets share one by shifting', () => {
+test('a hash covers names and texts in any order, and shifted contents have another hash', () => {
   const hash = (files: Record<string, string>): string =>
     hashContents(
       Object.entries(files).map(([path, text]) => ({ path, text })),

@@ -26,8 +26,8 @@ async function read(body: Buffer, size = body.length, type = TYPE): Promise<Part
   return parts
 }
 
-test('bytes arrive as they were sent, wherever the network cuts them', async () => {
-  // All byte values, and what looks like a delimiter but is none.
+test('bytes arrive unchanged, wherever the network splits them', async () => {
+  // All byte values, and bytes that resemble a delimiter.
   const content = Buffer.concat([
     Buffer.from(Array.from({ length: 256 }, (_, n) => n)),
     Buffer.from('\r\n--cu\r\n--\r\n\r\n--cu'),
@@ -41,7 +41,7 @@ test('bytes arrive as they were sent, wherever the network cuts them', async () 
   }
 })
 
-test('the platform reads what fetch makes of a FormData', async () => {
+test('the platform reads a FormData that fetch has encoded', async () => {
   const sent = new FormData()
   sent.append('static/"quoted"\n.png', new Blob([Buffer.from([0, 255, 13, 10])]), 'logo.png')
   const request = new Request('http://x', { method: 'POST', body: sent })
@@ -54,7 +54,7 @@ test('the platform reads what fetch makes of a FormData', async () => {
   expect(part).toMatchObject({ name: 'static/"quoted"\r\n.png', content: Buffer.from([0, 255, 13, 10]) })
 })
 
-test('a part that is too large is passed over and the others are read', async () => {
+test('a part that is too large is skipped, and the others are read', async () => {
   const body = form(['a', 'x'.repeat(1_001)], ['b', 'y'.repeat(1_000)])
   expect(await read(body, 100)).toEqual([
     { name: 'a', bytes: 1_001, content: undefined },
@@ -62,7 +62,7 @@ test('a part that is too large is passed over and the others are read', async ()
   ])
 })
 
-test('a form without parts has none, and one that is preceded by text is read', async () => {
+test('a form without parts has none, and a form after other text is read', async () => {
   expect(await read(form())).toEqual([])
   expect(await read(Buffer.concat([Buffer.from('preamble\r\n'), form(['a', 'b'])]))).toHaveLength(1)
 })

@@ -19,8 +19,8 @@ afterAll(() => test[Symbol.asyncDispose]())
 
 const create = (by: TestUser) => by.request('POST', '/api/apps', { name: 'one more', code: CODE })
 
-describe('what one user may have', () => {
-  it('is so many apps, however many are made at once; a clone is one too', async () => {
+describe('the quota of one user', () => {
+  it('limits apps, also with concurrent requests; a clone counts too', async () => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => create(user)))
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 201, 409, 409, 409])
     const refused = answers.find(({ status }) => status === 409)!
@@ -34,7 +34,7 @@ describe('what one user may have', () => {
     expect((await create(user)).status).toBe(201)
   })
 
-  it('is so many deploys an hour, of all apps together, and the answer says when there are more', async () => {
+  it('limits deploys per hour of all apps together, and the error says when to try again', async () => {
     const { items } = (await user.request('GET', '/api/apps')).body
     const deploy = (n: number) => user.request('POST', `/api/apps/${items[n].app_id}/deploy`, {})
     expect([(await deploy(0)).status, (await deploy(1)).status]).toEqual([202, 202])
@@ -43,7 +43,7 @@ describe('what one user may have', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3_000)
   })
 
-  it('is so many apps awake: one more puts the one to sleep that was idle longest', async () => {
+  it('limits awake apps: one more puts the one to sleep that was idle longest', async () => {
     const other = await test.user()
     const [first, second] = [await create(other), await create(other)].map(
       ({ body }) => body.app_id as string,
@@ -59,7 +59,7 @@ describe('what one user may have', () => {
     expect(await status(second)).toBe('sleeping')
   })
 
-  it('is without limit for admins', async () => {
+  it('does not apply to admins', async () => {
     for (let n = 0; n < 4; n++) {
       const { app_id: appId } = (await create(admin)).body
       expect((await admin.request('POST', `/api/apps/${appId}/deploy`, {})).status).toBe(202)

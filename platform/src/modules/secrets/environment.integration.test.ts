@@ -21,7 +21,7 @@ async function deployed(env_vars: object = {}): Promise<string> {
 }
 const key = async (app: string): Promise<string> => (await bench.services.route(app))!.key!
 
-test('what a target is started with has the variables and what the platform adds', async () => {
+test('a target is started with the app’s variables and those of the platform', async () => {
   const app = await deployed({ GREETING: 'hi', TOKEN: { value: SECRET, secret: true } })
   const spec = await bench.services.specOf(await key(app))
   expect(spec).toMatchObject({
@@ -60,7 +60,7 @@ test('a change restarts an awake app as a new target, without a deploy', async (
   expect((await ann('GET', `/api/apps/${app}/deployments`)).body.items).toHaveLength(1)
 })
 
-test('a sleeping app stays asleep, and a change that is none changes nothing', async () => {
+test('a sleeping app stays asleep, and setting the same values changes nothing', async () => {
   const app = await deployed({ A: '1' })
   await ann('POST', `/api/apps/${app}/sleep`)
   const old = await key(app)
@@ -72,7 +72,7 @@ test('a sleeping app stays asleep, and a change that is none changes nothing', a
   expect((await ann('GET', `/api/apps/${app}`)).body).toMatchObject({ status: 'sleeping' })
 })
 
-test('changes at once all count', async () => {
+test('concurrent changes are all saved', async () => {
   const app = await deployed()
   const names = Array.from({ length: 8 }, (_, n) => `V${n}`)
   const answers = await Promise.all(
@@ -84,7 +84,7 @@ test('changes at once all count', async () => {
   ).toEqual(names)
 })
 
-test('a change while a version starts: what goes live was started with the new environment', async () => {
+test('if the environment changes while a version starts, the live target has the new environment', async () => {
   const app = await deployed({ A: '1' })
   bench.targets.hold = true
   const { deployment_id } = (await ann('POST', `/api/apps/${app}/deploy`, { files: { 'app.py': '2' } })).body
@@ -102,7 +102,7 @@ test('a change while a version starts: what goes live was started with the new e
   expect(await bench.services.specOf(live)).toMatchObject({ version: 2, env: { A: '2' } })
 })
 
-test('names are checked, in words, and nothing of a refused change is kept', async () => {
+test('wrong names have a clear error, and nothing of a refused change is saved', async () => {
   const app = await deployed({ A: '1' })
   for (const name of ['PORT', 'FP_X', 'A-B', 'LD_PRELOAD', 'a\nb']) {
     const answer = await ann('PATCH', `/api/apps/${app}`, {
@@ -149,7 +149,7 @@ test('a secret is in no answer, no log and no document', async () => {
   expect(bench.logged()).not.toMatch(/mongodb:\/\/fp_u/)
 })
 
-test('an environment that is too large as a whole is refused, at the making and at a change', async () => {
+test('an environment that is too large as a whole is refused, for a new app and at a change', async () => {
   const large = (names: string[]): object =>
     Object.fromEntries(names.map((name) => [name, 'x'.repeat(16_000)]))
   const names = Array.from({ length: 17 }, (_, n) => `V${n}`)

@@ -7,7 +7,7 @@ import { createEnvVars } from './env-vars.ts'
 const box = createSecretBox(randomBytes(32))
 const env = createEnvVars(box)
 
-test('what is sealed opens with the same key and context, and never looks the same twice', () => {
+test('a sealed text opens with the same key and context, and each sealing gives another text', () => {
   for (const text of ['', 'x', 'päss 🗝', 'y'.repeat(100_000)]) {
     const sealed = box.seal(text, 'here')
     expect(box.open(sealed, 'here')).toBe(text)
@@ -16,7 +16,7 @@ test('what is sealed opens with the same key and context, and never looks the sa
   }
 })
 
-test('it does not open elsewhere, with another key, cut, changed or in another format', () => {
+test('it does not open with another context or key, truncated, changed or in another format', () => {
   const sealed = box.seal('secret', 'here')
   const bytes = Buffer.from(sealed.slice(3), 'base64url')
   expect(() => box.open(sealed, 'there')).toThrow('another key or context')
@@ -45,7 +45,7 @@ test('variables are set, kept, changed and removed by name', async () => {
   expect(JSON.stringify(vars)).not.toContain('hush')
 })
 
-test('a text keeps the secret mark, and what changes nothing is no change', async () => {
+test('a text keeps the secret mark, and the same value is not a change', async () => {
   const vars = await env.apply('a', [], { S: { value: 'hush', secret: true }, P: 'p' })
   expect(await env.apply('a', vars, { S: 'hush', P: 'p', X: null })).toBe(vars)
   expect((await env.show('a', await env.apply('a', vars, { S: 'new' })))[1]).toEqual({

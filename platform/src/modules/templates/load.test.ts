@@ -6,7 +6,7 @@ import { loadTemplates } from './load.ts'
 
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
-test('a template brings its text as files and all else as assets, byte for byte', async () => {
+test('a template has text as files and everything else as unchanged assets', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'fp-templates-'))
   const logo = Buffer.from([0x89, 0, 255, 10, 13])
   await mkdir(join(dir, 'one/static'), { recursive: true })

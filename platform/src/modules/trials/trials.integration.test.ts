@@ -37,7 +37,7 @@ const place = { file: 'app.py', line: 1, column: 1, end_line: 1, end_column: 2, 
 const error: Finding = { ...place, severity: 'error' }
 const warning: Finding = { ...place, severity: 'warning' }
 
-test('code is checked and not kept', async () => {
+test('code is checked and not stored', async () => {
   bench.findings = [warning]
   expect((await ann('POST', '/api/validate', { code: 'x' })).body).toEqual({
     valid: true,
@@ -62,7 +62,7 @@ test('code is checked and not kept', async () => {
   }
 })
 
-test('a dry load imports it with its author’s database, says what was raised, and is forgotten', async () => {
+test('a dry load imports the code with its author’s database, reports exceptions, and stores nothing', async () => {
   const failure = { code: 'FP_APP_CRASHED', message: 'KeyError', traceback: 'T', file: 'app.py', line: 2 }
   result = { ok: false, failure }
   const answer = await ann('POST', '/api/validate', { files: HELLO, dry_load: true })
@@ -77,7 +77,7 @@ test('a dry load imports it with its author’s database, says what was raised, 
   expect(removed).toContain(specs[0]!.appId)
 })
 
-test('a dry load that hangs holds up its own user’s next one and nobody else’s, each as a user of its own', async () => {
+test('a dry load that hangs delays only its own user’s next one, and each has its own system user', async () => {
   const hanging = Promise.withResolvers<CheckResult>()
   result = hanging.promise
   const load = (user: Requests) => user('POST', '/api/validate', { files: HELLO, dry_load: true })

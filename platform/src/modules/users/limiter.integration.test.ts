@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => mongo[Symbol.asyncDispose]())
 
-/** As if this much time had passed for a key, ms. */
+/** Acts as if this much time had passed for a key, in ms. */
 async function passed(key: string, time: number): Promise<void> {
   const earlier = (field: string): object => ({ $subtract: [field, time] })
   await mongo.db
@@ -42,7 +42,7 @@ describe('a key that backs off', () => {
     expect(waits).toEqual([0, 0, 10, 20, 40, 60, 60, 60])
   })
 
-  it('does not wait longer for having been asked meanwhile', async () => {
+  it('does not wait longer because of attempts meanwhile', async () => {
     for (let round = 0; round < 3; round++) await attempts.admit('asked', backoff)
     for (let round = 0; round < 5; round++) {
       const refused = await attempts.admit('asked', backoff)
@@ -52,7 +52,7 @@ describe('a key that backs off', () => {
     expect(await attempts.admit('asked', backoff)).toMatchObject({ admitted: true })
   })
 
-  it('begins anew when it was quiet for long', async () => {
+  it('starts again without a wait after a long time without attempts', async () => {
     for (let round = 0; round < 3; round++) await attempts.admit('quiet', backoff)
     await passed('quiet', 520_000)
     for (let round = 0; round < 2; round++) {

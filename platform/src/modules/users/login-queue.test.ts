@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createLoginQueue } from './login-queue.ts'
 
-/** Work that ends when it is told to. */
+/** Work that the test ends. */
 function work() {
   const begun: string[] = []
   const ends: (() => void)[] = []
@@ -40,7 +40,7 @@ it('behind one address, guesses at one name delay another name by one turn', asy
   expect(begun.indexOf('bob')).toBeLessThanOrEqual(2)
 })
 
-it('the addresses of one IPv6 network are one, and its bound is told; others still get in', async () => {
+it('the addresses of one IPv6 network share one limit, which the error names; others are not affected', async () => {
   const queue = createLoginQueue()
   const { begun, named } = work()
   const signups = Array.from({ length: 102 }, (_, n) =>

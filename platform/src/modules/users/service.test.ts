@@ -73,7 +73,7 @@ describe('the users service', () => {
     expect(state.verified[1]).toContain('$argon2id$v=19$m=19456,t=2,p=1$')
   })
 
-  it('keeps no token that opens a session', async () => {
+  it('stores no token that opens a session', async () => {
     const { service, state } = setUp()
     const { token } = await service.signup(ADA, FROM)
     expect(JSON.stringify([...state.sessions])).not.toContain(token)

@@ -19,7 +19,7 @@ const login = (username: string, password = 'correct horse', headers = {}): Prom
 const cookieOf = (answer: Answer): string => answer.headers.getSetCookie()[0]?.split(';')[0] ?? ''
 
 describe('accounts', () => {
-  it('signs up, logs in by name or e-mail, tells who it is, and logs out', async () => {
+  it('signs up, logs in by name or e-mail, returns the user, and logs out', async () => {
     const created = await signup(test, account('ada', 'Ada@Example.com'))
     expect(created.status).toBe(201)
     expect(created.body).toEqual({
@@ -91,7 +91,7 @@ describe('accounts', () => {
     expect((await login({ $ne: '' } as never)).status).toBe(422)
   })
 
-  it('makes exactly one of many racing first sign-ups admin', async () => {
+  it('makes exactly one of many concurrent first sign-ups admin', async () => {
     await using fresh = await startTestPlatform()
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) => signup(fresh, account(`racer${index}`))),
@@ -100,7 +100,7 @@ describe('accounts', () => {
     expect(answers.filter(({ body }) => body.user.role === 'admin')).toHaveLength(1)
   })
 
-  it('lets only the first account be made where sign-up is closed', async () => {
+  it('allows only the first account if sign-up is closed', async () => {
     await using closed = await startTestPlatform({ FP_SIGNUP: 'closed' })
     expect((await signup(closed, account('boss'))).body.user.role).toBe('admin')
     expect((await signup(closed, account('other'))).body.code).toBe('FP_FORBIDDEN')
@@ -119,11 +119,11 @@ describe('limits', () => {
   const loginFrom = (address: string, username: string, password: string): Promise<Answer> =>
     from(address, 'login', { username, password })
 
-  it('slow down wrong passwords for one name from one address, and say for how long', async () => {
+  it('slow down wrong passwords for one name from one address, and name the wait', async () => {
     await from('10.1.0.1', 'signup', account('slow'))
     const statuses: number[] = []
     let last: Answer
-    // The waits double, so even a slow machine comes too early for one of them.
+    // The waits double, so even a slow machine is too early for one of them.
     do {
       last = await loginFrom('10.1.0.2', statuses.length % 2 ? 'slow' : 'SLOW', 'wrong')
       statuses.push(last.status)
@@ -168,7 +168,7 @@ describe('limits', () => {
     expect(await statuses('nobody', '10.4.0.2')).toEqual(await statuses('somebody', '10.4.0.3'))
   })
 
-  it('count wrong passwords no more after the right one', async () => {
+  it('reset the count of wrong passwords after the right one', async () => {
     await from('10.5.0.1', 'signup', account('forgetful'))
     for (let round = 0; round < 3; round++) {
       for (let wrong = 0; wrong < 4; wrong++)
@@ -179,7 +179,7 @@ describe('limits', () => {
 
   it('stop guessing from one address, whatever the names', async () => {
     const answers: Answer[] = []
-    // Not all at once: what an address may have under way is bounded as well.
+    // Not all at once, as the concurrent log-ins of an address are limited too.
     for (let first = 0; first < 65; first += 13) {
       const names = Array.from({ length: 13 }, (_, index) => `name${first + index}`)
       answers.push(...(await Promise.all(names.map((name) => loginFrom('10.6.0.1', name, 'wrong')))))
@@ -187,7 +187,7 @@ describe('limits', () => {
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(5)
   }, 120_000)
 
-  it('let one address ask for a bounded number of names that are taken', async () => {
+  it('limit how many taken names one address can try', async () => {
     await from('10.7.0.1', 'signup', account('occupied'))
     const codes: string[] = []
     for (let round = 0; round < 32; round++)
@@ -259,14 +259,14 @@ describe('session cookies that an app on a shared parent domain adds', () => {
   })
   const JUNK = 'fp_session=junk; a=b; fp_session=; fp_session; xfp_session=1'
 
-  /** Who the API takes a request with these cookies for. */
+  /** The user that the API finds for a request with these cookies. */
   async function who(cookies: string[], session?: string): Promise<string | number> {
     const headers = { cookie: cookies.join('; '), ...(session !== undefined && { 'x-fp-session': session }) }
     const { status, body } = await test.request('GET', '/api/auth/me', { headers })
     return status === 200 ? body.username : status
   }
 
-  it('do not log the user out, nor in as somebody else, wherever they stand', async () => {
+  it('neither log the user out nor in as somebody else, in any order', async () => {
     const orders = [
       [theirs.cookie, JUNK, mine.cookie],
       [mine.cookie, JUNK, theirs.cookie],
@@ -276,13 +276,13 @@ describe('session cookies that an app on a shared parent domain adds', () => {
     for (const cookies of orders) expect(await who(cookies, mine.id)).toBe('tossed')
   })
 
-  it('log nobody in who has not logged in on the console’s own pages', async () => {
+  it('log nobody in who has not logged in on the console', async () => {
     expect(await who([theirs.cookie], 'none')).toBe(401)
     expect(await who([theirs.cookie], mine.id)).toBe(401)
     expect(await who([theirs.cookie], '')).toBe(401)
   })
 
-  it('count for nothing without the name of the session, as soon as there are two', async () => {
+  it('are ignored if there are two and the request does not name the session', async () => {
     expect(await who([JUNK, mine.cookie])).toBe('tossed')
     expect(await who([mine.cookie, mine.cookie])).toBe('tossed')
     expect(await who([mine.cookie, theirs.cookie])).toBe(401)
@@ -339,7 +339,7 @@ describe('requests of other pages', () => {
       'FP_CSRF',
     )
     expect((await login('mallory', 'correct horse', { origin: own() })).status).toBe(200)
-    // A name whose DNS entry a stranger points at this machine: its own Origin and Host agree, and count for nothing.
+    // A name that a stranger's DNS points at this machine: its Origin and Host are equal, but are not trusted.
     expect((await login('mallory', 'correct horse', { origin: 'http://rebound.example' })).body.code).toBe(
       'FP_CSRF',
     )
