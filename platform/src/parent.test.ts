@@ -5,7 +5,7 @@ describe('the end of the parent process', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it('is told once, soon after another process has become the parent', () => {
+  it('is reported once, soon after another process has become the parent', () => {
     let parent = 7
     const gone = vi.fn()
     watchParent(7, gone, () => parent)
@@ -19,7 +19,7 @@ describe('the end of the parent process', () => {
     expect(gone).toHaveBeenCalledTimes(1)
   })
 
-  it('is told too when it came before the watch began', () => {
+  it('is reported also if it was before the watch began', () => {
     const gone = vi.fn()
     watchParent(7, gone, () => 1)
     vi.advanceTimersByTime(1_000)

@@ -100,7 +100,7 @@ describe('the process', () => {
     expect(await stop(child, 'SIGHUP')).not.toBeNull()
   })
 
-  it('answers a request that is under way before it stops', async () => {
+  it('answers a running request before it stops', async () => {
     // More than the usual grace: on a busy machine a sign-up may take longer.
     const { child } = await start({ FP_SHUTDOWN_GRACE_S: '30' })
     const socket = connect(port, '127.0.0.1')
@@ -119,7 +119,7 @@ describe('the process', () => {
     expect(await exit).toBe(0)
   })
 
-  it('refuses a second platform on the same data, and a taken port, in plain words', async () => {
+  it('refuses a second platform on the same data, and a port in use, with clear errors', async () => {
     const { child } = await start()
     await expect(start()).rejects.toThrow(`Another platform (process ${child.pid}) uses the data folder`)
     const other = dataDir

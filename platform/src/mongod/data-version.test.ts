@@ -13,12 +13,12 @@ describe('the version that made the data', () => {
   afterEach(() => rm(dir, { recursive: true }))
   const withData = (): Promise<void> => writeFile(path.join(dir, 'mongo/WiredTiger'), '')
 
-  it('is unknown where there is no data, whatever a start that failed has recorded', async () => {
+  it('is unknown if there is no data, whatever a failed start has recorded', async () => {
     await recordMadeBy(dir, '8.0.29')
     expect(await madeBy(dir)).toBeUndefined()
   })
 
-  it('is what was recorded, else the first start in the log, else 6.0', async () => {
+  it('is the recorded one, or that of the first start in the log, or 6.0', async () => {
     await withData()
     expect(await madeBy(dir)).toBe('6.0.27')
     const started = (version: string): string =>
@@ -29,7 +29,7 @@ describe('the version that made the data', () => {
     expect(await madeBy(dir)).toBe('8.0.29')
   })
 
-  it('is opened by a later release of its major version and by the next major version', () => {
+  it('can be opened by a later release of its major version and by the next major version', () => {
     const opened = ['6.0.30', '7.0.28', '8.0.29'].map((version) => opens(version, '6.0.27'))
     expect(opened).toEqual([true, true, false])
     expect(opens('6.0.27', '7.0.28')).toBe(false)

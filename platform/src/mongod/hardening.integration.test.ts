@@ -7,7 +7,7 @@ import { OP_COMPRESSED, OP_MSG, wireCommand, wireMessage } from '../../test/mong
 
 const ZLIB = 2
 
-/** All that comes back until the server closes the connection, or the first whole message. */
+/** All bytes until the server closes the connection, or the first whole message. */
 async function answerTo(bytes: Buffer): Promise<Buffer> {
   const [host] = new MongoClient(inject('mongoUri')).options.hosts
   const socket = host!.socketPath ? connect(host!.socketPath) : connect(host!.port!, host!.host!)
@@ -22,14 +22,14 @@ async function answerTo(bytes: Buffer): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-test('a compressed message of somebody who has not logged in gets no byte of heap (CVE-2025-14847)', async () => {
+test('a compressed message without a log-in leaks no byte of heap (CVE-2025-14847)', async () => {
   const hello = wireCommand({ hello: 1, $db: 'admin' })
   // The same message is answered when it is not compressed.
   expect((await answerTo(wireMessage(OP_MSG, hello))).length).toBeGreaterThan(100)
   for (const claimed of [hello.length, hello.length + 1, 4_096, 65_536]) {
     const head = Buffer.alloc(9)
     head.writeInt32LE(OP_MSG, 0)
-    // More than there is: affected versions answer with what lay in their memory before.
+    // More than there is: affected versions answer with old contents of their memory.
     head.writeInt32LE(claimed, 4)
     head.writeUInt8(ZLIB, 8)
     const answer = await answerTo(wireMessage(OP_COMPRESSED, Buffer.concat([head, deflateSync(hello)])))
@@ -37,7 +37,7 @@ test('a compressed message of somebody who has not logged in gets no byte of hea
   }
 })
 
-test('nobody is offered compression', async () => {
+test('compression is offered to nobody', async () => {
   await using client = new MongoClient(inject('mongoUri'), { compressors: ['zlib'] })
   const hello = await client.db('admin').command({ hello: 1, compression: ['zlib', 'snappy', 'zstd'] })
   expect(hello['compression'] ?? []).toEqual([])

@@ -87,7 +87,7 @@ describe('the managed MongoDB', () => {
     expect(await write(second, 'two')).toEqual(['one', 'two'])
   })
 
-  it('has no port: nothing can be put in its place while it is down, and nobody but the platform reaches its sockets', async () => {
+  it('has no port that another program could use, and only the platform reaches its sockets', async () => {
     const mongod = await start()
     const inodes = (await readdir(`/proc/${mongod.pid()}/fd`)).map((fd) =>
       readlink(`/proc/${mongod.pid()}/fd/${fd}`).catch(() => ''),
@@ -122,7 +122,7 @@ describe('the managed MongoDB', () => {
     expect(await write(await start({ dir: path.join(dir, 'b') }), 'two')).toEqual(['one', 'two'])
   })
 
-  it('comes back by itself when it is killed 5 times in a row, with all it had acknowledged', async () => {
+  it('restarts by itself when it is killed 5 times in a row, with all acknowledged writes', async () => {
     const restarts = new Restarts()
     const mongod = await start({ onRestart: restarts.one })
     await write(mongod, 'one')
@@ -172,7 +172,7 @@ describe('the managed MongoDB', () => {
     expect((await stat(log)).size).toBeLessThan(MAX_LOG_BYTES)
   })
 
-  it('is known to begin no sessions where users have taken all there may be', async () => {
+  it('is reported to accept no sessions when users have opened as many as are allowed', async () => {
     const { file, env } = await findMongod({ candidates })
     const wrapper = path.join(dir, 'mongod')
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
@@ -191,12 +191,12 @@ describe('the managed MongoDB', () => {
     expect(await sessionProblem({ client })).toMatch(/begins no sessions: .*[Ss]ession/)
   })
 
-  it('says what to do where no mongod is found', async () => {
+  it('says what to do if no mongod is found', async () => {
     await expect(findMongod({ candidates: ['/nowhere/mongod'] })).rejects.toThrow(/MONGODB_URI/)
     await expect(findMongod({ candidates: ['/bin/false'] })).rejects.toThrow(/No MongoDB was found/)
   })
 
-  it('passes over a mongod that leaks memory to strangers, unless FP_MONGOD names it', async () => {
+  it('skips a mongod that leaks memory, unless FP_MONGOD names it', async () => {
     const old = path.join(dir, 'mongod')
     await writeFile(old, '#!/bin/sh\necho "db version v6.0.5"\n', { mode: 0o755 })
     const warnings: string[] = []
@@ -209,13 +209,13 @@ describe('the managed MongoDB', () => {
     expect(warnings[1]).toMatch(/used because FP_MONGOD names it/)
   })
 
-  it('keeps to the version that made the data, where a newer one would not open it', async () => {
+  it('uses the version that made the data if a newer one cannot open it', async () => {
     const newer = path.join(dir, 'mongod')
     await writeFile(newer, '#!/bin/sh\necho "db version v99.0.0"\n', { mode: 0o755 })
     const first = await start()
     await write(first, 'one')
     await first.stop()
-    // Data of an earlier release, which kept no record.
+    // Data of an earlier release, which did not record the version.
     await rm(path.join(dir, 'mongo.made-by'))
     const warnings: string[] = []
     const next = await start({

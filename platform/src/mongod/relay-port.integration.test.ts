@@ -19,7 +19,7 @@ interface PortRelay {
   stop(): Promise<number | null>
 }
 
-/** As in MongoDB's pod in a cluster. The test's MongoDB is on a socket, where the relay takes it as well. */
+/** The relay as in MongoDB's pod in a cluster. The test's MongoDB is on a socket, which the relay accepts too. */
 async function start({ perAddress = 10, total = 40 } = {}): Promise<PortRelay> {
   const port = await freePort()
   const relay = spawn(
@@ -58,14 +58,14 @@ function busy(client: MongoClient, count: number): Promise<unknown> {
   return Promise.all(Array.from({ length: count }, () => client.db('admin').command(wait)))
 }
 
-test('the connections of each address are bounded, and another has its own', async () => {
+test('the connections of each address are limited separately', async () => {
   const relay = await start({ perAddress: 10 })
   const greedy = clientFrom('127.0.0.2', relay, {
     minPoolSize: 30,
     maxPoolSize: 30,
     waitQueueTimeoutMS: 5_000,
   })
-  // It goes on with the connections that it has.
+  // The connections that it has still work.
   await greedy.db().command({ ping: 1 })
   await expect
     .poll(() => relay.said, { timeout: 20_000 })
@@ -80,7 +80,7 @@ test('the connections of each address are bounded, and another has its own', asy
   expect(relay.said.filter((one) => 'app' in one && one.app === '127.0.0.3')).toEqual([])
 })
 
-test('when all are taken, the address with the most gives one up', async () => {
+test('when all connections are taken, the address with the most loses one', async () => {
   const relay = await start({ perAddress: 20, total: 20 })
   const first = clientFrom('127.0.0.2', relay, { minPoolSize: 17, maxPoolSize: 17 })
   await busy(first, 17)
@@ -89,7 +89,7 @@ test('when all are taken, the address with the most gives one up', async () => {
   await first.db().command({ ping: 1 })
 })
 
-test('ends when it is told to', async () => {
+test('ends at SIGTERM', async () => {
   const relay = await start()
   await clientFrom('127.0.0.2', relay).db().command({ ping: 1 })
   expect(await relay.stop()).toBe(0)

@@ -44,7 +44,7 @@ async function socketOf(relay: Relay, app: string): Promise<string> {
   return path.join(relay.folder, (await relay.open(app)).name)
 }
 
-/** A client as an app has it, with the tests' root user. */
+/** A client like an app's, with the tests' root user. */
 function clientAt(socket: string, options: object = {}): MongoClient {
   const login = /\/\/([^@]+)@/.exec(inject('mongoUri'))![1]
   const client = new MongoClient(
@@ -69,7 +69,7 @@ async function open(socket: string, count: number): Promise<Socket[]> {
 
 const HELLO = wireMessage(OP_MSG, wireCommand({ hello: 1, $db: 'admin' }))
 
-/** What a connection is told: `ok`, the text of an error, or that it was closed. */
+/** The answer on a connection: `ok`, the text of an error, or that it was closed. */
 async function greet(socket: Socket): Promise<string> {
   if (socket.destroyed) return 'closed'
   const closed = new Promise<string>((resolve) => socket.once('close', () => resolve('closed')))
@@ -83,11 +83,11 @@ async function greet(socket: Socket): Promise<string> {
   return Promise.race([answered, closed])
 }
 
-/** All that comes until the connection is closed, as text. */
+/** All bytes until the connection is closed, as text. */
 async function untilClosed(socket: Socket): Promise<string> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
-  // Also after a reset, which an end that has not read everything causes.
+  // Also after a reset, which happens if the peer closes before it has read everything.
   await new Promise((resolve) => socket.once('close', resolve))
   return Buffer.concat(chunks).toString('latin1')
 }
@@ -96,7 +96,7 @@ async function greetAll(sockets: readonly Socket[]): Promise<string[]> {
   return Promise.all(sockets.map(greet))
 }
 
-test('a flood of connections by one app leaves another app and the platform working, and is told to its owner', async () => {
+test('a flood of connections by one app affects neither other apps nor the platform; its owner is notified', async () => {
   const refused = Promise.withResolvers<{ app: string; count: number; open: number }>()
   const relay = await start({ onRefused: (app, { count, open }) => refused.resolve({ app, count, open }) })
   const flooder = await socketOf(relay, 'flooder')
@@ -118,7 +118,7 @@ test('a flood of connections by one app leaves another app and the platform work
   expect(await refused.promise).toMatchObject({ app: 'flooder', count: expect.any(Number), open: 10 })
 })
 
-test('no app can fill the sessions that all users of MongoDB have together, and its owner is told', async () => {
+test('no app can use up the sessions of all MongoDB users, and its owner is notified', async () => {
   const forbidden = Promise.withResolvers<{ app: string; reason: string }>()
   const relay = await start({ onForbidden: (app, { reason }) => forbidden.resolve({ app, reason }) })
   const socket = await socketOf(relay, 'flooder')
@@ -131,7 +131,7 @@ test('no app can fill the sessions that all users of MongoDB have together, and 
     reason: expect.stringMatching(/^refreshS/),
   })
 
-  // Any command begins a session where its id is new.
+  // Any command with a new session id begins a session.
   const flooder = clientAt(socket)
   await flooder.db().command({ ping: 1 })
   const command = (lsid: object): Buffer => wireMessage(OP_MSG, wireCommand({ hello: 1, lsid, $db: 'admin' }))
@@ -140,17 +140,17 @@ test('no app can fill the sessions that all users of MongoDB have together, and 
   await untilClosed(first!)
   late!.write(command(sessions(1)[0]!))
   expect(await untilClosed(late!)).toMatch(/5,000 database sessions within 60 s/)
-  // What has a session goes on, and so does another app.
+  // Existing sessions still work, and so does another app.
   await expect(flooder.db().command({ ping: 1 })).resolves.toMatchObject({ ok: 1 })
   const neighbour = clientAt(await socketOf(relay, 'neighbour'))
   await expect(neighbour.db().command({ ping: 1 })).resolves.toMatchObject({ ok: 1 })
 })
 
-test('a driver shows the owner of the flooding app what is wrong', async () => {
+test('the driver shows the reason to the owner of the flooding app', async () => {
   const relay = await start()
   const socket = await socketOf(relay, 'app')
   await greetAll(await open(socket, 10))
-  // Connections that say nothing do not keep the reason from those that ask.
+  // Silent connections do not keep the reason from connections that send a command.
   await open(socket, 50)
   const client = clientAt(socket, { serverSelectionTimeoutMS: 500 })
   await expect(client.db().collection('a').findOne()).rejects.toThrow(
@@ -172,7 +172,7 @@ test('a MongoDB on a port of loopback is relayed too', async () => {
   await client.db().dropCollection('loopback')
 })
 
-test('where all connections are taken, the app with the most of them gives up its oldest', async () => {
+test('when all connections are taken, the app with the most loses its oldest', async () => {
   const relay = await start({ perApp: 10, total: 15 })
   const greedy = await open(await socketOf(relay, 'greedy'), 10)
   await greetAll(greedy)
@@ -185,7 +185,7 @@ test('where all connections are taken, the app with the most of them gives up it
   ])
 })
 
-test('large documents pass whole, both ways and at once, at the pace of the slower side', async () => {
+test('large documents pass completely in both directions at once, at the pace of the slower side', async () => {
   const relay = await start()
   const client = clientAt(await socketOf(relay, 'app'))
   const blobs = client.db().collection<{ _id: number; text: string }>('blobs')
@@ -196,7 +196,7 @@ test('large documents pass whole, both ways and at once, at the pace of the slow
   await client.db().dropDatabase()
 })
 
-test('a relay that is killed comes back, and the next request of an app works', async () => {
+test('a relay that is killed is restarted, and the next request of an app works', async () => {
   const relay = await start()
   const client = clientAt(await socketOf(relay, 'app'))
   await client.db().command({ ping: 1 })
@@ -213,7 +213,7 @@ test('a relay that is killed comes back, and the next request of an app works', 
   expect(relay.pid()).not.toBe(before)
 })
 
-test('what an app has is closed once it has ended for the last time', async () => {
+test('the socket of an app is closed once all its instances have ended', async () => {
   const relay = await start()
   const [first, second] = [await relay.open('app'), await relay.open('app')]
   expect(second.name).toBe(first.name)
@@ -230,7 +230,7 @@ test.runIf(process.getuid?.() === 0)('an app cannot find the socket of another o
   const { name } = await relay.open('app')
   const as = (command: string): Promise<unknown> =>
     promisify(execFile)('setpriv', ['--reuid=200001', '--clear-groups', 'sh', '-c', command])
-  // As its sandbox has it: the folder alone, not what lies above it.
+  // As in its sandbox: only the folder and not its parents.
   await chmod(dir, 0o711)
   await expect(as(`ls ${relay.folder}`)).rejects.toThrow(/Permission denied/)
   await as(`test -w ${path.join(relay.folder, name)}`)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { isAffected, versionIn } from './version.ts'
 
-test('versions that leak memory to whoever can connect are known, and fixed ones are not taken for them', () => {
+test('versions that leak memory are recognized, and fixed ones are not affected', () => {
   const affected = [
     '4.4.29',
     '5.0.32',
@@ -19,7 +19,7 @@ test('versions that leak memory to whoever can connect are known, and fixed ones
   for (const version of fixed) expect([version, isAffected(version)]).toEqual([version, false])
 })
 
-test('the version is read from what mongod prints', () => {
+test('the version is read from the output of mongod', () => {
   expect(versionIn('db version v6.0.27\nBuild Info: {\n    "version": "6.0.27",')).toBe('6.0.27')
   expect(versionIn('something else 1.2.3')).toBeUndefined()
 })

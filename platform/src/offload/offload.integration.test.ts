@@ -38,7 +38,7 @@ describe('the offload processes', () => {
     expect(pids.size).toBe(3)
   })
 
-  it('come back after a crash; the job that crashes one again is told', async () => {
+  it('are restarted after a crash; a job that crashes two of them is rejected', async () => {
     const offload = start()
     const before = pidOf(await offload.hash('a'))
     await expect(offload.hash('crash')).rejects.toThrow('SIGKILL')
@@ -49,7 +49,7 @@ describe('the offload processes', () => {
     })
   })
 
-  it('do a job again whose process was killed, as it may be for another’s sake', async () => {
+  it('repeat a job whose process was killed, as another job may be the cause', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'fp-offload-'))
     try {
       const files = { 'app.py': `crash-once ${join(folder, 'crashed')}` }
@@ -59,7 +59,7 @@ describe('the offload processes', () => {
     }
   })
 
-  it('let a validation that hangs fail alone: a neighbour’s is checked meanwhile, and its owner’s next one after it', async () => {
+  it('let only a hanging validation fail: other users’ are checked meanwhile, its owner’s next one after it', async () => {
     const offload = start({ script, validationTimeout: 3_000 })
     let over = false
     const hanging = offload.validate({ 'app.py': 'hang' }, ann).finally(() => (over = true))
@@ -78,7 +78,7 @@ describe('the offload processes', () => {
     await expect(start().hash('throw')).rejects.toThrow('thrown')
   })
 
-  it('refuse a user who has too much waiting, naming the limit, and nobody else', async () => {
+  it('refuse only the user who has too many jobs waiting, and name the limit', async () => {
     const offload = start()
     const jobs = Array.from({ length: 22 }, () => offload.validate({ 'app.py': 'silent' }, ann))
     const outcomes = Promise.allSettled(jobs)
@@ -93,14 +93,14 @@ describe('the offload processes', () => {
     expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true)
   })
 
-  it('are not started for a job that was asked for just before the end', async () => {
+  it('are not started for a job that was requested just before the end', async () => {
     const offload = start()
     const job = offload.hash('a')
     await offload.close()
     await expect(job).rejects.toMatchObject({ code: 'FP_UNAVAILABLE' })
   })
 
-  it('let a waiting job be given up', async () => {
+  it('allow a waiting job to be aborted', async () => {
     const offload = start({ script, validationTimeout: 2_000 })
     const hanging = offload.validate({ 'app.py': 'silent' }, ann).catch(() => undefined)
     const controller = new AbortController()
@@ -113,7 +113,7 @@ describe('the offload processes', () => {
 })
 
 describe('offload processes without work', () => {
-  // Timers are the test's; the processes are real.
+  // The timers are fake; the processes are real.
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => void vi.useRealTimers())
 
@@ -139,7 +139,7 @@ describe('offload processes without work', () => {
     expect(isAlive(next)).toBe(true)
   })
 
-  it('stay for as long as a job is likely, and are no more than one for that', async () => {
+  it('stay while a job is likely, and only one of them', async () => {
     const offload = start()
     await offload.warmValidator()
     const pid = pidOf(await offload.validate({}, ann))
@@ -154,11 +154,11 @@ describe('offload processes without work', () => {
     const pid = pidOf(await offload.validate({}, ann))
     const long = offload.validate({ 'app.py': 'silent' }, bob)
     const outcome = expect(long).rejects.toMatchObject({ code: 'FP_UNAVAILABLE' })
-    // By its answer the long job is in its process.
+    // After its answer the long job is in its process.
     await offload.hash('a')
     // Less than the limit of a job, which ends its process.
     vi.advanceTimersByTime(29_000)
-    // By its answer a process that was told to end has ended.
+    // After its answer a process that had to end has ended.
     await offload.hash('a')
     expect(isAlive(pid)).toBe(true)
     await offload.close()

@@ -14,15 +14,15 @@ afterAll(() => test[Symbol.asyncDispose]())
 
 const send = (method: string, path: string, body: string): Promise<Answer> => user.request(method, path, body)
 
-describe('what a body may be', () => {
-  it('every route has a limit of its own, says it, and keeps it', async () => {
+describe('the limits of bodies', () => {
+  it('every route has its own limit, documents it, and enforces it', async () => {
     const { body: api } = await test.request('GET', '/api/openapi.json')
     const limits: Record<string, number> = {}
     for (const [path, operations] of Object.entries<
       Record<string, { 'x-body-limit'?: number; requestBody?: object }>
     >(api.paths)) {
       for (const [verb, operation] of Object.entries(operations)) {
-        // Uploads are read as they come, and have limits of their own.
+        // Uploads are read as they arrive, and have limits of their own.
         if (
           verb === 'get' ||
           (operation.requestBody && !JSON.stringify(operation.requestBody).includes('/json'))
@@ -47,7 +47,7 @@ describe('what a body may be', () => {
     })
   })
 
-  it('a stranger’s body is not read on a route that needs a session', async () => {
+  it('a body without a session is not read on a route that needs one', async () => {
     const answer = await test.request('PUT', '/api/apps/none/draft', {
       body: 'x'.repeat(BODY_LIMITS.files + 1),
     })
@@ -65,13 +65,13 @@ describe('what a body may be', () => {
     expect(answer.text.length).toBeLessThan(1_000)
   })
 
-  it('one variable too many is named as that', async () => {
+  it('too many variables have an error of their own', async () => {
     const variables = Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`V${n}`, 'x']))
     const answer = await user.request('PATCH', `/api/apps/${appId}`, { env_vars: variables })
     expect([answer.status, answer.body.code]).toEqual([422, 'FP_TOO_MANY_ENV_VARS'])
   })
 
-  it('an answer lists some of what is wrong, however much is', async () => {
+  it('an answer lists a limited number of errors', async () => {
     const fields = Object.fromEntries(Array.from({ length: 900 }, (_, n) => [`f${n}`, [n]]))
     const answer = await user.request('PUT', `/api/apps/${appId}/draft`, { files: fields, ...fields })
     expect(answer.status).toBe(422)
@@ -85,7 +85,7 @@ describe('what a body may be', () => {
     expect(wide.text.length).toBeLessThan(2_000)
   })
 
-  it('the largest draft is saved and read as it is, through the thread and back', async () => {
+  it('the largest draft is saved and read unchanged through the thread', async () => {
     const files: Record<string, string> = { 'app.py': '' }
     for (let n = 0; n < 49; n++) files[`f${n}.py`] = `#${'\u0001ü"'.repeat(2_400)}\n`
     const saved = await user.request('PUT', `/api/apps/${appId}/draft`, { files })
@@ -93,7 +93,7 @@ describe('what a body may be', () => {
     expect((await user.request('GET', `/api/apps/${appId}/draft`)).body.files).toEqual(files)
   })
 
-  it('one user has so many large bodies under way, and no more; others have room', async () => {
+  it('the concurrent large bodies of one user are limited, and others still have room', async () => {
     const large = JSON.stringify({ files: { 'app.py': 'x'.repeat(1_900_000) } })
     const answers = await Promise.all(Array.from({ length: 8 }, () => send('POST', '/api/validate', large)))
     const codes = answers.map((answer) => answer.body.code).sort()

@@ -27,7 +27,7 @@ afterAll(async () => {
 
 const get = (url: string, accept = 'text/html,*/*') => app.inject({ url, headers: { accept } })
 
-it('answers every navigation with the page, whose scripts alone may run', async () => {
+it('answers every navigation with the page, and allows only its scripts', async () => {
   for (const url of ['/', '/apps/abc', '/index.html']) {
     const answer = await get(url)
     expect([url, answer.statusCode, answer.headers['content-type']]).toEqual([
@@ -44,12 +44,12 @@ it('answers every navigation with the page, whose scripts alone may run', async 
   }
 })
 
-it('lets hashed files be kept for ever and asks about the others', async () => {
+it('allows caching hashed files for ever, and revalidates the others', async () => {
   expect((await get('/_app/immutable/x.abc.js')).headers['cache-control']).toContain('immutable')
   expect((await get('/favicon.svg')).headers['cache-control']).toBe('no-cache')
 })
 
-it('answers what is not there with 404 where no person navigates', async () => {
+it('answers unknown paths with 404 if the request is not a navigation', async () => {
   expect((await get('/_app/immutable/gone.js')).statusCode).toBe(404)
   expect((await get('/api/gone')).json().code).toBe('FP_NOT_FOUND')
   expect((await get('/apps/abc', 'application/json')).statusCode).toBe(404)

@@ -39,7 +39,7 @@ it.each([
   expect(body['message']).toContain(body['request_id'])
 })
 
-it('says that the database is away', async () => {
+it('reports that the database does not answer', async () => {
   const error = Object.assign(new Error('connect ECONNREFUSED'), { name: 'MongoServerSelectionError' })
   expect(await answerTo(error)).toMatchObject({
     status: 503,

@@ -24,7 +24,7 @@ async function read(series: string): Promise<number> {
   return Number(line?.slice(series.length))
 }
 
-/** As a visitor of the app would. */
+/** Sends a request like a visitor of the app. */
 async function visit(appId: string, path: string, headers: object = {}): Promise<[number, string]> {
   const { port, appDomain } = test.platform.config
   const sent = request({
@@ -41,7 +41,7 @@ it('a visit that wakes an app is counted, and the app’s host shows no metrics'
   const user = await test.user()
   const app = (await user.request('POST', '/api/apps', { name: 'app', files: FILES })).body.app_id
   const { deployment_id } = (await user.request('POST', `/api/apps/${app}/deploy`, {})).body
-  // The events end with the deployment, which wakes the app as well.
+  // The events end with the deployment, which also wakes the app.
   await user.request('GET', `/api/apps/${app}/deployments/${deployment_id}/events`)
   expect(await read('fp_cold_starts_total{outcome="ready"}')).toBe(1)
   expect(await read('fp_targets{phase="awake"}')).toBe(1)
@@ -54,12 +54,12 @@ it('a visit that wakes an app is counted, and the app’s host shows no metrics'
   expect(await read('fp_cold_start_duration_seconds_count')).toBe(2)
   expect(await read('fp_queue_wait_seconds_count{cold="true"}')).toBe(2)
 
-  // A person's visit, on which there is a policy.
+  // A person's visit, to which a wake policy applies.
   expect((await user.request('POST', `/api/apps/${app}/sleep`)).status).toBe(200)
   await visit(app, '/', { accept: 'text/html' })
   expect(await read('fp_wake_decisions_total{action="page"}')).toBe(1)
 
-  // It is the app that answers.
+  // The app itself answers.
   expect(await visit(app, '/metrics', { authorization: `Bearer ${TOKEN}` })).toEqual([
     404,
     '{"detail":"Not Found"}',
@@ -71,7 +71,7 @@ it('nobody reads without the token', async () => {
   expect([answer.status, answer.body.code]).toEqual([401, 'FP_UNAUTHENTICATED'])
 })
 
-it('is no part of the API that is described', async () => {
+it('is not in the OpenAPI document', async () => {
   const { body } = await test.request('GET', '/api/openapi.json')
   expect(Object.keys(body.paths)).not.toContain('/metrics')
 })

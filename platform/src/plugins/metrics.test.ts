@@ -49,7 +49,7 @@ describe('without a token', () => {
   })
 })
 
-it('where apps share the loopback, nobody reads without a token', async () => {
+it('if apps share the loopback, nobody may read without a token', async () => {
   await using app = await build(undefined, true)
   const answer = await app.inject({ url: '/metrics', headers: viaGate('127.0.0.1') })
   expect(answer.statusCode).toBe(404)
@@ -63,7 +63,7 @@ describe('with a token', () => {
     return [answer.statusCode, answer.body]
   }
 
-  it('who has it may read, from anywhere', async () => {
+  it('a client with the token may read from anywhere', async () => {
     const [status, body] = await ask(`Bearer ${TOKEN}`)
     expect([status, body]).toEqual([200, expect.stringContaining('process_cpu_seconds_total')])
   })
@@ -77,7 +77,7 @@ describe('with a token', () => {
   )
 })
 
-it('counts the API’s requests by route, and no path that a stranger made up', async () => {
+it('counts the API’s requests by route, but not unknown paths', async () => {
   await using app = await build()
   for (const url of ['/api/things/1', '/api/things/2', '/api/none', '/wp-login.php', '/logo.svg'])
     await app.inject(url)

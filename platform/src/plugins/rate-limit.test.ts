@@ -6,7 +6,7 @@ import { USER_HEADER } from '../gate/forwarded.ts'
 import { errorsPlugin } from './errors.ts'
 import { rateLimitPlugin } from './rate-limit.ts'
 
-it('a dear route takes more of what a user may ask, and says so before any work', async () => {
+it('an expensive route takes more tokens, and is refused before any work', async () => {
   await using app = Fastify()
   await app.register(errorsPlugin)
   const auth = fp(

@@ -11,7 +11,7 @@ function refusal(body: unknown, schema: TSchema): FpError | undefined {
 }
 const faults = (body: unknown): unknown => refusal(body, SignupBody)?.details
 
-it('names every wrong field in words, patterns included', () => {
+it('describes every wrong field in words, including patterns', () => {
   expect(faults({ username: 'Grace!', email: 'x', password: 'short', admin: true })).toEqual(
     expect.arrayContaining([
       { field: 'username', message: 'must be lower-case letters, digits, - and _, beginning with a letter' },
@@ -28,7 +28,7 @@ it('says which field is missing', () => {
   ])
 })
 
-it('passes what is right', () => {
+it('accepts valid values', () => {
   expect(faults({ username: 'grace', email: 'g@example.com', password: 'long enough' })).toBeUndefined()
 })
 

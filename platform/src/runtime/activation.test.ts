@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Events } from '../events.ts'
 import { createObserver, createPublisher } from './activation.ts'
 
-test('an owner reads codes of the table of errors, not those of the scaler', () => {
+test('owners get codes of the table of errors, not those of the scaler', () => {
   const events = new Events()
   const codes: string[] = []
   events.on('app.failed', ({ failure }) => codes.push(failure.code))

@@ -40,7 +40,7 @@ beforeEach(() => {
   })
 })
 
-it('one app more than a user may have awake puts to sleep the one that was idle longest', async () => {
+it('waking one app over the limit puts the one to sleep that was idle longest', async () => {
   has('ann-a.1.1', { idleSince: 200 })
   has('ann-b.1.1', { idleSince: 100 })
   has('bob-a.1.1', { idleSince: 1 })
@@ -49,7 +49,7 @@ it('one app more than a user may have awake puts to sleep the one that was idle 
   expect(scaled).toEqual(['ann-c.1.1 1'])
 })
 
-it('where all are answering requests the wake is refused, and the owner is told what to do', async () => {
+it('if all are answering requests, the wake is refused, and the error says what to do', async () => {
   has('ann-a.1.1', { inFlight: 1 })
   has('ann-b.1.1', { inFlight: 1 })
   await expect(driver.scale('ann-c.1.1', 1, options)).rejects.toMatchObject({
@@ -60,7 +60,7 @@ it('where all are answering requests the wake is refused, and the owner is told 
   expect([scaled, slept]).toEqual([[], []])
 })
 
-it('another user’s apps, another version of the same app and what is going to sleep for good count for nothing', async () => {
+it('other users’ apps, other versions of the same app and targets being retired do not count', async () => {
   has('ann-a.1.1', { inFlight: 1 })
   has('bob-a.1.1', { inFlight: 1 })
   has('bob-b.1.1', { inFlight: 1 })
@@ -70,7 +70,7 @@ it('another user’s apps, another version of the same app and what is going to 
   expect(scaled).toEqual(['ann-c.2.2 1', 'bob-b.1.1 0'])
 })
 
-it('of many apps that wake at once, as many are let through as may be awake', async () => {
+it('of many apps that wake at once, as many are admitted as may be awake', async () => {
   const keys = ['ann-a.1.1', 'ann-b.1.1', 'ann-c.1.1', 'ann-d.1.1']
   for (const key of keys) has(key, { phase: 'waking', queued: 1 })
   const outcomes = await Promise.allSettled(keys.map((key) => driver.scale(key, 1, options)))

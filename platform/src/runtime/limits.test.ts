@@ -9,7 +9,7 @@ import { SETTINGS } from './kubernetes/test/specs.ts'
 const ROOT = path.resolve(import.meta.dirname, '../../..')
 const textOf = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8')
 
-test('the runner is sent every limit, and has none of its own', () => {
+test('the runner gets every limit, and has no limits of its own', () => {
   const python = textOf('runner/src/fp_runner/limits.py')
   const fields = [...python.matchAll(/^ {4}(\w+): (?:int|float)[^=\n]*(=.*)?$/gm)]
   expect(fields.map(([, name]) => name).sort()).toEqual(Object.keys(toWire(DEFAULT_LIMITS)).sort())
@@ -36,7 +36,7 @@ test('the documents name the default of memory', () => {
   )
 })
 
-test('whoever waits for a start waits longer than the runner', () => {
+test('those that wait for a start have a later deadline than the runner', () => {
   expect(startDeadline(DEFAULT_LIMITS)).toBeGreaterThan(DEFAULT_LIMITS.startSeconds)
 })
 

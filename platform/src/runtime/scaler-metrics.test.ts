@@ -23,7 +23,7 @@ beforeEach(async () => {
   measureTargets(registry, activator)
 })
 
-/** The samples whose name begins so, as they are scraped. */
+/** The scraped samples whose name begins with this prefix. */
 async function read(name: string): Promise<string[]> {
   return (await registry.metrics()).split('\n').filter((line) => line.startsWith(name))
 }
@@ -57,7 +57,7 @@ it('counts how wakes end, and apps that crash later', async () => {
   expect(durations).toContain('fp_cold_start_duration_seconds_count 1')
 })
 
-it('measures what waits and runs at the moment of reading, and how long it had waited', async () => {
+it('measures waiting and running requests when it is read, and how long they waited', async () => {
   const gauges = async (): Promise<string[]> => [
     ...(await read('fp_queue_depth')),
     ...(await read('fp_requests_in_flight')),

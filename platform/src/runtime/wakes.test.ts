@@ -13,7 +13,7 @@ describe('wakes', () => {
       }
   })
 
-  test('that are refused tell a visitor which limit was met, and when to come back', () => {
+  test('that are refused name the limit and the time to retry', () => {
     const cause = new QueueFull('key', 200)
     const told = publicError(new ScalerError('SCALER_WAKES_FULL', 'Full.', { retryAfter: 2, cause }))
     expect(told).toMatchObject({

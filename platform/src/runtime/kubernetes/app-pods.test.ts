@@ -5,7 +5,7 @@ import { TARGET_LABEL } from './names.ts'
 
 let crashes: string[]
 let pods: AppPods
-/** What the collector was told. */
+/** The calls of the collector. */
 let told: string[]
 const collector = {
   seen: ({ metadata }: V1Pod) => void told.push(`seen ${metadata!.name}`),
@@ -26,7 +26,7 @@ function pod(name: string, evicted = false): V1Pod {
   }
 }
 
-test('a pod that ends by itself is told once; one that had ended before is not', () => {
+test('a pod that ends by itself is reported once; one that had ended before is not', () => {
   pods.seen(pod('one'), false)
   pods.seen(pod('one', true), false)
   pods.seen(pod('one', true), false)
@@ -34,14 +34,14 @@ test('a pod that ends by itself is told once; one that had ended before is not',
   expect(crashes).toEqual(['a.1.0 FP_APP_EVICTED'])
 })
 
-test('a pod is known by its name until it is gone', () => {
+test('a pod is found by its name until it is deleted', () => {
   pods.seen(pod('one'), false)
   expect([pods.targetOf('one'), pods.targetOf('two')]).toEqual(['a.1.0', undefined])
   pods.seen(pod('one'), true)
   expect(pods.targetOf('one')).toBeUndefined()
 })
 
-test('a collector hears of all pods from its beginning, and of none after its end', async () => {
+test('a collector gets all pods from its beginning, and none after its end', async () => {
   pods.seen(pod('one'), false)
   const stop = new AbortController()
   const reporting = pods.report(collector, stop.signal)

@@ -27,7 +27,7 @@ function check(spec = SPEC): Promise<CheckResult> {
   const pool = { check: () => ofPool() }
   return checkApp(spec, stop.signal, { store, settings: SETTINGS, pool, clock, log })
 }
-/** Once its pod is looked at. */
+/** Resolves once its pod is read. */
 async function checkedPod(): Promise<V1Pod> {
   await expect.poll(() => clock.pending).toBe(1)
   return store.all<V1Pod>('pods')[0]!
@@ -52,13 +52,13 @@ const ended = (exitCode: number, message?: string, reason = 'Error'): V1PodStatu
   ],
 })
 
-test('the pool is asked first', async () => {
+test('the pool is tried first', async () => {
   ofPool = () => Promise.resolve({ ok: true })
   expect(await check()).toEqual({ ok: true })
   expect(store.asked).toEqual([])
 })
 
-test('where none waits the app is loaded in a pod of its own, which has its start request and ends', async () => {
+test('if no pod waits, the app is loaded in a new pod, which has its start request and ends', async () => {
   const checked = check()
   const pod = await checkedPod()
   const [secret] = store.all<V1Secret>('secrets')
@@ -85,7 +85,7 @@ test('where none waits the app is loaded in a pod of its own, which has its star
   expect(store.names('pods')).toEqual([])
 })
 
-test("the runner's last words say why it does not load", async () => {
+test("the runner's termination message says why it does not load", async () => {
   const report = { code: 'FP_APP_IMPORT_FAILED', message: 'No', traceback: 'Trace', file: 'app.py', line: 2 }
   expect(await checkedAs(ended(1, JSON.stringify(report)))).toEqual({ ok: false, failure: report })
   expect(store.names('pods')).toEqual([])
@@ -104,14 +104,14 @@ test.each([
   expect(await checkedAs(status)).toMatchObject({ ok: false, failure: { code } })
 })
 
-test('a pod that somebody deletes is no endless wait', async () => {
+test('the wait ends when somebody deletes the pod', async () => {
   const checked = check()
   store.drop('pods', (await checkedPod()).metadata!.name!)
   await clock.advance(200)
   expect(await checked).toMatchObject({ ok: false, failure: { code: 'FP_APP_EVICTED' } })
 })
 
-test('whoever has lost interest leaves nothing behind', async () => {
+test('an aborted check leaves nothing behind', async () => {
   const checked = check()
   await checkedPod()
   stop.abort(new Error('not wanted any more'))
@@ -143,7 +143,7 @@ test('a pod without its Secret does not stay', async () => {
   expect(store.names('pods')).toEqual([])
 })
 
-test('what it found is known though its pod cannot be deleted', async () => {
+test('the result is returned even if its pod cannot be deleted', async () => {
   store.before = (call) => {
     if (call === 'remove') throw refusal(500)
   }

@@ -16,7 +16,7 @@ test.each([
   })
 })
 
-test('a pod that came from the pool is known by whose it has become', () => {
+test('a pod from the pool is matched by the target that claimed it', () => {
   const targetOfPod = (name: string): string | undefined => (name === 'pool-k2j4h5' ? 'a.1.1' : undefined)
   expect(newsOf(event('pool-k2j4h5', 'Evicted', 'Usage of EmptyDir …'), targetOfPod)).toEqual({
     key: 'a.1.1',
@@ -53,6 +53,6 @@ test.each([
   expect(newsOf(event('app-a-1-1', reason, message))).toBeUndefined()
 })
 
-test('a message without an end is cut', () => {
+test('a very long message is cut', () => {
   expect(newsOf(event('app-a-1-1', 'Failed', 'x'.repeat(10_000)))!.message).toHaveLength(300)
 })

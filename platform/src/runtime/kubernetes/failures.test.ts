@@ -20,7 +20,7 @@ const REPORT = {
 }
 const said = (failure: Failure): Failure => withOwnersMessage({ ready: [], failure }).failure!
 
-/** A container that ended, as the driver tells of it. */
+/** A container that ended, as the driver reports it. */
 function crashed(
   terminated: Partial<NonNullable<NonNullable<V1ContainerStatus['state']>['terminated']>>,
 ): Failure {
@@ -36,7 +36,7 @@ function crashed(
   return podFailure(pod)!
 }
 
-describe("the driver's failures in an owner's words", () => {
+describe("the driver's failures as messages for owners", () => {
   const CODES: Record<KubernetesFailureCode, [code: string, words: string, hidden: boolean]> = {
     KUBERNETES_CRASHED: ['FP_APP_CRASHED', 'The app ended itself with exit code 3.', true],
     KUBERNETES_OUT_OF_MEMORY: [
@@ -63,16 +63,16 @@ describe("the driver's failures in an owner's words", () => {
     expect(failure.message.includes(message)).toBe(!hidden)
   })
 
-  test('another one keeps its own', () => {
+  test('an unknown failure keeps its message', () => {
     const failure = said({ code: 'FP_CLUSTER_POD', message: 'The pod ended.' })
     expect(failure).toMatchObject({ code: 'FP_CLUSTER_POD', message: 'The pod ended.' })
   })
 
-  test('the runner said why before it ended', () => {
+  test('the runner reported the reason before it ended', () => {
     expect(said(crashed({ message: JSON.stringify(REPORT) }))).toEqual(asFailure(REPORT))
   })
 
-  test('what the runner told itself stays as it is', () => {
+  test('the runner’s own report stays as it is', () => {
     expect(said(asFailure(REPORT))).toEqual(asFailure(REPORT))
     const plain = { ...REPORT, traceback: null }
     expect(said(asFailure(plain))).toEqual(asFailure(plain))
@@ -94,20 +94,20 @@ describe("the driver's failures in an owner's words", () => {
     })
   })
 
-  test('the kernel ended the container before the runner could say so', () => {
+  test('the kernel ended the container before the runner could report it', () => {
     expect(said(crashed({ reason: 'OOMKilled', exitCode: 137 }))).toMatchObject({
       code: 'FP_APP_OUT_OF_MEMORY',
     })
   })
 
-  test('a target that is well is told as it is', () => {
+  test('the state of a healthy target is unchanged', () => {
     const state = { ready: [], phases: [{ name: 'ready', at: 5 }] }
     expect(withOwnersMessage(state)).toBe(state)
   })
 })
 
 describe('a report', () => {
-  test('is taken field by field, and what is nonsense in it is left out', () => {
+  test('is read field by field, and invalid fields are left out', () => {
     expect(parseReport(JSON.stringify(REPORT))).toEqual(REPORT)
     const nonsense = { ...REPORT, traceback: '', file: 5, line: 'three', more: { secrets: true } }
     expect(parseReport(JSON.stringify(nonsense))).toEqual({
@@ -142,18 +142,18 @@ describe('what the cluster refuses', () => {
       expect(plain).toMatchObject({ cause: error, failure: { code: refusalOf(error).code } })
     }
   })
-  test('for want of room says so', () => {
+  test('for lack of room is reported as such', () => {
     const error = new KubernetesApiError(`${secret} is forbidden: exceeded quota: fp-apps`, 403, 'Forbidden')
     expect(refusalOf(error).code).toBe('FP_CLUSTER_FULL')
   })
-  test('is not what went wrong elsewhere', () => {
+  test('is distinguished from other errors', () => {
     const error = new Error('The files are too large.')
     expect(() => throwOwnersMessage(error)).toThrow(error)
     expect(refusalOf(error)).toMatchObject({ code: 'FP_CLUSTER_POD', message: 'The files are too large.' })
   })
 })
 
-describe('the end of a pod that nobody asked for', () => {
+describe('the unexpected end of a pod', () => {
   const container = { name: 'app', image: '', imageID: '', ready: false, restartCount: 0 }
   const ended = (exitCode: number, reason: string, message?: string): V1Pod => ({
     metadata: { name: 'app-a-1-0-x' },

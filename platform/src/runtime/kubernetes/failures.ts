@@ -119,7 +119,7 @@ export function unaskedEnd(pod: V1Pod): AppFailureReport | undefined {
   const failure = podFailure(pod)
   if (!failure) return undefined
   const { terminationMessage } = (failure.details ?? {}) as Partial<KubernetesFailureDetails>
-  // The runner writes its report only if it was not told to stop.
+  // The runner writes its report only if nobody has stopped it.
   const unasked =
     failure.code === 'KUBERNETES_EVICTED' ||
     failure.code === 'KUBERNETES_OUT_OF_MEMORY' ||

@@ -18,7 +18,7 @@ let collector: LogCollector
 let read: string[]
 
 class FragileLogs extends LogStore {
-  /** So many times nothing is kept. */
+  /** How many writes fail. */
   broken = 0
   written = 0
   override async append(lines: readonly PodLine[]): Promise<void> {
@@ -96,7 +96,7 @@ async function quiet(): Promise<void> {
     .toBeGreaterThan(20)
 }
 
-test('what a pod prints is kept as it comes, from its beginning', async () => {
+test('the output of a pod is stored as it arrives, from its beginning', async () => {
   kubelet.print('before')
   see()
   await kept('before')
@@ -108,7 +108,7 @@ test('what a pod prints is kept as it comes, from its beginning', async () => {
   })
 })
 
-test('a pod that is seen often is followed once', async () => {
+test('a pod that is reported often is followed once', async () => {
   see()
   await followed()
   see()
@@ -118,7 +118,7 @@ test('a pod that is seen often is followed once', async () => {
   expect(logsAsked()).toHaveLength(1)
 })
 
-test('two who lead for a moment keep each line once', async () => {
+test('two concurrent leaders store each line once', async () => {
   const other = collect()
   see()
   other.seen(kubelet.pod)
@@ -150,7 +150,7 @@ test.each(['end', 'destroy'] as const)('a connection that breaks off by %s is re
   expect(logsAsked()[1]!.query['sinceTime']).toBe('2026-01-01T00:00:00.200000000Z')
 })
 
-test('another who comes to lead goes on where the last one was', async () => {
+test('a new leader continues where the last one stopped', async () => {
   kubelet.print('one')
   see()
   await kept('one')
@@ -163,7 +163,7 @@ test('another who comes to lead goes on where the last one was', async () => {
   expect(logsAsked()[1]!.query['sinceTime']).toBe('2026-01-01T00:00:00.100000000Z')
 })
 
-test('what was read when it is stopped is kept', async () => {
+test('lines that were read before the stop are stored', async () => {
   kubelet.print('one')
   see()
   // It is to be written a little later.
@@ -193,7 +193,7 @@ test('the log of a container that has ended is read to its end, and no further',
   expect(logsAsked()).toHaveLength(2)
 })
 
-test('one that crashed before anybody saw it run is read', async () => {
+test('the log of a container that crashed before anybody saw it run is read', async () => {
   kubelet.print('Traceback', 'ZeroDivisionError')
   kubelet.end()
   see()
@@ -202,7 +202,7 @@ test('one that crashed before anybody saw it run is read', async () => {
   expect(logsAsked()).toHaveLength(1)
 })
 
-test('so is one that waits to be started again, and then each of its lives', async () => {
+test('so is the log of one that waits for its restart, and then that of each run', async () => {
   kubelet.print('first life')
   kubelet.state = 'waiting'
   see()
@@ -214,14 +214,14 @@ test('so is one that waits to be started again, and then each of its lives', asy
   await kept('first life', 'second life')
   kubelet.printUnheard('its end')
   kubelet.breakOff('destroy')
-  // Nobody has told of it before it lives again.
+  // The pod was not reported between its end and its restart.
   kubelet.restart()
   kubelet.print('third life')
   see()
   await kept('first life', 'second life', 'its end', 'third life')
 })
 
-test('one that is deleted right after it crashed has been read, for it is read at once', async () => {
+test('the log of a pod that is deleted right after its crash is read in time', async () => {
   kubelet.print('Traceback')
   kubelet.end()
   see()
@@ -232,7 +232,7 @@ test('one that is deleted right after it crashed has been read, for it is read a
   await quiet()
 })
 
-test('a pod that is gone is not asked for again', async () => {
+test('a deleted pod is not requested again', async () => {
   see()
   await followed()
   kubelet.deleted = true
@@ -243,7 +243,7 @@ test('a pod that is gone is not asked for again', async () => {
   expect(api.asked).toHaveLength(asked)
 })
 
-test('a container that has not been started is asked for once at each news of it, never in a circle', async () => {
+test('the log of a container that was not started is requested once per change, not in a loop', async () => {
   kubelet.state = 'waiting'
   see()
   await quiet()
@@ -263,7 +263,7 @@ test('a container that has not been started is asked for once at each news of it
   await kept('it runs')
 })
 
-test('a server that ails is asked again until it is well', async () => {
+test('a failing server is asked again until it works', async () => {
   kubelet.refusal = { status: 500, message: 'etcd is away' }
   kubelet.print('one')
   see()
@@ -277,7 +277,7 @@ test('a server that ails is asked again until it is well', async () => {
   await kept('one')
 })
 
-test('a database that is away for a moment costs no line and no start request', async () => {
+test('a short failure of the database loses no line, and the lines stay in order', async () => {
   kubelet.print('one')
   see()
   await kept('one')
@@ -298,7 +298,7 @@ test('a database that is away for a moment costs no line and no start request', 
     .toEqual(['one', 'two', 'more'])
 })
 
-test('an app that falls silent after what could not be kept does not have to speak for it', async () => {
+test('lines that could not be stored are stored later even if the app prints nothing more', async () => {
   see()
   await followed()
   logs.broken = 1
@@ -306,7 +306,7 @@ test('an app that falls silent after what could not be kept does not have to spe
   await kept('only word')
 })
 
-test('a long line is cut, one without an end is not held, and what is no line of the app is left out', async () => {
+test('long and endless lines are cut, and lines that are not the app’s are left out', async () => {
   kubelet.printRaw('unable to retrieve container logs for containerd://5\n')
   kubelet.print('x'.repeat(200_000), 'next')
   see()
@@ -319,7 +319,7 @@ test('a long line is cut, one without an end is not held, and what is no line of
     .toEqual([16_384 - '2026-01-01T00:00:00.100Z '.length, 4])
 })
 
-test('many lines are kept in their start request, in few writes', async () => {
+test('many lines are stored in their order, in few writes', async () => {
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`)
   kubelet.print(...texts)
   let writes = 0

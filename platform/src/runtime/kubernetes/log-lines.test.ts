@@ -10,14 +10,14 @@ async function linesOf(max: number, ...chunks: (string | Uint8Array)[]): Promise
   return lines
 }
 
-test('lines are lines in whatever pieces they come', async () => {
+test('lines are found in any pieces', async () => {
   expect(await linesOf(100, 'one\ntw', 'o\n', '\nfour', '')).toEqual(['one', 'two', '', 'four'])
   const [a, b] = [new Uint8Array([0xc3]), new Uint8Array([0xa4, 0x0a])]
   expect(await linesOf(100, a, b)).toEqual(['ä'])
   expect(await linesOf(100)).toEqual([])
 })
 
-test('of a line that is too long the beginning is kept, and no more held', async () => {
+test('only the beginning of a line that is too long is kept in memory', async () => {
   expect(await linesOf(4, 'abcdef\nxy', 'zabc', 'def\n', 'ok\n', '12345')).toEqual([
     'abcd',
     'xyza',
@@ -39,7 +39,7 @@ test.each([
   expect(padded(stamp)).toBe(expected)
 })
 
-test('an app says anything, kubelet without a stamp', () => {
+test('an app’s lines have a time and any text; kubelet’s own have none', () => {
   const stamp = '2026-01-02T03:04:05.600000000Z'
   expect(stamped('2026-01-02T03:04:05.6Z  a  b ')).toEqual({ stamp, text: ' a  b ' })
   expect(stamped('2026-01-02T03:04:05.6Z ')).toEqual({ stamp, text: '' })

@@ -30,7 +30,7 @@ test('an app has the lines of all of its pods, in the order in which they were w
   expect(await logs.last('a-3')).toBeUndefined()
 })
 
-test('a line tells when it was written, and by which pod and version', async () => {
+test('a line has its time, pod and version', async () => {
   await logs.append([{ ...line(1), version: 3 }])
   await logs.note('a', 'The database is full.')
   expect(await logs.tail('a', 10)).toEqual([
@@ -45,7 +45,7 @@ test('a line tells when it was written, and by which pod and version', async () 
   ])
 })
 
-test('lines that older versions kept are read', async () => {
+test('lines that older versions stored are read', async () => {
   const { stamp } = line(1)
   const at = new Date()
   await mongo.db.collection('app_logs').insertMany([
@@ -60,21 +60,21 @@ test('lines that older versions kept are read', async () => {
   ])
 })
 
-test('a line is kept once, and those around it all the same', async () => {
+test('a duplicate line is stored once, and those around it are stored', async () => {
   await logs.append([line(1), line(3)])
   await logs.append([line(1), line(2), line(3), line(4)])
   await logs.append([])
   expect(await texts(10)).toEqual(['line 1', 'line 2', 'line 3', 'line 4'])
 })
 
-test('what fails for another reason is told, also beside lines that were there', async () => {
+test('another error is thrown, also together with duplicates', async () => {
   await logs.append([line(1)])
   const forbidden = { validator: { text: { $ne: 'line 2' } } }
   await mongo.db.command({ collMod: 'app_logs', ...forbidden })
   await expect(logs.append([line(1), line(2)])).rejects.toThrow()
 })
 
-test('of an app the newest 5000 are kept, whoever else prints', async () => {
+test('the newest 5000 lines of an app are kept, whatever other apps print', async () => {
   await logs.append([line(0, { appId: 'b', pod: 'b-1' })])
   for (let from = 0; from < 6_000; from += 200) {
     await logs.append(Array.from({ length: 200 }, (_, index) => line(from + index)))
@@ -85,7 +85,7 @@ test('of an app the newest 5000 are kept, whoever else prints', async () => {
   expect(await count('b')).toBe(1)
 })
 
-test('nothing is kept of an app that is removed, nor of any after two weeks', async () => {
+test('no lines of a removed app are kept, and none after two weeks', async () => {
   await logs.append([line(1), line(2)])
   await logs.append([line(3, { appId: 'b', pod: 'b-1' })])
   await logs.remove('a')

@@ -5,7 +5,7 @@ import { LogWriter } from './log-writer.ts'
 
 let clock: FakeClock
 let kept: string[]
-/** What each write is to wait for; those after them wait for nothing. */
+/** What each of the first writes waits for. Later ones do not wait. */
 let writes: Promise<void>[]
 let failures: string[]
 let writer: LogWriter
@@ -29,7 +29,7 @@ beforeEach(() => {
 
 const add = (stamp: string): Promise<void> => writer.add({ appId: 'a', pod: 'a-1', stamp, text: '' })
 
-test('a line is kept a little later, with those that came meanwhile', async () => {
+test('a line is stored a little later, together with those that arrived meanwhile', async () => {
   await add('1')
   await clock.advance(150)
   await add('2')
@@ -38,7 +38,7 @@ test('a line is kept a little later, with those that came meanwhile', async () =
   expect([kept, writer.last, clock.pending]).toEqual([['1 2'], '2', 0])
 })
 
-test('many are kept at once, and reading waits for it', async () => {
+test('a full batch is stored at once, and reading waits for it', async () => {
   const held = Promise.withResolvers<void>()
   writes.push(held.promise)
   for (let number = 1; number < 200; number++) await add(String(number))
@@ -65,7 +65,7 @@ test('writes go one after the other', async () => {
   expect(kept).toEqual(['1', '2'])
 })
 
-test('after a line that could not be kept none is, so that it is the next to be read', async () => {
+test('after a failed write no line is stored, so that reading continues there', async () => {
   const held = Promise.withResolvers<void>()
   await add('1')
   await writer.flush()

@@ -24,7 +24,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
   const spec = make(SETTINGS)
   const [container, ...others] = spec.containers
 
-  test('it has one container, and nothing that runs beside it', () => {
+  test('it has exactly one container', () => {
     expect(others).toEqual([])
     expect(spec).not.toHaveProperty('initContainers')
     expect(container).toMatchObject({ name: 'app', image: 'fp/runner:1.0' })
@@ -46,7 +46,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
     })
   })
 
-  test('nothing of the node, no token of the cluster, nothing about its neighbours', () => {
+  test('no access to the node, no token of the cluster, no information about other pods', () => {
     expect(spec.automountServiceAccountToken).toBe(false)
     expect(spec.serviceAccountName).toBe('fp-app')
     expect(spec.enableServiceLinks).toBe(false)
@@ -56,7 +56,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
     for (const port of container!.ports!) expect(port).not.toHaveProperty('hostPort')
   })
 
-  test('it writes to two folders of limited size that end with it, and to nothing else', () => {
+  test('it can write only to two folders of limited size that are deleted with it', () => {
     const writable = container!.volumeMounts!.filter(({ readOnly }) => !readOnly)
     expect(writable.map(({ mountPath }) => mountPath).sort()).toEqual(['/app', '/tmp'])
     for (const { name } of writable) {
@@ -68,7 +68,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
     expect(container!.volumeMounts).toHaveLength(spec.volumes!.length)
   })
 
-  test('its memory is limited, and its processor where the admin says so', () => {
+  test('its memory is limited, and its processor if the admin limits it', () => {
     expect(container!.resources).toEqual({
       requests: { cpu: '50m', memory: '64Mi' },
       limits: { memory: '512Mi' },
@@ -80,7 +80,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
     })
   })
 
-  test('kubelet lets it finish longer than the runner takes for it', () => {
+  test('kubelet gives it more time to stop than the runner takes', () => {
     const env = Object.fromEntries(container!.env!.map(({ name, value }) => [name, value]))
     const preStop = container!.lifecycle!.preStop!.sleep!.seconds
     expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(Number(env['FP_STOP_GRACE_S']) + preStop)
@@ -106,7 +106,7 @@ describe.each(Object.entries(kinds))('the isolation of a pod %s', (_name, make) 
 describe('a Deployment', () => {
   const deployment = deploymentOf(SPEC, SETTINGS)
 
-  test('has no replicas until all that they need is there', () => {
+  test('has no replicas until everything that they need exists', () => {
     expect(deployment.spec!.replicas).toBe(0)
   })
 
@@ -116,7 +116,7 @@ describe('a Deployment', () => {
     expect(deployment.spec!.template.metadata!.labels).toMatchObject({ ...selected, [ROLE_LABEL]: 'app' })
   })
 
-  test('spreads them over the nodes, and would rather have them on one than not at all', () => {
+  test('spreads pods over the nodes, but allows them on one node', () => {
     expect(deployment.spec!.template.spec!.topologySpreadConstraints).toEqual([
       {
         maxSkew: 1,
@@ -127,7 +127,7 @@ describe('a Deployment', () => {
     ])
   })
 
-  test('starts them again, with the start request mounted and readiness asked of the runner', () => {
+  test('restarts pods, with the start request mounted and a readiness probe of the runner', () => {
     const { spec } = deployment.spec!.template
     expect(spec!.restartPolicy).toBe('Always')
     expect(spec!.volumes).toContainEqual({
@@ -142,7 +142,7 @@ describe('a Deployment', () => {
     expect(spec!.containers[0]!.env!.map(({ name }) => name)).toEqual(['FP_STOP_GRACE_S'])
   })
 
-  test('of an app with assets starts pods that wait, longer than it takes an admin to bring the platform back', () => {
+  test('of an app with assets starts pods that wait longer than the platform may be down', () => {
     const { spec } = deploymentOf(WITH_ASSETS, SETTINGS).spec!.template
     const [container] = spec!.containers
     expect([spec!.restartPolicy, container!.args!.slice(0, -2)]).toEqual(['Always', ['--wait', '--cold']])
@@ -199,7 +199,7 @@ describe('a Deployment', () => {
 describe('a pod of the pool', () => {
   const pod = poolPodOf('pool-1', OWNER, SETTINGS)
 
-  test('never comes back blank under a claim', () => {
+  test('is never restarted after a claim', () => {
     expect(pod.spec!.restartPolicy).toBe('Never')
     expect(pod.spec!.containers[0]!.args!.slice(0, -2)).toEqual(['--wait'])
     expect(pod.spec!.containers[0]!.startupProbe!.httpGet!.path).toBe('/_fp/alive')
@@ -213,7 +213,7 @@ describe('a pod of the pool', () => {
     expect(pod.spec!.volumes!.map(({ name }) => name)).toEqual(['tmp', 'app'])
   })
 
-  test('has a user by its name, in a range that is no app’s', () => {
+  test('has a user id from its name, in a range that no app has', () => {
     const uidOf = (name: string): number => poolPodOf(name, OWNER, SETTINGS).spec!.securityContext!.runAsUser!
     const uids = Array.from({ length: 100 }, (_, index) => uidOf(`pool-${index}`))
     expect(new Set(uids).size).toBe(100)
@@ -223,7 +223,7 @@ describe('a pod of the pool', () => {
     }
   })
 
-  test('is controlled by what makes it, so that a drain of its node takes it', () => {
+  test('has a controller, so that a drain of its node deletes it', () => {
     expect(pod.metadata!.ownerReferences).toMatchObject([{ uid: 'its uid', controller: true }])
   })
 })
@@ -280,13 +280,13 @@ describe('the hash of the settings', () => {
   ])('changes with %s', (_what, change) => {
     expect(settingsHash({ ...SETTINGS, ...change })).not.toBe(hash)
   })
-  test('does not change with what is not of the pods', () => {
+  test('does not change with settings that do not affect pods', () => {
     expect(settingsHash({ ...SETTINGS, poolSize: 9 })).toBe(hash)
     expect(hash).toMatch(/^[0-9a-f]{16}$/)
   })
 })
 
-test('names and labels are such as Kubernetes takes', () => {
+test('Kubernetes accepts the names and labels', () => {
   expect(objectName(SPEC.key)).toBe('app-a1b2-3-14')
   expect(() => deploymentOf({ ...SPEC, key: 'nonsense' }, SETTINGS)).toThrow('not a target key')
 })

@@ -35,7 +35,7 @@ const replica = (): TargetObjects =>
     specOf: async (key) => asSpec(key),
   })
 
-test('makes all that a target needs, owned by its Deployment', async () => {
+test('makes all objects of a target, owned by its Deployment', async () => {
   const owner = await objects.ensure('a.1.0')
   const [deployment] = store.all('deployments')
   expect(owner).toMatchObject({ kind: 'Deployment', name: 'app-a-1-0', uid: deployment!.metadata!.uid })
@@ -44,7 +44,7 @@ test('makes all that a target needs, owned by its Deployment', async () => {
   }
 })
 
-test('is cheap where that was done, and looks again where it is told to', async () => {
+test('does nothing the second time, and checks again after `forget`', async () => {
   const owner = await objects.ensure('a.1.0')
   const asked = store.asked.length
   expect(await objects.ensure('a.1.0')).toBe(owner)
@@ -55,7 +55,7 @@ test('is cheap where that was done, and looks again where it is told to', async 
   for (const kind of KINDS) expect(store.names(kind)).toEqual(['app-a-1-0'])
 })
 
-test('two who make it at once, here or elsewhere, make one', async () => {
+test('concurrent calls, in this replica or another, make the objects once', async () => {
   const owners = await Promise.all([
     objects.ensure('a.1.0'),
     objects.ensure('a.1.0'),
@@ -65,7 +65,7 @@ test('two who make it at once, here or elsewhere, make one', async () => {
   expect(store.asked.filter((what) => what === 'create deployments app-a-1-0')).toHaveLength(2)
 })
 
-test('what failed is tried again, and what was there is left alone', async () => {
+test('failed objects are tried again, and existing ones are not changed', async () => {
   store.before = (call, kind) => {
     if (call === 'create' && kind === 'secrets') throw refusal(500)
   }
@@ -85,7 +85,7 @@ test('makes nothing for a target that was replaced', async () => {
   expect(store.asked).toEqual([])
 })
 
-test('a Deployment that vanishes while it is made is told of', async () => {
+test('a Deployment that is deleted while it is made is an error', async () => {
   store.put('deployments', { metadata: { name: 'app-a-1-0' } })
   store.before = (call) => {
     if (call === 'get') store.drop('deployments', 'app-a-1-0')
@@ -93,7 +93,7 @@ test('a Deployment that vanishes while it is made is told of', async () => {
   await expect(objects.ensure('a.1.0')).rejects.toThrow('was deleted while it was being made')
 })
 
-test('removes a target by its Deployment, and an app by all of them', async () => {
+test('removes a target with its Deployment, and an app with all of them', async () => {
   for (const key of ['a.1.0', 'a.2.0', 'b.1.0', 'ab.1.0']) await objects.ensure(key)
   await objects.remove('a.2.0')
   expect(store.names('deployments')).toEqual(['app-a-1-0', 'app-ab-1-0', 'app-b-1-0'])

@@ -34,7 +34,7 @@ async function claim(
 }
 
 describe('the runner', () => {
-  test('serves the start request that it is sent, and takes no other', async () => {
+  test('serves the start request that it gets, and accepts no other', async () => {
     const pod = await runner()
     const early = await provePod(pod.address, KEY, signal())
     const told = await claim(pod)
@@ -51,7 +51,7 @@ describe('the runner', () => {
     await expect(provePod(pod.address, KEY, signal())).rejects.toThrow('409')
   })
 
-  test('tells why an app does not start', async () => {
+  test('reports why an app does not start', async () => {
     const pod = await runner()
     const told = await claim(pod, 'ready = {}\nready["never"]\n')
     expect(told).toMatchObject({
@@ -70,7 +70,7 @@ describe('the runner', () => {
     expect(await pod.lastWords()).toMatchObject({ ok: true, kind: 'fastapi' })
   })
 
-  test('hears nobody who does not know its key', async () => {
+  test('refuses clients that do not know its key', async () => {
     const pod = await runner()
     await expect(provePod(pod.address, podKey(randomBytes(32), 'pool-1'), signal())).rejects.toThrow(
       'is not the pod',
@@ -82,7 +82,7 @@ describe('the runner', () => {
     expect(await claim(pod)).toMatchObject({ ready: true })
   })
 
-  test('waits on after what is no start request', async () => {
+  test('keeps waiting after an invalid start request', async () => {
     const pod = await runner()
     const proven = await provePod(pod.address, KEY, signal())
     await expect(
@@ -150,7 +150,7 @@ def sha(path: str) -> str:
       .toMatchObject({ ready: true })
   })
 
-  test('is not taken for kept by a pod that knows no assets', async () => {
+  test('is an error at a pod that does not support assets', async () => {
     const pod = await local()
     pod.knowsNoAssets = true
     const proven = await provePod(pod.address, KEY, signal())
@@ -160,7 +160,7 @@ def sha(path: str) -> str:
 })
 
 describe('a start request never reaches', () => {
-  test('who does not know the key', async () => {
+  test('a pod that does not know the key', async () => {
     const impostor = await local(podKey(randomBytes(32), 'pool-1'))
     await expect(claim(impostor)).rejects.toThrow('whoever answers at the address of the pod is not the pod')
     expect(impostor.bodies).toEqual([])
@@ -178,7 +178,7 @@ describe('a start request never reaches', () => {
     expect(impostor.bodies).toEqual([])
   })
 
-  test('one that sends the question back as its answer', async () => {
+  test('a pod that sends the challenge back as its answer', async () => {
     const impostor = await local()
     impostor.onProof = (response) => {
       const nonce = String(response.req.headers['fp-nonce'])
@@ -187,7 +187,7 @@ describe('a start request never reaches', () => {
     await expect(claim(impostor)).rejects.toThrow('is not the pod')
   })
 
-  test('whoever has the address after the pod has hung up', async () => {
+  test('another pod with the address after the first one has closed the connection', async () => {
     const pod = await local()
     pod.hangsUp = true
     const proven = await provePod(pod.address, KEY, signal())
@@ -195,7 +195,7 @@ describe('a start request never reaches', () => {
     expect([pod.connections, pod.bodies]).toEqual([1, []])
   })
 
-  test('anybody once it was closed, or was sent', async () => {
+  test('anybody once the connection was closed, or the request was sent', async () => {
     const pod = await local()
     const request = await packStartRequest(specOf('a.1.0'), 'serve')
     const closed = await provePod(pod.address, KEY, signal())
@@ -215,7 +215,7 @@ test('the start request goes over the connection that the proof came on', async 
   expect(pod.startRequests).toMatchObject([{ mode: 'serve', env: { NAME: 'a secret value' } }])
 })
 
-test('an answer that breaks off, is too large or says nothing rejects', async () => {
+test('an answer that breaks off, is too large or is empty rejects', async () => {
   const broken = await local()
   broken.onStartRequest = (response) => {
     response.writeHead(200, { 'content-length': 100 }).write('{"ready":', () => response.destroy())
@@ -235,7 +235,7 @@ test('an answer that breaks off, is too large or says nothing rejects', async ()
   await expect(claim(proxy)).rejects.toThrow('the pod answered 502: <h1>Bad gateway</h1>')
 })
 
-test('who has lost interest is not kept waiting', async () => {
+test('an abort rejects at once', async () => {
   const pod = await local()
   pod.onStartRequest = () => undefined
   const proven = await provePod(pod.address, KEY, signal())

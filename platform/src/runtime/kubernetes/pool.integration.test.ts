@@ -37,7 +37,7 @@ afterEach(async () => {
   for (const pod of pods) await pod[Symbol.asyncDispose]()
 })
 
-/** One that waits, in the cluster and on the network. */
+/** A waiting pod, in the cluster and on the network. */
 async function spare({ key = podKey(SECRET_KEY, `pool-${pods.length + 1}`) } = {}): Promise<LocalPod> {
   const number = pods.length + 1
   const host = `${NETWORK}.${number}`
@@ -55,7 +55,7 @@ const stored = (number = 1): V1Pod =>
 const waiting = (): V1Pod[] =>
   store.all<V1Pod>('pods').filter(({ metadata }) => metadata!.labels![ROLE_LABEL] === 'pool')
 
-/** `known`: what a replica has heard of, which may be old. */
+/** `known`: the pods that a replica knows, which may be outdated. */
 function replica(known: () => Iterable<V1Pod> = waiting): Pool {
   return createPool({
     store,
@@ -79,7 +79,7 @@ const bodies = (): number => pods.reduce((sum, pod) => sum + pod.bodies.length, 
 const namedSpec: typeof specOf = (key) => ({ ...specOf(key), env: { TARGET: key } })
 
 describe('a taken pod', () => {
-  test("is the target's, in the cluster and by the start request that it is sent", async () => {
+  test('belongs to the target, by its labels and by its start request', async () => {
     const pod = await spare()
     const taken = await take(replica(), 'a.1.0')
     expect(await taken!.ready).toEqual({ phases: [{ name: 'ready', at: 12 }] })
@@ -96,7 +96,7 @@ describe('a taken pod', () => {
     expect(taken!.pod).toEqual(stored())
   })
 
-  test('is never the same for two replicas that take at once, whatever they have heard', async () => {
+  test('is never the same for two concurrent replicas, whatever pods they know', async () => {
     asSpec = namedSpec
     for (let number = 0; number < 6; number++) await spare()
     const before = waiting()
@@ -110,7 +110,7 @@ describe('a taken pod', () => {
     expect(await take(replicas[0]!, 'late.1.0')).toBeUndefined()
   })
 
-  test('is not one that has not started, is going, or has no address', async () => {
+  test('is ready, is not being deleted, and has an address', async () => {
     await spare()
     const pool = replica()
     const { status, metadata } = stored()
@@ -126,7 +126,7 @@ describe('a taken pod', () => {
     expect(stored().metadata!.labels![ROLE_LABEL]).toBe('pool')
   })
 
-  test('tells why the app did not start, in the words of the runner', async () => {
+  test('reports why the app did not start, with the message of the runner', async () => {
     const pod = await spare()
     const failure = {
       code: 'FP_APP_IMPORT_FAILED',
@@ -170,7 +170,7 @@ describe('a pod that does not answer', () => {
     pods.shift()
   })
 
-  test('and one that is somebody else see no start request, and the Deployment has to do', async () => {
+  test('and an impostor get no start request, and the Deployment is used', async () => {
     const impostor = await spare({ key: podKey(Buffer.alloc(32, 8), 'pool-1') })
     expect(await take(replica(), 'a.1.0')).toBeUndefined()
     expect([impostor.bodies.length, store.names('pods')]).toEqual([0, []])
@@ -209,7 +209,7 @@ test.each<[string, Partial<AppSpec>]>([
   expect([waiting().length, bodies(), owners.size]).toEqual([1, 0, 0])
 })
 
-test('who has lost interest takes no pod, and leaves none behind that nobody tells', async () => {
+test('an aborted take claims no pod, and leaves none behind without a start request', async () => {
   const pod = await spare()
   const stop = new AbortController()
   stop.abort(new Error('not wanted any more'))
@@ -222,7 +222,7 @@ test('who has lost interest takes no pod, and leaves none behind that nobody tel
 })
 
 describe('a claimer that dies after its claim', () => {
-  /** Claimed, and never told: as one that died leaves it. */
+  /** A claimed pod without a start request, as a dead claimer leaves it. */
   async function claimed(): Promise<V1Pod> {
     const pod = await spare()
     const taken = await take(replica(), 'a.1.0')
@@ -232,7 +232,7 @@ describe('a claimer that dies after its claim', () => {
     return stored()
   }
 
-  test('is stood in for after two seconds, and not earlier', async () => {
+  test('is replaced by another replica after two seconds, and not earlier', async () => {
     const pod = await claimed()
     let asked = 0
     asSpec = (key) => {
@@ -250,7 +250,7 @@ describe('a claimer that dies after its claim', () => {
     await expect.poll(told, PATIENT).toEqual([['a.1.0']])
   })
 
-  test('is not stood in for while it tells the pod itself', async () => {
+  test('is not replaced while it sends the start request itself', async () => {
     const pod = await spare()
     const answered = Promise.withResolvers<void>()
     pod.onStartRequest = (response) =>
@@ -267,7 +267,7 @@ describe('a claimer that dies after its claim', () => {
     expect(pod.connections).toBe(1)
   })
 
-  test('is stood in for by one attempt at a time, and another five seconds later', async () => {
+  test('is replaced by one attempt at a time, and by another one five seconds later', async () => {
     const pod = await claimed()
     let proofs = 0
     pods[0]!.onProof = (response) => {
@@ -300,7 +300,7 @@ describe('a claimer that dies after its claim', () => {
       .toBe(1)
   })
 
-  test('whose target was replaced leaves a pod that is told nothing', async () => {
+  test('whose target was replaced leaves a pod that gets no start request', async () => {
     const pod = await claimed()
     let asked = 0
     asSpec = () => {
@@ -329,7 +329,7 @@ describe('a pod of a Deployment that is sent its start request', () => {
     return stored()
   }
 
-  test('is told as soon as it is seen, with its assets', async () => {
+  test('gets it as soon as the pod is seen, with its assets', async () => {
     asSpec = withAsset
     const pod = await deployed()
     replica().seenWaiting(pod)
@@ -337,7 +337,7 @@ describe('a pod of a Deployment that is sent its start request', () => {
     expect(told()).toEqual([['a.1.0']])
   })
 
-  test('takes one start request of several replicas that tell it at once', async () => {
+  test('accepts one of the start requests that several replicas send at once', async () => {
     asSpec = withAsset
     const pod = await deployed()
     const answered = Promise.withResolvers<void>()
@@ -350,7 +350,7 @@ describe('a pod of a Deployment that is sent its start request', () => {
     expect(told()).toEqual([['a.1.0']])
   })
 
-  test('is told again when its container was started again', async () => {
+  test('gets it again when its container was restarted', async () => {
     asSpec = withAsset
     const pod = await deployed()
     const pool = replica()
@@ -368,7 +368,7 @@ describe('a pod of a Deployment that is sent its start request', () => {
   })
 })
 
-describe('a claimer that is so slow that another one tells its pod', () => {
+describe('a claimer that is so slow that another replica sends the start request', () => {
   const ready = (response: ServerResponse): void =>
     void response.writeHead(204, { 'server-timing': 'imported;dur=3, ready;dur=9' }).end()
   const phases = [
@@ -394,7 +394,7 @@ describe('a claimer that is so slow that another one tells its pod', () => {
     expect([store.names('pods'), pod.startRequests.length]).toEqual([['pool-1'], 1])
   })
 
-  test('hears why it did not start', async () => {
+  test('gets the reason why the app did not start', async () => {
     const pod = await spare()
     const report = {
       code: 'FP_APP_IMPORT_FAILED',
@@ -414,7 +414,7 @@ describe('a check', () => {
   const check = (pool: Pool, stop = signal()): ReturnType<Pool['check']> =>
     pool.check(specOf('trial1.1.0'), { signal: stop })
 
-  test('loads the app in a pod that is nobody else’s, and deletes it', async () => {
+  test('loads the app in a pod of its own, and deletes the pod', async () => {
     const pod = await spare()
     let labels: V1Pod['metadata']
     pod.onStartRequest = (response) => {
@@ -428,7 +428,7 @@ describe('a check', () => {
     expect(store.names('pods')).toEqual([])
   })
 
-  test('says why the app does not load', async () => {
+  test('reports why the app does not load', async () => {
     const pod = await spare()
     const failure = { code: 'FP_APP_IMPORT_FAILED', message: 'No', traceback: null, file: null, line: null }
     pod.onStartRequest = (response) => answer(response, 422, { failure })
@@ -454,7 +454,7 @@ describe('a check', () => {
     expect(store.names('pods')).toEqual([])
   })
 
-  test('has its answer though the pod cannot be deleted', async () => {
+  test('has its result even if the pod cannot be deleted', async () => {
     await spare()
     store.before = (call) => {
       if (call === 'remove') throw refusal(500)
@@ -462,7 +462,7 @@ describe('a check', () => {
     expect(await check(replica())).toEqual({ ok: true })
   })
 
-  test('has no pod where none waits', async () => {
+  test('has no pod if none waits', async () => {
     expect(await check(replica())).toBeUndefined()
   })
 })

@@ -26,7 +26,7 @@ let liveTargets: () => Promise<string[]>
 let asSpec: typeof specOf
 let stop: AbortController
 let running: Promise<void>
-/** Watches that are open. */
+/** Open watches. */
 let watches: number
 let unwatchable: Error | undefined
 
@@ -92,12 +92,12 @@ function expectWhole(): void {
 }
 const deployment = (name = 'app-a-1-0'): V1Deployment =>
   store.all<V1Deployment>('deployments').find(({ metadata }) => metadata!.name === name)!
-/** One that is there and serves nothing. */
+/** A Deployment that exists and is not live. */
 function stray(key = 'old.1.0', name = 'app-old-1-0'): void {
   store.put('deployments', { metadata: { name, labels: targetLabels(key) } })
 }
 
-test('makes what the apps that are live must have', async () => {
+test('makes the missing objects of live apps', async () => {
   await lead()
   expectWhole()
   expect(deployment().spec).toMatchObject({ replicas: 0 })
@@ -113,7 +113,7 @@ test.each(KINDS)('makes %s again as soon as they are deleted', async (kind) => {
   expectWhole()
 })
 
-test('what comes with the news of a sweep under way is not missed', async () => {
+test('a deletion during a sweep is not missed', async () => {
   await lead()
   store.drop('services', 'app-a-1-0')
   store.drop('secrets', 'app-a-1-0')
@@ -123,21 +123,21 @@ test('what comes with the news of a sweep under way is not missed', async () => 
   expectWhole()
 })
 
-test('looks at everything each minute, whether there is news or not', async () => {
+test('checks everything each minute, also without an event', async () => {
   await lead()
   live.push('c.1.0')
   await pass(MINUTE + 500)
   expect(store.names('deployments')).toContain('app-c-1-0')
 })
 
-test('does nothing to what is as it should be', async () => {
+test('changes nothing if everything is correct', async () => {
   await lead()
   const asked = store.asked.length
   await pass(10 * MINUTE)
   expect(store.asked.slice(asked).filter((what) => !what.startsWith('list pods'))).toEqual([])
 })
 
-test('changes what was made with other settings, and keeps how many replicas run', async () => {
+test('updates Deployments with other settings, and keeps the number of replicas', async () => {
   await lead({ runtimeClass: 'gvisor' })
   stop.abort()
   await running
@@ -180,7 +180,7 @@ describe('pods that came from the pool', () => {
   }
   const left = (): string[] => store.names('pods').filter((name) => name !== 'waiting')
 
-  test('and were made with other settings are told to end one by one', async () => {
+  test('and were made with other settings are stopped one by one', async () => {
     waiting(made())
     claimed('old-1', OLD)
     claimed('old-2', OLD)
@@ -194,7 +194,7 @@ describe('pods that came from the pool', () => {
     expect(left()).toEqual(['new', 'of a Deployment'])
   })
 
-  test('are left alone until another one waits, where there is a pool', async () => {
+  test('are kept until another pod waits, if there is a pool', async () => {
     waiting(OLD)
     claimed('old', OLD)
     await lead()
@@ -213,7 +213,7 @@ describe('pods that came from the pool', () => {
     expect(left()).toEqual([])
   })
 
-  test('and end already are not told again', async () => {
+  test('and are stopping already are not stopped again', async () => {
     waiting(made())
     claimed('ends', OLD, { deletionTimestamp: new Date() })
     await lead()
@@ -222,7 +222,7 @@ describe('pods that came from the pool', () => {
   })
 })
 
-test('removes what has been abandoned for ten minutes, and not earlier', async () => {
+test('removes abandoned Deployments after ten minutes, and not earlier', async () => {
   stray()
   await lead()
   await pass(9 * MINUTE)
@@ -231,7 +231,7 @@ test('removes what has been abandoned for ten minutes, and not earlier', async (
   expect(store.names('deployments')).toEqual(WHOLE)
 })
 
-test('a version that has just been replaced may answer what it has, however old it is', async () => {
+test('a version that was just replaced may finish its requests, however old it is', async () => {
   await lead()
   await pass(60 * MINUTE)
   live = ['a.2.0', 'b.2.5']
@@ -243,7 +243,7 @@ test('a version that has just been replaced may answer what it has, however old 
   expect(store.names('deployments')).toEqual(['app-a-2-0', 'app-b-2-5'])
 })
 
-test('what was abandoned and is live again begins anew', async () => {
+test('the time starts again if an abandoned Deployment was live meanwhile', async () => {
   stray()
   await lead()
   await pass(8 * MINUTE)
@@ -266,7 +266,7 @@ test('removes pods of checks that nobody waits for any more, whatever their age'
   expect(store.names('pods')).toEqual(['app-1'])
 })
 
-test('the trouble of one app is not the trouble of the others', async () => {
+test('a failure of one app does not affect the others', async () => {
   asSpec = (key) => {
     if (key === 'a.1.0') throw new Error('its environment cannot be read')
     return specOf(key)
@@ -298,14 +298,14 @@ test.each([
   expect(watches).toBe(3)
 })
 
-test('is not told that nothing is live where the database cannot say', async () => {
+test('removes nothing if the database does not answer', async () => {
   await lead()
   liveTargets = () => Promise.reject(new Error('away'))
   await pass(30 * MINUTE)
   expectWhole()
 })
 
-test('ends at once when it does not lead any more', async () => {
+test('ends at once when this process no longer leads', async () => {
   await lead()
   stop.abort()
   await running

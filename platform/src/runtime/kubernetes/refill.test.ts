@@ -89,7 +89,7 @@ test('at most two start at the same time', async () => {
   await allReady(10)
 })
 
-test('does not make another because news of the last one is late', async () => {
+test('does not make another pod because the watch reports the last one late', async () => {
   lead({ poolSize: 1 }, () => [])
   await clock.advance(9_000)
   expect(made()).toBe(1)
@@ -117,7 +117,7 @@ test.each(['Failed', 'Succeeded'] as const)('replaces one that is %s', async (ph
   expect(store.names('pods')).not.toContain(over!.metadata!.name)
 })
 
-test('replaces those of another image, and leaves alone what was claimed since it was heard of', async () => {
+test('replaces pods with another image, but not those that were claimed meanwhile', async () => {
   lead()
   await allReady(3)
   stop.abort()
@@ -162,13 +162,13 @@ test('shrinks, and keeps those that are ready', async () => {
   expect(ready.map(({ metadata }) => metadata!.name)).toContain(names()[0])
 })
 
-test('a pool of none has none', async () => {
+test('a pool of size 0 has no pods', async () => {
   lead({ poolSize: 0 })
   await clock.advance(60_000)
   expect([store.names('pods'), store.names('secrets')]).toEqual([[], []])
 })
 
-test('Secrets go once their pods have read them, or have never come to be', async () => {
+test('Secrets are removed once their pods have read them, or if their pods were never made', async () => {
   lead({ poolSize: 2 })
   await clock.advance(10 * LOOK)
   become(pods()[0]!, 'Running')
@@ -181,7 +181,7 @@ test('Secrets go once their pods have read them, or have never come to be', asyn
   expect(store.names('secrets')).toEqual(['of somebody else', starting].sort())
 })
 
-test('survives an API that refuses, and asks it less and less often', async () => {
+test('survives an API that refuses, and calls it less and less often', async () => {
   store.before = () => {
     throw refusal(500)
   }
@@ -203,7 +203,7 @@ test('leaves nothing behind for a pod that the quota forbids', async () => {
   expect(made()).toBeLessThan(40)
 })
 
-test('pods that fail one after the other are made less and less often, until one is well', async () => {
+test('while pods fail, new ones are made less and less often, until one is ready', async () => {
   lead({ poolSize: 1 })
   for (let look = 0; look < 600; look++) {
     await clock.advance(LOOK)
@@ -231,7 +231,7 @@ test('makes its owner again when somebody has deleted it', async () => {
   expect(owners).not.toContain(before.uid)
 })
 
-test('ends at once when it does not lead any more', async () => {
+test('ends at once when this process no longer leads', async () => {
   lead()
   await clock.advance(LOOK)
   stop.abort()

@@ -10,7 +10,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   'deployments/scale': 'apps',
   endpointslices: 'discovery.k8s.io',
 }
-/** What the scaler's driver asks for (scaler/src/drivers/kubernetes), and the reading of logs. */
+/** The requests of the scaler's driver (scaler/src/drivers/kubernetes), and the reading of logs. */
 const OF_OTHERS = [
   'deployments list',
   'deployments watch',
@@ -65,7 +65,7 @@ it('has no right that no code uses', async () => {
     /store\s*\.(list|get|create|patch|remove|path)(?:<[^(]*>)?\('(\w+)'/g,
   ))
     use(method!, kind!)
-  // What the reconciler follows.
+  // The kinds that the reconciler follows.
   const [, followed] = /const KINDS: [^=]+= \[(.*)\]/.exec(code)!
   for (const [, kind] of followed!.matchAll(/'(\w+)'/g)) use('path', kind!)
   expect(table.filter((right) => !used.has(right))).toEqual([])

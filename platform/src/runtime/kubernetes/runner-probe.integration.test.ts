@@ -33,7 +33,7 @@ function probe(clock?: FakeClock): ReturnType<ReturnType<typeof createRunnerProb
   return ask(address, AbortSignal.timeout(20_000), POD)
 }
 
-test('a pod that is ready says how long it took', async () => {
+test('a ready pod reports its phases', async () => {
   respond = (response) =>
     response
       .writeHead(204, { 'server-timing': 'interpreter;dur=12.5, imported;dur=200, ready;dur=240' })
@@ -49,12 +49,12 @@ test('a pod that is ready says how long it took', async () => {
   expect(asked).toEqual(['GET /_fp/ready'])
 })
 
-test('one that does not say is ready all the same', async () => {
+test('a pod without phases is ready too', async () => {
   respond = (response) => response.writeHead(204).end()
   expect(await probe()).toEqual({ ready: true })
 })
 
-test('one that failed says why', async () => {
+test('a failed pod reports the reason', async () => {
   const report = { code: 'FP_APP_STARTUP_FAILED', message: 'No', traceback: 'Trace', file: 'app.py', line: 7 }
   respond = (response) => response.writeHead(500).end(JSON.stringify(report))
   expect(await probe()).toEqual({ ready: false, failure: asFailure(report) })
@@ -72,13 +72,13 @@ test.each([
   expect(waiting).toEqual([])
 })
 
-test('one that waits for its start request is told of', async () => {
+test('a pod that waits for its start request is reported', async () => {
   respond = (response) => response.writeHead(409).end('{"code":"FP_POD_WAITING","message":"It waits."}')
   expect(await probe()).toEqual({ ready: false })
   expect(waiting).toEqual([POD])
 })
 
-test('one whose answer does not come is given up, so that it is asked again', async () => {
+test('a probe without an answer ends, so that the pod is asked again', async () => {
   const clock = new FakeClock()
   respond = () => undefined
   const answer = probe(clock)
@@ -91,7 +91,7 @@ test('one whose answer does not come is given up, so that it is asked again', as
   expect(clock.pending).toBe(0)
 })
 
-test('one that is not there rejects', async () => {
+test('a probe of a missing pod rejects', async () => {
   respond = (response) => void response.destroy()
   await expect(probe()).rejects.toThrow()
 })

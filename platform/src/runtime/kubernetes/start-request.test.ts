@@ -11,7 +11,7 @@ const withFile = (text: string): ReturnType<typeof specOf> => ({
   files: { 'app.py': text },
 })
 
-test.each(['serve', 'check'] as const)('says all that a pod must know to %s', async (mode) => {
+test.each(['serve', 'check'] as const)('has everything that a pod needs to %s', async (mode) => {
   const { files, entrypoint, env } = specOf('a.1.0')
   const logo = assetOf('static/logo.png', Buffer.from([1, 2, 3]))
   const { body, assets } = await packStartRequest({ ...specOf('a.1.0'), assets: [logo] }, mode)

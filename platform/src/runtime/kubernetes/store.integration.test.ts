@@ -46,21 +46,21 @@ test('asks for the objects of its namespace, each kind in its group', async () =
   expect(store.path('services')).toBe('/api/v1/namespaces/fp-apps/services')
 })
 
-describe('what is not as it was thought to be is an answer', () => {
-  test('gone', async () => {
+describe('these answers are not errors:', () => {
+  test('the object was deleted', async () => {
     refuses(404, 'NotFound')
     expect(await store.get('pods', 'x')).toBeUndefined()
     expect(await store.patch('pods', 'x', {})).toBeUndefined()
     await store.remove('pods', 'x')
   })
 
-  test('there already', async () => {
+  test('the object exists already', async () => {
     refuses(409, 'AlreadyExists')
     expect(await store.create('pods', POD)).toBeUndefined()
     expect(server.asked).toHaveLength(1)
   })
 
-  test('changed since', async () => {
+  test('the object has changed', async () => {
     refuses(409, 'Conflict')
     expect(await store.patch('pods', 'x', { metadata: { resourceVersion: '5' } })).toBeUndefined()
     await store.remove('pods', 'x', { resourceVersion: '5' })
@@ -68,7 +68,7 @@ describe('what is not as it was thought to be is an answer', () => {
   })
 })
 
-test('a quota that was being changed by another is tried again, and is not taken for one that is there', async () => {
+test('a conflict about the quota is retried, and not mistaken for an existing object', async () => {
   let conflicts = 2
   server.onAsked = (_asked, response) =>
     conflicts-- > 0

@@ -43,14 +43,14 @@ function bind(): void {
   store.put('persistentvolumeclaims', { ...claim!, status: { phase: 'Bound' } } as V1PersistentVolumeClaim)
 }
 
-describe('storage is to be had', () => {
-  test('where there is a default class, or the one that is named', async () => {
+describe('storage is available', () => {
+  test('if there is a default class, or the one that the settings name', async () => {
     classes = [storageClass('slow'), storageClass('fast', {}, true)]
     expect(await volumes().problem()).toBeUndefined()
     expect(await volumes('slow').problem()).toBeUndefined()
   })
 
-  test('nowhere else, and it says what to do', async () => {
+  test('only then; otherwise the problem says what to do', async () => {
     classes = [storageClass('slow')]
     expect(await volumes().problem()).toMatch(/no default StorageClass.*FP_STORAGE_CLASS/)
     expect(await volumes('fast').problem()).toMatch(/no StorageClass fast.*FP_STORAGE_CLASS/)

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { containerFlags, SECCOMP_PROFILE, type ContainerFacts } from './container.ts'
 import type { IsolationReport } from './protocol.ts'
 
-/** What the probes say in containers of Docker 20.10, with these flags; see docs/self-hosting.md. */
+/** The results of the probes in containers of Docker 20.10 with these flags; see docs/self-hosting.md. */
 const DENIED = '[Errno 1] unshare: Operation not permitted'
 const LACKS = {
   nothing: { user_namespace: DENIED, pid_namespace: DENIED, mount_namespace: DENIED },
@@ -21,7 +21,7 @@ function report(lacks: Record<string, string>, minimum = false): IsolationReport
   return { mechanisms: {}, missing, minimum }
 }
 
-/** Without what each buys. */
+/** The flags without their explanations. */
 function flags(...args: Parameters<typeof containerFlags>): string[] {
   return containerFlags(...args).map((line) => line.split(': ')[0]!)
 }
@@ -42,7 +42,7 @@ describe('the flags that a container needs', () => {
     expect(flags(report(LACKS.pivot), facts(root))).toEqual([seccomp])
   })
 
-  it('include AppArmor where it confines', () => {
+  it('include AppArmor if it confines the process', () => {
     const appArmor = 'docker-default (enforce)'
     expect(flags(report(LACKS.proc), facts({ appArmor }))).toEqual([
       proc,
@@ -50,7 +50,7 @@ describe('the flags that a container needs', () => {
     ])
   })
 
-  it('are none where the minimum is there', () => {
+  it('are none if the minimum is available', () => {
     expect(containerFlags(report({ own_uid: 'the zygote is not root' }, true), facts())).toEqual([])
   })
 })

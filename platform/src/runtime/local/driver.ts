@@ -23,7 +23,7 @@ export class LocalDriver implements Driver {
   readonly #deps: LocalDriverDeps
   readonly #live = new Map<TargetKey, Instance>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
-  /** Instances that were told to stop and have not ended yet. */
+  /** Instances that are being stopped and have not ended yet. */
   readonly #stopping = new Set<Instance>()
   /** Begins with the time, so that no id of an earlier run is reused: logs contain the ids. */
   #sequence = Date.now()

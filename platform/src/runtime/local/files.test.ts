@@ -52,7 +52,7 @@ function spec(
   }
 }
 
-test('a version’s folder holds its files and assets, and a content that did not change is not read again', async () => {
+test('a version’s folder has its files and assets, and an unchanged content is not read again', async () => {
   reads = 0
   const first = await folders.of(spec(1, { 'static/a.png': 'one', 'static/deep/b.png': 'two' }))
   expect(await readFile(join(first, 'static/a.png'), 'utf8')).toBe('one')
@@ -92,7 +92,7 @@ test('folders of old versions go with their contents, but for one that still run
   expect((await stat(join(root, 'a/v1/static/same.png'))).nlink).toBe(7)
 })
 
-test('two who ask for a version at once get the same whole folder', async () => {
+test('concurrent calls for a version get the same complete folder', async () => {
   const wanted = spec(
     1,
     Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`static/${n}.bin`, `${n}`])),
@@ -117,7 +117,7 @@ test('apps can read their files whatever umask the platform has', async () => {
   }
 })
 
-test('what a platform was writing that was killed is deleted', async () => {
+test('unfinished files of a killed platform are deleted', async () => {
   await mkdir(join(root, 'a', '.tmp_left'), { recursive: true })
   await writeFile(join(root, 'a', '.tmp_left', 'app.py'), 'half')
   await folders.of(spec(1, {}))

@@ -19,7 +19,7 @@ test('a limit on what apps reach that cannot be enforced is refused', () => {
   for (const way of ['filtered', 'isolated', 'shared'] as const) expect(refusal(report(way))).toBeUndefined()
 })
 
-test('a later manager that isolates apps as the first one did, or better, takes its place', () => {
+test('a later manager that isolates apps at least as well as the first one replaces it', () => {
   for (const way of ['filtered', 'isolated', 'shared'] as const) {
     expect(weakness(report(way), report(way))).toBeUndefined()
   }

@@ -26,7 +26,7 @@ let activator: Activator
 const sources = new Map<string, string>()
 const crashes: [string, AppFailureReport][] = []
 const failures: string[] = []
-/** What a start was answered before the runtime was started. */
+/** The result of a start before the runtime was started. */
 let refusal: unknown
 
 function spec(key: string): AppSpec {
@@ -137,14 +137,14 @@ describe('the local runtime', () => {
     expect(failures).toContain('bad.1.0 FP_APP_IMPORT_FAILED')
   })
 
-  test('fails at once where its files cannot be had', async () => {
+  test('fails at once if its files cannot be read', async () => {
     await expect(call('none.1.0')).rejects.toMatchObject({
       code: 'SCALER_TARGET_FAILED',
       failure: { message: 'no files for none.1.0' },
     })
   })
 
-  test('tells the owner in the log how an app ended that says nothing itself', async () => {
+  test('writes to the log how an app ended that printed nothing itself', async () => {
     sources.set(
       'mute.1.0',
       'import os\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef end():\n    os._exit(3)\n',
@@ -183,7 +183,7 @@ describe('the local runtime', () => {
     expect(await texts('gone')).toEqual(['it ran'])
   })
 
-  test('keeps of each line when it was written, to what, and by which instance', async () => {
+  test('stores time, stream and instance of each line', async () => {
     sources.set(
       'says.1.0',
       `import os, sys\nprint("one\\ntwo")\nprint("warned", file=sys.stderr)\nos.write(1, b"raw\\n")\n${APP('x')}`,
@@ -215,7 +215,7 @@ describe('the local runtime', () => {
     await expect(readFile(join(dataDir, 'apps/talk/v1/app.py'))).rejects.toThrow('ENOENT')
   })
 
-  test('outlives the death of its zygote: the next request wakes the app anew', async () => {
+  test('survives the death of its zygote: the next request wakes the app again', async () => {
     sources.set('phoenix.1.0', APP('up'))
     expect(await call('phoenix.1.0')).toBe('"up"')
     process.kill(runtime.pid(), 'SIGKILL')

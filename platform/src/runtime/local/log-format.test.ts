@@ -14,7 +14,7 @@ const unmarked = (time: string | null, text: string): LogLine => ({
   text,
 })
 
-test('a marked line tells its time, stream, instance and version', () => {
+test('a marked line has its time, stream, instance and version', () => {
   const log = `${mark('o', 0)}hello\n${mark('e', 1, '4.15-y2')}oh no\n${mark('o', 2)}\n`
   expect(parseLog('a1', log)).toEqual([
     { time: timeAt(0), stream: 'stdout', instance: 'a1.3.14-x1', version: 3, text: 'hello' },
@@ -43,7 +43,7 @@ test('a mark within a line begins another one: two processes have written at onc
   ])
 })
 
-test('a line under way is left out, and what only resembles a mark is text', () => {
+test('an incomplete line is left out, and text that only resembles a mark stays text', () => {
   const like = ['\u001ex1767323045000 3.14-x a', '\u001eo17 3.14-x b', '\u001eo1767323045000 latest c']
   expect(parseLog('a1', `${like.join('\n')}\n${mark('o', 0)}under way`)).toEqual(
     like.map((text) => unmarked(null, text)),
@@ -51,7 +51,7 @@ test('a line under way is left out, and what only resembles a mark is text', () 
   expect(parseLog('a1', '')).toEqual([])
 })
 
-test('notes of the platform come back as they were, but for one that was cut off', () => {
+test('notes of the platform are read unchanged, except for an incomplete one', () => {
   const note = formatNote(new Date(AT), 'two\nlines')
   expect(parseNotes(`${note}{"time":"2026\n${note}`)).toEqual([note, note].map(() => noteAt(0, 'two\nlines')))
 })
@@ -63,7 +63,7 @@ const noteAt = (seconds: number, text: string): LogLine => ({
   text,
 })
 
-test('notes stand before the first line that is later, and lines stay in their order', () => {
+test('notes are before the first line that is later, and lines stay in their order', () => {
   const lines = parseLog('a1', `old\n${mark('o', 2)}two\n${mark('o', 1)}one\n${mark('o', 5)}five\n`)
   const notes = [noteAt(0, 'first'), noteAt(2, 'at the same time'), noteAt(9, 'last')]
   expect(mergeNotes(lines, notes).map(({ text }) => text)).toEqual([

@@ -18,12 +18,12 @@ test('an app that has written nothing has no lines', async () => {
   expect(await texts('a', 10)).toEqual([])
 })
 
-test('the newest lines come oldest first; a line under way is not shown', async () => {
+test('the newest lines are returned oldest first; an incomplete line is not shown', async () => {
   await appendFile(await logs.prepare('a'), 'one\ntwo\nthree\nfou')
   expect(await texts('a', 2)).toEqual(['two', 'three'])
 })
 
-test('a log that has grown is put aside while it is written to, and read on across the cut', async () => {
+test('a log that has grown is rotated while it is written, and read across the rotation', async () => {
   const path = await logs.prepare('a')
   // As the zygote opens it for an app.
   await using held = await open(path, 'a')
@@ -43,7 +43,7 @@ test('a very long log is read from its end only', async () => {
   expect(lines[0]).toBe('x'.repeat(99))
 })
 
-test('a line of the platform is kept apart, where no app can write it', async () => {
+test('a line of the platform is stored separately, where no app can write', async () => {
   const path = await logs.prepare('a')
   await appendFile(path, '[fp] The app says so.\n')
   await logs.note('a', 'The database is full.')

@@ -24,7 +24,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** A Python that finds no `nft` while the file `broken` is there: the machine then cannot set up networks. */
+/** A Python that finds no `nft` while the file `broken` exists, so that the machine cannot set up networks. */
 async function pythonThatMayLackNft(broken: string): Promise<string> {
   const wrapper = join(dir, 'python')
   const folders = '/usr/sbin /usr/local/sbin'
@@ -74,12 +74,12 @@ describe.runIf(process.getuid?.() === 0)('a manager on a machine whose networks 
     expect(manager.pid).not.toBe(pid)
   })
 
-  test('does not start where FP_EGRESS limits what apps reach', async () => {
+  test('does not start if FP_EGRESS limits what apps may reach', async () => {
     const broken = join(dir, 'broken')
     await writeFile(broken, '')
     const python = await pythonThatMayLackNft(broken)
     await expect(createManager(options(python, 'list'))).rejects.toThrow(/FP_EGRESS.*nft is not installed/)
-    // That needs a namespace, but no rules.
+    // This needs a namespace but no firewall rules.
     manager = await createManager(options(python, 'none'))
     expect(manager.report.network?.way).toBe('isolated')
   })

@@ -49,7 +49,7 @@ function start(parts: Partial<AppSpec>, allowUnsandboxed = false): Promise<void>
   })
 }
 
-test('a start has the default limits, but for those of the app', async () => {
+test('a start has the default limits, except for those of the app', async () => {
   await start({})
   await start({ limits: { cpus: 0.5, memoryBytes: 5 } })
   expect(requests.map(({ limits }) => limits)).toEqual([
@@ -74,7 +74,7 @@ test('storage is attached until the app has mounted it, and one file may fill it
   expect(attached).toEqual([])
 })
 
-test('an app with an artifact is refused, for nothing mounts it', async () => {
+test('an app with an artifact is refused, as nothing can mount it', async () => {
   const artifacts = [{ kind: 'python-packages', digest: 'ab12' }] as const
   await expect(start({ artifacts })).rejects.toThrow(
     'The app needs the artifact python-packages ab12, which this runtime cannot mount. Deploy the app without it.',
@@ -82,7 +82,7 @@ test('an app with an artifact is refused, for nothing mounts it', async () => {
   expect(requests).toEqual([])
 })
 
-test('no app runs where the sandbox lacks its minimum, unless the admin allows it', async () => {
+test('no app runs if the sandbox lacks its minimum, unless the admin allows it', async () => {
   report = {
     ...report,
     minimum: false,

@@ -10,7 +10,7 @@ const run = promisify(execFile)
 const MIB = 2 ** 20
 const needsRoot = test.skipIf(process.getuid?.() !== 0)
 
-/** Does something in the folder that the app would have. Returns how large its file system is, bytes. */
+/** Runs something in the folder that the app would have. Returns the size of its file system in bytes. */
 async function mounted(dir: string, bytes: number, work: (folder: string) => Promise<void>): Promise<number> {
   const storage = await createStorage({ dir, bytes })
   expect(storage.problem).toBeUndefined()

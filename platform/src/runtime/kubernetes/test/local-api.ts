@@ -12,7 +12,7 @@ export interface Asked {
   readonly body: unknown
 }
 
-/** An API server that answers what the test says, asked by a real KubernetesApi over real HTTP. */
+/** An API server whose answers the test sets, called by a real KubernetesApi over real HTTP. */
 export class LocalApi implements AsyncDisposable {
   readonly asked: Asked[] = []
   onAsked: (asked: Asked, response: ServerResponse) => void | Promise<void> = (_asked, response) =>

@@ -68,7 +68,7 @@ export class LocalKubelet {
     for (const stream of this.#streams) stream.write(line)
   }
 
-  /** What it prints while nobody is told of it: a connection lags behind. */
+  /** Prints lines that the open connections do not get, as if they lagged behind. */
   printUnheard(...texts: string[]): void {
     const streams = this.#streams
     this.#streams = new Set()

@@ -11,27 +11,27 @@ interface SentStartRequest {
   readonly assets?: readonly { readonly sha256: string }[]
 }
 
-/** The pod's side of the claim, over real HTTP, without an app. What it answers to the start request is the test's to say. */
+/** The pod's side of the claim, over real HTTP, without an app. The test sets the answer to the start request. */
 export class LocalPod implements AsyncDisposable {
-  /** Start requests that came from whoever knew the key. */
+  /** Start requests from clients that knew the key. */
   readonly startRequests: SentStartRequest[] = []
   /** Contents of assets that followed a start request. */
   readonly contents: Buffer[] = []
-  /** Every body that came, whoever sent it. */
+  /** All bodies, from any client. */
   readonly bodies: Buffer[] = []
   /** Connections that were made. */
   connections = 0
   /** How the start request is answered. */
   onStartRequest: (response: ServerResponse, startRequest: SentStartRequest) => void = (response) =>
     answer(response, 200, { ready: true, phases: [{ name: 'ready', at: 12 }] })
-  /** What comes in the place of the proof. */
+  /** An answer in place of the proof. */
   onProof: ((response: ServerResponse) => void) | undefined
-  /** What it answers at `/_fp/ready`: by itself that it waits. */
+  /** The answer at `/_fp/ready`. Default: the pod waits. */
   onReady: (response: ServerResponse) => void = (response) =>
     answer(response, 409, { code: 'FP_POD_WAITING' })
-  /** As one of an older image. */
+  /** Acts like a pod with an older image. */
   knowsNoAssets = false
-  /** The connection is closed after the proof, as by one that ends. */
+  /** Closes the connection after the proof, like a pod that ends. */
   hangsUp = false
   readonly #key: string
   readonly #server: Server

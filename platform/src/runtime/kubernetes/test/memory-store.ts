@@ -5,15 +5,15 @@ import type { Kind, ObjectStore } from '../store.ts'
 type Stored = KubernetesObject & { metadata: NonNullable<KubernetesObject['metadata']> }
 type Call = 'list' | 'get' | 'create' | 'patch' | 'remove'
 
-/** The objects of a namespace, with the API server's rules of versions, and news of them. */
+/** The objects of a namespace, with the API server's version rules and with notifications. */
 export class MemoryStore implements ObjectStore {
-  /** What was asked, as `create pods pool-1`. */
+  /** The calls, e.g. `create pods pool-1`. */
   readonly asked: string[] = []
-  /** Is asked before each call: what it throws is the answer. */
+  /** Called before each call. If it throws, that is the answer. */
   before: (call: Call, kind: Kind, name: string) => void = () => undefined
   /** Time of day at which objects are made. */
   wall: () => number = () => 0
-  /** Hears of what is deleted. */
+  /** Called at each deletion. */
   readonly onRemoved = new Map<Kind, () => void>()
   readonly #objects = new Map<Kind, Map<string, Stored>>()
   #version = 0
@@ -57,7 +57,7 @@ export class MemoryStore implements ObjectStore {
     this.drop(kind, name)
   }
 
-  /** As it is, without being asked for. */
+  /** Returns all objects without recording a call. */
   all<T extends KubernetesObject>(kind: Kind): T[] {
     return [...this.#of(kind).values()] as KubernetesObject[] as T[]
   }
@@ -66,7 +66,7 @@ export class MemoryStore implements ObjectStore {
     return [...this.#of(kind).keys()].sort()
   }
 
-  /** Somebody else makes or changes it. */
+  /** Creates or changes an object like another client. */
   put<T extends KubernetesObject>(kind: Kind, object: T): T {
     const { name = '' } = object.metadata!
     const before = this.#of(kind).get(name)?.metadata
@@ -83,7 +83,7 @@ export class MemoryStore implements ObjectStore {
     return stored
   }
 
-  /** Somebody else deletes it. */
+  /** Deletes an object like another client. */
   drop(kind: Kind, name: string): void {
     if (this.#of(kind).delete(name)) this.onRemoved.get(kind)?.()
   }

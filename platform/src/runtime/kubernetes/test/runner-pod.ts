@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { freePort } from '../../../../test/free-port.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../../..')
-/** It refuses to run as root, and another user cannot read root's own Python: then it is the system's, on the same libraries. */
+/** As root: the system's Python with the same libraries, as the runner refuses root and other users cannot read root's Python. */
 const IS_ROOT = process.getuid?.() === 0
 const UID = 201_000
 const PYTHON = IS_ROOT ? '/usr/bin/python3' : join(ROOT, '.fp/venv/bin/python')
@@ -42,7 +42,7 @@ export class RunnerPod implements AsyncDisposable {
     this.#ended = once(this.#process, 'exit').then(([code]) => code as number | null)
   }
 
-  /** Resolves once it answers. */
+  /** Resolves once the pod answers. */
   static async start(key: string): Promise<RunnerPod> {
     const folder = await mkdtemp(join(tmpdir(), 'fp-pod-'))
     await chmod(folder, 0o755)
@@ -73,7 +73,7 @@ export class RunnerPod implements AsyncDisposable {
     await rm(this.#folder, { recursive: true })
   }
 
-  /** The port is open early, and whoever connects then waits: only before that it must be tried again. */
+  /** The port is open early, and connections then wait. Retries are needed only before that. */
   async #answers(): Promise<void> {
     for (;;) {
       if (this.#process.exitCode !== null) throw new Error(`The runner did not start: ${this.output}`)
