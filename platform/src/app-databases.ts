@@ -83,7 +83,7 @@ export async function createAppDatabases(
     total: MAX_APP_CONNECTIONS,
     log: logger,
     onRefused(appId, { count, open }) {
-      logger.warn({ app_id: appId, count, open }, 'an app asks for too many connections to MongoDB')
+      logger.warn({ app_id: appId, count, open }, 'an app opens too many connections to MongoDB')
       const text = `MongoDB refused ${count} connections: this app has ${open} open, ${config.databaseConnections} are allowed (FP_DATABASE_CONNECTIONS). Make one MongoClient for the whole app.`
       tell(appId, text)
     },

@@ -44,7 +44,7 @@ export async function joinInstallation(
       // Replicas of the previous fp version elect their leader with a Lease of Kubernetes.
       lease: createMongoLease(db, { name: role, isTaken: () => members.olderLive }),
       identity: members.id,
-      onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be had; trying again'),
+      onError: (error) => log.warn({ err: error }, 'the lease of the leader cannot be used; trying again'),
       onFailure,
     }),
   )

@@ -40,7 +40,7 @@ export interface GateDirectoryDeps {
 
 /**
  * What the gate reads from MongoDB, so that apps are served, woken and put to sleep while no API runs: where requests go, and
- * what is needed to start an app. It writes only when targets wake, sleep and fail, and the databases' secrets.
+ * what is needed to start an app. It writes only when targets wake, sleep and fail, and the users and passwords of databases.
  */
 export async function openDirectory(deps: GateDirectoryDeps): Promise<GateDirectory> {
   const { mongo, events, changes, log } = deps

@@ -66,7 +66,7 @@ export interface AppRequest {
   /** Hop-by-hop headers are dropped. */
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | Readable
-  /** The client that is named to the app in `x-forwarded-*` headers. */
+  /** The client that the app sees. */
   readonly client: { readonly address: string; /** `http` or `https` */ readonly scheme: string }
 }
 

@@ -127,7 +127,7 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     const { given, stop, cancelled, kind } = entry
     const { id, member } = entry.job
     const held = (error: unknown): void =>
-      log.warn({ err: error, job: id, kind: entry.job.kind }, 'a job is held up; it is tried again')
+      log.warn({ err: error, job: id, kind: entry.job.kind }, 'a job could not continue; trying again')
     for (let next: Job | undefined = entry.job; next;) {
       entry.job = next
       try {

@@ -90,7 +90,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       if (!job || job.finishedAt || carried.has(job.id) || given.aborted) return
       const adopted = await store.adopt(job, id)
       if (!adopted) return
-      log.info({ job: job.id, kind: job.kind, key: job.key }, 'took over a job that nobody had')
+      log.info({ job: job.id, kind: job.kind, key: job.key }, 'took over a job without a living process')
       take(adopted, { orphan: job.member !== null && job.member !== id })
     }
   }
@@ -227,7 +227,7 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       await following[Symbol.asyncDispose]()
       await store
         .release(members.id)
-        .catch((error: unknown) => log.warn({ err: error }, 'jobs could not be handed over; they wait'))
+        .catch((error: unknown) => log.warn({ err: error }, 'the remaining jobs could not be released'))
     },
   }
 }

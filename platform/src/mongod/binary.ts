@@ -82,7 +82,7 @@ async function versionOf(
   try {
     const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: 10_000, env })
     const version = versionIn(stdout)
-    return version ? { version } : { problem: 'it does not say which version it is' }
+    return version ? { version } : { problem: 'it does not report its version' }
   } catch (error) {
     const text = String((error as { stderr?: string }).stderr || (error as Error).message).trim()
     const library = /error while loading shared libraries: (\S+):/.exec(text)?.[1]

@@ -188,7 +188,7 @@ describe('the managed MongoDB', () => {
       .db('admin')
       .command({ refreshSessions: sessions })
       .catch(() => undefined)
-    expect(await sessionProblem({ client })).toMatch(/begins no sessions: .*[Ss]ession/)
+    expect(await sessionProblem({ client })).toMatch(/accepts no new sessions: .*[Ss]ession/)
   })
 
   it('says what to do if no mongod is found', async () => {

@@ -87,7 +87,7 @@ export async function startMongod(options: MongodOptions): Promise<ManagedMongod
   })
   const rotation = repeat(async () => {
     await rotateLog(dir, rootUri(address, password)).catch((error: Error) =>
-      options.onWarning?.(`The log of MongoDB could not be begun anew: ${error.message}`),
+      options.onWarning?.(`The log of MongoDB could not be rotated: ${error.message}`),
     )
     return LOG_INTERVAL
   }, LOG_INTERVAL)

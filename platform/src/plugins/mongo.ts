@@ -49,7 +49,7 @@ async function tryConnect(uri: string): Promise<Mongo> {
   })
   try {
     await client.connect()
-    if (!(await isPrimary({ client }))) throw new Error('it is no primary of a replica set')
+    if (!(await isPrimary({ client }))) throw new Error('it is not a primary of a replica set')
   } catch (error) {
     await client.close()
     throw new Error(
@@ -77,7 +77,7 @@ export async function sessionProblem({ client }: Pick<Mongo, 'client'>): Promise
     await admin.command({ refreshSessions: sessions }, { timeoutMS: SELECTION_TIMEOUT })
     return undefined
   } catch (error) {
-    return `it begins no sessions: ${(error as Error).message}`
+    return `it accepts no new sessions: ${(error as Error).message}`
   }
 }
 

@@ -24,5 +24,5 @@ export async function firstLine(stream: Readable): Promise<string> {
     if (end + 1 < chunk.length) stream.unshift(chunk.subarray(end + 1))
     return Buffer.concat(pieces).toString()
   }
-  throw new Error('It ended before its head.')
+  throw new Error('The stream ended before its first line.')
 }

@@ -8,7 +8,7 @@ import { cleanRequest } from './request.ts'
 import { shownAnswer } from './shown.ts'
 import { streamAnswer } from './stream.ts'
 
-/** Where a request to an app through the API comes from. The app gets this in `x-forwarded-*` headers. */
+/** The client of a request to an app through the API. The app sees it as the client of the request. */
 export interface Caller {
   readonly address: string
   /** `http` or `https` */

@@ -69,9 +69,9 @@ export function createWatcher(deps: WatcherDeps): Watcher {
     if (isForbidden)
       log.warn(
         { err: error as Error, role: 'clusterMonitor, killAnyCursor, killAnySession, killop' },
-        'what users do in MongoDB is not bounded: the user of MONGODB_URI lacks a role',
+        'operations of users in MongoDB are not limited: the user of MONGODB_URI lacks a role',
       )
-    else log.warn({ err: error as Error }, 'could not look at what goes on in MongoDB; trying again')
+    else log.warn({ err: error as Error }, 'could not read the operations in MongoDB; trying again')
   }
 
   function tell(userId: string, why: string): void {

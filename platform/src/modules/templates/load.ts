@@ -21,7 +21,7 @@ export async function loadTemplates(dir: string, log: Log): Promise<LoadedTempla
       const about = await readAbout(path.join(dir, entry.name))
       if (about) loaded.push(toTemplate(entry.name, about, await readContents(path.join(dir, entry.name))))
     } catch (error) {
-      log.warn({ err: error, example: entry.name }, 'an example is not in order and is left out')
+      log.warn({ err: error, example: entry.name }, 'an example is invalid and is skipped')
     }
   }
   loaded.sort((a, b) => a.order - b.order || a.template.template_id.localeCompare(b.template.template_id))

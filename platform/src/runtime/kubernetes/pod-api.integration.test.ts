@@ -73,7 +73,7 @@ describe('the runner', () => {
   test('refuses clients that do not know its key', async () => {
     const pod = await runner()
     await expect(provePod(pod.address, podKey(randomBytes(32), 'pool-1'), signal())).rejects.toThrow(
-      'is not the pod',
+      'another server answers',
     )
     const { body } = await packStartRequest(specOf('a.1.0'), 'serve')
     const headers = { 'fp-proof': '0'.repeat(64) }
@@ -162,7 +162,7 @@ def sha(path: str) -> str:
 describe('a start request never reaches', () => {
   test('a pod that does not know the key', async () => {
     const impostor = await local(podKey(randomBytes(32), 'pool-1'))
-    await expect(claim(impostor)).rejects.toThrow('whoever answers at the address of the pod is not the pod')
+    await expect(claim(impostor)).rejects.toThrow('another server answers at the address of the pod')
     expect(impostor.bodies).toEqual([])
   })
 
@@ -174,7 +174,7 @@ describe('a start request never reaches', () => {
   ])('%s', async (_who, text) => {
     const impostor = await local()
     impostor.onProof = (response) => void response.end(text)
-    await expect(claim(impostor)).rejects.toThrow('is not the pod')
+    await expect(claim(impostor)).rejects.toThrow('another server answers')
     expect(impostor.bodies).toEqual([])
   })
 
@@ -184,7 +184,7 @@ describe('a start request never reaches', () => {
       const nonce = String(response.req.headers['fp-nonce'])
       answer(response, 200, { nonce, proof: nonce })
     }
-    await expect(claim(impostor)).rejects.toThrow('is not the pod')
+    await expect(claim(impostor)).rejects.toThrow('another server answers')
   })
 
   test('another pod with the address after the first one has closed the connection', async () => {

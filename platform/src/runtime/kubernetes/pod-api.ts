@@ -46,7 +46,7 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
       typeof proof !== 'string' ||
       !same(proof, hmac(key, `pod:${nonce}:${theirs}`))
     ) {
-      throw new Error('whoever answers at the address of the pod is not the pod')
+      throw new Error('another server answers at the address of the pod')
     }
     return {
       start: (request, stop) =>

@@ -16,7 +16,7 @@ export class OneConnection extends Agent {
       this.#made = true
       return super.createConnection(options, callback)
     }
-    callback?.(new Error('the pod has hung up after its proof'), undefined as never)
+    callback?.(new Error('the pod has closed the connection after its proof'), undefined as never)
     return undefined
   }
 }
