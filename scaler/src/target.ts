@@ -1,7 +1,7 @@
+import { Admission } from './admission.ts'
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
 import { retired, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
-import { Gate } from './gate.ts'
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
 import type { EndpointSet } from './picker.ts'
@@ -50,7 +50,7 @@ const DRAIN_RETRY = 3_000
 export class Target {
   readonly key: TargetKey
   readonly #context: TargetContext
-  readonly #gate: Gate
+  readonly #admission: Admission
   readonly #lock: TargetLock
   readonly #replicas: Replicas
   readonly #keepWarm: KeepWarm
@@ -74,7 +74,7 @@ export class Target {
     this.#readiness = new Alarm(clock)
     this.#drainRetry = new Alarm(clock)
     this.#wakes = new Wake(clock, context.wakeTurn(key))
-    this.#gate = new Gate({
+    this.#admission = new Admission({
       policy: () => this.#policy(),
       lock: () => this.#lock,
       loadChanged: () => this.#replicas.loadChanged(),
@@ -88,7 +88,7 @@ export class Target {
     this.#lock = context.lock(key, {
       changed: () => this.#lockChanged(),
       retired: () => this.#retireHere(),
-      demand: () => this.#gate.demand,
+      demand: () => this.#admission.demand,
     })
     this.#keepWarm = new KeepWarm(
       clock,
@@ -97,12 +97,12 @@ export class Target {
     )
     this.#replicas = new Replicas({
       clock,
-      endpoints: this.#gate.endpoints,
+      endpoints: this.#admission.endpoints,
       lock: this.#lock,
       policy: () => this.#policy(),
-      load: () => this.#gate.inFlight + this.#gate.queued,
+      load: () => this.#admission.inFlight + this.#admission.queued,
       keptWarm: () => this.#keepWarm.replicas,
-      drainingChanged: () => this.#gate.count(),
+      drainingChanged: () => this.#admission.count(),
       scale: (replicas, remove) => context.scale(key, replicas, remove),
       enqueue: (scale) => this.#scaling.run(scale),
       scaled: (change) => observer.scaled?.(key, change),
@@ -113,20 +113,20 @@ export class Target {
   stats(): TargetStats {
     return {
       phase: this.#phase,
-      inFlight: this.#gate.inFlight,
-      queued: this.#gate.queued,
+      inFlight: this.#admission.inFlight,
+      queued: this.#admission.queued,
       endpoints: this.#endpoints.size,
       replicas: this.#replicas.wanted,
       generation: this.#generation,
       phases: this.#wakes.phases,
       ...(this.#wakes.failure ? { failure: this.#wakes.failure } : {}),
-      ...(this.#phase === 'awake' && this.#gate.unused ? { idleSince: this.#idle.since } : {}),
+      ...(this.#phase === 'awake' && this.#admission.unused ? { idleSince: this.#idle.since } : {}),
     }
   }
 
   /** See Activator.tryAcquire. */
   tryAcquire(): Lease | undefined {
-    return this.#retired ? undefined : this.#gate.tryEnter()
+    return this.#retired ? undefined : this.#admission.tryEnter()
   }
 
   async acquire(options: AcquireOptions): Promise<Lease> {
@@ -139,7 +139,7 @@ export class Target {
     this.#endpoints.replace(state.ready)
     // Endpoints of a generation that is being scaled down must not get leases, even if the driver still reports them.
     if (this.#phase === 'draining') return
-    this.#gate.adjust()
+    this.#admission.adjust()
     if (state.phases) this.#wakes.report(state.phases)
     if (this.#endpoints.size > 0) this.#becomeAwake()
     else if (this.#phase === 'waking' && state.failure) this.#giveUp(targetFailed(state.failure))
@@ -159,7 +159,7 @@ export class Target {
       return
     }
     if (!this.#endpoints.drop(endpointId)) return
-    this.#gate.count()
+    this.#admission.count()
     // The driver may not have noticed the failure and would not start a replacement. So the target is scaled to zero first.
     if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drainAlone()
   }
@@ -169,7 +169,7 @@ export class Target {
     const generation = this.#generation
     const inUse = (): boolean =>
       this.#generation !== generation ||
-      !this.#gate.unused ||
+      !this.#admission.unused ||
       this.#phase === 'waking' ||
       this.#keepWarm.replicas > 0
     if (inUse()) return false
@@ -193,7 +193,7 @@ export class Target {
     if (this.#retired) return
     this.#keepWarm.look()
     if (this.#phase === 'asleep' && this.#keepWarm.replicas > 0 && !this.#wakes.failing) this.#wake()
-    this.#gate.count()
+    this.#admission.count()
     this.#replicas.decide()
     if (this.#phase === 'asleep') this.#forgetIfUnused()
     else this.#watchIdle()
@@ -202,7 +202,7 @@ export class Target {
   /** See Activator.retire. */
   async retire(signal?: AbortSignal): Promise<void> {
     this.#refuseAll(retired())
-    await this.#gate.none(signal)
+    await this.#admission.none(signal)
     // Another activator may have woken the target without this one having been notified yet.
     const used = await this.#lock.retire(signal)
     if (!used && this.#phase === 'asleep' && this.#scaling.open === 0) await this.#lock.release()
@@ -213,7 +213,7 @@ export class Target {
 
   /** Resolves when no lease is held, or when the signal aborts. */
   drained(signal?: AbortSignal): Promise<void> {
-    return this.#gate.none(signal)
+    return this.#admission.none(signal)
   }
 
   /** Stops every timer and rejects all waiting requests. Running replicas keep running. */
@@ -235,7 +235,7 @@ export class Target {
   #refuse(reason: Error): void {
     this.#retired = true
     this.#keepWarm.stop()
-    this.#gate.refuse(reason)
+    this.#admission.refuse(reason)
   }
 
   /**
@@ -249,7 +249,7 @@ export class Target {
     this.#readiness.stop()
     if (this.#phase === 'waking') this.#phase = 'asleep'
     this.#replicas.end()
-    void this.#gate.none().then(async () => {
+    void this.#admission.none().then(async () => {
       await this.#lock.release()
       this.#afterUse()
     })
@@ -264,7 +264,7 @@ export class Target {
 
       const began = clock.now()
       const cold = this.#phase !== 'awake'
-      const place = this.#gate.enter(options)
+      const place = this.#admission.enter(options)
       if (this.#phase === 'asleep') this.#wake()
       else if (this.#phase === 'draining') this.#limitWait()
       else if (this.#phase === 'awake') this.#hold()
@@ -272,7 +272,7 @@ export class Target {
       const slot = await place
       const waited = clock.now() - began
       observer.granted?.(this.key, { waited, cold })
-      return this.#gate.lease(slot, cold ? { waited, phases: this.#wakes.phases } : undefined)
+      return this.#admission.lease(slot, cold ? { waited, phases: this.#wakes.phases } : undefined)
     } catch (error) {
       if (error instanceof ScalerError) observer.refused?.(this.key, error.code)
       this.#replicas.loadChanged()
@@ -330,7 +330,7 @@ export class Target {
     this.#readiness.stop()
     this.#replicas.end()
     this.#phase = 'asleep'
-    this.#gate.refuse(reason)
+    this.#admission.refuse(reason)
     this.#wakeOrForget()
   }
 
@@ -349,7 +349,7 @@ export class Target {
       this.#generation++
       this.#replicas.begin(this.#endpoints.size)
     }
-    if (this.#gate.queued > 0) this.#hold()
+    if (this.#admission.queued > 0) this.#hold()
     this.#lock.balance()
     this.#afterUse()
   }
@@ -372,7 +372,7 @@ export class Target {
   /** Limits how long requests wait for a scale-down that hangs or for a shared lock that cannot be acquired. */
   #limitWait(): void {
     if (this.#readiness.armed) return
-    this.#readiness.set(this.#policy().readinessTimeout, () => this.#gate.refuse(this.#timedOut()))
+    this.#readiness.set(this.#policy().readinessTimeout, () => this.#admission.refuse(this.#timedOut()))
   }
 
   #timedOut(): ScalerError {
@@ -382,7 +382,7 @@ export class Target {
   /** The wake has failed: rejects all waiting requests with the reason, and all that arrive during the back-off. */
   #giveUp(reason: ScalerError): void {
     const failure = this.#wakes.failed(reason)
-    this.#gate.refuse(reason)
+    this.#admission.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
     // The target drains before it is asleep: an endpoint that becomes ready too late must not be used, as it is being stopped.
     this.#drainAlone()
@@ -404,7 +404,7 @@ export class Target {
     const { ids } = this.#endpoints
     this.#phase = 'draining'
     this.#endpoints.beginScaleDown()
-    this.#gate.count()
+    this.#admission.count()
     let stopped: string[] | undefined
     try {
       await this.#scaling.run(async () => {
@@ -436,7 +436,7 @@ export class Target {
     this.#readiness.stop()
     this.#phase = 'asleep'
     this.#endpoints.scaleDownFailed(faulty)
-    this.#gate.adjust()
+    this.#admission.adjust()
     if (this.#endpoints.size > 0) return this.#becomeAwake()
     // The driver failed, or another activator held the lock. Endpoints may still run that no activator will stop.
     if ((faulty || this.#endpoints.reportsUnusable) && !this.#ending)
@@ -450,19 +450,19 @@ export class Target {
     this.#limitWait()
     this.#lock.acquireShared()?.catch((error: Error) => {
       // Any other error means that a drain has cancelled the call. Waiting requests then start the next generation.
-      if (error instanceof ScalerError) this.#gate.refuse(error)
+      if (error instanceof ScalerError) this.#admission.refuse(error)
     })
   }
 
   #lockChanged(): void {
     if (this.#phase === 'draining') return
-    this.#gate.adjust()
+    this.#admission.adjust()
     // The activator that was going to call the driver has left, and this one now leads.
     if (this.#phase === 'waking' && this.#lock.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
     if (this.#endpoints.size === 0) return this.#lostAll()
     if (this.#lock.hasShare) this.#readiness.stop()
-    else if (!this.#gate.unused) this.#hold()
+    else if (!this.#admission.unused) this.#hold()
     this.#lock.balance()
   }
 
@@ -480,7 +480,7 @@ export class Target {
   }
 
   get #endpoints(): EndpointSet {
-    return this.#gate.endpoints
+    return this.#admission.endpoints
   }
 
   /** Called after the release of the last lease and after each failed acquire: the target may now be unused. */
@@ -491,13 +491,13 @@ export class Target {
   }
 
   #watchIdle(): void {
-    if (this.#phase === 'awake' && this.#gate.unused && !this.#ending && this.#keepWarm.replicas === 0)
+    if (this.#phase === 'awake' && this.#admission.unused && !this.#ending && this.#keepWarm.replicas === 0)
       this.#idle.arm()
   }
 
   #fallAsleep(): void {
     // If the target is in use or kept warm, the release of the last lease or a refresh sets the timer again.
-    if (!this.#gate.unused || this.#keepWarm.replicas > 0) return
+    if (!this.#admission.unused || this.#keepWarm.replicas > 0) return
     this.sleep().then(
       (slept) => slept || this.#afterUse(),
       (error: Error) => {
@@ -510,7 +510,7 @@ export class Target {
   /** Called when a generation has ended. Requests that still wait start the next generation. */
   #wakeOrForget(): void {
     if (this.#retired) return this.#forgetIfUnused()
-    if (this.#gate.queued > 0) return this.#wake()
+    if (this.#admission.queued > 0) return this.#wake()
     if (this.#keepWarm.replicas > 0) this.#keepWarm.retryLater()
     // Released early, so that other activators that want to wake the target need not wait for this one.
     void this.#lock.release()
@@ -527,7 +527,7 @@ export class Target {
       this.#endpoints.reportsUnusable ||
       this.#keepWarm.armed ||
       this.#drainRetry.armed
-    if (!this.#wakes.failure && this.#gate.unused && !pending) this.#forget()
+    if (!this.#wakes.failure && this.#admission.unused && !pending) this.#forget()
   }
 
   #forget(): void {

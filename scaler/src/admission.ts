@@ -5,8 +5,8 @@ import { EndpointSet, type Slot } from './picker.ts'
 import type { Demand, TargetLock } from './target-lock.ts'
 import type { AcquireOptions, Lease, TargetPolicy } from './types.ts'
 
-/** The parts of a target that its gate uses. */
-export interface GateHost {
+/** The parts of a target that its admission uses. */
+export interface AdmissionHost {
   policy(): TargetPolicy
   readonly lock: () => TargetLock
   /** Requests have arrived or ended. */
@@ -16,13 +16,13 @@ export interface GateHost {
 }
 
 /** Admits the requests of one target: holds its endpoints, its queue of waiting requests and its held leases. */
-export class Gate {
+export class Admission {
   readonly endpoints = new EndpointSet()
-  readonly #host: GateHost
+  readonly #host: AdmissionHost
   readonly #breaker: Breaker
   readonly #leases: LeaseBook
 
-  constructor(host: GateHost) {
+  constructor(host: AdmissionHost) {
     this.#host = host
     this.#breaker = new Breaker(() => {
       const { queueDepth, queueBytes } = host.policy()
