@@ -14,14 +14,6 @@ const RUNNER = path.resolve(import.meta.dirname, '../../runner/src')
 /** MongoDB's default port. */
 const DEFAULT_PORT = 27_017
 
-export interface AppDatabasesDeps {
-  readonly config: Config
-  readonly mongo: Mongo
-  /** Where the platform's own MongoDB takes the connections of apps. */
-  readonly mongoAppsSocket?: string | undefined
-  readonly logger: Logger
-}
-
 /** How apps reach MongoDB. Each user has a database user and a password of its own. */
 export interface AppDatabases {
   /** The host in the URIs that apps get. */

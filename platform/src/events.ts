@@ -4,13 +4,13 @@ import type { TargetId } from './runtime/targets.ts'
 
 /** An event of one target. It need not be the live one: targets that are being deployed or retired have events too. */
 export interface TargetEvent extends TargetId {
-  /** The app's owner. */
-  readonly userId: string
+  /** The app's owner. Null: MongoDB did not answer when the owner was looked up. */
+  readonly userId: string | null
 }
 
 /**
- * Events of the platform. Every event names its user, so that the events of one user can be selected. Commands are calls and
- * not events. `AppChanges` informs caches about changes.
+ * Events of the platform. Each has the user it concerns, where that is known. Commands are calls and not events. `AppChanges`
+ * informs caches about changes.
  */
 export interface PlatformEvents {
   /** The target could not start, or ended by itself. */

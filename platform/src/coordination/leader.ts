@@ -28,7 +28,7 @@ export interface LeaderOptions extends ElectorOptions {
   readonly onFailure?: (name: string, error: Error) => void
 }
 
-/** Leader election over a lease. A process without work does not take part. */
+/** Leader election over a lease. A process takes part once it has registered work with `run`. */
 export function createLeader(options: LeaderOptions): Leader {
   const elector = createElector(options)
   const works = createWorks(options)

@@ -43,12 +43,12 @@ export function createPublisher(
   ownerOf: (key: TargetKey) => string | Promise<string>,
 ): PublishTarget {
   return (name, key, more) => {
-    const publish = (userId: string): void =>
+    const publish = (userId: string | null): void =>
       events.publish({ name, payload: { ...parseTargetKey(key), userId, ...more } } as PlatformEvent)
     const owner = ownerOf(key)
     if (typeof owner === 'string') publish(owner)
     // If the database does not answer, the event is still published, without an owner.
-    else void owner.then(publish, () => publish(''))
+    else void owner.then(publish, () => publish(null))
   }
 }
 

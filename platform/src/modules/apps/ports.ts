@@ -3,10 +3,7 @@ import type { PageRequest } from '../paging.ts'
 import type { AssetRef } from '../assets/asset.ts'
 import type { AppSummary } from '../app-records/types.ts'
 
-/**
- * What the routes of apps need: an app as it is shown, created and removed is more than its record.
- * `views.ts` and `lifecycle.ts` implement it with the services of other modules.
- */
+/** An app as its owner sees it: its record, joined with its draft, its deployments and the phase of its live target. */
 export interface AppView {
   readonly app: AppSummary
   readonly status: AppStatus
@@ -27,6 +24,7 @@ export interface AppDetailView extends AppView {
   readonly env: EnvVar[]
 }
 
+/** `views.ts` implements it. */
 export interface AppViews {
   one(ownerId: string, appId: string): Promise<AppView>
   detail(ownerId: string, appId: string): Promise<AppDetailView>
@@ -34,6 +32,7 @@ export interface AppViews {
   list(ownerId: string, page: PageRequest): Promise<AppView[]>
 }
 
+/** Creates and removes an app with all that belongs to it. `lifecycle.ts` implements it. */
 export interface AppLifecycle {
   /** Resolves to the new app's id. */
   create(ownerId: string, body: CreateAppBody): Promise<string>
