@@ -1,6 +1,13 @@
 import { pino, type Logger } from 'pino'
 import type { Config } from './config.ts'
 
+/** What the parts of the platform log with. A pino logger fits. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
 /** Fields that must never be logged, at any depth up to two levels. */
 const SECRET_PATHS = ['authorization', 'cookie', 'password', 'token', 'access_token', 'set-cookie'].flatMap(
   (name) => {

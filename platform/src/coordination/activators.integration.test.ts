@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { testMongo, testMongoUri } from '../../test/database.ts'
 import { lineTo } from '../../test/cut-off.ts'
 import type { Mongo } from '../plugins/mongo.ts'
-import { createMongoCoordination } from './register.ts'
+import { createMongoCoordination } from './mongo-coordination.ts'
 
 const MINUTE = 60_000
 const PATIENCE = { timeout: 20_000, interval: 5 }

@@ -1,10 +1,11 @@
 import type { Coordination } from '@fp/scaler'
 import type { Db } from 'mongodb'
+import type { Log } from '../logger.ts'
 import { alwaysLeader, createLeader, type Leader } from './leader.ts'
 import { createMongoLease } from './lease.ts'
 import { joinMembership, soleMember, type Membership, type Role } from './membership.ts'
 import { heartbeatForOlderActivators } from './older-activators.ts'
-import { createMongoCoordination } from './register.ts'
+import { createMongoCoordination } from './mongo-coordination.ts'
 
 /** This process among all processes of the installation: which of them are alive, and which one leads. */
 export interface Installation extends AsyncDisposable {
@@ -18,7 +19,7 @@ export interface InstallationOptions {
   readonly role: Role
   /** Whether several processes of this role may run. */
   readonly shared: boolean
-  readonly log: { warn(fields: object, message: string): void }
+  readonly log: Pick<Log, 'warn'>
 }
 
 /** Joins the processes that share the database. Processes of one role elect a leader among themselves. */

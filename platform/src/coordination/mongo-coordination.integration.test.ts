@@ -4,7 +4,7 @@ import { describeCoordinationContract } from '../../../scaler/test/contract/coor
 import { lineTo } from '../../test/cut-off.ts'
 import { testMongo, testMongoUri } from '../../test/database.ts'
 import { connectMongo, type Mongo } from '../plugins/mongo.ts'
-import { createMongoCoordination } from './register.ts'
+import { createMongoCoordination } from './mongo-coordination.ts'
 
 describeCoordinationContract('MongoDB', async () => {
   const uri = testMongoUri()

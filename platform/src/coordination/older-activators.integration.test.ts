@@ -5,7 +5,7 @@ import { testMongo } from '../../test/database.ts'
 import type { Mongo } from '../plugins/mongo.ts'
 import { joinMembership, MEMBERS } from './membership.ts'
 import { heartbeatForOlderActivators } from './older-activators.ts'
-import { createMongoCoordination } from './register.ts'
+import { createMongoCoordination } from './mongo-coordination.ts'
 
 let mongo: Mongo & AsyncDisposable
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import type { Activator } from '@fp/scaler'
 import type { AppChanges } from '../app-changes.ts'
-import type { Log } from '../modules/background.ts'
+import type { Log } from '../logger.ts'
 import type { Directory } from '../modules/app-records/directory.ts'
 
 export interface SleepRequestDeps {

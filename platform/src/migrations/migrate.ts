@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Collection, Db } from 'mongodb'
 import { isDuplicateKey } from '../duplicate-key.ts'
-import type { Log } from '../modules/background.ts'
+import type { Log } from '../logger.ts'
 
 /**
  * One change of stored documents. During a rolling update, processes of the previous fp version run while `up` runs and

@@ -1,9 +1,6 @@
-/** What the modules log with. A pino logger fits. */
-export interface Log {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+import type { Log } from '../logger.ts'
+
+export type { Log }
 
 /** Work that goes on after its request was answered. Its errors are logged, and `settled` waits for it. */
 export class Background {

@@ -5,6 +5,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import path from 'node:path'
 import { keepRunning } from '../keep-running.ts'
+import type { Log } from '../logger.ts'
 
 /** Characters of a socket's name: 96 bits, so that nobody can guess it. */
 const SECRET_LENGTH = 16
@@ -24,7 +25,7 @@ export interface RelayOptions {
   readonly onRefused?: (app: string, refused: { count: number; open: number }) => void
   /** Commands of an app were not passed on, `count` times since the last call. Their connections were closed. */
   readonly onForbidden?: (app: string, forbidden: { count: number; reason: string }) => void
-  readonly log: { warn(data: object, text: string): void }
+  readonly log: Pick<Log, 'warn'>
 }
 
 /** Forwards apps' connections to MongoDB in a process of its own, and limits how many each app has. */

@@ -1,5 +1,5 @@
 import { repeat, type Repetition } from '../../repeat.ts'
-import type { Log } from '../background.ts'
+import type { Log } from '../../logger.ts'
 import type { DatabaseRecord } from './store.ts'
 import { whatIsFull, type DatabaseUsage } from './usage.ts'
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { FILE_LIMITS, type Files } from '@fp/sdk/wire'
-import type { Log } from '../background.ts'
+import type { Log } from '../../logger.ts'
 import type { LoadedTemplate, Starter } from './types.ts'
 import { checkAssetPath, checkAssetSize } from '../drafts/assets.ts'
 import { checkFiles, toRecord } from '../drafts/files.ts'
