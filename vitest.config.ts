@@ -61,6 +61,7 @@ export default defineConfig({
           hookTimeout: 240_000,
           fileParallelism: false,
           retry,
+          globalSetup: ['e2e/harness/build.global.ts'],
         },
       },
       {

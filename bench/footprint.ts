@@ -37,7 +37,7 @@ export async function benchFootprint(): Promise<void> {
 
 async function benchEmbedded(node: string): Promise<void> {
   section('Memory of the idle platform without apps (PSS, MiB)')
-  await using platform = await startPlatform({ built: true, env: { NODE_BINARY: node } })
+  await using platform = await startPlatform({ env: { NODE_BINARY: node } })
   const sizes = await idleSizes(platform.child.pid!)
   const mongod = sizes.get('mongod')
   sizes.delete('mongod')
@@ -54,7 +54,6 @@ async function benchPod(node: string, folder: string): Promise<void> {
   const mongod = await startMongod({ dir: join(folder, 'mongod'), ...loadConfig(process.env).mongod })
   try {
     await using platform = await startPlatform({
-      built: true,
       env: {
         NODE_BINARY: node,
         FP_RUNTIME: 'kubernetes',

@@ -33,7 +33,7 @@ const wants = (name: string): boolean => wanted.length === 0 || wanted.includes(
 await (platformBuild as () => (() => Promise<void>) | undefined)()?.()
 // Runs alone, as other processes of the same programs would share its memory.
 if (wants('memory')) await benchFootprint()
-await using platform = await startPlatform({ built: true })
+await using platform = await startPlatform()
 const user = await TestUser.signUp(platform, 'bench')
 for (const [name, bench] of Object.entries(benches)) {
   if (wants(name)) await bench(platform, user)

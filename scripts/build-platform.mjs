@@ -31,10 +31,13 @@ const STAND_INS = {
   // The rest of it is what Node has built in: fetch, WebSocket, caches. Also for @fastify/reply-from, which has an older one of its
   // own and is always given a dispatcher of ours.
   undici: `
+    import api from 'undici/lib/api/index.js'
+    import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+    Object.assign(Dispatcher.prototype, api)
+    export { Dispatcher }
     export { default as Agent } from 'undici/lib/dispatcher/agent.js'
     export { default as BalancedPool } from 'undici/lib/dispatcher/balanced-pool.js'
     export { default as Client } from 'undici/lib/dispatcher/client.js'
-    export { default as Dispatcher } from 'undici/lib/dispatcher/dispatcher.js'
     export { default as Pool } from 'undici/lib/dispatcher/pool.js'
     export { default as ProxyAgent } from 'undici/lib/dispatcher/proxy-agent.js'
     export { default as buildConnector } from 'undici/lib/core/connect.js'

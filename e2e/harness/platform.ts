@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Front } from './user.ts'
 
-/** The whole product as a user runs it: the platform's processes with MongoDB, zygote and apps. */
+/** The whole product as `npm start` runs it: the platform's built processes with MongoDB, zygote and apps. */
 export interface PlatformUnderTest extends Front {
   readonly dataDir: string
   readonly child: ChildProcess
@@ -22,15 +22,11 @@ export const ROOT = resolve(import.meta.dirname, '../..')
 const READY_LIMIT = 60_000
 
 export async function startPlatform(
-  options: { dataDir?: string; env?: Record<string, string>; port?: number; built?: boolean } = {},
+  options: { dataDir?: string; env?: Record<string, string>; port?: number } = {},
 ): Promise<PlatformUnderTest> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'fp-e2e-')))
   const port = options.port ?? (await freePort())
-  // As `npm start` runs it, or its sources.
-  const script = options.built
-    ? ['.fp/build/server.js']
-    : ['--conditions=@fp/source', 'platform/src/server.ts']
-  const child = spawn(join(ROOT, 'platform/node.sh'), script, {
+  const child = spawn(join(ROOT, 'platform/node.sh'), ['.fp/build/server.js'], {
     cwd: ROOT,
     env: {
       PATH: process.env.PATH,

@@ -159,12 +159,14 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
     const { attempts = 1, perKey = 1 } = handler
     if (entry.cancelled.aborted || job.cancelled) return endWithout(entry, 'cancelled')
     if (begun) return await attempt(entry)
-    if (entry.over || job.attempt >= attempts) return endWithout(entry, 'abandoned')
+    // A waiting job that this process finds running was claimed by a write whose result was lost.
+    const isClaimed = job.state === 'running'
+    if (entry.over || (!isClaimed && job.attempt >= attempts)) return endWithout(entry, 'abandoned')
     const early = job.runAt.getTime() - clock.wall()
     if (early > 0) await sleep(entry, early)
     await turnOfKey(job, perKey, stop)
     using _turn = await kind.turns.enter(job.owner, { signal: stop })
-    const claimed = await store.claim(job, perKey)
+    const claimed = isClaimed ? job : await store.claim(job, perKey)
     if (claimed) {
       entry.job = claimed
       // Awaited here, so that the turn lasts as long as the attempt.
@@ -239,7 +241,10 @@ export function createCarrier({ store, signals, clock, closing, log }: CarrierDe
       }
     }
     const as = cancelled.aborted ? 'cancelled' : failure ? 'failed' : 'done'
-    await persist(given, () => store.end(job, as, { error: failure?.message ?? null, retention }))
+    await persist(given, async () => {
+      if (as === 'failed') await kind.handler.ended?.(job, as)
+      return store.end(job, as, { error: failure?.message ?? null, retention })
+    })
     return undefined
   }
 

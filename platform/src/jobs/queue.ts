@@ -1,4 +1,4 @@
-import { FairQueue, systemClock, type Clock, type Turn } from '@fp/scaler'
+import { FairQueue, systemClock, type Clock } from '@fp/scaler'
 import type { Db } from 'mongodb'
 import type { Membership } from '../coordination/membership.ts'
 import { newId } from '../ids.ts'
@@ -48,7 +48,7 @@ export interface JobQueue {
 
 export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   const { db, members, log, clock = systemClock } = deps
-  const store = new JobStore(db)
+  const store = new JobStore(db, clock)
   await store.createIndexes()
   const kinds = new Map<string, Kind>()
   const signals = new Signals()
@@ -58,13 +58,6 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
   /** Jobs that are accepted and are being stored. */
   const accepting = new Map<string, { kind: string; owner: string }>()
   let looking: Repetition | undefined
-
-  function take(
-    job: Job,
-    { orphan = false, turn }: { orphan?: boolean; turn?: Turn | undefined } = {},
-  ): void {
-    carrier.take(job, kinds.get(job.kind)!, { lost: members.lost, orphan, turn })
-  }
 
   /** Takes over jobs that nobody or a dead process holds, and notices cancellations that were missed. */
   async function look(): Promise<void> {
@@ -91,7 +84,9 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
       const adopted = await store.adopt(job, id)
       if (!adopted) return
       log.info({ job: job.id, kind: job.kind, key: job.key }, 'took over a job without a living process')
-      take(adopted, { orphan: job.member !== null && job.member !== id })
+      // `lost` belongs to `id`: this process may have been lost and have joined again during the write.
+      const orphan = job.member !== null && job.member !== id
+      carrier.take(adopted, kinds.get(job.kind)!, { lost, orphan })
     }
   }
 
@@ -183,7 +178,8 @@ export async function createJobQueue(deps: JobQueueDeps): Promise<JobQueue> {
         }
         const stored = await carrier.insert(job, handled)
         // Another member by now, this process has lost the job to the others.
-        if (job.member === members.id) take(stored.job, stored)
+        if (job.member === members.id)
+          carrier.take(stored.job, handled, { lost: members.lost, orphan: false, turn: stored.turn })
         else stored.turn?.release()
         return stored.job as Job<P>
       } finally {

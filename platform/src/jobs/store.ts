@@ -1,3 +1,4 @@
+import type { Clock } from '@fp/scaler'
 import type { Collection, Db, Filter } from 'mongodb'
 import { isDuplicateKey } from '../duplicate-key.ts'
 import type { Job, JobState } from './types.ts'
@@ -21,8 +22,10 @@ const DURABLE = { writeConcern: { w: 'majority' } } as const
 export class JobStore {
   readonly #jobs: Collection<JobDoc>
   readonly #orders: Collection<{ _id: string; last: number }>
+  readonly #clock: Clock
 
-  constructor(db: Db) {
+  constructor(db: Db, clock: Clock) {
+    this.#clock = clock
     this.#jobs = db.collection(JOBS, { readPreference: 'primary' })
     this.#orders = db.collection('counters')
   }
@@ -68,7 +71,7 @@ export class JobStore {
 
   /** Whether fewer than `perKey` jobs of the key go first: older ones that are due or were begun, and any that run. */
   async mayBegin({ id, kind, key, order }: Job, perKey: number): Promise<boolean> {
-    const before: Filter<JobDoc>[] = [{ runAt: { $lte: new Date() } }, { attempt: { $gt: 0 } }]
+    const before: Filter<JobDoc>[] = [{ runAt: { $lte: this.#now() } }, { attempt: { $gt: 0 } }]
     const filter: Filter<JobDoc> = {
       open: true,
       kind,
@@ -120,7 +123,7 @@ export class JobStore {
     as: JobState,
     { error = null, retention }: { error?: string | null; retention: number },
   ): Promise<boolean> {
-    const now = new Date()
+    const now = this.#now()
     const { matchedCount } = await this.#jobs.updateOne(
       { _id: id, open: true, state, attempt, member },
       {
@@ -180,6 +183,10 @@ export class JobStore {
       { $set: { member: null, state: 'waiting' }, $unset: { slot: true } },
       DURABLE,
     )
+  }
+
+  #now(): Date {
+    return new Date(this.#clock.wall())
   }
 }
 

@@ -47,7 +47,7 @@ export interface JobHandler<P> {
    * Called when the job ends outside of an attempt. `stopped`: this process closes, and the job ends with it. May be called
    * more than once. Default: nothing.
    */
-  ended?(job: Job<P>, as: 'abandoned' | 'cancelled' | 'stopped'): Promise<void>
+  ended?(job: Job<P>, as: 'abandoned' | 'cancelled' | 'failed' | 'stopped'): Promise<void>
   /** The job ends with the process that accepted it, begun or not: for work that is unwanted later. Default: false. */
   readonly endsWithProcess?: boolean
   /** How many attempts there are, including those that were lost with their process. Default: 1. */

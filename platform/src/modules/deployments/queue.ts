@@ -6,7 +6,7 @@ import type { Log } from '../background.ts'
 import { appDeleted, failureOf, internalFailure, interrupted, stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
 import type { DeploymentStore } from './store.ts'
-import type { DeploymentRecord } from './types.ts'
+import { isFinal, type DeploymentRecord } from './types.ts'
 
 /** The job of a deployment has the deployment's id; its key is the app. */
 export const DEPLOY = 'deploy'
@@ -25,13 +25,25 @@ const RETENTION = 24 * 3_600_000
 /** How often to check older deployments, in ms, in case the feed has missed a change by another replica. */
 const LOOK_AGAIN = 5_000
 
+/** Age at which a deployment without a job has lost it, in ms. */
+const JOB_MISSING_AFTER = 30_000
+
+/** Why a deployment ends whose job could not end it. */
+const REASONS = {
+  cancelled: appDeleted,
+  stopped: stopping,
+  abandoned: interrupted,
+  // `run` reports failures of apps itself. It rejects when it cannot, for example because MongoDB does not answer.
+  failed: () => new Error('the deployment could not be completed'),
+}
+
 export interface DeployJobsDeps {
   readonly store: DeploymentStore
   readonly feed: DeploymentFeed
   readonly apps: AppService
   readonly live: LiveService
   readonly jobs: JobQueue
-  readonly members: { living(): Promise<Set<string>> }
+  readonly members: { readonly id: string; living(): Promise<Set<string>> }
   readonly run: (deployment: DeploymentRecord, stop: AbortSignal) => Promise<void>
   /** Called when the deployment has ended. */
   readonly ended: (deployment: DeploymentRecord) => void
@@ -63,13 +75,15 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     async ended({ key: appId, id }, as) {
       const deployment = await store.find(appId, id)
       if (!deployment) return
-      await end(deployment, as === 'cancelled' ? appDeleted() : as === 'stopped' ? stopping() : interrupted())
+      await end(deployment, REASONS[as]())
       deps.ended(deployment)
     },
   }
 
   /** Ends the record, unless it has ended: as a success if the deployment is live, otherwise as a failure. */
-  async function end({ appId, deploymentId }: DeploymentRecord, why: Error): Promise<boolean> {
+  async function end(deployment: DeploymentRecord, why: Error): Promise<boolean> {
+    const { appId, deploymentId } = deployment
+    if (isFinal(deployment.stage)) return false
     const app = await apps.findAny(appId)
     const isLive = app?.live?.deploymentId === deploymentId
     const report = failureOf(why) ?? internalFailure()
@@ -106,8 +120,12 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     // Read after the deployments: a replica that has joined since then owns none of those.
     const living = await deps.members.living()
     const ended: DeploymentRecord[] = []
-    for (const deployment of found)
-      if (!living.has(deployment.replica) && (await end(deployment, interrupted()))) ended.push(deployment)
+    for (const deployment of found) {
+      const { replica, createdAt } = deployment
+      // This replica stores a job right after its record. If the job is still missing, it could not.
+      const isOwn = replica === deps.members.id && deps.now().getTime() - createdAt.getTime() > JOB_MISSING_AFTER
+      if ((isOwn || !living.has(replica)) && (await end(deployment, interrupted()))) ended.push(deployment)
+    }
     return ended
   }
 

@@ -37,11 +37,10 @@ export function createSwitch(deps: SwitchDeps) {
     background.run(appId, 'retire a target', () => targets.retire(key))
   }
 
-  /** Wakes the version as a new target and makes it live. Resolves to what was live before. */
+  /** Wakes the version as a new target and makes it live. `before`: what is live now. Resolves to what was live before. */
   async function bringUp(
     deployment: DeploymentRecord,
-    hash: string,
-    signal: AbortSignal,
+    { hash, before, signal }: { hash: string; before: Live | null; signal: AbortSignal },
   ): Promise<Live | null> {
     const { appId, version, order, deploymentId } = deployment
     for (;;) {
@@ -59,7 +58,10 @@ export function createSwitch(deps: SwitchDeps) {
       }
       const switched = await live
         .goLive(appId, { version, revision, hash, order, deploymentId })
-        .catch((error: unknown) => {
+        .catch(async (error: unknown) => {
+          // The switch may have happened although its result was lost, or the gate could not be notified.
+          const app = await apps.findAny(appId)
+          if (app?.live?.deploymentId === deploymentId) return { before }
           retire(key, appId)
           throw error
         })
@@ -113,7 +115,7 @@ export function createSwitch(deps: SwitchDeps) {
       await say({ stage: 'starting' })
       const signal = AbortSignal.any([stop, AbortSignal.timeout(START_LIMIT)])
       events.on('app.progress', progress)
-      before = await bringUp(deployment, hash, signal).finally(() => {
+      before = await bringUp(deployment, { hash, before: app.live, signal }).finally(() => {
         events.off('app.progress', progress)
         return telling
       })
