@@ -177,7 +177,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     kubernetes: inCluster ? readKubernetes(env, read, problems, storageMb) : undefined,
     role: read('FP_ROLE', SETTINGS.role) ?? 'all',
     shutdownDelay: (read('FP_SHUTDOWN_DELAY_S', SETTINGS.shutdownDelay) ?? 0) * 1000,
-    shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2.2) * 1000,
+    shutdownGrace: (read('FP_SHUTDOWN_GRACE_S', SETTINGS.shutdownGrace) ?? 2) * 1000,
     warnings: [...unknownNames(env), ...(inCluster ? unusedInCluster(env) : [])],
   }
   if (problems.length > 0) throw new ConfigError(problems)

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -24,6 +25,8 @@ afterEach(async () => {
 interface Server {
   readonly child: ChildProcess
   readonly url: string
+  /** What the process and its children have written. */
+  output(): string
   mongodPid(): Promise<number>
 }
 
@@ -53,6 +56,7 @@ async function start(env: Record<string, string> = {}): Promise<Server> {
   return {
     child,
     url: `http://localhost:${port}`,
+    output: () => output,
     mongodPid: async () => Number(await readFile(lock, 'utf8')),
   }
 }
@@ -78,6 +82,7 @@ describe('the process', () => {
     const mongod = await first.mongodPid()
     // Past 5 s the process gives up on an orderly end and exits with 1.
     expect(await stop(first.child, 'SIGINT')).toBe(0)
+    expect(first.output()).toContain('requests under way are answered first, for up to 2 s.')
     expect(argumentsOf(mongod)).toBeUndefined()
 
     const second = await start()
@@ -92,6 +97,16 @@ describe('the process', () => {
     const second = await start()
     expect(argumentsOf(mongod)).toBeUndefined()
     expect((await post(second.url, '/api/auth/login', login)).status).toBe(200)
+  })
+
+  it('says why SIGTERM does not stop the API alone, and what does', async () => {
+    const { child, url, output } = await start({ FP_LOG_LEVEL: 'info' })
+    const api = childrenOf(child.pid!).find((pid) => argumentsOf(pid)?.includes(SERVER))!
+    process.kill(api, 'SIGTERM')
+    await expect.poll(output).toContain('The API ignores SIGTERM')
+    expect(output()).toContain(`stop the gate (process ${child.pid})`)
+    expect(output()).toContain(`kill -9 ${api}`)
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
   })
 
   it('stops in order when its terminal is closed', async () => {
@@ -138,6 +153,10 @@ describe('the process', () => {
     expect(text).toMatch(/FP_PORT is "x": set a port.*\n.*FP_SIGNUP is "y": set one of open, closed/)
   })
 })
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+}
 
 /** Resolves when nothing listens on the port any more. */
 async function refused(port: number): Promise<void> {

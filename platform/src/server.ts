@@ -66,10 +66,11 @@ async function main(): Promise<void> {
   // SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A terminal also sends its signals to the child. The child stops only when the gate tells it to.
-      if (isChild) return
+      if (isChild) return signalToChild(signal, logger)
       if (stoppingSince === undefined)
-        stop('Stopping: requests under way are answered first. Ctrl-C again stops at once.')
+        stop(
+          `Stopping: requests under way are answered first, for up to ${config.shutdownGrace / 1000} s. Ctrl-C again stops at once.`,
+        )
       else if (performance.now() - stoppingSince > SAME_SIGNAL && signal !== 'SIGHUP') process.exit(130)
     })
   }
@@ -159,6 +160,14 @@ async function startApiRole(config: Config, { logger }: Output): Promise<Running
       await gate[Symbol.asyncDispose]()
     },
   }
+}
+
+/** The child stops only when the gate tells it to. A terminal sends its own signals, SIGINT and SIGHUP, to the child too. */
+function signalToChild(signal: NodeJS.Signals, logger: Logger): void {
+  if (signal !== 'SIGTERM') return
+  logger.info(
+    `The API ignores SIGTERM, as its gate stops it. To stop both, stop the gate (process ${process.ppid}). To end the API alone, use kill -9 ${process.pid}; the gate then starts it again.`,
+  )
 }
 
 /** Whether a gate has started this API. Checks the role too, as `node --watch` gives every role a channel to its parent. */
