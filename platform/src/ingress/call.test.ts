@@ -66,6 +66,20 @@ describe('a fault of the app that its owner calls from the console is a 502 with
     })
   })
 
+  test('(its head has too many lines)', async () => {
+    const bytes = `${ok}${'a: b\r\n'.repeat(5_000)}\r\n`
+    await expect(call((socket) => socket.end(bytes))).rejects.toMatchObject({
+      code: 'FP_APP_HEADERS_TOO_LARGE',
+      statusCode: 502,
+    })
+  })
+
+  test('(its chunks have much larger extensions than content)', async () => {
+    const chunk = `1;${'a'.repeat(1_000)}\r\nx\r\n`
+    const bytes = `${ok}transfer-encoding: chunked\r\n\r\n${chunk.repeat(1_000)}0\r\n\r\n`
+    await expect(call((socket) => socket.end(bytes))).rejects.toMatchObject({ statusCode: 502 })
+  })
+
   test('(it resets the connection)', async () => {
     await expect(call((socket) => socket.resetAndDestroy())).rejects.toMatchObject({ statusCode: 502 })
   })
@@ -108,7 +122,15 @@ test('a client that disconnects ends the call, which is not an error of the app'
 
 test('an app gets the caller of a request through the API, and nobody can forge it', async () => {
   let seen = ''
-  const headers = { 'fp-client': '6.6.6.6 1 http evil 80 1.1', 'FP-Client-Host': 'evil', 'x-a': '1' }
+  const headers = {
+    'fp-client': '6.6.6.6 1 http evil 80 1.1',
+    'FP-Client-Host': 'evil',
+    'X-Forwarded-For': '6.6.6.6',
+    forwarded: 'for=6.6.6.6',
+    'x-real-ip': '6.6.6.6',
+    'x-request-id': 'evil',
+    'x-a': '1',
+  }
   await call(
     (socket, request) => {
       seen = request
@@ -116,9 +138,14 @@ test('an app gets the caller of a request through the API, and nobody can forge 
     },
     { method: 'POST', path: '/', headers, body: 'ü' },
   )
+  expect(seen).not.toMatch(/^forwarded:/im)
   expect(seen.split('\r\n').filter((line) => /^(fp|x)-/i.test(line))).toEqual([
     'fp-client-host: app-a.x',
     'fp-client: 192.0.2.7 0 https app-a.x 443 1.1',
+    'x-forwarded-for: 192.0.2.7',
+    'x-forwarded-proto: https',
+    'x-forwarded-host: app-a.x',
+    expect.stringMatching(/^x-request-id: req_/),
     'fp-client-content-length: 2',
     'fp-client-fp-client: 6.6.6.6 1 http evil 80 1.1',
     'fp-client-fp-client-host: evil',

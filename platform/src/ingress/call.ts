@@ -1,5 +1,5 @@
 import type { Activator, Lease } from '@fp/scaler'
-import { Client } from 'undici'
+import { EndpointPool } from '@fp/scaler/http'
 import { FpError } from '../errors.ts'
 import type { AppAnswer, AppRequest } from '../gate/gate.ts'
 import { passOn } from '../pass-on.ts'
@@ -7,7 +7,8 @@ import { endToEnd } from './call-headers.ts'
 import { clientHeaders } from './client-prefix.ts'
 import { publicError } from './failures.ts'
 
-const MAX_HEADERS = 64 * 1024
+/** In ms. */
+const TIMEOUTS = { response: 300_000, idleBody: 300_000 }
 
 /**
  * Sends one request to an app for the platform or the app's owner, through the activator like any other request: it wakes
@@ -26,7 +27,7 @@ export async function callApp(
     signal.throwIfAborted()
     throw publicError(error as Error)
   }
-  const client = clientOf(lease.endpoint.url)
+  const client = new EndpointPool(lease.endpoint, TIMEOUTS)
   const done = (): void => {
     lease.release()
     void client.destroy()
@@ -65,13 +66,15 @@ function answerHeaders(headers: Record<string, string | string[] | undefined>): 
   return { ...endToEnd(flat), ...(length !== undefined && { 'content-length': length }) }
 }
 
-function appFault(error: Error & { code?: string; syscall?: string }): FpError {
+/** The fault of the app. Returns a bug of the platform as it is. */
+function appFault(error: Error & { code?: string; syscall?: string }): Error {
   const { code = '', syscall, message } = error
+  if (error instanceof TypeError || error instanceof ReferenceError) return error
   if (/_(HEADERS|BODY|CONNECT)_TIMEOUT$/.test(code)) {
     return new FpError('FP_APP_TIMEOUT', 'The app did not answer in time.', { cause: error })
   }
   if (code === 'UND_ERR_HEADERS_OVERFLOW') {
-    const text = `The headers of the app's answer are larger than ${MAX_HEADERS / 1024} KB.`
+    const text = "The headers of the app's answer are larger than 64 KB or more than 1,000 lines."
     return new FpError('FP_APP_HEADERS_TOO_LARGE', text, { cause: error })
   }
   const lost = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
@@ -79,11 +82,4 @@ function appFault(error: Error & { code?: string; syscall?: string }): FpError {
     ? 'The app closed the connection before its answer was complete. Its log may say why.'
     : `The app did not answer in valid HTTP: ${message}.`
   return new FpError('FP_APP_CRASHED', text, { cause: error })
-}
-
-/** The HTTP client for an endpoint: a unix socket on this machine, an address in a cluster. */
-function clientOf(url: URL): Client {
-  const limits = { maxHeaderSize: MAX_HEADERS }
-  if (url.protocol !== 'unix:') return new Client(url.origin, limits)
-  return new Client('http://app', { ...limits, connect: { socketPath: decodeURIComponent(url.pathname) } })
 }

@@ -13,12 +13,13 @@ export const CONNECT_TIMEOUT = 2_000
 /** Keep-alive connections to endpoints, with one pool per endpoint. */
 export class EndpointPools {
   readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
-  readonly #responseTimeout: number
+  readonly #timeouts: EndpointTimeouts
   readonly #sweeper: NodeJS.Timeout
 
   /** `responseTimeout` is the maximum time in ms until the head of a response. */
   constructor(responseTimeout: number) {
-    this.#responseTimeout = responseTimeout
+    // A stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
+    this.#timeouts = { response: responseTimeout, idleBody: 0 }
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
   }
 
@@ -27,12 +28,13 @@ export class EndpointPools {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandler,
   ): void {
-    this.#of(endpoint).dispatch(options, new MeteredHandler(handler))
+    this.#of(endpoint).dispatch(options, handler)
   }
 
   #of(endpoint: Endpoint): Pool {
     let entry = this.#pools.get(endpoint.id)
-    if (!entry) this.#pools.set(endpoint.id, (entry = { pool: this.#open(endpoint), used: true }))
+    if (!entry)
+      this.#pools.set(endpoint.id, (entry = { pool: new EndpointPool(endpoint, this.#timeouts), used: true }))
     entry.used = true
     return entry.pool
   }
@@ -43,23 +45,6 @@ export class EndpointPools {
     this.#pools.clear()
   }
 
-  #open(endpoint: Endpoint): Pool {
-    const socketPath = socketPathOf(endpoint.url)
-    return new Pool(socketPath ? 'http://app' : endpoint.url.origin, {
-      connect: pacedConnector(endpoint.id, {
-        timeout: CONNECT_TIMEOUT,
-        ...(socketPath ? { socketPath } : {}),
-      }),
-      // Higher than the limit of the meter, so that the meter reports the error: undici continues to parse after its own.
-      maxHeaderSize: 2 * MAX_HEAD,
-      headersTimeout: this.#responseTimeout,
-      // No limit: a stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
-      bodyTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE,
-      keepAliveMaxTimeout: KEEP_ALIVE,
-    })
-  }
-
   #sweep(): void {
     for (const [id, entry] of this.#pools) {
       const busy = entry.used || entry.pool.stats.running > 0 || entry.pool.stats.pending > 0
@@ -68,6 +53,37 @@ export class EndpointPools {
       this.#pools.delete(id)
       entry.pool.close().catch(() => undefined)
     }
+  }
+}
+
+/** In ms; 0 = unlimited. */
+export interface EndpointTimeouts {
+  /** How long the endpoint may take for the head of its answer. */
+  readonly response: number
+  /** How long the body of the answer may be silent. */
+  readonly idleBody: number
+}
+
+/**
+ * undici's client for one endpoint, with the limits of the proxy: answers are parsed in small pieces, in turn with those of
+ * other endpoints, and what is no content in them is limited. Must be destroyed after use.
+ */
+export class EndpointPool extends Pool {
+  constructor({ id, url }: Endpoint, timeouts: EndpointTimeouts) {
+    const socketPath = socketPathOf(url)
+    super(socketPath ? 'http://app' : url.origin, {
+      connect: pacedConnector(id, { timeout: CONNECT_TIMEOUT, ...(socketPath ? { socketPath } : {}) }),
+      // Higher than the limit of the meter, so that the meter reports the error: undici continues to parse after its own.
+      maxHeaderSize: 2 * MAX_HEAD,
+      headersTimeout: timeouts.response,
+      bodyTimeout: timeouts.idleBody,
+      keepAliveTimeout: KEEP_ALIVE,
+      keepAliveMaxTimeout: KEEP_ALIVE,
+    })
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    return super.dispatch(options, new MeteredHandler(handler))
   }
 }
 
