@@ -4,13 +4,13 @@ export type JobState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' |
 export interface Job<P = unknown> {
   readonly id: string
   readonly kind: string
-  /** Jobs of one kind and key run in the order in which they were enqueued. */
+  /** Jobs of one kind and key begin by their `order`. */
   readonly key: string
   /** The user whose turn the job takes. */
   readonly owner: string
   readonly payload: P
   readonly state: JobState
-  /** Grows with each job of the installation, unless the caller gives it. */
+  /** Smaller first. Grows with each job of the installation; a deployment has the number among those of its app instead. */
   readonly order: number
   /** How many attempts were begun. Each write of an attempt names this number, so that a stale holder's write is refused. */
   readonly attempt: number
