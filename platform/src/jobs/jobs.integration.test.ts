@@ -230,7 +230,7 @@ describe('an attempt that fails', () => {
     one.runs[2]!.fail(new Error('third'))
     await expect.poll(async () => doc('a')).toMatchObject({ state: 'failed', error: 'third', attempt: 3 })
     await expect.poll(() => ids(one)).toEqual(['a', 'a', 'a', 'b'])
-    expect(one.ended).toEqual([])
+    expect(one.ended).toEqual(['a failed'])
   })
 
   test('is the last by default', async () => {
@@ -240,6 +240,32 @@ describe('an attempt that fails', () => {
     one.runs[0]!.fail(new Error('broken'))
     await expect.poll(async () => doc('a')).toMatchObject({ state: 'failed', error: 'broken' })
   })
+})
+
+test('a job that was claimed by a write whose result was lost is run', async () => {
+  const one = await worker()
+  await enqueue(one, 'a')
+  await enqueue(one, 'b')
+  await expect.poll(() => ids(one)).toEqual(['a'])
+  await mongo.db
+    .collection<JobDoc>(JOBS)
+    .updateOne({ _id: 'b' }, { $set: { state: 'running', slot: 1 }, $inc: { attempt: 1 } })
+  one.runs[0]!.done()
+  await expect.poll(() => ids(one)).toEqual(['a', 'b'])
+  expect(one.runs[1]!.attempt.fence).toBe(1)
+  one.runs[1]!.done()
+  await one.queue.settled('test', 'key', never)
+  expect([await state('a'), await state('b'), one.ended]).toEqual(['done', 'done', []])
+})
+
+test('a job without a delay goes before younger ones, even if its process has a clock that is ahead', async () => {
+  const [one, two] = [await worker(), await worker()]
+  await two.clock.advance(60_000)
+  await enqueue(two, 'a')
+  await enqueue(one, 'b')
+  await expect.poll(() => ids(two)).toEqual(['a'])
+  two.runs[0]!.done()
+  await expect.poll(() => ids(one)).toEqual(['b'])
 })
 
 describe('a process that dies', () => {

@@ -71,7 +71,12 @@ export class JobStore {
 
   /** Whether fewer than `perKey` jobs of the key go first: older ones that are due or were begun, and any that run. */
   async mayBegin({ id, kind, key, order }: Job, perKey: number): Promise<boolean> {
-    const before: Filter<JobDoc>[] = [{ runAt: { $lte: this.#now() } }, { attempt: { $gt: 0 } }]
+    const before: Filter<JobDoc>[] = [
+      { runAt: { $lte: this.#now() } },
+      // A job without a delay is due, even if the clock of the process that accepted it is ahead of this one.
+      { $expr: { $lte: ['$runAt', '$createdAt'] } },
+      { attempt: { $gt: 0 } },
+    ]
     const filter: Filter<JobDoc> = {
       open: true,
       kind,

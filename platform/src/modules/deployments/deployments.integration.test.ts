@@ -386,6 +386,34 @@ describe('after the platform was killed', () => {
     expect(await ended(app, last)).toMatchObject({ stage: 'ready', version: 3 })
   })
 
+  test('a deployment whose end cannot be stored ends once it can, and holds up no other', async () => {
+    const app = await makeApp()
+    const { db } = bench.mongo
+    await db.command({ collMod: 'deployments', validator: { stage: { $ne: 'ready' } } })
+    const first = await deploy(app, version(1))
+    await expect.poll(() => bench.services.apps.findAny(app)).toMatchObject({ live: { deploymentId: first } })
+    const second = await deploy(app, version(2))
+    await db.command({ collMod: 'deployments', validator: {} })
+    expect(await ended(app, first)).toMatchObject({ stage: 'ready' })
+    expect(await ended(app, second)).toMatchObject({ stage: 'ready', version: 2 })
+  })
+
+  test('a deployment that lost its job when it was accepted is ended', async () => {
+    const app = await makeApp()
+    const deployments = bench.mongo.db.collection<{ _id: string }>('deployments')
+    const first = await deploy(app, version(1))
+    await ended(app, first)
+    const { _id, ...old } = (await deployments.findOne({ _id: first }))! as never as {
+      _id: string
+      createdAt: Date
+    }
+    const lost = { ...old, open: true, stage: 'validating', finishedAt: null, order: 1.5 }
+    await deployments.insertOne({ _id: 'd_lost', ...lost, createdAt: new Date(Date.now() - 60_000) } as never)
+    const next = await deploy(app, version(2))
+    expect(await ended(app, next)).toMatchObject({ stage: 'ready' })
+    expect(await ended(app, 'd_lost')).toMatchObject({ stage: 'failed' })
+  })
+
   test('closing fails running and queued deployments with a reason, and refuses new ones', async () => {
     await using own = await modulesBench()
     const as = own.as('u_ann')

@@ -123,7 +123,8 @@ export function createDeployJobs(deps: DeployJobsDeps) {
     for (const deployment of found) {
       const { replica, createdAt } = deployment
       // This replica stores a job right after its record. If the job is still missing, it could not.
-      const isOwn = replica === deps.members.id && deps.now().getTime() - createdAt.getTime() > JOB_MISSING_AFTER
+      const isOwn =
+        replica === deps.members.id && deps.now().getTime() - createdAt.getTime() > JOB_MISSING_AFTER
       if ((isOwn || !living.has(replica)) && (await end(deployment, interrupted()))) ended.push(deployment)
     }
     return ended
