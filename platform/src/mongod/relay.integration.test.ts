@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { pipeline } from 'node:stream'
@@ -194,6 +195,34 @@ test('large documents pass completely in both directions at once, at the pace of
   const found = await Promise.all([1, 2, 3, 4].map((_id) => blobs.findOne({ _id })))
   expect(found.map((each) => each!.text.length)).toEqual([1, 2, 3, 4].map(() => text.length))
   await client.db().dropDatabase()
+})
+
+test.each([
+  ['an unfinished line', '{"event": "rea', 'exit 1', /exit code 1/],
+  ['a line that is no JSON', 'nonsense\\n', 'exec cat', /SIGTERM/],
+])('a relay that sends %s is started again', async (_, text, end, how) => {
+  const [python, said] = [path.join(dir, 'python'), path.join(dir, 'said')]
+  const real = loadConfig(process.env).python
+  const script = `#!/bin/sh
+[ -e ${said} ] && exec ${real} "$@"
+touch ${said}
+printf '${text}'
+${end}
+`
+  await writeFile(python, script, { mode: 0o755 })
+  await expect(start({ python })).rejects.toThrow(how)
+  const relay = await start({ python })
+  const before = relay.pid()
+  await rm(said)
+  process.kill(before, 'SIGKILL')
+  await expect.poll(() => existsSync(said)).toBe(true)
+  await expect
+    .poll(async () =>
+      clientAt(await socketOf(relay, 'a'))
+        .db()
+        .command({ ping: 1 }),
+    )
+    .toMatchObject({ ok: 1 })
 })
 
 test('a relay that is killed is restarted, and the next request of an app works', async () => {

@@ -5,6 +5,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import path from 'node:path'
 import { keepRunning } from '../keep-running.ts'
+import { readMessages } from '../lines.ts'
 import type { Log } from '../logger.ts'
 
 /** Characters of a socket's name: 96 bits, so that nobody can guess it. */
@@ -86,10 +87,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     child.stdin.on('error', () => undefined)
     createInterface({ input: child.stderr }).on('line', (line) => log.warn({ relay: child.pid }, line))
     const ready = Promise.withResolvers<void>()
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line) as Event
-      if (event.event === 'ready') ready.resolve()
-      else handle(event)
+    readMessages<Event>(child.stdout, {
+      onMessage(event) {
+        if (event.event === 'ready') ready.resolve()
+        else handle(event)
+      },
+      onInvalid({ message }) {
+        log.warn({ relay: child.pid }, `The relay cannot be understood, so it is ended. ${message}`)
+        child.kill()
+      },
     })
     const ended = endOf(child)
     const running: RunningRelay = {

@@ -8,7 +8,7 @@ import type { PlatformEvent } from '../../events.ts'
 import type { AppAnswer, AppRequest, Gate } from '../gate.ts'
 import { passOn } from '../../pass-on.ts'
 import { receiveError, type SentError } from './errors.ts'
-import { firstLine, linesOf } from './lines.ts'
+import { firstLine, linesOf } from '../../lines.ts'
 import {
   CALL_PATH,
   ERROR_TRAILER,

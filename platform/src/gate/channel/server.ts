@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { listenOnSocket } from '../../listen.ts'
 import type { AppAnswer, AppRequest, Gate } from '../gate.ts'
 import { sendError } from './errors.ts'
-import { firstLine } from './lines.ts'
+import { firstLine } from '../../lines.ts'
 import {
   CALL_PATH,
   ERROR_TRAILER,

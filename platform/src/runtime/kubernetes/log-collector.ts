@@ -1,8 +1,8 @@
 import type { Clock } from '@fp/scaler'
-import { KubernetesApiError, type KubernetesApi } from '@fp/scaler/kubernetes'
+import { KubernetesApiError, linesOf, type KubernetesApi } from '@fp/scaler/kubernetes'
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
 import type { Logger } from 'pino'
-import { cutLines, stamped } from './log-lines.ts'
+import { stamped } from './log-lines.ts'
 import type { LogStore } from './log-store.ts'
 import { LogWriter } from './log-writer.ts'
 import { parseTargetKey } from '../targets.ts'
@@ -152,7 +152,7 @@ async function keepFrom(
     },
   })
   try {
-    for await (const line of cutLines(body, MAX_LINE)) {
+    for await (const line of linesOf(body, { maxLength: MAX_LINE })) {
       const read = stamped(line)
       // `sinceTime` has a resolution of a second, so lines that were kept come again.
       if (!read || (last !== undefined && read.stamp <= last)) continue

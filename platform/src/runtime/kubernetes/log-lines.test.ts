@@ -1,30 +1,5 @@
 import { expect, test } from 'vitest'
-import { cutLines, padded, stamped } from './log-lines.ts'
-
-async function linesOf(max: number, ...chunks: (string | Uint8Array)[]): Promise<string[]> {
-  async function* bytes(): AsyncGenerator<Uint8Array> {
-    for (const chunk of chunks) yield typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk
-  }
-  const lines: string[] = []
-  for await (const line of cutLines(bytes(), max)) lines.push(line)
-  return lines
-}
-
-test('lines are found in any pieces', async () => {
-  expect(await linesOf(100, 'one\ntw', 'o\n', '\nfour', '')).toEqual(['one', 'two', '', 'four'])
-  const [a, b] = [new Uint8Array([0xc3]), new Uint8Array([0xa4, 0x0a])]
-  expect(await linesOf(100, a, b)).toEqual(['ä'])
-  expect(await linesOf(100)).toEqual([])
-})
-
-test('only the beginning of a line that is too long is kept in memory', async () => {
-  expect(await linesOf(4, 'abcdef\nxy', 'zabc', 'def\n', 'ok\n', '12345')).toEqual([
-    'abcd',
-    'xyza',
-    'ok',
-    '1234',
-  ])
-})
+import { padded, stamped } from './log-lines.ts'
 
 test.each([
   ['2026-01-02T03:04:05.6Z', '2026-01-02T03:04:05.600000000Z'],

@@ -1,18 +1,3 @@
-/** The lines of a stream of UTF-8. Each is cut after `max` characters: an app may write a line without an end. */
-export async function* cutLines(chunks: AsyncIterable<Uint8Array>, max: number): AsyncGenerator<string> {
-  const decoder = new TextDecoder()
-  let line = ''
-  for await (const chunk of chunks) {
-    const [first = '', ...others] = decoder.decode(chunk, { stream: true }).split('\n')
-    line += first.slice(0, max - line.length)
-    for (const part of others) {
-      yield line
-      line = part.slice(0, max)
-    }
-  }
-  if (line) yield line
-}
-
 export interface StampedLine {
   readonly stamp: string
   readonly text: string

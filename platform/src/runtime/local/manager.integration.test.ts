@@ -40,6 +40,23 @@ exec ${PYTHON} "$@"
   return wrapper
 }
 
+/** A Python that ends as a manager once after it has said `text`, or after the platform ends the channel. */
+async function pythonThatSaysOnce(
+  text: string,
+  end: string,
+): Promise<{ python: string; sayNow(): Promise<void> }> {
+  const python = join(dir, 'python')
+  const said = join(dir, 'said')
+  const script = `#!/bin/sh
+[ -e ${said} ] && exec ${PYTHON} "$@"
+touch ${said}
+printf '${text}' >&3
+${end}
+`
+  await writeFile(python, script, { mode: 0o755 })
+  return { python, sayNow: () => rm(said) }
+}
+
 function options(python: string, mode: NetworkSettings['mode']): ManagerOptions {
   const write = (chunk: Buffer, _: string, done: () => void): void => {
     logged.push(chunk.toString())
@@ -56,6 +73,39 @@ function options(python: string, mode: NetworkSettings['mode']): ManagerOptions 
 }
 
 const failures = (): string[] => logged.filter((line) => line.includes('the runner does not start'))
+
+const unfinished = [
+  'an unfinished line',
+  '{"event": "hel',
+  'exit 1',
+  /before it was ready \(exit code 1\)/,
+] as const
+const nonsense = [
+  'a line that is no JSON',
+  'nonsense\\n',
+  'exec cat <&3',
+  /cannot be understood.*8 characters/,
+] as const
+
+test.each([unfinished, nonsense])('a manager that sends %s does not start', async (_, text, end, problem) => {
+  const { python } = await pythonThatSaysOnce(text, end)
+  const starting = createManager({ ...options(python, 'internet'), allowUnsandboxed: true })
+  await expect(starting).rejects.toThrow(problem)
+})
+
+test('a manager is replaced even if the next one sends an unfinished line', async () => {
+  const [, text, end, problem] = unfinished
+  const { python, sayNow } = await pythonThatSaysOnce(text, end)
+  await writeFile(join(dir, 'said'), '')
+  manager = await createManager({ ...options(python, 'internet'), allowUnsandboxed: true })
+  const { pid } = manager
+  await sayNow()
+  process.kill(pid, 'SIGKILL')
+  await expect.poll(failures).toHaveLength(1)
+  expect(failures()[0]).toMatch(problem)
+  await expect.poll(() => manager?.problem).toBeUndefined()
+  expect(manager.pid).not.toBe(pid)
+})
 
 describe.runIf(process.getuid?.() === 0)('a manager on a machine whose networks break', () => {
   test('is replaced only by one that isolates apps as it did', async () => {

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { createInterface, type Interface } from 'node:readline'
-import type { Duplex, Readable } from 'node:stream'
+import { createInterface } from 'node:readline'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { readMessages } from '../../lines.ts'
 import { refusal, weakness } from './isolation.ts'
 import type {
   Exited,
@@ -87,23 +88,31 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
     })
     const control = child.stdio[3] as Duplex
     for (const stream of [child.stdout!, child.stderr!]) {
-      linesOf(stream).on('line', (line) => log.warn({ runner: child.pid }, line))
+      // An error without a listener would end the platform. The end of the process is enough to know.
+      stream.on('error', () => undefined)
+      const lines = createInterface({ input: stream }).on('error', () => undefined)
+      lines.on('line', (line) => log.warn({ runner: child.pid }, line))
     }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), HELLO_TIMEOUT)
       let failed = true
       let objection: string | undefined
-      linesOf(control).on('line', (line) => {
-        const event = JSON.parse(line) as ManagerEvent
-        if (event.event !== 'hello') return deliver(event)
-        clearTimeout(timer)
-        objection = first ? weakness(first.isolation, event.isolation) : refusal(event.isolation)
-        // A manager exits when its control channel ends.
-        if (objection !== undefined) return void control.destroy()
-        failed = false
-        pid = event.pid
-        resolve({ child, control, hello: event })
-        placeProcesses()
+      // A manager exits when its control channel ends.
+      readMessages<ManagerEvent>(control, {
+        onMessage(event) {
+          if (event.event !== 'hello') return deliver(event)
+          clearTimeout(timer)
+          objection = first ? weakness(first.isolation, event.isolation) : refusal(event.isolation)
+          if (objection !== undefined) return void control.destroy()
+          failed = false
+          pid = event.pid
+          resolve({ child, control, hello: event })
+          placeProcesses()
+        },
+        onInvalid({ message }) {
+          objection = `The runner cannot be understood, so it is ended. ${message}`
+          log.error({ runner: child.pid }, objection)
+        },
       })
       child.once('error', (error) =>
         reject(new Error(`The runner's Python cannot be started: ${error.message}`)),
@@ -218,15 +227,6 @@ function commandOf({ allowUnsandboxed, freshInterpreters }: ManagerOptions): str
   if (allowUnsandboxed) command.push('--allow-unsandboxed')
   if (freshInterpreters) command.push('--fresh-interpreters')
   return command
-}
-
-/**
- * The lines of a stream that may break at any time, e.g. when the process at its other end is killed. Errors are ignored,
- * because the end of the stream is enough to know; an error without a listener would end the platform.
- */
-function linesOf(stream: Readable): Interface {
-  stream.on('error', () => undefined)
-  return createInterface({ input: stream }).on('error', () => undefined)
 }
 
 function orphaned(id: string): Exited {
