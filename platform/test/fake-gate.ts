@@ -40,7 +40,7 @@ export function fakeGate(
         sharedByReplicas: false,
         appsOnThisMachine: true,
         appsOnLoopback: false,
-        appsSharedMemoryOnce: false,
+        mustReplaceOldSecrets: false,
       },
     },
     targets: {

@@ -19,7 +19,7 @@ export function fakeRuntime(
       sharedByReplicas: false,
       appsOnThisMachine: true,
       appsOnLoopback: false,
-      appsSharedMemoryOnce: true,
+      mustReplaceOldSecrets: true,
       ...parts.capabilities,
     },
   }
@@ -32,7 +32,7 @@ export function fakeClusterRuntime(): ModulesRuntime {
       appsOutlivePlatform: true,
       sharedByReplicas: true,
       appsOnThisMachine: false,
-      appsSharedMemoryOnce: false,
+      mustReplaceOldSecrets: false,
     },
   })
 }

@@ -80,7 +80,7 @@ export async function openDirectory(deps: GateDirectoryDeps): Promise<GateDirect
     specOf,
     isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
     async replaceOldSecrets() {
-      if (!deps.capabilities.appsSharedMemoryOnce) return
+      if (!deps.capabilities.mustReplaceOldSecrets) return
       const replaced = await databases.replaceOldPasswords()
       if (replaced > 0)
         log.warn(

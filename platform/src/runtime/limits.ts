@@ -1,4 +1,5 @@
-const MIB = 1024 * 1024
+/** Bytes. */
+export const MIB = 1024 * 1024
 
 /** What one app may use. */
 export interface AppLimits {
@@ -19,8 +20,10 @@ export interface AppLimits {
 }
 
 /**
- * The only place of these numbers: both runtimes read them here, and the runner gets them with each start. The admin of a
- * cluster can set memory and cores with FP_APP_MEMORY and FP_APP_CPU_LIMIT.
+ * The defaults of these limits for both runtimes. The runner gets them with each start. The admin of a cluster can set memory
+ * and cores with FP_APP_MEMORY and FP_APP_CPU_LIMIT. Other limits of apps are elsewhere: the sizes of storage and database
+ * and the number of database connections in the settings (config.ts), /dev/shm in the runner (root.py), the folder of a pod's
+ * files and the time to stop in pod-spec.ts, and the time to stop of local apps in local/index.ts.
  */
 export const DEFAULT_LIMITS: AppLimits = {
   memoryBytes: 512 * MIB,

@@ -1,5 +1,6 @@
 import type { Driver, TargetKey } from '@fp/scaler'
 import type { AppLimits } from './limits.ts'
+import type { LogLine } from './logs.ts'
 
 /** Where apps find their storage. PLATFORM_DATA_DIR is set to it. */
 export const STORAGE_DIR = '/data'
@@ -58,6 +59,14 @@ export function requireNoArtifacts({ artifacts }: Pick<AppSpec, 'artifacts'>): v
   )
 }
 
+/** The first uid of apps. The runner uses it to try the sandbox (probe.py). */
+const FIRST_UID = 200_000
+
+/** The app's uid in both runtimes. Each app has its own, as process limits count per uid. */
+export function uidOf({ sequence }: Pick<AppSpec, 'sequence'>): number {
+  return FIRST_UID + sequence
+}
+
 /** Why an app could not start or ended. `message` is for its owner. */
 export interface AppFailureReport {
   readonly code: string
@@ -97,20 +106,7 @@ export interface RuntimeCapabilities {
   /** Apps use this machine's loopback interface, so a request from there may come from an app. */
   readonly appsOnLoopback: boolean
   /** In old versions apps could read each other's memory, so secrets that apps were given then must be replaced. */
-  readonly appsSharedMemoryOnce: boolean
-}
-
-/** A line of an app's log. */
-export interface LogLine {
-  /** UTC in ISO 8601. A line without a time has that of the line before it. Null: there is none, in logs of old versions. */
-  readonly time: string | null
-  /** `output`: stdout or stderr, if the runtime does not know which. `platform`: written by the platform for the owner. */
-  readonly stream: 'stdout' | 'stderr' | 'output' | 'platform'
-  /** The process or pod that wrote the line; null if that is not known, and for lines of the platform. */
-  readonly instance: string | null
-  /** The version of the app that wrote the line; null if it is not known, and for lines of the platform. */
-  readonly version: number | null
-  readonly text: string
+  readonly mustReplaceOldSecrets: boolean
 }
 
 export interface RuntimeLogs {

@@ -1,5 +1,6 @@
 import type { AppRequest, GateFacts, GateStatus } from '../gate.ts'
-import type { AppSpec, CheckResult, LogLine } from '../../runtime/runtime.ts'
+import type { LogLine } from '../../runtime/logs.ts'
+import type { AppSpec, CheckResult } from '../../runtime/runtime.ts'
 import type { TargetKey, TargetPhase } from '@fp/scaler'
 import type { SentError } from './errors.ts'
 

@@ -24,8 +24,8 @@ export interface SpecContents {
 }
 
 /** Where apps once shared memory, their session keys are replaced, as are the passwords of databases. */
-export function sessionKeyPurpose(capabilities: Pick<RuntimeCapabilities, 'appsSharedMemoryOnce'>): string {
-  return capabilities.appsSharedMemoryOnce ? 'session 1' : 'session'
+export function sessionKeyPurpose(capabilities: Pick<RuntimeCapabilities, 'mustReplaceOldSecrets'>): string {
+  return capabilities.mustReplaceOldSecrets ? 'session 1' : 'session'
 }
 
 /** Everything that is needed to start the target. Store it nowhere: it contains secrets. */

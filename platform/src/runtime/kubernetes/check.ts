@@ -6,7 +6,7 @@ import { newId } from '../../ids.ts'
 import { plainFailure, type AppSpec, type CheckResult } from '../runtime.ts'
 import { withOwnersMessage, parseReport, refusalOf } from './failures.ts'
 import { checkPodOf } from './manifests.ts'
-import { ownerOf, POD_KIND } from './owners.ts'
+import { ownerReferenceOf, POD_KIND } from './owners.ts'
 import { checkSecretOf } from './secrets.ts'
 import { packStartRequest } from './start-request.ts'
 import { pause } from '../../pause.ts'
@@ -45,7 +45,10 @@ async function checkInPod(spec: AppSpec, signal: AbortSignal, deps: CheckDeps): 
   const pod = await store.create<V1Pod>('pods', checkPodOf(name, spec, settings))
   if (!pod) throw new Error(`There is a pod ${name} already.`)
   try {
-    await store.create('secrets', checkSecretOf(name, spec, request.body, ownerOf(pod, POD_KIND, false)))
+    await store.create(
+      'secrets',
+      checkSecretOf(name, spec, request.body, ownerReferenceOf(pod, POD_KIND, false)),
+    )
     for (;;) {
       const result = resultOf(await store.get<V1Pod>('pods', name))
       if (result) return result

@@ -72,7 +72,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     secretKey,
     clock: systemClock,
     specOf,
-    ownerOf: (key) => objects.ensure(key),
+    ownerReferenceOf: (key) => objects.ensure(key),
     log,
   })
   const appPods = createAppPods((key, failure) => binding.crashed(key, failure))
@@ -136,7 +136,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
       sharedByReplicas: true,
       appsOnThisMachine: false,
       appsOnLoopback: false,
-      appsSharedMemoryOnce: false,
+      mustReplaceOldSecrets: false,
     },
     driver,
     logs: {

@@ -1,5 +1,5 @@
 import { MongoBulkWriteError, type Collection, type Db } from 'mongodb'
-import type { LogLine } from '../runtime.ts'
+import type { LogLine } from '../logs.ts'
 
 /** A line of a pod's log. */
 export interface PodLine {

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { checkPodOf, deploymentOf, poolPodOf, serviceOf, settingsHash } from './manifests.ts'
 import { START_REQUEST_KEY } from './pod-spec.ts'
 import { objectName, ROLE_LABEL, SOURCE_LABEL, STORAGE_LABEL, TARGET_LABEL } from './names.ts'
-import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
+import { DEPLOYMENT_KIND, ownerReferenceOf } from './owners.ts'
 import { checkSecretOf, poolSecretOf, secretOf } from './secrets.ts'
 import type { KubernetesSettings } from './settings.ts'
 import { assetOf, SETTINGS, specOf } from './test/specs.ts'
 
 const SPEC = specOf('a1b2.3.14')
-const OWNER = ownerOf({ metadata: { name: 'owner', uid: 'its uid' } }, DEPLOYMENT_KIND, true)
+const OWNER = ownerReferenceOf({ metadata: { name: 'owner', uid: 'its uid' } }, DEPLOYMENT_KIND, true)
 
 const WITH_ASSETS = { ...SPEC, assets: [assetOf('logo.png', Buffer.alloc(10))] }
 

@@ -8,7 +8,7 @@ import type {
 } from '@kubernetes/client-node'
 import type { TargetKey } from '@fp/scaler'
 import { createHash } from 'node:crypto'
-import type { AppSpec } from '../runtime.ts'
+import { uidOf, type AppSpec } from '../runtime.ts'
 import {
   checkLabels,
   objectName,
@@ -23,8 +23,6 @@ import {
 import { podSpec } from './pod-spec.ts'
 import type { KubernetesSettings } from './settings.ts'
 
-/** The first uid of apps, one for each app, as in embedded mode. */
-const FIRST_APP_UID = 200_000
 /** The uids of pods of the pool, which have no app yet: by the pod's name, from a range of their own. */
 const FIRST_POOL_UID = 1_000_000
 const POOL_UIDS = 1_000_000_000
@@ -53,7 +51,7 @@ export function deploymentOf(spec: AppSpec, settings: KubernetesSettings): V1Dep
 
 /** The template of a Deployment's pods. */
 export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1PodTemplateSpec {
-  const { key, sequence } = spec
+  const { key } = spec
   const secret = objectName(key)
   return {
     metadata: {
@@ -69,7 +67,7 @@ export function podTemplateOf(spec: AppSpec, settings: KubernetesSettings): V1Po
           ? { args: ['--wait', '--cold'], keySecret: secret }
           : { args: [], startRequestSecret: secret }),
         ...(spec.storage ? { storageOf: spec.appId } : {}),
-        uid: FIRST_APP_UID + sequence,
+        uid: uidOf(spec),
         limits: spec.limits,
         restart: 'Always',
         readyPath: '/_fp/ready',
@@ -160,7 +158,7 @@ export function checkPodOf(name: string, spec: AppSpec, settings: KubernetesSett
     metadata: { name, labels: checkLabels(spec.appId) },
     spec: podSpec(settings, {
       args: [],
-      uid: FIRST_APP_UID + spec.sequence,
+      uid: uidOf(spec),
       limits: spec.limits,
       startRequestSecret: name,
       restart: 'Never',

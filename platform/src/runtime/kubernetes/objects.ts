@@ -3,7 +3,7 @@ import type { TargetKey } from '@fp/scaler'
 import type { AppSpec } from '../runtime.ts'
 import { deploymentOf, isSentStartRequest, serviceOf } from './manifests.ts'
 import { APP_LABEL, objectName } from './names.ts'
-import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
+import { DEPLOYMENT_KIND, ownerReferenceOf } from './owners.ts'
 import { targetPodKey } from './pod-keys.ts'
 import { secretOf } from './secrets.ts'
 import { packStartRequest } from './start-request.ts'
@@ -52,7 +52,7 @@ export function createTargetObjects({
         .then((created) => created ?? store.get<V1Deployment>('deployments', name)),
     ])
     if (!deployment) throw new Error(`The Deployment ${name} was deleted while it was being made.`)
-    const owner = ownerOf(deployment, DEPLOYMENT_KIND, false)
+    const owner = ownerReferenceOf(deployment, DEPLOYMENT_KIND, false)
     const holds = isSentStartRequest(spec)
       ? { podKey: targetPodKey(secretKey, key) }
       : { startRequest: startRequest.body }

@@ -4,7 +4,7 @@ import type { V1ObjectMeta, V1OwnerReference } from '@kubernetes/client-node'
  * A reference by which Kubernetes deletes what an object owns. `controller`: the owner keeps the object running; `kubectl
  * drain` leaves alone pods without a controller.
  */
-export function ownerOf(
+export function ownerReferenceOf(
   object: { readonly kind?: string; readonly apiVersion?: string; readonly metadata?: V1ObjectMeta },
   kind: { readonly apiVersion: string; readonly kind: string },
   controller: boolean,

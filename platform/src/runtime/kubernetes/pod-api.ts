@@ -20,7 +20,6 @@ export interface ProvenPod {
    * pod is gone, with PodClaimedError when it has a start request already.
    */
   start(request: Pick<PackedStartRequest, 'body' | 'assets'>, signal: AbortSignal): Promise<StartAnswer>
-  close(): void
 }
 
 /** ms for the pod's proof. A pod that waits answers at once. */
@@ -39,7 +38,7 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
       headers: { 'fp-nonce': nonce },
       signal: AbortSignal.any([signal, AbortSignal.timeout(PROOF_TIMEOUT)]),
     })
-    if (answer.status !== 200) throw refusalOf(answer)
+    if (answer.status !== 200) throw answerError(answer)
     const { nonce: theirs, proof } = parsed(answer)
     if (
       typeof theirs !== 'string' ||
@@ -53,7 +52,6 @@ export async function provePod(address: URL, key: string, signal: AbortSignal): 
         sendStartRequest(address, agent, { key, theirs, start: request, signal: stop }).finally(() =>
           agent.destroy(),
         ),
-      close: () => agent.destroy(),
     }
   } catch (error) {
     agent.destroy()
@@ -87,7 +85,7 @@ async function sendStartRequest(
   if (answer.status === 200) return { ready: true, phases: (value['phases'] as Phase[] | undefined) ?? [] }
   const failure = parseReport(JSON.stringify(value['failure'] ?? null))
   if (answer.status === 422 && failure) return { ready: false, failure }
-  throw refusalOf(answer)
+  throw answerError(answer)
 }
 
 /**
@@ -119,11 +117,11 @@ async function sendContents(
       signal,
     })
     if (isLast) return answer
-    if (answer.status !== 204) throw refusalOf(answer)
+    if (answer.status !== 204) throw answerError(answer)
   }
 }
 
-function refusalOf({ status, text }: PodAnswer): Error {
+function answerError({ status, text }: PodAnswer): Error {
   const message = `the pod answered ${status}: ${text.slice(0, 200)}`
   return status === 409 ? new PodClaimedError(message) : new Error(message)
 }

@@ -1,10 +1,8 @@
 import type { V1ResourceRequirements } from '@kubernetes/client-node'
 import { amountOf } from '../../settings.ts'
-import { DEFAULT_LIMITS, startDeadline, type AppLimits } from '../limits.ts'
+import { DEFAULT_LIMITS, MIB, startDeadline, type AppLimits } from '../limits.ts'
 import type { AppSpec } from '../runtime.ts'
 import type { AppResources } from './settings.ts'
-
-const MIB = 1024 * 1024
 
 /** As a Kubernetes quantity. */
 export function mebibytes(bytes: number): string {

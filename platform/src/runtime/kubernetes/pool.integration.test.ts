@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { podKey, targetPodKey } from './pod-keys.ts'
 import type { AppSpec } from '../runtime.ts'
-import { DEPLOYMENT_KIND, ownerOf } from './owners.ts'
+import { DEPLOYMENT_KIND, ownerReferenceOf } from './owners.ts'
 import { APP_LABEL, poolLabels, ROLE_LABEL, SOURCE_LABEL, TARGET_LABEL } from './names.ts'
 import { createPool, type Pool } from './pool.ts'
 import { answer, LocalPod } from './test/local-pod.ts'
@@ -64,9 +64,13 @@ function replica(known: () => Iterable<V1Pod> = waiting): Pool {
     secretKey: SECRET_KEY,
     clock,
     specOf: async (key) => asSpec(key),
-    async ownerOf(key) {
+    async ownerReferenceOf(key) {
       owners.add(key)
-      return ownerOf({ metadata: { name: `app-${key}`, uid: `uid of ${key}` } }, DEPLOYMENT_KIND, false)
+      return ownerReferenceOf(
+        { metadata: { name: `app-${key}`, uid: `uid of ${key}` } },
+        DEPLOYMENT_KIND,
+        false,
+      )
     },
     log: pino({ level: 'silent' }),
   })

@@ -14,7 +14,7 @@ export interface PoolDeps extends PoolClaimsDeps {
   readonly clock: Clock
   specOf(key: TargetKey): Promise<AppSpec>
   /** The owner of the target's pods. */
-  ownerOf(key: TargetKey): Promise<V1OwnerReference>
+  ownerReferenceOf(key: TargetKey): Promise<V1OwnerReference>
 }
 
 /** Pods that have imported the frameworks and wait for a start request. */
@@ -37,7 +37,7 @@ export function createPool(deps: PoolDeps): Pool {
     if (!fitsPoolPod(spec)) return undefined
     const request = await packStartRequest(spec, 'serve')
     const labels = { ...targetLabels(key), [TARGET_LABEL]: key, [SOURCE_LABEL]: 'pool' }
-    const claimed = await claims.claim(labels, await deps.ownerOf(key), signal)
+    const claimed = await claims.claim(labels, await deps.ownerReferenceOf(key), signal)
     if (!claimed) return undefined
     const { pod } = claimed
     const ready = startOf(claimed, request).catch((error: Error): Start => {

@@ -7,7 +7,7 @@ import { podKey } from './pod-keys.ts'
 import { isMadeWith, poolPodOf } from './manifests.ts'
 import { poolLabels, ROLE_LABEL } from './names.ts'
 import { pause } from '../../pause.ts'
-import { CONFIG_MAP_KIND, ownerOf } from './owners.ts'
+import { CONFIG_MAP_KIND, ownerReferenceOf } from './owners.ts'
 import { poolSecretOf } from './secrets.ts'
 import type { KubernetesSettings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
@@ -135,7 +135,7 @@ async function poolOwner(store: ObjectStore): Promise<V1OwnerReference> {
   }
   const owner = (await store.get<V1ConfigMap>('configmaps', OWNER)) ?? (await store.create('configmaps', map))
   if (!owner) throw new Error(`Somebody else has made the ConfigMap ${OWNER} at the same time.`)
-  return ownerOf(owner, CONFIG_MAP_KIND, true)
+  return ownerReferenceOf(owner, CONFIG_MAP_KIND, true)
 }
 
 function stateOf({ metadata }: V1Pod): string {

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { DEFAULT_LIMITS } from '../limits.ts'
+import { DEFAULT_LIMITS, MIB } from '../limits.ts'
 import { packStartRequest } from './start-request.ts'
 import { assetOf, specOf } from './test/specs.ts'
 
-const MIB = 1024 * 1024
 const withFile = (text: string): ReturnType<typeof specOf> => ({
   ...specOf('a.1.0'),
   files: { 'app.py': text },

@@ -1,6 +1,6 @@
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
-import { DEFAULT_LIMITS, startDeadline, toWire, type AppLimits, type WireLimits } from '../limits.ts'
+import { DEFAULT_LIMITS, MIB, startDeadline, toWire, type AppLimits, type WireLimits } from '../limits.ts'
 import { requireNoArtifacts, type AppSpec, type SpecAsset } from '../runtime.ts'
 
 const compress = promisify(gzip)
@@ -16,8 +16,6 @@ interface StartRequest {
   /** The limits that the runner sets in the container. The pod's manifest has the others. */
   readonly limits: Pick<WireLimits, 'file_bytes' | 'open_files' | 'start_seconds'>
 }
-
-const MIB = 1024 * 1024
 
 /** A file of an app with storage may be as large as its volume, which is what limits it. */
 const STORAGE_FILE_BYTES = 1024 * 1024 * MIB

@@ -114,7 +114,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       sharedByReplicas: false,
       appsOnThisMachine: true,
       appsOnLoopback: manager.report.network?.way === 'shared',
-      appsSharedMemoryOnce: true,
+      mustReplaceOldSecrets: true,
     },
     driver,
     report: manager.report,

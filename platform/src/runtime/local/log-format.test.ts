@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { LogLine } from '../runtime.ts'
+import type { LogLine } from '../logs.ts'
 import { formatNote, logTag, mergeNotes, parseLog, parseNotes } from './log-format.ts'
 
 const AT = Date.UTC(2026, 0, 2, 3, 4, 5)

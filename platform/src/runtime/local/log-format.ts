@@ -1,4 +1,4 @@
-import type { LogLine } from '../runtime.ts'
+import type { LogLine } from '../logs.ts'
 
 /**
  * How the runner marks each line of an app (runner/src/fp_runner/log.py): U+001E, `o` or `e` for the stream, ms since 1970,

@@ -1,10 +1,11 @@
 import { appendFile, copyFile, mkdir, open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LogLine } from '../runtime.ts'
+import { MIB } from '../limits.ts'
+import type { LogLine } from '../logs.ts'
 import { formatNote, mergeNotes, parseLog, parseNotes } from './log-format.ts'
 
 /** A log that is larger than this is rotated at the next sweep. One older part is kept. */
-const ROTATE_BYTES = 1024 * 1024
+const ROTATE_BYTES = MIB
 /** How many bytes at the end of a file are read at most. */
 const TAIL_BYTES = 256 * 1024
 

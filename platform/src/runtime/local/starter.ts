@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { toWire, type AppLimits } from '../limits.ts'
-import { requireNoArtifacts, type AppSpec } from '../runtime.ts'
+import { requireNoArtifacts, uidOf, type AppSpec } from '../runtime.ts'
 import { openDatabase, type DatabaseSockets } from './database.ts'
 import type { VersionFolders } from './files.ts'
 import { logTag } from './log-format.ts'
@@ -37,9 +37,6 @@ export interface StartOptions {
 /** Starts an instance of an app. Rejects if the request could not be sent; the instance then never runs. */
 export type Starter = (spec: AppSpec, options: StartOptions) => Promise<void>
 
-/** The first uid of apps. Each app has its own, as process limits count per uid. */
-const FIRST_UID = 200_000
-
 /** Prepares files, log, database socket and storage of a start, and sends the request to the manager. */
 export function createStarter(deps: StarterDeps): Starter {
   const { manager, storage, log } = deps
@@ -64,7 +61,7 @@ export function createStarter(deps: StarterDeps): Starter {
     { id, purpose }: StartOptions,
     env: AppSpec['env'],
   ): Promise<StartRequest> {
-    const uid = FIRST_UID + spec.sequence
+    const uid = uidOf(spec)
     const [app_dir, logFile] = await Promise.all([deps.folders.of(spec), deps.logs.prepare(spec.appId)])
     return {
       op: 'start',
