@@ -1,6 +1,6 @@
 import { MongoServerError } from 'mongodb'
 
-const DUPLICATE_KEY = 11_000
+export const DUPLICATE_KEY = 11_000
 
 /** Whether a write failed because a unique index has its key already. */
 export function isDuplicateKey(error: unknown): error is MongoServerError {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
 import { LogStore, type PodLine } from './log-store.ts'
 import { padded } from './log-lines.ts'
@@ -10,7 +10,10 @@ beforeEach(async () => {
   logs = new LogStore(mongo.db)
   await logs.createIndexes()
 })
-afterEach(() => mongo[Symbol.asyncDispose]())
+afterEach(async () => {
+  vi.useRealTimers()
+  await mongo[Symbol.asyncDispose]()
+})
 
 function line(number: number, { appId = 'a', pod = 'a-1' } = {}): PodLine {
   const stamp = padded(new Date(Date.UTC(2026, 0, 1) + number).toISOString())!
@@ -43,6 +46,19 @@ test('a line has its time, pod and version', async () => {
       text: 'The database is full.',
     },
   ])
+})
+
+test('all notes of one millisecond are kept in their order, also those of another replica', async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 1) })
+  await Promise.all(['one', 'two', 'three'].map((text) => logs.note('a', text)))
+  await new LogStore(mongo.db).note('a', 'four')
+  // The clock of a machine may be set back.
+  vi.setSystemTime(Date.UTC(2025, 0, 1))
+  await logs.note('a', 'five')
+  expect(await texts(10)).toEqual(['one', 'two', 'three', 'four', 'five'])
+  vi.setSystemTime(Date.UTC(2026, 0, 1) + 1)
+  await logs.note('a', 'six')
+  expect((await logs.tail('a', 1))[0]).toMatchObject({ time: '2026-01-01T00:00:00.001000000Z', text: 'six' })
 })
 
 test('lines that older versions stored are read', async () => {

@@ -1,4 +1,5 @@
 import { MongoBulkWriteError, type Collection, type Db } from 'mongodb'
+import { DUPLICATE_KEY, isDuplicateKey } from '../../duplicate-key.ts'
 import type { LogLine } from '../logs.ts'
 
 /** A line of a pod's log. */
@@ -28,6 +29,8 @@ const PRUNE_EVERY = 500
 export class LogStore {
   readonly #lines: Collection<LogDoc>
   readonly #written = new Map<string, number>()
+  /** The time of the last note in ms, and how many notes had that time before it. */
+  #lastNote = { ms: 0, before: 0 }
 
   constructor(db: Db) {
     this.#lines = db.collection('app_logs')
@@ -41,10 +44,6 @@ export class LogStore {
   }
 
   async append(lines: readonly PodLine[]): Promise<void> {
-    return this.#append(lines)
-  }
-
-  async #append(lines: readonly Omit<LogDoc, 'at'>[]): Promise<void> {
     if (lines.length === 0) return
     const at = new Date()
     await this.#lines
@@ -55,17 +54,32 @@ export class LogStore {
       .catch((error: unknown) => {
         if (!onlyDuplicates(error)) throw error
       })
-    const { appId } = lines[0]!
-    const written = (this.#written.get(appId) ?? 0) + lines.length
-    this.#written.set(appId, written % PRUNE_EVERY)
-    if (written >= PRUNE_EVERY) await this.#prune(appId)
+    await this.#count(lines[0]!.appId, lines.length)
   }
 
   /** Adds a line of the platform. */
   async note(appId: string, text: string): Promise<void> {
-    // In nanoseconds, like kubelet's times.
-    const stamp = new Date().toISOString().replace('Z', '000000Z')
-    await this.#append([{ appId, pod: platformPod(appId), stamp, stream: 'platform', text }])
+    for (let isStored = false; !isStored;) {
+      const note = { appId, pod: platformPod(appId), stamp: this.#noteStamp(), stream: 'platform' } as const
+      isStored = await this.#lines.insertOne({ ...note, text, at: new Date() }).then(
+        () => true,
+        (error: unknown) => {
+          // Another replica has stored a note with the same time.
+          if (isDuplicateKey(error)) return false
+          throw error
+        },
+      )
+    }
+    await this.#count(appId, 1)
+  }
+
+  /** In nanoseconds, like kubelet's times. Their digits below the milliseconds count, so that notes differ and keep their order. */
+  #noteStamp(): string {
+    const now = Date.now()
+    const { ms, before } = this.#lastNote
+    this.#lastNote = now > ms ? { ms: now, before: 0 } : { ms, before: before + 1 }
+    const digits = String(this.#lastNote.before).padStart(6, '0')
+    return new Date(this.#lastNote.ms).toISOString().replace('Z', `${digits}Z`)
   }
 
   /** The newest lines, oldest first. */
@@ -83,6 +97,13 @@ export class LogStore {
   async remove(appId: string): Promise<void> {
     this.#written.delete(appId)
     await this.#lines.deleteMany({ appId })
+  }
+
+  /** Prunes the app's lines from time to time. */
+  async #count(appId: string, lines: number): Promise<void> {
+    const written = (this.#written.get(appId) ?? 0) + lines
+    this.#written.set(appId, written % PRUNE_EVERY)
+    if (written >= PRUNE_EVERY) await this.#prune(appId)
   }
 
   async #prune(appId: string): Promise<void> {
@@ -116,10 +137,7 @@ function versionOfPod(pod: string): number | null {
   return version === undefined ? null : Number(version)
 }
 
-/** MongoDB's code of a duplicate key. */
-const DUPLICATE = 11000
-
 function onlyDuplicates(error: unknown): boolean {
   if (!(error instanceof MongoBulkWriteError)) return false
-  return [error.writeErrors].flat().every(({ code }) => code === DUPLICATE) && error.result.ok === 1
+  return [error.writeErrors].flat().every(({ code }) => code === DUPLICATE_KEY) && error.result.ok === 1
 }
