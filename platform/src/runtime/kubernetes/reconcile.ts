@@ -16,6 +16,7 @@ import {
 import type { TargetObjects } from './objects.ts'
 import { pause } from '../../pause.ts'
 import type { KubernetesSettings } from './settings.ts'
+import { Since } from './since.ts'
 import type { ObjectStore, WatchedKind } from './store.ts'
 
 export interface ReconcileDeps {
@@ -131,25 +132,6 @@ function roleOf({ metadata }: V1Pod): string | undefined {
 
 function isRunning(pod: V1Pod): boolean {
   return !isPodOver(pod) && !pod.metadata!.deletionTimestamp
-}
-
-/** Tracks how long objects have been seen, by this process's own clock, as clocks of machines may differ. */
-class Since {
-  readonly #clock: Clock
-  #since = new Map<string, number>()
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  /** The objects that were seen at every call for at least `ms`. */
-  longer<T extends KubernetesObject>(ms: number, objects: readonly T[]): T[] {
-    const now = this.#clock.now()
-    const before = this.#since
-    const uidOf = ({ metadata }: T): string => metadata!.uid!
-    this.#since = new Map(objects.map((one) => [uidOf(one), before.get(uidOf(one)) ?? now]))
-    return objects.filter((one) => now - this.#since.get(uidOf(one))! >= ms)
-  }
 }
 
 function keyOf({ labels }: NonNullable<KubernetesObject['metadata']>): TargetKey {

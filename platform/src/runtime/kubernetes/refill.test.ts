@@ -181,6 +181,28 @@ test('Secrets are removed once their pods have read them, or if their pods were 
   expect(store.names('secrets')).toEqual(['of somebody else', starting].sort())
 })
 
+test('a Secret stays until its pod has read it, whatever the clock of the API server says', async () => {
+  store.wall = () => clock.wall() - 61_000
+  lead({ poolSize: 1 })
+  await clock.advance(120_000)
+  expect(store.names('secrets')).toEqual(names())
+  expect(names()).toHaveLength(1)
+})
+
+test('replaces pods that do not become ready in time', async () => {
+  lead({ poolSize: 3 })
+  await clock.advance(10 * LOOK)
+  const stuck = names()
+  expect(stuck).toHaveLength(2)
+  await clock.advance(9 * 60_000)
+  expect(names()).toEqual(stuck)
+  await clock.advance(2 * 60_000)
+  expect(names()).toHaveLength(2)
+  for (const name of stuck) expect(names()).not.toContain(name)
+  expect(made()).toBe(4)
+  await allReady(3)
+})
+
 test('survives an API that refuses, and calls it less and less often', async () => {
   store.before = () => {
     throw refusal(500)

@@ -10,6 +10,7 @@ import { pause } from '../../pause.ts'
 import { CONFIG_MAP_KIND, ownerReferenceOf } from './owners.ts'
 import { poolSecretOf } from './secrets.ts'
 import type { KubernetesSettings } from './settings.ts'
+import { Since } from './since.ts'
 import type { ObjectStore } from './store.ts'
 
 export interface RefillDeps {
@@ -33,6 +34,8 @@ const STARTING = 2
 const NEWS_TIME = 10_000
 /** ms between two sweeps of Secrets without a pod. */
 const SWEEP_TIME = 30_000
+/** ms after which a pod that does not become ready is replaced. A node may have to be added and to pull the image first. */
+const START_TIME = 10 * 60_000
 /** ms for which a Secret may have no pod, because the pod is being made. */
 const ORPHAN_AGE = 60_000
 
@@ -50,6 +53,8 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
   let swept = -Infinity
   /** Pods that were deleted, by name and version. The watch may report the deletion late. */
   let deleted = new Set<string>()
+  const starting = new Since(clock)
+  const orphans = new Since(clock)
 
   async function look(): Promise<void> {
     const latest = [...pods.objects()]
@@ -59,25 +64,31 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     deleted = new Set(known.map(stateOf).filter((state) => deleted.has(state)))
     const all = known.filter((pod) => !deleted.has(stateOf(pod)))
     if (last && isPodReady(last)) failures = 0
-    failures += all.filter(isPodOver).length
+    const late = new Set(
+      starting.longer(
+        START_TIME,
+        all.filter((pod) => !isPodReady(pod)),
+      ),
+    )
+    for (const { metadata, status } of late) {
+      log.warn({ pod: metadata!.name, status }, 'a pod of the warm pool did not become ready; it is replaced')
+    }
+    failures += all.filter((pod) => isPodOver(pod) || late.has(pod)).length
+    const isGood = (pod: V1Pod): boolean => !isPodOver(pod) && isUpToDate(pod) && !late.has(pod)
     const good = all.filter(isGood).sort((a, b) => Number(isPodReady(b)) - Number(isPodReady(a)))
     await Promise.all(all.filter((pod) => !isGood(pod)).map(remove))
     await Promise.all(good.slice(settings.poolSize).map(remove))
-    const starting = good.filter((pod) => !isPodReady(pod)).length
+    const unready = good.filter((pod) => !isPodReady(pod)).length
     const since = clock.now() - made.at
     const unheard = !made.heard && since < NEWS_TIME
-    if (good.length < settings.poolSize && starting < STARTING && !unheard && since >= waitAfter(failures)) {
+    if (good.length < settings.poolSize && unready < STARTING && !unheard && since >= waitAfter(failures)) {
       made = { name: `pool-${newId()}`, at: clock.now(), heard: false }
       await makeOne(made.name)
     }
     if (clock.now() - swept >= SWEEP_TIME) {
       swept = clock.now()
-      await sweep(all)
+      await sweep()
     }
-  }
-
-  function isGood(pod: V1Pod): boolean {
-    return !isPodOver(pod) && isUpToDate(pod)
   }
 
   /** Deletes the version that is known: a pod that was claimed meanwhile belongs to a target. */
@@ -100,14 +111,15 @@ export async function keepPoolFilled(deps: RefillDeps, signal: AbortSignal): Pro
     }
   }
 
-  /** Removes Secrets of pods that are ready, which have the key in their environment, and Secrets without a pod. */
-  async function sweep(all: readonly V1Pod[]): Promise<void> {
+  /** Removes Secrets of pods that are ready, which have the key in their environment, and Secrets that have had no pod for a while. */
+  async function sweep(): Promise<void> {
     const secrets = await store.list<V1Secret>('secrets', `${ROLE_LABEL}=${poolLabels()[ROLE_LABEL]}`)
-    for (const { metadata } of secrets) {
-      const pod = all.find((one) => one.metadata!.name === metadata!.name)
-      const age = clock.wall() - new Date(metadata!.creationTimestamp!).getTime()
-      if (pod ? isPodReady(pod) : age > ORPHAN_AGE) await store.remove('secrets', metadata!.name!)
-    }
+    // Read after the Secrets: each pod is made after its Secret.
+    const isReady = new Map([...pods.objects()].map((pod) => [pod.metadata!.name, isPodReady(pod)]))
+    const read = secrets.filter(({ metadata }) => isReady.get(metadata!.name))
+    const withoutPod = secrets.filter(({ metadata }) => !isReady.has(metadata!.name))
+    for (const { metadata } of [...read, ...orphans.longer(ORPHAN_AGE, withoutPod)])
+      await store.remove('secrets', metadata!.name!)
   }
 
   for (let errors = 0; !signal.aborted;) {
