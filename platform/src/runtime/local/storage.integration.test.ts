@@ -1,13 +1,31 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, statfs, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  statfs,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { MIB } from '../limits.ts'
 import { createStorage } from './storage.ts'
 
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const all = await importOriginal<typeof import('node:fs/promises')>()
+  return { ...all, open: vi.fn(all.open), readdir: vi.fn(all.readdir) }
+})
+
+const real = await vi.importActual<typeof import('node:fs/promises')>('node:fs/promises')
 const run = promisify(execFile)
-const MIB = 2 ** 20
 const needsRoot = test.skipIf(process.getuid?.() !== 0)
 
 /** Runs something in the folder that the app would have. Returns the size of its file system in bytes. */
@@ -75,6 +93,45 @@ needsRoot('growing that was cut off is done at the next start', async () => {
     )
     expect(grown).toBeGreaterThanOrEqual(64 * MIB)
   } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+})
+
+/** The loop devices of images in the folder, and those that this process has open. */
+async function devicesOf(dir: string): Promise<{ made: string[]; open: string[] }> {
+  const { stdout } = await run('losetup', ['--noheadings', '--output', 'NAME,BACK-FILE'])
+  const made = stdout.split('\n').filter((line) => line.includes(dir))
+  const files = await readdir('/proc/self/fd')
+  const links = await Promise.all(files.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return { made, open: links.filter((link) => link.startsWith('/dev/loop')) }
+}
+
+function failFor(prefix: string): typeof open {
+  return async (path, ...rest) => {
+    if (String(path).startsWith(prefix)) throw new Error('no more files')
+    return real.open(path, ...rest)
+  }
+}
+
+needsRoot.each([
+  ['cannot be opened', () => vi.mocked(open).mockImplementation(failFor('/dev/loop'))],
+  // The first list is read before the device is made.
+  [
+    'cannot be found',
+    () => vi.mocked(readdir).mockResolvedValueOnce([]).mockRejectedValueOnce(new Error('no more files')),
+  ],
+])('no device is left if it %s', async (_, breakIt) => {
+  const root = await mkdtemp(join(tmpdir(), 'fp-storage-test-'))
+  try {
+    const storage = await createStorage({ dir: join(root, 'storage'), bytes: 16 * MIB })
+    // So that no image has to be made below.
+    await (await storage.attach('app-x', 0)).release()
+    breakIt()
+    await expect(storage.attach('app-x', 0)).rejects.toThrow('no more files')
+    expect(await devicesOf(root)).toEqual({ made: [], open: [] })
+  } finally {
+    vi.mocked(open).mockReset()
+    vi.mocked(readdir).mockReset()
     await rm(root, { recursive: true, force: true })
   }
 })

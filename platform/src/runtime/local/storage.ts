@@ -16,9 +16,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { newId } from '../../ids.ts'
 import { KeyedQueue } from '../../queues/keyed-queue.ts'
+import { MIB } from '../limits.ts'
 
 const run = promisify(execFile)
-const MIB = 1024 * 1024
 /** The part of an image that the file system itself needs. */
 const OVERHEAD = 0.12
 /** Bytes of a block of the file system. */
@@ -76,10 +76,9 @@ async function openImages({ dir, bytes }: { dir: string; bytes: number }): Promi
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const known = await deviceOf(image)
       if (known === undefined) return makeDevice(image, bytes)
-      const held = await open(known, 'r').catch(() => undefined)
       // The device may have been freed with the last instance in between, and may belong to another image now.
-      if (held && (await deviceOf(image)) === known) return { device: known, release: () => held.close() }
-      await held?.close()
+      const held = await hold(known, image).catch(() => undefined)
+      if (held) return held
     }
     throw new Error(`${await deviceOf(image)}, which has the app's storage, cannot be opened.`)
   }
@@ -94,15 +93,29 @@ async function makeDevice(image: string, bytes: number): Promise<AttachedStorage
   await growImage(image, bytes)
   const { stdout } = await command('losetup', ['--find', '--show', image])
   const device = stdout.trim()
-  const held = await open(device, 'r')
-  const found = await deviceOf(image)
-  // The kernel frees the device after its last user. After the release here, that is the app's mount.
-  await command('losetup', ['--detach', device])
-  if (found === device) return { device, release: () => held.close() }
-  await held.close()
+  let held: AttachedStorage | undefined
+  try {
+    held = await hold(device, image)
+  } finally {
+    // The kernel frees the device after its last user. After the release of the result, that is the app's mount.
+    await command('losetup', ['--detach', device]).catch(async (error: unknown) => {
+      await held?.release()
+      throw error
+    })
+  }
+  if (held) return held
   throw new Error(
     `The kernel does not name ${image} as the image of ${device}: a second device could be made of it.`,
   )
+}
+
+/** Opens the device, so that it exists until the release. Undefined if its content is not the image. */
+async function hold(device: string, image: string): Promise<AttachedStorage | undefined> {
+  await using opened = new AsyncDisposableStack()
+  opened.use(await open(device, 'r'))
+  if ((await deviceOf(image)) !== device) return undefined
+  const kept = opened.move()
+  return { device, release: () => kept.disposeAsync() }
 }
 
 /** The block device whose content is the image. */
