@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Egress } from '../../egress.ts'
+import { repeat } from '../../repeat.ts'
 import { LateBinding } from '../binding.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
 import type { Runtime } from '../runtime.ts'
@@ -57,11 +58,15 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const { dataDir, allowUnsandboxed, storageBytes, log } = options
   const binding = new LateBinding()
   const appsDir = join(dataDir, 'apps')
+  await using started = new AsyncDisposableStack()
   const socketDir = await freshSocketDir(dataDir)
+  started.defer(() => rm(socketDir, { recursive: true, force: true }))
   const logs = new AppLogs(join(dataDir, 'logs'))
-  const sweeper = setInterval(() => {
-    logs.sweep().catch((error: unknown) => log.warn(error, 'could not rotate a log'))
-  }, LOG_SWEEP).unref()
+  const sweeper = repeat(async () => {
+    await logs.sweep().catch((error: unknown) => log.warn(error, 'could not rotate a log'))
+    return LOG_SWEEP
+  }, LOG_SWEEP)
+  started.defer(() => sweeper.end())
   await mkdir(appsDir, { recursive: true, mode: 0o700 })
   const storage = await createStorage({ dir: join(dataDir, 'storage'), bytes: storageBytes })
   const manager = await createManager({
@@ -78,6 +83,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     ...(options.databasePids && { databasePids: options.databasePids }),
     log,
   })
+  started.defer(() => manager.close())
   const folders = createVersionFolders({
     root: appsDir,
     isRunning: (appId, version) => driver.runs(appId, version),
@@ -107,7 +113,9 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     stop: (id) => manager.stop(id, stopGrace),
     socketPath: (id) => join(socketDir, `${id}.sock`),
   })
+  const notes = startNotes({ report: manager.report, allowUnsandboxed, storageProblem: storage.problem })
 
+  const stack = started.move()
   return {
     capabilities: {
       appsOutlivePlatform: false,
@@ -124,7 +132,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       note: (appId, text) => logs.note(appId, text),
     },
     health: {
-      notes: startNotes({ report: manager.report, allowUnsandboxed, storageProblem: storage.problem }),
+      notes,
       problem: () => manager.problem,
       storageProblem: () => (manager.report.minimum ? storage.problem : 'it needs the sandbox'),
       pids: () => ({ runner: manager.pid }),
@@ -142,12 +150,10 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
     start: (given) => binding.bind(given),
     databaseRestarted: () => manager.placeProcesses(),
     async close() {
-      clearInterval(sweeper)
       stopGrace = CLOSE_GRACE
       driver.stopAll()
       await untilNone(driver, CLOSE_GRACE)
-      await manager.close()
-      await rm(socketDir, { recursive: true, force: true })
+      await stack.disposeAsync()
     },
   }
 }

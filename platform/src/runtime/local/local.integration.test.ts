@@ -1,5 +1,5 @@
 import { createActivator, DEFAULT_POLICY, type Activator } from '@fp/scaler'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AppFailureReport, AppSpec } from '../runtime.ts'
 import { lineText } from '../logs.ts'
-import { createLocalRuntime, type LocalRuntime } from './index.ts'
+import { createLocalRuntime, type LocalRuntime, type LocalRuntimeOptions } from './index.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 const APP = (answer: string): string => `from fastapi import FastAPI
@@ -28,6 +28,18 @@ const crashes: [string, AppFailureReport][] = []
 const failures: string[] = []
 /** The result of a start before the runtime was started. */
 let refusal: unknown
+
+function options(folder: string): LocalRuntimeOptions {
+  return {
+    dataDir: folder,
+    python: join(ROOT, '.fp/venv/bin/python'),
+    runnerPath: join(ROOT, 'runner/src'),
+    allowUnsandboxed: false,
+    storageBytes: 16 * 2 ** 20,
+    egress: { mode: 'internet', allowed: [], addresses: undefined },
+    log: pino({ level: 'silent' }),
+  }
+}
 
 function spec(key: string): AppSpec {
   const [appId = '', version] = key.split('.')
@@ -51,15 +63,7 @@ function spec(key: string): AppSpec {
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'fp-local-'))
-  runtime = await createLocalRuntime({
-    dataDir,
-    python: join(ROOT, '.fp/venv/bin/python'),
-    runnerPath: join(ROOT, 'runner/src'),
-    allowUnsandboxed: false,
-    storageBytes: 16 * 2 ** 20,
-    egress: { mode: 'internet', allowed: [], addresses: undefined },
-    log: pino({ level: 'silent' }),
-  })
+  runtime = await createLocalRuntime(options(dataDir))
   refusal = await runtime.driver
     .scale('one.1.0', 1, { signal: AbortSignal.timeout(20_000) })
     .catch((error: Error) => error)
@@ -98,6 +102,17 @@ async function call(key: string): Promise<string> {
     sent.on('error', fail).end()
   })
 }
+
+test('a local runtime that cannot start leaves no socket folder', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'fp-local-'))
+  try {
+    const starting = createLocalRuntime({ ...options(folder), python: '/nowhere/python' })
+    await expect(starting).rejects.toThrow(/Python cannot be started/)
+    expect(await readdir(folder)).not.toContain('run')
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
 
 describe('the local runtime', () => {
   test('starts no target before it is started itself, and says why', () => {
