@@ -33,11 +33,13 @@ async function start(limits: Partial<BoundLimits>, perSecond = 0): Promise<World
   let held = 0
   const service = () => {
     const app = Fastify({ serverFactory: behindFront })
-    app.get('/held', async () => {
-      held++
-      await new Promise<void>((release) => waiting.push(release))
-      return {}
-    })
+    for (const path of ['/held', '/api/held'])
+      app.get(path, async () => {
+        held++
+        await new Promise<void>((release) => waiting.push(release))
+        return {}
+      })
+    app.post('/*', async () => ({}))
     app.get('/*', async () => ({}))
     cleanups.push(() => app.close())
     return app
@@ -138,11 +140,34 @@ describe('the front door', () => {
     const world = await start({})
     const ofApps = Array.from({ length: 150 }, (_, n) => world.get(`app-${n}`, from('192.0.2.1', '/held')))
     await expect.poll(world.held).toBe(150)
-    const ofApi = Array.from({ length: 100 }, () => world.get('console', from('192.0.2.1', '/held')))
+    const ofApi = Array.from({ length: 100 }, () => world.get('console', from('192.0.2.1', '/api/held')))
     await expect.poll(world.held).toBe(250)
-    expect((await world.get('console', from('192.0.2.1'))).status).toBe(429)
+    expect((await world.get('console', from('192.0.2.1', '/api/x'))).status).toBe(429)
+    for (const path of ['/', '/_app/immutable/a.js', '/healthz', '/readyz'])
+      expect((await world.get('console', from('192.0.2.1', path))).status).toBe(200)
     world.release()
     await Promise.all([...ofApps, ...ofApi])
+  })
+
+  it('ends the oldest unfinished request of the strangers at an address when one more comes', async () => {
+    const world = await start({})
+    const unfinished =
+      'POST /api/x HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n'
+    const sockets = []
+    for (let n = 1; n <= 100; n++) {
+      const socket = connect(world.port, '127.0.0.1').on('error', () => undefined)
+      cleanups.push(() => socket.destroy())
+      socket.write(unfinished)
+      sockets.push(socket)
+      await expect.poll(world.seen, { interval: 1 }).toBe(n)
+    }
+    const ended = sockets[0]!.toArray()
+    const statuses = []
+    for (const path of ['/api/x', '/', '/healthz', '/readyz'])
+      statuses.push((await world.get('console', { path })).status)
+    expect(statuses).toEqual([200, 200, 200, 200])
+    expect((await ended).join('')).toMatch(/^HTTP\/1\.1 408 [^]*connection: close/i)
+    expect(sockets.slice(1).some((socket) => socket.closed || socket.readableLength > 0)).toBe(false)
   })
 
   it('answers too many requests with Retry-After, after a delay, and serves apps meanwhile', async () => {

@@ -1,7 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TrustProxy } from '@fp/scaler/http'
 import { statusOf, type ErrorCode } from '../errors.ts'
+import { ApiPlaces, PER_API_CLIENT } from './api-places.ts'
 import { peerOf, senderOf } from './client.ts'
 import { Connections } from './connections.ts'
 import { Counters } from './counters.ts'
@@ -15,8 +17,6 @@ export interface BoundLimits {
   readonly perApp: number
 }
 
-/** Concurrent requests to the API of one user, or of one address without a session. */
-const PER_API_CLIENT = 100
 /** One address gets at most one in this many of an app's concurrent requests, so that it cannot fill the queue alone. */
 const SHARE_OF_APP = 4
 /** Unanswered requests on one connection. Browsers send one at a time. */
@@ -53,23 +53,24 @@ export interface BoundsDeps {
 export interface Bounds {
   /** False: the connection must be closed. */
   accept(socket: Socket): boolean
-  /** `app` is undefined for the API and the console. */
-  admit(request: IncomingMessage, app: string | undefined): Admission
+  /** `app` is undefined for the API and the console. `answer` is the connection if the request is an upgrade. */
+  admit(request: IncomingMessage, app: string | undefined, answer: ServerResponse | Duplex): Admission
 }
 
 /** Limits the connections and requests at the front door: by address, by app, by user, and in total. */
 export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
   const connections = new Connections({ perAddress: limits.perAddress, total: limits.connections })
   const requests = new Counters()
+  const toApi = new ApiPlaces()
 
   /** Takes all places that the request needs. Returns a function that releases them, or the refusal. */
-  function places(request: IncomingMessage, app: string | undefined): (() => void) | Refusal {
+  function places(...[request, app, answer]: Parameters<Bounds['admit']>): (() => void) | Refusal {
     const sender = senderOf(request, trusts)
     const address = requests.take(`address ${sender.key}`, sender.shared ? 0 : limits.perAddress)
     if (!address) return tooManyAtOnce('from this address', limits.perAddress)
     if (app === undefined) {
       const payer = rates.payerOf(request)
-      const place = requests.take(`api ${payer.key}`, PER_API_CLIENT)
+      const place = toApi.take(payer.key, request, answer)
       if (place) return () => (address(), place())
       address()
       return tooManyAtOnce(payer.from, PER_API_CLIENT)
@@ -94,16 +95,16 @@ export function createBounds({ limits, rates, trusts }: BoundsDeps): Bounds {
       return connections.accept(socket, peerOf(socket.remoteAddress ?? '', trusts))
     },
 
-    admit(request, app) {
+    admit(request, app, answer) {
       const { socket } = request
       if (connections.requestsOf(socket) >= PIPELINED) return undefined
-      const got = places(request, app)
-      if (typeof got !== 'function') return refused(socket, got)
+      // Before the places: a client that is too fast must not end others' requests.
       const taken = app === undefined ? rates.take(request) : undefined
       const headers = taken && request.url?.startsWith('/api/') ? rateHeaders(taken) : {}
-      if (!taken || taken.wait === 0) return { end: connections.begin(socket, got), headers }
-      got()
-      return refused(socket, tooFast(taken.payer.from, taken.wait, headers))
+      if (taken && taken.wait > 0) return refused(socket, tooFast(taken.payer.from, taken.wait, headers))
+      const got = places(request, app, answer)
+      if (typeof got !== 'function') return refused(socket, got)
+      return { end: connections.begin(socket, got), headers }
     },
   }
 }

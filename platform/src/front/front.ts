@@ -6,6 +6,7 @@ import type { FastifyServerFactory } from 'fastify'
 import { createClientErrors, MAX_HEADER_LINES, MAX_PARSED_HEAD } from './client-error.ts'
 import type { ConsoleCookies } from './cookie-bomb.ts'
 import type { Bounds } from './bounds.ts'
+import { watchBody } from './body-progress.ts'
 import { takeNoMore } from './take-no-more.ts'
 import { Chunks } from './chunks.ts'
 import { refuseLater } from './refuse.ts'
@@ -86,7 +87,7 @@ export function createFront(deps: FrontDeps): Front {
 
   /** Whether there is room for a request. If not, refuses the request. */
   function admit(req: IncomingMessage, answer: ServerResponse | Duplex): boolean {
-    const admission = deps.bounds.admit(req, appOf(req))
+    const admission = deps.bounds.admit(req, appOf(req), answer)
     if (!admission) {
       takeNoMore(req.socket)
       req.socket.destroy()
@@ -110,8 +111,13 @@ export function createFront(deps: FrontDeps): Front {
     // Before the limits: under a flood of requests kubelet must not kill a gate that works.
     if (req.url === OWN_HEALTH && appOf(req) === undefined) return answerHealth(res)
     if (!admit(req, res)) return
-    chunks.watch(req)
+    watch(req, res)
     pass(req, res)
+  }
+
+  function watch(req: IncomingMessage, res: ServerResponse): void {
+    chunks.watch(req)
+    if (appOf(req) === undefined) watchBody(req, res)
   }
 
   function answerHealth(res: ServerResponse): void {
@@ -131,7 +137,7 @@ export function createFront(deps: FrontDeps): Front {
     if (refusalOf(req)) return onRequest(req, res)
     useTargetHost(req)
     if (!admit(req, res)) return
-    chunks.watch(req)
+    watch(req, res)
     if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
     pass(req, res)

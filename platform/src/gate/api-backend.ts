@@ -36,6 +36,8 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
       setHost: false,
     })
     sent.on('response', (answer) => {
+      // The front door has refused the request meanwhile.
+      if (res.headersSent) return void sent.destroy()
       // The API may have answered before it read the whole upload. Then neither the API nor the gate reads the rest.
       closeRawIfUnread(req, res)
       const headers = answerHeaders(answer, (userId) => onUser(req, userId))
