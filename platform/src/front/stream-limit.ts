@@ -1,24 +1,24 @@
 import { FpError } from '../errors.ts'
-import { Counters } from './counters.ts'
+import { FairPlaces, type PlaceLimits } from './fair-places.ts'
 
 /** Limits for event streams: of one user or of one app's visitors, and of all together. */
-const PER_KEY = 20
-const IN_ALL = 500
+const LIMITS: PlaceLimits = { perKey: 20, inAll: 500, withFirst: 1_000 }
 
 /** Limits the number of open streams, as each one costs as long as it is open. */
-export function createStreamLimit(limits = { perKey: PER_KEY, inAll: IN_ALL }): {
+export function createStreamLimit(limits = LIMITS): {
   /** Returns a function that releases the place. Throws FP_TOO_MANY_STREAMS. */
   open(key: string): () => void
 } {
-  const streams = new Counters()
+  const streams = new FairPlaces(limits)
   return {
     open(key) {
-      const own = streams.take(`of ${key}`, limits.perKey)
-      if (!own) throw tooMany(`${limits.perKey} event streams of this user or app`)
-      const all = streams.take('all', limits.inAll)
-      if (all) return () => (own(), all())
-      own()
-      throw tooMany(`${limits.inAll} event streams`)
+      const got = streams.take(key)
+      if (typeof got === 'function') return got
+      throw tooMany(
+        got === 'perKey'
+          ? `${limits.perKey} event streams of this user or app`
+          : `${limits.inAll} event streams`,
+      )
     },
   }
 }

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Transform, type Readable } from 'node:stream'
+import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
 import fp from 'fastify-plugin'
 import { FpError } from '../errors.ts'
 import { whenClosed } from '../front/when-closed.ts'
@@ -6,23 +7,22 @@ import { MAX_DEPTH, MAX_VALUES } from '../json/bounds.ts'
 import { parseBody, type Parsed } from '../json/parse.ts'
 import type { JsonThread } from '../json/thread.ts'
 import { bodyLimitOf } from './body-limits.ts'
+import { BodyRoom, type BodyPlace } from './body-room.ts'
 
 /** Bodies of up to this many bytes are parsed on the event loop, in less than a millisecond. */
 const AT_ONCE = 32 * 1024
-/** Limits for the bytes of larger bodies that are being received or parsed: of one user, and of all. */
-const OF_ONE_USER = 8 * 1024 * 1024
-const OF_ALL = 64 * 1024 * 1024
 
 /** Parses JSON bodies, the large ones off the event loop. Limits how many bytes of large bodies a user may send at once. */
 export const jsonBodiesPlugin = fp(
   async (app: FastifyInstance, { thread }: { thread: JsonThread }) => {
-    const room = createRoom()
+    const room = new BodyRoom()
 
-    app.addHook('preParsing', async (request, reply) => {
+    app.addHook('preParsing', async (request, reply, payload) => {
       const bytes = announced(request)
-      if (bytes <= AT_ONCE) return
-      const release = room.take(request.foundSession?.user.userId ?? request.ip, bytes)
-      whenClosed(reply.raw, release)
+      if (bytes <= AT_ONCE) return payload
+      const place = room.open(request.foundSession?.user.userId ?? request.ip, bytes)
+      whenClosed(reply.raw, () => place.release())
+      return counted(payload, place)
     })
 
     app.removeContentTypeParser('application/json')
@@ -49,6 +49,24 @@ function announced({ headers, routeOptions }: FastifyRequest): number {
   return Math.min(Number(headers['content-length'] ?? 0), bodyLimitOf(routeOptions))
 }
 
+/** The body, whose bytes take room as they arrive. */
+function counted(body: RequestPayload, place: BodyPlace): Readable {
+  const out = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      try {
+        place.add(chunk.length)
+        done(null, chunk)
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  })
+  // Fastify does not listen any more once it has refused a body.
+  out.on('error', () => undefined)
+  body.once('error', (error) => out.destroy(error))
+  return body.pipe(out)
+}
+
 function valueOf(parsed: Parsed): unknown {
   if (parsed.ok) return parsed.value
   switch (parsed.reason) {
@@ -71,33 +89,4 @@ function valueOf(parsed: Parsed): unknown {
         'The body is not valid JSON. Send one JSON object, encoded in UTF-8.',
       )
   }
-}
-
-/** Counts the bytes of bodies that are being received or parsed. */
-function createRoom(): { take(user: string, bytes: number): () => void } {
-  const taken = new Map<string, number>()
-  let all = 0
-  return {
-    take(user, bytes) {
-      const own = taken.get(user) ?? 0
-      if (own + bytes > OF_ONE_USER) throw full('You are')
-      if (all + bytes > OF_ALL) throw full('Others are')
-      taken.set(user, own + bytes)
-      all += bytes
-      return () => {
-        all -= bytes
-        const left = taken.get(user)! - bytes
-        if (left > 0) taken.set(user, left)
-        else taken.delete(user)
-      }
-    },
-  }
-}
-
-function full(who: string): FpError {
-  return new FpError(
-    'FP_UNAVAILABLE',
-    `${who} sending so many large requests at once that there is no room for this one. Send it again in a second.`,
-    { headers: { 'retry-after': '1' } },
-  )
 }
