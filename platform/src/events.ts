@@ -38,19 +38,36 @@ export type PlatformEvent = {
 type Listeners = { [N in EventName]: [PlatformEvents[N]] }
 type AnyListener = (event: PlatformEvent) => void
 
-/** The event bus of one process. Events of the gate reach the API's bus over their channel. */
+/**
+ * The event bus of one process. A listener that throws neither stops the emitter nor keeps the event from other listeners. Events of the gate
+ * reach the API's bus over their channel.
+ */
 export class Events extends EventEmitter<Listeners> {
   readonly #any = new Set<AnyListener>()
 
-  constructor() {
+  readonly #onError: (error: unknown, name: EventName) => void
+
+  constructor(onError: (error: unknown, name: EventName) => void) {
     super()
+    this.#onError = onError
     this.setMaxListeners(100)
   }
 
   override emit<N extends EventName>(name: N, ...args: Listeners[N]): boolean {
     const event = { name, payload: args[0] } as PlatformEvent
-    for (const listener of [...this.#any]) listener(event)
-    return super.emit(name, ...(args as never))
+    const own = this.rawListeners(name) as ((payload: unknown) => void)[]
+    const listeners = [
+      ...[...this.#any].map((listener) => () => listener(event)),
+      ...own.map((listener) => () => listener.call(this, event.payload)),
+    ]
+    for (const call of listeners) {
+      try {
+        call()
+      } catch (error) {
+        this.#onError(error, name)
+      }
+    }
+    return listeners.length > 0
   }
 
   /** Adds a listener for all events. Returns a function that removes it. */

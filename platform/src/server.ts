@@ -4,8 +4,10 @@ import type { StopMessage } from './gate/api-process.ts'
 import { createLogger } from './logger.ts'
 import { parentOf, watchParent } from './parent.ts'
 
-/** Time for apps and mongod to stop after the grace period of requests, in ms. After that the process exits. */
-const STOP_RESERVE = 2_800
+/** Time to stop after the grace period of requests, in ms: 2.5 s for the API, 1.5 s for apps, 10 s for mongod. Then it exits. */
+const STOP_RESERVE = 15_000
+/** How long a stop waits for a start that is under way, in ms: an incomplete start cannot be stopped in order. */
+const START_PATIENCE = 30_000
 /** Signals within this time, in ms, are one Ctrl-C: the terminal sends it to all processes of its group, and npm forwards it. */
 const SAME_SIGNAL = 500
 /** How long the API of a cluster goes on after its gate accepts no more requests, in ms, as some are still on their way. */
@@ -58,10 +60,15 @@ async function main(): Promise<void> {
     stoppingSince = performance.now()
     if (terminal && !isChild) console.log('')
     say(why)
-    const limit = config.shutdownDelay + config.shutdownGrace + STOP_RESERVE
-    setTimeout(() => process.exit(1), limit).unref()
-    // Waits for the start to end, as an incomplete start cannot be stopped in order.
-    void starting.then((running) => running.close(grace)).then(() => process.exit(0))
+    const exitAfter = (ms: number): NodeJS.Timeout => setTimeout(() => process.exit(1), ms).unref()
+    const patience = exitAfter(START_PATIENCE)
+    void starting
+      .then((running) => {
+        clearTimeout(patience)
+        exitAfter(config.shutdownDelay + (grace ?? config.shutdownGrace) + STOP_RESERVE)
+        return running.close(grace)
+      })
+      .then(() => process.exit(0))
   }
   // SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -138,8 +145,14 @@ async function startBoth(config: Config, { logger, say }: Output): Promise<Runni
 async function startGateRole(config: Config, { logger, say }: Output): Promise<Running> {
   const { startGate } = await import('./gate/start.ts')
   const running = await startGate(config, { logger, onStep: say })
-  await running.listen()
-  return { config: running.config, close: () => running.close({ apiDone: async () => undefined }) }
+  const close = (): Promise<void> => running.close({ apiDone: async () => undefined })
+  try {
+    await running.listen()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { config: running.config, close }
 }
 
 async function startApiRole(config: Config, { logger }: Output): Promise<Running> {

@@ -119,7 +119,9 @@ export async function modulesBench({
   ...overrides
 }: Partial<ModuleDeps> & { databaseLimitBytes?: number } = {}): Promise<ModulesBench> {
   const mongo = await testMongo()
-  const events = new Events()
+  const events = new Events((error) => {
+    throw error
+  })
   const changes = createAppChanges()
   const targets = new HeldTargets(events)
   const removed: string[] = []

@@ -50,7 +50,9 @@ export async function startApi(
   // The gate has done this already, unless it has another version. Then this may throw, and the process must not start.
   await migrate(mongo.db, MIGRATIONS, logger)
   const offload = started.adopt(createOffload(), (it) => it.close())
-  const events = new Events()
+  const events = new Events((error, name) =>
+    logger.error({ err: error, event: name }, 'a listener of an event failed'),
+  )
   started.use(gate.onEvent((event) => events.publish(event)))
   const { members, leader } = started.use(
     await joinInstallation(mongo.db, {

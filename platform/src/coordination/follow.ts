@@ -14,6 +14,8 @@ export interface Following<T extends Document> {
 /** The delay before a failed stream is opened again, in ms. It doubles while that fails, up to the second value. */
 const FIRST_RETRY = 100
 const LAST_RETRY = 5_000
+/** How long a stream must have been open, in ms, so that the delay begins with the first value again. */
+const SETTLED_AFTER = 10_000
 
 /**
  * Follows a change stream until it is disposed of. The driver resumes it after short interruptions; after any other failure
@@ -26,9 +28,9 @@ export async function follow<T extends Document>(following: Following<T>): Promi
 
   async function run(): Promise<void> {
     for (let retry = FIRST_RETRY; !ended.signal.aborted;) {
+      const begun = performance.now()
       try {
         stream ??= await following.open()
-        retry = FIRST_RETRY
         // Ends with an error, or without one when the collection was dropped.
         for await (const change of ended.signal.aborted ? [] : stream) {
           if (ended.signal.aborted) break
@@ -39,6 +41,8 @@ export async function follow<T extends Document>(following: Following<T>): Promi
       }
       void stream?.close().catch(() => undefined)
       stream = undefined
+      // MongoDB may refuse the stream only at the first read, so an open stream alone is not a success.
+      if (performance.now() - begun >= SETTLED_AFTER) retry = FIRST_RETRY
       await delay(retry, undefined, { signal: ended.signal, ref: false }).catch(() => undefined)
       retry = Math.min(LAST_RETRY, retry * 2)
     }

@@ -115,7 +115,9 @@ export async function startGate(
 
   // 3. The runtime, which runs apps.
   onStep('Starting the runner')
-  const events = new Events()
+  const events = new Events((error, name) =>
+    logger.error({ err: error, event: name }, 'a listener of an event failed'),
+  )
   const changes = createAppChanges()
   const registry = createRegistry('gate')
   const metrics = createMetricsObserver(registry)

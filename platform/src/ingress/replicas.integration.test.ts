@@ -48,7 +48,9 @@ function stopPod(key: string): void {
 
 async function startReplica(uri: string): Promise<Replica> {
   const mongo = await connectMongo(uri)
-  const events = new Events()
+  const events = new Events((error) => {
+    throw error
+  })
   const members = await joinMembership(mongo.db, { role: 'gate', onError: () => undefined })
   const activator: Activator = await createActivator({
     driver,

@@ -36,10 +36,22 @@ export async function startModules(list: readonly Module<unknown>[], deps: Modul
   }
   const context: ModuleContext = { ...deps, now: deps.now ?? (() => new Date()), background, jobs, use }
 
+  let recovering: Repetition | undefined
+  let isClosing = false
+
   async function close(): Promise<void> {
+    isClosing = true
+    const recovered = recovering?.end()
     await jobs.close()
-    for (const module of [...started.values()].reverse()) await module.close?.()
-    await Promise.race([background.settled(), delay(CLOSE_PATIENCE, undefined, { ref: false })])
+    for (const module of [...started.values()].reverse()) {
+      try {
+        await module.close?.()
+      } catch (error) {
+        log.warn({ err: error }, 'a module could not be closed')
+      }
+    }
+    const settled = Promise.all([background.settled(), recovered])
+    await Promise.race([settled, delay(CLOSE_PATIENCE, undefined, { ref: false })])
   }
 
   try {
@@ -48,8 +60,6 @@ export async function startModules(list: readonly Module<unknown>[], deps: Modul
     await close()
     throw error
   }
-  let recovering: Repetition | undefined
-
   return {
     use,
     registerRoutes(api) {
@@ -61,16 +71,15 @@ export async function startModules(list: readonly Module<unknown>[], deps: Modul
       for (const module of started.values()) await module.recover?.('start')
       for (const module of started.values()) module.run?.()
       recovering = repeat(async () => {
-        for (const module of started.values())
+        for (const module of started.values()) {
+          if (isClosing) break
           await module
             .recover?.('later')
             .catch((error: unknown) => log.warn({ err: error }, 'could not finish what another replica left'))
+        }
         return RECOVERY_INTERVAL
       }, RECOVERY_INTERVAL)
     },
-    async close() {
-      void recovering?.end()
-      await close()
-    },
+    close,
   }
 }

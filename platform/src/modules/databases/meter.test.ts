@@ -8,7 +8,6 @@ const LIMIT = 100 * MB
 /** Databases with a clock that moves when the meter waits. `at` sets what happens in them. */
 class Bench {
   time = 0
-  leads = true
   readonly measured: [time: number, name: string][] = []
   readonly changes: [userId: string, full: boolean][] = []
   readonly warnings: string[] = []
@@ -24,7 +23,6 @@ class Bench {
   readonly at = new Map<number, () => void>()
 
   readonly databases: MeteredDatabases = {
-    lead: async () => this.leads,
     list: async () => [...this.records.values()],
     measure: async (name) => {
       const failure = this.failure ?? this.failures.get(name)
@@ -42,7 +40,6 @@ class Bench {
 
   readonly meter = createMeter({
     databases: this.databases,
-    holder: 'r1',
     limitBytes: LIMIT,
     onChange: (userId, full) => void this.changes.push([userId, full]),
     log: { info: () => undefined, error: () => undefined, warn: (_, text) => void this.warnings.push(text) },
@@ -58,7 +55,7 @@ class Bench {
   async until(end: number): Promise<void> {
     for (; this.time < end; this.time += 2_000) {
       this.at.get(this.time)?.()
-      await this.meter.tick()
+      await this.meter.look(new AbortController().signal)
     }
   }
 
@@ -89,7 +86,7 @@ test('a full database loses the right to write, and gets it back only below nine
   for (const size of sizes) {
     bench.bytes.set('u1', size)
     bench.time += 20_000
-    await bench.meter.tick()
+    await bench.meter.look(new AbortController().signal)
     changes.push([bench.records.get('u1')!.full, size / LIMIT])
   }
   expect(changes.map(([full]) => full)).toEqual([false, true, true, true, false, false])
@@ -141,12 +138,16 @@ test('files that stay large after their data was deleted are compacted at interv
   ])
 })
 
-test('a process without the lead measures nothing', async () => {
+test('the meter runs until its signal aborts', async () => {
   const bench = new Bench()
   bench.add('u1')
-  bench.leads = false
-  await bench.until(10_000)
-  expect(bench.measured).toEqual([])
+  const stop = new AbortController()
+  const running = bench.meter.run(stop.signal)
+  await expect.poll(() => bench.measured).toEqual([[0, 'u1']])
+  stop.abort()
+  await running
+  await bench.meter.run(stop.signal)
+  expect(bench.measured).toEqual([[0, 'u1']])
 })
 
 test('a MongoDB that does not answer is tried again; one that forbids measuring is logged once', async () => {

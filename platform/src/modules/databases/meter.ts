@@ -1,4 +1,5 @@
-import { repeat, type Repetition } from '../../repeat.ts'
+import { systemClock } from '@fp/scaler'
+import { pause } from '../../pause.ts'
 import type { Log } from '../../logger.ts'
 import type { DatabaseRecord } from './store.ts'
 import { whatIsFull, type DatabaseUsage } from './usage.ts'
@@ -14,8 +15,6 @@ const HURRY = 30_000
 const HURRIED_PER_TICK = 400
 /** A database grows if it has gained this part of its limit since it was measured last. */
 const GROWTH = 0.01
-/** How long a process may measure before it must take the lead again, in ms: longer than a look at many databases takes. */
-const LEASE = 15_000
 /** Time between two attempts to free space on disk, in ms: MongoDB keeps deleted data for some minutes. */
 const COMPACT_INTERVAL = 5 * 60_000
 /** MongoDB's error code for a command that its user may not use. */
@@ -23,8 +22,6 @@ const UNAUTHORIZED = 13
 
 /** What the meter needs of the store. */
 export interface MeteredDatabases {
-  /** Whether this process is to measure now. Of all processes that share the database only one does. */
-  lead(holder: string, forMs: number): Promise<boolean>
   list(): Promise<DatabaseRecord[]>
   measure(name: string): Promise<DatabaseUsage>
   saveUsage(userId: string, usage: DatabaseUsage): Promise<void>
@@ -36,7 +33,6 @@ export interface MeteredDatabases {
 
 export interface MeterDeps {
   readonly databases: MeteredDatabases
-  readonly holder: string
   readonly limitBytes: number
   /** Called when a database has become full or has room again. */
   readonly onChange: (userId: string, full: boolean, usage: DatabaseUsage) => void
@@ -45,13 +41,12 @@ export interface MeterDeps {
 }
 
 export interface Meter {
-  /** Measures the databases that are due. Never rejects. */
-  tick(): Promise<void>
+  /** Looks every two seconds until the signal aborts. Only one process of an installation may do so. */
+  run(signal: AbortSignal): Promise<void>
+  /** One look: measures the databases that are due. Never rejects. */
+  look(signal: AbortSignal): Promise<void>
   /** Measures all databases at each look for half a minute. For when somebody creates collections or indexes fast. */
   hurry(): void
-  /** Looks every two seconds until the meter is closed. */
-  start(): void
-  close(): Promise<void>
 }
 
 interface Seen {
@@ -65,28 +60,25 @@ interface Seen {
 export function createMeter(deps: MeterDeps): Meter {
   const { databases, limitBytes, log } = deps
   const now = deps.now ?? (() => performance.now())
-  let isClosing = false
   const seen = new Map<string, Seen>()
-  let looking: Repetition | undefined
   let isForbidden = false
   let hurriesUntil = -Infinity
 
-  async function tick(): Promise<void> {
+  async function look(signal: AbortSignal): Promise<void> {
+    function failed(error: unknown, about: object = {}): void {
+      if (signal.aborted) return
+      log.warn({ err: error as Error, ...about }, 'could not measure the databases; trying again')
+    }
     try {
-      if (isForbidden || !(await databases.lead(deps.holder, LEASE))) return
+      if (isForbidden) return
       for (const record of due(await databases.list())) {
-        if (isClosing || isForbidden) return
+        if (signal.aborted || isForbidden) return
         // An error with one database does not keep the others from being measured.
-        await look(record).catch((error: unknown) => failed(error, { user_id: record.userId }))
+        await check(record).catch((error: unknown) => failed(error, { user_id: record.userId }))
       }
     } catch (error) {
       failed(error)
     }
-  }
-
-  function failed(error: unknown, about: object = {}): void {
-    if (isClosing) return
-    log.warn({ err: error as Error, ...about }, 'could not measure the databases; trying again')
   }
 
   /** Undefined where the platform's MongoDB user may not measure. Then no database is measured any more. */
@@ -121,7 +113,7 @@ export function createMeter(deps: MeterDeps): Meter {
     return [...watched, ...quiet.slice(0, hurries ? HURRIED_PER_TICK : QUIET_PER_TICK)]
   }
 
-  async function look(record: DatabaseRecord): Promise<void> {
+  async function check(record: DatabaseRecord): Promise<void> {
     const usage = await measure(record.name)
     if (!usage) return
     const before = seen.get(record.userId)
@@ -147,17 +139,13 @@ export function createMeter(deps: MeterDeps): Meter {
   }
 
   return {
-    tick,
+    async run(signal) {
+      while (!signal.aborted) {
+        await look(signal)
+        await pause(systemClock, TICK, signal)
+      }
+    },
+    look,
     hurry: () => void (hurriesUntil = now() + HURRY),
-    start() {
-      looking = repeat(async () => {
-        await tick()
-        return TICK
-      })
-    },
-    async close() {
-      isClosing = true
-      await looking?.end()
-    },
   }
 }

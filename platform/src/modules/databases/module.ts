@@ -10,7 +10,7 @@ import { createWatcher } from './watcher.ts'
 
 export const databasesModule = defineModule({
   name: 'databases',
-  start({ db, client, events, members, databaseSpilled, settings, secretKey, now, log }) {
+  start({ db, client, events, leader, databaseSpilled, settings, secretKey, now, log }) {
     const { databaseLimitBytes: limitBytes } = settings
     const store = new DatabaseStore(db, client)
     const databases = createDatabaseService({
@@ -25,7 +25,6 @@ export const databasesModule = defineModule({
       void events.emit('database.notice', { userId, message })
     const meter = createMeter({
       databases: store,
-      holder: members.id,
       limitBytes,
       onChange: (userId, full, usage) => tellOwner(userId, full ? fullText(usage, limitBytes) : roomText),
       log,
@@ -39,15 +38,16 @@ export const databasesModule = defineModule({
       onEnded: tellOwner,
       log,
     })
+    let measuring: AsyncDisposable | undefined
     return {
       service: databases,
       routes: (api) => registerDatabaseRoutes(api, { databases, databaseLimitBytes: limitBytes }),
       run() {
-        meter.start()
+        measuring = leader.run('measure the databases', (signal) => meter.run(signal))
         watcher.start()
       },
       async close() {
-        await Promise.all([meter.close(), watcher.close()])
+        await Promise.all([measuring?.[Symbol.asyncDispose](), watcher.close()])
       },
     }
   },

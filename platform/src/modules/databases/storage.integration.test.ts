@@ -1,6 +1,5 @@
 import { MongoClient, type Collection } from 'mongodb'
 import { expect, test } from 'vitest'
-import { testMongo } from '../../../test/database.ts'
 import { HELLO, modulesBench } from '../../../test/modules.ts'
 import { newId } from '../../ids.ts'
 import { createMeter } from './meter.ts'
@@ -24,7 +23,6 @@ async function bench() {
   let time = 0
   const meter = createMeter({
     databases: store,
-    holder: 'test',
     limitBytes: 2 * MB,
     onChange: () => undefined,
     log: {
@@ -42,7 +40,7 @@ async function bench() {
     blobs: client.db().collection<Blob>('blobs'),
     look: async () => {
       time += 60_000
-      await meter.tick()
+      await meter.look(new AbortController().signal)
     },
     async [Symbol.asyncDispose]() {
       await client.close()
@@ -146,14 +144,4 @@ test('a command that is writing when the database becomes full is ended', async 
     .toBeGreaterThan(0)
   await it.look()
   await ended
-})
-
-test('one of several replicas measures; another one takes over when it has ended', async () => {
-  await using mongo = await testMongo()
-  const store = new DatabaseStore(mongo.db, mongo.client)
-  expect(await store.lead('a', 60_000)).toBe(true)
-  expect(await store.lead('b', 60_000)).toBe(false)
-  expect(await store.lead('a', 0)).toBe(true)
-  await expect.poll(() => store.lead('b', 60_000)).toBe(true)
-  expect(await store.lead('a', 60_000)).toBe(false)
 })

@@ -1,5 +1,4 @@
 import { MongoServerError, type Collection, type Db, type MongoClient } from 'mongodb'
-import { isDuplicateKey } from '../../duplicate-key.ts'
 import { readLoad, type Load } from './operations.ts'
 import { setRights, WRITE_ROLE } from './rights.ts'
 import type { DatabaseUsage } from './usage.ts'
@@ -29,23 +28,14 @@ type DatabaseDoc = Omit<DatabaseRecord, 'userId' | 'generation' | 'full'> & {
   readonly createdAt: Date
 }
 
-/** Which of the processes that share the databases measures them. */
-interface LeadDoc {
-  readonly _id: 'database-meter'
-  readonly holder: string
-  readonly until: Date
-}
-
 const USER_EXISTS = 51_003
 
 export class DatabaseStore {
   readonly #databases: Collection<DatabaseDoc>
-  readonly #leads: Collection<LeadDoc>
   readonly #client: MongoClient
 
   constructor(db: Db, client: MongoClient) {
     this.#databases = db.collection('databases')
-    this.#leads = db.collection('leads')
     this.#client = client
   }
 
@@ -139,25 +129,6 @@ export class DatabaseStore {
     const collections = await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray()
     // `force` allows this on a primary. Since MongoDB 4.4 it does not block reads and writes.
     for (const { name: collection } of collections) await db.command({ compact: collection, force: true })
-  }
-
-  /** Whether `holder` has the lead for `forMs`, in which no other process can get it. Uses MongoDB's clock alone. */
-  async lead(holder: string, forMs: number): Promise<boolean> {
-    const until = { $dateAdd: { startDate: '$$NOW', unit: 'millisecond' as const, amount: forMs } }
-    const take = [{ $set: { holder, until } }]
-    const free = { $or: [{ $eq: ['$holder', holder] }, { $lt: ['$until', '$$NOW'] }] }
-    const taken = await this.#leads.updateOne({ _id: 'database-meter', $expr: free }, take)
-    if (taken.matchedCount > 0) return true
-    try {
-      await this.#leads.updateOne({ _id: 'database-meter', holder: { $exists: false } }, take, {
-        upsert: true,
-      })
-      return true
-    } catch (error) {
-      // Another process has the lead.
-      if (isDuplicateKey(error)) return false
-      throw error
-    }
   }
 }
 
