@@ -127,6 +127,37 @@ test('an answer is shown as it arrives, and stays when it is stopped', async () 
   })
 })
 
+test('tells a stopped answer from a complete one, and says how long each took', async () => {
+  let now = 0
+  const tryIt = new TryIt('a', () => now)
+  const begin = async (): Promise<[Promise<void>, Asked]> => {
+    const sent = tryIt.send(URL_OF_APP)
+    const asked = await api.next(PROXY)
+    expect([tryIt.timing, tryIt.ended]).toEqual([undefined, undefined])
+    write(asked, head(200))
+    await expect.poll(() => tryIt.timing).toEqual({ firstByte: 2, total: 2 })
+    return [sent, asked]
+  }
+  const [stopped] = await begin()
+  now += 1_000
+  await expect.poll(() => tryIt.timing).toEqual({ firstByte: 2, total: 1_002 })
+  now += 3_198
+  tryIt.cancel()
+  await stopped
+  expect([tryIt.ended, tryIt.timing]).toEqual(['stopped', { firstByte: 2, total: 4_200 }])
+
+  const [complete, asked] = await begin()
+  write(asked, END)
+  await complete
+  expect([tryIt.ended, tryIt.timing]).toEqual(['complete', { firstByte: 2, total: END.latency_ms }])
+
+  const [failed, broken] = await begin()
+  now += 500
+  write(broken, { event: 'error', code: 'FP_APP_CRASHED', message: 'It closed the connection.' })
+  await failed
+  expect([tryIt.ended, tryIt.timing]).toEqual(['failed', { firstByte: 2, total: 502 }])
+})
+
 test('a failure after the head is shown with what came before', async () => {
   const tryIt = new TryIt('a')
   const sent = tryIt.send(URL_OF_APP)

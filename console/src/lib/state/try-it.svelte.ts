@@ -42,6 +42,19 @@ function asText(answer: ProxyAnswer): ProxyAnswer {
   }
 }
 
+/** ms between two updates of the time that a streamed answer has taken. */
+const TICK = 100
+
+/** How an answer ended: completely, by the person, or by a failure after its head. */
+export type AnswerEnd = 'complete' | 'stopped' | 'failed'
+
+/** The times of an answer in ms, from the moment of sending. */
+export interface Timing {
+  readonly firstByte: number
+  /** Until its end, or until now while it arrives. */
+  readonly total: number
+}
+
 /** One request to the app, which the platform makes for the owner. */
 export class TryIt {
   readonly appId: string
@@ -56,14 +69,22 @@ export class TryIt {
   /** Whether the answer has begun and goes on. */
   streaming = $state(false)
   error = $state.raw<unknown>()
+  timing = $state.raw<Timing | undefined>()
+  /** Undefined until the answer ends. */
+  ended = $state<AnswerEnd | undefined>()
   hasBody = $derived(this.method !== 'GET' && this.method !== 'HEAD')
 
   /** The path that `answer` answers. */
   answered = $state('')
   #stop: AbortController | undefined
+  /** When the head arrived, by `#now`. */
+  #headAt = 0
+  readonly #now: () => number
 
-  constructor(appId: string) {
+  /** `now` is a clock in ms. */
+  constructor(appId: string, now: () => number = () => performance.now()) {
     this.appId = appId
+    this.#now = now
     try {
       const kept = JSON.parse(localStorage.getItem(key(appId)) ?? '{}') as Remembered
       this.method = METHODS.find((method) => method === kept.method) ?? 'GET'
@@ -81,8 +102,11 @@ export class TryIt {
     // Removes the previous answer, which does not belong to this request.
     this.answer = undefined
     this.error = undefined
+    this.timing = undefined
+    this.ended = undefined
     const stop = (this.#stop = new AbortController())
     this.sending = true
+    const ticking = setInterval(() => this.#measure(), TICK)
     try {
       const path = (this.path = pathWithin(this.path, appUrl))
       const { method, headers, body } = this
@@ -99,6 +123,11 @@ export class TryIt {
     } catch (error) {
       if (!isAbort(error)) this.error = error
     } finally {
+      clearInterval(ticking)
+      if (this.streaming) {
+        this.#measure()
+        this.ended = stop.signal.aborted ? 'stopped' : 'failed'
+      }
       this.sending = false
       this.streaming = false
     }
@@ -109,6 +138,8 @@ export class TryIt {
     if (event.event === 'head') {
       const { event: _event, ...head } = event
       this.answer = { ...head, body: '', body_encoding: 'text', body_truncated: false }
+      this.#headAt = this.#now()
+      this.timing = { firstByte: head.latency_ms, total: head.latency_ms }
       this.streaming = true
     } else if (answer && event.event === 'body') {
       const { body, body_encoding } = event
@@ -116,9 +147,19 @@ export class TryIt {
     } else if (answer && event.event === 'end') {
       const { body_truncated, latency_ms } = event
       this.answer = asText({ ...answer, body_truncated, latency_ms })
+      if (this.timing) this.timing = { ...this.timing, total: latency_ms }
+      this.ended = 'complete'
+      this.streaming = false
     } else if (event.event === 'error') {
       this.error = new ApiError({ status: 502, code: event.code, message: event.message })
     }
+  }
+
+  /** The platform says the total with the end of the answer. Until then this device measures it. */
+  #measure(): void {
+    if (!this.streaming || !this.timing) return
+    const { firstByte } = this.timing
+    this.timing = { firstByte, total: firstByte + this.#now() - this.#headAt }
   }
 
   cancel(): void {
