@@ -122,6 +122,35 @@ test('a failed deploy is shown after a reload', async () => {
   expect(await page.getByText('Not deployed yet').count()).toBe(0)
 })
 
+test('a version that failed to start says so, and its failure leads to the line from any tab', async () => {
+  const id = await open({ 'app.py': APP })
+  expect((await user.deploy(id)).stage).toBe('ready')
+  expect((await user.deploy(id, { 'app.py': `import os\nraise KeyError("no")\n${APP}` })).stage).toBe(
+    'failed',
+  )
+  await page.goto(`${platform.url}/apps/${id}?tab=versions`)
+  const row = page.locator('[data-testid="version-row"][data-version="2"]')
+  await row.getByTestId('failed-to-start').waitFor()
+  expect(await page.getByTestId('failed-to-start').count()).toBe(1)
+  await shoot('versions')
+  await row.getByRole('button', { name: 'Make live' }).click()
+  await page.getByText('v2 did not start when it was deployed. It goes live only if it starts now.').waitFor()
+  await shoot('versions-confirm')
+  await page.getByRole('button', { name: 'Make v2 live' }).click()
+  const place = page.getByTestId('failure-place').filter({ visible: true })
+  expect(await place.textContent()).toBe('app.py:2')
+  expect(await place.getAttribute('title')).toMatch(/Opens the draft/)
+  await shoot('versions-failed')
+  await place.click()
+  await page.getByTestId('editor').filter({ visible: true }).waitFor()
+  expect(new URL(page.url()).searchParams.get('tab')).toBeNull()
+  await page.getByText('2:1', { exact: true }).waitFor()
+  await shoot('versions-failed-line')
+  // Other tabs can be opened again.
+  await page.getByTestId('tab-logs').click()
+  await page.getByTestId('log-lines').waitFor()
+})
+
 test('pictures and binary answers are shown as such, a pasted URL is cut to its path, a request is cancelled', async () => {
   const id = await open({ 'app.py': APP })
   expect((await user.deploy(id)).stage).toBe('ready')

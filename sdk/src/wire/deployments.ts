@@ -58,6 +58,10 @@ export type Deployment = Type.Static<typeof Deployment>
 export const Version = Type.Object({
   version: Type.Integer(),
   live: Type.Boolean(),
+  failed_to_start: Type.Boolean({
+    description:
+      'Every deployment of this version failed because the app did not start. False while none has ended.',
+  }),
   entrypoint: EntrypointText,
   file_count: Type.Integer(),
   total_bytes: Type.Integer(),

@@ -291,6 +291,46 @@ describe('versions', () => {
     expect(one.body).toMatchObject({ version: 9, live: false, files: version(9) })
   })
 
+  test('that did not start in any deployment say so, until one goes live', async () => {
+    const app = await makeApp()
+    const failed = async (): Promise<[number, boolean][]> =>
+      (await ann('GET', `/api/apps/${app}/versions`)).body.items.map(
+        (one: { version: number; failed_to_start: boolean }) => [one.version, one.failed_to_start],
+      )
+    const rollBack = async (to: number): Promise<string> =>
+      (await ann('POST', `/api/apps/${app}/rollback`, { version: to })).body.deployment_id
+    await ended(app, await deploy(app, version(1)))
+    bench.targets.hold = true
+    const broken = await deploy(app, version(2))
+    const wake = await bench.targets.next()
+    expect(await failed()).toEqual([
+      [2, false],
+      [1, false],
+    ])
+    wake.fail(BROKEN)
+    await ended(app, broken)
+    const full = await deploy(app, version(3))
+    ;(await bench.targets.next()).fail({ ...BROKEN, code: 'FP_CLUSTER_FULL' })
+    await ended(app, full)
+    // A version that has been live once is a good one, though a later start of it fails.
+    bench.targets.hold = false
+    await ended(app, await deploy(app, version(4)))
+    bench.targets.hold = true
+    const back = await rollBack(1)
+    ;(await bench.targets.next()).fail(BROKEN)
+    await ended(app, back)
+    expect(await failed()).toEqual([
+      [4, false],
+      [3, false],
+      [2, true],
+      [1, false],
+    ])
+    expect((await ann('GET', `/api/apps/${app}/versions/2`)).body).toMatchObject({ failed_to_start: true })
+    bench.targets.hold = false
+    await ended(app, await rollBack(2))
+    expect((await failed())[2]).toEqual([2, false])
+  })
+
   test('queued for deployment are not pruned before their turn', async () => {
     const app = await makeApp()
     bench.targets.hold = true

@@ -1,6 +1,8 @@
+import { errorInfo } from '@fp/sdk/errors'
 import { FpError } from '../../errors.ts'
 import { plainFailure, type AppFailureReport } from '../../runtime/runtime.ts'
 import { TargetFailed } from '../../runtime/targets.ts'
+import type { DeploymentEnd } from './types.ts'
 
 /** How long a deployment may wait for its target to answer ready, in ms: more than a target's own readiness timeout. */
 export const START_LIMIT = 120_000
@@ -15,6 +17,26 @@ export function failureOf(error: unknown): AppFailureReport | undefined {
     return plainFailure('FP_WAKE_TIMEOUT', `The app did not answer ready within ${START_LIMIT / 1000} s.`)
   }
   return undefined
+}
+
+/** Failures that say nothing about whether the version can start, besides the temporary ones. */
+const NOT_TRIED: readonly string[] = [
+  'FP_SUPERSEDED',
+  'FP_APP_DELETED',
+  'FP_UNAVAILABLE',
+  'FP_INTERNAL',
+  'FP_AWAKE_LIMIT',
+  'FP_QUEUE_FULL',
+]
+
+/** The versions that did not start in any of these deployments. */
+export function failedToStart(ends: readonly DeploymentEnd[]): Set<number> {
+  const failed = new Set<number>()
+  for (const { version, failure } of ends)
+    if (failure !== null && !NOT_TRIED.includes(failure) && !errorInfo(failure)?.isTemporary)
+      failed.add(version)
+  for (const { version, failure } of ends) if (failure === null) failed.delete(version)
+  return failed
 }
 
 export function internalFailure(): AppFailureReport {

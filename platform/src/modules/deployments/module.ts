@@ -5,6 +5,7 @@ import { draftsModule } from '../drafts/module.ts'
 import { defineModule } from '../module.ts'
 import { versionsModule } from '../versions/module.ts'
 import { followDeployments } from './change-stream.ts'
+import { failedToStart } from './failure.ts'
 import { createDeploymentFeed } from './feed.ts'
 import { registerDeploymentRoutes } from './routes.ts'
 import { createDeploymentService } from './service.ts'
@@ -18,6 +19,7 @@ export const deploymentsModule = defineModule({
     const versions = use(versionsModule)
     const store = new DeploymentStore(db)
     await store.createIndexes()
+    versions.failuresKnownBy(async (appId, numbers) => failedToStart(await store.ends(appId, numbers)))
     const feed = createDeploymentFeed()
     const following = await followDeployments(db, feed, (error) =>
       log.warn({ err: error }, 'the change stream of the deployments ended; opening it again'),

@@ -1,6 +1,6 @@
 import type { Collection, Db } from 'mongodb'
 import type { PageRequest } from '../paging.ts'
-import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
+import { isFinal, type DeploymentEnd, type DeploymentRecord, type StageEvent } from './types.ts'
 
 export type DeploymentDoc = Omit<DeploymentRecord, 'deploymentId'> & {
   readonly _id: string
@@ -45,6 +45,15 @@ export class DeploymentStore {
       .limit(page.limit + 1)
       .toArray()
     return docs.map((doc) => withoutTracebacks(toRecord(doc)))
+  }
+
+  /** How the deployments of these versions that have ended did so. */
+  async ends(appId: string, versions: readonly number[]): Promise<DeploymentEnd[]> {
+    const docs = await this.#deployments
+      .find({ appId, version: { $in: [...versions] }, stage: { $in: ['ready', 'failed'] } })
+      .project<{ version: number; failure: { code: string } | null }>({ version: 1, 'failure.code': 1 })
+      .toArray()
+    return docs.map(({ version, failure }) => ({ version, failure: failure?.code ?? null }))
   }
 
   /** False when the deployment has ended: it then takes no more events. */

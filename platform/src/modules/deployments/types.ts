@@ -24,6 +24,12 @@ export interface DeploymentRecord {
   readonly finishedAt: Date | null
 }
 
+export interface DeploymentEnd {
+  readonly version: number
+  /** The code of the failure; null when the version went live. */
+  readonly failure: string | null
+}
+
 export function isFinal(stage: DeploymentStage): boolean {
   return stage === 'ready' || stage === 'failed'
 }

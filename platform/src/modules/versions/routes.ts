@@ -6,7 +6,7 @@ import { sendAsset } from '../assets/send.ts'
 import { toRecord } from '../drafts/files.ts'
 import { pageRequest, toPage } from '../paging.ts'
 import { AppParams, rest, VersionParams } from '../params.ts'
-import type { VersionService } from './service.ts'
+import type { VersionService, VersionStates } from './service.ts'
 import type { VersionSummary } from './store.ts'
 
 const tags = ['versions']
@@ -35,7 +35,7 @@ export function registerVersionRoutes(app: Api, deps: { versions: VersionService
         page,
         found.versions,
         (version) => version.version,
-        (version) => toWire(version, found.live),
+        (version) => toWire(version, found),
       )
     },
   )
@@ -56,7 +56,7 @@ export function registerVersionRoutes(app: Api, deps: { versions: VersionService
       const found = await versions.get(request.user.userId, appId, version)
       const { files, assets } = found.record
       return {
-        ...toWire(found.record, found.live),
+        ...toWire(found.record, found),
         files: toRecord(files),
         assets: assets.map(assetToWire),
       }
@@ -82,10 +82,11 @@ export function registerVersionRoutes(app: Api, deps: { versions: VersionService
   )
 }
 
-function toWire(version: VersionSummary, live: number | undefined): Version {
+function toWire(version: VersionSummary, { live, failedToStart }: VersionStates): Version {
   return {
     version: version.version,
     live: version.version === live,
+    failed_to_start: version.version !== live && failedToStart.has(version.version),
     entrypoint: version.entrypoint,
     file_count: version.fileCount,
     total_bytes: version.totalBytes,

@@ -17,13 +17,27 @@ export interface VersionServiceDeps {
   readonly now: () => Date
 }
 
+/** What becomes of an app's versions. */
+export interface VersionStates {
+  readonly live: number | undefined
+  /** Those of the asked versions whose deployments all failed because the app did not start. */
+  readonly failedToStart: ReadonlySet<number>
+}
+
+/** Tells which of the versions failed to start in all their deployments. */
+type FailedToStart = (appId: string, versions: readonly number[]) => Promise<ReadonlySet<number>>
+
 export type VersionService = ReturnType<typeof createVersionService>
 
 /** The files and assets as they were deployed. A version never changes. */
 export function createVersionService(deps: VersionServiceDeps) {
   const { store, apps, assets } = deps
+  let failedToStart: FailedToStart = async () => new Set()
 
   return {
+    /** Registers the module that knows the deployments of versions. */
+    failuresKnownBy: (source: FailedToStart): void => void (failedToStart = source),
+
     async create(
       appId: string,
       version: number,
@@ -44,23 +58,26 @@ export function createVersionService(deps: VersionServiceDeps) {
       return summary
     },
 
-    /** The versions, newest first, and the number of the live one. */
+    /** The versions, newest first. */
     async list(
       ownerId: string,
       appId: string,
       page: PageRequest,
-    ): Promise<{ versions: VersionSummary[]; live: number | undefined }> {
+    ): Promise<{ versions: VersionSummary[] } & VersionStates> {
       const app = await apps.find(ownerId, appId)
-      return { versions: await store.list(appId, page), live: app.live?.version }
+      const versions = await store.list(appId, page)
+      const numbers = versions.map(({ version }) => version)
+      return { versions, live: app.live?.version, failedToStart: await failedToStart(appId, numbers) }
     },
 
     async get(
       ownerId: string,
       appId: string,
       version: number,
-    ): Promise<{ record: VersionRecord; live: number | undefined }> {
+    ): Promise<{ record: VersionRecord } & VersionStates> {
       const app = await apps.find(ownerId, appId)
-      return { record: foundVersion(await store.find(appId, version), version), live: app.live?.version }
+      const record = foundVersion(await store.find(appId, version), version)
+      return { record, live: app.live?.version, failedToStart: await failedToStart(appId, [version]) }
     },
 
     async summary(appId: string, version: number): Promise<VersionSummary> {
