@@ -26,6 +26,7 @@ import { createRegistry } from '../plugins/metrics.ts'
 import { connectMongo } from '../plugins/mongo.ts'
 import { sessionCookieName } from '../plugins/session-cookie.ts'
 import { createObserver, createPublisher, tellAll } from '../runtime/activation.ts'
+import { createFailureLog } from '../runtime/failure-log.ts'
 import { limitAwake } from '../runtime/awake-limit.ts'
 import { createMetricsObserver, measureTargets } from '../runtime/scaler-metrics.ts'
 import { wakeLimits } from '../runtime/wakes.ts'
@@ -181,13 +182,14 @@ export async function startGate(
           isExempt: directory.isAdmin,
           activator: () => activator,
         })
+  const failureLog = createFailureLog(logger)
   const activator: Activator = started.adopt(
     await createActivator({
       driver: limited(runtime.driver),
       ...(coordination && { coordination }),
       policy: routes.policyOf,
       wakes: wakeLimits({ onThisMachine: capabilities.appsOnThisMachine, ownerOf: routes.ownerOf }),
-      observer: tellAll(createObserver(publish), metrics, {
+      observer: tellAll(createObserver(publish), metrics, failureLog, {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
       }),
     }),
@@ -200,6 +202,7 @@ export async function startGate(
     liveTargets: directory.liveTargets,
     crashed(key, failure) {
       metrics.crashed()
+      failureLog.failed(key, failure)
       publish('app.failed', key, { failure })
     },
     progress: (key, message) => publish('app.progress', key, { message }),

@@ -3,7 +3,9 @@ import { errorInfo } from '@fp/sdk/errors'
 import type { IncomingHttpHeaders } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Logger } from 'pino'
 import { FpError, type ErrorCode } from '../errors.ts'
+import { isFaultOfPlatform } from '../runtime/failure-log.ts'
 import { wakesFull } from '../runtime/wakes.ts'
 
 /** What visitors of an app read. Only the app's owner sees the text of a failure (a traceback), in the console. */
@@ -42,10 +44,6 @@ const PUBLIC: Record<ScalerErrorCode, Public> = {
   SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: true },
 }
 
-/** Whether the app is not at fault, so that another try may succeed. A driver that throws is the platform's fault. */
-const isTemporary = (code: string): boolean =>
-  code === 'SCALER_SCALE_FAILED' || errorInfo(code)?.isTemporary === true
-
 const visitorsText = (code: ErrorCode): string => errorInfo(code)?.visitor ?? 'The request failed.'
 
 /** Converts any error on the way to the app into one for visitors. */
@@ -62,7 +60,7 @@ function publicScalerError(error: ScalerError): FpError {
   const failure = error.failure?.code ?? ''
   if (failure === 'FP_AWAKE_LIMIT')
     return new FpError(failure, visitorsText(failure), { headers: error.headers, cause: error })
-  if (error.code === 'SCALER_TARGET_FAILED' && isTemporary(failure))
+  if (error.code === 'SCALER_TARGET_FAILED' && isFaultOfPlatform(failure))
     return new FpError('FP_UNAVAILABLE', visitorsText('FP_UNAVAILABLE'), {
       headers: { 'retry-after': '5' },
       cause: error,
@@ -73,6 +71,23 @@ function publicScalerError(error: ScalerError): FpError {
     headers: error.headers,
     cause: error,
   })
+}
+
+/** Logs why a request to an app failed. Only faults of the platform have a stack: that of an app's failure says nothing about the app. */
+export function logFailure(
+  log: Pick<Logger, 'debug' | 'info' | 'warn'>,
+  error: Error,
+  { message, request }: { message: string; request: { readonly request_id: string; readonly host: string } },
+): void {
+  const failure = error instanceof ScalerError ? error.failure : undefined
+  const isOurs =
+    !(error instanceof ScalerError) ||
+    error.code === 'SCALER_CUT_OFF' ||
+    (failure !== undefined && isFaultOfPlatform(failure.code))
+  if (isOurs) return log.warn({ err: error, ...request }, message)
+  const why = { code: failure?.code ?? error.code, reason: error.message, ...request }
+  // The failure itself is in the log already. Here it is the reason of each request that meets it.
+  log[failure ? 'debug' : 'info'](why, message)
 }
 
 export interface ErrorBody {

@@ -14,7 +14,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, test, vi } from 'vitest'
 import { createAppChanges } from '../app-changes.ts'
-import { errorPage, publicError } from './failures.ts'
+import { errorPage, logFailure, publicError } from './failures.ts'
 import { FpError } from '../errors.ts'
 import { appIdOf } from './host.ts'
 import { createIngress } from './ingress.ts'
@@ -301,6 +301,42 @@ describe('the error that a visitor gets', () => {
   test('is escaped on the page', () => {
     expect(errorPage(new FpError('FP_BAD_REQUEST', '<script>'), '"id"')).not.toContain('<script>')
   })
+})
+
+describe('the log', () => {
+  const reset = new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection.')
+  const failed = (code: string): ScalerError =>
+    new ScalerError('SCALER_TARGET_FAILED', 'why', { failure: { code, message: 'why' } })
+
+  test.each([
+    ['a failed request to an app', reset, { level: 30, code: 'SCALER_UPSTREAM_RESET' }],
+    [
+      'a request to an app that cannot start',
+      failed('FP_APP_CRASHED'),
+      { level: 20, code: 'FP_APP_CRASHED' },
+    ],
+  ])('has no stack for %s', (_name, error, line) => {
+    const about = { msg: 'what', request_id: 'req_1', host: 'app-a.localhost' }
+    expect(logged(error)).toEqual({ ...about, ...line, reason: error.message })
+  })
+
+  test.each([
+    ['an error that nobody expected', new TypeError('bug')],
+    ['a driver that throws', failed('SCALER_SCALE_FAILED')],
+    ['a cluster without room', failed('FP_CLUSTER_FULL')],
+  ])('has the stack of %s', (_name, error) => {
+    expect(logged(error)).toMatchObject({ level: 40, msg: 'what', err: { stack: expect.any(String) } })
+  })
+
+  function logged(error: Error): unknown {
+    const lines: unknown[] = []
+    const to = { write: (line: string) => lines.push(JSON.parse(line)) }
+    const request = { request_id: 'req_1', host: 'app-a.localhost' }
+    const log = pino({ base: null, timestamp: false, level: 'debug' }, to)
+    logFailure(log, error, { message: 'what', request })
+    expect(lines).toHaveLength(1)
+    return lines[0]
+  }
 })
 
 test('only the configured proxies are trusted', () => {

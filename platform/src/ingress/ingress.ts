@@ -26,7 +26,7 @@ import { WITHOUT_SCHEMAS } from '../plugins/no-schemas.ts'
 import { parseTargetKey } from '../runtime/targets.ts'
 import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
-import { errorBody, errorPage, publicError, refuseUpgrade, wantsPage } from './failures.ts'
+import { errorBody, errorPage, logFailure, publicError, refuseUpgrade, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
 import { CLIENT_PREFIX } from './client-prefix.ts'
 import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
@@ -68,7 +68,10 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
   function answerError(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = publicError(error)
     if (failure.statusCode >= 500)
-      log.warn({ err: error, request_id: request.id, host: request.host }, failure.message)
+      logFailure(log, error, {
+        message: failure.message,
+        request: { request_id: request.id, host: request.host },
+      })
     reply.code(failure.statusCode).headers({ ...failure.headers, 'cache-control': 'no-store' })
     if (wantsPage(request)) return reply.type('text/html; charset=utf-8').send(errorPage(failure, request.id))
     return reply.type('application/json; charset=utf-8').send(errorBody(failure, request.id))

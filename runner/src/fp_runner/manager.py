@@ -101,9 +101,9 @@ class Manager:
     def _stop(self, message: Message) -> None:
         op, instance = message["op"], self._instances.get(str(message.get("id")))
         if instance is None:
-            # This is usual: the app may have ended before the request arrived.
-            print(f"fp_runner: cannot {op} {message.get('id')!r}: it does not run", file=sys.stderr, flush=True)
-        elif op == "kill":
+            # This is usual, so it is not logged: the app may have ended before the request arrived.
+            return
+        if op == "kill":
             instance.kill()
         else:
             grace = message.get("grace_ms", _DEFAULT_GRACE_MS)
