@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -51,7 +51,7 @@ export async function startFront(api: RequestListener, options: FrontOptions = {
   const backend = createApiBackend({
     socket,
     trusts: isProxy,
-    onUser: (_request: IncomingMessage, userId) => void users.push(userId),
+    onSession: (sessionId, userId) => void users.push(`${userId} ${sessionId}`),
     ...(options.patience !== undefined && { patience: options.patience }),
   })
   const bounds = createBounds({

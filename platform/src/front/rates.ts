@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto'
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { TrustProxy } from '@fp/scaler/http'
 import { LOOPBACK } from '../network.ts'
 import { Buckets, type Rate, type Taken } from './buckets.ts'
 import { senderOf, type Client } from './client.ts'
+import { RememberedSessions } from './remembered-sessions.ts'
 
 /** The user or address that a request to the API is counted for. */
 export interface Payer {
@@ -17,15 +17,22 @@ export interface ApiRates {
   /** The user, if the session has been seen before; otherwise the address. */
   payerOf(request: IncomingMessage): Payer
   /** Takes from the payer's bucket, and for a user also from the address's. Undefined: nothing is limited. */
-  take(request: IncomingMessage, cost?: number): (Taken & { readonly payer: Payer }) | undefined
-  /** Records that the credential of this request is a session of that user. */
-  remember(request: IncomingMessage, userId: string): void
+  take(
+    request: IncomingMessage,
+    cost?: number,
+    /** The user, where the session has been looked up. */
+    userId?: string,
+  ): (Taken & { readonly payer: Payer }) | undefined
+  /** Records whose session this is. */
+  remember(sessionId: string, userId: string): void
 }
 
 export interface ApiRateOptions {
   /** Average number of requests that one user may make per second. 0: nothing is limited. */
   readonly perSecond: number
   readonly trusts: TrustProxy
+  /** The name of the session's cookie, where sessions are remembered. */
+  readonly sessionCookie?: string
   readonly now?: () => number
 }
 
@@ -37,16 +44,12 @@ const LOCAL_STRANGERS = 4
 /** Rate of all users at one address together. Addresses that many people share have no such limit. */
 const ADDRESS = 4
 
-/** How many sessions are remembered. Longer credentials are not from the platform. */
-const MAX_SESSIONS = 10_000
-const MAX_CREDENTIAL = 4_096
-
 /**
  * Limits the rate at which one client may call the API, below what the API can process, so that no client slows down apps.
  * A session that was seen before has a bucket of its own. So clients that use up their address's tokens do not lock out users
  * there, above all not on this machine, where everybody has the same address.
  */
-export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiRates {
+export function createApiRates({ perSecond, trusts, sessionCookie, now }: ApiRateOptions): ApiRates {
   const buckets = new Buckets(now)
   const share = (factor: number): Rate => ({
     perSecond: perSecond * factor,
@@ -58,27 +61,9 @@ export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiR
     local: share(LOCAL_STRANGERS),
     address: share(ADDRESS),
   }
-  /** Hash of a credential → its user. Never used to authenticate anybody. */
-  const sessions = new Map<string, string>()
+  const sessions = new RememberedSessions(sessionCookie)
 
-  function userOf(request: IncomingMessage): string | undefined {
-    const credential = credentialOf(request.headers)
-    if (credential === undefined) return undefined
-    const id = hash('sha256', credential, 'base64')
-    const user = sessions.get(id)
-    if (user !== undefined) keep(id, user)
-    return user
-  }
-
-  /** Moves the session to the end of the map, whose first one is the least recently used. */
-  function keep(id: string, user: string): void {
-    sessions.delete(id)
-    sessions.set(id, user)
-    if (sessions.size > MAX_SESSIONS) sessions.delete(sessions.keys().next().value!)
-  }
-
-  function payerOf(request: IncomingMessage, sender: Client): Payer {
-    const user = userOf(request)
+  function payerOf(request: IncomingMessage, sender: Client, user = sessions.userOf(request.headers)): Payer {
     if (user !== undefined) return { key: `user ${user}`, rate: rates.user, from: 'from your account' }
     const rate = sender.key === LOOPBACK ? rates.local : rates.stranger
     return { key: `address ${sender.key}`, rate, from: 'without a session from this address' }
@@ -87,27 +72,18 @@ export function createApiRates({ perSecond, trusts, now }: ApiRateOptions): ApiR
   return {
     payerOf: (request) => payerOf(request, senderOf(request, trusts)),
 
-    take(request, cost = 1) {
+    take(request, cost = 1, userId) {
       if (perSecond === 0) return undefined
       const sender = senderOf(request, trusts)
-      const payer = payerOf(request, sender)
+      const payer = payerOf(request, sender, userId)
       const taken = buckets.take(payer.key, payer.rate, cost)
       if (taken.wait > 0 || payer.rate !== rates.user || sender.shared) return { ...taken, payer }
       const all = buckets.take(`users at ${sender.key}`, rates.address, cost)
       return all.wait > 0 ? { ...all, payer: { ...payer, from: 'from this address' } } : { ...taken, payer }
     },
 
-    remember(request, userId) {
-      const credential = credentialOf(request.headers)
-      if (credential !== undefined) keep(hash('sha256', credential, 'base64'), userId)
-    },
+    remember: (sessionId, userId) => sessions.remember(sessionId, userId),
   }
-}
-
-/** The credential as it was sent, with all cookies: a client sends the same text each time. */
-function credentialOf({ authorization, cookie }: IncomingHttpHeaders): string | undefined {
-  const credential = authorization ?? cookie
-  return credential !== undefined && credential.length <= MAX_CREDENTIAL ? credential : undefined
 }
 
 /** https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ */

@@ -96,14 +96,22 @@ describe('answers', () => {
         'set-cookie',
         'b=2',
         USER_HEADER,
-        'u_ann',
+        'u_ann s_1',
       ])
       res.end('{}')
     })
     const answer = await front.raw('GET / HTTP/1.1\r\nHost: fp\r\nConnection: close\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 201 Made\r\nSet-Cookie: a=1\r\nX-Spelled: 1\r\nset-cookie: b=2\r\n/)
     expect(answer).not.toMatch(/fp-user|u_ann/i)
-    expect(front.users).toEqual(['u_ann'])
+    expect(front.users).toEqual(['u_ann s_1'])
+  })
+
+  test('to requests that were too many tell the gate of no session', async () => {
+    const front = await startFront(
+      (_req, res) => void res.writeHead(429, { [USER_HEADER]: 'u_ann s_1' }).end(),
+    )
+    expect((await ask(front)).headers).not.toHaveProperty(USER_HEADER)
+    expect(front.users).toEqual([])
   })
 
   test.each([

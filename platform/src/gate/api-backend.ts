@@ -13,8 +13,8 @@ export interface ApiBackendOptions {
   readonly socket: string
   /** Which proxies in front of the gate are trusted: their headers about clients are passed on. */
   readonly trusts: TrustProxy
-  /** Called when the API has found the session of a request's user. */
-  readonly onUser: (request: IncomingMessage, userId: string) => void
+  /** Called when the API has found the session of a request and has not refused the request as one too many. */
+  readonly onSession: (sessionId: string, userId: string) => void
   /** How long a request waits for an API process that restarts, in ms. */
   readonly patience?: number
 }
@@ -24,7 +24,7 @@ export interface ApiBackendOptions {
  * as streams. A request that arrives while the API restarts waits for it.
  */
 export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDisposable {
-  const { socket, trusts, onUser, patience = PATIENCE } = options
+  const { socket, trusts, onSession, patience = PATIENCE } = options
   const agent = createSocketAgent({ path: socket, patience })
 
   function pass(req: IncomingMessage, res: ServerResponse, attempt = 0): void {
@@ -40,7 +40,7 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
       if (res.headersSent) return void sent.destroy()
       // The API may have answered before it read the whole upload. Then neither the API nor the gate reads the rest.
       closeRawIfUnread(req, res)
-      const headers = answerHeaders(answer, (userId) => onUser(req, userId))
+      const headers = answerHeaders(answer, onSession)
       res.writeHead(answer.statusCode!, answer.statusMessage, headers)
       // The first piece of a stream may come much later than its head.
       if (answer.headers['content-length'] === undefined) res.flushHeaders()
@@ -81,12 +81,18 @@ function isRepeatable({ method, headers }: IncomingMessage): boolean {
 /** Headers of the connection between API and gate, and the one that is for the gate alone. */
 const DROPPED = new Set(['connection', 'keep-alive', 'transfer-encoding', USER_HEADER])
 
-function answerHeaders({ rawHeaders }: IncomingMessage, onUser: (userId: string) => void): string[] {
+function answerHeaders(
+  { rawHeaders, statusCode }: IncomingMessage,
+  onSession: ApiBackendOptions['onSession'],
+): string[] {
   const kept: string[] = []
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const [name, value] = [rawHeaders[at]!, rawHeaders[at + 1]!]
     const lower = name.toLowerCase()
-    if (lower === USER_HEADER) onUser(value)
+    if (lower === USER_HEADER && statusCode !== 429) {
+      const [userId, sessionId] = value.split(' ')
+      if (userId && sessionId) onSession(sessionId, userId)
+    }
     if (!DROPPED.has(lower)) kept.push(name, value)
   }
   return kept

@@ -3,7 +3,7 @@ import type { TrustProxy } from '@fp/scaler/http'
 
 /** The address of the peer that opened the connection to the gate. */
 export const PEER_HEADER = 'fp-peer'
-/** In an answer of the API: the user whose session the request had. The gate removes the header. */
+/** In an answer of the API: the user whose session the request had, and the session's id. The gate removes the header. */
 export const USER_HEADER = 'fp-user'
 
 /** Headers in which proxies describe clients. */

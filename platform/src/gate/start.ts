@@ -240,12 +240,13 @@ export async function startGate(
     }),
     (it) => it.close(),
   )
-  const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trustProxy })
+  const sessionCookie = sessionCookieName(config.publicUrl.startsWith('https:'))
+  const rates = createApiRates({ perSecond: config.bounds.apiRate, trusts: trustProxy, sessionCookie })
   const api = started.use(
     createApiBackend({
       socket: sockets.api,
       trusts: trustProxy,
-      onUser: (request, userId) => rates.remember(request, userId),
+      onSession: rates.remember,
     }),
   )
   const front = createFront({
@@ -255,7 +256,7 @@ export async function startGate(
     bounds: createBounds({ limits: config.bounds, rates, trusts: trustProxy }),
     cookies: {
       domains: cookieDomains(new URL(config.publicUrl).hostname),
-      session: sessionCookieName(config.publicUrl.startsWith('https:')),
+      session: sessionCookie,
     },
   })
 

@@ -5,6 +5,7 @@ import { FpError } from '../errors.ts'
 import { sessionOfCookies } from './cookie-session.ts'
 import { isUnsafe, provenanceOf } from './origin.ts'
 import type { SessionCookie } from './session-cookie.ts'
+import { bearerToken } from './session-token.ts'
 
 export interface RequestUser {
   readonly userId: string
@@ -83,13 +84,6 @@ export const authPlugin = fp(
   },
   { name: 'auth' },
 )
-
-/** Undefined without the header; empty if it does not contain a bearer token. */
-export function bearerToken(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined
-  // With another scheme the cookie must not be used instead: a client that sends a credential means that one.
-  return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? ''
-}
 
 function unauthenticated(given = false): FpError {
   const message = given

@@ -5,7 +5,7 @@ import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import { FpError } from '../errors.ts'
 import { PEER_HEADER } from '../gate/forwarded.ts'
 import { trusts } from '../ingress/trust.ts'
-import { bearerToken } from './auth.ts'
+import { bearerToken } from './session-token.ts'
 import { notFound } from './errors.ts'
 
 export interface MetricsOptions {

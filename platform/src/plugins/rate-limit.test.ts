@@ -41,7 +41,7 @@ it('an expensive route takes more tokens, and is refused before any work', async
     code: 'FP_TOO_MANY_REQUESTS',
     message: expect.stringContaining('counts as 5'),
   })
-  expect(refused.headers).toHaveProperty(USER_HEADER, 'ann')
+  expect(refused.headers).toHaveProperty(USER_HEADER, 'ann s')
   expect((await get('/cheap', 'ann')).statusCode).toBe(200)
   expect((await get('/dear', 'bob')).statusCode).toBe(200)
 })

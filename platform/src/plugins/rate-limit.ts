@@ -16,14 +16,12 @@ export const rateLimitPlugin = fp(
   async (app: FastifyInstance, { rates }: { rates: ApiRates }) => {
     app.addHook('onRequest', async (request, reply) => {
       const { raw, foundSession, routeOptions } = request
-      if (foundSession) {
-        rates.remember(raw, foundSession.user.userId)
-        // The gate does not know sessions. This header tells it whose request this was.
-        reply.header(USER_HEADER, foundSession.user.userId)
-      }
+      const userId = foundSession?.user.userId
+      // The gate does not know sessions. This header tells it whose session this request had.
+      if (foundSession) reply.header(USER_HEADER, `${userId} ${foundSession.sessionId}`)
       if (routeOptions.url === undefined) return
       const { cost = 1 } = routeOptions.config
-      const taken = rates.take(raw, cost)
+      const taken = rates.take(raw, cost, userId)
       if (!taken) return
       reply.headers(rateHeaders(taken))
       if (taken.wait === 0) return

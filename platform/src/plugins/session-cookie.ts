@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { cookieValues } from './session-token.ts'
 
 /** The cookie with the token of the console's session. Writing it needs @fastify/cookie. */
 export interface SessionCookie {
@@ -19,7 +20,7 @@ export function createSessionCookie(options: { secure: boolean; lifetime: number
   const attributes = { path: '/', httpOnly: true, sameSite: 'lax', secure } as const
   return {
     name,
-    read: ({ headers }) => valuesOf(headers.cookie ?? '', name),
+    read: ({ headers }) => cookieValues(headers.cookie ?? '', name),
     write: (reply, token) =>
       void reply.setCookie(name, token, { ...attributes, maxAge: options.lifetime / 1000 }),
     clear: (reply) => void reply.clearCookie(name, attributes),
@@ -28,10 +29,4 @@ export function createSessionCookie(options: { secure: boolean; lifetime: number
 
 export function sessionCookieName(secure: boolean): string {
   return secure ? '__Host-fp_session' : 'fp_session'
-}
-
-function valuesOf(header: string, name: string): string[] {
-  const start = `${name}=`
-  const pairs = header.split(';').map((pair) => pair.trim())
-  return [...new Set(pairs.filter((pair) => pair.startsWith(start)).map((pair) => pair.slice(start.length)))]
 }

@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { LoginBody, SignupBody } from '@fp/sdk/wire'
 import { FpError } from '../../errors.ts'
 import { newId } from '../../ids.ts'
+import { isSessionToken, sessionIdOf } from '../../plugins/session-token.ts'
 import type { Limiter } from './limiter.ts'
 import { createLoginQueue } from './login-queue.ts'
 import type { SessionStore } from './session-store.ts'
@@ -138,7 +139,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
     logout: (sessionId) => sessions.remove(sessionId),
 
     async authenticate(token) {
-      if (!/^fp_[\w-]{43}$/.test(token)) return undefined
+      if (!isSessionToken(token)) return undefined
       const sessionId = sessionIdOf(token)
       const session = await sessions.find(sessionId, new Date(now()))
       const user = session && (await users.get(session.userId))
@@ -151,9 +152,4 @@ export function createUsersService(deps: UsersDeps): UsersService {
     get: (userId) => users.get(userId),
     isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
   }
-}
-
-/** A fast hash is enough for a token with 256 random bits, and finds the session by index. The id does not grant access. */
-export function sessionIdOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
 }
