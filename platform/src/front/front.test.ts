@@ -176,6 +176,19 @@ describe('the front', () => {
     expect(String(chunk)).toMatch(/^HTTP\/1\.1 200 .*"name":"api"/s)
   })
 
+  it.each([
+    ['the liveness probe', 'GET /healthz/gate', 'localhost', ''],
+    ['the API', 'GET /x', 'localhost', ''],
+    ['the API, with a body', 'POST /x', 'localhost', '{}'],
+    ['an app that knows no upgrades', 'GET /x', 'app-a.localhost', ''],
+  ])('closes the connection after an upgrade that %s ignores', async (_who, line, host, body) => {
+    const { port } = await start()
+    const head = `${line} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`
+    const text = await raw(port, `${head}${UPGRADE}\r\n${body}${head}\r\n${body}`)
+    expect(text).toMatch(/^HTTP\/1\.1 200 [^]*connection: close\r\n/i)
+    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1)
+  })
+
   it('answers what is not HTTP, and headers that are too large', async () => {
     const { port } = await start()
     expect(await raw(port, 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 .*FP_BAD_REQUEST/s)

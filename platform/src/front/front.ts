@@ -109,38 +109,42 @@ export function createFront(deps: FrontDeps): Front {
     if (refusal) return refuse(res, ...refusal)
     useTargetHost(req)
     // Before the limits: under a flood of requests kubelet must not kill a gate that works.
-    if (req.url === OWN_HEALTH && appOf(req) === undefined) return answerHealth(res)
+    if (req.url === OWN_HEALTH && appOf(req) === undefined) return answerHealth(req, res)
     if (!admit(req, res)) return
-    watch(req, res)
-    pass(req, res)
+    prepare(req, res)
+    serverFor(req).emit('request', req, res)
   }
 
-  function watch(req: IncomingMessage, res: ServerResponse): void {
+  function prepare(req: IncomingMessage, res: ServerResponse): void {
+    closeIfLast(req, res)
     chunks.watch(req)
     if (appOf(req) === undefined) watchBody(req, res)
   }
 
-  function answerHealth(res: ServerResponse): void {
-    if (closing) res.setHeader('connection', 'close')
+  function answerHealth(req: IncomingMessage, res: ServerResponse): void {
+    closeIfLast(req, res)
     res
       .setHeader('content-type', 'application/json')
       .setHeader('cache-control', 'no-store')
       .end('{"status":"ok"}')
   }
 
-  function pass(req: IncomingMessage, res: ServerResponse): void {
-    if (closing) res.setHeader('connection', 'close')
-    serverFor(req).emit('request', req, res)
+  /** Closes the connection after this answer if no other request can follow. */
+  function closeIfLast(req: IncomingMessage, res: ServerResponse): void {
+    // Node's parser drops what follows an upgrade in the same packet, even if the upgrade is not made.
+    const isUpgrade = req.headers.upgrade !== undefined
+    if (isUpgrade) takeNoMore(req.socket)
+    if (closing || isUpgrade) res.setHeader('connection', 'close')
   }
 
   function onCheckContinue(req: IncomingMessage, res: ServerResponse): void {
     if (refusalOf(req)) return onRequest(req, res)
     useTargetHost(req)
     if (!admit(req, res)) return
-    watch(req, res)
+    prepare(req, res)
     if (serverFor(req).emit('checkContinue', req, res)) return
     res.writeContinue()
-    pass(req, res)
+    serverFor(req).emit('request', req, res)
   }
 
   function onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
