@@ -30,6 +30,10 @@ export const APP_FAILURES = {
     'The platform could not set up the process of the app. Deploy again; tell the admin if it happens again.',
     { isTemporary: true },
   ),
+  FP_RUNNER_ENDED: app(
+    'The runner, which runs all apps, ended and was started again. The next request starts the app.',
+    { isTemporary: true },
+  ),
   FP_APP_EVICTED: app(
     'The node ran short of memory or disk, or was drained, and the cluster ended the app. The next request starts it again.',
     { isTemporary: true },

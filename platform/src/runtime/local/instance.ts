@@ -59,7 +59,7 @@ export class Instance {
 
   #exited(event: Exited): void {
     this.#gone.abort(new Error(event.message))
-    const wanted = this.state === 'stopping' && (event.reason === 'stopped' || event.reason === 'killed')
+    const wanted = this.state === 'stopping' && ['stopped', 'killed', 'lost'].includes(event.reason)
     this.#hooks.ended(wanted ? undefined : (this.#failure ?? crashReport(event)))
   }
 }
@@ -92,6 +92,7 @@ export function fullReport(
 }
 
 function crashReport(event: Exited): AppFailureReport {
+  if (event.reason === 'lost') return plainFailure('FP_RUNNER_ENDED', event.message)
   const code = event.reason === 'out_of_memory' ? 'FP_APP_OUT_OF_MEMORY' : 'FP_APP_CRASHED'
   return plainFailure(code, event.message)
 }

@@ -230,7 +230,13 @@ describe('the local runtime', () => {
     await expect(readFile(join(dataDir, 'apps/talk/v1/app.py'))).rejects.toThrow('ENOENT')
   })
 
-  test('survives the death of its zygote: the next request wakes the app again', async () => {
+  test('a wake that begins while the manager dies is served by the next manager', async () => {
+    sources.set('early.1.0', APP('up'))
+    process.kill(runtime.pid(), 'SIGKILL')
+    expect(await call('early.1.0')).toBe('"up"')
+  })
+
+  test('survives the death of its manager: the next request wakes the app again', async () => {
     sources.set('phoenix.1.0', APP('up'))
     expect(await call('phoenix.1.0')).toBe('"up"')
     process.kill(runtime.pid(), 'SIGKILL')

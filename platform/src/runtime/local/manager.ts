@@ -67,6 +67,8 @@ interface Running {
 export async function createManager(options: ManagerOptions): Promise<Manager> {
   const { log } = options
   const listeners = new Map<string, (event: InstanceEvent) => void>()
+  /** Requests without an event so far, by instance. If the manager dies, the next one gets them: nothing was started. */
+  const unanswered = new Map<string, StartRequest>()
   const closing = new AbortController()
   let problem: string | undefined
   let pid = 0
@@ -128,10 +130,14 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
 
   function died(code: number | null, signal: NodeJS.Signals | null): void {
     if (!closing.signal.aborted) log.error({ code, signal }, 'the runner has ended; starting another')
-    for (const id of [...listeners.keys()]) deliver(orphaned(id))
-    if (closing.signal.aborted) return
+    const isClosing = closing.signal.aborted
+    for (const id of [...listeners.keys()]) if (isClosing || !unanswered.has(id)) deliver(lost(id))
+    if (isClosing) return
     problem = 'the runner is being restarted'
-    current = relaunch()
+    current = relaunch().then((running) => {
+      for (const request of unanswered.values()) write(running, request)
+      return running
+    })
     current.then(
       () => (problem = undefined),
       () => undefined,
@@ -153,6 +159,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
 
   function deliver(event: InstanceEvent): void {
     const listener = listeners.get(event.id)
+    unanswered.delete(event.id)
     if (event.event === 'exited') listeners.delete(event.id)
     listener?.(event)
   }
@@ -182,6 +189,7 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
       if (closing.signal.aborted) throw new Error('The runtime is shutting down.')
       const running = await beforeAbort(current, signal)
       listeners.set(request.id, onEvent)
+      unanswered.set(request.id, request)
       // Written at once, so that the kill of a later abort follows the request.
       write(running, request)
     },
@@ -229,13 +237,13 @@ function commandOf({ allowUnsandboxed, freshInterpreters }: ManagerOptions): str
   return command
 }
 
-function orphaned(id: string): Exited {
+function lost(id: string): Exited {
   return {
     event: 'exited',
     id,
     code: null,
     signal: 'SIGKILL',
-    reason: 'killed',
-    message: 'The runner was restarted.',
+    reason: 'lost',
+    message: 'The runner ended, and with it all apps.',
   }
 }

@@ -65,7 +65,8 @@ export interface Exited {
   readonly id: string
   readonly code: number | null
   readonly signal: string | null
-  readonly reason: 'stopped' | 'exited' | 'crashed' | 'out_of_memory' | 'killed'
+  /** `lost`: the manager has ended, and the instance with it. The manager itself never sends this. */
+  readonly reason: 'stopped' | 'exited' | 'crashed' | 'out_of_memory' | 'killed' | 'lost'
   readonly message: string
 }
 
