@@ -33,6 +33,10 @@ async function openPage(): Promise<{ page: Page; problems: string[] }> {
 
 async function signUp(page: Page, username: string): Promise<void> {
   await page.goto(`${platform.url}/signup`)
+  await fillSignUp(page, username)
+}
+
+async function fillSignUp(page: Page, username: string): Promise<void> {
   await page.getByTestId('signup-username').fill(username)
   await page.getByTestId('signup-email').fill(`${username}@example.com`)
   await page.getByTestId('signup-password').fill('correct horse battery')
@@ -47,6 +51,25 @@ async function type(page: Page, code: string): Promise<void> {
   // Inserted at once, so that the editor's own indenting does not interfere.
   await page.keyboard.insertText(code)
 }
+
+test('a new installation asks for its first account, the administrator’s, and says so once', async () => {
+  await using fresh = await startPlatform()
+  const { page, problems } = await openPage()
+  await page.goto(fresh.url)
+  await page.getByRole('heading', { name: 'Create the administrator’s account' }).waitFor()
+  expect(new URL(page.url()).pathname).toBe('/signup')
+  await page.screenshot({ path: join(SHOTS, 'first-account.png') })
+  await fillSignUp(page, 'root')
+  await page.getByText('Your account is the administrator’s').waitFor()
+  await page.screenshot({ path: join(SHOTS, 'first-account-made.png') })
+  await page.context().clearCookies()
+  await page.goto(fresh.url)
+  await page.getByRole('heading', { name: 'Log in' }).waitFor()
+  await page.getByTestId('to-signup').click()
+  await page.getByRole('heading', { name: 'Create your account' }).waitFor()
+  expect(problems).toEqual([])
+  await page.close()
+})
 
 const CODE = `from fastapi import FastAPI
 

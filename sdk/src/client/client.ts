@@ -18,6 +18,7 @@ import type {
   ProxyBody,
   SaveDraftBody,
   SessionCreated,
+  Setup,
   SignupBody,
   Template,
   TemplateDetail,
@@ -50,6 +51,7 @@ export interface Client {
     login(body: LoginBody, options?: CallOptions): Promise<SessionCreated>
     logout(options?: CallOptions): Promise<void>
     me(options?: CallOptions): Promise<User>
+    setup(options?: CallOptions): Promise<Setup>
   }
   apps: {
     list(options?: PageOptions): Promise<Page<App>>
@@ -125,6 +127,7 @@ function authCalls({ json }: Transport): Client['auth'] {
     login: (body, call) => json('POST', '/api/auth/login', { ...call, body }),
     logout: (call) => json('POST', '/api/auth/logout', call),
     me: (call) => json('GET', '/api/auth/me', call),
+    setup: (call) => json('GET', '/api/auth/setup', call),
   }
 }
 

@@ -36,6 +36,13 @@ export const LoginBody = Type.Object(
 )
 export type LoginBody = Type.Static<typeof LoginBody>
 
+export const Setup = Type.Object({
+  needs_setup: Type.Boolean({
+    description: 'Nobody has an account yet. The next account that signs up is the administrator’s.',
+  }),
+})
+export type Setup = Type.Static<typeof Setup>
+
 export const SessionCreated = Type.Object({
   user: User,
   access_token: Type.String({ description: 'Send as `Authorization: Bearer …`. Shown once.' }),

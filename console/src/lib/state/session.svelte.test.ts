@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest'
-import { startApi, type TestApi } from '../../../test/api.ts'
+import { startApi, type Asked, type TestApi } from '../../../test/api.ts'
 import { sessionId } from '../api/session-id.ts'
 
 const ME = 'GET /api/auth/me'
@@ -57,6 +57,16 @@ test('names its session in the requests after a log-in, and no longer after the 
   out.response.writeHead(204).end()
   await logout
   expect([session.user, sessionId(), await session.find()]).toEqual([undefined, 'none', undefined])
+})
+
+test.each([
+  ['nobody has an account', (asked: Asked) => asked.answer({ needs_setup: true }), true],
+  ['somebody has', (asked: Asked) => asked.answer({ needs_setup: false }), false],
+  ['the platform does not say so', (asked: Asked) => asked.refuse(503, 'FP_UNAVAILABLE'), false],
+])('whether the first account is missing, when %s', async (_name, reply, expected) => {
+  const needs = session.needsSetup()
+  reply(await api.next('GET /api/auth/setup'))
+  expect(await needs).toBe(expected)
 })
 
 test('a request that was refused for too many cookies is sent again', async () => {

@@ -15,6 +15,14 @@ class Session {
     return this.#asking
   }
 
+  /** Whether nobody has an account yet. False when the API cannot be asked. */
+  async needsSetup(): Promise<boolean> {
+    return client.auth.setup().then(
+      ({ needs_setup }) => needs_setup,
+      () => false,
+    )
+  }
+
   async #ask(): Promise<User | undefined> {
     try {
       return (this.user = await client.auth.me())

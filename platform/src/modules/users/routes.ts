@@ -1,4 +1,4 @@
-import { LoginBody, SessionCreated, SignupBody, User as WireUser } from '@fp/sdk/wire'
+import { LoginBody, SessionCreated, Setup, SignupBody, User as WireUser } from '@fp/sdk/wire'
 import { Type } from 'typebox'
 import type { Api } from '../../api/api.ts'
 import { FpError } from '../../errors.ts'
@@ -13,6 +13,23 @@ export interface UserRoutesDeps {
 
 export function registerUserRoutes(app: Api, deps: UserRoutesDeps): void {
   const { users, cookie } = deps
+
+  app.get(
+    '/api/auth/setup',
+    {
+      config: { public: true },
+      schema: {
+        tags: ['auth'],
+        summary: 'Whether the installation has an account yet',
+        description: 'Needs no session, so that a new installation can ask for its first account.',
+        response: { 200: Setup },
+      },
+    },
+    async (_request, reply) => {
+      reply.header('cache-control', 'no-store')
+      return { needs_setup: await users.needsSetup() }
+    },
+  )
 
   app.post(
     '/api/auth/signup',

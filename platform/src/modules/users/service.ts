@@ -47,6 +47,8 @@ export interface UsersService {
   authenticate(token: string): Promise<Session | undefined>
   get(userId: string): Promise<User | undefined>
   isAdmin(userId: string): Promise<boolean>
+  /** Whether nobody has an account. */
+  needsSetup(): Promise<boolean>
 }
 
 export interface UsersDeps {
@@ -150,6 +152,7 @@ export function createUsersService(deps: UsersDeps): UsersService {
     },
 
     get: (userId) => users.get(userId),
+    needsSetup: () => users.isEmpty(),
     isAdmin: async (userId) => (await users.get(userId))?.role === 'admin',
   }
 }

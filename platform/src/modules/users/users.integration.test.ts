@@ -100,9 +100,12 @@ describe('accounts', () => {
     expect(answers.filter(({ body }) => body.user.role === 'admin')).toHaveLength(1)
   })
 
-  it('allows only the first account if sign-up is closed', async () => {
+  it('allows only the first account if sign-up is closed, and says whether it is missing', async () => {
     await using closed = await startTestPlatform({ FP_SIGNUP: 'closed' })
+    const needsSetup = async (): Promise<unknown> => (await closed.request('GET', '/api/auth/setup')).body
+    expect(await needsSetup()).toEqual({ needs_setup: true })
     expect((await signup(closed, account('boss'))).body.user.role).toBe('admin')
+    expect(await needsSetup()).toEqual({ needs_setup: false })
     expect((await signup(closed, account('other'))).body.code).toBe('FP_FORBIDDEN')
   })
 })
