@@ -145,7 +145,8 @@ describe('loadConfig', () => {
   })
 
   it('warns of names that are not settings', () => {
-    expect(load({ FP_PROT: '1', FP_E2E_KUBECONFIG: 'x', OTHER: '1' }).warnings).toEqual([
+    const ofTests = { FP_E2E_KUBECONFIG: 'x', FP_BASE_IMAGE: 'x', FP_CHROMIUM: 'x' }
+    expect(load({ FP_PROT: '1', ...ofTests, OTHER: '1' }).warnings).toEqual([
       'FP_PROT is not a setting and is ignored. Did you mean FP_PORT?',
     ])
     expect(load({ FP_XYZZYXYZZY: '1' }).warnings).toEqual(['FP_XYZZYXYZZY is not a setting and is ignored.'])

@@ -236,9 +236,12 @@ export const SETTING_NAMES: readonly string[] = [
   'FP_SHUTDOWN_GRACE_S',
 ]
 
+/** Variables of fp's tests, and of the machine that runs them. */
+const OF_TESTS = /^FP_(E2E|BASE)_|^FP_CHROMIUM$/
+
 function unknownNames(env: Environment): string[] {
   return Object.keys(env)
-    .filter((name) => /^FP_/i.test(name) && !SETTING_NAMES.includes(name) && !name.startsWith('FP_E2E_'))
+    .filter((name) => /^FP_/i.test(name) && !SETTING_NAMES.includes(name) && !OF_TESTS.test(name))
     .map((name) => {
       const near = closest(name.toUpperCase(), SETTING_NAMES)
       return `${name} is not a setting and is ignored.${near ? ` Did you mean ${near}?` : ''}`
