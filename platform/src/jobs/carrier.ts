@@ -1,5 +1,6 @@
 import type { Clock, FairQueue, Turn } from '@fp/scaler'
 import { pause } from '../pause.ts'
+import type { Log } from '../logger.ts'
 import type { Signals } from './signals.ts'
 import type { JobStore } from './store.ts'
 import { JobCancelled, StaleAttempt, type Job, type JobHandler } from './types.ts'
@@ -24,10 +25,7 @@ export interface CarrierDeps {
   readonly clock: Clock
   /** Aborts when this process stops to work on jobs. */
   readonly closing: AbortSignal
-  readonly log: {
-    info(fields: object, message: string): void
-    warn(fields: object, message: string): void
-  }
+  readonly log: Pick<Log, 'info' | 'warn'>
 }
 
 /** A job that this process holds. */

@@ -1,7 +1,5 @@
 import type { Log } from '../logger.ts'
 
-export type { Log }
-
 /** Work that goes on after its request was answered. Its errors are logged, and `settled` waits for it. */
 export class Background {
   readonly #log: Log
