@@ -14,7 +14,7 @@ import { createSecretBox } from '../modules/secrets/box.ts'
 import { createEnvVars } from '../modules/secrets/env-vars.ts'
 import { createSpecs } from '../modules/specs/service.ts'
 import { sessionKeyPurpose } from '../modules/specs/spec.ts'
-import { createUserStore } from '../modules/users/store.ts'
+import { UserStore } from '../modules/users/store.ts'
 import { loadVersion } from '../modules/versions/load.ts'
 import { VersionStore } from '../modules/versions/store.ts'
 import type { Mongo } from '../plugins/mongo.ts'
@@ -51,7 +51,7 @@ export async function openDirectory(deps: GateDirectoryDeps): Promise<GateDirect
   const store = new AppStore(db)
   const liveStore = new LiveStore(db)
   const versions = new VersionStore(db)
-  const users = createUserStore(db)
+  const users = new UserStore(db)
   const box = createSecretBox(deps.secretKey)
   const databases = createDatabaseService({
     store: new DatabaseStore(db, client),

@@ -1,11 +1,11 @@
 import { defineModule } from '../module.ts'
-import { createAttemptStore } from './store.ts'
+import { AttemptStore } from './store.ts'
 
 export const attemptsModule = defineModule({
   name: 'attempts',
   async start({ db }) {
-    const attempts = createAttemptStore(db)
-    await attempts.ensureIndexes()
+    const attempts = new AttemptStore(db)
+    await attempts.createIndexes()
     return { service: attempts }
   },
 })

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testMongo } from '../../../test/database.ts'
 import type { Mongo } from '../../plugins/mongo.ts'
-import { createAttemptStore } from '../attempts/store.ts'
-import type { AttemptStore, Backoff } from '../attempts/types.ts'
+import { AttemptStore } from '../attempts/store.ts'
+import type { Attempts, Backoff } from '../attempts/types.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
 
 let mongo: Mongo & AsyncDisposable
-let attempts: AttemptStore
+let attempts: Attempts
 let limiter: Limiter
 beforeAll(async () => {
   mongo = await testMongo()
-  attempts = createAttemptStore(mongo.db)
+  attempts = new AttemptStore(mongo.db)
   limiter = createLimiter({ attempts, signupsPerHour: 100 })
 })
 afterAll(() => mongo[Symbol.asyncDispose]())

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { FpError } from '../../errors.ts'
 import { network } from '../../network.ts'
-import type { AttemptStore, Backoff } from '../attempts/types.ts'
+import type { Attempts, Backoff } from '../attempts/types.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -39,7 +39,7 @@ export interface Limiter {
  * guesses from many addresses. It does not apply to addresses that the user has logged in from, so nobody can lock a user
  * out there.
  */
-export function createLimiter(deps: { attempts: AttemptStore; signupsPerHour: number }): Limiter {
+export function createLimiter(deps: { attempts: Attempts; signupsPerHour: number }): Limiter {
   const { attempts } = deps
 
   async function take(key: string, window: number, limit: number, what: string): Promise<void> {

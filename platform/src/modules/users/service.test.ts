@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Limiter } from './limiter.ts'
-import { createUsersService, SESSION_LIFETIME, type PasswordHasher } from './service.ts'
-import type { SessionRecord, SessionStore } from './session-store.ts'
-import type { NewUser, UserStore } from './store.ts'
+import { createUsersService, SESSION_LIFETIME, type PasswordHasher, type UsersDeps } from './service.ts'
+import type { SessionRecord } from './session-store.ts'
+import type { NewUser } from './store.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 
@@ -13,8 +13,8 @@ function setUp() {
     sessions: new Map<string, SessionRecord>(),
     verified: [] as string[],
   }
-  const users: UserStore = {
-    ensureIndexes: async () => undefined,
+  const users: UsersDeps['users'] = {
+    createIndexes: async () => undefined,
     isEmpty: async () => state.users.length === 0,
     insert: async (user) => (state.users.push(user), 'inserted'),
     get: async (userId) => state.users.find((user) => user.userId === userId),
@@ -23,8 +23,8 @@ function setUp() {
       return user && { user, passwordHash: user.passwordHash }
     },
   }
-  const sessions: SessionStore = {
-    ensureIndexes: async () => undefined,
+  const sessions: UsersDeps['sessions'] = {
+    createIndexes: async () => undefined,
     insert: async (session) => void state.sessions.set(session.sessionId, session),
     find: async (id, now) => {
       const session = state.sessions.get(id)

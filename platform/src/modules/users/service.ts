@@ -38,7 +38,7 @@ export interface OpenedSession {
 }
 
 export interface UsersService {
-  ensureIndexes(): Promise<void>
+  createIndexes(): Promise<void>
   /** Rejects with FP_USERNAME_TAKEN, FP_EMAIL_TAKEN, FP_FORBIDDEN (sign-up closed), FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
   signup(input: SignupBody, from: { address: string }): Promise<OpenedSession>
   /** Rejects with FP_BAD_CREDENTIALS, FP_TOO_MANY_REQUESTS or FP_QUEUE_FULL. */
@@ -52,8 +52,8 @@ export interface UsersService {
 }
 
 export interface UsersDeps {
-  readonly users: UserStore
-  readonly sessions: SessionStore
+  readonly users: Pick<UserStore, keyof UserStore>
+  readonly sessions: Pick<SessionStore, keyof SessionStore>
   readonly limiter: Limiter
   readonly passwords: PasswordHasher
   readonly signup: 'open' | 'closed'
@@ -131,8 +131,8 @@ export function createUsersService(deps: UsersDeps): UsersService {
   }
 
   return {
-    async ensureIndexes() {
-      await Promise.all([users.ensureIndexes(), sessions.ensureIndexes()])
+    async createIndexes() {
+      await Promise.all([users.createIndexes(), sessions.createIndexes()])
     },
 
     signup: (input, from) => queue.signup(from, () => signup(input, from)),
