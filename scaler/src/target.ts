@@ -20,7 +20,7 @@ import type {
   TargetStats,
 } from './types.ts'
 import { KeepWarm } from './keep-warm.ts'
-import { Wake } from './wake.ts'
+import { FAILURE_BACKOFF, Wake } from './wake.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
 // Longer than 300 lines: one state machine in which each transition reads and writes most of the fields.
@@ -58,6 +58,8 @@ export class Target {
   readonly #readiness: Alarm
   /** Retries the scale-down of endpoints that may still run although the target is asleep. */
   readonly #drainRetry: Alarm
+  /** Fires when the back-off after a failed wake ends: the target may be forgotten then. */
+  readonly #failureExpiry: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   readonly #wakes: Wake
   #state: TargetPhase = 'asleep'
@@ -73,6 +75,7 @@ export class Target {
     const { clock, observer } = context
     this.#readiness = new Alarm(clock)
     this.#drainRetry = new Alarm(clock)
+    this.#failureExpiry = new Alarm(clock)
     this.#wakes = new Wake(clock, context.wakeTurn(key))
     this.#admission = new Admission({
       policy: () => this.#policy(),
@@ -226,6 +229,7 @@ export class Target {
   }
 
   #refuseAll(reason: Error): void {
+    this.#failureExpiry.stop()
     this.#ending = true
     this.#idle.stop()
     this.#drainRetry.stop()
@@ -384,6 +388,7 @@ export class Target {
     const failure = this.#wakes.failed(reason)
     this.#admission.refuse(reason)
     this.#context.observer.failed?.(this.key, failure)
+    this.#failureExpiry.set(FAILURE_BACKOFF, () => this.#afterUse())
     // The target drains before it is asleep: an endpoint that becomes ready too late must not be used, as it is being stopped.
     this.#drainAlone()
   }
@@ -527,7 +532,7 @@ export class Target {
       this.#endpoints.reportsUnusable ||
       this.#keepWarm.armed ||
       this.#drainRetry.armed
-    if (!this.#wakes.failure && this.#admission.unused && !pending) this.#forget()
+    if (!this.#wakes.failing && this.#admission.unused && !pending) this.#forget()
   }
 
   #forget(): void {
@@ -535,6 +540,7 @@ export class Target {
     this.#idle.stop()
     this.#readiness.stop()
     this.#drainRetry.stop()
+    this.#failureExpiry.stop()
     this.#lock.dispose()
     this.#context.forget(this)
   }

@@ -125,7 +125,7 @@ export interface TargetStats {
   /** The number of replicas last requested from the driver; 0 while the target is asleep. */
   readonly replicas: number
   readonly generation: number
-  /** Set after a failed wake, until the next wake begins. */
+  /** Set after a failed wake, until the next wake begins or the target is forgotten, one second later. */
   readonly failure?: Failure
   readonly phases: readonly Phase[]
   /** When the target was last used, in ms of the activator's clock. Set while the target is awake and unused. */

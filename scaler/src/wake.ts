@@ -4,7 +4,7 @@ import type { Failure, Phase } from './types.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
 /** ms after a failed wake in which requests get the same failure immediately, so that not every request starts a crashing app. */
-const FAILURE_BACKOFF = 1_000
+export const FAILURE_BACKOFF = 1_000
 
 /** The current or last wake of a target: its place in the queue of wakes, its phases, and why it failed. */
 export class Wake {
