@@ -6,7 +6,7 @@ import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
 import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
-import type { Activator, Driver, TargetKey, TargetPolicy } from './types.ts'
+import type { Activator, Driver, TargetKey, TargetPolicy, TargetState } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
 /** How many calls that scale a target to zero run at once. */
@@ -96,8 +96,17 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     if (closed) return
     const target = targets.get(key)
     if (target) target.update(state)
-    else if (state.ready.length > 0) targetOf(key).update(state)
+    else if (state.ready.length > 0) adopt(key, state)
   })
+
+  /** A target whose policy is not valid is not adopted; its next `acquire` rejects with the reason. */
+  function adopt(key: TargetKey, state: TargetState): void {
+    try {
+      targetOf(key).update(state)
+    } catch (error) {
+      observer.error?.(error as Error, key)
+    }
+  }
 
   return {
     async acquire(key, acquireOptions = {}) {

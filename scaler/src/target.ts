@@ -5,6 +5,7 @@ import { retired, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from '
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
 import type { EndpointSet } from './picker.ts'
+import { checkPolicy } from './policy.ts'
 import { Replicas } from './replicas.ts'
 import { ScaleQueue } from './scale-queue.ts'
 import type { TargetLock, TargetLockEvents } from './target-lock.ts'
@@ -62,6 +63,9 @@ export class Target {
   readonly #failureExpiry: Alarm
   readonly #scaling = new ScaleQueue(() => this.#phase === 'asleep' && this.#forgetIfUnused())
   readonly #wakes: Wake
+  #lastPolicy: TargetPolicy | undefined
+  /** Whether the error of the present policy has been reported. */
+  #isPolicyInvalid = false
   #state: TargetPhase = 'asleep'
   #generation = 0
   /** Grants no more leases. */
@@ -480,8 +484,20 @@ export class Target {
     if (phase !== 'waking') this.#wakes.turn.leave()
   }
 
+  /** The last valid policy, if the present one is not valid: a target that runs must not depend on a mistake. */
   #policy(): TargetPolicy {
-    return this.#context.policy(this.key)
+    try {
+      const policy = this.#context.policy(this.key)
+      if (policy === this.#lastPolicy) return policy
+      checkPolicy(policy)
+      this.#isPolicyInvalid = false
+      return (this.#lastPolicy = policy)
+    } catch (error) {
+      if (!this.#lastPolicy) throw error
+      if (!this.#isPolicyInvalid) this.#context.observer.error?.(error as Error, this.key)
+      this.#isPolicyInvalid = true
+      return this.#lastPolicy
+    }
   }
 
   get #endpoints(): EndpointSet {

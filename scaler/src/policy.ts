@@ -1,0 +1,68 @@
+import { scalingOf } from './autoscaler.ts'
+import { cronMinutes } from './cron.ts'
+import type { TargetPolicy } from './types.ts'
+
+/** The longest delay of `setTimeout`, in ms: 24.8 days. */
+const MAX_DELAY = 2 ** 31 - 1
+
+interface Rule {
+  readonly holds: (value: number) => boolean
+  readonly text: string
+}
+
+const atLeast = (least: number): Rule => ({
+  holds: (value) => Number.isInteger(value) && value >= least,
+  text: `a whole number of at least ${least}`,
+})
+const orInfinity = ({ holds, text }: Rule): Rule => ({
+  holds: (value) => value === Infinity || holds(value),
+  text: `${text}, or Infinity`,
+})
+const moreThan = (least: number): Rule => ({
+  holds: (value) => Number.isFinite(value) && value > least,
+  text: `a number of more than ${least}`,
+})
+const delay = (least: number): Rule => ({
+  holds: (value) => Number.isFinite(value) && value >= least && value <= MAX_DELAY,
+  text: `from ${least} to ${MAX_DELAY} ms`,
+})
+
+const POLICY = {
+  concurrency: atLeast(0),
+  queueDepth: orInfinity(atLeast(0)),
+  queueBytes: orInfinity(atLeast(0)),
+  minReplicas: atLeast(0),
+  maxReplicas: atLeast(1),
+  readinessTimeout: delay(1),
+  idleTimeout: delay(0),
+} satisfies Partial<Record<keyof TargetPolicy, Rule>>
+
+const SCALING = {
+  targetUtilization: { holds: (value) => value > 0 && value <= 1, text: 'more than 0 and at most 1' },
+  stableWindow: delay(1),
+  panicWindow: delay(1),
+  panicThreshold: moreThan(1),
+  maxScaleUpRate: moreThan(1),
+  maxScaleDownRate: moreThan(1),
+  scaleDownDelay: delay(0),
+} satisfies Record<string, Rule>
+
+/** Throws a RangeError that names the field of the policy that is wrong, its value, and what is allowed. */
+export function checkPolicy(policy: TargetPolicy): void {
+  check('', policy, POLICY)
+  if (policy.scaling) {
+    check('scaling.', scalingOf(policy), SCALING)
+    const { targetConcurrency } = policy.scaling
+    if (targetConcurrency !== undefined)
+      check('scaling.', { targetConcurrency }, { targetConcurrency: moreThan(0) })
+  }
+  for (const { cron, timeZone } of policy.warmWindows ?? []) cronMinutes(cron, timeZone)
+}
+
+function check(prefix: string, values: object, rules: Readonly<Record<string, Rule>>): void {
+  for (const [name, { holds, text }] of Object.entries(rules)) {
+    const value = (values as Readonly<Record<string, unknown>>)[name]
+    if (typeof value !== 'number' || !holds(value))
+      throw new RangeError(`policy.${prefix}${name} must be ${text}, but is ${String(value)}.`)
+  }
+}
