@@ -1,16 +1,13 @@
-import PQueue from 'p-queue'
 import { systemClock, type Clock } from './clock.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
 import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
+import { ScaleDowns } from './scale-downs.ts'
 import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy, TargetState } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
-
-/** How many calls that scale a target to zero run at once. */
-const CONCURRENT_SCALE_DOWNS = 8
 
 /** The policy if none is given: at most one replica, asleep after 15 minutes without a request. */
 export const DEFAULT_POLICY: TargetPolicy = {
@@ -54,7 +51,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
   const targets = new Map<TargetKey, Target>()
   const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
-  const downs = new PQueue({ concurrency: CONCURRENT_SCALE_DOWNS })
+  const downs = new ScaleDowns(clock)
   const stopping = new AbortController()
   let closed = false
   const member = options.coordination
@@ -70,12 +67,14 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     observer,
     policy,
     keepAwake: options.keepAwake ?? (() => false),
-    scale(key, replicas, remove) {
-      const signal = member ? AbortSignal.any([stopping.signal, member.fence]) : stopping.signal
-      if (replicas > 0) return driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
-      return downs.add(async () => {
+    scale(key, replicas, { remove, signal } = {}) {
+      const until = (own: AbortSignal | undefined): AbortSignal =>
+        AbortSignal.any([stopping.signal, member?.fence, own].filter((one) => one !== undefined))
+      if (replicas > 0)
+        return driver.scale(key, replicas, { signal: until(signal), ...(remove && { remove }) })
+      return downs.run(async (late) => {
         if (closed) throw activatorClosed()
-        return driver.scale(key, 0, { signal })
+        return driver.scale(key, 0, { signal: until(late) })
       })
     },
     wakeTurn: (key) => wakes.of(key),

@@ -33,7 +33,11 @@ export interface TargetContext {
   policy(key: TargetKey): TargetPolicy
   keepAwake(key: TargetKey): boolean | Promise<boolean>
   /** Calls the driver's `scale`. Limits how many calls to scale to zero run at once, to protect the driver. */
-  scale(key: TargetKey, replicas: number, remove?: readonly string[]): ReturnType<Driver['scale']>
+  scale(
+    key: TargetKey,
+    replicas: number,
+    options?: { remove?: readonly string[]; signal?: AbortSignal | undefined },
+  ): ReturnType<Driver['scale']>
   /** The target's place in the queue that limits how many targets are woken at once. */
   wakeTurn(key: TargetKey): WakeTurn
   lock(key: TargetKey, events: TargetLockEvents): TargetLock
@@ -110,7 +114,11 @@ export class Target {
       load: () => this.#admission.inFlight + this.#admission.queued,
       keptWarm: () => this.#keepWarm.replicas,
       drainingChanged: () => this.#admission.count(),
-      scale: (replicas, remove) => context.scale(key, replicas, remove),
+      scale: (replicas, remove) =>
+        context.scale(key, replicas, {
+          remove,
+          signal: this.#phase === 'waking' ? this.#wakes.signal : undefined,
+        }),
       enqueue: (scale) => this.#scaling.run(scale),
       scaled: (change) => observer.scaled?.(key, change),
       failed: (error) => observer.error?.(error, key),
@@ -334,6 +342,7 @@ export class Target {
    * the next request starts another wake.
    */
   #callOff(reason: ScalerError): void {
+    this.#wakes.abandon(reason)
     this.#generation++
     this.#readiness.stop()
     this.#replicas.end()

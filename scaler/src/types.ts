@@ -81,6 +81,10 @@ export interface TargetState {
 
 /** Options of one `Driver.scale` call. */
 export interface ScaleOptions {
+  /**
+   * Aborts when the call has no purpose any more: its wake has failed or timed out, a scale to zero has taken 30 s, or the
+   * activator has closed. The driver should then settle the call. The next call for the target waits for that.
+   */
   readonly signal: AbortSignal
   /**
    * Ids of unused endpoints, set when the target is scaled down, but not to zero. The driver first stops replicas that

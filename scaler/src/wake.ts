@@ -10,6 +10,7 @@ export const FAILURE_BACKOFF = 1_000
 export class Wake {
   readonly turn: WakeTurn
   readonly #clock: Clock
+  #ending = new AbortController()
   #began = 0
   /** How long this wake waited in the queue, in ms; undefined if it did not wait. */
   #queued: number | undefined
@@ -21,7 +22,18 @@ export class Wake {
     this.turn = turn
   }
 
+  /** Aborts when the wake has failed or is called off: the driver need not go on with it. */
+  get signal(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  /** The wake ends without a failure of the target. */
+  abandon(reason: Error): void {
+    this.#ending.abort(reason)
+  }
+
   begin(): void {
+    this.#ending = new AbortController()
     this.#began = this.#clock.now()
     this.#queued = undefined
     this.#phases = []
@@ -59,6 +71,7 @@ export class Wake {
   }
 
   failed(reason: ScalerError): Failure {
+    this.#ending.abort(reason)
     const value = reason.failure ?? { code: reason.code, message: reason.message }
     this.#failure = { value, reason, until: this.#clock.now() + FAILURE_BACKOFF }
     return value

@@ -14,7 +14,7 @@ export class FakeDriver implements Driver {
   readonly name = 'fake'
   readonly calls: ScaleCall[] = []
   /** Called for each scale call; a returned promise delays its acceptance. */
-  onScale: ((call: ScaleCall) => Promise<void> | void) | undefined
+  onScale: ((call: ScaleCall, signal: AbortSignal) => Promise<void> | void) | undefined
   /** If true, endpoints are still reported after a scale to zero was accepted, as in a cluster. `crash` removes them. */
   lingers = false
   readonly #ready = new Map<TargetKey, Endpoint[]>()
@@ -27,7 +27,7 @@ export class FakeDriver implements Driver {
     this.calls.push(call)
     if (replicas === 0 && !this.lingers) this.#set(key, [])
     else if (remove?.length) this.#remove(key, remove)
-    await this.onScale?.(call)
+    await this.onScale?.(call, signal)
   }
 
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable> {
