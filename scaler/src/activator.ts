@@ -2,6 +2,7 @@ import { systemClock, type Clock } from './clock.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
 import { activatorClosed } from './errors.ts'
+import { joinSignals } from './joined-signal.ts'
 import type { Observer } from './observer.ts'
 import { ScaleDowns } from './scale-downs.ts'
 import { LocalTargetLock } from './target-lock.ts'
@@ -67,14 +68,15 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     observer,
     policy,
     keepAwake: options.keepAwake ?? (() => false),
-    scale(key, replicas, { remove, signal } = {}) {
-      const until = (own: AbortSignal | undefined): AbortSignal =>
-        AbortSignal.any([stopping.signal, member?.fence, own].filter((one) => one !== undefined))
-      if (replicas > 0)
-        return driver.scale(key, replicas, { signal: until(signal), ...(remove && { remove }) })
+    scale(key, replicas, { remove, signal: wake } = {}) {
+      const call = async (own: AbortSignal | undefined): Promise<void | readonly string[]> => {
+        using joined = joinSignals([stopping.signal, member?.fence, own])
+        return await driver.scale(key, replicas, { signal: joined.signal, ...(remove && { remove }) })
+      }
+      if (replicas > 0) return call(wake)
       return downs.run(async (late) => {
         if (closed) throw activatorClosed()
-        return driver.scale(key, 0, { signal: until(late) })
+        return call(late)
       })
     },
     wakeTurn: (key) => wakes.of(key),

@@ -47,6 +47,22 @@ const SCALING = {
   scaleDownDelay: delay(0),
 } satisfies Record<string, Rule>
 
+/** Whether two policies surely have the same content: for policy functions that return a new object each time. */
+export function isSamePolicy(one: TargetPolicy, other: TargetPolicy | undefined): boolean {
+  return (
+    other !== undefined &&
+    one.concurrency === other.concurrency &&
+    one.queueDepth === other.queueDepth &&
+    one.queueBytes === other.queueBytes &&
+    one.minReplicas === other.minReplicas &&
+    one.maxReplicas === other.maxReplicas &&
+    one.readinessTimeout === other.readinessTimeout &&
+    one.idleTimeout === other.idleTimeout &&
+    one.warmWindows === other.warmWindows &&
+    one.scaling === other.scaling
+  )
+}
+
 /** Throws a RangeError that names the field of the policy that is wrong, its value, and what is allowed. */
 export function checkPolicy(policy: TargetPolicy): void {
   check('', policy, POLICY)

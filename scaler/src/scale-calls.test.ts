@@ -41,7 +41,10 @@ test('the signal of a scale call aborts when its wake times out', async () => {
 test('the signal of a scale call aborts when its wake fails, and never when its wake succeeds', async () => {
   const { ask, wake, driver } = await rig({})
   const signals = new Map<string, AbortSignal>()
-  driver.onScale = ({ key, replicas }, signal) => void signals.set(`${key} ${replicas}`, signal)
+  driver.onScale = ({ key, replicas }, signal) => {
+    signals.set(`${key} ${replicas}`, signal)
+    return key === 'ill' ? never() : undefined
+  }
   await wake('well')
   ask('ill')
   await settle()

@@ -5,7 +5,7 @@ import { retired, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from '
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
 import type { EndpointSet } from './picker.ts'
-import { checkPolicy } from './policy.ts'
+import { checkPolicy, isSamePolicy } from './policy.ts'
 import { Replicas } from './replicas.ts'
 import { ScaleQueue } from './scale-queue.ts'
 import type { TargetLock, TargetLockEvents } from './target-lock.ts'
@@ -497,7 +497,7 @@ export class Target {
   #policy(): TargetPolicy {
     try {
       const policy = this.#context.policy(this.key)
-      if (policy === this.#lastPolicy) return policy
+      if (policy === this.#lastPolicy || isSamePolicy(policy, this.#lastPolicy)) return policy
       checkPolicy(policy)
       this.#isPolicyInvalid = false
       return (this.#lastPolicy = policy)

@@ -10,7 +10,8 @@ export const FAILURE_BACKOFF = 1_000
 export class Wake {
   readonly turn: WakeTurn
   readonly #clock: Clock
-  #ending = new AbortController()
+  /** Only during a wake. */
+  #ending: AbortController | undefined
   #began = 0
   /** How long this wake waited in the queue, in ms; undefined if it did not wait. */
   #queued: number | undefined
@@ -23,13 +24,13 @@ export class Wake {
   }
 
   /** Aborts when the wake has failed or is called off: the driver need not go on with it. */
-  get signal(): AbortSignal {
-    return this.#ending.signal
+  get signal(): AbortSignal | undefined {
+    return this.#ending?.signal
   }
 
   /** The wake ends without a failure of the target. */
   abandon(reason: Error): void {
-    this.#ending.abort(reason)
+    this.#ending?.abort(reason)
   }
 
   begin(): void {
@@ -71,13 +72,14 @@ export class Wake {
   }
 
   failed(reason: ScalerError): Failure {
-    this.#ending.abort(reason)
+    this.#ending?.abort(reason)
     const value = reason.failure ?? { code: reason.code, message: reason.message }
     this.#failure = { value, reason, until: this.#clock.now() + FAILURE_BACKOFF }
     return value
   }
 
   succeeded(): void {
+    this.#ending = undefined
     this.#failure = undefined
   }
 
