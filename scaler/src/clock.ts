@@ -9,7 +9,7 @@ export interface Clock {
 }
 
 /** The maximum delay of setTimeout in ms; it fires immediately for longer delays, so these are split. */
-const MAX_DELAY = 2_147_483_647
+export const MAX_DELAY = 2_147_483_647
 
 /** The clock of this machine. */
 export const systemClock: Clock = {

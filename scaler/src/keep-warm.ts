@@ -71,7 +71,8 @@ export class KeepWarm {
 const known = new Map<string, CronMinutes>()
 const MAX_KNOWN = 1_000
 
-function minutesOf({ cron, timeZone }: WarmWindow): CronMinutes {
+/** The minutes of a warm window, parsed once per pattern. Throws a RangeError if the pattern is not valid. */
+export function minutesOf({ cron, timeZone }: WarmWindow): CronMinutes {
   const name = `${timeZone} ${cron}`
   let minutes = known.get(name)
   if (!minutes) {

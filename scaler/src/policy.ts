@@ -1,9 +1,7 @@
 import { scalingOf } from './autoscaler.ts'
-import { cronMinutes } from './cron.ts'
+import { MAX_DELAY } from './clock.ts'
+import { minutesOf } from './keep-warm.ts'
 import type { TargetPolicy } from './types.ts'
-
-/** The longest delay of `setTimeout`, in ms: 24.8 days. */
-const MAX_DELAY = 2 ** 31 - 1
 
 interface Rule {
   readonly holds: (value: number) => boolean
@@ -72,7 +70,7 @@ export function checkPolicy(policy: TargetPolicy): void {
     if (targetConcurrency !== undefined)
       check('scaling.', { targetConcurrency }, { targetConcurrency: moreThan(0) })
   }
-  for (const { cron, timeZone } of policy.warmWindows ?? []) cronMinutes(cron, timeZone)
+  for (const window of policy.warmWindows ?? []) minutesOf(window)
 }
 
 function check(prefix: string, values: object, rules: Readonly<Record<string, Rule>>): void {
