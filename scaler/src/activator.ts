@@ -2,7 +2,6 @@ import { systemClock, type Clock } from './clock.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
 import { activatorClosed } from './errors.ts'
-import { joinSignals } from './joined-signal.ts'
 import type { Observer } from './observer.ts'
 import { ScaleDowns } from './scale-downs.ts'
 import { LocalTargetLock } from './target-lock.ts'
@@ -68,15 +67,14 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     observer,
     policy,
     keepAwake: options.keepAwake ?? (() => false),
-    scale(key, replicas, { remove, signal: wake } = {}) {
-      const call = async (own: AbortSignal | undefined): Promise<void | readonly string[]> => {
-        using joined = joinSignals([stopping.signal, member?.fence, own])
-        return await driver.scale(key, replicas, { signal: joined.signal, ...(remove && { remove }) })
-      }
-      if (replicas > 0) return call(wake)
+    scale(key, replicas, { remove, signal } = {}) {
+      const until = (own: AbortSignal | undefined): AbortSignal =>
+        AbortSignal.any([stopping.signal, member?.fence, own].filter((one) => one !== undefined))
+      if (replicas > 0)
+        return driver.scale(key, replicas, { signal: until(signal), ...(remove && { remove }) })
       return downs.run(async (late) => {
         if (closed) throw activatorClosed()
-        return call(late)
+        return driver.scale(key, 0, { signal: until(late) })
       })
     },
     wakeTurn: (key) => wakes.of(key),
