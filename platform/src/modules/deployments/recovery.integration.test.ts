@@ -1,43 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { HELLO, modulesBench, type ModulesBench, type Requests } from '../../../test/modules.ts'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { BROKEN, deploysOf, version } from '../../../test/deploys.ts'
+import { HELLO, modulesBench } from '../../../test/modules.ts'
 
-const BROKEN = {
-  code: 'FP_APP_CRASHED',
-  message: 'KeyError: x',
-  traceback: 'Traceback …',
-  file: 'app.py',
-  line: 3,
-}
-
-let bench: ModulesBench
-let ann: Requests
-
-beforeAll(async () => {
-  bench = await modulesBench()
-  ann = bench.as('u_ann')
-})
-afterAll(async () => bench[Symbol.asyncDispose]())
+const bench = await modulesBench()
+afterAll(() => bench[Symbol.asyncDispose]())
+const ann = bench.as('u_ann')
+const { makeApp, deploy, ended } = deploysOf(ann)
 beforeEach(() => {
   bench.targets.hold = false
 })
-
-const version = (n: number): Record<string, string> => ({ 'app.py': `app = ${n}` })
-
-async function makeApp(): Promise<string> {
-  return (await ann('POST', '/api/apps', { name: 'app', files: HELLO })).body.app_id
-}
-
-async function deploy(app: string, files?: Record<string, string>): Promise<string> {
-  const answer = await ann('POST', `/api/apps/${app}/deploy`, files ? { files } : {})
-  expect(answer.status, answer.text).toBe(202)
-  return answer.body.deployment_id
-}
-
-/** The events' stream ends when the deployment does. */
-async function ended(app: string, deployment: string): Promise<{ stage: string; [key: string]: unknown }> {
-  await ann('GET', `/api/apps/${app}/deployments/${deployment}/events`)
-  return (await ann('GET', `/api/apps/${app}/deployments/${deployment}`)).body
-}
 
 const get = async (app: string): Promise<Record<string, unknown>> =>
   (await ann('GET', `/api/apps/${app}`)).body
