@@ -28,6 +28,8 @@ const LF = 10
  */
 export class AnswerMeter {
   readonly #socket: Socket
+  /** Whether a response was received before the present one. */
+  #used = false
   #inHead = true
   /** The number of bytes that the parser had read when counting began; undefined: counting begins with the next piece. */
   #from: number | undefined
@@ -44,6 +46,15 @@ export class AnswerMeter {
   /** The maximum size of the next piece in bytes. */
   get next(): number {
     return this.#inHead ? HEAD_PIECE : BODY_PIECE
+  }
+
+  /**
+   * Whether an error of the connection now may come from a close while the connection was idle: it has served a request before,
+   * and no byte of the next response has arrived.
+   */
+  get mayBeStale(): boolean {
+    const hasBytes = this.#from !== undefined || this.#interim > 0 || this.#socket.readableLength > 0
+    return this.#used && this.#inHead && !hasBytes
   }
 
   /** Called between two pieces. Returns an error if a limit is exceeded; the response must not be read any further then. */
@@ -93,6 +104,7 @@ export class AnswerMeter {
   }
 
   ended(): void {
+    this.#used = true
     this.#interim = 0
     this.#count(true)
   }

@@ -7,6 +7,7 @@ import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-he
 import { gathered } from './gathered.ts'
 import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
 import { closeIfUnread } from './linger.ts'
+import { isStale } from './paced-reads.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, waitsForContinue } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
@@ -24,6 +25,9 @@ export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
 
 /** The size in bytes up to which copying a response body is cheaper than a second write. */
 const SHORT = 16 * 1024
+
+/** RFC 9110 §9.2.2: sending such a request twice has the same effect as sending it once. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 type Controller = Dispatcher.DispatchController
 
@@ -46,6 +50,8 @@ export class Exchange implements HeadFirstHandler {
   #flushed = false
   /** Whether the client recognizes the end of the body only by the end of the connection. */
   #endsWithConnection = false
+  /** Whether the request was sent a second time. */
+  #resent = false
 
   constructor(context: ExchangeContext, reply: FastifyReply) {
     this.#context = context
@@ -133,11 +139,16 @@ export class Exchange implements HeadFirstHandler {
     else this.#response.end(rest)
   }
 
-  onResponseError(_controller: Controller | undefined, error: Error): void {
+  onResponseError(controller: Controller | undefined, error: Error): void {
     if (this.session.ended) return
     if (this.#response.headersSent) {
       this.flush()
       return this.#cut()
+    }
+    // undici has not begun to write the request if it passes no controller.
+    if (this.#mayResend(error, !controller)) {
+      this.#resent = true
+      return this.#dispatch()
     }
     // Another endpoint is tried only if no connection was made: once a byte may have been sent, the app may have acted on it.
     if (!neverConnected(error))
@@ -172,6 +183,17 @@ export class Exchange implements HeadFirstHandler {
     return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)
   }
 
+  /**
+   * Whether to send the request again, once, over a new connection, after the error of one that the app may have closed before
+   * the request arrived. A body may have been read already, so requests with one are sent again only if they are `unsent`. If
+   * the head could not be written completely, the app has not got the request.
+   */
+  #mayResend(error: Error & { syscall?: string }, unsent: boolean): boolean {
+    if (this.#resent || !isStale(error)) return false
+    const isHarmless = error.syscall === 'write' || IDEMPOTENT.has(this.session.request.method ?? '')
+    return unsent || (this.#body === null && isHarmless)
+  }
+
   #dispatch(): void {
     const { request, lease, ended } = this.session
     const { pools, responseTimeout } = this.#context
@@ -185,8 +207,9 @@ export class Exchange implements HeadFirstHandler {
     const headers = requestHeaders(request, this.#context)
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
-    if (!body || ended || (!expectsContinue && hasCome))
-      return pools.dispatch(endpoint, { path, method, headers, body, blocking: false }, this)
+    const options = { path, method, headers, body, blocking: false }
+    if (this.#resent) return pools.dispatchAlone(endpoint, options, this)
+    if (!body || ended || (!expectsContinue && hasCome)) return pools.dispatch(endpoint, options, this)
     const more = { chunked, expectsContinue, responseTimeout }
     dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }

@@ -45,6 +45,12 @@ export interface ScalerProxyOptions {
   /** The time from the end of the request, including its body, until the head of the app's response. Default 5 minutes. */
   readonly responseTimeout?: number
   /**
+   * How long a connection to an endpoint is kept without a request, in ms. Must be shorter than the time after which the app's
+   * server closes idle connections. If the app states a time in a `Keep-Alive` header, the connection is closed one second before
+   * that. Default 4 s: uvicorn closes after 5 s.
+   */
+  readonly upstreamKeepAlive?: number
+  /**
    * How long an upload, or a response that has begun, may make no progress before it is aborted, whichever side causes it.
    * Default 0: no limit, because streams may be silent. An abort breaks the connection, as no status can be sent any more.
    */

@@ -20,9 +20,34 @@ export function pacedConnector(
   const connect = buildConnector(options)
   return (target, callback) =>
     connect(target, (...result) => {
-      if (result[1]) pace(result[1], endpoint, new AnswerMeter(result[1]))
+      const [, socket] = result
+      if (socket) {
+        const meter = new AnswerMeter(socket)
+        pace(socket, endpoint, meter)
+        socket.on('error', (error) => {
+          if (isLost(error) && meter.mayBeStale) staleErrors.add(error)
+        })
+      }
       callback(...result)
     })
+}
+
+type NodeError = Error & { readonly code?: string; readonly syscall?: string }
+
+/** Whether the connection broke: it was closed, or a system call failed, for example because the remote machine is gone. */
+export function isLost({ code, syscall }: NodeError): boolean {
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
+}
+
+/** Errors of connections that the endpoint may have closed while they were idle. */
+const staleErrors = new WeakSet<Error>()
+
+/**
+ * Whether a request failed on a connection that had served others, before any byte of its response: the endpoint may have closed
+ * the connection before the request arrived. Such an error says nothing about the health of the endpoint.
+ */
+export function isStale(error: Error): boolean {
+  return staleErrors.has(error)
 }
 
 /**

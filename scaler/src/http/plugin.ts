@@ -7,7 +7,7 @@ import { ScalerError } from '../errors.ts'
 import { refuseBadRequests } from './bad-request.ts'
 import { Exchange, type ExchangeContext } from './exchange.ts'
 import type { ScalerProxyOptions } from './options.ts'
-import { EndpointPools } from './pools.ts'
+import { EndpointPools, UPSTREAM_KEEP_ALIVE } from './pools.ts'
 import { passBodies } from './request-body.ts'
 import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
 import { wake } from './wake.ts'
@@ -35,7 +35,9 @@ declare module 'fastify' {
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
   const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
   const { trustProxy = () => false, responseTimeout = RESPONSE_TIMEOUT } = options
-  const pools = new EndpointPools(responseTimeout)
+  const { upstreamKeepAlive = UPSTREAM_KEEP_ALIVE } = options
+  // A stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
+  const pools = new EndpointPools({ response: responseTimeout, idleBody: 0, keepAlive: upstreamKeepAlive })
   const context: ExchangeContext & UpgradeContext = {
     activator,
     resolve,

@@ -6,7 +6,9 @@ import { MeteredHandler, pacedConnector } from './paced-reads.ts'
 /** ms between two sweeps. A pool is closed if it was not used between two sweeps. */
 const SWEEP_INTERVAL = 10_000
 /** ms. Shorter than the 5 s after which uvicorn closes an idle connection, so that no request is sent on a closing connection. */
-const KEEP_ALIVE = 4_000
+export const UPSTREAM_KEEP_ALIVE = 4_000
+/** ms by which a connection is closed before the time that the endpoint's `Keep-Alive` header states. */
+const KEEP_ALIVE_MARGIN = 1_000
 /** ms after which an attempt to connect fails if the endpoint neither accepts nor refuses the connection. */
 export const CONNECT_TIMEOUT = 2_000
 
@@ -16,10 +18,8 @@ export class EndpointPools {
   readonly #timeouts: EndpointTimeouts
   readonly #sweeper: NodeJS.Timeout
 
-  /** `responseTimeout` is the maximum time in ms until the head of a response. */
-  constructor(responseTimeout: number) {
-    // A stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
-    this.#timeouts = { response: responseTimeout, idleBody: 0 }
+  constructor(timeouts: EndpointTimeouts) {
+    this.#timeouts = timeouts
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
   }
 
@@ -29,6 +29,18 @@ export class EndpointPools {
     handler: Dispatcher.DispatchHandler,
   ): void {
     this.#of(endpoint).dispatch(options, handler)
+  }
+
+  /** Sends a request over a new connection, which no other request has used. */
+  dispatchAlone(
+    endpoint: Endpoint,
+    options: Dispatcher.DispatchOptions,
+    handler: Dispatcher.DispatchHandler,
+  ): void {
+    const pool = new EndpointPool(endpoint, this.#timeouts)
+    pool.dispatch(options, handler)
+    // Closes the connection after the response.
+    pool.close().catch(() => undefined)
   }
 
   #of(endpoint: Endpoint): Pool {
@@ -62,6 +74,8 @@ export interface EndpointTimeouts {
   readonly response: number
   /** How long the body of the answer may be silent. */
   readonly idleBody: number
+  /** How long a connection is kept without a request, if the endpoint's `Keep-Alive` header does not ask for less. Default 4 s. */
+  readonly keepAlive?: number
 }
 
 /**
@@ -70,15 +84,17 @@ export interface EndpointTimeouts {
  */
 export class EndpointPool extends Pool {
   constructor({ id, url }: Endpoint, timeouts: EndpointTimeouts) {
+    const { response, idleBody, keepAlive = UPSTREAM_KEEP_ALIVE } = timeouts
     const socketPath = socketPathOf(url)
     super(socketPath ? 'http://app' : url.origin, {
       connect: pacedConnector(id, { timeout: CONNECT_TIMEOUT, ...(socketPath ? { socketPath } : {}) }),
       // Higher than the limit of the meter, so that the meter reports the error: undici continues to parse after its own.
       maxHeaderSize: 2 * MAX_HEAD,
-      headersTimeout: timeouts.response,
-      bodyTimeout: timeouts.idleBody,
-      keepAliveTimeout: KEEP_ALIVE,
-      keepAliveMaxTimeout: KEEP_ALIVE,
+      headersTimeout: response,
+      bodyTimeout: idleBody,
+      keepAliveTimeout: keepAlive,
+      keepAliveMaxTimeout: keepAlive,
+      keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN,
     })
   }
 

@@ -1,15 +1,10 @@
 import { ScalerError } from '../errors.ts'
 import { MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
+import { isLost, isStale } from './paced-reads.ts'
 import type { ProxySession } from './session.ts'
-
-type NodeError = Error & { readonly code?: string; readonly syscall?: string }
 
 /** The error codes of undici and of Node's own HTTP client for a response head that is too large. */
 const TOO_LARGE = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'])
-
-/** Whether the connection broke: it was closed, or a system call failed, for example because the remote machine is gone. */
-const isLost = ({ code, syscall }: NodeError): boolean =>
-  code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || syscall !== undefined
 
 /** The error for an endpoint that did not respond within `limit` ms. */
 export function tooLate(limit: number, cause?: Error): ScalerError {
@@ -22,7 +17,11 @@ export function tooLate(limit: number, cause?: Error): ScalerError {
  * The error for the client when an endpoint had received the request but sent no valid response. Also reports the fault of the
  * endpoint to the activator. `responseTimeout` in ms.
  */
-export function upstreamError(error: NodeError, session: ProxySession, responseTimeout: number): ScalerError {
+export function upstreamError(
+  error: Error & { readonly code?: string },
+  session: ProxySession,
+  responseTimeout: number,
+): ScalerError {
   if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
     session.report('timeout')
     return tooLate(responseTimeout, error)
@@ -38,7 +37,7 @@ export function upstreamError(error: NodeError, session: ProxySession, responseT
       cause: error,
     })
   // Most likely the endpoint is shutting down: the next request must go to another one.
-  session.report('reset')
+  if (!isStale(error)) session.report('reset')
   return new ScalerError('SCALER_UPSTREAM_RESET', 'The app closed the connection before it answered.', {
     cause: error,
   })

@@ -13,7 +13,8 @@ function arrived(request) {
   const { pathname, searchParams } = new URL(request.url, 'http://app')
   const id = searchParams.get('id')
   if (id) say(`id ${id}`)
-  return { pathname, id, held: searchParams.has('held') }
+  // A request that is sent again after a crash is held by nobody.
+  return { pathname, id, held: searchParams.get('held') === String(process.pid) }
 }
 
 function upload(request, response) {

@@ -27,6 +27,9 @@ export interface Call {
 export type Kind = 'echo' | 'upload' | 'events' | 'socket'
 export const KINDS: readonly Kind[] = ['echo', 'upload', 'events', 'socket']
 
+/** Kinds of requests that the front may send twice if a crash hits them before any byte of the answer: GETs. */
+export const REPEATABLE: readonly Kind[] = ['echo', 'events']
+
 /** A request of a kind, and the one answer that is right. */
 export function send(kind: Kind, call: Call, agent: Agent): { answer: Promise<Answer>; right: Answer } {
   const whole = (text: string, status = 200): Answer => ({ status, text, whole: true })
@@ -53,17 +56,23 @@ export function send(kind: Kind, call: Call, agent: Agent): { answer: Promise<An
   }
 }
 
-/** A request that the app begins with and never ends, and what a crash makes of it. */
+/** A request that the app of this process begins with and never ends, and what a crash makes of it. */
 export function sendHeld(
   kind: Kind,
   call: Call,
   agent: Agent,
-): { answer: Promise<Answer>; begun: Promise<void> | undefined; broken: Answer } {
-  const path = `/${kind}?held&id=${call.id}`
+  pid: number,
+): { answer: Promise<Answer>; begun: Promise<void> | undefined; broken: Answer; repeated?: Answer } {
+  const path = `/${kind}?held=${pid}&id=${call.id}`
   const reset: Answer = { status: 502, text: 'SCALER_UPSTREAM_RESET', whole: true }
   switch (kind) {
     case 'echo':
-      return { ...http(path, call, agent), begun: undefined, broken: reset }
+      return {
+        ...http(path, call, agent),
+        begun: undefined,
+        broken: reset,
+        repeated: { status: 200, text: call.id, whole: true },
+      }
     case 'upload': {
       const sent = http(path, call, agent, (upload) => upload.write('the first of many'))
       return { ...sent, begun: undefined, broken: reset }

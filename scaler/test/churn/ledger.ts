@@ -7,6 +7,7 @@ export class Ledger {
   readonly #arrivals = new Map<string, number>()
   readonly #waiting = new Map<string, () => void>()
   readonly #hit = new Set<string>()
+  readonly #repeatable = new Set<string>()
   readonly #wrong: string[] = []
   #ids = 0
 
@@ -31,9 +32,10 @@ export class Ledger {
     return new Promise((resolve) => this.#waiting.set(id, resolve))
   }
 
-  /** A crash came in its way: it may fail, in a clean way. */
-  hit(id: string): void {
+  /** A crash came in its way: it may fail, in a clean way, or be `repeatable`: sent once more. */
+  hit(id: string, repeatable: boolean): void {
     this.#hit.add(id)
+    if (repeatable) this.#repeatable.add(id)
   }
 
   close(id: string, answer: Answer, right: Answer): void {
@@ -50,7 +52,8 @@ export class Ledger {
   }
 
   get duplicated(): string[] {
-    return [...this.#arrivals].filter(([, times]) => times > 1).map(([id]) => id)
+    const most = (id: string): number => (this.#repeatable.has(id) ? 2 : 1)
+    return [...this.#arrivals].filter(([id, times]) => times > most(id)).map(([id]) => id)
   }
 
   /** Answered though no app says that it was there: the count of duplicates could not be trusted. */

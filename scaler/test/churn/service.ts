@@ -1,5 +1,5 @@
 import { until } from '../contract/processes.ts'
-import { KINDS, send, sendHeld, type Call, type Kind } from './client.ts'
+import { KINDS, REPEATABLE, send, sendHeld, type Answer, type Call, type Kind } from './client.ts'
 import type { Ledger } from './ledger.ts'
 import type { World } from './world.ts'
 
@@ -11,7 +11,7 @@ export class Service {
   readonly name: string
   readonly #world: World
   readonly #ledger: Ledger
-  readonly #inFlight = new Set<string>()
+  readonly #inFlight = new Map<string, Kind>()
   /** While it is there, no request is begun. */
   #gate: PromiseWithResolvers<void> | undefined
   /** Called after each answer. */
@@ -39,7 +39,7 @@ export class Service {
 
   async request(kind: Kind): Promise<void> {
     const id = this.#ledger.open(this.name)
-    this.#inFlight.add(id)
+    this.#inFlight.set(id, kind)
     const { answer, right } = send(kind, this.#call(id), this.#world.agent)
     this.#ledger.close(id, await answer, right)
     this.#inFlight.delete(id)
@@ -79,9 +79,11 @@ export class Service {
   /** In the middle of one request of each kind, and of whatever else is on its way. */
   async crashBusy(): Promise<void> {
     const key = this.#world.target(this.name)
-    const held = await Promise.all(KINDS.map((kind) => this.#hold(kind)))
+    await this.#world.complete(key)
+    const pid = this.#world.pid(key)
+    const held = await Promise.all(KINDS.map((kind) => this.#hold(kind, pid)))
     this.#close()
-    for (const id of this.#inFlight) this.#ledger.hit(id)
+    for (const [id, kind] of this.#inFlight) this.#ledger.hit(id, REPEATABLE.includes(kind))
     await this.#world.kill(key)
     this.#open()
     await Promise.all(held.map(({ broken }) => broken))
@@ -103,12 +105,15 @@ export class Service {
   }
 
   /** A request that the app is in the middle of; `broken` settles when the crash has ended it as it must. */
-  async #hold(kind: Kind): Promise<{ broken: Promise<void> }> {
+  async #hold(kind: Kind, pid: number): Promise<{ broken: Promise<void> }> {
     const id = this.#ledger.open(this.name)
     const arrival = this.#ledger.arrival(id)
-    const { answer, begun, broken } = sendHeld(kind, this.#call(id), this.#world.agent)
+    const { answer, begun, broken, repeated } = sendHeld(kind, this.#call(id), this.#world.agent, pid)
     await Promise.all([arrival, begun])
-    return { broken: answer.then((got) => this.#ledger.close(id, got, broken)) }
+    // Only what has no byte of its answer yet may be sent once more.
+    if (repeated) this.#ledger.hit(id, true)
+    const right = (got: Answer): Answer => (repeated && got.status === 200 ? repeated : broken)
+    return { broken: answer.then((got) => this.#ledger.close(id, got, right(got))) }
   }
 
   async #drain(): Promise<void> {

@@ -33,6 +33,8 @@ export interface World extends AsyncDisposable {
   replace(service: string): TargetKey
   /** Resolves once all replicas of the target are ready. */
   complete(key: TargetKey): Promise<unknown>
+  /** The process of the oldest of the target's replicas. */
+  pid(key: TargetKey): number
   /** Kills the oldest of the target's replicas; resolves when the driver has said that it is gone. */
   kill(key: TargetKey): Promise<void>
   /** Keeps the driver's news of a target from the activator until that scales it. */
@@ -134,6 +136,7 @@ export async function createWorld(ledger: Ledger): Promise<World> {
     },
     complete: (key) =>
       news.until(key, ({ ready }) => ready.length === Math.max(1, policyOf(key).minReplicas)),
+    pid: (key) => pids.get(news.ready(key)[0]!)!,
     async kill(key) {
       const id = news.ready(key)[0]!
       process.kill(pids.get(id)!, 'SIGKILL')
