@@ -87,25 +87,37 @@ export interface ScaleOptions {
    */
   readonly signal: AbortSignal
   /**
-   * Ids of unused endpoints, set when the target is scaled down, but not to zero. The driver first stops replicas that
-   * are not ready yet, then these endpoints. Other ready replicas keep running, even if more than `replicas` remain. A driver
-   * that cannot choose which replicas stop must let them finish their open requests.
+   * Ids of endpoints that no request uses any more, because they are not needed or are dead although the driver reports them
+   * as ready. The driver stops all of them, and starts others if fewer than `replicas` remain: with an unchanged `replicas`
+   * they are replaced. If more than `replicas` remain, the driver then stops replicas that are not ready yet, and no other
+   * ready replica. A driver that cannot choose which replicas stop must let them finish their open requests.
    */
   readonly remove?: readonly string[]
 }
 
-/** Starts and stops the replicas of targets. Implementations: process, kubernetes, fake, or your own. */
+/**
+ * Starts and stops the replicas of targets. Implementations: process, kubernetes, fake, or your own.
+ *
+ * The driver replaces a replica that ends by itself while others are ready, after a delay that grows if replicas end again and
+ * again. If none is ready, it reports a `failure` and starts nothing before the next `scale`.
+ */
 export interface Driver {
   readonly name: string
   /**
-   * Sets the number of replicas. Idempotent. Resolves when the call is accepted, not when the replicas are ready. After
-   * `scale(key, 0)` followed by `scale(key, 1)`, no earlier endpoint is ready. A driver whose reports may arrive late resolves
+   * Sets the number of replicas. Idempotent. Resolves when the call is accepted, not when the replicas are ready. A call with
+   * the same number starts missing replicas at once, also those that wait for their restart. After `scale(key, 0)` followed by
+   * `scale(key, 1)`, no earlier endpoint is ready. A driver whose reports may arrive late resolves
    * to the ids of all endpoints that it stops, including ones it has not reported yet: the activator ignores later reports
    * on them. Rejects when the target cannot be scaled.
    */
   scale(key: TargetKey, replicas: number, options: ScaleOptions): Promise<void | readonly string[]>
   /** Reports the complete ready set of every known target immediately, then the set of a target whenever it changes. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
+  /**
+   * Whether the endpoint answers now, as for its readiness. Called for an endpoint at which a request has failed. A rejection
+   * counts as false; the signal limits the time. Without this method, the activator tries to connect to the endpoint.
+   */
+  probe?(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
 }
 
 /** Permission to send one request to an endpoint. The caller holds it until the response, stream or socket has ended. */

@@ -25,6 +25,7 @@ beforeEach(() => {
       name: 'recorded',
       scale: async (key, replicas) => void scaled.push(`${key} ${replicas}`),
       watch: () => Promise.reject(new Error('not expected')),
+      probe: async (_key, { id }) => id === 'alive',
     },
     most: 2,
     ownerOf,
@@ -38,6 +39,12 @@ beforeEach(() => {
       },
     }),
   })
+})
+
+it('passes probes on', async () => {
+  const probe = (id: string): Promise<boolean> | undefined =>
+    driver.probe?.('ann-a.1.1', { id, url: new URL('unix:/run/app.sock') }, options.signal)
+  expect([await probe('alive'), await probe('dead')]).toEqual([true, false])
 })
 
 it('waking one app over the limit puts the one to sleep that was idle longest', async () => {

@@ -68,6 +68,7 @@ export function limitAwake(deps: AwakeLimitDeps): Driver {
   return {
     name: driver.name,
     watch: (onChange) => driver.watch(onChange),
+    ...(driver.probe ? { probe: driver.probe.bind(driver) } : {}),
     async scale(key, replicas, options) {
       if (replicas > 0 && !admitted.has(key)) await admit(key)
       if (replicas === 0) admitted.delete(key)

@@ -11,7 +11,7 @@ export interface DriverUnderTest extends AsyncDisposable {
   failing(): { key: TargetKey; code: string; mend(): void }
   /** A target that does not respond before it is opened. `asked` resolves when the target has begun to start. */
   slow(): { key: TargetKey; asked: Promise<unknown>; open(): void }
-  /** Simulates a crash of a replica. */
+  /** Simulates a crash of a replica. The driver notices it by itself. */
   crash(endpoint: Endpoint): Promise<void> | void
   /** Whether the endpoint currently answers HTTP. */
   answers(endpoint: Endpoint): Promise<boolean>
@@ -32,6 +32,11 @@ const count =
   (state: TargetState): boolean =>
     state.ready.length === replicas
 const failed = (state: TargetState): boolean => state.failure !== undefined
+/** Whether the endpoint is no longer ready, and `replicas` others are, if the number is given. */
+const without =
+  (endpoint: Endpoint, replicas?: number) =>
+  ({ ready }: TargetState): boolean =>
+    !ready.some(({ id }) => id === endpoint.id) && ready.length === (replicas ?? ready.length)
 
 /**
  * The requirements for every driver. To test your own, copy this file, `news.ts` and `http.ts`, and import the types from
@@ -236,14 +241,69 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await sleep(key)
       })
 
-      test('keeps the other endpoints when one crashes', async () => {
+      test('keeps the other endpoints when one crashes, and replaces that one', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
         await under.crash(first!)
-        await news.until(key, ({ ready }) => !ready.some(({ id }) => id === first!.id))
-        expect(news.ready(key)).toContain(second!.id)
+        const { ready } = await news.until(key, without(first!, 2))
+        expect(ready.map(({ id }) => id)).toContain(second!.id)
+        for (const endpoint of ready) expect(await under.answers(endpoint)).toBe(true)
         expect(news.of(key).every(({ failure }) => failure === undefined)).toBe(true)
         await sleep(key)
+      })
+
+      test('starts what is missing when it is scaled to the same number again, and no more', async () => {
+        const key = under.target()
+        const [first, second] = await wake(key, 2)
+        await under.crash(first!)
+        await news.until(key, without(first!))
+        await Promise.all([scale(key, 2), scale(key, 2)])
+        await news.until(key, without(first!, 2))
+        await somethingElse()
+        expect(news.ready(key)).toHaveLength(2)
+        expect(news.ready(key)).toContain(second!.id)
+        await sleep(key)
+      })
+
+      test.runIf(options.chooses ?? true)(
+        'replaces the endpoints in `remove` if it is scaled to the same number',
+        async () => {
+          const key = under.target()
+          const [first, second] = await wake(key, 2)
+          await scale(key, 2, [first!.id])
+          const { ready } = await news.until(key, without(first!, 2))
+          expect(ready.map(({ id }) => id)).toContain(second!.id)
+          for (const endpoint of ready) expect(await under.answers(endpoint)).toBe(true)
+          // The activator may repeat the call.
+          await scale(key, 2, [first!.id])
+          await somethingElse()
+          expect(news.ready(key).sort()).toEqual(ready.map(({ id }) => id).sort())
+          await sleep(key)
+        },
+      )
+    })
+
+    describe('a replica in `remove`', () => {
+      test.runIf(options.chooses ?? true)('that is the only one is replaced', async () => {
+        const key = under.target()
+        const [first] = await wake(key)
+        await scale(key, 1, [first!.id])
+        const { ready } = await news.until(key, without(first!, 1))
+        expect(await under.answers(ready[0]!)).toBe(true)
+        await sleep(key)
+      })
+    })
+
+    describe('a probe', () => {
+      test('says whether an endpoint answers', async ({ skip }) => {
+        skip(!driver.probe, 'the driver has no probe')
+        const { signal } = new AbortController()
+        const key = under.target()
+        const [endpoint] = await wake(key)
+        expect(await driver.probe!(key, endpoint!, signal)).toBe(true)
+        await sleep(key)
+        await under.gone(key)
+        expect(await driver.probe!(key, endpoint!, signal).catch(() => false)).toBe(false)
       })
     })
 

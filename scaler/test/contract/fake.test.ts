@@ -1,32 +1,29 @@
 import { FakeDriver } from '../../src/drivers/fake/index.ts'
 import type { Endpoint, TargetKey } from '../../src/types.ts'
 import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
+import { News } from './news.ts'
 
 /** The fake driver starts nothing by itself, so this one simulates the effect of each scale call on the kind of target. */
-function start(): Promise<DriverUnderTest> {
+async function start(): Promise<DriverUnderTest> {
   const driver = new FakeDriver()
+  const news = await News.of(driver)
   const broken = new Set<TargetKey>()
   const held = new Set<TargetKey>()
-  const alive = new Map<TargetKey, Endpoint>()
-  const wanted = new Set<TargetKey>()
+  const wanted = new Map<TargetKey, number>()
   let keys = 0
 
-  function wake(key: TargetKey): void {
+  function fill(key: TargetKey): void {
     if (broken.has(key)) driver.fail(key, { code: 'BROKEN', message: 'it is broken' })
-    else if (!held.has(key) && !alive.has(key)) alive.set(key, driver.ready(key)[0]!)
+    else if (!held.has(key)) driver.grow(key, wanted.get(key) ?? 0)
   }
+  const keyOf = ({ id }: Endpoint): TargetKey => id.replace(/-\d+$/, '')
 
   driver.onScale = ({ key, replicas }) => {
-    if (replicas === 0) {
-      wanted.delete(key)
-      alive.delete(key)
-    } else {
-      wanted.add(key)
-      wake(key)
-    }
+    wanted.set(key, replicas)
+    if (replicas > 0) fill(key)
   }
 
-  return Promise.resolve({
+  return {
     driver,
     target: () => `app-${++keys}`,
     failing() {
@@ -39,19 +36,19 @@ function start(): Promise<DriverUnderTest> {
       held.add(key)
       const open = (): void => {
         held.delete(key)
-        if (wanted.has(key)) wake(key)
+        fill(key)
       }
       return { key, asked: Promise.resolve(), open }
     },
-    crash({ id }) {
-      const key = [...alive.keys()].find((alike) => alive.get(alike)!.id === id)!
-      alive.delete(key)
-      driver.crash(key)
+    crash(endpoint) {
+      const key = keyOf(endpoint)
+      driver.crash(key, endpoint.id)
+      if (news.ready(key).length > 0) setImmediate(() => fill(key))
     },
-    answers: ({ id }) => Promise.resolve([...alive.values()].some((endpoint) => endpoint.id === id)),
+    answers: (endpoint) => Promise.resolve(news.ready(keyOf(endpoint)).includes(endpoint.id)),
     gone: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  })
+    [Symbol.asyncDispose]: () => news[Symbol.asyncDispose](),
+  }
 }
 
-describeDriverContract('fake', { start, maxReplicas: 1 })
+describeDriverContract('fake', { start, maxReplicas: 3 })

@@ -1,4 +1,4 @@
-import type { Driver, TargetKey, TargetState } from '@fp/scaler'
+import type { Driver, Endpoint, ScaleOptions, TargetKey, TargetState } from '@fp/scaler'
 import type { AppFailureReport, AppSpec } from '../runtime.ts'
 import { Instance } from './instance.ts'
 import { parseTargetKey } from '../targets.ts'
@@ -32,10 +32,16 @@ export class LocalDriver implements Driver {
     this.#deps = deps
   }
 
-  async scale(key: TargetKey, replicas: number, options: { signal: AbortSignal }): Promise<void> {
-    options.signal.throwIfAborted()
-    if (replicas === 0) this.#stop(key)
-    else if (!this.#live.has(key)) await this.#start(key)
+  async scale(key: TargetKey, replicas: number, { signal, remove = [] }: ScaleOptions): Promise<void> {
+    signal.throwIfAborted()
+    const live = this.#live.get(key)
+    if (replicas === 0 || (live && remove.includes(live.id))) this.#stop(key)
+    if (replicas > 0 && !this.#live.has(key)) await this.#start(key)
+  }
+
+  async probe(key: TargetKey, { id }: Endpoint, signal: AbortSignal): Promise<boolean> {
+    const live = this.#live.get(key)
+    return live?.id === id && live.answers(signal)
   }
 
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable> {

@@ -39,6 +39,11 @@ export class Instance {
     else if (event.event === 'exited') this.#exited(event)
   }
 
+  /** Asks the runner once, as at the start. */
+  answers(signal: AbortSignal): Promise<boolean> {
+    return answers(this.#socket, signal).catch(() => false)
+  }
+
   #phase(name: string, at: number): void {
     this.phases.push({ name, at })
     if (name === 'ready') void this.#confirm()
@@ -70,11 +75,12 @@ function answers(socketPath: string, signal: AbortSignal): Promise<boolean> {
     const probe = request(
       { socketPath, path: '/_fp/ready', method: 'GET', signal, agent: false },
       (response) => {
-        response.resume()
+        response.resume().once('error', () => undefined)
         resolve(response.statusCode === 204)
       },
     )
-    probe.once('error', reject)
+    // Not removed after the response: a later abort emits an error, which needs a listener.
+    probe.on('error', reject)
     probe.end()
   })
 }

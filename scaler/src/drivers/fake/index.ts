@@ -15,6 +15,11 @@ export class FakeDriver implements Driver {
   readonly calls: ScaleCall[] = []
   /** Called for each scale call; a returned promise delays its acceptance. */
   onScale: ((call: ScaleCall, signal: AbortSignal) => Promise<void> | void) | undefined
+  /** The result of each probe. Default: whether the driver reports the endpoint as ready. */
+  onProbe:
+    ((endpoint: Endpoint, key: TargetKey, signal: AbortSignal) => Promise<boolean> | boolean) | undefined
+  /** The ids of the probed endpoints, in order. */
+  readonly probes: string[] = []
   /** If true, endpoints are still reported after a scale to zero was accepted, as in a cluster. `crash` removes them. */
   lingers = false
   readonly #ready = new Map<TargetKey, Endpoint[]>()
@@ -41,6 +46,12 @@ export class FakeDriver implements Driver {
     })
   }
 
+  async probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+    this.probes.push(endpoint.id)
+    if (this.onProbe) return this.onProbe(endpoint, key, signal)
+    return (this.#ready.get(key) ?? []).some(({ id }) => id === endpoint.id)
+  }
+
   get watchers(): number {
     return this.#watchers.size
   }
@@ -63,9 +74,10 @@ export class FakeDriver implements Driver {
     this.#set(key, [], { failure })
   }
 
-  /** Removes all endpoints without a scale call. */
-  crash(key: TargetKey): void {
-    this.#set(key, [])
+  /** Removes these endpoints without a scale call; all of the target if no ids are given. */
+  crash(key: TargetKey, ...ids: string[]): void {
+    if (ids.length > 0) this.#remove(key, ids)
+    else this.#set(key, [])
   }
 
   /** Reports any state, regardless of the fake's own state: for late and contradictory reports. */

@@ -65,6 +65,16 @@ function answer(...names: string[]): void {
   }
 }
 
+/** A container of the pod has ended and waits for its restart. */
+function crash(name: string): void {
+  cluster.change(name, ({ status }) => {
+    const lastState = { terminated: { exitCode: 1 } }
+    const state = { waiting: { reason: 'CrashLoopBackOff' } }
+    const container = { name: 'app', image: '', imageID: '', ready: false, restartCount: 0 }
+    status!.containerStatuses = [{ ...container, state, lastState }]
+  })
+}
+
 async function wake(replicas: number): Promise<string[]> {
   await scale(replicas)
   const names = cluster.alive('app')
@@ -352,6 +362,68 @@ describe('fewer replicas', () => {
     expect(cluster.alive('app')).toEqual([first])
     expect(ready()).toEqual([first])
   })
+})
+
+describe('the same number of replicas', () => {
+  test('with `remove` replaces the named pods at once, without a change of the Deployment', async () => {
+    const [first, second] = await wake(2)
+    cluster.asked.length = 0
+    expect(await scale(2, { remove: [idOf(first!)] })).toEqual([idOf(first!)])
+    expect(cluster.asked).toEqual([`DELETE pods/${first}`])
+    const [kept, third] = cluster.alive('app')
+    expect(kept).toBe(second)
+    answer(third!)
+    await news.until('app', isReady(second!, third!))
+  })
+
+  test('with `remove` replaces a pod that no ReplicaSet controls', async () => {
+    const [first] = await wake(1)
+    const loose = cluster.loosePod('app').metadata!.name!
+    answer(loose)
+    await news.until('app', isReady(first!, loose))
+    await scale(2, { remove: [idOf(loose)] })
+    const [kept, third] = cluster.alive('app')
+    expect([kept, cluster.replicas('app')]).toEqual([first, 2])
+    answer(third!)
+    await news.until('app', isReady(first!, third!))
+  })
+
+  test('replaces a pod that waits for its restart while another is ready', async () => {
+    const [first, second] = await wake(2)
+    crash(second!)
+    await news.until('app', isReady(first!))
+    await scale(2)
+    const [kept, third] = cluster.alive('app')
+    expect(kept).toBe(first)
+    expect([second, undefined]).not.toContain(third)
+  })
+
+  test('keeps a crashed pod that is the only one: its failure is reported', async () => {
+    const [first] = await wake(1)
+    crash(first!)
+    await news.until('app', ({ failure }) => failure !== undefined)
+    await scale(1)
+    expect(cluster.alive('app')).toEqual([first])
+  })
+})
+
+test('a scale-down with more pods in `remove` than must go makes the missing ones', async () => {
+  const names = await wake(3)
+  await scale(2, { remove: names.slice(1).map(idOf) })
+  const alive = cluster.alive('app')
+  expect([alive.length, cluster.replicas('app')]).toEqual([2, 2])
+  expect(alive.filter((name) => names.includes(name))).toEqual([names[0]])
+})
+
+test('a probe says whether a pod answers, and no if it is gone', async () => {
+  const [name] = await wake(1)
+  const [endpoint] = news.of('app').at(-1)!.ready
+  expect(await driver.probe('app', endpoint!, signal)).toBe(true)
+  cluster.answering.delete(name!)
+  expect(await driver.probe('app', endpoint!, signal)).toBe(false)
+  cluster.answering.add(name!)
+  await scale(0)
+  expect(await driver.probe('app', endpoint!, signal)).toBe(false)
 })
 
 test('a pod whose target label was changed gets no more requests and keeps running', async () => {

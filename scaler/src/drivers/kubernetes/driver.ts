@@ -33,6 +33,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     name: 'kubernetes',
     scale: (key, replicas, scaling) => driver.scale(key, replicas, scaling),
     watch: (onChange) => driver.watch(onChange),
+    probe: (key, { id }, signal) => driver.answers(key, id, signal),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -83,6 +84,11 @@ class Driver {
     return scaled
   }
 
+  async answers(key: TargetKey, id: string, signal: AbortSignal): Promise<boolean> {
+    const pod = this.#targets.get(key)?.living.find((replica) => replica.id === id)
+    return pod?.answers(signal) ?? false
+  }
+
   close(): void {
     for (const target of this.#targets.values()) target.close()
     this.#watchers.clear()
@@ -123,14 +129,17 @@ class Driver {
 
   async #scale(key: TargetKey, wanted: number, options: ScaleOptions): Promise<string[]> {
     const target = this.targetOf(key)
-    const { living } = target
-    const loose = living.filter(({ controlled }) => !controlled).length
-    const excess = loose + target.replicas - wanted
-    if (excess > 0) return this.#shrink(key, target, excess, options)
-    // Pods that remain from an earlier failed scale-down still count as replicas of the Deployment.
-    await this.#requests.deleteNow(target.toDelete, options.signal)
-    if (excess < 0) await this.#grow(key, target, wanted - loose, options.signal)
-    return []
+    if (target.loose.length + target.replicas > wanted) return this.#shrink(key, target, wanted, options)
+    const { remove = [], signal } = options
+    const isReady = target.living.some(({ endpoint }) => endpoint)
+    // The kubelet restarts a crashed container after a delay of up to five minutes. A new pod starts at once.
+    const replaced = target.living.filter(({ id, crashed }) => remove.includes(id) || (isReady && crashed))
+    const ids = target.stop(replaced)
+    // Pods that remain from an earlier failed scale-down still count as replicas of the Deployment. The ReplicaSet replaces them.
+    await this.#requests.deleteNow(target.toDelete, signal)
+    const ofSet = wanted - target.loose.length
+    if (target.replicas < ofSet) await this.#grow(key, target, ofSet, signal)
+    return ids
   }
 
   /** Takes spare pods, and scales the Deployment up by the number that is still missing. */
@@ -153,26 +162,25 @@ class Driver {
   }
 
   /**
-   * Stops pods that are not ready first, starting with the newest, then those in `remove`. Other pods are in use and keep
-   * running. Pods to stop are no longer reported as ready even before the first request, so that no new request uses them.
+   * Stops the pods in `remove`, then pods that are not ready, starting with the newest. Other pods are in use and keep running.
+   * Pods to stop are no longer reported as ready even before the first request, so that no new request uses them.
    */
   async #shrink(
     key: TargetKey,
     target: KubernetesTarget,
-    excess: number,
+    wanted: number,
     { remove = [], signal }: ScaleOptions,
   ): Promise<string[]> {
-    const { living } = target
-    const starting = living.filter(({ endpoint }) => !endpoint).reverse()
-    const named = living.filter(({ endpoint }) => endpoint && remove.includes(endpoint.id))
+    const { living, loose } = target
+    const named = living.filter(({ id }) => remove.includes(id))
+    const starting = living.filter((pod) => !pod.endpoint && !named.includes(pod)).reverse()
     // Pods that the Deployment has not created yet are cancelled before existing ones are stopped.
-    const controlled = living.filter((replica) => replica.controlled).length
-    const unmade = Math.min(excess, Math.max(0, target.replicas - controlled))
-    const victims = [...starting, ...named].slice(0, excess - unmade)
-    const fewer = unmade + victims.filter((replica) => replica.controlled).length
-    const left = target.replicas - fewer
-    const ids = target.stop(victims)
-    if (fewer > 0) {
+    const made = Math.min(living.length - loose.length, target.replicas)
+    const surplus = Math.max(0, made + loose.length - named.length - wanted)
+    const ids = target.stop([...named, ...starting.slice(0, surplus)])
+    const stopped = living.length - loose.length - (target.living.length - target.loose.length)
+    const left = Math.max(wanted - target.loose.length, made - stopped)
+    if (left < target.replicas) {
       await this.#requests.markForDeletion(target, signal)
       await this.#setReplicas(key, left, signal)
     }

@@ -1,6 +1,6 @@
 import type { KubeConfig, V1Pod } from '@kubernetes/client-node'
 import type { Clock } from '../../clock.ts'
-import type { Driver, Failure, Phase, TargetKey } from '../../types.ts'
+import type { Driver, Endpoint, Failure, Phase, TargetKey } from '../../types.ts'
 import type { Probe, ReadinessOptions } from './probe.ts'
 
 /** A pod that was already running and now belongs to the target. No ReplicaSet may control it. */
@@ -51,4 +51,5 @@ export interface KubernetesDriverOptions {
 /** Disposing the driver ends its watches. The pods keep running. */
 export interface KubernetesDriver extends Driver, AsyncDisposable {
   readonly name: 'kubernetes'
+  probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
 }

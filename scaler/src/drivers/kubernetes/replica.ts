@@ -79,6 +79,12 @@ export class PodReplica {
     return { id: this.id, url: podAddress(this.pod, this.#deps.port)! }
   }
 
+  /** Whether a container has ended and waits for its restart. */
+  get crashed(): boolean {
+    const code = podFailure(this.pod)?.code
+    return code === 'KUBERNETES_CRASHED' || code === 'KUBERNETES_OUT_OF_MEMORY'
+  }
+
   /** Why the pod is not going to be ready, if known. */
   get failure(): Failure | undefined {
     if (this.stopped || this.terminating) return undefined
@@ -115,6 +121,16 @@ export class PodReplica {
   stop(): void {
     this.stopped = true
     this.#stopAsking()
+  }
+
+  /** Probes the pod once. */
+  async answers(signal: AbortSignal): Promise<boolean> {
+    const address = podAddress(this.pod, this.#deps.port)
+    if (!address) return false
+    return this.#deps.probe(address, signal, this.pod).then(
+      ({ ready }) => ready,
+      () => false,
+    )
   }
 
   /** Called for a spare pod that was taken: `ready` replaces the probe. `began`: when the pod was taken, in ms of the clock. */

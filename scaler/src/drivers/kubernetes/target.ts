@@ -40,6 +40,11 @@ export class KubernetesTarget {
     return [...this.pods.values()].filter(({ counts }) => counts)
   }
 
+  /** The living pods that no ReplicaSet controls. */
+  get loose(): PodReplica[] {
+    return this.living.filter(({ controlled }) => !controlled)
+  }
+
   /** The pods that must be deleted and are not known to be terminating. */
   get toDelete(): PodReplica[] {
     return [...this.pods.values()].filter(({ stopped, terminating }) => stopped && !terminating)

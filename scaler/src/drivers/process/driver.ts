@@ -2,6 +2,7 @@ import { systemClock } from '../../clock.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 import type { ProcessDriver, ProcessDriverOptions } from './options.ts'
 import { Places } from './places.ts'
+import { answers } from './probe.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { Replica, type ReplicaDeps } from './replica.ts'
 
@@ -77,6 +78,11 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
           return Promise.resolve()
         },
       })
+    },
+    async probe(key, { id, url }, signal) {
+      // Another replica may listen at the port of one that has ended.
+      const runs = sets.get(key)?.state.ready.some((endpoint) => endpoint.id === id) ?? false
+      return runs && answers(url, probe, signal).catch(() => false)
     },
     [Symbol.asyncDispose]: () => (disposal ??= dispose()),
   }

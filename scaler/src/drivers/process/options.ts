@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import type { Driver, TargetKey } from '../../types.ts'
+import type { Driver, Endpoint, TargetKey } from '../../types.ts'
 
 /** Where one replica must listen: at the port or at the socket, as `ProcessSpec.listen` says. */
 export interface ProcessPlace {
@@ -52,4 +52,5 @@ export interface ProcessDriverOptions {
 /** Disposing the driver stops all its processes. */
 export interface ProcessDriver extends Driver, AsyncDisposable {
   readonly name: 'process'
+  probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
 }

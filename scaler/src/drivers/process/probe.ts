@@ -1,5 +1,4 @@
 import { request } from 'node:http'
-import type { ProcessPlace, ProcessSpec } from './options.ts'
 
 export interface Probe {
   readonly path: string
@@ -11,14 +10,11 @@ export interface Probe {
  * Sends one probe to a replica and resolves to whether it is ready. There is no time limit other than the signal: an app that
  * needs long for its first response is still starting.
  */
-export function answers(
-  place: ProcessPlace,
-  listen: ProcessSpec['listen'],
-  { path, status }: Probe,
-  signal: AbortSignal,
-): Promise<boolean> {
+export function answers(url: URL, { path, status }: Probe, signal: AbortSignal): Promise<boolean> {
   const address =
-    listen === 'socket' ? { socketPath: place.socketPath } : { host: '127.0.0.1', port: place.port }
+    url.protocol === 'unix:'
+      ? { socketPath: decodeURIComponent(url.pathname) }
+      : { host: url.hostname, port: url.port }
   return new Promise((resolve, reject) => {
     const probe = request({ ...address, path, signal, agent: false }, (response) => {
       response.resume().once('error', () => undefined)

@@ -60,8 +60,10 @@ describe('fewer replicas', () => {
   test('are reached by stopping those that are not ready yet, the newest first', () => {
     scaleReady(1)
     set.scale(3)
-    set.scale(2, ['1'])
+    set.scale(2)
     expect(stopped()).toEqual(['3'])
+    set.scale(1)
+    expect(stopped()).toEqual(['2', '3'])
     expect(ready()).toEqual(['1'])
   })
 
@@ -76,19 +78,46 @@ describe('fewer replicas', () => {
     expect(stopped()).toEqual(['1', '2', '3'])
   })
 
-  test('are reached by stopping replicas in `remove`, and no more than necessary', () => {
+  test('are reached by stopping all replicas in `remove`: the activator uses none of them any more', () => {
     scaleReady(4)
     set.scale(2, ['1', '3', '4'])
-    expect(stopped()).toEqual(['1', '3'])
-    expect(ready()).toEqual(['2', '4'])
+    expect(stopped()).toEqual(['1', '3', '4'])
+    expect(ready()).toEqual(['2'])
+    expect(set.size).toBe(2)
   })
 
-  test('do not stop a replica in `remove` if another one has already ended', () => {
+  test('stop a replica in `remove` also if another one has already ended, and start the missing one', () => {
     scaleReady(3)
     started[2]!.hooks.ended(FAILURE)
     set.scale(2, ['1'])
-    expect(stopped()).toEqual([])
-    expect(ready()).toEqual(['1', '2'])
+    expect(stopped()).toEqual(['1'])
+    expect(set.size).toBe(2)
+  })
+})
+
+describe('the same number of replicas with `remove`', () => {
+  test('replaces the named replicas', () => {
+    scaleReady(3)
+    expect(set.scale(3, ['2'])).toEqual(['2'])
+    expect(started.map(({ id }) => id)).toEqual(['1', '2', '3', '4'])
+    expect(ready()).toEqual(['1', '3'])
+    started[3]!.ready()
+    expect(ready()).toEqual(['1', '3', '4'])
+  })
+
+  test('replaces a replica that is not ready, and the only one', () => {
+    set.scale(1)
+    set.scale(1, ['1'])
+    expect(stopped()).toEqual(['1'])
+    expect(started).toHaveLength(2)
+  })
+
+  test('changes nothing if the named replica is gone', () => {
+    scaleReady(2)
+    set.scale(2, ['1'])
+    const before = started.length
+    expect(set.scale(2, ['1'])).toEqual([])
+    expect(started).toHaveLength(before)
   })
 })
 
@@ -119,11 +148,12 @@ describe('a replica that ends by itself', () => {
     expect(started).toHaveLength(13)
   })
 
-  test('is not replaced sooner if the same number is requested again', async () => {
+  test('is replaced at once if the same number is requested again, and only once', async () => {
     scaleReady(2)
     started[1]!.hooks.ended(FAILURE)
     set.scale(2)
-    expect(started).toHaveLength(2)
+    expect(started).toHaveLength(3)
+    expect(clock.pending).toBe(0)
     await clock.advance(1_000)
     expect(started).toHaveLength(3)
   })

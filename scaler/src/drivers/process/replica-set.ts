@@ -31,9 +31,9 @@ const MAX_RESTART_DELAY = 60_000
 const CALM = 10 * 60_000
 
 /**
- * Keeps one target at the wanted number of replicas as long as at least one of them is ready. If a replica ends by itself while
- * no other is ready, the target has failed: nothing is started before the next `scale`, so that a crashing app is not restarted
- * when nobody needs it.
+ * Keeps one target at the wanted number of replicas as long as at least one of them is ready: a replica that ends by itself is
+ * replaced after a growing delay, or at the next `scale`. If a replica ends while no other is ready, the target has failed:
+ * nothing is started before the next `scale`, so that a crashing app is not restarted when nobody needs it.
  */
 export class ReplicaSet<R extends StartedReplica> {
   readonly #deps: ReplicaSetDeps<R>
@@ -60,25 +60,30 @@ export class ReplicaSet<R extends StartedReplica> {
   }
 
   /**
-   * Sets the wanted number of replicas. If there are too many, stops replicas that are not ready yet, the newest first, and then
-   * those in `remove`. Other ready replicas keep running, unless `wanted` is 0. Returns the ids of the stopped replicas.
+   * Sets the wanted number of replicas. Stops those in `remove` and then, if there are too many, replicas that are not ready yet,
+   * the newest first. Other ready replicas keep running, unless `wanted` is 0. Starts missing replicas at once. Returns the ids
+   * of the stopped replicas.
    */
   scale(wanted: number, remove: readonly string[] = []): string[] {
     this.#wanted = wanted
-    if (wanted === 0) this.#restart.stop()
-    const excess = Math.max(0, this.#replicas.length - wanted)
-    const starting = this.#replicas.filter(({ endpoint }) => !endpoint).reverse()
-    const named = this.#replicas.filter(({ id, endpoint }) => endpoint && remove.includes(id))
-    const stopped = wanted === 0 ? [...this.#replicas] : [...starting, ...named].slice(0, excess)
+    this.#restart.stop()
+    const stopped = wanted === 0 ? [...this.#replicas] : this.#surplus(remove)
     this.#stop(stopped)
-    if (stopped.length > 0) this.#deps.report(this.state)
     this.#fill()
+    if (stopped.length > 0) this.#deps.report(this.state)
     return stopped.map(({ id }) => id)
   }
 
+  #surplus(remove: readonly string[]): R[] {
+    const named = this.#replicas.filter(({ id }) => remove.includes(id))
+    const starting = this.#replicas
+      .filter((replica) => !replica.endpoint && !named.includes(replica))
+      .reverse()
+    const excess = this.#replicas.length - named.length - this.#wanted
+    return [...named, ...starting.slice(0, Math.max(0, excess))]
+  }
+
   #fill(): void {
-    // The restart delay after a crash has not passed yet.
-    if (this.#restart.armed) return
     while (this.#replicas.length < this.#wanted) this.#start()
   }
 

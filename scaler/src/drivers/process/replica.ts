@@ -97,8 +97,13 @@ export class Replica implements StartedReplica {
 
   async #becomeReady(place: ProcessPlace, { listen }: ProcessSpec): Promise<void> {
     const { clock, probe } = this.#deps
+    const url = new URL(
+      listen === 'socket'
+        ? `unix:${pathToFileURL(place.socketPath).pathname}`
+        : `http://127.0.0.1:${place.port}`,
+    )
     try {
-      await untilReady((signal) => answers(place, listen, probe, signal), {
+      await untilReady((signal) => answers(url, probe, signal), {
         signal: this.#gone.signal,
         clock,
       })
@@ -106,11 +111,7 @@ export class Replica implements StartedReplica {
       // The process has ended or is being stopped.
       return
     }
-    const address =
-      listen === 'socket'
-        ? `unix:${pathToFileURL(place.socketPath).pathname}`
-        : `http://127.0.0.1:${place.port}`
-    this.endpoint = { id: this.id, url: new URL(address) }
+    this.endpoint = { id: this.id, url }
     this.#reach('ready')
   }
 
