@@ -1,5 +1,6 @@
 import { systemClock } from '../../clock.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
+import { Guard } from './guard.ts'
 import type { ProcessDriver, ProcessDriverOptions } from './options.ts'
 import { Places } from './places.ts'
 import { answers } from './probe.ts'
@@ -12,14 +13,15 @@ const STOP_TIMEOUT = 30_000
 /**
  * Runs targets as processes of this machine: any command that listens on a port or a unix socket. A replica is ready when it
  * answers HTTP. A replica that ends by itself is restarted after a growing delay, as long as another replica of its target is
- * ready; if none is, the target fails and starts again at its next `scale`. Processes end with the driver, unless this process
- * is killed with SIGKILL.
+ * ready; if none is, the target fails and starts again at its next `scale`. Processes end with the driver, and with this process
+ * however it ends: a small shell process notices its end and stops them.
  */
 export function createProcessDriver(options: ProcessDriverOptions): ProcessDriver {
   const { command, readiness = {}, stopTimeout = STOP_TIMEOUT, onOutput, clock = systemClock } = options
   const places = new Places()
   const probe = { path: readiness.path ?? '/', status: readiness.status }
-  const deps: ReplicaDeps = { command, onOutput, stopTimeout, probe, places, clock }
+  const guard = new Guard(places.folder, stopTimeout)
+  const deps: ReplicaDeps = { command, onOutput, stopTimeout, probe, places, guard, clock }
   /** The targets that have replicas or should have some. */
   const sets = new Map<TargetKey, ReplicaSet<Replica>>()
   /** All replicas with remaining processes, including those that are stopping. */
@@ -48,6 +50,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
   }
 
   const abandon = (): void => {
+    if (guard.watches) return
     for (const replica of alive) replica.kill()
     places.dispose()
   }
@@ -58,6 +61,7 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
     for (const set of [...sets.values()]) set.scale(0)
     watchers.clear()
     await Promise.all([...alive].map((replica) => replica.over))
+    await guard.close()
     places.dispose()
     process.off('exit', abandon)
   }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { Clock } from '../../clock.ts'
+import type { Guard } from './guard.ts'
 import type { ProcessOutput, ProcessSpec } from './options.ts'
 
 export interface Exit {
@@ -9,6 +10,7 @@ export interface Exit {
 
 export interface GroupOptions {
   readonly clock: Clock
+  readonly guard: Pick<Guard, 'stdin' | 'add' | 'delete'>
   /** ms from SIGTERM until SIGKILL. */
   readonly stopTimeout: number
   output(stream: ProcessOutput['stream'], text: string): void
@@ -30,16 +32,20 @@ export interface ProcessGroup {
 const OUTPUT_GRACE = 100
 
 /** Starts the command. Throws if the command is invalid; if the system cannot start it, `ended` rejects. */
-export function startGroup(spec: ProcessSpec, { clock, stopTimeout, output }: GroupOptions): ProcessGroup {
+export function startGroup(
+  spec: ProcessSpec,
+  { clock, guard, stopTimeout, output }: GroupOptions,
+): ProcessGroup {
   const child = spawn(spec.command, spec.args ?? [], {
     cwd: spec.cwd,
     env: spec.env ?? {},
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [guard.stdin, 'pipe', 'pipe'],
     // The leader of a new process group: signals reach its children too, and Ctrl-C in the terminal only reaches the embedder.
     detached: true,
   })
+  if (child.pid !== undefined) guard.add(child.pid)
   for (const stream of ['stdout', 'stderr'] as const) {
-    child[stream].setEncoding('utf8').on('data', (text: string) => output(stream, text))
+    child[stream]!.setEncoding('utf8').on('data', (text: string) => output(stream, text))
   }
 
   let exit: Exit | undefined
@@ -75,8 +81,9 @@ export function startGroup(spec: ProcessSpec, { clock, stopTimeout, output }: Gr
     cancel()
     signal('SIGKILL')
     over = true
-    child.stdout.destroy()
-    child.stderr.destroy()
+    guard.delete(child.pid!)
+    child.stdout!.destroy()
+    child.stderr!.destroy()
     resolve(exit)
   }
 

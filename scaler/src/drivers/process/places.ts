@@ -10,9 +10,9 @@ import type { ProcessPlace } from './options.ts'
 const MAX_SOCKET_PATH = 103
 const LONGEST_NAME = '/fp-XXXXXX/9007199254740991.sock'
 
-/** Allocates ports and socket paths for replicas. */
+/** Allocates ports and socket paths for replicas, in a folder that only this user can enter. */
 export class Places {
-  readonly #folder: string
+  readonly folder: string
   readonly #ports = new Set<number>()
   #last = 0
 
@@ -20,7 +20,7 @@ export class Places {
     const base = tmpdir()
     const fits = Buffer.byteLength(base + LONGEST_NAME) <= MAX_SOCKET_PATH
     // Only the owner can enter a folder that mkdtemp creates.
-    this.#folder = mkdtempSync(join(fits ? base : '/tmp', 'fp-'))
+    this.folder = mkdtempSync(join(fits ? base : '/tmp', 'fp-'))
   }
 
   /** Returns the number of the next replica. */
@@ -33,7 +33,7 @@ export class Places {
     let port = await freePort()
     while (this.#ports.has(port)) port = await freePort()
     this.#ports.add(port)
-    return { port, socketPath: join(this.#folder, `${replica}.sock`), replica }
+    return { port, socketPath: join(this.folder, `${replica}.sock`), replica }
   }
 
   async giveBack(place: ProcessPlace): Promise<void> {
@@ -43,7 +43,7 @@ export class Places {
 
   /** Synchronous, because it may run while this process exits. */
   dispose(): void {
-    rmSync(this.#folder, { recursive: true, force: true })
+    rmSync(this.folder, { recursive: true, force: true })
   }
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts'
 import type { Endpoint, Failure, Phase, TargetKey } from '../../types.ts'
 import { exited, notStarted, unknownTarget } from './failures.ts'
 import { startGroup, type ProcessGroup } from './group.ts'
+import type { Guard } from './guard.ts'
 import type { ProcessDriverOptions, ProcessPlace, ProcessSpec } from './options.ts'
 import type { Places } from './places.ts'
 import { answers, type Probe } from './probe.ts'
@@ -16,6 +17,7 @@ export interface ReplicaDeps {
   readonly stopTimeout: number
   readonly probe: Probe
   readonly places: Places
+  readonly guard: Guard
   readonly clock: Clock
 }
 
@@ -77,6 +79,7 @@ export class Replica implements StartedReplica {
     if (!spec) return unknownTarget(this.#key)
     this.#group = startGroup(spec, {
       clock: this.#deps.clock,
+      guard: this.#deps.guard,
       stopTimeout: this.#deps.stopTimeout,
       output: (stream, text) => {
         if (stream === 'stderr') this.#tail.add(text)
