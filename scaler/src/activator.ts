@@ -14,6 +14,7 @@ export const DEFAULT_POLICY: TargetPolicy = {
   concurrency: 0,
   queueDepth: 1_000,
   queueBytes: 256 * 1024 * 1024,
+  queueTimeout: 60_000,
   minReplicas: 0,
   maxReplicas: 1,
   readinessTimeout: 60_000,

@@ -1,4 +1,5 @@
 import { Breaker } from './breaker.ts'
+import type { Clock } from './clock.ts'
 import { LeaseBook } from './lease-book.ts'
 import { SlotLease, type ColdStart } from './lease.ts'
 import { EndpointSet, type Slot } from './picker.ts'
@@ -7,6 +8,7 @@ import type { AcquireOptions, Lease, TargetPolicy } from './types.ts'
 
 /** The parts of a target that its admission uses. */
 export interface AdmissionHost {
+  readonly clock: Clock
   policy(): TargetPolicy
   readonly lock: () => TargetLock
   /** Requests have arrived or ended. */
@@ -25,9 +27,9 @@ export class Admission {
   constructor(host: AdmissionHost) {
     this.#host = host
     this.#breaker = new Breaker(() => {
-      const { queueDepth, queueBytes } = host.policy()
-      return { depth: queueDepth, bytes: queueBytes }
-    })
+      const { queueDepth, queueBytes, queueTimeout } = host.policy()
+      return { depth: queueDepth, bytes: queueBytes, wait: queueTimeout }
+    }, host.clock)
     this.#leases = new LeaseBook(() => host.unused())
   }
 
@@ -58,7 +60,8 @@ export class Admission {
 
   /** Waits for a place. The caller turns the place into a lease with `lease`. */
   enter(options: AcquireOptions): Promise<Slot> {
-    const place = this.#breaker.enter(options, () => this.#take())
+    const { signal, bytes, queueTimeout: wait } = options
+    const place = this.#breaker.enter({ signal, bytes, wait }, () => this.#take())
     this.#host.loadChanged()
     return place
   }
@@ -91,6 +94,7 @@ export class Admission {
     const concurrency = this.#concurrency()
     const capacity = this.endpoints.allot((id) => lock.places(id, concurrency))
     this.#breaker.setCapacity(lock.hasShare ? capacity : 0)
+    this.#breaker.limitWaiting(lock.hasShare && this.endpoints.size > 0)
   }
 
   #take(): Slot {

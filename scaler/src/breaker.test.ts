@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Breaker, type EnterOptions } from './breaker.ts'
-import { settle } from './drivers/fake/index.ts'
+import { FakeClock, settle } from './drivers/fake/index.ts'
 import type { ScalerError } from './errors.ts'
 
 interface Entry {
@@ -9,8 +9,9 @@ interface Entry {
   error: unknown
 }
 
-function breakerOf(limits: { depth?: number; bytes?: number } = {}) {
-  const breaker = new Breaker(() => ({ depth: 1_000, bytes: Infinity, ...limits }))
+function breakerOf(limits: { depth?: number; bytes?: number; wait?: number } = {}) {
+  const clock = new FakeClock()
+  const breaker = new Breaker(() => ({ depth: 1_000, bytes: Infinity, wait: 0, ...limits }), clock)
   const grants: string[] = []
   function enter(name = '', options: EnterOptions = {}): Entry {
     const promise = breaker.enter(options, () => void grants.push(name)).then(() => () => breaker.leave())
@@ -21,7 +22,7 @@ function breakerOf(limits: { depth?: number; bytes?: number } = {}) {
     )
     return entry
   }
-  return { breaker, enter, grants }
+  return { breaker, enter, grants, clock }
 }
 
 const code = (entry: Entry | undefined): string | undefined => (entry?.error as ScalerError | undefined)?.code
@@ -258,4 +259,55 @@ describe('abort', () => {
       expect(grants).toEqual(['a', 'b'])
     },
   )
+})
+
+describe('waiting', () => {
+  test('is limited only while the target is awake, and the limit begins anew when it becomes awake', async () => {
+    const { breaker, enter, clock } = breakerOf({ wait: 100 })
+    const waits = enter()
+    await clock.advance(1_000)
+    expect(waits.error).toBeUndefined()
+    breaker.limitWaiting(true)
+    await clock.advance(60)
+    breaker.limitWaiting(false)
+    await clock.advance(1_000)
+    breaker.limitWaiting(true)
+    await clock.advance(99)
+    expect(waits.error).toBeUndefined()
+    await clock.advance(1)
+    expect(code(waits)).toBe('SCALER_QUEUE_TIMEOUT')
+    expect([breaker.queued, clock.pending]).toEqual([0, 0])
+  })
+
+  test('ends for each request at its own limit, in whatever order they came', async () => {
+    const { breaker, enter, clock } = breakerOf({ wait: 100 })
+    breaker.limitWaiting(true)
+    const [usual, unlimited, short] = [enter(), enter('', { wait: 0 }), enter('', { wait: 10 })]
+    await clock.advance(10)
+    expect([usual, unlimited, short].map(code)).toEqual([undefined, undefined, 'SCALER_QUEUE_TIMEOUT'])
+    const later = enter()
+    await clock.advance(90)
+    expect([usual, unlimited, later].map(code)).toEqual(['SCALER_QUEUE_TIMEOUT', undefined, undefined])
+    await clock.advance(10)
+    expect([unlimited, later].map(code)).toEqual([undefined, 'SCALER_QUEUE_TIMEOUT'])
+    expect([breaker.queued, clock.pending]).toEqual([1, 0])
+  })
+
+  test('needs no timer for requests that find a free place, and leaves none behind when the queue is empty', async () => {
+    const { breaker, enter, clock } = breakerOf({ wait: 100 })
+    breaker.limitWaiting(true)
+    breaker.setCapacity(1)
+    const first = enter()
+    expect(breaker.tryEnter()).toBe(false)
+    await settle()
+    expect(clock.pending).toBe(0)
+    const second = enter()
+    await settle()
+    expect(clock.pending).toBe(1)
+    first.leave!()
+    await settle()
+    expect([second.leave, clock.pending]).toEqual([expect.any(Function), 0])
+    await clock.advance(1_000)
+    expect(second.error).toBeUndefined()
+  })
 })

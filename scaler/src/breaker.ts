@@ -1,16 +1,22 @@
 import PQueue from 'p-queue'
-import { ScalerError } from './errors.ts'
+import { Alarm } from './alarm.ts'
+import type { Clock } from './clock.ts'
+import { queueTimedOut, ScalerError } from './errors.ts'
 
 export interface BreakerLimits {
   /** The maximum number of waiting requests. */
   readonly depth: number
   /** The maximum total of the declared body sizes of the waiting requests, in bytes. */
   readonly bytes: number
+  /** How long a request may wait while the target is awake, in ms; 0 = unlimited. */
+  readonly wait: number
 }
 
 export interface EnterOptions {
   readonly signal?: AbortSignal | undefined
   readonly bytes?: number | undefined
+  /** Overrides `BreakerLimits.wait`. */
+  readonly wait?: number | undefined
 }
 
 /**
@@ -20,6 +26,10 @@ export interface EnterOptions {
 interface Waiter {
   readonly controller: AbortController
   readonly bytes: number
+  /** See `BreakerLimits.wait`. */
+  readonly limit: number
+  /** When the limited part of its wait began. */
+  since: number
 }
 
 /**
@@ -33,11 +43,18 @@ export class Breaker {
   /** The queue. Created for the first waiting request, because most targets never need one. */
   #room: PQueue | undefined
   #waitingBytes = 0
+  /** Fires when the next request has waited too long. */
+  readonly #patience: Alarm
+  readonly #clock: Clock
+  /** Whether waiting is limited now. */
+  #limited = false
   #capacity = 0
   #running = 0
 
-  constructor(limits: () => BreakerLimits) {
+  constructor(limits: () => BreakerLimits, clock: Clock) {
     this.#limits = limits
+    this.#clock = clock
+    this.#patience = new Alarm(clock)
   }
 
   get queued(): number {
@@ -50,6 +67,18 @@ export class Breaker {
     this.#openRoom()
   }
 
+  /**
+   * Whether the target is awake, so that requests wait for a place and not for a wake. Only this part of a wait is limited by
+   * `wait`; it begins anew each time the target becomes awake.
+   */
+  limitWaiting(limited: boolean): void {
+    if (limited === this.#limited) return
+    this.#limited = limited
+    if (!limited) return this.#patience.stop()
+    for (const waiter of this.#waiters) waiter.since = this.#clock.now()
+    this.#watch()
+  }
+
   /** Takes a place immediately. Returns false if no place is free or other requests are waiting. */
   tryEnter(): boolean {
     if (this.#running >= this.#capacity || this.#waiters.size > 0) return false
@@ -59,19 +88,23 @@ export class Breaker {
 
   /**
    * Waits for a place, calls `take`, and resolves to its result. `take` runs synchronously with the grant, before other code
-   * could find that nobody uses the place. Rejects with SCALER_QUEUE_FULL or the signal's reason.
+   * could find that nobody uses the place. Rejects with SCALER_QUEUE_FULL, SCALER_QUEUE_TIMEOUT or the
+   * signal's reason.
    */
   async enter<T>(options: EnterOptions, take: () => T): Promise<T> {
     const { signal, bytes = 0 } = options
     signal?.throwIfAborted()
     if (this.tryEnter()) return take()
 
-    this.#refuseIfFull(bytes)
-    const waiter: Waiter = { controller: new AbortController(), bytes }
+    const limits = this.#limits()
+    this.#refuseIfFull(bytes, limits)
+    const limit = options.wait ?? limits.wait
+    const waiter: Waiter = { controller: new AbortController(), bytes, limit, since: this.#clock.now() }
     const abort = (): void => this.#dismiss(waiter, signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     this.#waiters.add(waiter)
     this.#waitingBytes += bytes
+    if (this.#limited && limit > 0) this.#watch(waiter)
     try {
       return await this.#wait(waiter, take)
     } finally {
@@ -90,8 +123,7 @@ export class Breaker {
     for (const waiter of [...this.#waiters]) this.#dismiss(waiter, reason)
   }
 
-  #refuseIfFull(bytes: number): void {
-    const limits = this.#limits()
+  #refuseIfFull(bytes: number, limits: BreakerLimits): void {
     // A request that alone exceeds the limit may wait if no other bytes are waiting; otherwise it could never wait.
     const fits = this.#waitingBytes + bytes <= limits.bytes || this.#waitingBytes === 0
     if (this.queued < limits.depth && fits) return
@@ -120,6 +152,25 @@ export class Breaker {
     else this.#room?.pause()
   }
 
+  /** Sets the alarm for the first deadline: that of `added`, if the alarm is set for the others already. */
+  #watch(added?: Waiter): void {
+    const armed = added && this.#patience.armed
+    let due = armed ? this.#patience.due : Infinity
+    for (const { since, limit } of armed ? [added] : this.#waiters)
+      if (limit > 0) due = Math.min(due, since + limit)
+    if (due === Infinity || (armed && due === this.#patience.due)) return
+    this.#patience.set(due - this.#clock.now(), () => this.#refuseLate())
+  }
+
+  #refuseLate(): void {
+    const now = this.#clock.now()
+    for (const waiter of [...this.#waiters]) {
+      const { since, limit } = waiter
+      if (limit > 0 && since + limit <= now) this.#dismiss(waiter, queueTimedOut(limit))
+    }
+    this.#watch()
+  }
+
   /** Rejects a waiting request. Has no effect once its place is granted: a late abort must not free a place in use. */
   #dismiss(waiter: Waiter, reason: unknown): void {
     if (this.#leaveRoom(waiter)) waiter.controller.abort(reason)
@@ -128,6 +179,7 @@ export class Breaker {
   #leaveRoom(waiter: Waiter): boolean {
     if (!this.#waiters.delete(waiter)) return false
     this.#waitingBytes -= waiter.bytes
+    if (this.#waiters.size === 0) this.#patience.stop()
     return true
   }
 }

@@ -6,6 +6,8 @@ export const SCALER_STATUS = {
   /** The request is ambiguous: the proxy and an app might interpret it differently. */
   SCALER_BAD_REQUEST: 400,
   SCALER_QUEUE_FULL: 503,
+  /** The target was awake, but no place became free within `queueTimeout`. */
+  SCALER_QUEUE_TIMEOUT: 503,
   /**
    * Too many wakes are waiting, in one group or in total. A driver may reject `scale` with this code to refuse a wake; that does
    * not count as a failure of the target.
@@ -27,6 +29,10 @@ export const SCALER_STATUS = {
   /** The endpoint's response headers exceed the limit of what is forwarded. */
   SCALER_UPSTREAM_HEAD_TOO_LARGE: 502,
   SCALER_UPSTREAM_TIMEOUT: 504,
+  /** The exchange, with its waiting, took longer than `requestTimeout`. */
+  SCALER_REQUEST_TIMEOUT: 504,
+  /** A body made no progress for `idleBodyTimeout`. The connection is broken: no status can be sent. */
+  SCALER_BODY_TIMEOUT: 504,
 } as const
 
 /** The codes are stable: programs can rely on them. */
@@ -70,6 +76,12 @@ export function activatorClosed(): ScalerError {
   return new ScalerError('SCALER_CLOSED', 'The activator is shutting down. Try again shortly.', {
     retryAfter: 1,
   })
+}
+
+/** SCALER_QUEUE_TIMEOUT: no place became free within `limit` ms. */
+export function queueTimedOut(limit: number): ScalerError {
+  const message = `The target was busy: no place for this request became free within ${limit / 1000} s. Try again shortly.`
+  return new ScalerError('SCALER_QUEUE_TIMEOUT', message, { retryAfter: 1 })
 }
 
 /** `cause` states which limit was reached. */

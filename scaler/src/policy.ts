@@ -29,6 +29,7 @@ const POLICY = {
   concurrency: atLeast(0),
   queueDepth: orInfinity(atLeast(0)),
   queueBytes: orInfinity(atLeast(0)),
+  queueTimeout: delay(0),
   minReplicas: atLeast(0),
   maxReplicas: atLeast(1),
   readinessTimeout: delay(1),
@@ -52,6 +53,7 @@ export function isSamePolicy(one: TargetPolicy, other: TargetPolicy | undefined)
     one.concurrency === other.concurrency &&
     one.queueDepth === other.queueDepth &&
     one.queueBytes === other.queueBytes &&
+    one.queueTimeout === other.queueTimeout &&
     one.minReplicas === other.minReplicas &&
     one.maxReplicas === other.maxReplicas &&
     one.readinessTimeout === other.readinessTimeout &&

@@ -499,7 +499,7 @@ describe('rule 9: a refused connection excludes an endpoint, a timeout only make
   })
 })
 
-describe('rule 12: a wake has its own time limit', () => {
+describe('rule 12: a wake and a wait for a place each have their own time limit', () => {
   test('a wake just within the limit succeeds, whatever the idle timeout, and its duration is reported', async () => {
     const { ask, driver, clock } = await rig({ readinessTimeout: MINUTE, idleTimeout: 10 })
     const first = ask('app')
@@ -525,13 +525,51 @@ describe('rule 12: a wake has its own time limit', () => {
   })
 
   test('waiting for a place at an awake target does not count towards the limit', async () => {
-    const { ask, wake, clock } = await rig({ concurrency: 1, readinessTimeout: MINUTE })
+    const { ask, wake, clock } = await rig({ concurrency: 1, readinessTimeout: MINUTE, queueTimeout: 0 })
     const lease = await wake('app')
     const asked = ask('app')
     await clock.advance(10 * MINUTE)
     expect(asked.settled).toBe(0)
     lease.release()
     expect((await asked.promise).coldStart).toBeUndefined()
+  })
+
+  test('waiting for a place at an awake, full target ends with the queue timeout, and the lease in use stays', async () => {
+    const { ask, wake, clock, activator } = await rig({ concurrency: 1, queueTimeout: 5_000 })
+    const lease = await wake('app')
+    const [usual, patient, hasty] = [
+      ask('app'),
+      ask('app', { queueTimeout: 0 }),
+      ask('app', { queueTimeout: 10 }),
+    ]
+    await clock.advance(10)
+    expect(hasty.error).toMatchObject({
+      code: 'SCALER_QUEUE_TIMEOUT',
+      statusCode: 503,
+      headers: { 'retry-after': '1' },
+    })
+    await clock.advance(4_990)
+    expect(usual.error).toMatchObject({ code: 'SCALER_QUEUE_TIMEOUT' })
+    expect(activator.stats('app')).toMatchObject({ phase: 'awake', inFlight: 1, queued: 1 })
+    lease.release()
+    await patient.promise
+  })
+
+  test('the queue timeout of requests that wait for a wake begins when the target is awake', async () => {
+    const { ask, driver, clock } = await rig({
+      concurrency: 1,
+      queueTimeout: 5_000,
+      readinessTimeout: MINUTE,
+    })
+    const first = ask('app')
+    const second = ask('app')
+    await clock.advance(MINUTE - 1)
+    driver.ready('app')
+    await first.promise
+    await clock.advance(4_999)
+    expect(second.settled).toBe(0)
+    await clock.advance(1)
+    expect(second.error).toMatchObject({ code: 'SCALER_QUEUE_TIMEOUT' })
   })
 
   test('no timer is left after the wake', async () => {

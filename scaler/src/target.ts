@@ -86,6 +86,7 @@ export class Target {
     this.#failureExpiry = new Alarm(clock)
     this.#wakes = new Wake(clock, context.wakeTurn(key))
     this.#admission = new Admission({
+      clock,
       policy: () => this.#policy(),
       lock: () => this.#lock,
       loadChanged: () => this.#replicas.loadChanged(),

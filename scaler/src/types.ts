@@ -46,6 +46,11 @@ export interface TargetPolicy {
   readonly queueDepth: number
   /** The maximum total of the declared body sizes of all waiting requests, in bytes. A single waiting request may exceed it. */
   readonly queueBytes: number
+  /**
+   * How long a request may wait for a free place while the target is awake, before it gets SCALER_QUEUE_TIMEOUT; 0 = unlimited.
+   * The wait for a wake does not count; it has its own limit, `readinessTimeout`.
+   */
+  readonly queueTimeout: number
   readonly minReplicas: number
   readonly maxReplicas: number
   /** How long a wake may take before the requests waiting for it get SCALER_WAKE_TIMEOUT. Independent of any request timeout. */
@@ -153,6 +158,8 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal
   /** The declared body size in bytes. Counts towards `queueBytes` while the request waits. */
   readonly bytes?: number
+  /** Overrides the policy's `queueTimeout` for this request. */
+  readonly queueTimeout?: number | undefined
 }
 
 /** Grants leases for requests, and wakes, puts to sleep and retires targets. */

@@ -18,6 +18,10 @@ interface Public {
 const PUBLIC: Record<ScalerErrorCode, Public> = {
   SCALER_BAD_REQUEST: { code: 'FP_BAD_REQUEST', message: true },
   SCALER_QUEUE_FULL: { code: 'FP_QUEUE_FULL' },
+  SCALER_QUEUE_TIMEOUT: {
+    code: 'FP_QUEUE_FULL',
+    message: 'The app is busy with other requests. Try again shortly.',
+  },
   SCALER_WAKES_FULL: {
     code: 'FP_QUEUE_FULL',
     message: 'Too many apps are waiting to start. Try again shortly.',
@@ -42,6 +46,8 @@ const PUBLIC: Record<ScalerErrorCode, Public> = {
   SCALER_UPSTREAM_INVALID: { code: 'FP_APP_CRASHED', message: 'The app did not answer in valid HTTP.' },
   SCALER_UPSTREAM_HEAD_TOO_LARGE: { code: 'FP_APP_HEADERS_TOO_LARGE', message: true },
   SCALER_UPSTREAM_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: true },
+  SCALER_REQUEST_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: true },
+  SCALER_BODY_TIMEOUT: { code: 'FP_APP_TIMEOUT', message: true },
 }
 
 const visitorsText = (code: ErrorCode): string => errorInfo(code)?.visitor ?? 'The request failed.'

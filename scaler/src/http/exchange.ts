@@ -2,10 +2,12 @@ import type { FastifyReply } from 'fastify'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
 import { gathered } from './gathered.ts'
 import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
+import { requestTimedOut } from './limits.ts'
 import { closeIfUnread } from './linger.ts'
 import { isStale } from './paced-reads.ts'
 import type { EndpointPools } from './pools.ts'
@@ -19,8 +21,7 @@ import { markOf, type WakeMark } from './wake.ts'
 export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
   readonly wakeHeader: string
-  readonly idleBodyTimeout: number
-  readonly responseTimeout: number
+  readonly clock: Clock
 }
 
 /** The size in bytes up to which copying a response body is cheaper than a second write. */
@@ -52,6 +53,9 @@ export class Exchange implements HeadFirstHandler {
   #endsWithConnection = false
   /** Whether the request was sent a second time. */
   #resent = false
+  #failed = false
+  /** Cancels the limit of the whole exchange. */
+  #unlimit: (() => void) | undefined
 
   constructor(context: ExchangeContext, reply: FastifyReply) {
     this.#context = context
@@ -60,9 +64,17 @@ export class Exchange implements HeadFirstHandler {
     this.session = new ProxySession(context, reply.request.raw)
     // Emitted after the last byte of the response, or when the client has disconnected before that.
     reply.raw.on('close', () => {
+      this.#unlimit?.()
       this.session.end()
       if (!this.#response.writableFinished) this.#controller?.abort(gone())
     })
+  }
+
+  /** Starts the limit of the whole exchange, if there is one. The session must have its target. */
+  limit(): void {
+    const { requestTimeout } = this.session.limits
+    if (requestTimeout > 0)
+      this.#unlimit = this.#context.clock.schedule(requestTimeout, () => this.#stop(requestTimeout))
   }
 
   /** Sends the request. The session must hold a lease. `payload` is the request body if Fastify has passed it to its hooks. */
@@ -81,7 +93,8 @@ export class Exchange implements HeadFirstHandler {
 
   /** Passes the error to the error handler of the Fastify instance, which sends the response. */
   fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
-    if (this.#response.destroyed) return
+    if (this.#response.destroyed || this.#failed) return
+    this.#failed = true
     closeIfUnread(this.#reply)
     if (error instanceof ScalerError) this.#reply.headers(error.headers)
     this.#reply.header(this.#context.wakeHeader, mark).send(error)
@@ -151,8 +164,7 @@ export class Exchange implements HeadFirstHandler {
       return this.#dispatch()
     }
     // Another endpoint is tried only if no connection was made: once a byte may have been sent, the app may have acted on it.
-    if (!neverConnected(error))
-      return this.fail(upstreamError(error, this.session, this.#context.responseTimeout))
+    if (!neverConnected(error)) return this.fail(upstreamError(error, this.session))
     this.session.again(error).then(
       () => this.#dispatch(),
       (failure: Error) => this.fail(failure),
@@ -196,7 +208,8 @@ export class Exchange implements HeadFirstHandler {
 
   #dispatch(): void {
     const { request, lease, ended } = this.session
-    const { pools, responseTimeout } = this.#context
+    const { pools } = this.#context
+    const { responseTimeout, upstreamKeepAlive } = this.session.limits
     const source = this.#body
     const chunked = request.headers['transfer-encoding'] !== undefined
     const hasCome = source !== null && (source.readableLength > 0 || source.readableEnded)
@@ -207,9 +220,10 @@ export class Exchange implements HeadFirstHandler {
     const headers = requestHeaders(request, this.#context)
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
-    const options = { path, method, headers, body, blocking: false }
+    const options = { path, method, headers, body, blocking: false, headersTimeout: responseTimeout }
     if (this.#resent) return pools.dispatchAlone(endpoint, options, this)
-    if (!body || ended || (!expectsContinue && hasCome)) return pools.dispatch(endpoint, options, this)
+    if (!body || ended || (!expectsContinue && hasCome))
+      return pools.dispatch(endpoint, options, this, upstreamKeepAlive)
     const more = { chunked, expectsContinue, responseTimeout }
     dispatchHeadFirst({ endpoint, method, path, headers, body, ...more }, this)
   }
@@ -233,8 +247,17 @@ export class Exchange implements HeadFirstHandler {
 
   /** The timeout of the client's socket covers both sides: the socket is idle when the client is too slow and when the app is. */
   #limitIdle(): void {
-    const { idleBodyTimeout } = this.#context
+    const { idleBodyTimeout } = this.session.limits
     if (idleBodyTimeout > 0) this.#response.setTimeout(idleBodyTimeout, () => this.#cut())
+  }
+
+  /** The exchange as a whole has taken too long: a response that has begun cannot become an error any more. */
+  #stop(limit: number): void {
+    if (this.#response.headersSent) return this.#cut()
+    const error = requestTimedOut(limit)
+    this.fail(error)
+    this.session.end(error)
+    this.#controller?.abort(error)
   }
 
   /**

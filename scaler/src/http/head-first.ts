@@ -16,7 +16,7 @@ export interface HeadFirstRequest {
   readonly chunked: boolean
   /** Whether the client sends the body only after a 100 (Continue) response. */
   readonly expectsContinue: boolean
-  /** The maximum ms from the last byte of the request body until the head of the response. */
+  /** The maximum ms from the last byte of the request body until the head of the response; 0 = unlimited. */
   readonly responseTimeout: number
 }
 
@@ -63,8 +63,9 @@ export function dispatchHeadFirst(request: HeadFirstRequest, handler: HeadFirstH
       fail(error as Error)
     }
   }
-  const timer = setTimeout(() => fail(new errors.HeadersTimeoutError()), responseTimeout)
-  const refresh = (): void => void timer.refresh()
+  const tooLate = (): void => fail(new errors.HeadersTimeoutError())
+  const timer = responseTimeout > 0 ? setTimeout(tooLate, responseTimeout) : undefined
+  const refresh = (): void => void timer?.refresh()
   const controller = controllerOf(() => answer, fail)
 
   handler.onRequestStart?.(controller, null)

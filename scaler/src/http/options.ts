@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Activator, Lease, TargetKey } from '../types.ts'
+import type { ExchangeLimits, LimitsOf } from './limits.ts'
 import type { TrustProxy } from './origin.ts'
 import type { OwnHeaders } from './request-headers.ts'
 import type { ResolveTarget } from './session.ts'
@@ -14,7 +15,7 @@ import type { LoadingPage, WakePolicy } from './wake.ts'
  * while response heads of apps may have 64 KB), `keepAliveTimeout` (until the next request on a connection). The time that a
  * request is held counts towards its `requestTimeout` if its body has not arrived completely.
  */
-export interface ScalerProxyOptions {
+export interface ScalerProxyOptions extends Partial<ExchangeLimits> {
   readonly activator: Activator
   readonly resolve: ResolveTarget
   /**
@@ -42,25 +43,17 @@ export interface ScalerProxyOptions {
    * the prefix, they get the prefix once more. Default: none; headers that apply to one connection only are dropped.
    */
   readonly clientPrefix?: string
-  /** The time from the end of the request, including its body, until the head of the app's response. Default 5 minutes. */
-  readonly responseTimeout?: number
   /**
-   * How long a connection to an endpoint is kept without a request, in ms. Must be shorter than the time after which the app's
-   * server closes idle connections. If the app states a time in a `Keep-Alive` header, the connection is closed one second before
-   * that. Default 4 s: uvicorn closes after 5 s.
+   * The limits of a request that differ from the general ones: for its target, or for the request itself. Called once for each
+   * lookup of a target. Must be fast.
    */
-  readonly upstreamKeepAlive?: number
-  /**
-   * How long an upload, or a response that has begun, may make no progress before it is aborted, whichever side causes it.
-   * Default 0: no limit, because streams may be silent. An abort breaks the connection, as no status can be sent any more.
-   */
-  readonly idleBodyTimeout?: number
+  readonly limits?: LimitsOf
   /**
    * The methods that are proxied; others get 404. Default: all methods of Node's parser except TRACE, which reveals the headers
    * that proxies add, and CONNECT, which opens a tunnel to any host.
    */
   readonly httpMethods?: readonly string[]
-  /** The clock for `loadingPage.after`. Default: the system clock. */
+  /** The clock for `loadingPage.after` and `requestTimeout`. Default: the system clock. */
   readonly clock?: Clock
   /** Writes the response to an upgrade request that failed before anything was written to the socket. */
   readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void

@@ -6,13 +6,13 @@ import { systemClock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import { refuseBadRequests } from './bad-request.ts'
 import { Exchange, type ExchangeContext } from './exchange.ts'
+import { limitsOf } from './limits.ts'
 import type { ScalerProxyOptions } from './options.ts'
-import { EndpointPools, UPSTREAM_KEEP_ALIVE } from './pools.ts'
+import { EndpointPools } from './pools.ts'
 import { passBodies } from './request-body.ts'
 import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
 import { wake } from './wake.ts'
 
-const RESPONSE_TIMEOUT = 300_000
 const WAKE_HEADER = 'x-scaler-wake'
 const NONE = {}
 const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
@@ -34,23 +34,21 @@ declare module 'fastify' {
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
   const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
-  const { trustProxy = () => false, responseTimeout = RESPONSE_TIMEOUT } = options
-  const { upstreamKeepAlive = UPSTREAM_KEEP_ALIVE } = options
-  // A stream may be silent for any time. The exchange limits it with `idleBodyTimeout`.
-  const pools = new EndpointPools({ response: responseTimeout, idleBody: 0, keepAlive: upstreamKeepAlive })
+  const { trustProxy = () => false } = options
+  const limits = limitsOf(options, options.limits)
+  const pools = new EndpointPools()
   const context: ExchangeContext & UpgradeContext = {
     activator,
     resolve,
     pools,
     trustProxy,
-    responseTimeout,
+    limits,
     refuseUpgrade,
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,
     clientPrefix: options.clientPrefix,
     wakeHeader: options.wakeHeader ?? WAKE_HEADER,
     ownHeaders: options.ownHeaders ?? (() => NONE),
-    idleBodyTimeout: options.idleBodyTimeout ?? 0,
     clock: options.clock ?? systemClock,
   }
   fastify.decorateRequest('scalerExchange', null)
@@ -99,6 +97,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
 
   function admit(exchange: Exchange, reply: FastifyReply, done: () => void): void {
     const { session } = exchange
+    exchange.limit()
     const go = (): void => {
       options.onLease?.(session.request, session.lease!, session.key!)
       done()

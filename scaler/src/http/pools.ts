@@ -6,7 +6,7 @@ import { MeteredHandler, pacedConnector } from './paced-reads.ts'
 /** ms between two sweeps. A pool is closed if it was not used between two sweeps. */
 const SWEEP_INTERVAL = 10_000
 /** ms. Shorter than the 5 s after which uvicorn closes an idle connection, so that no request is sent on a closing connection. */
-export const UPSTREAM_KEEP_ALIVE = 4_000
+const UPSTREAM_KEEP_ALIVE = 4_000
 /** ms by which a connection is closed before the time that the endpoint's `Keep-Alive` header states. */
 const KEEP_ALIVE_MARGIN = 1_000
 /** ms after which an attempt to connect fails if the endpoint neither accepts nor refuses the connection. */
@@ -15,38 +15,36 @@ export const CONNECT_TIMEOUT = 2_000
 /** Keep-alive connections to endpoints, with one pool per endpoint. */
 export class EndpointPools {
   readonly #pools = new Map<string, { pool: Pool; used: boolean }>()
-  readonly #timeouts: EndpointTimeouts
   readonly #sweeper: NodeJS.Timeout
 
-  constructor(timeouts: EndpointTimeouts) {
-    this.#timeouts = timeouts
+  constructor() {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref()
   }
 
   dispatch(
     endpoint: Endpoint,
-    options: Dispatcher.DispatchOptions,
+    options: PooledRequest,
     handler: Dispatcher.DispatchHandler,
+    keepAlive: number,
   ): void {
-    this.#of(endpoint).dispatch(options, handler)
+    this.#of(endpoint, keepAlive).dispatch(options, handler)
   }
 
   /** Sends a request over a new connection, which no other request has used. */
-  dispatchAlone(
-    endpoint: Endpoint,
-    options: Dispatcher.DispatchOptions,
-    handler: Dispatcher.DispatchHandler,
-  ): void {
-    const pool = new EndpointPool(endpoint, this.#timeouts)
+  dispatchAlone(endpoint: Endpoint, options: PooledRequest, handler: Dispatcher.DispatchHandler): void {
+    const pool = new EndpointPool(endpoint, { response: 0, idleBody: 0, keepAlive: 0 })
     pool.dispatch(options, handler)
     // Closes the connection after the response.
     pool.close().catch(() => undefined)
   }
 
-  #of(endpoint: Endpoint): Pool {
+  #of(endpoint: Endpoint, keepAlive: number): Pool {
     let entry = this.#pools.get(endpoint.id)
-    if (!entry)
-      this.#pools.set(endpoint.id, (entry = { pool: new EndpointPool(endpoint, this.#timeouts), used: true }))
+    if (!entry) {
+      // Each request has its own limit for the response. Its exchange limits how long a body may be silent.
+      const pool = new EndpointPool(endpoint, { response: 0, idleBody: 0, keepAlive })
+      this.#pools.set(endpoint.id, (entry = { pool, used: true }))
+    }
     entry.used = true
     return entry.pool
   }
@@ -68,13 +66,16 @@ export class EndpointPools {
   }
 }
 
+/** `headersTimeout`: the maximum time in ms until the head of the response; 0 = unlimited. */
+export type PooledRequest = Dispatcher.DispatchOptions & { readonly headersTimeout: number }
+
 /** In ms; 0 = unlimited. */
 export interface EndpointTimeouts {
   /** How long the endpoint may take for the head of its answer. */
   readonly response: number
   /** How long the body of the answer may be silent. */
   readonly idleBody: number
-  /** How long a connection is kept without a request, if the endpoint's `Keep-Alive` header does not ask for less. Default 4 s. */
+  /** How long a connection is kept without a request, if the endpoint's `Keep-Alive` header does not ask for less. Default 4 s; 0 = not at all. */
   readonly keepAlive?: number
 }
 
@@ -92,8 +93,9 @@ export class EndpointPool extends Pool {
       maxHeaderSize: 2 * MAX_HEAD,
       headersTimeout: response,
       bodyTimeout: idleBody,
-      keepAliveTimeout: keepAlive,
-      keepAliveMaxTimeout: keepAlive,
+      pipelining: keepAlive > 0 ? 1 : 0,
+      keepAliveTimeout: keepAlive || UPSTREAM_KEEP_ALIVE,
+      keepAliveMaxTimeout: keepAlive || UPSTREAM_KEEP_ALIVE,
       keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN,
     })
   }

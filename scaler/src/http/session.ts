@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { ScalerError } from '../errors.ts'
+import type { ExchangeLimits } from './limits.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
 /**
@@ -17,6 +18,7 @@ const MAX_REFUSED = 3
 export interface SessionDeps {
   readonly activator: Activator
   readonly resolve: ResolveTarget
+  limits(key: TargetKey, request: IncomingMessage): ExchangeLimits
 }
 
 /** The target and the lease of one request. */
@@ -25,6 +27,7 @@ export class ProxySession {
   readonly #deps: SessionDeps
   #gone: AbortController | undefined
   #key: TargetKey | undefined
+  #limits: ExchangeLimits | undefined
   #lease: Lease | undefined
   #refused = 0
   #ended = false
@@ -36,6 +39,11 @@ export class ProxySession {
 
   get key(): TargetKey | undefined {
     return this.#key
+  }
+
+  /** `locate` must have completed. */
+  get limits(): ExchangeLimits {
+    return (this.#limits ??= this.#deps.limits(this.#key!, this.request))
   }
 
   get lease(): Lease | undefined {
@@ -55,6 +63,7 @@ export class ProxySession {
 
   /** Looks up the target and sets `key`. */
   locate(retired?: TargetKey): TargetKey | Promise<TargetKey> {
+    this.#limits = undefined
     const found = this.#deps.resolve(this.request, retired)
     if (typeof found === 'string') return (this.#key = found)
     return found.then((key) => (this.#key = key))
@@ -71,8 +80,9 @@ export class ProxySession {
     let retired: TargetKey | undefined
     for (let attempt = 1; ; attempt++) {
       const key = this.#key ?? (await this.locate(retired))
+      const { queueTimeout } = this.limits
       try {
-        const lease = await this.#deps.activator.acquire(key, { signal: this.signal, bytes })
+        const lease = await this.#deps.activator.acquire(key, { signal: this.signal, bytes, queueTimeout })
         if (this.#ended) lease.release()
         this.#lease = lease
         return lease
@@ -103,11 +113,11 @@ export class ProxySession {
   }
 
   /** Ends the session and releases its lease, even one that is granted later. Idempotent. */
-  end(): void {
+  end(reason?: Error): void {
     if (this.#ended) return
     this.#ended = true
     this.#lease?.release()
-    this.#gone?.abort(gone())
+    this.#gone?.abort(reason ?? gone())
   }
 }
 

@@ -20,8 +20,6 @@ export interface TunnelOptions {
   /** Bytes of the client that arrived with the upgrade request. */
   readonly head: Buffer
   readonly rules: RequestHeaderRules
-  /** The maximum ms until the app responds to the upgrade request. */
-  readonly responseTimeout: number
   readonly wakeHeader: string
 }
 
@@ -59,15 +57,17 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
 }
 
 function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher): Promise<void> {
-  const { session, socket, responseTimeout } = options
+  const { session, socket } = options
+  const { responseTimeout } = session.limits
   session.signal.throwIfAborted()
   const upstream = ask(lease, options)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const abort = (): void => void upstream.destroy(session.signal.reason as Error)
-  const timer = setTimeout(() => {
+  const late = (): void => {
     session.report('timeout')
     upstream.destroy(tooLate(responseTimeout))
-  }, responseTimeout)
+  }
+  const timer = responseTimeout > 0 ? setTimeout(late, responseTimeout) : undefined
   session.signal.addEventListener('abort', abort, { once: true })
 
   const own = { ...options.rules.ownHeaders(session.request), [options.wakeHeader]: markOf(lease) }
@@ -135,9 +135,9 @@ function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions
   return upstream
 }
 
-function answerable(error: Error, { session, responseTimeout }: TunnelOptions): Error {
+function answerable(error: Error, { session }: TunnelOptions): Error {
   const known = error instanceof ScalerError || neverConnected(error) || session.ended
-  return known ? error : upstreamError(error, session, responseTimeout)
+  return known ? error : upstreamError(error, session)
 }
 
 /** Connects the two sockets in both directions. The session, and with it the lease, ends when either socket is closed. */

@@ -2,15 +2,15 @@ import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { badRequest, flawOf } from './bad-request.ts'
+import { requestTimedOut } from './limits.ts'
 import type { ScalerProxyOptions } from './options.ts'
 import type { RequestHeaderRules } from './request-headers.ts'
 import { useTargetHost } from './request-target.ts'
 import { ProxySession, type SessionDeps } from './session.ts'
-import { asksForWebSocket, tunnel, type TunnelOptions } from './tunnel.ts'
+import { asksForWebSocket, tunnel } from './tunnel.ts'
 import { asleep, decide, type WakeContext } from './wake.ts'
 
-export interface UpgradeContext
-  extends SessionDeps, WakeContext, RequestHeaderRules, Pick<TunnelOptions, 'responseTimeout'> {
+export interface UpgradeContext extends SessionDeps, WakeContext, RequestHeaderRules {
   readonly refuseUpgrade: ScalerProxyOptions['refuseUpgrade']
 }
 
@@ -41,7 +41,10 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
     await session.locate()
     const decision = decide(context, session)
     if (decision.action === 'reject') throw asleep(decision.retryAfter)
-    const { responseTimeout, wakeHeader } = context
-    await tunnel({ session, socket, head, rules: context, responseTimeout, wakeHeader })
+    const { requestTimeout } = session.limits
+    const late = (): void => session.end(requestTimedOut(requestTimeout))
+    const unlimit = requestTimeout > 0 ? context.clock.schedule(requestTimeout, late) : undefined
+    const { wakeHeader } = context
+    await tunnel({ session, socket, head, rules: context, wakeHeader }).finally(unlimit)
   }
 }

@@ -4,8 +4,11 @@ import { upstreamError } from './upstream-error.ts'
 
 function judge(error: object): { code: string; message: string; reports: string[] } {
   const reports: string[] = []
-  const session = { report: (fault: string) => void reports.push(fault) } as unknown as ProxySession
-  const { code, message } = upstreamError(Object.assign(new Error('test'), error), session, 300_000)
+  const session = {
+    report: (fault: string) => void reports.push(fault),
+    limits: { responseTimeout: 300_000 },
+  } as unknown as ProxySession
+  const { code, message } = upstreamError(Object.assign(new Error('test'), error), session)
   return { code, message, reports }
 }
 

@@ -15,16 +15,12 @@ export function tooLate(limit: number, cause?: Error): ScalerError {
 
 /**
  * The error for the client when an endpoint had received the request but sent no valid response. Also reports the fault of the
- * endpoint to the activator. `responseTimeout` in ms.
+ * endpoint to the activator.
  */
-export function upstreamError(
-  error: Error & { readonly code?: string },
-  session: ProxySession,
-  responseTimeout: number,
-): ScalerError {
+export function upstreamError(error: Error & { readonly code?: string }, session: ProxySession): ScalerError {
   if (error.code === 'UND_ERR_HEADERS_TIMEOUT') {
     session.report('timeout')
-    return tooLate(responseTimeout, error)
+    return tooLate(session.limits.responseTimeout, error)
   }
   if (TOO_LARGE.has(error.code ?? ''))
     return new ScalerError(

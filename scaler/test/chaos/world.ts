@@ -305,6 +305,7 @@ export class World {
       concurrency: CONCURRENCY[app]!,
       queueDepth: QUEUE_DEPTH,
       queueBytes: QUEUE_BYTES,
+      queueTimeout: 0,
       readinessTimeout: READINESS,
       idleTimeout: IDLE,
       // An old version is not kept.

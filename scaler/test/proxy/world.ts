@@ -9,13 +9,14 @@ import { join } from 'node:path'
 import { createActivator, DEFAULT_POLICY } from '../../src/activator.ts'
 import { FakeClock, FakeDriver, settle } from '../../src/drivers/fake/index.ts'
 import { scalerProxy, type ScalerProxyOptions } from '../../src/http/index.ts'
-import type { Activator } from '../../src/types.ts'
+import type { Activator, TargetPolicy } from '../../src/types.ts'
 import type { Message } from './message.ts'
 import { Wire, WireClosed } from './wire.ts'
 
 export interface WorldOptions {
   readonly proxy?: Partial<ScalerProxyOptions>
   readonly server?: FastifyHttpOptions<HttpServer>
+  readonly policy?: TargetPolicy
   readonly asleep?: boolean
   /** The app listens on TCP rather than on a unix socket. */
   readonly tcp?: boolean
@@ -97,7 +98,7 @@ async function start(app: Server, options: WorldOptions, failures: Error[]): Pro
 
   const driver = new FakeDriver()
   const clock = new FakeClock()
-  const activator = await createActivator({ driver, clock, policy: () => DEFAULT_POLICY })
+  const activator = await createActivator({ driver, clock, policy: () => options.policy ?? DEFAULT_POLICY })
   const proxy = Fastify({ bodyLimit: Number.MAX_SAFE_INTEGER, ...options.server }) as FastifyInstance
   proxy.setErrorHandler((error: Error & { statusCode?: number; code?: string }, _request, reply) =>
     reply.code(error.statusCode ?? 500).send({ code: error.code ?? error.message }),

@@ -69,7 +69,7 @@ export const APP_FAILURES = {
   ),
   FP_QUEUE_FULL: both(
     503,
-    'Too many requests wait for the app, or too much work of this kind waits. Try again after the time in `Retry-After`.',
+    'Too many requests wait for the app, or they waited too long for a place at it, or too much work of this kind waits. Try again after the time in `Retry-After`.',
     { visitor: 'Too many requests are waiting for this app. Try again shortly.' },
   ),
   FP_SUPERSEDED: both(409, 'A newer deployment went live before this one could. Nothing needs to be done.'),
