@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from './clock.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
+import { DriverCalls } from './driver-calls.ts'
 import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
-import { ScaleDowns } from './scale-downs.ts'
 import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy, TargetState } from './types.ts'
@@ -52,7 +52,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
   const targets = new Map<TargetKey, Target>()
   const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
-  const downs = new ScaleDowns(clock)
+  const calls = new DriverCalls(clock)
   const stopping = new AbortController()
   let closed = false
   const member = options.coordination
@@ -71,11 +71,12 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     scale(key, replicas, { remove, signal } = {}) {
       const until = (own: AbortSignal | undefined): AbortSignal =>
         AbortSignal.any([stopping.signal, member?.fence, own].filter((one) => one !== undefined))
-      if (replicas > 0)
-        return driver.scale(key, replicas, { signal: until(signal), ...(remove && { remove }) })
-      return downs.run(async (late) => {
+      const scale = async (own: AbortSignal): ReturnType<Driver['scale']> =>
+        driver.scale(key, replicas, { signal: until(own), ...(remove && { remove }) })
+      if (replicas > 0) return signal ? scale(signal) : calls.run(scale)
+      return calls.inTurn((late) => {
         if (closed) throw activatorClosed()
-        return driver.scale(key, 0, { signal: until(late) })
+        return scale(late)
       })
     },
     wakeTurn: (key) => wakes.of(key),

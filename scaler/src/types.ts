@@ -87,7 +87,7 @@ export interface TargetState {
 /** Options of one `Driver.scale` call. */
 export interface ScaleOptions {
   /**
-   * Aborts when the call has no purpose any more: its wake has failed or timed out, a scale to zero has taken 30 s, or the
+   * Aborts when the call has no purpose any more: its wake has failed or timed out, a call without a wake has taken 30 s, or the
    * activator has closed. The driver should then settle the call. The next call for the target waits for that.
    */
   readonly signal: AbortSignal
