@@ -52,6 +52,7 @@ export class Admission {
 
   /** The fast path that most requests take: without a promise, timer or closure. */
   tryEnter(): Lease | undefined {
+    this.#host.lock().check()
     if (!this.#breaker.tryEnter()) return undefined
     const slot = this.#take()
     this.#host.loadChanged()
@@ -60,6 +61,7 @@ export class Admission {
 
   /** Waits for a place. The caller turns the place into a lease with `lease`. */
   enter(options: AcquireOptions): Promise<Slot> {
+    this.#host.lock().check()
     const { signal, bytes, queueTimeout: wait } = options
     const place = this.#breaker.enter({ signal, bytes, wait }, () => this.#take())
     this.#host.loadChanged()
@@ -103,6 +105,8 @@ export class Admission {
   }
 
   readonly #giveBack = (slot: Slot): void => {
+    // The place goes to a waiting request.
+    if (this.#breaker.queued > 0) this.#host.lock().check()
     const lost = this.endpoints.leave(slot)
     if (this.#host.lock().handsOver(slot.endpoint.id) || lost) this.count()
     this.#breaker.leave()

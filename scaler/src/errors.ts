@@ -84,6 +84,11 @@ export function queueTimedOut(limit: number): ScalerError {
   return new ScalerError('SCALER_QUEUE_TIMEOUT', message, { retryAfter: 1 })
 }
 
+export function cutOff(): ScalerError {
+  const message = 'This server cannot reach the other servers. Try again shortly.'
+  return new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 })
+}
+
 /** `cause` states which limit was reached. */
 export function wakesFull(cause: QueueFull): ScalerError {
   const whose = cause.limit === 'key' ? ' of its group' : ''

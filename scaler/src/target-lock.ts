@@ -5,6 +5,11 @@
  * single activator.
  */
 export interface TargetLock {
+  /**
+   * Called before a request is admitted. If the whole process was stopped for a while, others may have taken the lock over:
+   * `hasShare` is then false until this activator knows.
+   */
+  check(): void
   /** Whether this activator holds a shared lock, and so may send requests. */
   readonly hasShare: boolean
   /**
@@ -98,6 +103,7 @@ export class LocalTargetLock implements TargetLock {
   draining = NONE
   readonly terminated = NONE
 
+  check(): void {}
   acquireShared(): undefined {}
   cancel(): void {}
   tryExclusive(): boolean {

@@ -3,6 +3,7 @@ import {
   FakeClock,
   FakeCoordination,
   FakeDriver,
+  ProcessClock,
   settle,
   type FakeConnection,
 } from '../src/drivers/fake/index.ts'
@@ -11,6 +12,7 @@ import type { Activator, Lease, TargetKey, TargetPolicy } from '../src/types.ts'
 export interface FleetMember {
   readonly activator: Activator
   readonly connection: FakeConnection
+  readonly clock: ProcessClock
   /** The calls of its observer. */
   readonly told: string[]
 }
@@ -37,11 +39,12 @@ export async function fleet(
   const coordination = new FakeCoordination(clock)
   const members: FleetMember[] = []
   for (let index = 0; index < size; index++) {
-    const connection = coordination.connect({ members: embedded })
+    const own = new ProcessClock(clock)
+    const connection = coordination.connect({ members: embedded, clock: own })
     const told: string[] = []
     const activator = await createActivator({
       driver,
-      clock,
+      clock: own,
       coordination: connection,
       instance: `member-${index}`,
       policy: () => ({ ...DEFAULT_POLICY, ...policy }),
@@ -52,7 +55,7 @@ export async function fleet(
         error: (error, key) => void told.push(`error ${key ?? ''} ${error.message}`),
       },
     })
-    members.push({ activator, connection, told })
+    members.push({ activator, connection, clock: own, told })
   }
   return {
     driver,

@@ -3,15 +3,25 @@ import type { Coordination, Shared } from './types.ts'
 
 /** ms after which an update counts as failed. */
 const UPDATE_TIMEOUT = 5_000
+/** So many updates in a row must fail before the store counts as unavailable: a single answer may get lost. */
+const FAILURES = 2
 
 /** The store with a time limit for each update. An update rejects with an Error after the limit or when the signal aborts. */
 export class BoundedStore {
   readonly #coordination: Coordination
   readonly #clock: Clock
+  /** Updates in a row that failed, not counting those that were sent before the last one that succeeded. */
+  #failures = 0
+  #successes = 0
 
   constructor(coordination: Coordination, clock: Clock) {
     this.#coordination = coordination
     this.#clock = clock
+  }
+
+  /** Whether the store has answered none of the last updates. */
+  get isSilent(): boolean {
+    return this.#failures >= FAILURES
   }
 
   async update<T extends Shared>(
@@ -19,6 +29,7 @@ export class BoundedStore {
     change: (current: T | undefined) => T | undefined,
     signal?: AbortSignal,
   ): Promise<T | undefined> {
+    const successes = this.#successes
     const limit = new AbortController()
     const timedOut = new Error(`The coordination did not answer within ${UPDATE_TIMEOUT / 1000} s.`)
     const end = (): void => limit.abort(timedOut)
@@ -26,7 +37,7 @@ export class BoundedStore {
     signal?.addEventListener('abort', end)
     try {
       // The race ends the wait even if the store ignores the signal.
-      return await Promise.race([
+      const stored = await Promise.race([
         this.#coordination.update<T>(key, (now) => (limit.signal.aborted ? now : change(now)), {
           signal: limit.signal,
         }),
@@ -34,6 +45,12 @@ export class BoundedStore {
           limit.signal.addEventListener('abort', () => reject(timedOut), { once: true })
         }),
       ])
+      this.#failures = 0
+      this.#successes++
+      return stored
+    } catch (error) {
+      if (this.#successes === successes) this.#failures++
+      throw error
     } finally {
       cancel()
       signal?.removeEventListener('abort', end)

@@ -1,173 +1,172 @@
 import { Alarm } from '../alarm.ts'
 import type { Clock } from '../clock.ts'
 import type { BoundedStore } from './bounded-store.ts'
-import type { Alive, Beat, MemberId } from './ledger.ts'
-import { cutOff, type Liveness, type LivenessEvents } from './members.ts'
+import type { MemberId, Members } from './members.ts'
 import type { Shared } from './types.ts'
 
 /** ms between two heartbeats. */
 const BEAT = 3_000
-/** ms without a heartbeat after which a member counts as dead and its locks as released. */
+/** ms without a heartbeat after which the other members remove a member. */
 const DEAD_AFTER = 20_000
-/** ms after its last successful heartbeat at which a member stops sending requests: well before others consider it dead. */
+/** ms after its last successful heartbeat at which a member counts itself as lost: well before others may remove it. */
 const TRUSTED_FOR = 12_000
-/** ms without seeing its own heartbeats after which a member's watch counts as stale: it cannot tell whether others are alive. */
-const WATCH_STALE_AFTER = 10_000
-/** ms without a heartbeat after which other members delete a member's document from the store. */
-const MEMBER_TTL = 10 * 60_000
-
-/** Stored as the time of the last heartbeat of a member that has left. */
-const LEFT = -Infinity
+/** How many ids of removed members are remembered. The store is asked about any other unknown id. */
+const MAX_GONE = 1_000
 
 /** The prefix of heartbeat keys in the store. */
-export const MEMBER = 'member/'
+const MEMBER = 'member/'
+
+type Heartbeat = { readonly count: number }
 
 export interface HeartbeatsOptions {
-  readonly id: MemberId
+  /** The prefix of this member's ids. */
+  readonly name: string
   readonly store: BoundedStore
   readonly clock: Clock
   readonly onError: (error: Error) => void
-  readonly events: LivenessEvents
 }
 
-type Heartbeat = { readonly count: Beat }
-
 /**
- * Detects which activators are alive by heartbeats in their store. The clocks of different machines are never compared: an
- * observer considers a member dead when the member's heartbeat count has not changed for a time on the observer's own clock.
+ * Members that send heartbeats to the activators' store. A member is alive as long as its heartbeat is stored. Who sees that a
+ * heartbeat has not changed for a time on the own clock removes it, by compare-and-swap: so the clocks of different machines are
+ * never compared, and an observer whose notifications are late removes nobody. The removed member returns with a new id.
  */
-export class Heartbeats implements Liveness {
-  readonly id: MemberId
-  readonly #store: BoundedStore
-  readonly #clock: Clock
-  readonly #onError: (error: Error) => void
-  readonly #events: LivenessEvents
-  /** The last heartbeat of each other member: its count, and when it arrived. */
-  readonly #seen = new Map<MemberId, { readonly beat: Beat; readonly at: number }>()
-  /** When this member's own heartbeats first (after the watch was last stale) and last arrived through the watch. */
-  #watchingSince: number
-  #lastOwnBeat: number
-  #trusted = false
-  /** The count of the heartbeat with which this member last regained trust. */
-  #trustedFrom: Beat = 0
-  #fence = new AbortController()
-  #count = 0
+export class Heartbeats implements Members {
+  readonly #options: HeartbeatsOptions
+  /** The heartbeat of each other member, and when it was last seen to change. */
+  readonly #seen = new Map<MemberId, { readonly count: number; readonly at: number }>()
+  readonly #gone = new Set<MemberId>()
+  /** Ids that somebody asked for and that are not known: the store is asked about them. */
+  readonly #unknown = new Set<MemberId>()
+  readonly #watchers = new Set<() => void>()
   readonly #nextBeat: Alarm
   readonly #trustEnds: Alarm
+  #joins = 0
+  #id: MemberId
+  #lost = new AbortController()
   #closed = false
 
-  constructor({ id, store, clock, onError, events }: HeartbeatsOptions) {
-    this.id = id
-    this.#store = store
-    this.#clock = clock
-    this.#onError = onError
-    this.#events = events
-    this.#watchingSince = this.#lastOwnBeat = clock.now()
-    this.#nextBeat = new Alarm(clock)
-    this.#trustEnds = new Alarm(clock)
+  constructor(options: HeartbeatsOptions) {
+    this.#options = options
+    this.#id = `${options.name}.0`
+    this.#nextBeat = new Alarm(options.clock)
+    this.#trustEnds = new Alarm(options.clock)
+    this.#lost.abort(new Error('The first heartbeat has not been sent yet.'))
+  }
+
+  get id(): MemberId {
+    return this.#id
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  isDead(id: MemberId): boolean {
+    if (id === this.#id || this.#seen.has(id)) return false
+    if (this.#gone.has(id)) return true
+    this.#unknown.add(id)
+    return false
+  }
+
+  watch(onChange: () => void): Disposable {
+    this.#watchers.add(onChange)
+    return { [Symbol.dispose]: () => void this.#watchers.delete(onChange) }
   }
 
   /** Sends the first heartbeat, and then one every BEAT ms. Resolves when the first one has been sent or has failed. */
-  start(): Promise<void> {
-    return this.#beat()
+  async start(): Promise<void> {
+    await this.#beat().catch((error: Error) => this.#failed(error))
+    if (this.#closed) return
+    for (const watcher of this.#watchers) watcher()
+    this.#removeSilent()
+    this.#nextBeat.set(BEAT, () => void this.start())
   }
 
-  get fence(): AbortSignal {
-    return this.#fence.signal
-  }
-
-  get beats(): Beat {
-    return this.#count
-  }
-
-  readonly alive: Alive = (id, beat) => {
-    if (id === this.id) return true
-    const now = this.#clock.now()
-    const seen = this.#seen.get(id)
-    // A ledger entry with a newer count also shows that the member is alive.
-    if (!seen || beat > seen.beat) this.#seen.set(id, { beat, at: now })
-    if (!seen || beat > seen.beat) return true
-    if (seen.at === LEFT) return false
-    // While this member does not see its own heartbeats, it cannot tell that those of others are missing.
-    if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) return true
-    return now - Math.max(seen.at, this.#watchingSince) < DEAD_AFTER
-  }
-
-  /** Whether other members respect a lock that this member took at heartbeat count `beat`. */
-  isGood(beat: Beat | undefined): boolean {
-    return this.#trusted && beat !== undefined && beat >= this.#trustedFrom
-  }
-
-  /** Handles a change of a heartbeat in the store. `value` is undefined when the member has left. */
-  news(id: MemberId, value: Shared | undefined): void {
-    const now = this.#clock.now()
-    if (id === this.id) {
-      if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) this.#watchingSince = now
-      this.#lastOwnBeat = now
-      return
-    }
-    if (value) this.#seen.set(id, { beat: (value as Heartbeat).count, at: now })
-    else this.#gone(id)
-    if (!value) this.#events.changed()
+  /** Handles a change in the store. */
+  news(key: string, value: Shared | undefined): void {
+    if (key.startsWith(MEMBER)) this.#heard(key.slice(MEMBER.length), value as Heartbeat | undefined)
   }
 
   /** Deletes this member's heartbeat, so that the others need not wait until it counts as dead. The signal ends the wait. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closed = true
     this.#nextBeat.stop()
-    this.#loseTrust()
-    await this.#store.update<Heartbeat>(MEMBER + this.id, () => undefined, signal).catch(() => undefined)
+    this.#lose()
+    this.#watchers.clear()
+    await this.#update(this.#id, () => undefined, signal).catch(() => undefined)
   }
 
   async #beat(): Promise<void> {
-    const began = this.#clock.now()
-    try {
-      await this.#store.update<Heartbeat>(MEMBER + this.id, () => ({ count: ++this.#count }))
-      if (!this.#closed) this.#gainTrust(began + TRUSTED_FOR)
-    } catch (error) {
-      this.#failed(error as Error)
+    const { clock, name } = this.#options
+    const until = clock.now() + TRUSTED_FOR
+    if (!this.#lost.signal.aborted) {
+      const stored = await this.#update(this.#id, (now) => now && { count: now.count + 1 })
+      if (!stored) this.#lose()
+      else if (!this.#lost.signal.aborted) this.#trustUntil(until)
+      return
     }
-    if (this.#closed) return
-    this.#events.changed()
-    this.#removeExpired()
-    this.#nextBeat.set(BEAT, () => void this.#beat())
+    const [former, id] = [this.#id, `${name}.${++this.#joins}`]
+    await this.#update(id, () => ({ count: 1 }))
+    if (this.#closed || clock.now() >= until) return
+    this.#id = id
+    this.#lost = new AbortController()
+    this.#trustUntil(until)
+    // The others need not wait until the former id counts as dead.
+    if (this.#joins > 1) this.#update(former, () => undefined).catch((error: Error) => this.#failed(error))
   }
 
-  #gainTrust(until: number): void {
-    if (!this.#trusted) {
-      this.#fence = new AbortController()
-      this.#trustedFrom = this.#count
-    }
-    this.#trusted = true
-    this.#trustEnds.set(until - this.#clock.now(), () => this.#loseTrust())
+  #trustUntil(time: number): void {
+    this.#trustEnds.set(time - this.#options.clock.now(), () => this.#lose())
   }
 
-  #loseTrust(): void {
-    this.#trusted = false
+  #lose(): void {
     this.#trustEnds.stop()
-    this.#fence.abort(cutOff())
-    this.#events.lost()
+    if (this.#lost.signal.aborted) return
+    this.#lost.abort(new Error('Other members may consider this one dead.'))
+    for (const watcher of this.#watchers) watcher()
   }
 
-  #removeExpired(): void {
-    const now = this.#clock.now()
-    if (now - this.#lastOwnBeat > WATCH_STALE_AFTER) return
-    for (const [id, { beat, at }] of this.#seen) {
-      if (at === LEFT || now - Math.max(at, this.#watchingSince) < MEMBER_TTL) continue
-      this.#gone(id)
-      // Deletes the document only if it has no newer heartbeat: a member that is alive after all keeps its document.
-      const last = (heartbeat: Heartbeat | undefined): Heartbeat | undefined =>
-        heartbeat && heartbeat.count > beat ? heartbeat : undefined
-      this.#store.update<Heartbeat>(MEMBER + id, last).catch((error: Error) => this.#failed(error))
+  #heard(id: MemberId, heartbeat: Heartbeat | undefined): void {
+    if (id === this.#id) {
+      if (!heartbeat) this.#lose()
+      return
     }
+    if (heartbeat) {
+      this.#seen.set(id, { count: heartbeat.count, at: this.#options.clock.now() })
+      this.#gone.delete(id)
+      return
+    }
+    this.#seen.delete(id)
+    this.#gone.add(id)
+    for (const each of this.#gone) if (this.#gone.size > MAX_GONE) this.#gone.delete(each)
+    for (const watcher of this.#watchers) watcher()
   }
 
-  /** Records that a member has left: locks that it took are ignored, whatever their heartbeat count. */
-  #gone(id: MemberId): void {
-    this.#seen.set(id, { beat: Infinity, at: LEFT })
+  #removeSilent(): void {
+    const now = this.#options.clock.now()
+    for (const id of this.#unknown) this.#askAbout(id, undefined)
+    this.#unknown.clear()
+    for (const [id, { count, at }] of this.#seen) if (now - at >= DEAD_AFTER) this.#askAbout(id, count)
+  }
+
+  /** Reads a member's heartbeat, and removes it if it still has this count. */
+  #askAbout(id: MemberId, count: number | undefined): void {
+    this.#update(id, (now) => (now?.count === count ? undefined : now)).then(
+      (stored) => this.#closed || this.#heard(id, stored),
+      (error: Error) => this.#failed(error),
+    )
+  }
+
+  #update(
+    id: MemberId,
+    change: (now: Heartbeat | undefined) => Heartbeat | undefined,
+    signal?: AbortSignal,
+  ): Promise<Heartbeat | undefined> {
+    return this.#options.store.update<Heartbeat>(MEMBER + id, change, signal)
   }
 
   #failed(error: Error): void {
-    if (!this.#closed) this.#onError(error)
+    if (!this.#closed) this.#options.onError(error)
   }
 }

@@ -1,21 +1,11 @@
 import type { Demand, LoadReport } from '../target-lock.ts'
-
-/** The id of one running activator. */
-export type MemberId = string
+import type { MemberId } from './members.ts'
 
 /** A number of requests for each endpoint id. */
 export type Places = Readonly<Record<string, number>>
 
-/** The number of heartbeats that a member had sent when it took a share or the exclusive lock. */
-export type Beat = number
-
 /** The shared lock of one activator on a target. */
 export interface Share {
-  /**
-   * After a pause, other members may have considered this member dead. The count shows whether the share was taken before or
-   * after the pause.
-   */
-  readonly beat: Beat
   /** The number of requests in flight and waiting. */
   readonly load: number
   /** The number of requests that wait for a place. */
@@ -33,7 +23,7 @@ export interface Ledger {
   readonly [name: string]: unknown
   readonly shares: Readonly<Record<MemberId, Share>>
   /** The member that holds the exclusive lock, to put the target to sleep. Nobody has a share then. */
-  readonly exclusive: { readonly id: MemberId; readonly beat: Beat } | null
+  readonly exclusive: { readonly id: MemberId } | null
   /** The only member that decides the number of replicas and requests them from the driver. It leads until its share ends. */
   readonly leader: MemberId | null
   readonly retired: boolean
@@ -65,18 +55,17 @@ export const EMPTY: Ledger = {
   born: '',
   revision: 0,
 }
-const NEW_SHARE: Omit<Share, 'beat'> = { load: 0, waiting: 0, turn: 0, places: {}, drained: [] }
+const NEW_SHARE: Share = { load: 0, waiting: 0, turn: 0, places: {}, drained: [] }
 
-/** Whether a member is alive. `beat`: the heartbeat count in its ledger entry. */
-export type Alive = (id: MemberId, beat: Beat) => boolean
+export type Alive = (id: MemberId) => boolean
 
 /** The ledger without the locks of dead members. Every update starts with this function. All functions below are pure. */
 export function withoutDead(ledger: Ledger | undefined, alive: Alive): Ledger {
   if (!ledger) return EMPTY
   const { exclusive } = ledger
-  const holds = exclusive !== null && alive(exclusive.id, exclusive.beat)
+  const holds = exclusive !== null && alive(exclusive.id)
   const all = Object.entries(ledger.shares)
-  const living = all.filter(([id, { beat }]) => alive(id, beat))
+  const living = all.filter(([id]) => alive(id))
   if (living.length === all.length && holds === (exclusive !== null)) return ledger
   return withLeader({ ...ledger, shares: Object.fromEntries(living), exclusive: holds ? exclusive : null })
 }
@@ -88,17 +77,16 @@ function withLeader(ledger: Ledger): Ledger {
 }
 
 /** Gives `me` a share. Unchanged while another member holds the exclusive lock, or if the target is retired. */
-export function withShare(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
-  if (ledger.retired || (ledger.exclusive !== null && ledger.exclusive.id !== me)) return ledger
-  if (ledger.shares[me]?.beat === beat && ledger.exclusive === null) return ledger
-  const share = { ...(ledger.shares[me] ?? NEW_SHARE), beat }
-  return withLeader({ ...ledger, exclusive: null, shares: { ...ledger.shares, [me]: share } })
+export function withShare(ledger: Ledger, me: MemberId): Ledger {
+  if (ledger.retired || (ledger.exclusive !== null && ledger.exclusive.id !== me) || ledger.shares[me])
+    return ledger
+  return withLeader({ ...ledger, exclusive: null, shares: { ...ledger.shares, [me]: NEW_SHARE } })
 }
 
 /** Gives `me` the exclusive lock. Unchanged if another member has a share or the exclusive lock. */
-export function withExclusive(ledger: Ledger, me: MemberId, beat: Beat): Ledger {
-  if (!isFree(ledger, me) || ledger.exclusive?.beat === beat) return ledger
-  return { ...ledger, shares: {}, leader: null, exclusive: { id: me, beat } }
+export function withExclusive(ledger: Ledger, me: MemberId): Ledger {
+  if (!isFree(ledger, me) || ledger.exclusive) return ledger
+  return { ...ledger, shares: {}, leader: null, exclusive: { id: me } }
 }
 
 /** Whether no member other than `me` has a share or the exclusive lock. */

@@ -1,23 +1,23 @@
+import { Alarm } from '../alarm.ts'
 import type { Clock } from '../clock.ts'
+import { cutOff } from '../errors.ts'
 import type { TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
 import { BoundedStore } from './bounded-store.ts'
-import { Heartbeats, MEMBER } from './heartbeats.ts'
-import {
-  hasMember,
-  withoutMember,
-  written,
-  type Alive,
-  type Beat,
-  type Ledger,
-  type MemberId,
-} from './ledger.ts'
-import { EmbeddersLiveness, type Liveness } from './members.ts'
+import { Heartbeats } from './heartbeats.ts'
+import { hasMember, withoutMember, written, type Alive, type Ledger } from './ledger.ts'
+import type { Standing } from './lock-state.ts'
+import type { MemberId, Members } from './members.ts'
+import { Pulse } from './pulse.ts'
 import { fromStore, toStore } from './stored-ledger.ts'
 import { SharedTargetLock } from './target-lock.ts'
 import type { Coordination, Shared } from './types.ts'
 
 const TARGET = 'target/'
+/** A key without a document, to ask whether the store answers. */
+const PROBE = 'probe'
+/** ms that requests wait after a pause for an answer of the store. */
+const CHECK_LIMIT = 2_000
 
 export interface MembershipOptions {
   /** Must be unique to this activator. Ignored if the embedder provides `members`. */
@@ -27,61 +27,71 @@ export interface MembershipOptions {
   readonly onError: (error: Error) => void
 }
 
-/** One of several activators: its locks, the ledgers from the store, and which other members are alive. */
+/** One of several activators: its locks, the ledgers from the store, and whether the other members respect its locks. */
 export class Membership {
-  readonly #liveness: Liveness
+  readonly #members: Members
+  readonly #heartbeats: Heartbeats | undefined
   readonly #store: BoundedStore
   readonly #onError: (error: Error) => void
+  readonly #pulse: Pulse
+  readonly #checkEnds: Alarm
   readonly #locks = new Map<TargetKey, SharedTargetLock>()
   readonly #ledgers = new Map<TargetKey, Ledger>()
   /** The last pending update of each target: the updates of one target run one after the other. */
   readonly #updates = new Map<TargetKey, Promise<unknown>>()
-  #watch: AsyncDisposable | undefined
+  #id: MemberId
+  /** The id before the last loss. It counts as dead for this process, which may remove its locks. */
+  #former: MemberId | undefined
+  #standing: Standing = 'cutOff'
+  #fence = new AbortController()
+  #watches = new AsyncDisposableStack()
   #closed = false
 
   static async join(coordination: Coordination, options: MembershipOptions): Promise<Membership> {
     const member = new Membership(coordination, options)
-    const liveness = member.#liveness
-    member.#watch = await coordination.watch((key, value) => {
-      if (member.#closed) return
-      if (key.startsWith(TARGET)) member.#targetNews(key.slice(TARGET.length), value && fromStore(value))
-      else if (liveness instanceof Heartbeats && key.startsWith(MEMBER))
-        liveness.news(key.slice(MEMBER.length), value)
-    })
-    if (liveness instanceof Heartbeats) await liveness.start()
+    const watch = await coordination.watch((key, value) => member.#news(key, value))
+    member.#watches.use(watch)
+    await member.#heartbeats?.start()
+    member.#look()
     return member
   }
 
   private constructor(coordination: Coordination, { id, clock, onError }: MembershipOptions) {
     this.#onError = onError
-    this.#store = new BoundedStore(coordination, clock)
-    const events = { lost: () => this.#loseAll(), changed: () => this.#recheckAll() }
-    this.#liveness = coordination.members
-      ? new EmbeddersLiveness(coordination.members, events)
-      : new Heartbeats({ id, store: this.#store, clock, onError: (error) => this.failed(error), events })
+    const store = (this.#store = new BoundedStore(coordination, clock))
+    if (!coordination.members)
+      this.#heartbeats = new Heartbeats({ name: id, store, clock, onError: (error) => this.failed(error) })
+    this.#members = coordination.members ?? this.#heartbeats!
+    this.#id = this.#members.id
+    this.#pulse = new Pulse(clock, () => this.#paused())
+    this.#checkEnds = new Alarm(clock)
+    const watch = this.#members.watch(() => this.#look())
+    this.#watches.defer(() => watch[Symbol.dispose]())
   }
 
   get id(): MemberId {
-    return this.#liveness.id
+    return this.#id
   }
 
   /** Aborts when the other members may no longer respect this member's locks. Aborts running scale calls. */
   get fence(): AbortSignal {
-    return this.#liveness.fence
+    return this.#fence.signal
   }
 
-  get alive(): Alive {
-    return this.#liveness.alive
+  /** Whether the other members respect this member's locks. */
+  get isTrusted(): boolean {
+    return this.#standing === 'trusted'
   }
 
-  /** The heartbeat count to store with locks that this member takes now. */
-  get beats(): Beat {
-    return this.#liveness.beats
+  get standing(): Standing {
+    return this.isTrusted && this.#store.isSilent ? 'cutOff' : this.#standing
   }
 
-  /** Whether the other members respect a lock of this member with this heartbeat count. */
-  isGood(beat: Beat | undefined): boolean {
-    return this.#liveness.isGood(beat)
+  readonly alive: Alive = (id) => id === this.#id || (id !== this.#former && !this.#members.isDead(id))
+
+  /** See TargetLock.check. */
+  check(): void {
+    this.#pulse.check()
   }
 
   lock(key: TargetKey, events: TargetLockEvents): SharedTargetLock {
@@ -127,21 +137,61 @@ export class Membership {
   /** Leaves, so that the other members need not wait until this one counts as dead. The signal ends the wait. */
   async close(signal?: AbortSignal): Promise<void> {
     this.#closed = true
-    await this.#liveness.close(signal)
-    await this.#watch?.[Symbol.asyncDispose]()
+    this.#pulse.stop()
+    this.#checkEnds.stop()
+    this.#fence.abort(cutOff())
+    await this.#heartbeats?.close(signal)
+    await this.#watches.disposeAsync()
   }
 
-  #targetNews(key: TargetKey, ledger: Ledger | undefined): void {
-    if (ledger) this.#ledgers.set(key, ledger)
-    else this.#ledgers.delete(key)
-    this.#locks.get(key)?.news(ledger)
+  #news(key: string, value: Shared | undefined): void {
+    if (this.#closed) return
+    this.#heartbeats?.news(key, value)
+    if (!key.startsWith(TARGET)) return
+    const target = key.slice(TARGET.length)
+    const ledger = value && fromStore(value)
+    if (ledger) this.#ledgers.set(target, ledger)
+    else this.#ledgers.delete(target)
+    this.#locks.get(target)?.news(ledger)
   }
 
-  #loseAll(): void {
-    for (const lock of [...this.#locks.values()]) lock.lose()
+  /** Called by the members every few seconds, and when something has changed. */
+  #look(): void {
+    if (this.#closed) return
+    const { id, lost } = this.#members
+    if (!lost.aborted) {
+      // After a pause, the timer that would tell of the loss may not have run yet.
+      if (!this.#pulse.isOverdue) this.#trust(id)
+    } else if (this.#standing === 'trusted') this.#distrust('cutOff')
+    if (this.#store.isSilent) this.#store.update(PROBE, (now) => now).catch(() => undefined)
+    this.#recheck()
   }
 
-  #recheckAll(): void {
+  #trust(id: MemberId): void {
+    if (this.#standing === 'trusted') return
+    this.#standing = 'trusted'
+    this.#checkEnds.stop()
+    if (id !== this.#id) this.#former = this.#id
+    this.#id = id
+    this.#fence = new AbortController()
+  }
+
+  #distrust(standing: Standing): void {
+    this.#standing = standing
+    this.#fence.abort(cutOff())
+  }
+
+  /** Nobody knows for how long the process was stopped: the members must ask the store before the next request is sent. */
+  #paused(): void {
+    this.#distrust('checking')
+    this.#checkEnds.set(CHECK_LIMIT, () => {
+      this.#distrust('cutOff')
+      this.#recheck()
+    })
+    this.#recheck()
+  }
+
+  #recheck(): void {
     for (const lock of [...this.#locks.values()]) lock.recheck()
     for (const [key, ledger] of this.#ledgers)
       if (!this.#locks.has(key) && hasMember(ledger, this.id)) this.#leave(key)

@@ -1,12 +1,13 @@
 import type { Demand } from '../target-lock.ts'
-import { fairPart, othersWait, sum, withPlaces, type Ledger, type MemberId, type Places } from './ledger.ts'
+import { fairPart, othersWait, sum, withPlaces, type Ledger, type Places } from './ledger.ts'
+import type { MemberId } from './members.ts'
 
 /** The parts of a lock that its `SharedPlaces` use. */
 export interface PlacesHost {
   me(): MemberId
   /** The last known ledger, without dead members. */
   ledger(): Ledger
-  /** Whether this activator holds a shared lock. */
+  /** Whether this activator holds a shared lock that the others respect. */
   granted(): boolean
   demand(): Demand
   /** Updates the ledger, and resolves to the stored one. */
@@ -16,7 +17,8 @@ export interface PlacesHost {
 
 /**
  * How many requests this activator may have at each endpoint, so that all activators together have `concurrency` at most.
- * Between two updates of the ledger, the activator uses the places that it was granted, or fewer.
+ * Between two updates of the ledger, the activator uses the places that it was granted, or fewer. It keeps them while the store
+ * does not answer.
  */
 export class SharedPlaces {
   readonly #host: PlacesHost
@@ -37,7 +39,7 @@ export class SharedPlaces {
 
   handsOver(endpointId: string): boolean {
     // Called after every request, so the cheapest checks come first.
-    if (this.#places.size === 0) return false
+    if (this.#places.size === 0 || !this.#host.granted()) return false
     const me = this.#host.me()
     const ledger = this.#host.ledger()
     if (!othersWait(ledger, me)) return false
@@ -66,7 +68,9 @@ export class SharedPlaces {
       .then(
         (stored) => {
           this.#balancing = false
-          if (host.granted()) this.#take(stored.shares[host.me()]?.places ?? {})
+          if (host.granted()) this.take(stored)
+          // The demand may have changed in the meantime.
+          this.balance()
         },
         () => {
           this.#balancing = false
@@ -74,7 +78,9 @@ export class SharedPlaces {
       )
   }
 
-  #take(places: Places): void {
+  /** Takes the places over that the stored ledger grants. */
+  take(stored: Ledger): void {
+    const places = stored.shares[this.#host.me()]?.places ?? {}
     const ids = Object.keys(places)
     const same = this.#places.size === ids.length && ids.every((id) => this.#places.get(id) === places[id])
     if (same) return

@@ -7,8 +7,8 @@ import { fromStore, toStore } from './stored-ledger.ts'
 /** A ledger as written by the previous version. */
 const OLD = {
   shares: {
-    one: { beat: 3, load: 1, waiting: 0, turn: 0, places: { e1: 1 }, quiet: ['e2'] },
-    two: { beat: 1, load: 0, waiting: 0, turn: 0, places: {}, quiet: [] },
+    one: { load: 1, waiting: 0, turn: 0, places: { e1: 1 }, quiet: ['e2'] },
+    two: { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] },
   },
   seizedBy: null,
   leader: 'one',
@@ -24,8 +24,8 @@ const OLD = {
 
 const NOW: Ledger = {
   shares: {
-    one: { beat: 3, load: 1, waiting: 0, turn: 0, places: { e1: 1 }, drained: ['e2'] },
-    two: { beat: 1, load: 0, waiting: 0, turn: 0, places: {}, drained: [] },
+    one: { load: 1, waiting: 0, turn: 0, places: { e1: 1 }, drained: ['e2'] },
+    two: { load: 0, waiting: 0, turn: 0, places: {}, drained: [] },
   },
   exclusive: null,
   leader: 'one',
@@ -42,8 +42,8 @@ const NOW: Ledger = {
 test('the previous version reads what this version writes, and vice versa', () => {
   expect(fromStore(OLD)).toEqual(NOW)
   expect(toStore(NOW)).toEqual(OLD)
-  const held = { ...NOW, shares: {}, exclusive: { id: 'one', beat: 4 } }
-  expect(toStore(held)).toMatchObject({ seizedBy: { id: 'one', beat: 4 } })
+  const held = { ...NOW, shares: {}, exclusive: { id: 'one' } }
+  expect(toStore(held)).toMatchObject({ seizedBy: { id: 'one' } })
   expect(fromStore(toStore(held))).toEqual(held)
 })
 

@@ -1,33 +1,34 @@
-import type { TargetLock, TargetLockEvents, LoadReport } from '../target-lock.ts'
-import { retired } from '../errors.ts'
+import { cutOff, retired } from '../errors.ts'
+import type { LoadReport, TargetLock, TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
 import {
-  scaledDown,
+  asRetired,
   EMPTY,
   hasMember,
   isFree,
-  withShare,
-  withoutMember,
-  withoutDead,
-  withTerminated,
-  withReport,
-  asRetired,
-  withExclusive,
+  scaledDown,
   sum,
+  withExclusive,
+  withoutDead,
+  withoutMember,
+  withPlaces,
+  withReport,
+  withShare,
+  withTerminated,
   type Alive,
-  type Beat,
   type Ledger,
-  type MemberId,
 } from './ledger.ts'
-
-// Longer than 300 lines: one state machine in which each step reads and writes most of the fields.
+import { maySend, nextState, type LockEvent, type LockState, type Standing } from './lock-state.ts'
+import type { MemberId } from './members.ts'
+import { SharedPlaces } from './shared-places.ts'
 
 /** The parts of a member that its locks use. */
 export interface LockMember {
   readonly id: MemberId
   readonly alive: Alive
-  readonly beats: Beat
-  isGood(beat: Beat | undefined): boolean
+  readonly isTrusted: boolean
+  readonly standing: Standing
+  check(): void
   forget(key: TargetKey, lock: SharedTargetLock): void
   update(
     key: TargetKey,
@@ -35,7 +36,6 @@ export interface LockMember {
   ): Promise<Ledger | undefined>
   failed(error: Error): void
 }
-import { SharedPlaces } from './shared-places.ts'
 
 /**
  * The lock of one activator on a target that other activators may use. Everything that must be exact is decided by an update of
@@ -45,35 +45,32 @@ export class SharedTargetLock implements TargetLock {
   readonly #key: TargetKey
   readonly #member: LockMember
   readonly #events: TargetLockEvents
+  readonly #places: SharedPlaces
+  #state: LockState = 'none'
+  /** The id under which this activator got its share. After a loss of the member, the share is renewed under the new id. */
+  #holder: MemberId | undefined
   #ledger: Ledger
   /** The id of the document in the last notification. */
   #notifiedBorn: string | undefined
   /** The id of the last document whose deletion was notified. */
   #deletedBorn: string | undefined
-  #granted = false
   #pending: PromiseWithResolvers<void> | undefined
-  /** How often this lock was lost or released. */
-  #losses = 0
-  /** While an update that requests a share is pending: the value of `#losses` when the update began. */
-  #joining: number | undefined
+  /** The running request for a share. Another value when it ends: the request is void. */
+  #join: symbol | undefined
   /**
    * An update has failed: the store may have executed it, or may still do so. The next update writes in any case, so that the
    * failed one can no longer succeed.
    */
   #unsure = false
-  /** Whether this activator holds or requests the exclusive lock. Reset when it releases the lock or gets a share again. */
-  #exclusive = false
-  /** Whether the ledger may contain an entry of this activator. */
-  #engaged = false
+  #openSteps = 0
   #disposed = false
   /** This activator retires the target: the document is deleted in the end. */
   #retires = false
   /** Endpoints that this activator has stopped but not yet recorded in the ledger. */
   readonly #stopped: string[] = []
-  readonly #places: SharedPlaces
   /** The draining endpoints that this activator, as leader, has decided on. They apply here before the ledger is updated. */
   #decided: readonly string[] | undefined
-  #waiters = new Set<() => void>()
+  readonly #waiters = new Set<() => void>()
 
   constructor(key: TargetKey, member: LockMember, events: TargetLockEvents, ledger: Ledger | undefined) {
     this.#key = key
@@ -83,56 +80,63 @@ export class SharedTargetLock implements TargetLock {
     this.#places = new SharedPlaces({
       me: () => this.#me,
       ledger: () => this.#living,
-      granted: () => this.#granted,
+      granted: () => this.#isGranted,
       demand: () => events.demand(),
       step: (change) => this.#step(change),
       changed: () => events.changed(),
     })
   }
 
+  check(): void {
+    this.#member.check()
+  }
+
   get hasShare(): boolean {
-    return this.#granted
+    return maySend(this.#state, this.#member.standing, this.#living)
   }
 
   acquireShared(): Promise<void> | undefined {
+    if (this.#pending) return this.#pending.promise
+    this.#go('want')
     if (this.hasShare) return undefined
-    if (!this.#pending) {
-      this.#pending = Promise.withResolvers()
-      // Nobody may be waiting for the promise when it is rejected.
-      this.#pending.promise.catch(() => undefined)
-      void this.#join()
-    }
+    this.#pending = Promise.withResolvers()
+    // Nobody may be waiting for the promise when it is rejected.
+    this.#pending.promise.catch(() => undefined)
+    void this.#requestShare()
     return this.#pending.promise
   }
 
   cancel(): void {
+    this.#join = undefined
     this.#pending?.reject(new Error('The request for a shared lock on the target was cancelled.'))
     this.#pending = undefined
   }
 
   async tryExclusive(): Promise<boolean> {
-    this.lose()
-    this.#engaged = this.#exclusive = true
+    if (!this.#member.isTrusted) throw cutOff()
+    this.#leave('seize')
+    const me = this.#me
+    let ledger: Ledger
     try {
-      const ledger = await this.#step((now) => {
-        const mine = withExclusive(now, this.#me, this.#member.beats)
-        return mine.exclusive?.id === this.#me ? mine : withoutMember(now, this.#me)
+      ledger = await this.#step((now) => {
+        const mine = withExclusive(now, me)
+        return mine.exclusive?.id === me ? mine : withoutMember(now, me)
       })
-      this.#exclusive = ledger.exclusive?.id === this.#me
-      if (!this.#exclusive) return false
-      if (this.#member.isGood(ledger.exclusive?.beat)) return true
     } catch (error) {
-      this.#exclusive = false
+      if (this.#state === 'exclusive') this.#go('drop')
       throw error
     }
-    // Other members may not have respected the lock.
-    void this.release()
+    const isMine = ledger.exclusive?.id === me
+    // After a loss, other members may not have respected the lock.
+    if (isMine && this.#member.isTrusted && me === this.#me) return true
+    if (isMine) void this.release()
+    else if (this.#state === 'exclusive') this.#go('drop')
     return false
   }
 
   async retire(signal?: AbortSignal): Promise<boolean> {
-    this.lose()
-    this.#engaged = this.#retires = true
+    this.#leave('drop')
+    this.#retires = true
     const now = await this.#step((ledger) => withoutMember(asRetired(ledger), this.#me))
     const used = !isFree(now, this.#me)
     // A retired target gets no new shares, so the number of other members can only decrease.
@@ -142,12 +146,10 @@ export class SharedTargetLock implements TargetLock {
 
   async release(stopped: readonly string[] = []): Promise<void> {
     this.cancel()
-    this.lose()
-    this.#exclusive = false
+    this.#leave('drop')
     this.#stopped.push(...stopped)
-    if (this.#engaged) {
-      this.#engaged = false
-      const ids = [...this.#stopped]
+    const ids = [...this.#stopped]
+    if (this.#mayHaveEntry || this.#retires || ids.length > 0) {
       const step = this.#step((now) => {
         const next = withoutMember(ids.length > 0 ? scaledDown(now, ids) : now, this.#me)
         return this.#retires && isFree(next, this.#me) ? undefined : next
@@ -166,7 +168,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   get leads(): boolean {
-    return this.#granted && this.#living.leader === this.#me
+    return this.#isGranted && this.#living.leader === this.#me
   }
 
   get replicas(): number {
@@ -187,6 +189,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   async report(report: LoadReport): Promise<boolean> {
+    if (!this.#isGranted) return false
     const { drainings } = this.#ledger
     const decided = report.lead?.draining
     this.#decided = decided
@@ -199,6 +202,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   async remove(endpoints: readonly string[]): Promise<readonly string[]> {
+    if (!this.#isGranted) return []
     const ledger = await this.#step((now) => {
       const { load } = this.#events.demand()
       const unused = endpoints.filter((id) => !load[id])
@@ -221,45 +225,36 @@ export class SharedTargetLock implements TargetLock {
 
   /** Handles a change of the ledger, made by this or another activator. */
   news(ledger: Ledger | undefined): void {
-    const before = this.#ledger
     if (ledger) {
       this.#notifiedBorn = ledger.born
       this.#accept(ledger)
     } else {
       // The deleted document is the one of the last notification. The result of an update may already have brought a newer one.
       this.#deletedBorn = this.#notifiedBorn
-      if (before.born === this.#deletedBorn) this.#ledger = EMPTY
+      if (this.#ledger.born === this.#deletedBorn) this.#ledger = EMPTY
     }
     for (const waiter of [...this.#waiters]) waiter()
-    const mine = this.#ledger.shares[this.#me] !== undefined
-    if (this.#granted && !mine) this.lose()
-    if (this.#pending && this.#ledger.exclusive === null) void this.#join()
-    this.#events.changed()
+    const { shares, exclusive } = this.#ledger
+    if (this.#state === 'shared' && !shares[this.#holder!] && !shares[this.#me]) this.#leave('deny')
+    if (this.#pending && exclusive === null) void this.#requestShare()
+    this.#changed()
   }
 
-  /** Stops sending requests immediately, because the other activators may no longer respect the lock. */
-  lose(): void {
-    this.#losses++
-    this.#granted = false
-    this.#places.clear()
-    this.#events.changed()
-  }
-
-  /** Called periodically and when a member has left: members may have died, or the coordination may be reachable again. */
+  /** Called periodically, and when a member has left or the standing of this one has changed. */
   recheck(): void {
     for (const waiter of [...this.#waiters]) waiter()
     const { load, waiting } = this.#events.demand()
-    const idle = !this.#granted && !this.#pending && !this.#exclusive && waiting === 0 && sum(load) === 0
+    const isUsed = this.#pending !== undefined || waiting > 0 || sum(load) > 0
+    const renews = this.#state === 'shared' && this.#holder !== this.#me
+    if (renews || this.#state === 'wanted' || this.#pending || (this.#state === 'denied' && isUsed))
+      void this.#requestShare()
     // The store may have executed an update after this activator had counted it as failed.
-    if (idle && (this.#unsure || hasMember(this.#ledger, this.#me))) {
-      this.#engaged = true
-      void this.release()
-    }
-    if (this.#pending) void this.#join()
-    this.#events.changed()
+    const isIdle = !isUsed && (this.#state === 'none' || this.#state === 'denied')
+    if (isIdle && (this.#unsure || hasMember(this.#ledger, this.#me))) void this.release()
+    this.#changed()
   }
 
-  get #me(): string {
+  get #me(): MemberId {
     return this.#member.id
   }
 
@@ -267,36 +262,61 @@ export class SharedTargetLock implements TargetLock {
     return withoutDead(this.#ledger, this.#member.alive)
   }
 
-  async #join(): Promise<void> {
-    const pending = this.#pending
-    const losses = this.#losses
-    if (this.#joining === losses) return
-    this.#joining = losses
-    this.#engaged = true
-    let ledger: Ledger
-    try {
-      ledger = await this.#step((now) =>
-        this.#pending === pending ? withShare(now, this.#me, this.#member.beats) : now,
-      )
-    } catch {
-      // The error has been reported. The next `recheck` tries again.
-      return
-    } finally {
-      if (this.#joining === losses) this.#joining = undefined
+  /** Whether this activator holds a share that the others respect. */
+  get #isGranted(): boolean {
+    return this.#state === 'shared' && this.#holder === this.#me && this.#member.isTrusted
+  }
+
+  get #mayHaveEntry(): boolean {
+    return this.#openSteps > 0 || this.#unsure || hasMember(this.#ledger, this.#me)
+  }
+
+  #go(event: LockEvent): void {
+    this.#state = nextState(this.#state, event)
+  }
+
+  /** Stops sending requests immediately. A request for a share that is under way is void. */
+  #leave(event: 'deny' | 'drop' | 'seize'): void {
+    this.#go(event)
+    this.#join = undefined
+    this.#places.clear()
+    this.#events.changed()
+  }
+
+  #changed(): void {
+    if (this.#pending && this.hasShare) {
+      this.#pending.resolve()
+      this.#pending = undefined
     }
+    this.#events.changed()
+  }
+
+  /** Asks for a share, or renews it under the present id. If it fails, the next `recheck` tries again. */
+  async #requestShare(): Promise<void> {
+    if (this.#join || !this.#member.isTrusted) return
+    const join = (this.#join = Symbol('join'))
+    const me = this.#me
+    const ledger = await this.#step((now) => {
+      if (this.#join !== join) return now
+      const demand = this.#events.demand()
+      const held = now.shares[me]?.places ?? {}
+      const shared = withShare(now, me)
+      return demand.concurrency === Infinity ? shared : withPlaces(shared, me, held, demand)
+    }).catch(() => undefined)
     // If the lock was lost or released in the meantime, a later update removes the share.
-    if (!pending || this.#pending !== pending || this.#losses !== losses) return
-    if (ledger.retired) {
-      pending.reject(retired())
+    if (this.#join !== join) return
+    this.#join = undefined
+    if (ledger?.retired) {
+      this.#pending?.reject(retired())
       this.#pending = undefined
-      this.#events.retired()
-    } else if (this.#member.isGood(ledger.shares[this.#me]?.beat)) {
-      this.#granted = true
-      this.#exclusive = false
-      this.#pending = undefined
-      pending.resolve()
-      this.#events.changed()
+      return this.#events.retired()
     }
+    if (ledger?.shares[me]) {
+      this.#holder = me
+      this.#go('grant')
+      this.#places.take(ledger)
+    }
+    this.#changed()
   }
 
   #accept(ledger: Ledger): void {
@@ -308,6 +328,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
+    this.#openSteps++
     try {
       const ledger = await this.#member.update(this.#key, (now) => {
         const living = withoutDead(now, this.#member.alive)
@@ -321,9 +342,11 @@ export class SharedTargetLock implements TargetLock {
       if (ledger && ledger.born !== this.#deletedBorn) this.#accept(ledger)
       return ledger ?? EMPTY
     } catch (error) {
-      this.#unsure = this.#engaged = true
+      this.#unsure = true
       this.#member.failed(error as Error)
       throw error
+    } finally {
+      this.#openSteps--
     }
   }
 

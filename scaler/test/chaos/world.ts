@@ -16,6 +16,12 @@ const IDLE = 20_000
  * library waits (20 s), less the age that its last sign of life may have had (3 s, and a second of delays).
  */
 const FORFEIT = 16_000
+/**
+ * A member that has been cut off for this long may be lost (12 s after its last heartbeat), and then uses what nobody has granted
+ * to it. It goes on until the store has answered: for at most the time below after the connection is back.
+ */
+const UNGRANTED = 8_000
+const RENEWAL = 12_000
 /** As the HTTP layer does. */
 const MAX_ATTEMPTS = 5
 
@@ -33,6 +39,8 @@ interface Member {
   readonly connection: FakeConnection
   /** On the clock's `now`. */
   cutSince: number | undefined
+  /** Until then it may use what nobody has granted to it. */
+  doubtfulUntil: number
 }
 
 /** A request, from its arrival to its answer. */
@@ -72,7 +80,7 @@ export class World {
         instance: `member-${index}`,
         policy: (key) => world.#policyOf(key),
       })
-      world.#members.push({ activator, connection, cutSince: undefined })
+      world.#members.push({ activator, connection, cutSince: undefined, doubtfulUntil: 0 })
     }
     world.#driver.onStop = (stopped) => world.#checkStop(stopped)
     return world
@@ -197,8 +205,10 @@ export class World {
         return
       }
       // The grant may be some turns old: what has been stopped since then was stopped with this lease out.
-      if (replica.ended === 'stopped') this.#break(`${replica.id} is dead, and was leased`)
+      if (replica.ended === 'stopped' && !this.#isUngranted(visit.member))
+        this.#break(`${replica.id} is dead, and was leased`)
       visit.lease = lease
+      visit.forfeit = this.#isUngranted(visit.member)
       this.#count('leased')
     } catch (error) {
       const retired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
@@ -239,6 +249,8 @@ export class World {
 
   #heal(member: Member): void {
     for (const visit of this.#visits) if (visit.member === member) visit.forfeit ||= this.#isForfeit(visit)
+    if (member.cutSince !== undefined && this.#clock.now() - member.cutSince >= UNGRANTED)
+      member.doubtfulUntil = this.#clock.now() + RENEWAL
     member.cutSince = undefined
     member.connection.heal()
   }
@@ -289,6 +301,13 @@ export class World {
 
   #isCutOff({ cutSince }: Member): boolean {
     return cutSince !== undefined && this.#clock.now() - cutSince >= FORFEIT
+  }
+
+  /** Whether a request that this member sends now may be one that nobody has granted. */
+  #isUngranted({ cutSince, doubtfulUntil, connection }: Member): boolean {
+    const now = this.#clock.now()
+    if (cutSince !== undefined && now - cutSince >= UNGRANTED) return true
+    return now < doubtfulUntil || connection.unanswered >= 2
   }
 
   #nth(nth: number, fits: (visit: Visit) => boolean, act: (visit: Visit) => void): void {

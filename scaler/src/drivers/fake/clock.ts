@@ -51,6 +51,51 @@ export class FakeClock implements Clock {
   }
 }
 
+/** The clock of one process, on a clock that it shares with others: a test can stop the process, like SIGSTOP. */
+export class ProcessClock implements Clock {
+  readonly #clock: Clock
+  #stopped = false
+  readonly #due: (() => void)[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  wall(): number {
+    return this.#clock.wall()
+  }
+
+  schedule(ms: number, fn: () => void): () => void {
+    let cancelled = false
+    const fire = (): void => {
+      if (!cancelled) fn()
+    }
+    const cancel = this.#clock.schedule(ms, () => {
+      if (this.#stopped) this.#due.push(fire)
+      else fire()
+    })
+    return () => {
+      cancelled = true
+      cancel()
+    }
+  }
+
+  /** From now on no timer fires, although the time goes on. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Fires the timers that have become due. */
+  continue(): void {
+    this.#stopped = false
+    for (const fire of this.#due.splice(0)) fire()
+  }
+}
+
 /** Waits a few turns of the event loop, so that pending callbacks and promises can run. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))

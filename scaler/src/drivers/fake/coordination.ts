@@ -16,17 +16,24 @@ export class FakeCoordination {
     this.#clock = clock
   }
 
-  /** Opens a connection for one activator. With `members`, the (fake) embedder tracks which processes are alive. */
-  connect({ members = false } = {}): FakeConnection {
+  /**
+   * Opens a connection for one activator. With `members`, the (fake) embedder tracks which processes are alive. `clock`: that of
+   * the activator's process, if it has its own.
+   */
+  connect({ members = false, clock = this.#clock } = {}): FakeConnection {
     const connection = new FakeConnection(this.#store, this.#clock)
     const name = `process-${this.#connected++}`
     if (members)
-      connection.members = new FakeMembers(name, this.#lastBeats, this.#clock, (work, signal) =>
+      connection.members = new FakeMembers(name, this.#lastBeats, clock, (work, signal) =>
         connection.ask(async () => work(), signal),
       )
     return connection
   }
 }
+
+/** Updates on their way to the store, their results on the way back, and notifications. */
+export type Direction = 'writes' | 'answers' | 'notifications'
+const DIRECTIONS: readonly Direction[] = ['writes', 'answers', 'notifications']
 
 /** The connection of one activator to the store. */
 export class FakeConnection implements Coordination {
@@ -36,7 +43,9 @@ export class FakeConnection implements Coordination {
   latency: () => number = () => 0
   /** Called for each update. If true, the store executes the update but its result is lost, as when a connection breaks. */
   loses: () => boolean = () => false
-  #partitioned = false
+  /** The number of updates in a row that got no answer. */
+  unanswered = 0
+  readonly #broken = new Set<Direction>()
   readonly #store: Coordination
   readonly #clock: Clock
   /** Callbacks for the end of the partition. */
@@ -48,18 +57,17 @@ export class FakeConnection implements Coordination {
     this.#clock = clock
   }
 
-  get partitioned(): boolean {
-    return this.#partitioned
-  }
-
-  /** Interrupts the connection in both directions: updates (until they time out) and notifications wait. */
-  partition(): void {
-    this.#partitioned = true
+  /**
+   * Interrupts the connection: these directions, or all. Updates wait until they time out, before or after they reach the store;
+   * notifications wait.
+   */
+  partition(...directions: Direction[]): void {
+    for (const each of directions.length > 0 ? directions : DIRECTIONS) this.#broken.add(each)
   }
 
   /** Restores the connection. Waiting notifications arrive in their order. */
   heal(): void {
-    this.#partitioned = false
+    this.#broken.clear()
     for (const pass of this.#held.splice(0)) pass()
   }
 
@@ -73,12 +81,14 @@ export class FakeConnection implements Coordination {
 
   /** Executes `work` at the store, with latency and interruptions in both directions. */
   async ask<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    this.unanswered++
     await this.#delay(this.latency())
-    await this.#passage(signal)
+    await this.#passage('writes', signal)
     const result = await work()
     if (this.loses()) await new Promise<never>((_, reject) => whenAborted(signal, reject))
     await this.#delay(this.latency())
-    await this.#passage(signal)
+    await this.#passage('answers', signal)
+    this.unanswered = 0
     return result
   }
 
@@ -93,12 +103,12 @@ export class FakeConnection implements Coordination {
   }
 
   #whenPassable(pass: () => void): void {
-    if (this.#partitioned) this.#held.push(pass)
+    if (this.#broken.has('notifications')) this.#held.push(pass)
     else pass()
   }
 
-  #passage(signal: AbortSignal): Promise<void> {
-    if (!this.#partitioned) return Promise.resolve()
+  #passage(direction: Direction, signal: AbortSignal): Promise<void> {
+    if (!this.#broken.has(direction)) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#held.push(resolve)
       whenAborted(signal, reject)

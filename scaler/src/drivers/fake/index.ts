@@ -1,5 +1,5 @@
 import type { Driver, Endpoint, Failure, Phase, ScaleOptions, TargetKey, TargetState } from '../../types.ts'
-export { FakeClock, settle } from './clock.ts'
+export { FakeClock, ProcessClock, settle } from './clock.ts'
 export { FakeCoordination, type FakeConnection } from './coordination.ts'
 
 /** A recorded call of `scale`. */
