@@ -4,7 +4,6 @@ import type { Log } from '../logger.ts'
 import { alwaysLeader, createLeader, type Leader } from './leader.ts'
 import { createMongoLease } from './lease.ts'
 import { joinMembership, soleMember, type Membership, type Role } from './membership.ts'
-import { heartbeatForOlderActivators } from './older-activators.ts'
 import { createMongoCoordination } from './mongo-coordination.ts'
 
 /** This process among all processes of the installation: which of them are alive, and which one leads. */
@@ -39,7 +38,6 @@ export async function joinInstallation(
   const brokeOff = (error: Error): void => log.warn({ err: error }, 'other replicas cannot be reached')
   const members = started.use(await joinMembership(db, { role, onError: brokeOff }))
   const coordination = { ...createMongoCoordination(db, { onError: brokeOff }), members }
-  started.use(heartbeatForOlderActivators(members, coordination, brokeOff))
   const leader = started.use(
     createLeader({
       // Replicas of the previous fp version elect their leader with a Lease of Kubernetes.
