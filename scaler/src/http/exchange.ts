@@ -2,7 +2,6 @@ import type { FastifyReply } from 'fastify'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
 import { gathered } from './gathered.ts'
@@ -16,12 +15,12 @@ import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
 import { requestPath } from './request-target.ts'
 import { gone, neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
-import { markOf, type WakeMark } from './wake.ts'
+import type { ExchangeError, WakeMark } from './exchange-record.ts'
+import { markOf } from './wake.ts'
 
 export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
   readonly wakeHeader: string
-  readonly clock: Clock
 }
 
 /** The size in bytes up to which copying a response body is cheaper than a second write. */
@@ -67,6 +66,7 @@ export class Exchange implements HeadFirstHandler {
       this.#unlimit?.()
       this.session.end()
       if (!this.#response.writableFinished) this.#controller?.abort(gone())
+      this.#tell()
     })
   }
 
@@ -95,6 +95,7 @@ export class Exchange implements HeadFirstHandler {
   fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
     if (this.#response.destroyed || this.#failed) return
     this.#failed = true
+    this.session.meter?.failed(error)
     closeIfUnread(this.#reply)
     if (error instanceof ScalerError) this.#reply.headers(error.headers)
     this.#reply.header(this.#context.wakeHeader, mark).send(error)
@@ -132,6 +133,7 @@ export class Exchange implements HeadFirstHandler {
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
     const head = { statusCode, headers, rawHeaders: controller.rawHeaders as readonly RawPart[] }
     const chunks = request.httpVersionMinor > 0 && statusCode !== 204 && statusCode !== 304
+    this.session.meter?.answered(statusCode)
     this.#response.writeHead(statusCode, reasonOf(reason), answerHeaders(head, { set, own, chunks }))
     this.#reply.hijack()
     this.#limitIdle()
@@ -140,6 +142,7 @@ export class Exchange implements HeadFirstHandler {
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
     this.#pieces.push(chunk)
+    if (this.session.meter) this.session.meter.bytesOut += chunk.length
     this.#flushSoon()
   }
 
@@ -156,7 +159,7 @@ export class Exchange implements HeadFirstHandler {
     if (this.session.ended) return
     if (this.#response.headersSent) {
       this.flush()
-      return this.#cut()
+      return this.#cut('RESPONSE_BROKEN')
     }
     // undici has not begun to write the request if it passes no controller.
     if (this.#mayResend(error, !controller)) {
@@ -217,7 +220,7 @@ export class Exchange implements HeadFirstHandler {
     const body = source && chunked ? (this.#gathered ??= gathered(source)) : source
     const path = requestPath(request)
     const method = request.method as Dispatcher.HttpMethod
-    const headers = requestHeaders(request, this.#context)
+    const headers = requestHeaders(request, this.#context, this.session.added)
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
     const options = { path, method, headers, body, blocking: false, headersTimeout: responseTimeout }
@@ -248,23 +251,37 @@ export class Exchange implements HeadFirstHandler {
   /** The timeout of the client's socket covers both sides: the socket is idle when the client is too slow and when the app is. */
   #limitIdle(): void {
     const { idleBodyTimeout } = this.session.limits
-    if (idleBodyTimeout > 0) this.#response.setTimeout(idleBodyTimeout, () => this.#cut())
+    if (idleBodyTimeout > 0)
+      this.#response.setTimeout(idleBodyTimeout, () => this.#cut('SCALER_BODY_TIMEOUT'))
   }
 
   /** The exchange as a whole has taken too long: a response that has begun cannot become an error any more. */
   #stop(limit: number): void {
-    if (this.#response.headersSent) return this.#cut()
+    if (this.#response.headersSent) return this.#cut('SCALER_REQUEST_TIMEOUT')
     const error = requestTimedOut(limit)
     this.fail(error)
     this.session.end(error)
     this.#controller?.abort(error)
   }
 
+  #tell(): void {
+    const { meter } = this.session
+    if (!meter) return
+    if (!this.#response.writableFinished) meter.failed('CLIENT_GONE')
+    // Sent by Fastify: an error, a page, or the answer of a wake policy.
+    if (meter.status === 0 && this.#response.headersSent) {
+      meter.status = this.#response.statusCode
+      meter.bytesOut = Number(this.#reply.getHeader('content-length') ?? 0)
+    }
+    this.session.tell(this.#reply.getHeader(this.#context.wakeHeader) as WakeMark | undefined)
+  }
+
   /**
    * Ends the connection so that the client cannot mistake a partial body for a complete one. If the end of the connection marks
    * the end of the body, the connection is reset instead of closed.
    */
-  #cut(): void {
+  #cut(why: ExchangeError): void {
+    this.session.meter?.failed(why)
     const { socket } = this.#response
     if (this.#endsWithConnection && socket?.remoteAddress && !('encrypted' in socket))
       socket.resetAndDestroy()

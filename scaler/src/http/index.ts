@@ -10,7 +10,8 @@ export type { TrustProxy } from './origin.ts'
 export type { OwnHeaders } from './request-headers.ts'
 export { hostOf, routableUrl, useTargetHost } from './request-target.ts'
 export type { ResolveTarget } from './session.ts'
-export type { LoadingPage, WakeDecision, WakeMark, WakePolicy } from './wake.ts'
+export type { ExchangeError, ExchangeHooks, ExchangeRecord, WakeMark } from './exchange-record.ts'
+export type { LoadingPage, WakeDecision, WakePolicy } from './wake.ts'
 export { KNOWN_MONITORS } from './known-monitors.ts'
 export {
   answerFavicon,

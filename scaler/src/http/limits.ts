@@ -34,6 +34,7 @@ export interface ExchangeLimits {
   readonly upstreamKeepAlive: number
 }
 
+/** The limits of a request that differ from the general ones. */
 export type LimitsOf = (key: TargetKey, request: IncomingMessage) => Partial<ExchangeLimits>
 
 const DEFAULT_LIMITS: ExchangeLimits = {

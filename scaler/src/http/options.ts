@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Activator, Lease, TargetKey } from '../types.ts'
+import type { ExchangeHooks } from './exchange-record.ts'
 import type { ExchangeLimits, LimitsOf } from './limits.ts'
 import type { TrustProxy } from './origin.ts'
 import type { OwnHeaders } from './request-headers.ts'
@@ -15,7 +16,7 @@ import type { LoadingPage, WakePolicy } from './wake.ts'
  * while response heads of apps may have 64 KB), `keepAliveTimeout` (until the next request on a connection). The time that a
  * request is held counts towards its `requestTimeout` if its body has not arrived completely.
  */
-export interface ScalerProxyOptions extends Partial<ExchangeLimits> {
+export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHooks {
   readonly activator: Activator
   readonly resolve: ResolveTarget
   /**
@@ -53,7 +54,7 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits> {
    * that proxies add, and CONNECT, which opens a tunnel to any host.
    */
   readonly httpMethods?: readonly string[]
-  /** The clock for `loadingPage.after` and `requestTimeout`. Default: the system clock. */
+  /** The clock for `loadingPage.after`, `requestTimeout` and `onExchange`. Default: the system clock. */
   readonly clock?: Clock
   /** Writes the response to an upgrade request that failed before anything was written to the socket. */
   readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void

@@ -44,6 +44,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     trustProxy,
     limits,
     refuseUpgrade,
+    hooks: options,
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,
     clientPrefix: options.clientPrefix,
@@ -85,13 +86,17 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
   function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const exchange = new Exchange(context, reply)
     request.scalerExchange = exchange
+    const refuse = (error: Error): void => {
+      exchange.session.meter?.failed(error)
+      done(error)
+    }
     // A request to an awake target needs no promise, unless `resolve` returns one.
     try {
       const found = exchange.session.locate()
       if (typeof found === 'string') admit(exchange, reply, done)
-      else found.then(() => admit(exchange, reply, done)).catch(done)
+      else found.then(() => admit(exchange, reply, done)).catch(refuse)
     } catch (error) {
-      done(error as Error)
+      refuse(error as Error)
     }
   }
 
@@ -99,6 +104,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     const { session } = exchange
     exchange.limit()
     const go = (): void => {
+      session.meter?.leased()
       options.onLease?.(session.request, session.lease!, session.key!)
       done()
     }

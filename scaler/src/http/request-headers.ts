@@ -50,12 +50,16 @@ export interface RequestHeaderRules {
 /**
  * The request headers for the endpoint, as alternating names and values, in the client's order and including repeated ones.
  * Forwarding headers of an untrusted client are replaced. Headers that apply to the client's connection are dropped or, with
- * `clientPrefix`, sent under another name.
+ * `clientPrefix`, sent under another name. `added` headers replace the client's.
  */
-export function requestHeaders(request: IncomingMessage, rules: RequestHeaderRules): string[] {
+export function requestHeaders(
+  request: IncomingMessage,
+  rules: RequestHeaderRules,
+  added?: Readonly<Record<string, string>>,
+): string[] {
   const { headers, rawHeaders } = request
   const { clientPrefix: prefix } = rules
-  const own = rules.ownHeaders(request)
+  const own = added ? { ...added, ...rules.ownHeaders(request) } : rules.ownHeaders(request)
   const origin = originOf(request, rules.trustProxy)
   const named = prefix === undefined ? namedBy(headers.connection) : undefined
   const list: string[] = []

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { ScalerError } from '../errors.ts'
+import type { Clock } from '../clock.ts'
+import { ExchangeMeter, type ExchangeHooks, type WakeMark } from './exchange-record.ts'
 import type { ExchangeLimits } from './limits.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
@@ -16,6 +18,8 @@ const MAX_RETIRED = 5
 const MAX_REFUSED = 3
 
 export interface SessionDeps {
+  readonly hooks: ExchangeHooks
+  readonly clock: Clock
   readonly activator: Activator
   readonly resolve: ResolveTarget
   limits(key: TargetKey, request: IncomingMessage): ExchangeLimits
@@ -24,6 +28,10 @@ export interface SessionDeps {
 /** The target and the lease of one request. */
 export class ProxySession {
   readonly request: IncomingMessage
+  /** Set if the embedder wants to know of the exchange. */
+  readonly meter: ExchangeMeter | undefined
+  /** The headers that `onRequest` has added. */
+  readonly added: Readonly<Record<string, string>> | undefined
   readonly #deps: SessionDeps
   #gone: AbortController | undefined
   #key: TargetKey | undefined
@@ -35,6 +43,9 @@ export class ProxySession {
   constructor(deps: SessionDeps, request: IncomingMessage) {
     this.#deps = deps
     this.request = request
+    const { onRequest, onExchange } = deps.hooks
+    this.meter = onExchange && new ExchangeMeter(onExchange, deps.clock, request)
+    this.added = onRequest?.(request)
   }
 
   get key(): TargetKey | undefined {
@@ -110,6 +121,17 @@ export class ProxySession {
 
   report(fault: EndpointFault): void {
     if (this.#key && this.#lease) this.#deps.activator.report(this.#key, this.#lease.endpoint.id, fault)
+  }
+
+  /** The exchange is over. `mark`: that of the response, if it did not come from the app. */
+  tell(mark?: WakeMark): void {
+    const endpoint = this.#lease?.endpoint.id
+    const handled = this.#lease?.coldStart || !endpoint ? 'held' : 'warm'
+    this.meter?.end({
+      key: this.#key,
+      endpoint,
+      mark: mark ?? (this.#key === undefined ? undefined : handled),
+    })
   }
 
   /** Ends the session and releases its lease, even one that is granted later. Idempotent. */

@@ -44,6 +44,7 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
   try {
     let lease = await session.acquire()
     for (;;) {
+      session.meter?.leased()
       try {
         return await open(lease, options, watcher)
       } catch (error) {
@@ -86,7 +87,10 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
     watcher.end()
     socket.write(upgradeHead(response, lease, own), 'latin1')
     socket.write(first)
-    peer.write(watcher.bytes)
+    const early = watcher.bytes
+    peer.write(early)
+    session.meter?.answered(101)
+    session.meter?.joined(socket, peer, [early.length, (first as Buffer).length])
     join(socket, peer, session)
     resolve()
   })
@@ -97,6 +101,7 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
     if (statusCode < 200 || statusCode > 599)
       return refuse(`${statusCode} is not a valid response to an upgrade request.`)
     socket.write(upgradeHead(response, lease, own), 'latin1')
+    session.meter?.answered(statusCode)
     passRefusal(response, socket, session)
     resolve()
   })
@@ -107,8 +112,8 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
   })
 }
 
-function ask({ endpoint }: Lease, { session: { request }, rules }: TunnelOptions): ClientRequest {
-  const headers = requestHeaders(request, rules)
+function ask({ endpoint }: Lease, { session: { request, added }, rules }: TunnelOptions): ClientRequest {
+  const headers = requestHeaders(request, rules, added)
   headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
   const connection = connectTo(endpoint)
   const meter = new AnswerMeter(connection)
@@ -162,7 +167,12 @@ function passRefusal(response: IncomingMessage, socket: Socket, session: ProxySe
     session.end()
     socket.destroySoon()
   })
-  response.once('error', () => socket.destroy())
+  response.once('error', () => {
+    session.meter?.failed('RESPONSE_BROKEN')
+    socket.destroy()
+  })
   socket.once('close', () => response.destroy())
+  const { meter } = session
+  if (meter) response.on('data', (chunk: Buffer) => (meter.bytesOut += chunk.length))
   response.pipe(socket, { end: false })
 }

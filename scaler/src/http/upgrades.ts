@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { ScalerError } from '../errors.ts'
 import { badRequest, flawOf } from './bad-request.ts'
 import { requestTimedOut } from './limits.ts'
 import type { ScalerProxyOptions } from './options.ts'
@@ -21,10 +22,16 @@ export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const session = new ProxySession(context, request)
     socket.on('error', () => socket.destroy())
-    socket.once('close', () => session.end())
+    socket.once('close', () => {
+      if (session.meter?.status === 0) session.meter.failed('CLIENT_GONE')
+      session.end()
+      session.tell()
+    })
     open(session, socket, head).catch((error: Error) => {
       session.end()
       if (socket.destroyed) return
+      session.meter?.failed(error)
+      if (session.meter && error instanceof ScalerError) session.meter.status = error.statusCode
       // No other code closes the socket: a refused client that does not disconnect would keep it open forever.
       socket.resume().once('finish', () => socket.destroy())
       context.refuseUpgrade(error, request, socket)

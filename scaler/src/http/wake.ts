@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../clock.ts'
 import { ScalerError } from '../errors.ts'
 import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
+import type { WakeMark } from './exchange-record.ts'
 import { closeIfUnread } from './linger.ts'
 import type { ProxySession } from './session.ts'
 
@@ -30,12 +31,6 @@ export type WakePolicy = (
   request: IncomingMessage,
   target: { readonly key: TargetKey; readonly phase: TargetPhase },
 ) => WakeDecision | undefined
-
-/**
- * How a request was handled, as stated in a response header. `warm`: an endpoint was ready. `held`: the request waited for an
- * endpoint, or failed while it waited. The other values: the request was answered without the app.
- */
-export type WakeMark = 'warm' | 'held' | 'loading-page' | 'answered' | 'rejected'
 
 /** The mark of a request that has got its lease, or has been refused one (undefined). */
 export function markOf(lease: Lease | undefined): WakeMark {
