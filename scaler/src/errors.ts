@@ -19,6 +19,8 @@ export const SCALER_STATUS = {
   SCALER_ASLEEP: 503,
   /** This activator has lost the connection to the other activators, and must not act alone. */
   SCALER_CUT_OFF: 503,
+  /** A newer version of the library manages this target. */
+  SCALER_OUTDATED: 503,
   SCALER_WAKE_TIMEOUT: 504,
   SCALER_TARGET_FAILED: 502,
   /** The endpoint closed the connection before it sent a response. */
@@ -82,6 +84,11 @@ export function activatorClosed(): ScalerError {
 export function queueTimedOut(limit: number): ScalerError {
   const message = `The target was busy: no place for this request became free within ${limit / 1000} s. Try again shortly.`
   return new ScalerError('SCALER_QUEUE_TIMEOUT', message, { retryAfter: 1 })
+}
+
+export function outdated(): ScalerError {
+  const message = 'A newer version of @fp/scaler manages this target. Update this server.'
+  return new ScalerError('SCALER_OUTDATED', message, { retryAfter: 1 })
 }
 
 export function cutOff(): ScalerError {

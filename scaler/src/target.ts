@@ -328,7 +328,7 @@ export class Target {
       .catch((error: Error) => {
         if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
         const known = error instanceof ScalerError
-        if (known && error.code === 'SCALER_WAKES_FULL') this.#callOff(error)
+        if (known && ['SCALER_WAKES_FULL', 'SCALER_OUTDATED'].includes(error.code)) this.#callOff(error)
         else
           this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
       })

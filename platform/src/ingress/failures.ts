@@ -32,6 +32,7 @@ const PUBLIC: Record<ScalerErrorCode, Public> = {
     code: 'FP_UNAVAILABLE',
     message: 'The server cannot start apps just now. Try again shortly.',
   },
+  SCALER_OUTDATED: { code: 'FP_UNAVAILABLE', message: 'The server is being updated. Try again shortly.' },
   SCALER_ASLEEP: { code: 'FP_UNAVAILABLE', message: 'The app is asleep, and this request does not wake it.' },
   SCALER_WAKE_TIMEOUT: { code: 'FP_WAKE_TIMEOUT' },
   SCALER_TARGET_FAILED: { code: 'FP_APP_CRASHED' },
@@ -89,6 +90,7 @@ export function logFailure(
   const isOurs =
     !(error instanceof ScalerError) ||
     error.code === 'SCALER_CUT_OFF' ||
+    error.code === 'SCALER_OUTDATED' ||
     (failure !== undefined && isFaultOfPlatform(failure.code))
   if (isOurs) return log.warn({ err: error, ...request }, message)
   const why = { code: failure?.code ?? error.code, reason: error.message, ...request }

@@ -70,6 +70,7 @@ export function createObserver(publish: PublishTarget): Observer {
 const OWNERS_CODES: Readonly<Record<string, AppFailureCode>> = {
   SCALER_CLOSED: 'FP_UNAVAILABLE',
   SCALER_CUT_OFF: 'FP_UNAVAILABLE',
+  SCALER_OUTDATED: 'FP_UNAVAILABLE',
   SCALER_RETIRED: 'FP_UNAVAILABLE',
   SCALER_QUEUE_FULL: 'FP_QUEUE_FULL',
   SCALER_QUEUE_TIMEOUT: 'FP_QUEUE_FULL',

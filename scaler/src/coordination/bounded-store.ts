@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { ScalerError } from '../errors.ts'
 import type { Coordination, Shared } from './types.ts'
 
 /** ms after which an update counts as failed. */
@@ -49,7 +50,8 @@ export class BoundedStore {
       this.#successes++
       return stored
     } catch (error) {
-      if (this.#successes === successes) this.#failures++
+      // A ScalerError comes from `change`.
+      if (this.#successes === successes && !(error instanceof ScalerError)) this.#failures++
       throw error
     } finally {
       cancel()

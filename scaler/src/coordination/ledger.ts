@@ -97,6 +97,11 @@ export function isFree(ledger: Ledger, me: MemberId): boolean {
   )
 }
 
+/** The number of requests, in flight and waiting, of the other members. */
+export function loadOfOthers(ledger: Ledger, me: MemberId): number {
+  return Object.entries(ledger.shares).reduce((total, [id, { load }]) => total + (id === me ? 0 : load), 0)
+}
+
 /** The ledger after the target was scaled to zero: these endpoints must never be used again. */
 export function scaledDown(ledger: Ledger, endpoints: readonly string[]): Ledger {
   return { ...withDraining(ledger, []), terminated: withMore(ledger.terminated, endpoints), replicas: 1 }
@@ -138,12 +143,22 @@ export function withReport(ledger: Ledger, me: MemberId, report: LoadReport & { 
   return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, drained } } }
 }
 
-/** Marks the draining endpoints among these that no other member uses as terminated. Unchanged unless `me` is the leader. */
-export function withTerminated(ledger: Ledger, me: MemberId, endpoints: readonly string[]): Ledger {
+/**
+ * Marks the draining endpoints among these that no member uses as terminated; `load` is that of `me`. Unchanged unless `me` is
+ * the leader.
+ */
+export function withTerminated(
+  ledger: Ledger,
+  me: MemberId,
+  endpoints: readonly string[],
+  load: Places,
+): Ledger {
   const others = Object.entries(ledger.shares).filter(([id]) => id !== me)
   const drained = endpoints.filter(
     (endpoint) =>
-      ledger.draining.includes(endpoint) && others.every(([, share]) => share.drained.includes(endpoint)),
+      !load[endpoint] &&
+      ledger.draining.includes(endpoint) &&
+      others.every(([, share]) => share.drained.includes(endpoint)),
   )
   if (ledger.leader !== me || drained.length === 0) return ledger
   return { ...ledger, terminated: withMore(ledger.terminated, drained) }
@@ -191,6 +206,13 @@ export function withPlaces(ledger: Ledger, me: MemberId, kept: Places, demand: D
   if (mine.waiting === demand.waiting && mine.turn === turn && equal(places, mine.places)) return ledger
   const share = { ...mine, waiting: demand.waiting, turn, places }
   return { ...ledger, shares: { ...ledger.shares, [me]: share } }
+}
+
+/** Gives `me` a share and the places that its requests wait for. */
+export function joined(ledger: Ledger, me: MemberId, demand: Demand): Ledger {
+  const shared = withShare(ledger, me)
+  if (demand.concurrency === Infinity) return shared
+  return withPlaces(shared, me, ledger.shares[me]?.places ?? {}, demand)
 }
 
 export function othersWait(ledger: Ledger, me: MemberId): boolean {

@@ -149,10 +149,14 @@ export class Membership {
     this.#heartbeats?.news(key, value)
     if (!key.startsWith(TARGET)) return
     const target = key.slice(TARGET.length)
-    const ledger = value && fromStore(value)
-    if (ledger) this.#ledgers.set(target, ledger)
-    else this.#ledgers.delete(target)
-    this.#locks.get(target)?.news(ledger)
+    this.#ledgers.delete(target)
+    try {
+      const ledger = value && fromStore(value)
+      if (ledger) this.#ledgers.set(target, ledger)
+      this.#locks.get(target)?.news(ledger)
+    } catch {
+      this.#locks.get(target)?.deny()
+    }
   }
 
   /** Called by the members every few seconds, and when something has changed. */

@@ -4,11 +4,11 @@ import { settle } from '../drivers/fake/index.ts'
 import type { Ledger } from './ledger.ts'
 import { fromStore, toStore } from './stored-ledger.ts'
 
-/** A ledger as written by the previous version. */
+/** A ledger as written by version 1. */
 const OLD = {
   shares: {
-    one: { load: 1, waiting: 0, turn: 0, places: { e1: 1 }, quiet: ['e2'] },
-    two: { load: 0, waiting: 0, turn: 0, places: {}, quiet: [] },
+    one: { beat: 3, load: 1, waiting: 0, turn: 0, places: { e1: 1 }, quiet: ['e2'] },
+    two: { beat: 1, load: 0, waiting: 0, turn: 0, places: {}, quiet: [] },
   },
   seizedBy: null,
   leader: 'one',
@@ -19,7 +19,7 @@ const OLD = {
   replicas: 2,
   born: 'b',
   revision: 9,
-  later: 'a field of a version to come',
+  later: 'a field that this version does not know',
 }
 
 const NOW: Ledger = {
@@ -36,35 +36,59 @@ const NOW: Ledger = {
   replicas: 2,
   born: 'b',
   revision: 9,
-  later: 'a field of a version to come',
+  later: 'a field that this version does not know',
 }
 
-test('the previous version reads what this version writes, and vice versa', () => {
-  expect(fromStore(OLD)).toEqual(NOW)
-  expect(toStore(NOW)).toEqual(OLD)
-  const held = { ...NOW, shares: {}, exclusive: { id: 'one' } }
-  expect(toStore(held)).toMatchObject({ seizedBy: { id: 'one' } })
-  expect(fromStore(toStore(held))).toEqual(held)
+const { signal } = new AbortController()
+
+test('a ledger of version 1 is understood, even if it has kept the number of this version', () => {
+  expect(fromStore(OLD)).toMatchObject(NOW)
+  expect(fromStore({ ...OLD, version: 2 })).toMatchObject(NOW)
+  expect(fromStore({ ...OLD, seizedBy: { id: 'one', beat: 4 } })).toMatchObject({ exclusive: { id: 'one' } })
 })
 
-test('field names of the next version are read too', () => {
-  expect(fromStore(NOW)).toEqual(NOW)
+test('a stored ledger has its version and is read as it was written', () => {
+  expect(toStore(NOW)).toEqual({ ...NOW, version: 2 })
+  expect(fromStore(toStore(NOW))).toEqual(NOW)
 })
 
-test('activators store the field names of the previous version', async () => {
-  const { members, wake, close } = await fleet(2)
-  const lease = await wake(members[0]!, 'app')
-  await settle()
+test('a target whose ledger version 1 has written is used beside its activators', async () => {
+  const { members, driver, close } = await fleet(2)
+  const [one, two] = members
+  const old = { ...OLD, shares: { old: OLD.shares.one }, leader: 'old', resting: [], condemned: [] }
+  await one!.connection.update('member/old', () => ({ count: 1 }), { signal })
+  await one!.connection.update('target/app', () => old, { signal })
+  driver.ready('app')
+  const lease = await two!.activator.acquire('app')
+  lease.release()
+  // The older activator still uses the target.
+  expect(await two!.activator.sleep('app')).toBe(false)
+  expect(driver.calls).toEqual([])
+  await close()
+})
+
+test('an older activator beside a newer one refuses the target, whether it has used it before or not', async () => {
+  const { members, driver, clock, wake, close } = await fleet(2)
+  const [one, two] = members
+  ;(await wake(one!, 'app')).release()
+  ;(await two!.activator.acquire('app')).release()
   let stored: object | undefined
-  const watch = await members[1]!.connection.watch((key, value) => {
+  const watch = await two!.connection.watch((key, value) => {
     if (key === 'target/app') stored = value
   })
-  expect(Object.keys(stored!).sort()).toEqual(
-    Object.keys(OLD)
-      .filter((name) => name !== 'later')
-      .sort(),
-  )
+  const newer = { ...stored, version: 3, shares: { newer: { format: 'unknown' } } }
+  await one!.connection.update('target/app', () => newer, { signal })
+  await settle()
+  for (const { activator } of members) {
+    expect(activator.tryAcquire('app')).toBeUndefined()
+    await expect(activator.acquire('app')).rejects.toMatchObject({ code: 'SCALER_OUTDATED' })
+    await expect(activator.sleep('app')).rejects.toMatchObject({ code: 'SCALER_OUTDATED' })
+  }
+  await clock.advance(60 * 60_000)
+  expect(stored).toEqual(newer)
+  expect(driver.calls.map(({ replicas }) => replicas)).toEqual([1])
+  await one!.connection.update('target/other', () => newer, { signal })
+  await expect(one!.activator.acquire('other')).rejects.toMatchObject({ code: 'SCALER_OUTDATED' })
   await watch[Symbol.asyncDispose]()
-  lease.release()
   await close()
 })

@@ -1,44 +1,40 @@
+import { outdated } from '../errors.ts'
 import type { Ledger, Share } from './ledger.ts'
 import type { Shared } from './types.ts'
 
 /*
- * Converts ledgers from and to the format of the store. The previous version of the library knows only the field names of the
- * right column, and during a rolling update activators of both versions share ledgers. So this version reads both names and
- * writes those of the right column. The next version will write those of the left column.
+ * Converts ledgers from and to the format of the store. A stored ledger has the version of its format:
  *
- *   exclusive    seizedBy
- *   terminated   condemned
- *   draining     resting
- *   drainings    restings
- *   drained      quiet (of a share)
+ *   1, not stored   other names (see `fromVersion1`). Its activators also read the names of version 2, but not its number.
+ *   2               the fields of `Ledger`
+ *
+ * A new version is needed when an activator of this version would misunderstand the fields. Fields that it does not know and may
+ * ignore need none: they are kept.
  */
+const VERSION = 2
 
+/** Throws SCALER_OUTDATED if a newer version has written the ledger: this version must not act on it. */
 export function fromStore(stored: Shared): Ledger {
-  const { seizedBy, condemned, resting, restings, shares, ...rest } = stored
+  const { version = 1, ...ledger } = stored
+  if (typeof version !== 'number' || version > VERSION) throw outdated()
+  // An activator of version 1 keeps the number that it has read, but writes its own names.
+  return 'seizedBy' in ledger ? fromVersion1(ledger) : (ledger as unknown as Ledger)
+}
+
+export function toStore(ledger: Ledger): Shared {
+  return { ...ledger, version: VERSION }
+}
+
+function fromVersion1({ seizedBy, condemned, resting, restings, shares, ...rest }: Shared): Ledger {
+  const named = Object.entries(shares as Record<string, Share & { quiet?: readonly string[] }>).map(
+    ([id, { quiet, ...share }]) => [id, { ...share, drained: quiet ?? [] }],
+  )
   return {
-    exclusive: seizedBy ?? null,
-    terminated: condemned ?? [],
-    draining: resting ?? [],
-    drainings: restings ?? 0,
     ...rest,
-    shares: mapShares(shares, ({ quiet, ...share }) => ({ drained: quiet ?? [], ...share })),
+    shares: Object.fromEntries(named),
+    exclusive: seizedBy,
+    terminated: condemned,
+    draining: resting,
+    drainings: restings,
   } as Ledger
-}
-
-export function toStore({ exclusive, terminated, draining, drainings, shares, ...rest }: Ledger): Shared {
-  return {
-    ...rest,
-    shares: mapShares(shares, ({ drained, ...share }) => ({ ...share, quiet: drained })),
-    seizedBy: exclusive,
-    condemned: terminated,
-    resting: draining,
-    restings: drainings,
-  }
-}
-
-type StoredShare = Partial<Share> & { readonly quiet?: readonly string[] }
-
-function mapShares(shares: unknown, change: (share: StoredShare) => object): Record<string, object> {
-  const entries = Object.entries(shares as Record<string, StoredShare>)
-  return Object.fromEntries(entries.map(([id, share]) => [id, change(share)]))
 }

@@ -1,21 +1,18 @@
-import { cutOff, retired } from '../errors.ts'
+import { cutOff, retired as retiredError, ScalerError } from '../errors.ts'
 import type { LoadReport, TargetLock, TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
+import { LedgerCopy, type LedgerSource } from './ledger-copy.ts'
 import {
   asRetired,
-  EMPTY,
-  hasMember,
   isFree,
+  joined,
+  loadOfOthers,
   scaledDown,
   sum,
   withExclusive,
-  withoutDead,
   withoutMember,
-  withPlaces,
   withReport,
-  withShare,
   withTerminated,
-  type Alive,
   type Ledger,
 } from './ledger.ts'
 import { maySend, nextState, type LockEvent, type LockState, type Standing } from './lock-state.ts'
@@ -23,18 +20,11 @@ import type { MemberId } from './members.ts'
 import { SharedPlaces } from './shared-places.ts'
 
 /** The parts of a member that its locks use. */
-export interface LockMember {
-  readonly id: MemberId
-  readonly alive: Alive
+export interface LockMember extends LedgerSource {
   readonly isTrusted: boolean
   readonly standing: Standing
   check(): void
   forget(key: TargetKey, lock: SharedTargetLock): void
-  update(
-    key: TargetKey,
-    change: (ledger: Ledger | undefined) => Ledger | undefined,
-  ): Promise<Ledger | undefined>
-  failed(error: Error): void
 }
 
 /**
@@ -45,24 +35,14 @@ export class SharedTargetLock implements TargetLock {
   readonly #key: TargetKey
   readonly #member: LockMember
   readonly #events: TargetLockEvents
+  readonly #ledger: LedgerCopy
   readonly #places: SharedPlaces
   #state: LockState = 'none'
   /** The id under which this activator got its share. After a loss of the member, the share is renewed under the new id. */
   #holder: MemberId | undefined
-  #ledger: Ledger
-  /** The id of the document in the last notification. */
-  #notifiedBorn: string | undefined
-  /** The id of the last document whose deletion was notified. */
-  #deletedBorn: string | undefined
   #pending: PromiseWithResolvers<void> | undefined
-  /** The running request for a share. Another value when it ends: the request is void. */
+  /** The running request for a share. If this is another value when it ends, the request is void. */
   #join: symbol | undefined
-  /**
-   * An update has failed: the store may have executed it, or may still do so. The next update writes in any case, so that the
-   * failed one can no longer succeed.
-   */
-  #unsure = false
-  #openSteps = 0
   #disposed = false
   /** This activator retires the target: the document is deleted in the end. */
   #retires = false
@@ -70,16 +50,17 @@ export class SharedTargetLock implements TargetLock {
   readonly #stopped: string[] = []
   /** The draining endpoints that this activator, as leader, has decided on. They apply here before the ledger is updated. */
   #decided: readonly string[] | undefined
-  readonly #waiters = new Set<() => void>()
+  /** Resolves at the next notification or recheck. */
+  #next = Promise.withResolvers<void>()
 
   constructor(key: TargetKey, member: LockMember, events: TargetLockEvents, ledger: Ledger | undefined) {
     this.#key = key
     this.#member = member
     this.#events = events
-    this.#ledger = withoutDead(ledger, member.alive)
+    this.#ledger = new LedgerCopy(key, member, ledger)
     this.#places = new SharedPlaces({
       me: () => this.#me,
-      ledger: () => this.#living,
+      ledger: () => this.#ledger.living,
       granted: () => this.#isGranted,
       demand: () => events.demand(),
       step: (change) => this.#step(change),
@@ -92,7 +73,7 @@ export class SharedTargetLock implements TargetLock {
   }
 
   get hasShare(): boolean {
-    return maySend(this.#state, this.#member.standing, this.#living)
+    return maySend(this.#state, this.#member.standing, this.#ledger.living)
   }
 
   acquireShared(): Promise<void> | undefined {
@@ -108,8 +89,7 @@ export class SharedTargetLock implements TargetLock {
 
   cancel(): void {
     this.#join = undefined
-    this.#pending?.reject(new Error('The request for a shared lock on the target was cancelled.'))
-    this.#pending = undefined
+    this.#refuse(new Error('The request for a shared lock on the target was cancelled.'))
   }
 
   async tryExclusive(): Promise<boolean> {
@@ -139,8 +119,12 @@ export class SharedTargetLock implements TargetLock {
     this.#retires = true
     const now = await this.#step((ledger) => withoutMember(asRetired(ledger), this.#me))
     const used = !isFree(now, this.#me)
+    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
     // A retired target gets no new shares, so the number of other members can only decrease.
-    while (used && !signal?.aborted && !isFree(this.#living, this.#me)) await this.#change(signal)
+    while (used && !signal?.aborted && !isFree(this.#ledger.living, this.#me)) {
+      this.#next = Promise.withResolvers()
+      await Promise.race([this.#next.promise, aborted])
+    }
     return used
   }
 
@@ -149,7 +133,7 @@ export class SharedTargetLock implements TargetLock {
     this.#leave('drop')
     this.#stopped.push(...stopped)
     const ids = [...this.#stopped]
-    if (this.#mayHaveEntry || this.#retires || ids.length > 0) {
+    if (this.#ledger.mayHaveEntry || this.#retires || ids.length > 0) {
       const step = this.#step((now) => {
         const next = withoutMember(ids.length > 0 ? scaledDown(now, ids) : now, this.#me)
         return this.#retires && isFree(next, this.#me) ? undefined : next
@@ -159,7 +143,7 @@ export class SharedTargetLock implements TargetLock {
         () => undefined,
       )
     }
-    if (this.#disposed && !this.#unsure) this.#member.forget(this.#key, this)
+    if (this.#disposed && !this.#ledger.isUnsure) this.#member.forget(this.#key, this)
   }
 
   dispose(): void {
@@ -168,29 +152,28 @@ export class SharedTargetLock implements TargetLock {
   }
 
   get leads(): boolean {
-    return this.#isGranted && this.#living.leader === this.#me
+    return this.#isGranted && this.#ledger.living.leader === this.#me
   }
 
   get replicas(): number {
-    return this.#ledger.replicas
+    return this.#ledger.current.replicas
   }
 
   get othersLoad(): number {
-    const others = Object.entries(this.#living.shares).filter(([id]) => id !== this.#me)
-    return others.reduce((total, [, share]) => total + share.load, 0)
+    return loadOfOthers(this.#ledger.living, this.#me)
   }
 
   get draining(): ReadonlySet<string> {
-    return new Set(this.#decided ?? this.#ledger.draining)
+    return new Set(this.#decided ?? this.#ledger.current.draining)
   }
 
   get terminated(): ReadonlySet<string> {
-    return new Set(this.#ledger.terminated)
+    return new Set(this.#ledger.current.terminated)
   }
 
   async report(report: LoadReport): Promise<boolean> {
     if (!this.#isGranted) return false
-    const { drainings } = this.#ledger
+    const { drainings } = this.#ledger.current
     const decided = report.lead?.draining
     this.#decided = decided
     try {
@@ -203,11 +186,9 @@ export class SharedTargetLock implements TargetLock {
 
   async remove(endpoints: readonly string[]): Promise<readonly string[]> {
     if (!this.#isGranted) return []
-    const ledger = await this.#step((now) => {
-      const { load } = this.#events.demand()
-      const unused = endpoints.filter((id) => !load[id])
-      return withTerminated(now, this.#me, unused)
-    })
+    const ledger = await this.#step((now) =>
+      withTerminated(now, this.#me, endpoints, this.#events.demand().load),
+    )
     return ledger.leader === this.#me ? endpoints.filter((id) => ledger.terminated.includes(id)) : []
   }
 
@@ -225,24 +206,23 @@ export class SharedTargetLock implements TargetLock {
 
   /** Handles a change of the ledger, made by this or another activator. */
   news(ledger: Ledger | undefined): void {
-    if (ledger) {
-      this.#notifiedBorn = ledger.born
-      this.#accept(ledger)
-    } else {
-      // The deleted document is the one of the last notification. The result of an update may already have brought a newer one.
-      this.#deletedBorn = this.#notifiedBorn
-      if (this.#ledger.born === this.#deletedBorn) this.#ledger = EMPTY
-    }
-    for (const waiter of [...this.#waiters]) waiter()
-    const { shares, exclusive } = this.#ledger
-    if (this.#state === 'shared' && !shares[this.#holder!] && !shares[this.#me]) this.#leave('deny')
+    this.#ledger.news(ledger)
+    this.#next.resolve()
+    const { shares, exclusive, retired } = this.#ledger.current
+    if (retired) this.#events.retired()
+    if (this.#state === 'shared' && !shares[this.#holder!] && !shares[this.#me]) this.deny()
     if (this.#pending && exclusive === null) void this.#requestShare()
     this.#changed()
   }
 
+  /** The share is gone. Stops sending requests immediately. */
+  deny(): void {
+    this.#leave('deny')
+  }
+
   /** Called periodically, and when a member has left or the standing of this one has changed. */
   recheck(): void {
-    for (const waiter of [...this.#waiters]) waiter()
+    this.#next.resolve()
     const { load, waiting } = this.#events.demand()
     const isUsed = this.#pending !== undefined || waiting > 0 || sum(load) > 0
     const renews = this.#state === 'shared' && this.#holder !== this.#me
@@ -250,7 +230,7 @@ export class SharedTargetLock implements TargetLock {
       void this.#requestShare()
     // The store may have executed an update after this activator had counted it as failed.
     const isIdle = !isUsed && (this.#state === 'none' || this.#state === 'denied')
-    if (isIdle && (this.#unsure || hasMember(this.#ledger, this.#me))) void this.release()
+    if (isIdle && this.#ledger.mayHaveEntry) void this.release()
     this.#changed()
   }
 
@@ -258,29 +238,26 @@ export class SharedTargetLock implements TargetLock {
     return this.#member.id
   }
 
-  get #living(): Ledger {
-    return withoutDead(this.#ledger, this.#member.alive)
-  }
-
   /** Whether this activator holds a share that the others respect. */
   get #isGranted(): boolean {
     return this.#state === 'shared' && this.#holder === this.#me && this.#member.isTrusted
-  }
-
-  get #mayHaveEntry(): boolean {
-    return this.#openSteps > 0 || this.#unsure || hasMember(this.#ledger, this.#me)
   }
 
   #go(event: LockEvent): void {
     this.#state = nextState(this.#state, event)
   }
 
-  /** Stops sending requests immediately. A request for a share that is under way is void. */
+  /** A request for a share that is under way is void. */
   #leave(event: 'deny' | 'drop' | 'seize'): void {
     this.#go(event)
     this.#join = undefined
     this.#places.clear()
     this.#events.changed()
+  }
+
+  #refuse(reason: Error): void {
+    this.#pending?.reject(reason)
+    this.#pending = undefined
   }
 
   #changed(): void {
@@ -296,70 +273,27 @@ export class SharedTargetLock implements TargetLock {
     if (this.#join || !this.#member.isTrusted) return
     const join = (this.#join = Symbol('join'))
     const me = this.#me
-    const ledger = await this.#step((now) => {
-      if (this.#join !== join) return now
-      const demand = this.#events.demand()
-      const held = now.shares[me]?.places ?? {}
-      const shared = withShare(now, me)
-      return demand.concurrency === Infinity ? shared : withPlaces(shared, me, held, demand)
-    }).catch(() => undefined)
+    const result = await this.#step((now) =>
+      this.#join === join ? joined(now, me, this.#events.demand()) : now,
+    ).catch((error: Error) => error)
     // If the lock was lost or released in the meantime, a later update removes the share.
     if (this.#join !== join) return
     this.#join = undefined
-    if (ledger?.retired) {
-      this.#pending?.reject(retired())
-      this.#pending = undefined
-      return this.#events.retired()
-    }
-    if (ledger?.shares[me]) {
-      this.#holder = me
-      this.#go('grant')
-      this.#places.take(ledger)
+    if (result instanceof ScalerError) return this.#refuse(result)
+    if (!(result instanceof Error)) {
+      if (result.retired) return this.#refuse(retiredError())
+      if (result.shares[me]) {
+        this.#holder = me
+        this.#go('grant')
+        this.#places.take(result)
+      }
     }
     this.#changed()
   }
 
-  #accept(ledger: Ledger): void {
-    const older = ledger.born === this.#ledger.born && ledger.revision < this.#ledger.revision
-    if (older) return
-    const news = ledger.retired && !this.#ledger.retired
-    this.#ledger = ledger
-    if (news) this.#events.retired()
-  }
-
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
-    this.#openSteps++
-    try {
-      const ledger = await this.#member.update(this.#key, (now) => {
-        const living = withoutDead(now, this.#member.alive)
-        const next = change(living)
-        if (next !== living || living !== (now ?? EMPTY)) return next
-        // An earlier failed update may still be running. This one writes in any case, which makes its compare-and-swap fail.
-        return this.#unsure ? { ...living } : now
-      })
-      this.#unsure = false
-      // Newer notifications may have arrived before this result, even that of the document's deletion.
-      if (ledger && ledger.born !== this.#deletedBorn) this.#accept(ledger)
-      return ledger ?? EMPTY
-    } catch (error) {
-      this.#unsure = true
-      this.#member.failed(error as Error)
-      throw error
-    } finally {
-      this.#openSteps--
-    }
-  }
-
-  /** Resolves at the next notification or recheck, or when the signal aborts. */
-  #change(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiters.delete(done)
-        signal?.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#waiters.add(done)
-      signal?.addEventListener('abort', done, { once: true })
-    })
+    const ledger = await this.#ledger.step(change)
+    if (this.#ledger.current.retired) this.#events.retired()
+    return ledger
   }
 }
