@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from './clock.ts'
+import { accepts } from './connect.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
 import { DriverCalls } from './driver-calls.ts'
@@ -79,6 +80,8 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
         return scale(late)
       })
     },
+    probe: (key, endpoint, signal) =>
+      driver.probe ? driver.probe(key, endpoint, signal) : accepts(endpoint, signal),
     wakeTurn: (key) => wakes.of(key),
     lock: (key, events) => member?.lock(key, events) ?? new LocalTargetLock(),
     forget(target) {

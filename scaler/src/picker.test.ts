@@ -64,20 +64,32 @@ test('the load of an endpoint that is gone is dropped with its last lease', () =
   expect(picks(set, 2)).toBe('ba')
 })
 
-test('a suspect endpoint is used only when no other has a free place', () => {
+test('an avoided endpoint is used only when no other has a free place', () => {
   const set = setOf('a', 'b')
-  set.suspect('a')
+  set.setHealth('a', 'avoided')
   expect(picks(set, 3)).toBe('bbb')
   const bounded = setOf('a', 'b')
-  bounded.suspect('a')
+  bounded.setHealth('a', 'avoided')
   expect(picks(bounded, 4, 2)).toBe('bbaa')
 })
 
-test('the only endpoint is used even if it is suspect, and an unknown id is ignored', () => {
+test('the only endpoint is used even if it is avoided, and an unknown id is ignored', () => {
   const set = setOf('a')
-  set.suspect('a')
-  set.suspect('z')
+  expect(set.setHealth('a', 'avoided')).toBe(true)
+  expect(set.setHealth('z', 'avoided')).toBe(false)
   expect(picks(set, 2)).toBe('aa')
+})
+
+test('a held endpoint gets no leases, and has no capacity beyond its held ones', () => {
+  const set = setOf('a', 'b')
+  set.allot(() => 2)
+  const [held] = [set.pick()]
+  set.setHealth(held.endpoint.id, 'held')
+  expect(set.allot(() => 2)).toBe(3)
+  expect(picks(set, 2, 2)).toBe('bb')
+  expect(set.leave(held)).toBe(true)
+  set.setHealth(held.endpoint.id, 'usable')
+  expect(set.allot(() => 2)).toBe(4)
 })
 
 test('a dropped id gets no leases while the driver still reports it', () => {

@@ -1,13 +1,18 @@
 import type { Endpoint } from './types.ts'
 
+/**
+ * Whether an endpoint gets leases after a request has failed at it: `usable`, as if nothing had happened; `avoided`, only if no
+ * other one has a free place; `held`, none for now.
+ */
+export type EndpointHealth = 'usable' | 'avoided' | 'held'
+
 /** One endpoint and the number of leases held on it. */
 export interface Slot {
   readonly endpoint: Endpoint
   inFlight: number
   /** The maximum number of leases; Infinity = unlimited. */
   places: number
-  /** A request has timed out: this endpoint is used only when no other one has a free place. */
-  suspect: boolean
+  health: EndpointHealth
   /** The endpoint gets no new leases, and is stopped once all its leases are released. */
   draining: boolean
 }
@@ -22,6 +27,8 @@ export class EndpointSet {
   readonly #gone = new Map<string, Slot>()
   /** Endpoints that must not get leases, although the driver still reports them as ready. */
   readonly #unusable = new Set<string>()
+  /** Those of them that do not exist any more. The driver must be told to replace them. */
+  readonly #dead = new Set<string>()
   /** The endpoints that were stopped most recently. Late reports may still list them. */
   #stopped: readonly string[] = []
   /** Set while the target is being scaled to zero. */
@@ -43,7 +50,7 @@ export class EndpointSet {
 
   /** The ids of the endpoints that get new leases. */
   get active(): string[] {
-    return this.ids.filter((id) => !this.#slots.get(id)?.draining)
+    return [...this.#slots.values()].filter((slot) => !isClosed(slot)).map(({ endpoint }) => endpoint.id)
   }
 
   /** The ids of all endpoints in the driver's last report, including ones that must not get leases. */
@@ -57,6 +64,7 @@ export class EndpointSet {
     if (this.#scalingDown) return
     const ids = new Set(ready.map((endpoint) => endpoint.id))
     for (const id of this.#unusable) if (!ids.has(id)) this.#unusable.delete(id)
+    for (const id of this.#dead) if (!ids.has(id)) this.#dead.delete(id)
     for (const id of this.#slots.keys()) if (!ids.has(id)) this.#remove(id)
     for (const endpoint of ready) {
       if (this.#stopped.includes(endpoint.id)) this.#unusable.add(endpoint.id)
@@ -73,9 +81,21 @@ export class EndpointSet {
     return known
   }
 
+  /** Excludes an endpoint that does not exist any more, although the driver reports it. */
+  dropDead(id: string): void {
+    if (this.drop(id)) this.#dead.add(id)
+  }
+
+  /** The dead endpoints that have leases, and those that have none. */
+  get dead(): { readonly used: string[]; readonly unused: string[] } {
+    const ids = [...this.#dead]
+    return { used: ids.filter((id) => this.#gone.has(id)), unused: ids.filter((id) => !this.#gone.has(id)) }
+  }
+
   /** Called before the target is scaled to zero: no endpoint gets a lease from now on, whatever the driver reports. */
   beginScaleDown(): void {
     this.#scalingDown = true
+    this.#dead.clear()
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
@@ -96,9 +116,23 @@ export class EndpointSet {
     this.replace(this.#reported)
   }
 
-  suspect(id: string): void {
+  get(id: string): Endpoint | undefined {
+    return this.#slots.get(id)?.endpoint
+  }
+
+  /** The number of endpoints that are held, without this one. */
+  heldBesides(id: string): number {
+    let held = 0
+    for (const slot of this.#slots.values()) if (slot.health === 'held' && slot.endpoint.id !== id) held++
+    return held
+  }
+
+  /** Returns whether anything has changed. */
+  setHealth(id: string, health: EndpointHealth): boolean {
     const slot = this.#slots.get(id)
-    if (slot) slot.suspect = true
+    if (!slot || slot.health === health) return false
+    slot.health = health
+    return true
   }
 
   /** Makes exactly these endpoints drain: they get no new leases. Returns whether anything has changed. */
@@ -112,11 +146,9 @@ export class EndpointSet {
     return changed
   }
 
-  /** The `count` endpoints that are needed least: draining ones first, then those with the fewest leases. */
+  /** The `count` endpoints that are needed least: draining ones first, then held ones, then those with the fewest leases. */
   leastNeeded(count: number): string[] {
-    const order = [...this.#slots.values()].sort(
-      (a, b) => Number(b.draining) - Number(a.draining) || a.inFlight - b.inFlight,
-    )
+    const order = [...this.#slots.values()].sort((a, b) => need(a) - need(b) || a.inFlight - b.inFlight)
     return order.slice(0, count).map(({ endpoint }) => endpoint.id)
   }
 
@@ -129,14 +161,14 @@ export class EndpointSet {
 
   /**
    * Sets the maximum number of leases of each endpoint, and returns the total capacity: the places of the endpoints that are
-   * not draining, plus the leases that are still held on all other endpoints.
+   * neither draining nor held, plus the leases that are still held on all other endpoints.
    */
   allot(places: (id: string) => number): number {
     let capacity = 0
     for (const slot of this.#gone.values()) capacity += slot.inFlight
     for (const [id, slot] of this.#slots) {
       slot.places = places(id)
-      capacity += slot.draining ? slot.inFlight : Math.max(slot.places, slot.inFlight)
+      capacity += isClosed(slot) ? slot.inFlight : Math.max(slot.places, slot.inFlight)
     }
     return capacity
   }
@@ -167,7 +199,7 @@ export class EndpointSet {
       if (slot.inFlight === 0) this.#gone.delete(id)
       return true
     }
-    return slot.draining || slot.inFlight >= slot.places
+    return isClosed(slot) || slot.inFlight >= slot.places
   }
 
   #remove(id: string): boolean {
@@ -177,18 +209,27 @@ export class EndpointSet {
   }
 }
 
-const SUSPECT_PENALTY = 1e6
+const AVOIDED_PENALTY = 1e6
 const FULL_PENALTY = 1e9
-const DRAINING_PENALTY = 1e12
+const CLOSED_PENALTY = 1e12
+
+/** Whether the endpoint gets no new leases. */
+function isClosed(slot: Slot): boolean {
+  return slot.draining || slot.health === 'held'
+}
+
+function need(slot: Slot): number {
+  return slot.draining ? 0 : slot.health === 'held' ? 1 : 2
+}
 
 function rank(slot: Slot): number {
   let rank = slot.inFlight
-  if (slot.suspect) rank += SUSPECT_PENALTY
+  if (slot.health === 'avoided') rank += AVOIDED_PENALTY
   if (slot.inFlight >= slot.places) rank += FULL_PENALTY
-  if (slot.draining) rank += DRAINING_PENALTY
+  if (isClosed(slot)) rank += CLOSED_PENALTY
   return rank
 }
 
 function newSlot(endpoint: Endpoint): Slot {
-  return { endpoint, inFlight: 0, places: Infinity, suspect: false, draining: false }
+  return { endpoint, inFlight: 0, places: Infinity, health: 'usable', draining: false }
 }

@@ -8,6 +8,8 @@ import type { TargetPolicy } from './types.ts'
 
 /** Milliseconds between two scaling decisions, as in Knative. */
 const TICK = 2_000
+/** ms for which replicas may be missing before the driver is asked for them again. */
+const ASK_AGAIN = 60_000
 
 /** The parts of a target that `Replicas` uses. */
 export interface ReplicasHost {
@@ -39,8 +41,12 @@ export class Replicas {
   readonly #tick: Alarm
   #meter: ConcurrencyMeter | undefined
   #autoscaler = new Autoscaler()
-  /** Unused endpoints that the driver has not yet been asked to stop. */
+  /** Unused endpoints that the driver has not yet been asked to stop, and dead ones that it has not been asked to replace. */
   #toStop: string[] = []
+  /** The number of pending calls to the driver. */
+  #calls = 0
+  /** Since when fewer endpoints than wanted are ready. */
+  #missingSince: number | undefined
   #started = false
   /** The number of pending calls to the lock. */
   #asking = 0
@@ -88,6 +94,7 @@ export class Replicas {
   end(): void {
     this.#wanted = 0
     this.#toStop = []
+    this.#missingSince = undefined
     this.#meter = undefined
     this.#tick.stop()
   }
@@ -95,6 +102,11 @@ export class Replicas {
   /** Called when a request arrives or ends. */
   loadChanged(): void {
     this.#meter?.set(this.#host.load())
+  }
+
+  /** Called when the ready endpoints have changed. */
+  readyChanged(): void {
+    if (this.#wanted > 0) this.#watch()
   }
 
   /** Decides now, because the policy or the load may require a different number of replicas. */
@@ -136,12 +148,38 @@ export class Replicas {
     this.#wanted = Math.max(this.#wanted, endpoints.size)
     const draining = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
     if (endpoints.setDraining(new Set(draining))) this.#host.drainingChanged()
-    const free = endpoints.drained
-    // Replicas that are not ready yet are cancelled immediately. Ready ones are stopped only when they are unused.
-    const next = Math.max(wish, Math.min(this.#wanted, endpoints.size))
-    const leads = lock.report({ load: this.#host.load(), drained: free, lead: { replicas: next, draining } })
-    this.#when(leads, (mine) => mine && this.#scale(next))
-    if (free.length > 0) this.#when(lock.remove(free), (ids) => this.#stop(ids))
+    const { dead } = endpoints
+    const free = [...endpoints.drained, ...dead.unused]
+    const next = this.#next(wish)
+    const decision = { replicas: next, draining: [...draining, ...dead.used, ...dead.unused] }
+    const leads = lock.report({ load: this.#host.load(), drained: free, lead: decision })
+    // A driver that is told a smaller number stops replicas that start, and with them the replacements of the dead ones.
+    this.#when(
+      leads,
+      (mine) => mine && (dead.unused.length === 0 || next > this.#wanted) && this.#scale(next),
+    )
+    if (free.length > 0) this.#when(lock.remove(free), (ids) => ids.length > 0 && this.#stop(ids, wish))
+    this.#askAgain()
+  }
+
+  /** Replicas that are not ready yet are cancelled immediately. Ready ones are stopped only when they are unused. */
+  #next(wish: number): number {
+    const { size, dead } = this.#host.endpoints
+    // Dead ones that still have requests get a replacement beside them.
+    return Math.max(wish, Math.min(this.#wanted, size)) + dead.used.length
+  }
+
+  /** Repeats the last call if replicas have been missing for long: the driver may have given up on them. */
+  #askAgain(): void {
+    const { clock, endpoints } = this.#host
+    if (endpoints.size === 0 || endpoints.size >= this.#wanted) {
+      this.#missingSince = undefined
+      return
+    }
+    this.#missingSince ??= clock.now()
+    if (clock.now() - this.#missingSince < ASK_AGAIN) return
+    this.#missingSince = clock.now()
+    this.#call(this.#wanted, this.#wanted)
   }
 
   /** Calls `act` with the lock's answer: synchronously if the answer is not a promise. */
@@ -157,20 +195,25 @@ export class Replicas {
       .finally(() => this.#asking--)
   }
 
-  #stop(ids: readonly string[]): void {
-    if (ids.length === 0) return
+  #stop(ids: readonly string[], wish: number): void {
     for (const id of ids) this.#host.endpoints.drop(id)
     this.#host.drainingChanged()
-    this.#toStop.push(...ids)
-    this.#scale(Math.max(1, this.#wanted - ids.length))
+    this.#toStop = [...new Set([...this.#toStop, ...ids])]
+    this.#scale(this.#next(wish))
   }
 
   #scale(to: number): void {
     const from = this.#wanted
-    if (to === from) return
+    if (to !== from) {
+      this.#wanted = to
+      this.#host.scaled({ from, to })
+    } else if (this.#toStop.length === 0 || this.#calls > 0) return
+    this.#call(from, to)
+  }
+
+  #call(from: number, to: number): void {
     const remove = [...this.#toStop]
-    this.#wanted = to
-    this.#host.scaled({ from, to })
+    this.#calls++
     this.#host
       .enqueue(async () => void (await this.#host.scale(to, remove)))
       .then(
@@ -183,12 +226,15 @@ export class Replicas {
           this.#host.failed(error)
         },
       )
+      .finally(() => this.#calls--)
   }
 
   /** Starts the decision timer while the number of replicas can change, and stops it when the policy fixes the number. */
   #watch(): void {
     const least = Math.max(1, this.#host.keptWarm())
-    if (this.#most() <= least && this.#wanted <= least) {
+    const { size } = this.#host.endpoints
+    const isShort = size > 0 && size < this.#wanted
+    if (this.#most() <= least && this.#wanted <= least && this.#toStop.length === 0 && !isShort) {
       this.#tick.stop()
       return
     }

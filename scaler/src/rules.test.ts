@@ -425,77 +425,54 @@ describe('rule 8: running targets are adopted at start', () => {
   })
 })
 
-describe('rule 9: a refused connection excludes an endpoint, a timeout only makes it less preferred', () => {
-  test('a refused endpoint gets no more leases, even if the driver still reports it', async () => {
+describe('rule 9: a failed request does not end an endpoint that answers, and a dead one is replaced', () => {
+  test.each(['refused', 'reset'] as const)(
+    'an endpoint that answers its probe is kept after %s',
+    async (fault) => {
+      const { ask, wake, driver, activator, scaled } = await rig()
+      const lease = await wake('app')
+      activator.report('app', lease.endpoint.id, fault)
+      expect((await ask('app').promise).endpoint.id).toBe(lease.endpoint.id)
+      expect(driver.probes).toEqual([lease.endpoint.id])
+      expect(scaled()).toEqual(['app 1'])
+    },
+  )
+
+  test('no request is sent to a suspect endpoint before its probe ends, if another one is ready', async () => {
     const { ask, wake, driver, activator } = await rig()
-    const refused = await wake('app', 2)
-    activator.report('app', refused.endpoint.id, 'refused')
+    const suspect = await wake('app', 2)
+    driver.onProbe = () => new Promise(() => undefined)
+    activator.report('app', suspect.endpoint.id, 'refused')
     const next = await Promise.all([ask('app').promise, ask('app').promise])
-    expect(next.map((lease) => lease.endpoint.id)).not.toContain(refused.endpoint.id)
-    const other = next[0].endpoint
-    driver.emit('app', { ready: [refused.endpoint, other] })
-    expect((await ask('app').promise).endpoint.id).toBe(other.id)
-    expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1 })
+    expect(next.map((lease) => lease.endpoint.id)).not.toContain(suspect.endpoint.id)
   })
 
   test.each(['refused', 'reset'] as const)(
-    'when the last one is %s, it is replaced: the driver may not know yet',
+    'when the last one is dead after %s, it is replaced: the driver may not know yet',
     async (fault) => {
-      const { ask, wake, driver, activator, scaled } = await rig()
+      const { ask, wake, driver, activator, scaled, clock } = await rig()
       const broken = await wake('app')
+      driver.onProbe = () => false
       activator.report('app', broken.endpoint.id, fault)
       broken.release()
       const asked = ask('app')
       await settle()
       expect(asked.settled).toBe(0)
+      await clock.advance(1_000)
       expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
       const [fresh] = driver.ready('app')
       expect((await asked.promise).endpoint.id).toBe(fresh?.id)
     },
   )
 
-  test('requests that wait for a place at a refused endpoint get a new wake', async () => {
-    const { ask, wake, driver, activator, scaled } = await rig({ concurrency: 1 })
-    const refused = await wake('app')
-    const asked = ask('app')
-    activator.report('app', refused.endpoint.id, 'refused')
-    refused.release()
-    await settle()
-    expect(scaled()).toEqual(['app 1', 'app 0', 'app 1'])
-    driver.ready('app')
-    await asked.promise
-  })
-
-  test('a suspect endpoint is used only when no other has a free place', async () => {
-    const { ask, wake, activator } = await rig({ concurrency: 2 })
-    const slow = await wake('app', 2)
-    activator.report('app', slow.endpoint.id, 'timeout')
-    slow.release()
-    const leases = await Promise.all([
-      ask('app').promise,
-      ask('app').promise,
-      ask('app').promise,
-      ask('app').promise,
-    ])
-    const atSlow = leases.map((lease) => lease.endpoint.id === slow.endpoint.id)
-    expect(atSlow).toEqual([false, false, true, true])
-  })
-
-  test('a target whose only endpoint is suspect stays awake, and the endpoint is used', async () => {
-    const { ask, wake, activator } = await rig()
-    const slow = await wake('app')
-    activator.report('app', slow.endpoint.id, 'timeout')
-    expect((await ask('app').promise).endpoint.id).toBe(slow.endpoint.id)
-    expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 1 })
-  })
-
   test('a report on an unknown target or endpoint is ignored', async () => {
-    const { wake, activator } = await rig()
+    const { wake, activator, driver } = await rig()
     await wake('app')
     activator.report('app', 'app-99', 'refused')
     activator.report('nobody', 'app-1', 'refused')
     expect(activator.stats('app')?.phase).toBe('awake')
     expect(activator.stats('nobody')).toBeUndefined()
+    expect(driver.probes).toEqual([])
   })
 })
 

@@ -83,7 +83,7 @@ export interface TargetLockEvents {
 
 /** What one activator currently needs of a target. */
 export interface Demand {
-  /** The endpoints that are not draining. */
+  /** The endpoints that get new requests. */
   readonly endpoints: readonly string[]
   /** The limit per endpoint for all activators together. Infinity = unlimited; places are not counted then. */
   readonly concurrency: number

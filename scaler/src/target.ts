@@ -2,6 +2,7 @@ import { Admission } from './admission.ts'
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
 import { retired, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
+import { Health } from './health.ts'
 import { IdleClock } from './idle.ts'
 import type { Observer } from './observer.ts'
 import type { EndpointSet } from './picker.ts'
@@ -12,6 +13,7 @@ import type { TargetLock, TargetLockEvents } from './target-lock.ts'
 import type {
   AcquireOptions,
   Driver,
+  Endpoint,
   EndpointFault,
   Lease,
   TargetKey,
@@ -38,6 +40,8 @@ export interface TargetContext {
     replicas: number,
     options?: { remove?: readonly string[]; signal?: AbortSignal | undefined },
   ): ReturnType<Driver['scale']>
+  /** See Driver.probe. */
+  probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
   /** The target's place in the queue that limits how many targets are woken at once. */
   wakeTurn(key: TargetKey): WakeTurn
   lock(key: TargetKey, events: TargetLockEvents): TargetLock
@@ -58,6 +62,7 @@ export class Target {
   readonly #admission: Admission
   readonly #lock: TargetLock
   readonly #replicas: Replicas
+  readonly #health: Health
   readonly #keepWarm: KeepWarm
   readonly #idle: IdleClock
   readonly #readiness: Alarm
@@ -107,6 +112,16 @@ export class Target {
       () => this.#policy(),
       () => this.refresh(),
     )
+    this.#health = new Health({
+      clock,
+      endpoints: this.#endpoints,
+      probe: (endpoint, signal) => context.probe(key, endpoint, signal),
+      changed: () => {
+        this.#admission.count()
+        this.#lock.balance()
+      },
+      dead: ({ id }) => this.#replace(id),
+    })
     this.#replicas = new Replicas({
       clock,
       endpoints: this.#admission.endpoints,
@@ -153,6 +168,7 @@ export class Target {
   /** Handles a report from the driver. Updates the endpoints before the capacity, so that no lease is granted on an empty set. */
   update(state: TargetState): void {
     this.#endpoints.replace(state.ready)
+    this.#health.update()
     // Endpoints of a generation that is being scaled down must not get leases, even if the driver still reports them.
     if (this.#phase === 'draining') return
     this.#admission.adjust()
@@ -162,22 +178,13 @@ export class Target {
     else if (this.#phase === 'awake') {
       // A target that ran and then stopped may well start again: the failure is reported, but the next request starts a wake.
       if (state.failure) this.#context.observer.failed?.(this.key, state.failure)
-      // The endpoints that the driver still reports as ready must not be used. Unless they are stopped, the driver does not
-      // start a replacement.
-      if (state.ready.length > 0) this.#drainAlone()
-      else this.#lostAll()
+      this.#replaceAll()
     } else if (this.#phase === 'asleep') this.#forgetIfUnused()
   }
 
+  /** See Activator.report. */
   report(endpointId: string, fault: EndpointFault): void {
-    if (fault === 'timeout') {
-      this.#endpoints.suspect(endpointId)
-      return
-    }
-    if (!this.#endpoints.drop(endpointId)) return
-    this.#admission.count()
-    // The driver may not have noticed the failure and would not start a replacement. So the target is scaled to zero first.
-    if (this.#endpoints.size === 0 && this.#phase === 'awake') this.#drainAlone()
+    this.#health.report(endpointId, fault)
   }
 
   /** See Activator.sleep. Also resolves to false if a new generation has begun in the meantime. */
@@ -236,6 +243,7 @@ export class Target {
   close(reason: Error): void {
     this.#refuseAll(reason)
     this.#readiness.stop()
+    this.#health.clear()
     this.#wakes.turn.leave()
     this.#replicas.end()
     this.#lock.cancel()
@@ -284,7 +292,10 @@ export class Target {
       const place = this.#admission.enter(options)
       if (this.#phase === 'asleep') this.#wake()
       else if (this.#phase === 'draining') this.#limitWait()
-      else if (this.#phase === 'awake') this.#hold()
+      else if (this.#phase === 'awake') {
+        if (this.#endpoints.size === 0) this.#limitWait()
+        this.#hold()
+      }
       this.#lock.balance()
       const slot = await place
       const waited = clock.now() - began
@@ -353,7 +364,11 @@ export class Target {
   }
 
   #becomeAwake(): void {
-    if (this.#phase === 'awake') return this.#lock.balance()
+    if (this.#phase === 'awake') {
+      if (this.#lock.hasShare) this.#readiness.stop()
+      this.#replicas.readyChanged()
+      return this.#lock.balance()
+    }
     const wasWaking = this.#phase === 'waking'
     this.#phase = 'awake'
     this.#wakes.succeeded()
@@ -370,6 +385,27 @@ export class Target {
     if (this.#admission.queued > 0) this.#hold()
     this.#lock.balance()
     this.#afterUse()
+  }
+
+  /** The endpoint does not exist any more, although the driver reports it. */
+  #replace(id: string): void {
+    this.#endpoints.dropDead(id)
+    this.#admission.count()
+    if (this.#endpoints.size === 0) this.#replaceAll()
+    else this.#replicas.decide()
+  }
+
+  /** No endpoint is left that could be used. */
+  #replaceAll(): void {
+    // Nothing in use is scaled down: a dead endpoint may still serve what it began. The new one starts beside it.
+    const isWanted = this.#admission.queued > 0
+    if (this.#endpoints.dead.used.length > 0 || (isWanted && this.#replicas.wanted > 1)) {
+      if (isWanted) this.#limitWait()
+      return this.#replicas.decide()
+    }
+    // The driver does not start a replacement for the endpoints that it reports as ready unless they are stopped.
+    if (this.#endpoints.reported.length > 0) this.#drainAlone()
+    else this.#lostAll()
   }
 
   /** All endpoints are gone without a scale-down. Waiting requests start a new wake; otherwise the target is asleep. */
@@ -421,6 +457,7 @@ export class Target {
     this.#lock.cancel()
     const generation = ++this.#generation
     const { ids } = this.#endpoints
+    this.#health.clear()
     this.#phase = 'draining'
     this.#endpoints.beginScaleDown()
     this.#admission.count()
@@ -479,7 +516,8 @@ export class Target {
     // The activator that was going to call the driver has left, and this one now leads.
     if (this.#phase === 'waking' && this.#lock.leads && !this.#replicas.started) this.#start()
     if (this.#phase !== 'awake') return
-    if (this.#endpoints.size === 0) return this.#lostAll()
+    if (this.#endpoints.size === 0)
+      return this.#endpoints.dead.used.length === 0 ? this.#lostAll() : undefined
     if (this.#lock.hasShare) this.#readiness.stop()
     else if (!this.#admission.unused) this.#hold()
     this.#lock.balance()
@@ -517,6 +555,7 @@ export class Target {
   /** Called after the release of the last lease and after each failed acquire: the target may now be unused. */
   #afterUse(): void {
     if (this.#phase === 'asleep') return this.#forgetIfUnused()
+    if (this.#phase === 'awake' && this.#endpoints.size === 0) return this.#replaceAll()
     this.#idle.restart()
     this.#watchIdle()
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../src/clock.ts'
-import type { Driver, Failure, ScaleOptions, TargetKey, TargetState } from '../../src/types.ts'
+import type { Driver, Endpoint, Failure, ScaleOptions, TargetKey, TargetState } from '../../src/types.ts'
 
 /** How a replica came to its end. */
 export type End = 'crashed' | 'stopped'
@@ -59,6 +59,10 @@ export class ChaosDriver implements Driver {
     return stopped.map(({ id }) => id)
   }
 
+  async probe(_key: TargetKey, { id }: Endpoint): Promise<boolean> {
+    return this.replicas.get(id)?.ended === undefined
+  }
+
   watch(onChange: OnChange): Promise<AsyncDisposable> {
     const watcher = { onChange, due: 0 }
     this.#watchers.add(watcher)
@@ -89,10 +93,11 @@ export class ChaosDriver implements Driver {
 
   #stopSome(key: TargetKey, replicas: number, remove: readonly string[]): Replica[] {
     const alive = this.alive(key)
-    const surplus = Math.max(0, alive.length - replicas)
-    const first = alive.filter(({ ready }) => !ready)
-    const named = alive.filter(({ ready, id }) => ready && remove.includes(id))
-    const stopped = replicas === 0 ? alive : [...first, ...named].slice(0, surplus)
+    const named = alive.filter(({ id }) => remove.includes(id))
+    const rest = alive.filter((replica) => !named.includes(replica))
+    const starting = rest.filter(({ ready }) => !ready)
+    const surplus = Math.max(0, rest.length - replicas)
+    const stopped = replicas === 0 ? alive : [...named, ...starting.slice(0, surplus)]
     if (stopped.length === 0) return []
     this.onStop(stopped)
     for (const replica of stopped) replica.ended = 'stopped'

@@ -15,7 +15,7 @@ export class FakeDriver implements Driver {
   readonly calls: ScaleCall[] = []
   /** Called for each scale call; a returned promise delays its acceptance. */
   onScale: ((call: ScaleCall, signal: AbortSignal) => Promise<void> | void) | undefined
-  /** The result of each probe. Default: whether the driver reports the endpoint as ready. */
+  /** The result of each probe. Default: whether the last report lists the endpoint. */
   onProbe:
     ((endpoint: Endpoint, key: TargetKey, signal: AbortSignal) => Promise<boolean> | boolean) | undefined
   /** The ids of the probed endpoints, in order. */
@@ -23,6 +23,7 @@ export class FakeDriver implements Driver {
   /** If true, endpoints are still reported after a scale to zero was accepted, as in a cluster. `crash` removes them. */
   lingers = false
   readonly #ready = new Map<TargetKey, Endpoint[]>()
+  readonly #reported = new Map<TargetKey, readonly Endpoint[]>()
   readonly #watchers = new Set<(key: TargetKey, state: TargetState) => void>()
   #sequence = 0
 
@@ -49,7 +50,7 @@ export class FakeDriver implements Driver {
   async probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
     this.probes.push(endpoint.id)
     if (this.onProbe) return this.onProbe(endpoint, key, signal)
-    return (this.#ready.get(key) ?? []).some(({ id }) => id === endpoint.id)
+    return (this.#reported.get(key) ?? []).some(({ id }) => id === endpoint.id)
   }
 
   get watchers(): number {
@@ -82,6 +83,7 @@ export class FakeDriver implements Driver {
 
   /** Reports any state, regardless of the fake's own state: for late and contradictory reports. */
   emit(key: TargetKey, state: TargetState): void {
+    this.#reported.set(key, state.ready)
     for (const watcher of [...this.#watchers]) watcher(key, state)
   }
 

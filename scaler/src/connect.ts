@@ -1,0 +1,25 @@
+import { connect } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { Endpoint } from './types.ts'
+
+/** Resolves to true when the endpoint accepts a connection; rejects if it does not. For drivers that have no `probe`. */
+export function accepts({ url }: Endpoint, signal: AbortSignal): Promise<boolean> {
+  const address =
+    url.protocol === 'unix:'
+      ? { path: fileURLToPath(`file:${url.pathname}`) }
+      : { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 80) }
+  return new Promise((resolve, reject) => {
+    const socket = connect(address)
+    const end = (): void => void socket.destroy()
+    signal.addEventListener('abort', end, { once: true })
+    socket
+      .once('connect', () => resolve(true))
+      // A full queue of connections: somebody listens, and is busy.
+      .once('error', (error: NodeJS.ErrnoException) =>
+        error.code === 'EAGAIN' ? resolve(true) : reject(error),
+      )
+      .once('close', () => signal.removeEventListener('abort', end))
+      .once('connect', end)
+    if (signal.aborted) end()
+  })
+}

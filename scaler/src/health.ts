@@ -1,0 +1,173 @@
+import { Alarm } from './alarm.ts'
+import type { Clock } from './clock.ts'
+import type { EndpointSet } from './picker.ts'
+import type { Endpoint, EndpointFault } from './types.ts'
+
+/** The parts of a target that its health checks use. */
+export interface HealthHost {
+  readonly clock: Clock
+  readonly endpoints: EndpointSet
+  /** Resolves to whether the endpoint answers. A rejection counts as false. */
+  probe(endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
+  /** The endpoints that get leases have changed. */
+  changed(): void
+  /** The endpoint does not exist any more, although the driver reports it. */
+  dead(endpoint: Endpoint): void
+}
+
+/** ms after which a probe without an answer ends. The endpoint is busy then, or it hangs. */
+const PROBE_LIMIT = 1_000
+/** ms until an endpoint that does not answer is probed again. If the last of these probes fails too, the endpoint is dead. */
+const RETRIES = [100, 300]
+/** ms until an endpoint that hangs is probed again. Doubled each time, up to the maximum. */
+const HANG_INTERVAL = 1_000
+const MAX_HANG_INTERVAL = 30_000
+/** ms after a successful probe in which a reset connection does not keep requests from the endpoint: it is the request's own. */
+const TRUST = 5_000
+/** So many faults, each at most CALM ms after the one before, eject an endpoint, although it answers probes. */
+const MAX_FAULTS = 5
+const CALM = 10_000
+/** ms for which an endpoint is ejected. Doubled at each further ejection, up to the maximum. */
+const EJECTION = 5_000
+const MAX_EJECTION = 60_000
+/** The share of a target's endpoints that may be ejected at once. */
+const MAX_EJECTED = 0.5
+
+/** What is known of one endpoint at which a request has failed. */
+interface Suspect {
+  readonly endpoint: Endpoint
+  /** Ends the running probe. */
+  cancel: (() => void) | undefined
+  /** The next probe. */
+  readonly next: Alarm
+  faults: number
+  lastFault: number
+  /** When the endpoint last answered a probe. */
+  answered: number
+  /** Probes in a row that failed, and that ended without an answer. */
+  failed: number
+  hung: number
+  ejections: number
+}
+
+/**
+ * Finds out what a failed request says of its endpoint. One failure proves nothing: the request may be the reason. So the endpoint
+ * is probed. If it answers, it is kept. If it does not exist any more, it is dead. An endpoint that hangs is kept, but other ones
+ * are preferred. An endpoint at which request after request fails although it answers probes is ejected: it gets no requests for
+ * a while, if enough other endpoints remain (the outlier detection of Envoy).
+ */
+export class Health {
+  readonly #host: HealthHost
+  /** Created at the first fault, because most targets never have one. */
+  #suspects: Map<string, Suspect> | undefined
+
+  constructor(host: HealthHost) {
+    this.#host = host
+  }
+
+  /** A request has failed at this endpoint. Unknown endpoints are ignored. */
+  report(id: string, fault: EndpointFault): void {
+    const endpoint = this.#host.endpoints.get(id)
+    if (!endpoint) return
+    this.#suspects ??= new Map()
+    let suspect = this.#suspects.get(id)
+    if (!suspect) this.#suspects.set(id, (suspect = this.#newSuspect(endpoint)))
+    const now = this.#host.clock.now()
+    suspect.faults = now - suspect.lastFault > CALM ? 1 : suspect.faults + 1
+    suspect.lastFault = now
+    // A reset may be the fault of the request alone. Nobody but the endpoint can refuse a connection.
+    const holds = fault === 'refused' || (fault === 'reset' && now - suspect.answered >= TRUST)
+    if (holds) this.#set(suspect, 'held')
+    if (suspect.cancel) return
+    if (suspect.next.armed && !(holds && suspect.hung > 0)) return
+    if (!holds) this.#set(suspect, 'avoided')
+    this.#probe(suspect)
+  }
+
+  /** Forgets the endpoints that the driver does not report any more. */
+  update(): void {
+    for (const [id, suspect] of this.#suspects ?? []) if (!this.#host.endpoints.get(id)) this.#forget(suspect)
+  }
+
+  /** Ends all probes and forgets all faults. */
+  clear(): void {
+    for (const suspect of this.#suspects?.values() ?? []) this.#forget(suspect)
+  }
+
+  #newSuspect(endpoint: Endpoint): Suspect {
+    return {
+      endpoint,
+      cancel: undefined,
+      next: new Alarm(this.#host.clock),
+      faults: 0,
+      lastFault: 0,
+      answered: -Infinity,
+      failed: 0,
+      hung: 0,
+      ejections: 0,
+    }
+  }
+
+  #forget(suspect: Suspect): void {
+    suspect.next.stop()
+    suspect.cancel?.()
+    this.#suspects?.delete(suspect.endpoint.id)
+  }
+
+  #set(suspect: Suspect, health: 'usable' | 'avoided' | 'held'): void {
+    if (this.#host.endpoints.setHealth(suspect.endpoint.id, health)) this.#host.changed()
+  }
+
+  #probe(suspect: Suspect): void {
+    const ending = new AbortController()
+    const end = (then?: () => void): void => {
+      if (suspect.cancel !== cancel) return
+      suspect.cancel = undefined
+      stopTimer()
+      then?.()
+      ending.abort()
+    }
+    const cancel = (): void => end()
+    suspect.next.stop()
+    suspect.cancel = cancel
+    const stopTimer = this.#host.clock.schedule(PROBE_LIMIT, () => end(() => this.#hangs(suspect)))
+    this.#host.probe(suspect.endpoint, ending.signal).then(
+      (answers) => end(() => (answers ? this.#answers(suspect) : this.#fails(suspect))),
+      () => end(() => this.#fails(suspect)),
+    )
+  }
+
+  #answers(suspect: Suspect): void {
+    suspect.answered = this.#host.clock.now()
+    suspect.failed = suspect.hung = 0
+    if (suspect.faults < MAX_FAULTS || !this.#mayEject(suspect)) return this.#set(suspect, 'usable')
+    suspect.faults = 0
+    this.#set(suspect, 'held')
+    const time = Math.min(EJECTION * 2 ** suspect.ejections++, MAX_EJECTION)
+    suspect.next.set(time, () => this.#probe(suspect))
+  }
+
+  #fails(suspect: Suspect): void {
+    suspect.hung = 0
+    const retry = RETRIES[suspect.failed++]
+    if (retry !== undefined) {
+      this.#set(suspect, 'held')
+      return suspect.next.set(retry, () => this.#probe(suspect))
+    }
+    this.#forget(suspect)
+    this.#host.dead(suspect.endpoint)
+  }
+
+  #hangs(suspect: Suspect): void {
+    suspect.failed = 0
+    this.#set(suspect, 'avoided')
+    suspect.next.set(Math.min(HANG_INTERVAL * 2 ** suspect.hung++, MAX_HANG_INTERVAL), () =>
+      this.#probe(suspect),
+    )
+  }
+
+  #mayEject({ endpoint }: Suspect): boolean {
+    const { endpoints } = this.#host
+    return endpoints.heldBesides(endpoint.id) + 1 <= endpoints.size * MAX_EJECTED
+  }
+}
