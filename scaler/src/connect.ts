@@ -2,6 +2,9 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Endpoint } from './types.ts'
 
+/** ms after which an attempt to connect ends. */
+const TIMEOUT = 500
+
 /** Resolves to true when the endpoint accepts a connection; rejects if it does not. For drivers that have no `probe`. */
 export function accepts({ url }: Endpoint, signal: AbortSignal): Promise<boolean> {
   const address =
@@ -13,6 +16,9 @@ export function accepts({ url }: Endpoint, signal: AbortSignal): Promise<boolean
     const end = (): void => void socket.destroy()
     signal.addEventListener('abort', end, { once: true })
     socket
+      .setTimeout(TIMEOUT, () =>
+        socket.destroy(Object.assign(new Error('No connection.'), { code: 'ETIMEDOUT' })),
+      )
       .once('connect', () => resolve(true))
       // A full queue of connections: somebody listens, and is busy.
       .once('error', (error: NodeJS.ErrnoException) =>

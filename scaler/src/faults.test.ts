@@ -67,6 +67,25 @@ test('an endpoint that hangs is kept, avoided while others are free, and used ag
   expect(scaled()).toEqual(['app 2'])
 })
 
+test.each([
+  ['ECONNREFUSED', 250],
+  ['ECONNRESET', 250],
+  ['ENOENT', 250],
+  ['EHOSTUNREACH', 7_000],
+  ['ETIMEDOUT', 7_000],
+  ['HPE_INVALID_CONSTANT', Infinity],
+])('an endpoint whose probes reject with %s is replaced after %d ms', async (code, after) => {
+  const { activator, wake, driver, clock, scaled } = await rig()
+  const lease = await wake('app')
+  lease.release()
+  driver.onProbe = () => Promise.reject(Object.assign(new Error('no'), { code }))
+  activator.report('app', idOf(lease), 'refused')
+  await clock.advance(Math.min(after, MINUTE) - 1)
+  expect(scaled()).toEqual(['app 1'])
+  await clock.advance(1)
+  expect(scaled()).toEqual(after === Infinity ? ['app 1'] : ['app 1', 'app 0'])
+})
+
 test('the only endpoint is used again after a second if it hangs', async () => {
   const { activator, wake, ask, driver, clock, scaled } = await rig()
   const lease = await wake('app')

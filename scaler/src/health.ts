@@ -7,7 +7,7 @@ import type { Endpoint, EndpointFault } from './types.ts'
 export interface HealthHost {
   readonly clock: Clock
   readonly endpoints: EndpointSet
-  /** Resolves to whether the endpoint answers. A rejection counts as false. */
+  /** See Driver.probe. */
   probe(endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
   /** The endpoints that get leases have changed. */
   changed(): void
@@ -15,10 +15,13 @@ export interface HealthHost {
   dead(endpoint: Endpoint): void
 }
 
+/** Codes of errors of a system call: nobody listens, or who listens closes the connection at once. */
+const GONE = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT'])
 /** ms after which a probe without an answer ends. The endpoint is busy then, or it hangs. */
 const PROBE_LIMIT = 1_000
-/** ms until an endpoint that does not answer is probed again. If the last of these probes fails too, the endpoint is dead. */
-const RETRIES = [100, 300]
+/** ms until an endpoint that is gone, or cannot be reached, is probed again. If the last probe fails too, it is dead. */
+const GONE_RETRIES = [50, 200]
+const UNREACHABLE_RETRIES = [1_000, 2_000, 4_000]
 /** ms until an endpoint that hangs is probed again. Doubled each time, up to the maximum. */
 const HANG_INTERVAL = 1_000
 const MAX_HANG_INTERVAL = 30_000
@@ -40,6 +43,8 @@ interface Suspect {
   cancel: (() => void) | undefined
   /** The next probe. */
   readonly next: Alarm
+  /** Whether a request has failed since the running probe began: its answer may be older. */
+  isStale: boolean
   faults: number
   lastFault: number
   /** When the endpoint last answered a probe. */
@@ -78,7 +83,10 @@ export class Health {
     // A reset may be the fault of the request alone. Nobody but the endpoint can refuse a connection.
     const holds = fault === 'refused' || (fault === 'reset' && now - suspect.answered >= TRUST)
     if (holds) this.#set(suspect, 'held')
-    if (suspect.cancel) return
+    if (suspect.cancel) {
+      suspect.isStale = true
+      return
+    }
     if (suspect.next.armed && !(holds && suspect.hung > 0)) return
     if (!holds) this.#set(suspect, 'avoided')
     this.#probe(suspect)
@@ -99,6 +107,7 @@ export class Health {
       endpoint,
       cancel: undefined,
       next: new Alarm(this.#host.clock),
+      isStale: false,
       faults: 0,
       lastFault: 0,
       answered: -Infinity,
@@ -130,14 +139,23 @@ export class Health {
     const cancel = (): void => end()
     suspect.next.stop()
     suspect.cancel = cancel
+    suspect.isStale = false
     const stopTimer = this.#host.clock.schedule(PROBE_LIMIT, () => end(() => this.#hangs(suspect)))
     this.#host.probe(suspect.endpoint, ending.signal).then(
-      (answers) => end(() => (answers ? this.#answers(suspect) : this.#fails(suspect))),
-      () => end(() => this.#fails(suspect)),
+      (answers) => end(() => (answers ? this.#answers(suspect) : this.#fails(suspect, GONE_RETRIES))),
+      (error: NodeJS.ErrnoException) => end(() => this.#judge(suspect, error.code ?? '')),
     )
   }
 
+  #judge(suspect: Suspect, code: string): void {
+    if (GONE.has(code)) this.#fails(suspect, GONE_RETRIES)
+    // It answers something, but no valid HTTP.
+    else if (code.startsWith('HPE_')) this.#answers(suspect)
+    else this.#fails(suspect, UNREACHABLE_RETRIES)
+  }
+
   #answers(suspect: Suspect): void {
+    if (suspect.isStale) return this.#probe(suspect)
     suspect.answered = this.#host.clock.now()
     suspect.failed = suspect.hung = 0
     if (suspect.faults < MAX_FAULTS || !this.#mayEject(suspect)) return this.#set(suspect, 'usable')
@@ -147,9 +165,9 @@ export class Health {
     suspect.next.set(time, () => this.#probe(suspect))
   }
 
-  #fails(suspect: Suspect): void {
+  #fails(suspect: Suspect, retries: readonly number[]): void {
     suspect.hung = 0
-    const retry = RETRIES[suspect.failed++]
+    const retry = retries[suspect.failed++]
     if (retry !== undefined) {
       this.#set(suspect, 'held')
       return suspect.next.set(retry, () => this.#probe(suspect))

@@ -119,8 +119,11 @@ export interface Driver {
   /** Reports the complete ready set of every known target immediately, then the set of a target whenever it changes. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
   /**
-   * Whether the endpoint answers now, as for its readiness. Called for an endpoint at which a request has failed. A rejection
-   * counts as false; the signal limits the time. Without this method, the activator tries to connect to the endpoint.
+   * Whether the endpoint answers, with any HTTP status: an app that answers 500 need not be replaced. Called for an endpoint at
+   * which a request has failed. False, or a rejection with ECONNREFUSED, ECONNRESET or ENOENT, means that the endpoint is gone;
+   * any other rejection, that it cannot be reached. It is replaced if that remains so for a quarter of a second, or for seven
+   * seconds. If the call has not settled after a second, when the signal aborts, the endpoint hangs, and is kept. Without this
+   * method, the activator tries to connect to the endpoint.
    */
   probe?(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
 }

@@ -170,7 +170,13 @@ export class Walk {
   #lateNews(key: TargetKey): void {
     const some = (this.#reported.get(key) ?? []).filter(() => this.#below(2) === 0)
     if (some.length === 0) return
-    this.#did(`late ${key} ${ids(some)}`, () => this.#rig.driver.emit(key, { ready: some }))
+    this.#did(`late ${key} ${ids(some)}`, () => {
+      const { driver } = this.#rig
+      const missing = (this.#reported.get(key) ?? []).filter((endpoint) => !some.includes(endpoint))
+      driver.emit(key, { ready: some })
+      // What was not reported again has ended: no later report may list it.
+      if (missing.length > 0) driver.crash(key, ...missing.map(({ id }) => id))
+    })
   }
 
   #report(key: TargetKey): void {

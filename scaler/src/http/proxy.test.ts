@@ -191,6 +191,7 @@ describe('a request', () => {
       request.resume().once('end', () => response.end('second'))
     })
     driver.emit('app', { ready: [{ id: 'gone', url: new URL(`unix:${join(folder, 'nobody.sock')}`) }] })
+    driver.onProbe = ({ id }) => id !== 'gone'
     const woken = untilScaled(driver).then(wake)
     const response = await fetch(url, { method: 'POST', body: 'payload' })
     await woken

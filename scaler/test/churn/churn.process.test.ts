@@ -24,7 +24,7 @@ const SHOWN = 20
 
 test(
   'targets that sleep, wake, crash and are replaced under load lose no request and repeat none',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async ({ onTestFailed, onTestFinished }) => {
     const ledger = new Ledger()
     const world = await createWorld(ledger)

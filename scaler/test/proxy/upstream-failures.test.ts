@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { header, readChunk, status } from './message.ts'
 import type { Wire } from './wire.ts'
-import { rawWorld, until } from './world.ts'
+import { rawWorld, until, whileTimePasses } from './world.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 /** Unix sockets cannot be reset. */
@@ -213,7 +213,9 @@ describe('a connection that is refused', () => {
       if (replicas > 0) world.wake()
     }
     const client = await world.client()
-    expect((await client.send(`POST / HTTP/1.1\r\nHost: a\r\n${rest}`).message()).body).toBe('good')
+    world.driver.onProbe = ({ id }) => id !== 'gone'
+    const answer = client.send(`POST / HTTP/1.1\r\nHost: a\r\n${rest}`).message()
+    expect((await whileTimePasses(world, answer)).body).toBe('good')
     expect(seen).toEqual(['payload'])
   })
 

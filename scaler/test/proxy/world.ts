@@ -45,6 +45,15 @@ export interface World extends AsyncDisposable {
   idle(): Promise<void>
 }
 
+/** Lets the activator's time pass until the promise has settled. */
+export async function whileTimePasses<T>({ clock }: World, promise: Promise<T>): Promise<T> {
+  let settled = false
+  const done = (): void => void (settled = true)
+  promise.then(done, done)
+  while (!settled) await clock.advance(10)
+  return promise
+}
+
 export type RawApp = (wire: Wire) => Promise<void>
 
 /** A proxy before an app that speaks raw bytes; it is called for each connection. */

@@ -123,14 +123,11 @@ export class PodReplica {
     this.#stopAsking()
   }
 
-  /** Probes the pod once. */
+  /** Probes the pod once: whether it answers at all, even if not as a ready one would. */
   async answers(signal: AbortSignal): Promise<boolean> {
     const address = podAddress(this.pod, this.#deps.port)
-    if (!address) return false
-    return this.#deps.probe(address, signal, this.pod).then(
-      ({ ready }) => ready,
-      () => false,
-    )
+    if (address) await this.#deps.probe(address, signal, this.pod)
+    return address !== undefined
   }
 
   /** Called for a spare pod that was taken: `ready` replaces the probe. `began`: when the pod was taken, in ms of the clock. */

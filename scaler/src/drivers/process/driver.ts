@@ -3,7 +3,7 @@ import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 import { Guard } from './guard.ts'
 import type { ProcessDriver, ProcessDriverOptions } from './options.ts'
 import { Places } from './places.ts'
-import { answers } from './probe.ts'
+import { answerOf } from './probe.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { Replica, type ReplicaDeps } from './replica.ts'
 
@@ -86,7 +86,8 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
     async probe(key, { id, url }, signal) {
       // Another replica may listen at the port of one that has ended.
       const runs = sets.get(key)?.state.ready.some((endpoint) => endpoint.id === id) ?? false
-      return runs && answers(url, probe, signal).catch(() => false)
+      if (runs) await answerOf(url, probe.path, signal)
+      return runs
     },
     [Symbol.asyncDispose]: () => (disposal ??= dispose()),
   }

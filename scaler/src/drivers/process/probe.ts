@@ -6,11 +6,17 @@ export interface Probe {
   readonly status: number | undefined
 }
 
+/** Resolves to whether the replica is ready. */
+export async function isReady(url: URL, { path, status }: Probe, signal: AbortSignal): Promise<boolean> {
+  const got = await answerOf(url, path, signal)
+  return status === undefined ? got < 500 : got === status
+}
+
 /**
- * Sends one probe to a replica and resolves to whether it is ready. There is no time limit other than the signal: an app that
- * needs long for its first response is still starting.
+ * Sends one GET to a replica and resolves to the status of its response. There is no time limit other than the signal: an app
+ * that needs long for its first response is still starting.
  */
-export function answers(url: URL, { path, status }: Probe, signal: AbortSignal): Promise<boolean> {
+export function answerOf(url: URL, path: string, signal: AbortSignal): Promise<number> {
   const address =
     url.protocol === 'unix:'
       ? { socketPath: decodeURIComponent(url.pathname) }
@@ -18,8 +24,7 @@ export function answers(url: URL, { path, status }: Probe, signal: AbortSignal):
   return new Promise((resolve, reject) => {
     const probe = request({ ...address, path, signal, agent: false }, (response) => {
       response.resume().once('error', () => undefined)
-      const got = response.statusCode ?? 0
-      resolve(status === undefined ? got < 500 : got === status)
+      resolve(response.statusCode ?? 0)
     })
     // Not removed after the response: a later abort emits an error, which needs a listener.
     probe.on('error', reject)

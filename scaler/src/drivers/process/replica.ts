@@ -7,7 +7,7 @@ import { startGroup, type ProcessGroup } from './group.ts'
 import type { Guard } from './guard.ts'
 import type { ProcessDriverOptions, ProcessPlace, ProcessSpec } from './options.ts'
 import type { Places } from './places.ts'
-import { answers, type Probe } from './probe.ts'
+import { isReady, type Probe } from './probe.ts'
 import type { ReplicaHooks, StartedReplica } from './replica-set.ts'
 import { Tail } from './tail.ts'
 
@@ -106,7 +106,7 @@ export class Replica implements StartedReplica {
         : `http://127.0.0.1:${place.port}`,
     )
     try {
-      await untilReady((signal) => answers(url, probe, signal), {
+      await untilReady((signal) => isReady(url, probe, signal), {
         signal: this.#gone.signal,
         clock,
       })

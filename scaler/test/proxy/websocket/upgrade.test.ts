@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { ResolveTarget } from '../../../src/http/index.ts'
 import { all, header, status, type Message } from '../message.ts'
 import { Wire } from '../wire.ts'
-import { rawWorld } from '../world.ts'
+import { rawWorld, whileTimePasses } from '../world.ts'
 import { upgradeRequest } from './frames.ts'
 
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
@@ -130,7 +130,9 @@ test('a refused connection is tried again elsewhere', async () => {
     if (replicas > 0) world.wake()
   }
   const client = await world.client()
-  expect(status(await client.send(`${upgradeRequest()}hello`).message())).toBe(101)
+  world.driver.onProbe = ({ id }) => id !== 'gone'
+  const answer = client.send(`${upgradeRequest()}hello`).message()
+  expect(status(await whileTimePasses(world, answer))).toBe(101)
   expect(String(await client.take(5))).toBe('hello')
 })
 
