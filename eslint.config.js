@@ -112,6 +112,16 @@ export default defineConfig(
     },
   },
   {
+    files: ['scaler/src/**/*.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'AsyncDisposableStack', message: 'It needs Node 24; the package promises Node 22.19.' },
+        { name: 'DisposableStack', message: 'It needs Node 24; the package promises Node 22.19.' },
+      ],
+    },
+  },
+  {
     files: ['platform/src/**/*.ts'],
     rules: {
       'no-restricted-properties': [

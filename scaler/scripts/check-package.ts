@@ -44,6 +44,8 @@ try {
   for (const [subpath, peers] of Object.entries(PEERS)) {
     await use(tarball, path.basename(subpath), [subpath], [...dependencies, ...peers])
   }
+  const contract = await use(tarball, 'contract', ['./contract'], dependencies)
+  await testContracts(contract)
 } finally {
   await rm(folder, { recursive: true })
 }
@@ -55,6 +57,9 @@ async function pack(): Promise<string> {
   const { size, files, filename } = packed
   console.log(`${size} bytes packed (at most ${MAX_PACKED}), ${files.length} files`)
   if (size > MAX_PACKED) throw new Error('The package is too large.')
+  const claim = `at most ${MAX_PACKED / 1000} kB packed`
+  const readme = await readFile(path.join(PACKAGE, 'README.md'), 'utf8')
+  if (!readme.includes(claim)) throw new Error(`The README does not say that the package has ${claim}.`)
   const strays = files.filter((file) => !CONTENTS.test(file.path))
   if (strays.length > 0) throw new Error(`Not to be packed: ${strays.map((file) => file.path).join(', ')}`)
   return path.join(folder, filename)
@@ -69,7 +74,7 @@ async function use(
   consumer: string,
   subpaths: readonly string[],
   modules: readonly string[],
-): Promise<void> {
+): Promise<string> {
   const project = path.join(folder, consumer)
   const installed = path.join(project, 'node_modules/@fp/scaler')
   await mkdir(installed, { recursive: true })
@@ -80,7 +85,7 @@ async function use(
     await symlink(path.join(MODULES, name), link)
   }
   await writeFile(path.join(project, 'package.json'), '{ "type": "module" }')
-  await copyFile(path.join(import.meta.dirname, 'consumers', `${consumer}.ts`), path.join(project, 'main.ts'))
+  await copyFile(consumerFile(consumer), path.join(project, 'main.ts'))
 
   for (const subpath of subpaths) {
     const name = path.posix.join('@fp/scaler', subpath)
@@ -91,6 +96,22 @@ async function use(
     await run('tsc', [...options, '--exactOptionalPropertyTypes', exact, 'main.ts'], project)
   }
   await run(process.execPath, ['main.ts'], project)
+  return project
+}
+
+/** The contracts pass for the package's own process driver and memory coordination, by each of the test frameworks. */
+async function testContracts(project: string): Promise<void> {
+  await copyFile(consumerFile('contract'), path.join(project, 'contract.ts'))
+  await copyFile(consumerFile('contract-node'), path.join(project, 'contract-node.ts'))
+  await copyFile(consumerFile('contract-vitest'), path.join(project, 'contract.test.ts'))
+  await symlink(path.join(MODULES, 'vitest'), path.join(project, 'node_modules/vitest'))
+  await run(process.execPath, ['--test', 'contract-node.ts'], project)
+  const vitest = path.join(MODULES, 'vitest/vitest.mjs')
+  await run(process.execPath, [vitest, 'run', '--root', project, '--testTimeout', '60000'], project)
+}
+
+function consumerFile(name: string): string {
+  return path.join(import.meta.dirname, 'consumers', `${name}.ts`)
 }
 
 /** Resolves to what the command says; where it fails, that is shown. */

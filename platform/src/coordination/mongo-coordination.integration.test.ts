@@ -1,12 +1,13 @@
 import { MongoClient } from 'mongodb'
+import { describeCoordinationContract, type CoordinationUnderTest } from '@fp/scaler/contract'
+import * as vitest from 'vitest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeCoordinationContract } from '../../../scaler/test/contract/coordination-contract.ts'
 import { lineTo } from '../../test/cut-off.ts'
 import { testMongo, testMongoUri } from '../../test/database.ts'
 import { connectMongo, type Mongo } from '../plugins/mongo.ts'
 import { createMongoCoordination } from './mongo-coordination.ts'
 
-describeCoordinationContract('MongoDB', async () => {
+async function start(): Promise<CoordinationUnderTest> {
   const uri = testMongoUri()
   const [one, two] = await Promise.all([connectMongo(uri), connectMongo(uri)])
   return {
@@ -17,7 +18,8 @@ describeCoordinationContract('MongoDB', async () => {
       await Promise.all([one.client.close(), two.client.close()])
     },
   }
-})
+}
+describeCoordinationContract('MongoDB', { start }, vitest)
 
 let mongo: Mongo & AsyncDisposable
 beforeAll(async () => {

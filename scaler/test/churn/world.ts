@@ -8,7 +8,7 @@ import { settle } from '../../src/drivers/fake/index.ts'
 import { ScalerError } from '../../src/errors.ts'
 import { scalerProxy } from '../../src/http/index.ts'
 import type { Activator, Driver, TargetKey, TargetPolicy } from '../../src/types.ts'
-import { News } from '../contract/news.ts'
+import { News } from '../../src/contract/news.ts'
 import type { Ledger } from './ledger.ts'
 
 const APP = join(import.meta.dirname, 'app.mjs')

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TargetKey } from '../../src/types.ts'
-import type { DriverUnderTest } from './driver-contract.ts'
-import { answers, get } from './http.ts'
+import type { DriverUnderTest } from '../../src/contract/index.ts'
+import { get } from '../../src/contract/http.ts'
 
 /**
  * A server that decides which targets may start: each target sends a request to `http://<this machine>:<port>/<key>` first, waits
@@ -12,7 +12,7 @@ import { answers, get } from './http.ts'
 export interface Doorman extends AsyncDisposable {
   readonly port: number
   /** The rig for the driver contract. `GET /crash` must end the process of a target. */
-  readonly targets: Pick<DriverUnderTest, 'target' | 'failing' | 'slow' | 'crash' | 'answers'>
+  readonly targets: Pick<DriverUnderTest, 'target' | 'failing' | 'slow' | 'crash'>
 }
 
 interface Gate {
@@ -61,7 +61,6 @@ export async function startDoorman(options: {
           () => undefined,
           () => undefined,
         ),
-      answers,
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()

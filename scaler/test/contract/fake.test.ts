@@ -1,7 +1,8 @@
+import * as vitest from 'vitest'
 import { FakeDriver } from '../../src/drivers/fake/index.ts'
 import type { Endpoint, TargetKey } from '../../src/types.ts'
-import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
-import { News } from './news.ts'
+import { describeDriverContract, type DriverUnderTest } from '../../src/contract/index.ts'
+import { News } from '../../src/contract/news.ts'
 
 /** The fake driver starts nothing by itself, so this one simulates the effect of each scale call on the kind of target. */
 async function start(): Promise<DriverUnderTest> {
@@ -51,4 +52,4 @@ async function start(): Promise<DriverUnderTest> {
   }
 }
 
-describeDriverContract('fake', { start, maxReplicas: 3 })
+describeDriverContract('fake', { start, maxReplicas: 3 }, vitest)

@@ -1,6 +1,7 @@
+import * as vitest from 'vitest'
 import { clusterWorld, PORT } from '../cluster.ts'
 import { startDoorman } from './doorman.ts'
-import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
+import { describeDriverContract, type DriverUnderTest } from '../../src/contract/index.ts'
 import { until } from './processes.ts'
 
 /** An app that asks the doorman whether it may start, waits for the response, and ends on SIGTERM. */
@@ -36,4 +37,4 @@ async function start(): Promise<DriverUnderTest> {
   }
 }
 
-describeDriverContract('kubernetes', { start, maxReplicas: 3 })
+describeDriverContract('kubernetes', { start, maxReplicas: 3 }, vitest)

@@ -1,7 +1,10 @@
+import * as vitest from 'vitest'
 import { createMemoryCoordination } from '../../src/coordination/memory.ts'
-import { describeCoordinationContract } from './coordination-contract.ts'
+import { describeCoordinationContract, type CoordinationUnderTest } from '../../src/contract/index.ts'
 
-describeCoordinationContract('memory', () => {
+const start = (): Promise<CoordinationUnderTest> => {
   const both = createMemoryCoordination()
   return Promise.resolve({ one: both, two: both, [Symbol.asyncDispose]: () => Promise.resolve() })
-})
+}
+
+describeCoordinationContract('memory', { start }, vitest)

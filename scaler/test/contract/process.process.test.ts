@@ -2,10 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as vitest from 'vitest'
 import { createProcessDriver, type ProcessSpec } from '../../src/drivers/process/index.ts'
 import type { TargetKey } from '../../src/types.ts'
-import { describeDriverContract, type DriverUnderTest } from './driver-contract.ts'
-import { answers, get } from './http.ts'
+import { describeDriverContract, type DriverUnderTest } from '../../src/contract/index.ts'
+import { get } from '../../src/contract/http.ts'
 import { runs, until } from './processes.ts'
 
 const APP = join(import.meta.dirname, 'app.mjs')
@@ -56,7 +57,6 @@ async function start(listen: ProcessSpec['listen']): Promise<DriverUnderTest> {
         () => undefined,
         () => undefined,
       ),
-    answers,
     gone: (key) => until(() => !pidsOf(key).some(runs)),
     async [Symbol.asyncDispose]() {
       await driver[Symbol.asyncDispose]()
@@ -65,5 +65,5 @@ async function start(listen: ProcessSpec['listen']): Promise<DriverUnderTest> {
   }
 }
 
-describeDriverContract('processes on unix sockets', { start: () => start('socket'), maxReplicas: 3 })
-describeDriverContract('processes on ports', { start: () => start('port'), maxReplicas: 3 })
+describeDriverContract('processes on unix sockets', { start: () => start('socket'), maxReplicas: 3 }, vitest)
+describeDriverContract('processes on ports', { start: () => start('port'), maxReplicas: 3 }, vitest)

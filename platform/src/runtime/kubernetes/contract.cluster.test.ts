@@ -1,13 +1,11 @@
+import { describeDriverContract, type DriverUnderTest } from '@fp/scaler/contract'
 import { KubeConfig, type V1Pod } from '@kubernetes/client-node'
 import { KubernetesApi } from '@fp/scaler/kubernetes'
 import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
+import * as vitest from 'vitest'
 import { inject } from 'vitest'
 import { askingApp, startDoorman } from '../../../../scaler/test/contract/doorman.ts'
-import {
-  describeDriverContract,
-  type DriverUnderTest,
-} from '../../../../scaler/test/contract/driver-contract.ts'
 import { until } from '../../../../scaler/test/contract/processes.ts'
 import { testMongo } from '../../../test/database.ts'
 import { alwaysLeader } from '../../coordination/leader.ts'
@@ -93,11 +91,19 @@ async function start(namespace: string, poolSize: number): Promise<DriverUnderTe
 const isReady = ({ status }: V1Pod): boolean =>
   status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 
-describeDriverContract('kubernetes, by Deployments alone', {
-  start: () => start('fp-contract', 0),
-  maxReplicas: 3,
-})
-describeDriverContract('kubernetes, from the pool', {
-  start: () => start('fp-contract-pool', 3),
-  maxReplicas: 3,
-})
+describeDriverContract(
+  'kubernetes, by Deployments alone',
+  {
+    start: () => start('fp-contract', 0),
+    maxReplicas: 3,
+  },
+  vitest,
+)
+describeDriverContract(
+  'kubernetes, from the pool',
+  {
+    start: () => start('fp-contract-pool', 3),
+    maxReplicas: 3,
+  },
+  vitest,
+)

@@ -1,13 +1,11 @@
+import { describeDriverContract, type DriverUnderTest } from '@fp/scaler/contract'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pino } from 'pino'
+import * as vitest from 'vitest'
 import { expect } from 'vitest'
 import { askingApp, startDoorman } from '../../../../scaler/test/contract/doorman.ts'
-import {
-  describeDriverContract,
-  type DriverUnderTest,
-} from '../../../../scaler/test/contract/driver-contract.ts'
 import type { LocalDriver } from './driver.ts'
 import { createLocalRuntime } from './index.ts'
 
@@ -69,4 +67,4 @@ async function start(): Promise<DriverUnderTest> {
   }
 }
 
-describeDriverContract('local', { start, maxReplicas: 1 })
+describeDriverContract('local', { start, maxReplicas: 1 }, vitest)

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { News } from '../../../test/contract/news.ts'
+import { News } from '../../contract/news.ts'
 import { TARGET, TestCluster } from '../../../test/test-cluster.ts'
 import type { ScaleOptions, TargetState } from '../../types.ts'
 import { systemClock, type Clock } from '../../clock.ts'

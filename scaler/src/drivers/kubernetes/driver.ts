@@ -1,6 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 import { KubernetesApi } from './api.ts'
+import { Cleanups } from './cleanups.ts'
 import type { KubernetesDriver, KubernetesDriverOptions } from './options.ts'
 import { httpProbe } from './probe.ts'
 import { ignoring, TargetRequests } from './target-requests.ts'
@@ -17,7 +18,7 @@ const LABEL_VALUE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
  * known; rejects if it cannot be read.
  */
 export async function createKubernetesDriver(options: KubernetesDriverOptions): Promise<KubernetesDriver> {
-  await using started = new AsyncDisposableStack()
+  await using started = new Cleanups()
   const api = started.use(new KubernetesApi(options.kubeConfig))
   const driver = new Driver(api, options)
   started.defer(() => driver.close())
@@ -34,7 +35,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     scale: (key, replicas, scaling) => driver.scale(key, replicas, scaling),
     watch: (onChange) => driver.watch(onChange),
     probe: (key, { id }, signal) => driver.answers(key, id, signal),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   }
 }
 

@@ -2,6 +2,7 @@ import type { V1Deployment, V1EndpointSlice, V1Pod } from '@kubernetes/client-no
 import { systemClock } from '../../clock.ts'
 import type { TargetKey } from '../../types.ts'
 import type { KubernetesApi } from './api.ts'
+import { Cleanups } from './cleanups.ts'
 import { createInformer } from './informer.ts'
 import type { KubernetesDriverOptions } from './options.ts'
 import type { KubernetesTarget } from './target.ts'
@@ -19,7 +20,7 @@ export async function watchTargets(
   options: KubernetesDriverOptions,
   targets: WatchedTargets,
 ): Promise<AsyncDisposable> {
-  await using started = new AsyncDisposableStack()
+  await using started = new Cleanups()
   const { namespace, targetLabel, clock = systemClock, onError, onPod, onDeploymentGone } = options
   const follow = { api, labelSelector: targetLabel, clock, ...(onError ? { failed: onError } : {}) }
   const keyOf = (object: V1Pod | V1Deployment | V1EndpointSlice): TargetKey =>

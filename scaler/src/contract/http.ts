@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import type { Endpoint } from '../../src/types.ts'
+import type { Endpoint } from '../types.ts'
 
 /** ms after which an endpoint counts as not responding: packets to an address that is gone may be lost without an error. */
 const PATIENCE = 5_000

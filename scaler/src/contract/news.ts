@@ -1,4 +1,4 @@
-import type { Driver, TargetKey, TargetState } from '../../src/types.ts'
+import type { Driver, TargetKey, TargetState } from '../types.ts'
 
 interface Waiting {
   readonly key: TargetKey

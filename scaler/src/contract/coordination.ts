@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { Coordination, Shared } from '../../src/coordination/types.ts'
+import assert from 'node:assert/strict'
+import { setTimeout } from 'node:timers/promises'
+import type { Coordination, Shared } from '../coordination/types.ts'
+import { hooksOf, type TestFramework } from './framework.ts'
 
 /** Two connections to one store, as two activators have them. */
 export interface CoordinationUnderTest extends AsyncDisposable {
@@ -14,23 +16,37 @@ interface Heard extends AsyncDisposable {
   of(key: string): (Shared | undefined)[]
 }
 
-/** The requirements for every implementation of `Coordination`. To test your own, copy this file; it only needs vitest. */
+/** How to connect to the store. */
+export interface CoordinationContractOptions {
+  /** Called once, before all tests. */
+  start(): Promise<CoordinationUnderTest>
+}
+
+/** How long a notification may take, in ms, and the time between two checks. */
+const PATIENCE = 10_000
+const BETWEEN_LOOKS = 5
+
+/** Defines the tests that every coordination must pass, in a test file of vitest or node:test, as `describeDriverContract` does. */
 export function describeCoordinationContract(
   name: string,
-  start: () => Promise<CoordinationUnderTest>,
+  options: CoordinationContractOptions,
+  framework: TestFramework,
 ): void {
+  const { describe, it: test } = framework
+  const { before, after } = hooksOf(framework)
+
   describe(`the coordination contract: ${name}`, () => {
     let under: CoordinationUnderTest
     let one: Coordination
     let two: Coordination
     let keys = 0
 
-    beforeAll(async () => {
-      under = await start()
+    before(async () => {
+      under = await options.start()
       one = under.one
       two = under.two
     })
-    afterAll(async () => under[Symbol.asyncDispose]())
+    after(async () => under[Symbol.asyncDispose]())
 
     const { signal } = new AbortController()
     const newKey = (): string => `target/app.${++keys}.$0`
@@ -58,13 +74,13 @@ export function describeCoordinationContract(
     describe('a document', () => {
       test('is created, replaced and removed, and both connections see it', async () => {
         const key = newKey()
-        expect(await read(one, key)).toBeUndefined()
-        expect(await put(one, key, { n: 1 })).toEqual({ n: 1 })
-        expect(await read(two, key)).toEqual({ n: 1 })
-        expect(await put(two, key, { n: 2 })).toEqual({ n: 2 })
-        expect(await read(one, key)).toEqual({ n: 2 })
-        expect(await put(one, key, undefined)).toBeUndefined()
-        expect(await read(two, key)).toBeUndefined()
+        assert.equal(await read(one, key), undefined)
+        assert.deepEqual(await put(one, key, { n: 1 }), { n: 1 })
+        assert.deepEqual(await read(two, key), { n: 1 })
+        assert.deepEqual(await put(two, key, { n: 2 }), { n: 2 })
+        assert.deepEqual(await read(one, key), { n: 2 })
+        assert.equal(await put(one, key, undefined), undefined)
+        assert.equal(await read(two, key), undefined)
       })
 
       test('is returned unchanged, whatever its field names', async () => {
@@ -76,13 +92,13 @@ export function describeCoordinationContract(
           list: [],
         }
         await put(one, key, value)
-        expect(await read(two, key)).toEqual(value)
+        assert.deepEqual(await read(two, key), value)
       })
 
       test('is independent for each key', async () => {
         const [a, b] = [newKey(), newKey()]
         await Promise.all([put(one, a, { n: 1 }), put(two, b, { n: 2 })])
-        expect(await Promise.all([read(two, a), read(one, b)])).toEqual([{ n: 1 }, { n: 2 }])
+        assert.deepEqual(await Promise.all([read(two, a), read(one, b)]), [{ n: 1 }, { n: 2 }])
       })
     })
 
@@ -91,13 +107,13 @@ export function describeCoordinationContract(
         const key = newKey()
         await put(one, key, { n: 1 })
         await put(two, key, { n: 5 })
-        expect(await add(one, key)).toEqual({ n: 6 })
+        assert.deepEqual(await add(one, key), { n: 6 })
       })
 
       test('is never lost, however many run at once', async () => {
         const key = newKey()
         await Promise.all(Array.from({ length: 40 }, (_, index) => add(index % 2 === 0 ? one : two, key)))
-        expect(await read(one, key)).toEqual({ n: 40 })
+        assert.deepEqual(await read(one, key), { n: 40 })
       })
 
       test('that creates the document creates it once if two run at once', async () => {
@@ -106,7 +122,7 @@ export function describeCoordinationContract(
           const take = (at: Coordination, by: string): Promise<{ by: string } | undefined> =>
             at.update<{ by: string }>(key, (now) => now ?? { by }, { signal })
           const [first, second] = await Promise.all([take(one, 'one'), take(two, 'two')])
-          expect(first).toEqual(second)
+          assert.deepEqual(first, second)
         }
       })
 
@@ -124,15 +140,15 @@ export function describeCoordinationContract(
           },
           { signal },
         )
-        expect(result).toEqual({ n: 2 })
-        expect(saw.at(-1)).toEqual({ n: 1 })
+        assert.deepEqual(result, { n: 2 })
+        assert.deepEqual(saw.at(-1), { n: 1 })
       })
 
       test('of a document that was removed in the meantime starts without a document', async () => {
         const key = newKey()
         await put(one, key, { n: 7 })
         await put(two, key, undefined)
-        expect(await add(one, key)).toEqual({ n: 1 })
+        assert.deepEqual(await add(one, key), { n: 1 })
       })
 
       test('that returns its argument writes nothing, and resolves to what is stored', async () => {
@@ -140,24 +156,24 @@ export function describeCoordinationContract(
         await put(one, key, { n: 1 })
         await put(two, key, { n: 2 })
         await using heard = await listen(two)
-        expect(await read(one, key)).toEqual({ n: 2 })
+        assert.deepEqual(await read(one, key), { n: 2 })
         await put(one, key, { n: 3 })
-        await vi.waitFor(() => expect(heard.of(key).at(-1)).toEqual({ n: 3 }), 10_000)
-        expect(heard.of(key)).toEqual([{ n: 2 }, { n: 3 }])
+        await until(() => heard.of(key).at(-1), { n: 3 })
+        assert.deepEqual(heard.of(key), [{ n: 2 }, { n: 3 }])
       })
 
       test('may write the same content again', async () => {
         const key = newKey()
         await put(one, key, { n: 1 })
-        expect(await put(one, key, { n: 1 })).toEqual({ n: 1 })
+        assert.deepEqual(await put(one, key, { n: 1 }), { n: 1 })
       })
 
       test('rejects with the reason of an aborted signal', async () => {
         const key = newKey()
         const reason = new Error('given up')
         const update = one.update(key, () => ({ n: 1 }), { signal: AbortSignal.abort(reason) })
-        await expect(update).rejects.toBe(reason)
-        expect(await read(two, key)).toBeUndefined()
+        await assert.rejects(update, (error) => error === reason)
+        assert.equal(await read(two, key), undefined)
       })
     })
 
@@ -167,7 +183,7 @@ export function describeCoordinationContract(
         await Promise.all([put(one, a, { n: 1 }), put(two, b, { n: 2 }), put(one, gone, { n: 3 })])
         await put(two, gone, undefined)
         await using heard = await listen(one)
-        expect([heard.of(a), heard.of(b), heard.of(gone)]).toEqual([[{ n: 1 }], [{ n: 2 }], []])
+        assert.deepEqual([heard.of(a), heard.of(b), heard.of(gone)], [[{ n: 1 }], [{ n: 2 }], []])
       })
 
       test('is notified of all changes in order, including its own and removals', async () => {
@@ -177,14 +193,14 @@ export function describeCoordinationContract(
         await put(two, key, { n: 2 })
         await put(one, key, undefined)
         await put(two, key, { n: 3 })
-        await vi.waitFor(() => expect(heard.of(key).at(-1)).toEqual({ n: 3 }), 10_000)
+        await until(() => heard.of(key).at(-1), { n: 3 })
         const order = [{ n: 1 }, { n: 2 }, undefined, { n: 3 }]
         let at = -1
         for (const value of heard.of(key)) {
           const next = order.findIndex(
             (each, index) => index > at && each?.n === (value as Count | undefined)?.n,
           )
-          expect(next, JSON.stringify(heard.of(key))).toBeGreaterThan(at)
+          assert.ok(next > at, JSON.stringify(heard.of(key)))
           at = next
         }
       })
@@ -193,9 +209,12 @@ export function describeCoordinationContract(
         const key = newKey()
         await using heard = await listen(two)
         await Promise.all(Array.from({ length: 30 }, (_, index) => add(index % 3 === 0 ? two : one, key)))
-        await vi.waitFor(() => expect(heard.of(key).at(-1)).toEqual({ n: 30 }), 10_000)
+        await until(() => heard.of(key).at(-1), { n: 30 })
         const counts = heard.of(key).map((value) => (value as Count).n)
-        expect(counts).toEqual([...counts].sort((a, b) => a - b))
+        assert.deepEqual(
+          counts,
+          [...counts].sort((a, b) => a - b),
+        )
       })
 
       test('that was disposed is not notified any more', async () => {
@@ -204,9 +223,21 @@ export function describeCoordinationContract(
         await silent[Symbol.asyncDispose]()
         await using heard = await listen(one)
         await put(two, key, { n: 1 })
-        await vi.waitFor(() => expect(heard.of(key)).toEqual([{ n: 1 }]), 10_000)
-        expect(silent.of(key)).toEqual([])
+        await until(() => heard.of(key), [{ n: 1 }])
+        assert.deepEqual(silent.of(key), [])
       })
     })
   })
+}
+
+/** Resolves when `look` returns the value; rejects with the difference if it does not in time. */
+async function until(look: () => unknown, value: unknown): Promise<void> {
+  for (let waited = 0; ; waited += BETWEEN_LOOKS) {
+    try {
+      return assert.deepEqual(look(), value)
+    } catch (error) {
+      if (waited >= PATIENCE) throw error
+    }
+    await setTimeout(BETWEEN_LOOKS)
+  }
 }

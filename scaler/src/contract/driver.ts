@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Driver, Endpoint, TargetKey, TargetState } from '../../src/types.ts'
+import assert from 'node:assert/strict'
+import type { Driver, Endpoint, TargetKey, TargetState } from '../types.ts'
+import { hooksOf, type TestFramework } from './framework.ts'
+import { answers } from './http.ts'
 import { News } from './news.ts'
 
 /** A driver with targets for the tests. Each returned key is new. */
@@ -7,19 +9,39 @@ export interface DriverUnderTest extends AsyncDisposable {
   readonly driver: Driver
   /** A target that starts and responds. */
   target(): TargetKey
-  /** A target that cannot become ready, with the code of its failure, until it is repaired. */
-  failing(): { key: TargetKey; code: string; mend(): void }
-  /** A target that does not respond before it is opened. `asked` resolves when the target has begun to start. */
-  slow(): { key: TargetKey; asked: Promise<unknown>; open(): void }
+  /** A target that cannot become ready until it is repaired. */
+  failing(): FailingTarget
+  /** A target that does not respond before it is opened. */
+  slow(): SlowTarget
   /** Simulates a crash of a replica. The driver notices it by itself. */
   crash(endpoint: Endpoint): Promise<void> | void
-  /** Whether the endpoint currently answers HTTP. */
-  answers(endpoint: Endpoint): Promise<boolean>
+  /** Whether the endpoint currently answers HTTP. Default: whether it answers a GET with a status below 500. */
+  answers?(endpoint: Endpoint): Promise<boolean>
   /** Resolves when nothing of the target is running any more. */
   gone(key: TargetKey): Promise<void>
 }
 
+/** A target that fails. */
+export interface FailingTarget {
+  readonly key: TargetKey
+  /** The code of its failure. */
+  readonly code: string
+  /** Repairs the target. */
+  mend(): void
+}
+
+/** A target that starts slowly. */
+export interface SlowTarget {
+  readonly key: TargetKey
+  /** Resolves when the target has begun to start. */
+  readonly asked: Promise<unknown>
+  /** Lets the target respond. */
+  open(): void
+}
+
+/** How to start the driver, and what it can do. */
 export interface DriverContractOptions {
+  /** Called once, before all tests. */
   start(): Promise<DriverUnderTest>
   /** How many replicas of a target the driver can run. With 1, tests that need several are skipped. */
   readonly maxReplicas: number
@@ -39,21 +61,33 @@ const without =
     !ready.some(({ id }) => id === endpoint.id) && ready.length === (replicas ?? ready.length)
 
 /**
- * The requirements for every driver. To test your own, copy this file, `news.ts` and `http.ts`, and import the types from
- * `@fp/scaler`; the files only need vitest.
+ * Defines the tests that every driver must pass: `describeDriverContract('mine', { start, maxReplicas: 3 }, await import('vitest'))`
+ * in a test file of vitest, or with `node:test`.
  */
-export function describeDriverContract(name: string, options: DriverContractOptions): void {
+export function describeDriverContract(
+  name: string,
+  options: DriverContractOptions,
+  framework: TestFramework,
+): void {
+  const { describe, it: test } = framework
+  const { before, after } = hooksOf(framework)
+  const testIf = (condition: boolean): typeof test.skip => (condition ? test : test.skip)
+  const chooses = testIf(options.chooses ?? true)
+  const several = testIf(options.maxReplicas >= 3)
+  const choosesSeveral = testIf((options.chooses ?? true) && options.maxReplicas >= 3)
+
   describe(`the driver contract: ${name}`, () => {
     let under: DriverUnderTest
     let driver: Driver
     let news: News
+    const answer = (endpoint: Endpoint): Promise<boolean> => (under.answers ?? answers)(endpoint)
 
-    beforeAll(async () => {
+    before(async () => {
       under = await options.start()
       driver = under.driver
       news = await News.of(driver)
     })
-    afterAll(async () => {
+    after(async () => {
       await news[Symbol.asyncDispose]()
       await under[Symbol.asyncDispose]()
     })
@@ -85,10 +119,10 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         const { key, asked, open } = under.slow()
         await scale(key, 1)
         await asked
-        expect(news.ready(key)).toEqual([])
+        assert.deepEqual(news.ready(key), [])
         open()
         const [endpoint] = (await news.until(key, count(1))).ready
-        expect(await under.answers(endpoint!)).toBe(true)
+        assert.equal(await answer(endpoint!), true)
         await sleep(key)
       })
 
@@ -99,8 +133,8 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await scale(key, 1)
         await somethingElse()
         const ids = news.of(key).flatMap(({ ready }) => ready.map(({ id }) => id))
-        expect(new Set(ids).size).toBe(1)
-        expect(news.ready(key)).toHaveLength(1)
+        assert.equal(new Set(ids).size, 1)
+        assert.equal(news.ready(key).length, 1)
         await sleep(key)
       })
 
@@ -109,21 +143,21 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await Promise.all(keys.map((key) => scale(key, 1)))
         const states = await Promise.all(keys.map((key) => news.until(key, count(1))))
         const endpoints = states.map(({ ready }) => ready[0]!)
-        expect(new Set(endpoints.map(({ id }) => id)).size).toBe(3)
+        assert.equal(new Set(endpoints.map(({ id }) => id)).size, 3)
         await sleep(keys[0]!)
         await under.crash(endpoints[1]!)
         await news.until(keys[1]!, count(0))
-        expect(news.ready(keys[2]!)).toEqual([endpoints[2]!.id])
-        expect(await under.answers(endpoints[2]!)).toBe(true)
+        assert.deepEqual(news.ready(keys[2]!), [endpoints[2]!.id])
+        assert.equal(await answer(endpoints[2]!), true)
         await sleep(keys[2]!)
       })
 
       test('with an aborted signal is refused, and nothing starts', async () => {
         const key = under.target()
         const signal = AbortSignal.abort(new Error('not wanted'))
-        await expect(driver.scale(key, 1, { signal })).rejects.toThrow('not wanted')
+        await assert.rejects(driver.scale(key, 1, { signal }), /not wanted/)
         await somethingElse()
-        expect(news.ready(key)).toEqual([])
+        assert.deepEqual(news.ready(key), [])
         await under.gone(key)
       })
     })
@@ -134,7 +168,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         const [endpoint] = await wake(key)
         await sleep(key)
         await under.gone(key)
-        expect(await under.answers(endpoint!)).toBe(false)
+        assert.equal(await answer(endpoint!), false)
       })
 
       test('while it is starting never becomes ready', async () => {
@@ -145,7 +179,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         open()
         await under.gone(key)
         await somethingElse()
-        expect(news.of(key).every(count(0))).toBe(true)
+        assert.equal(news.of(key).every(count(0)), true)
       })
 
       test('and back to one immediately has a new endpoint, however often', async () => {
@@ -157,19 +191,19 @@ export function describeDriverContract(name: string, options: DriverContractOpti
             key,
             ({ ready: [first] }) => first !== undefined && !ids.includes(first.id),
           )
-          expect(await under.answers(ready[0]!)).toBe(true)
+          assert.equal(await answer(ready[0]!), true)
           ids.push(ready[0]!.id)
         }
         await sleep(key)
         ids.push((await wake(key))[0]!.id)
-        expect(new Set(ids).size).toBe(5)
+        assert.equal(new Set(ids).size, 5)
         await sleep(key)
       })
 
       test('without having been scaled up has no error', async () => {
         const key = under.target()
         await scale(key, 0)
-        expect(await under.answers((await wake(key))[0]!)).toBe(true)
+        assert.equal(await answer((await wake(key))[0]!), true)
         await sleep(key)
       })
     })
@@ -179,8 +213,9 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         const { key, code } = under.failing()
         await scale(key, 1)
         const { failure } = await news.until(key, failed)
-        expect(failure).toMatchObject({ code, message: expect.stringMatching(/\w/) as string })
-        expect(news.of(key).every(count(0))).toBe(true)
+        assert.equal(failure?.code, code)
+        assert.match(failure!.message, /\w/)
+        assert.equal(news.of(key).every(count(0)), true)
       })
 
       test('starts when it is scaled up again after a repair', async () => {
@@ -189,8 +224,8 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await news.until(key, failed)
         mend()
         await scale(key, 0)
-        expect(await under.answers((await wake(key))[0]!)).toBe(true)
-        expect(news.of(key).at(-1)?.failure).toBeUndefined()
+        assert.equal(await answer((await wake(key))[0]!), true)
+        assert.equal(news.of(key).at(-1)?.failure, undefined)
         await sleep(key)
       })
 
@@ -202,57 +237,60 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         // The activator does the same after a request to an endpoint that is gone.
         await scale(key, 0)
         const [second] = await wake(key)
-        expect(second!.id).not.toBe(first!.id)
+        assert.notEqual(second!.id, first!.id)
         await sleep(key)
       })
     })
 
-    describe.runIf(options.maxReplicas >= 3)('a target of several replicas', () => {
-      test('has that many different endpoints', async () => {
+    describe('a target of several replicas', () => {
+      several('has that many different endpoints', async () => {
         const key = under.target()
         const [one] = await wake(key)
         const three = await wake(key, 3)
-        expect(new Set(three.map(({ id }) => id)).size).toBe(3)
-        expect(new Set(three.map(({ url }) => url.href)).size).toBe(3)
-        expect(three.map(({ id }) => id)).toContain(one!.id)
-        for (const endpoint of three) expect(await under.answers(endpoint)).toBe(true)
+        assert.equal(new Set(three.map(({ id }) => id)).size, 3)
+        assert.equal(new Set(three.map(({ url }) => url.href)).size, 3)
+        assert.ok(three.map(({ id }) => id).includes(one!.id))
+        for (const endpoint of three) assert.equal(await answer(endpoint), true)
         await sleep(key)
       })
 
-      test('loses the endpoints in `remove` at a scale-down', async () => {
+      several('loses the endpoints in `remove` at a scale-down', async () => {
         const key = under.target()
         const [first, second, third] = await wake(key, 3)
         await scale(key, 1, [first!.id, third!.id])
         await news.until(key, count(1))
-        expect(news.ready(key)).toEqual([second!.id])
-        expect(await under.answers(second!)).toBe(true)
+        assert.deepEqual(news.ready(key), [second!.id])
+        assert.equal(await answer(second!), true)
         await sleep(key)
       })
 
-      test.runIf(options.chooses ?? true)('keeps what is not named: it may be in use', async () => {
+      choosesSeveral('keeps what is not named: it may be in use', async () => {
         const key = under.target()
         const [first] = await wake(key, 3)
         await scale(key, 2)
         await somethingElse()
-        expect(news.ready(key)).toHaveLength(3)
+        assert.equal(news.ready(key).length, 3)
         await scale(key, 2, [first!.id])
         await news.until(key, count(2))
-        expect(news.ready(key)).not.toContain(first!.id)
+        assert.ok(!news.ready(key).includes(first!.id))
         await sleep(key)
       })
 
-      test('keeps the other endpoints when one crashes, and replaces that one', async () => {
+      several('keeps the other endpoints when one crashes, and replaces that one', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
         await under.crash(first!)
         const { ready } = await news.until(key, without(first!, 2))
-        expect(ready.map(({ id }) => id)).toContain(second!.id)
-        for (const endpoint of ready) expect(await under.answers(endpoint)).toBe(true)
-        expect(news.of(key).every(({ failure }) => failure === undefined)).toBe(true)
+        assert.ok(ready.map(({ id }) => id).includes(second!.id))
+        for (const endpoint of ready) assert.equal(await answer(endpoint), true)
+        assert.equal(
+          news.of(key).every(({ failure }) => failure === undefined),
+          true,
+        )
         await sleep(key)
       })
 
-      test('starts what is missing when it is scaled to the same number again, and no more', async () => {
+      several('starts what is missing when it is scaled to the same number again, and no more', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
         await under.crash(first!)
@@ -260,50 +298,47 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         await Promise.all([scale(key, 2), scale(key, 2)])
         await news.until(key, without(first!, 2))
         await somethingElse()
-        expect(news.ready(key)).toHaveLength(2)
-        expect(news.ready(key)).toContain(second!.id)
+        assert.equal(news.ready(key).length, 2)
+        assert.ok(news.ready(key).includes(second!.id))
         await sleep(key)
       })
 
-      test.runIf(options.chooses ?? true)(
-        'replaces the endpoints in `remove` if it is scaled to the same number',
-        async () => {
-          const key = under.target()
-          const [first, second] = await wake(key, 2)
-          await scale(key, 2, [first!.id])
-          const { ready } = await news.until(key, without(first!, 2))
-          expect(ready.map(({ id }) => id)).toContain(second!.id)
-          for (const endpoint of ready) expect(await under.answers(endpoint)).toBe(true)
-          // The activator may repeat the call.
-          await scale(key, 2, [first!.id])
-          await somethingElse()
-          expect(news.ready(key).sort()).toEqual(ready.map(({ id }) => id).sort())
-          await sleep(key)
-        },
-      )
+      choosesSeveral('replaces the endpoints in `remove` if it is scaled to the same number', async () => {
+        const key = under.target()
+        const [first, second] = await wake(key, 2)
+        await scale(key, 2, [first!.id])
+        const { ready } = await news.until(key, without(first!, 2))
+        assert.ok(ready.map(({ id }) => id).includes(second!.id))
+        for (const endpoint of ready) assert.equal(await answer(endpoint), true)
+        // The activator may repeat the call.
+        await scale(key, 2, [first!.id])
+        await somethingElse()
+        assert.deepEqual(news.ready(key).sort(), ready.map(({ id }) => id).sort())
+        await sleep(key)
+      })
     })
 
     describe('a replica in `remove`', () => {
-      test.runIf(options.chooses ?? true)('that is the only one is replaced', async () => {
+      chooses('that is the only one is replaced', async () => {
         const key = under.target()
         const [first] = await wake(key)
         await scale(key, 1, [first!.id])
         const { ready } = await news.until(key, without(first!, 1))
-        expect(await under.answers(ready[0]!)).toBe(true)
+        assert.equal(await answer(ready[0]!), true)
         await sleep(key)
       })
     })
 
     describe('a probe', () => {
-      test('says whether an endpoint answers', async ({ skip }) => {
-        skip(!driver.probe, 'the driver has no probe')
+      test('says whether an endpoint answers', async () => {
+        if (!driver.probe) return
         const { signal } = new AbortController()
         const key = under.target()
         const [endpoint] = await wake(key)
-        expect(await driver.probe!(key, endpoint!, signal)).toBe(true)
+        assert.equal(await driver.probe(key, endpoint!, signal), true)
         await sleep(key)
         await under.gone(key)
-        expect(await driver.probe!(key, endpoint!, signal).catch(() => false)).toBe(false)
+        assert.equal(await driver.probe(key, endpoint!, signal).catch(() => false), false)
       })
     })
 
@@ -312,7 +347,7 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         const key = under.target()
         const [endpoint] = await wake(key)
         await using late = await News.of(driver)
-        expect(late.ready(key)).toEqual([endpoint!.id])
+        assert.deepEqual(late.ready(key), [endpoint!.id])
         await sleep(key)
       })
 
@@ -322,13 +357,13 @@ export function describeDriverContract(name: string, options: DriverContractOpti
         const two = await News.of(driver)
         await scale(key, 1)
         const [a, b] = await Promise.all([one.until(key, count(1)), two.until(key, count(1))])
-        expect(a.ready[0]!.id).toBe(b.ready[0]!.id)
+        assert.equal(a.ready[0]!.id, b.ready[0]!.id)
         await two[Symbol.asyncDispose]()
         const heard = two.of(key).length
         await scale(key, 0)
         await one.until(key, count(0))
         await somethingElse()
-        expect(two.of(key)).toHaveLength(heard)
+        assert.equal(two.of(key).length, heard)
       })
     })
   })

@@ -1,0 +1,4 @@
+import * as framework from 'node:test'
+import { describeContracts } from './contract.ts'
+
+describeContracts(framework)

@@ -1,0 +1,4 @@
+import * as framework from 'vitest'
+import { describeContracts } from './contract.ts'
+
+describeContracts(framework)
