@@ -5,28 +5,22 @@ import type { Coordination } from './coordination/types.ts'
 import { DriverCalls } from './driver-calls.ts'
 import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
+import { policyOf, type PolicyOption } from './policy.ts'
 import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
-import type { Activator, Driver, TargetKey, TargetPolicy, TargetState } from './types.ts'
+import type { Activator, Driver, TargetKey, TargetState } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
-/** The policy if none is given: at most one replica, asleep after 15 minutes without a request. */
-export const DEFAULT_POLICY: TargetPolicy = {
-  concurrency: 0,
-  queueDepth: 1_000,
-  queueBytes: 256 * 1024 * 1024,
-  queueTimeout: 60_000,
-  minReplicas: 0,
-  maxReplicas: 1,
-  readinessTimeout: 60_000,
-  idleTimeout: 15 * 60_000,
-}
+export { DEFAULT_POLICY } from './policy.ts'
 
 /** All options except the driver have a default. */
 export interface ActivatorOptions {
   readonly driver: Driver
-  /** Called for each decision, so that a changed policy applies from the next decision on. Must be synchronous and cheap. */
-  readonly policy?: (key: TargetKey) => TargetPolicy
+  /**
+   * The policy of all targets, or a function of the target. A function is called for each decision, so that a changed policy
+   * applies from the next decision on; it must be synchronous and cheap. Fields that are not set come from DEFAULT_POLICY.
+   */
+  readonly policy?: PolicyOption
   /**
    * Called before an idle target is put to sleep. Returns true if the target has work for which no lease is held; the hook is
    * then called again one idle timeout later. If the hook fails, the target stays awake.
@@ -50,7 +44,7 @@ export interface ActivatorOptions {
  * or the coordination cannot be watched.
  */
 export async function createActivator(options: ActivatorOptions): Promise<Activator> {
-  const { driver, policy = () => DEFAULT_POLICY, clock = systemClock, observer = {} } = options
+  const { driver, clock = systemClock, observer = {} } = options
   const targets = new Map<TargetKey, Target>()
   const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
   const calls = new DriverCalls(clock)
@@ -67,7 +61,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const context: TargetContext = {
     clock,
     observer,
-    policy,
+    policy: policyOf(options.policy),
     keepAwake: options.keepAwake ?? (() => false),
     scale(key, replicas, { remove, signal } = {}) {
       const until = (own: AbortSignal | undefined): AbortSignal =>

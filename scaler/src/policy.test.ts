@@ -2,8 +2,28 @@ import { describe, expect, test } from 'vitest'
 import { MINUTE, rig } from '../test/harness.ts'
 import { createActivator, DEFAULT_POLICY } from './activator.ts'
 import { FakeClock, FakeDriver, settle } from './drivers/fake/index.ts'
-import { checkPolicy } from './policy.ts'
+import { checkPolicy, policyOf } from './policy.ts'
 import type { TargetPolicy } from './types.ts'
+
+describe('what a policy leaves out', () => {
+  test.each([
+    ['an object', { concurrency: 1 }],
+    ['a function', () => ({ concurrency: 1 })],
+  ])('comes from DEFAULT_POLICY: %s', async (_name, policy) => {
+    const activator = await createActivator({ driver: new FakeDriver(), clock: new FakeClock(), policy })
+    const asked = [activator.acquire('app'), activator.acquire('app')]
+    await settle()
+    expect(activator.stats('app')).toMatchObject({ phase: 'waking', queued: 2, replicas: 1 })
+    await activator.close({ signal: AbortSignal.abort() })
+    expect((await Promise.allSettled(asked)).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(policyOf(policy)('app')).toEqual({ ...DEFAULT_POLICY, concurrency: 1 })
+  })
+
+  test('is not copied if it is complete, because it is read for each decision', () => {
+    const policy = { ...DEFAULT_POLICY }
+    expect(policyOf(() => policy)('app')).toBe(policy)
+  })
+})
 
 describe('a policy', () => {
   test.each<[field: string, wrong: object, allowed: string]>([

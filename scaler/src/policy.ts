@@ -1,7 +1,31 @@
 import { scalingOf } from './autoscaler.ts'
 import { MAX_DELAY } from './clock.ts'
 import { minutesOf } from './keep-warm.ts'
-import type { TargetPolicy } from './types.ts'
+import type { TargetKey, TargetPolicy } from './types.ts'
+
+/** The policy if none is given: at most one replica, asleep after 15 minutes without a request. */
+export const DEFAULT_POLICY: TargetPolicy = {
+  concurrency: 0,
+  queueDepth: 1_000,
+  queueBytes: 256 * 1024 * 1024,
+  queueTimeout: 60_000,
+  minReplicas: 0,
+  maxReplicas: 1,
+  readinessTimeout: 60_000,
+  idleTimeout: 15 * 60_000,
+}
+
+/** The policy of all targets, or that of each. What is not set comes from DEFAULT_POLICY. */
+export type PolicyOption = Partial<TargetPolicy> | ((key: TargetKey) => Partial<TargetPolicy>)
+
+const REQUIRED = Object.keys(DEFAULT_POLICY) as (keyof TargetPolicy)[]
+
+/** Returns a complete policy as it is: the function is called for each decision. */
+export function policyOf(option: PolicyOption = DEFAULT_POLICY): (key: TargetKey) => TargetPolicy {
+  const whole = (own: Partial<TargetPolicy>): TargetPolicy =>
+    REQUIRED.every((name) => own[name] !== undefined) ? (own as TargetPolicy) : { ...DEFAULT_POLICY, ...own }
+  return typeof option === 'function' ? (key) => whole(option(key)) : () => whole(option)
+}
 
 interface Rule {
   readonly holds: (value: number) => boolean

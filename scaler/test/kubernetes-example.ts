@@ -20,7 +20,6 @@ await proxy.register(scalerProxy, {
   activator,
   // shop.example.org is for the target "shop"
   resolve: ({ headers: { host = '' } }) => Promise.resolve(host.split('.')[0]!),
-  refuseUpgrade: (_error, _request, socket) => socket.destroy(),
 })
 const url = await proxy.listen({ host: '0.0.0.0', port: Number(process.env.PORT ?? 8000) })
 console.log(`Deployments are woken at ${url}`)

@@ -1,4 +1,4 @@
-import { createActivator, DEFAULT_POLICY } from '@fp/scaler'
+import { createActivator } from '@fp/scaler'
 import { scalerProxy } from '@fp/scaler/http'
 import { createProcessDriver } from '@fp/scaler/process'
 import Fastify from 'fastify'
@@ -11,13 +11,11 @@ const driver = createProcessDriver({
     listen: 'port',
   }),
 })
-const policy = () => ({ ...DEFAULT_POLICY, idleTimeout: 10_000 })
-const activator = await createActivator({ driver, policy })
+const activator = await createActivator({ driver, policy: { idleTimeout: 10_000 } })
 const proxy = Fastify()
 await proxy.register(scalerProxy, {
   activator,
   resolve: () => Promise.resolve('files'), // the target of a request
-  refuseUpgrade: (_error, _request, socket) => socket.destroy(),
 })
 const url = await proxy.listen({ port: Number(process.env.PORT ?? 8000) })
 console.log(`No Python runs yet: curl -i ${url}`)

@@ -6,9 +6,10 @@ import type { TargetKey } from '../types.ts'
 
 /**
  * How a request was handled, as stated in a response header. `warm`: an endpoint was ready. `held`: the request waited for an
- * endpoint, or failed while it waited. The other values: the request was answered without the app.
+ * endpoint, or failed while it waited. `fallback`: it was sent elsewhere while the target was woken. The other values: the request
+ * was answered without the app.
  */
-export type WakeMark = 'warm' | 'held' | 'loading-page' | 'answered' | 'rejected'
+export type WakeMark = 'warm' | 'held' | 'fallback' | 'loading-page' | 'answered' | 'rejected'
 
 /**
  * Why an exchange failed: a code of the library, `CLIENT_GONE` (the client disconnected before the end of the response),

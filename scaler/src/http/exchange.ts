@@ -16,7 +16,6 @@ import { requestPath } from './request-target.ts'
 import { gone, neverConnected, ProxySession, type SessionDeps } from './session.ts'
 import { upstreamError } from './upstream-error.ts'
 import type { ExchangeError, WakeMark } from './exchange-record.ts'
-import { markOf } from './wake.ts'
 
 export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
@@ -92,7 +91,7 @@ export class Exchange implements HeadFirstHandler {
   }
 
   /** Passes the error to the error handler of the Fastify instance, which sends the response. */
-  fail(error: Error, mark: WakeMark = markOf(this.session.lease)): void {
+  fail(error: Error, mark: WakeMark = this.session.mark): void {
     if (this.#response.destroyed || this.#failed) return
     this.#failed = true
     this.session.meter?.failed(error)
@@ -129,7 +128,7 @@ export class Exchange implements HeadFirstHandler {
     const set = this.#reply.getHeaders() as OutgoingHttpHeaders
     const timing = serverTiming(lease!)
     if (timing) set['server-timing'] = timing
-    const own = { ...ownHeaders(request), [wakeHeader]: markOf(lease) }
+    const own = { ...ownHeaders(request), [wakeHeader]: this.session.mark }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
     const head = { statusCode, headers, rawHeaders: controller.rawHeaders as readonly RawPart[] }
     const chunks = request.httpVersionMinor > 0 && statusCode !== 204 && statusCode !== 304

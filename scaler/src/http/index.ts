@@ -20,6 +20,7 @@ export {
   answerMonitors,
   answerPreflight,
   answerRobots,
+  fallBackTo,
   rejectAsleep,
   showLoadingPage,
   type MonitorOptions,

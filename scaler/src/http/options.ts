@@ -34,8 +34,11 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHoo
    * lower case. The function is called more than once per request.
    */
   readonly ownHeaders?: OwnHeaders
-  /** Which peers' X-Forwarded-* headers are trusted. Default: none. */
-  readonly trustProxy?: TrustProxy
+  /**
+   * The peers whose X-Forwarded-* headers are trusted: IP addresses and CIDRs (`['127.0.0.1', '10.0.0.0/8', 'fd00::/8']`), or a
+   * function of the peer's address. Default: none.
+   */
+  readonly trustProxy?: TrustProxy | readonly string[]
   /**
    * For endpoints that only this proxy can reach and whose server supports this option: a header prefix, in lower case, under
    * which they get the client's connection data that a proxy normally drops. `<prefix>-host`, `<prefix>-connection`,
@@ -56,8 +59,11 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHoo
   readonly httpMethods?: readonly string[]
   /** The clock for `loadingPage.after`, `requestTimeout` and `onExchange`. Default: the system clock. */
   readonly clock?: Clock
-  /** Writes the response to an upgrade request that failed before anything was written to the socket. */
-  readonly refuseUpgrade: (error: Error, request: IncomingMessage, socket: Duplex) => void
+  /**
+   * Writes the response to an upgrade request that failed before anything was written to the socket. Default: a response in JSON,
+   * in the form of Fastify's own errors.
+   */
+  readonly refuseUpgrade?: (error: Error, request: IncomingMessage, socket: Duplex) => void
   /** Called for each request, except WebSockets, when it has got its lease and before it is sent. */
   readonly onLease?: (request: IncomingMessage, lease: Lease, key: TargetKey) => void
 }

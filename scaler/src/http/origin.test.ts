@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { expect, test } from 'vitest'
-import { originOf } from './origin.ts'
+import { originOf, trustOf } from './origin.ts'
 
 interface Given {
   readonly peer?: string
@@ -68,3 +68,21 @@ test.each([
     ` app.example ${expected} `,
   )
 })
+
+test('addresses and CIDRs are trusted, whichever way the address is written, and nothing else', () => {
+  const trusts = trustOf(['127.0.0.1', '10.0.0.0/8', 'fd00::/8', '::1'])
+  const asked = ['127.0.0.1', '::ffff:127.0.0.1', '10.255.0.1', '::ffff:10.1.2.3', 'fd12::1', '::1']
+  expect(asked.filter((address) => !trusts(address))).toEqual([])
+  const others = ['127.0.0.2', '11.0.0.1', '::ffff:192.0.2.1', 'fe80::1', '', 'localhost', '10.0.0.0/8']
+  expect(others.filter(trusts)).toEqual([])
+  expect([trustOf()('127.0.0.1'), trustOf(() => true)('192.0.2.1')]).toEqual([false, true])
+})
+
+test.each(['10.0.0.0/33', 'localhost', '10.0.0.0/', '10.0.0.0/8/8', 'fd00::/129', '10.0.0.0/-1', ''])(
+  'a trusted proxy that is no address is named: %j',
+  (entry) => {
+    expect(() => trustOf([entry])).toThrow(
+      `trustProxy: ${JSON.stringify(entry)} is not an IP address or CIDR`,
+    )
+  },
+)

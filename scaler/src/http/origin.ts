@@ -1,9 +1,32 @@
 import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 /** Whether the X-Forwarded-* headers of the peer with this IP address are trusted. */
 export type TrustProxy = (address: string) => boolean
+
+/** Returns a function for a list of IP addresses and CIDRs. Throws a RangeError that names the entry that is wrong. */
+export function trustOf(trusted: TrustProxy | readonly string[] = []): TrustProxy {
+  if (typeof trusted === 'function') return trusted
+  if (trusted.length === 0) return () => false
+  const list = new BlockList()
+  for (const entry of trusted) {
+    const [address = '', bits, ...rest] = entry.split('/')
+    const version = isIP(address)
+    const most = version === 4 ? 32 : 128
+    const prefix = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : NaN
+    if (version === 0 || rest.length > 0 || !(prefix <= most))
+      throw new RangeError(
+        `trustProxy: ${JSON.stringify(entry)} is not an IP address or CIDR, such as 10.0.0.0/8.`,
+      )
+    list.addSubnet(address, prefix, version === 4 ? 'ipv4' : 'ipv6')
+  }
+  return (address) => {
+    const peer = plain(address)
+    const version = isIP(peer)
+    return version !== 0 && list.check(peer, version === 4 ? 'ipv4' : 'ipv6')
+  }
+}
 
 /** The origin of a request. */
 export interface Origin {

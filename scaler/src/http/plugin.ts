@@ -8,7 +8,9 @@ import { refuseBadRequests } from './bad-request.ts'
 import { Exchange, type ExchangeContext } from './exchange.ts'
 import { limitsOf } from './limits.ts'
 import type { ScalerProxyOptions } from './options.ts'
+import { trustOf } from './origin.ts'
 import { EndpointPools } from './pools.ts'
+import { refuseUpgrade } from './refusal.ts'
 import { passBodies } from './request-body.ts'
 import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
 import { wake } from './wake.ts'
@@ -33,17 +35,16 @@ declare module 'fastify' {
  * that were set on the reply before are sent unless the app sets them.
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
-  const { activator, resolve, refuseUpgrade, httpMethods = HTTP_METHODS } = options
-  const { trustProxy = () => false } = options
+  const { activator, resolve, httpMethods = HTTP_METHODS } = options
   const limits = limitsOf(options, options.limits)
   const pools = new EndpointPools()
   const context: ExchangeContext & UpgradeContext = {
     activator,
     resolve,
     pools,
-    trustProxy,
+    trustProxy: trustOf(options.trustProxy),
     limits,
-    refuseUpgrade,
+    refuseUpgrade: options.refuseUpgrade ?? refuseUpgrade,
     hooks: options,
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,

@@ -39,6 +39,8 @@ export class ProxySession {
   #lease: Lease | undefined
   #refused = 0
   #ended = false
+  /** Whether the lease is not one of the target. */
+  #diverted = false
 
   constructor(deps: SessionDeps, request: IncomingMessage) {
     this.#deps = deps
@@ -59,6 +61,11 @@ export class ProxySession {
 
   get lease(): Lease | undefined {
     return this.#lease
+  }
+
+  get mark(): WakeMark {
+    if (this.#diverted) return 'fallback'
+    return this.#lease && !this.#lease.coldStart ? 'warm' : 'held'
   }
 
   get ended(): boolean {
@@ -86,7 +93,16 @@ export class ProxySession {
     return (this.#lease = this.#deps.activator.tryAcquire(this.#key!))
   }
 
+  /** Sends the request elsewhere: nothing of the target is leased. */
+  divert(url: URL): Lease {
+    const nothing = (): void => undefined
+    this.#diverted = true
+    this.#lease = { endpoint: { id: url.href, url }, release: nothing, [Symbol.dispose]: nothing }
+    return this.#lease
+  }
+
   async acquire(): Promise<Lease> {
+    this.#diverted = false
     const bytes = Number(this.request.headers['content-length'] ?? 0)
     let retired: TargetKey | undefined
     for (let attempt = 1; ; attempt++) {
@@ -120,18 +136,15 @@ export class ProxySession {
   }
 
   report(fault: EndpointFault): void {
-    if (this.#key && this.#lease) this.#deps.activator.report(this.#key, this.#lease.endpoint.id, fault)
+    if (!this.#diverted && this.#key && this.#lease)
+      this.#deps.activator.report(this.#key, this.#lease.endpoint.id, fault)
   }
 
   /** The exchange is over. `mark`: that of the response, if it did not come from the app. */
   tell(mark?: WakeMark): void {
-    const endpoint = this.#lease?.endpoint.id
-    const handled = this.#lease?.coldStart || !endpoint ? 'held' : 'warm'
-    this.meter?.end({
-      key: this.#key,
-      endpoint,
-      mark: mark ?? (this.#key === undefined ? undefined : handled),
-    })
+    const key = this.#key
+    const handled = key === undefined ? undefined : this.mark
+    this.meter?.end({ key, endpoint: this.#lease?.endpoint.id, mark: mark ?? handled })
   }
 
   /** Ends the session and releases its lease, even one that is granted later. Idempotent. */

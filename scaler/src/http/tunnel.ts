@@ -12,7 +12,6 @@ import { requestPath } from './request-target.ts'
 import { neverConnected, type ProxySession } from './session.ts'
 import { upgradeHead } from './upgrade-head.ts'
 import { tooLate, upstreamError } from './upstream-error.ts'
-import { markOf } from './wake.ts'
 
 export interface TunnelOptions {
   readonly session: ProxySession
@@ -71,7 +70,7 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
   const timer = responseTimeout > 0 ? setTimeout(late, responseTimeout) : undefined
   session.signal.addEventListener('abort', abort, { once: true })
 
-  const own = { ...options.rules.ownHeaders(session.request), [options.wakeHeader]: markOf(lease) }
+  const own = { ...options.rules.ownHeaders(session.request), [options.wakeHeader]: session.mark }
   const refuse = (flaw: string): void => {
     reject(new ScalerError('SCALER_UPSTREAM_INVALID', flaw))
     upstream.destroy()

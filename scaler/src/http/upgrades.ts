@@ -12,7 +12,7 @@ import { asksForWebSocket, tunnel } from './tunnel.ts'
 import { asleep, decide, type WakeContext } from './wake.ts'
 
 export interface UpgradeContext extends SessionDeps, WakeContext, RequestHeaderRules {
-  readonly refuseUpgrade: ScalerProxyOptions['refuseUpgrade']
+  readonly refuseUpgrade: NonNullable<ScalerProxyOptions['refuseUpgrade']>
 }
 
 /** Tunnels WebSockets to their targets. Upgrade requests for other protocols are handled as ordinary requests. */

@@ -96,6 +96,15 @@ export function showLoadingPage(): WakePolicy {
 }
 
 /**
+ * Sends GET and HEAD to another server while the target is woken: to an older version, to a copy elsewhere, or to a server of static
+ * files. `url` is `http://host:port`, or `unix:/path/to.sock`.
+ */
+export function fallBackTo(url: string): WakePolicy {
+  const { href } = new URL(url)
+  return (request) => (isRead(request) ? { action: 'fallback', url: href } : undefined)
+}
+
+/**
  * Rejects every request with SCALER_ASLEEP. Use it as the last policy if only some requests may wake the target. `retryAfter` in
  * seconds.
  */

@@ -10,6 +10,7 @@ import type { ScalerError } from '../errors.ts'
 import type { Activator } from '../types.ts'
 import type { ScalerProxyOptions } from './options.ts'
 import { scalerProxy } from './plugin.ts'
+import { fallBackTo } from './wake-policies.ts'
 import type { WakeDecision, WakePolicy } from './wake.ts'
 
 const HTML = { accept: 'text/html' }
@@ -103,6 +104,40 @@ describe('a request to a target that sleeps', () => {
     expect(response.headers.get('retry-after')).toBe('30')
     expect(await told(response)).toEqual([503, 'rejected', '{"code":"SCALER_ASLEEP"}'])
     expect(driver.calls).toEqual([])
+  })
+
+  test('is sent elsewhere if a policy decides so, while one request wakes the target', async () => {
+    await using elsewhere = createServer(({ url: path, headers }, response) => {
+      response.end(`elsewhere ${path} ${headers.host}`)
+    })
+    elsewhere.listen(0, '127.0.0.1')
+    await once(elsewhere, 'listening')
+    const { port } = elsewhere.address() as AddressInfo
+    await start({ wakePolicies: [fallBackTo(`http://127.0.0.1:${port}`)] })
+    const { host } = new URL(url)
+    for (const path of ['/a', '/b?c'])
+      expect(await told(await fetch(url + path))).toEqual([200, 'fallback', `elsewhere ${path} ${host}`])
+    expect(driver.calls).toEqual([{ key: 'app', replicas: 1 }])
+    expect(activator.stats('app')).toMatchObject({ phase: 'waking', queued: 1 })
+    const post = fetch(url, { method: 'POST' })
+    while (activator.stats('app')?.queued !== 2) await settle()
+    ready()
+    expect(await told(await post)).toEqual([200, 'held', 'app'])
+    expect(await told(await fetch(url))).toEqual([200, 'warm', 'app'])
+    while (activator.stats('app')?.inFlight !== 0) await settle()
+  })
+
+  test('is held after all if the server elsewhere does not accept the connection', async () => {
+    const unused = createServer().listen(0, '127.0.0.1')
+    await once(unused, 'listening')
+    const { port } = unused.address() as AddressInfo
+    unused.close()
+    await once(unused, 'close')
+    await start({ wakePolicies: [fallBackTo(`http://127.0.0.1:${port}`)] })
+    const answer = fetch(url)
+    while (activator.stats('app')?.queued !== 2) await settle()
+    ready()
+    expect(await told(await answer)).toEqual([200, 'held', 'app'])
   })
 
   test('with an unread body is answered, and its connection is closed', async () => {

@@ -13,6 +13,11 @@ export type WakeDecision =
   | { readonly action: 'hold' }
   /** Wakes the target. If the wake takes longer than `LoadingPage.after`, sends the loading page while the wake continues. */
   | { readonly action: 'page' }
+  /**
+   * Wakes the target, and sends this request to another server meanwhile: `http://host:port`, or `unix:/path/to.sock`. It gets the
+   * client's `Host` header and path. If it does not accept the connection, the request is held.
+   */
+  | { readonly action: 'fallback'; readonly url: string }
   /** Sends this response without waking the target. */
   | {
       readonly action: 'answer'
@@ -31,11 +36,6 @@ export type WakePolicy = (
   request: IncomingMessage,
   target: { readonly key: TargetKey; readonly phase: TargetPhase },
 ) => WakeDecision | undefined
-
-/** The mark of a request that has got its lease, or has been refused one (undefined). */
-export function markOf(lease: Lease | undefined): WakeMark {
-  return lease && !lease.coldStart ? 'warm' : 'held'
-}
 
 /** The page that a browser gets if a wake takes too long. The wake continues. */
 export interface LoadingPage {
@@ -79,10 +79,22 @@ export async function wake(
   const decision = decide(context, session)
   if (decision.action === 'hold') return session.acquire()
   if (decision.action === 'page') return page(context, session, reply)
+  if (decision.action === 'fallback') return fallBack(context, session, decision.url)
   if (decision.action === 'reject') throw asleep(decision.retryAfter)
   const { statusCode, headers = {}, body } = decision
   mark(context, reply, 'answered').code(statusCode).headers(headers).send(body)
   return undefined
+}
+
+function fallBack({ activator }: WakeContext, session: ProxySession, url: string): Lease {
+  const key = session.key!
+  // One waiting request is enough for the wake. The observer is told if it fails.
+  if (activator.stats(key)?.phase !== 'waking')
+    activator.acquire(key).then(
+      (lease) => lease.release(),
+      () => undefined,
+    )
+  return session.divert(new URL(url))
 }
 
 async function page(
