@@ -1,23 +1,27 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { TestCluster } from './test-cluster.ts'
 
 const fileOf = (name: string): string => path.join(import.meta.dirname, name)
 
-test.each(['readme-example.ts', 'kubernetes-example.ts'])(
-  'the README shows %s as it is tested here',
-  async (name) => {
-    const readme = await readFile(fileOf('../README.md'), 'utf8')
-    const shown = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code)
-    expect(shown).toContain(await readFile(fileOf(name), 'utf8'))
-  },
-)
+test.each([
+  'readme-example.ts',
+  'kubernetes-example.ts',
+  'thread-driver-example.ts',
+  'node-http-example.ts',
+  'job-queue-example.ts',
+])('the README shows %s as it is tested here', async (name) => {
+  const readme = await readFile(fileOf('../README.md'), 'utf8')
+  const shown = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code)
+  expect(shown).toContain(await readFile(fileOf(name), 'utf8'))
+})
 
 /** Runs an example until it is stopped by the signal; it must end by itself then, as nothing is left that it started. */
 async function run(
@@ -47,6 +51,23 @@ test('the example answers a request by a target that it wakes, and leaves nothin
     expect(await response.text()).toContain('Directory listing')
     expect(response.headers.get('server-timing')).toMatch(/^wake;dur=/)
   }))
+
+test('the example with node:http wakes a target by its host, and refuses unknown hosts', () =>
+  run('node-http-example.ts', {}, 'SIGTERM', async ({ port }) => {
+    const ask = async (host: string): Promise<[number | undefined, string]> => {
+      const asked = get({ host: '127.0.0.1', port, path: '/world', headers: { host }, agent: false })
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+      return [answer.statusCode, Buffer.concat(await answer.toArray()).toString()]
+    }
+    expect(await ask('hello.localhost')).toEqual([200, 'hello /world'])
+    expect(await ask('unknown.localhost')).toEqual([404, 'No app has this host.\n'])
+  }))
+
+test('the example of a job queue does all jobs, and ends', async () => {
+  const args = ['--conditions=@fp/source', fileOf('job-queue-example.ts')]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  expect(stdout.trim().split(' ')).toEqual(Array.from({ length: 10 }, (_, n) => `/resize/${n}`))
+})
 
 test('the example of Kubernetes wakes a Deployment, and leaves its pods alone when it ends', async () => {
   await using cluster = await TestCluster.start()
