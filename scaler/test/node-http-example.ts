@@ -25,7 +25,9 @@ const server = createServer(async (incoming, response) => {
     const { method, url: path, headers } = incoming
     // An endpoint is http://host:port or unix:/path/to.sock.
     const to =
-      url.protocol === 'unix:' ? { socketPath: url.pathname } : { host: url.hostname, port: url.port }
+      url.protocol === 'unix:'
+        ? { socketPath: decodeURIComponent(url.pathname) }
+        : { host: url.hostname, port: url.port }
     const upstream = request({ ...to, method, path, headers, agent: false }, (answer) => {
       response.writeHead(answer.statusCode!, answer.headers)
       pipeline(answer, response, () => lease.release())

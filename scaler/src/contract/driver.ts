@@ -1,3 +1,5 @@
+// Longer than 300 lines: the cases of one contract, one after the other.
+
 import assert from 'node:assert/strict'
 import type { Driver, Endpoint, TargetKey, TargetState } from '../types.ts'
 import { hooksOf, type TestFramework } from './framework.ts'

@@ -1,6 +1,6 @@
 import type { Driver, Endpoint, Failure, Phase, ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 export { FakeClock, ProcessClock, settle } from './clock.ts'
-export { FakeCoordination, type FakeConnection } from './coordination.ts'
+export { FakeCoordination, type Direction, type FakeConnection } from './coordination.ts'
 
 /** A recorded call of `scale`. */
 export interface ScaleCall {
