@@ -109,8 +109,9 @@ export async function joinMembership(
           DURABLE,
         ),
       )
-      if (matchedCount === 0) return lose()
-      if (lost.signal.aborted) return
+      if (matchedCount === 0) lose()
+      // It returns at once: after a pause of the process, requests wait for it.
+      if (lost.signal.aborted) return closed ? undefined : beat()
     }
     renew(began)
     await read()

@@ -103,9 +103,10 @@ export class Heartbeats implements Members {
     if (!this.#lost.signal.aborted) {
       const stored = await this.#update(this.#id, (now) => now && { count: now.count + 1 })
       if (!stored) this.#lose()
-      else if (!this.#lost.signal.aborted) this.#trustUntil(until)
-      return
+      // A lost member returns at once: after a pause, requests wait for it.
+      return this.#lost.signal.aborted ? this.#beat() : this.#trustUntil(until)
     }
+    if (this.#closed) return
     const [former, id] = [this.#id, `${name}.${++this.#joins}`]
     await this.#update(id, () => ({ count: 1 }))
     if (this.#closed || clock.now() >= until) return

@@ -173,11 +173,15 @@ export class Membership {
 
   #trust(id: MemberId): void {
     if (this.#standing === 'trusted') return
+    const wasPaused = this.#standing === 'checking'
     this.#standing = 'trusted'
     this.#checkEnds.stop()
-    if (id !== this.#id) this.#former = this.#id
-    this.#id = id
     this.#fence = new AbortController()
+    if (id === this.#id) return
+    this.#former = this.#id
+    this.#id = id
+    // After an outage, shares are renewed while they are used. After a pause, others are more likely to have taken them over.
+    if (wasPaused) for (const lock of [...this.#locks.values()]) lock.deny()
   }
 
   #distrust(standing: Standing): void {

@@ -189,6 +189,25 @@ describe.each([
       await close()
     })
 
+    test('a request waits until the share is renewed, not only until the instance is alive again', async () => {
+      const both = await pair()
+      const { one, two, driver, clock, wake, close } = both
+      ;(await wake(one, 'app')).release()
+      driver.lingers = true
+      await stopFor(30, both)
+      // The news of the sleep is late.
+      expect(await two.activator.sleep('app')).toBe(true)
+      one.connection.heal('writes', 'answers')
+      one.connection.latency = () => 50
+      one.clock.continue()
+      for (let step = 0; step < 100; step++) {
+        expect(one.activator.tryAcquire('app')).toBeUndefined()
+        await clock.advance(20)
+      }
+      one.connection.latency = () => 0
+      await close()
+    })
+
     test('it is served as soon as the store has answered', async () => {
       const both = await pair()
       const { one, wake, close } = both

@@ -49,7 +49,7 @@ export class FakeConnection implements Coordination {
   readonly #store: Coordination
   readonly #clock: Clock
   /** Callbacks for the end of the partition. */
-  #held: (() => void)[] = []
+  #held: { readonly direction: Direction; readonly pass: () => void }[] = []
   #newsDue = 0
 
   constructor(store: Coordination, clock: Clock) {
@@ -65,10 +65,12 @@ export class FakeConnection implements Coordination {
     for (const each of directions.length > 0 ? directions : DIRECTIONS) this.#broken.add(each)
   }
 
-  /** Restores the connection. Waiting notifications arrive in their order. */
-  heal(): void {
-    this.#broken.clear()
-    for (const pass of this.#held.splice(0)) pass()
+  /** Restores the connection: these directions, or all. Waiting notifications arrive in their order. */
+  heal(...directions: Direction[]): void {
+    for (const each of directions.length > 0 ? directions : DIRECTIONS) this.#broken.delete(each)
+    const free = this.#held.filter(({ direction }) => !this.#broken.has(direction))
+    this.#held = this.#held.filter(({ direction }) => this.#broken.has(direction))
+    for (const { pass } of free) pass()
   }
 
   async update<T extends Shared>(
@@ -103,14 +105,14 @@ export class FakeConnection implements Coordination {
   }
 
   #whenPassable(pass: () => void): void {
-    if (this.#broken.has('notifications')) this.#held.push(pass)
+    if (this.#broken.has('notifications')) this.#held.push({ direction: 'notifications', pass })
     else pass()
   }
 
   #passage(direction: Direction, signal: AbortSignal): Promise<void> {
     if (!this.#broken.has(direction)) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      this.#held.push(resolve)
+      this.#held.push({ direction, pass: resolve })
       whenAborted(signal, reject)
     })
   }

@@ -73,20 +73,24 @@ export class FakeMembers implements Members, Disposable {
   async #beat(signal: AbortSignal): Promise<void> {
     const began = this.#clock.now()
     const back = this.#loss.signal.aborted
+    if (this.#closed) return
     const id = back ? `${this.#name}.${++this.#count}` : this.id
     await this.#ask(() => {
       const seen = this.#store.get(id)
       const alive = seen !== undefined && this.#clock.now() - seen < DEAD_AFTER
       if (back || alive) this.#store.set(id, this.#clock.now())
+      else this.#store.delete(id)
     }, signal)
     await this.#ask(() => this.#read(), signal)
     if (this.#closed) return
+    if (!back && !this.#store.has(id)) this.#lose()
+    if (back !== this.#loss.signal.aborted) return this.#beat(signal)
     if (back) {
       this.id = id
       this.#loss = new AbortController()
       this.lost = this.#loss.signal
     }
-    if (!this.lost.aborted) this.#renewed(began)
+    this.#renewed(began)
   }
 
   #read(): void {
@@ -98,9 +102,12 @@ export class FakeMembers implements Members, Disposable {
 
   #renewed(began: number): void {
     this.#cancelLoss()
-    this.#cancelLoss = this.#clock.schedule(began + LOST_AFTER - this.#clock.now(), () => {
-      this.#loss.abort(new Error('lost'))
-      for (const watcher of [...this.#watchers]) watcher()
-    })
+    this.#cancelLoss = this.#clock.schedule(began + LOST_AFTER - this.#clock.now(), () => this.#lose())
+  }
+
+  #lose(): void {
+    this.#cancelLoss()
+    this.#loss.abort(new Error('lost'))
+    for (const watcher of [...this.#watchers]) watcher()
   }
 }
