@@ -93,6 +93,8 @@ export class Admission {
   /** Recomputes the capacity. Must be called when endpoints start to drain or are dropped. */
   count(): void {
     const lock = this.#host.lock()
+    // A waiting request may get a place.
+    lock.check()
     const concurrency = this.#concurrency()
     const capacity = this.endpoints.allot((id) => lock.places(id, concurrency))
     this.#breaker.setCapacity(lock.hasShare ? capacity : 0)

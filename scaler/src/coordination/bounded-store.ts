@@ -25,6 +25,12 @@ export class BoundedStore {
     return this.#failures >= FAILURES
   }
 
+  /** After a pause of the process, updates may fail only because their answers have not been handled in time. */
+  excuse(): void {
+    this.#failures = 0
+    this.#successes++
+  }
+
   async update<T extends Shared>(
     key: string,
     change: (current: T | undefined) => T | undefined,

@@ -16,8 +16,8 @@ import type { Coordination, Shared } from './types.ts'
 const TARGET = 'target/'
 /** A key without a document, to ask whether the store answers. */
 const PROBE = 'probe'
-/** ms that requests wait after a pause for an answer of the store. */
-const CHECK_LIMIT = 2_000
+/** ms that requests wait after a pause for an answer of the store: if the heartbeat under way fails, another one is sent. */
+const CHECK_LIMIT = 4_000
 
 export interface MembershipOptions {
   /** Must be unique to this activator. Ignored if the embedder provides `members`. */
@@ -192,6 +192,7 @@ export class Membership {
   /** Nobody knows for how long the process was stopped: the members must ask the store before the next request is sent. */
   #paused(): void {
     this.#distrust('checking')
+    this.#store.excuse()
     this.#checkEnds.set(CHECK_LIMIT, () => {
       this.#distrust('cutOff')
       this.#recheck()

@@ -223,17 +223,35 @@ describe.each([
       await close()
     })
 
-    test('a request is served after two seconds if the store does not answer', async () => {
+    test('a request is served after four seconds if the store does not answer', async () => {
       const both = await pair()
       const { one, clock, wake, close } = both
       ;(await wake(one, 'app')).release()
       await stopFor(25, both)
       const asked = ask(one)
       one.clock.continue()
-      await clock.advance(1_900)
+      await clock.advance(3_900)
       expect(asked).toEqual({})
       await clock.advance(200)
       expect(asked.lease).toBeDefined()
+      await close()
+    })
+
+    test('a report of the driver that comes first gives no place to a waiting request', async () => {
+      const both = await pair()
+      const { one, two, driver, wake, close } = both
+      const asked = ask(one)
+      await settle()
+      await stopFor(25, both)
+      const lease = await wake(two, 'app')
+      driver.ready('app')
+      await settle()
+      expect(asked).toEqual({})
+      one.connection.heal()
+      one.clock.continue()
+      await both.clock.advance(5_000)
+      expect(asked.lease).toBeDefined()
+      lease.release()
       await close()
     })
 
