@@ -44,13 +44,13 @@ export class Membership {
   #former: MemberId | undefined
   #standing: Standing = 'cutOff'
   #fence = new AbortController()
-  #watches = new AsyncDisposableStack()
+  readonly #memberWatch: Disposable
+  #watch: AsyncDisposable | undefined
   #closed = false
 
   static async join(coordination: Coordination, options: MembershipOptions): Promise<Membership> {
     const member = new Membership(coordination, options)
-    const watch = await coordination.watch((key, value) => member.#news(key, value))
-    member.#watches.use(watch)
+    member.#watch = await coordination.watch((key, value) => member.#news(key, value))
     await member.#heartbeats?.start()
     member.#look()
     return member
@@ -65,8 +65,7 @@ export class Membership {
     this.#id = this.#members.id
     this.#pulse = new Pulse(clock, () => this.#paused())
     this.#checkEnds = new Alarm(clock)
-    const watch = this.#members.watch(() => this.#look())
-    this.#watches.defer(() => watch[Symbol.dispose]())
+    this.#memberWatch = this.#members.watch(() => this.#look())
   }
 
   get id(): MemberId {
@@ -141,7 +140,8 @@ export class Membership {
     this.#checkEnds.stop()
     this.#fence.abort(cutOff())
     await this.#heartbeats?.close(signal)
-    await this.#watches.disposeAsync()
+    this.#memberWatch[Symbol.dispose]()
+    await this.#watch?.[Symbol.asyncDispose]()
   }
 
   #news(key: string, value: Shared | undefined): void {

@@ -25,6 +25,10 @@ export class ChaosDriver implements Driver {
   news = 0
   /** Replicas that start now fail instead of becoming ready. */
   failing = false
+  /** It starts no more replicas of a target than this. */
+  most = Infinity
+  /** Replicas do not answer probes. */
+  hanging = false
   /** Scale calls are refused. */
   refusing = false
   /** Called in the instant in which replicas are told to stop. */
@@ -53,14 +57,16 @@ export class ChaosDriver implements Driver {
       signal.throwIfAborted()
     }
     if (this.refusing) throw new Error('refused by the driver')
-    this.#wanted.set(key, replicas)
+    this.#wanted.set(key, Math.min(replicas, this.most))
     const stopped = this.#stopSome(key, replicas, remove)
     this.#startSome(key)
     return stopped.map(({ id }) => id)
   }
 
-  async probe(_key: TargetKey, { id }: Endpoint): Promise<boolean> {
-    return this.replicas.get(id)?.ended === undefined
+  async probe(_key: TargetKey, { id }: Endpoint, signal: AbortSignal): Promise<boolean> {
+    if (this.replicas.get(id)?.ended) return false
+    if (!this.hanging) return true
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
   }
 
   watch(onChange: OnChange): Promise<AsyncDisposable> {

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import type { Direction } from '../../src/drivers/fake/coordination.ts'
 
 export const MEMBERS = 3
 export const APPS = 3
@@ -10,7 +11,10 @@ export type Step =
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'sleep' | 'deploy'; readonly member: number; readonly app: number }
   | { readonly do: 'crash'; readonly app: number }
-  | { readonly do: 'cut' | 'heal'; readonly member: number }
+  | { readonly do: 'cut'; readonly member: number; readonly directions?: readonly Direction[] }
+  | { readonly do: 'heal' | 'stall' | 'die'; readonly member: number }
+  | { readonly do: 'timeout' | 'reset'; readonly nth: number }
+  | { readonly do: 'hanging'; readonly on: boolean }
   | { readonly do: 'lose'; readonly member: number; readonly answers: number }
   | { readonly do: 'scale'; readonly app: number; readonly max: number; readonly min: number }
   | {
@@ -26,6 +30,13 @@ const record = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> })
   fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>
 const member = fc.nat(MEMBERS - 1)
 const app = fc.nat(APPS - 1)
+/** Its writes do not arrive but it hears of changes, its writes arrive but it hears nothing, or it misses only notifications. */
+const directions = fc.constantFrom<readonly Direction[]>(
+  ['writes'],
+  ['answers', 'notifications'],
+  ['answers'],
+  ['notifications'],
+)
 const nth = fc.nat(30)
 const just = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
 
@@ -39,7 +50,13 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: record({ do: just('deploy'), member, app }) },
   { weight: 5, arbitrary: record({ do: just('crash'), app }) },
   { weight: 3, arbitrary: record({ do: just('cut'), member }) },
-  { weight: 6, arbitrary: record({ do: just('heal'), member }) },
+  { weight: 3, arbitrary: record({ do: just('cut'), member, directions }) },
+  { weight: 3, arbitrary: record({ do: just('stall'), member }) },
+  { weight: 1, arbitrary: record({ do: just('die'), member }) },
+  { weight: 8, arbitrary: record({ do: just('heal'), member }) },
+  { weight: 2, arbitrary: record({ do: just('timeout'), nth }) },
+  { weight: 3, arbitrary: record({ do: just('reset'), nth }) },
+  { weight: 1, arbitrary: record({ do: just('hanging'), on: fc.boolean() }) },
   { weight: 2, arbitrary: record({ do: just('lose'), member, answers: fc.integer({ min: 1, max: 2 }) }) },
   {
     weight: 3,

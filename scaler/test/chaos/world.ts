@@ -4,6 +4,7 @@ import { FakeClock, FakeCoordination, settle, type FakeConnection } from '../../
 import { ScalerError, type ScalerErrorCode } from '../../src/errors.ts'
 import type { Activator, Lease, TargetKey, TargetPolicy } from '../../src/types.ts'
 import { ChaosDriver, type Replica } from './driver.ts'
+import { Process } from './process.ts'
 import { APPS, MEMBERS, type Step } from './steps.ts'
 
 const CONCURRENCY = [1, 3, 0]
@@ -12,10 +13,10 @@ const QUEUE_BYTES = 1_000
 const READINESS = 30_000
 const IDLE = 20_000
 /**
- * A member that has been cut off for this long may be taken for dead: what it has out is forfeit. It is what the
- * library waits (20 s), less the age that its last sign of life may have had (3 s, and a second of delays).
+ * A member that has been cut off for this long may be taken for dead: what it has out is forfeit. It is what the library waits
+ * (20 s), less the age that its last sign of life may have had (two intervals of 3 s if an answer was lost, and delays).
  */
-const FORFEIT = 16_000
+const FORFEIT = 12_000
 /**
  * A member that has been cut off for this long may be lost (12 s after its last heartbeat), and then uses what nobody has granted
  * to it. It goes on until the store has answered: for at most the time below after the connection is back.
@@ -34,11 +35,32 @@ const FAIR: readonly ScalerErrorCode[] = [
   'SCALER_CUT_OFF',
 ]
 
+/** What a test plants to prove that an oracle sees it. */
+export interface Faults {
+  /** What activators believe of a policy. */
+  readonly policy?: Partial<TargetPolicy>
+  /** The most replicas that the driver starts. */
+  readonly mostReplicas?: number
+  /** A member whose connection stays broken. */
+  readonly neverHeals?: boolean
+  readonly keepAwake?: boolean
+  /** Stopped processes do not notice that time has passed. */
+  readonly pausesUnnoticed?: boolean
+  /** To put a target to sleep, the driver is called without asking the other activators. */
+  readonly sleepsByForce?: boolean
+  /** A replica at which a request was reset is replaced. */
+  readonly resetsKill?: boolean
+  /** Requests are lost after this many have been granted. */
+  readonly grants?: number
+}
+
 interface Member {
   readonly activator: Activator
   readonly connection: FakeConnection
+  readonly process: Process
   /** On the clock's `now`. */
   cutSince: number | undefined
+  stalledSince: number | undefined
   /** Until then it may use what nobody has granted to it. */
   doubtfulUntil: number
 }
@@ -62,57 +84,95 @@ export class World {
   readonly #clock = new FakeClock()
   readonly #driver = new ChaosDriver(this.#clock)
   readonly #members: Member[] = []
+  readonly #coordination = new FakeCoordination(this.#clock)
+  readonly #embedded: boolean
+  readonly #faults: Faults
+  #joined = 0
   readonly #versions: number[] = Array.from({ length: APPS }, () => 1)
   readonly #limits: { max: number; min: number }[] = Array.from({ length: APPS }, () => ({ max: 1, min: 0 }))
   #visits: Visit[] = []
   #broken: string | undefined
 
   /** With `embedded` the embedder's members say who lives, otherwise the library's own heartbeats. */
-  static async begin({ embedded = false } = {}): Promise<World> {
-    const world = new World()
-    const coordination = new FakeCoordination(world.#clock)
-    for (let index = 0; index < MEMBERS; index++) {
-      const connection = coordination.connect({ members: embedded })
-      const activator = await createActivator({
-        driver: world.#driver,
-        clock: world.#clock,
-        coordination: connection,
-        instance: `member-${index}`,
-        policy: (key) => world.#policyOf(key),
-      })
-      world.#members.push({ activator, connection, cutSince: undefined, doubtfulUntil: 0 })
-    }
+  static async begin({ embedded = false, faults = {} as Faults } = {}): Promise<World> {
+    const world = new World(embedded, faults)
+    for (let index = 0; index < MEMBERS; index++) await world.#join(index)
     world.#driver.onStop = (stopped) => world.#checkStop(stopped)
+    world.#driver.most = faults.mostReplicas ?? Infinity
     return world
+  }
+
+  private constructor(embedded: boolean, faults: Faults) {
+    this.#embedded = embedded
+    this.#faults = faults
+  }
+
+  /** A new process takes a place among the members. */
+  async #join(index: number): Promise<void> {
+    const process = new Process(this.#clock, this.#driver, this.#faults.pausesUnnoticed)
+    const connection = this.#coordination.connect({ members: this.#embedded, clock: process.clock })
+    const activator = await createActivator({
+      driver: process.driver,
+      clock: process.clock,
+      coordination: connection,
+      instance: `member-${this.#joined++}`,
+      keepAwake: () => this.#faults.keepAwake === true,
+      policy: (key) => ({ ...this.#policyOf(key), ...this.#faults.policy }),
+    })
+    const { report } = activator
+    if (this.#faults.resetsKill)
+      activator.report = (key, id, fault) => {
+        if (fault === 'reset') this.#driver.crash(key)
+        report(key, id, fault)
+      }
+    this.#members[index] = {
+      activator,
+      connection,
+      process,
+      cutSince: undefined,
+      stalledSince: undefined,
+      doubtfulUntil: 0,
+    }
   }
 
   async take(step: Step): Promise<void> {
     this.#act(step)
     if (step.do === 'advance') await this.#clock.advance(step.ms)
+    if (step.do === 'die') await this.#die(step.member)
     await settle()
     this.#check()
   }
 
   /** Everything heals, everybody is served, all fall asleep: nothing may be left. */
   async end(): Promise<void> {
-    Object.assign(this.#driver, { failing: false, refusing: false, acceptance: 0, start: 0, news: 0 })
+    Object.assign(this.#driver, {
+      failing: false,
+      refusing: false,
+      hanging: false,
+      acceptance: 0,
+      start: 0,
+      news: 0,
+    })
     for (const [app, limits] of this.#limits.entries()) {
-      limits.min = 0
-      for (const { activator } of this.#members) activator.refresh(this.#keyOf(app))
+      Object.assign(limits, { max: 1, min: 0 })
+      // Who would have retired an old version may have died: it is no longer kept awake.
+      for (let version = 1; version <= this.#versions[app]!; version++)
+        for (const { activator } of this.#members) activator.refresh(`${app}.${version}`)
     }
     for (const member of this.#members) {
       member.connection.loses = () => false
       member.connection.latency = () => 0
       this.#heal(member)
     }
-    for (let round = 0; this.#visits.length > 0; round++) {
-      assert.ok(round < 500, 'every request is answered in the end')
-      await this.#clock.advance(1_000)
-      this.#check()
-      for (const visit of this.#visits) this.#release(visit)
-      await settle()
-      this.#check()
-    }
+    await this.#answerAll()
+    // Longer than a dead member's share and a hung retirement.
+    await this.#clock.advance(2 * 60_000)
+    await this.#checkService()
+    await this.#checkScaling()
+    await this.#answerAll()
+    await this.#clock.advance(2 * 60_000)
+    const awake = [...this.#driver.replicas.values()].filter(({ ended }) => !ended)
+    assert.deepEqual(awake, [], 'what is idle sleeps')
     // Longer than a dead member's share, a hung retirement and several idle times.
     await this.#clock.advance(10 * 60_000)
     const left = [...this.#driver.replicas.values()].filter(({ ended }) => !ended)
@@ -126,24 +186,92 @@ export class World {
     assert.equal(this.#broken, undefined)
   }
 
+  async #answerAll(): Promise<void> {
+    for (let round = 0; this.#visits.length > 0; round++) {
+      assert.ok(round < 500, 'every request is answered in the end')
+      await this.#clock.advance(1_000)
+      this.#check()
+      for (const visit of this.#visits) this.#release(visit)
+      await settle()
+      this.#check()
+    }
+  }
+
+  /** After everything has healed, each member serves each app, and running replicas are not replaced. */
+  async #checkService(): Promise<void> {
+    const running = new Set<string>()
+    for (const member of [...this.#members, ...this.#members]) {
+      const visits = CONCURRENCY.map((_, app) => this.#ask(member, app, 0))
+      await this.#clock.advance(1_000)
+      for (const { lease, ends, app } of visits)
+        assert.ok(lease, `app ${app} is served after healing: ${ends.join()}`)
+      for (const each of visits) running.add(each.lease!.endpoint.id)
+      // Each member reports a fault of each healthy replica that it has used.
+      for (const each of visits) this.#fail(each, 'reset')
+      await settle()
+      this.#check()
+    }
+    const restarted = [...running].filter((id) => this.#driver.replicas.get(id)!.ended)
+    assert.deepEqual(restarted, [], 'no healthy replica is restarted')
+  }
+
+  /** Under load, an app gets as many replicas as its limit allows. */
+  async #checkScaling(): Promise<void> {
+    const app = CONCURRENCY.indexOf(0)
+    this.#limits[app] = { max: 3, min: 0 }
+    for (const { activator } of this.#members) activator.refresh(this.#keyOf(app))
+    for (let count = 0; count < 6; count++) this.#ask(this.#members[count % MEMBERS]!, app, 0)
+    await this.#clock.advance(30_000)
+    this.#check()
+    assert.equal(this.#driver.alive(this.#keyOf(app)).length, 3, 'replicas follow the load')
+  }
+
+  /** The process is killed: its requests are gone, and another process takes its place. */
+  async #die(index: number): Promise<void> {
+    const { process, connection } = this.#members[index]!
+    process.stop()
+    process.kill()
+    connection.latency = () => 0
+    connection.partition()
+    this.#visits = this.#visits.filter(({ member }) => member.process !== process)
+    this.#count('died')
+    await this.#join(index)
+  }
+
   #act(step: Step): void {
-    const { activator, connection } = this.#members['member' in step ? step.member : 0]!
+    const member = this.#members['member' in step ? step.member : 0]!
+    const { activator, connection, process } = member
+    // What is sent to a stopped process waits until it continues.
+    if (process.isStopped && (step.do === 'ask' || step.do === 'sleep' || step.do === 'deploy'))
+      return process.defer(() => this.#act(step))
     switch (step.do) {
       case 'ask':
-        return this.#ask(this.#members[step.member]!, step.app, step.bytes)
+        return void this.#ask(member, step.app, step.bytes)
       case 'release':
         return this.#nth(
           step.nth,
-          (visit) => visit.lease !== undefined,
+          (visit) => visit.lease !== undefined && !visit.member.process.isStopped,
           (visit) => this.#release(visit),
+        )
+      case 'hanging':
+        this.#driver.hanging = step.on
+        return
+      case 'timeout':
+      case 'reset':
+        return this.#nth(
+          step.nth,
+          (visit) => visit.lease !== undefined && !visit.member.process.isStopped,
+          (visit) => this.#fail(visit, step.do),
         )
       case 'abort':
         return this.#nth(
           step.nth,
-          () => true,
+          (visit) => !visit.member.process.isStopped,
           (visit) => visit.abort.abort(new Error('aborted')),
         )
       case 'sleep':
+        if (this.#faults.sleepsByForce)
+          void this.#driver.scale(this.#keyOf(step.app), 0, { signal: new AbortController().signal })
         return void activator.sleep(this.#keyOf(step.app)).then(
           (slept) => this.#count(slept ? 'slept' : 'stayed awake'),
           () => this.#count('could not sleep'),
@@ -154,10 +282,17 @@ export class World {
         if (this.#driver.crash(this.#keyOf(step.app))) this.#count('crashed')
         return
       case 'cut':
-        this.#members[step.member]!.cutSince ??= this.#clock.now()
+        // One that only misses notifications is alive for the others.
+        if (step.directions?.join() !== 'notifications') member.cutSince ??= this.#clock.now()
+        return connection.partition(...(step.directions ?? []))
+      case 'stall':
+        member.cutSince ??= this.#clock.now()
+        member.stalledSince ??= this.#clock.now()
+        process.stop()
+        this.#count('stalled')
         return connection.partition()
       case 'heal':
-        return this.#heal(this.#members[step.member]!)
+        return this.#heal(member)
       case 'lose': {
         let left = step.answers
         connection.loses = () => left-- > 0
@@ -178,14 +313,16 @@ export class World {
         this.#driver.refusing = step.on
         return
       case 'advance':
+      case 'die':
     }
   }
 
-  #ask(member: Member, app: number, bytes: number): void {
+  #ask(member: Member, app: number, bytes: number): Visit {
     const abort = new AbortController()
     const visit: Visit = { member, app, abort, attempts: 0, lease: undefined, forfeit: false, ends: [] }
     this.#visits.push(visit)
-    void this.#request(visit, bytes)
+    if ((this.outcomes['leased'] ?? 0) < (this.#faults.grants ?? Infinity)) void this.#request(visit, bytes)
+    return visit
   }
 
   /** Retired meanwhile, it goes to the successor; refused by an endpoint that has crashed, to another. */
@@ -196,6 +333,7 @@ export class World {
     try {
       const lease = await activator.acquire(key, { signal: visit.abort.signal, bytes })
       const replica = this.#driver.replicas.get(lease.endpoint.id)!
+      if (!this.#visits.includes(visit)) return
       if (replica.ended === 'crashed') {
         activator.report(key, replica.id, 'refused')
         lease.release()
@@ -228,6 +366,13 @@ export class World {
     visit.ends.push('answered')
   }
 
+  /** The request fails, although the replica is healthy. */
+  #fail(visit: Visit, fault: 'timeout' | 'reset'): void {
+    visit.member.activator.report(this.#keyOf(visit.app), visit.lease!.endpoint.id, fault)
+    this.#count(fault)
+    this.#release(visit)
+  }
+
   #deploy(activator: Activator, app: number): void {
     const old = this.#keyOf(app)
     this.#versions[app]!++
@@ -249,10 +394,17 @@ export class World {
 
   #heal(member: Member): void {
     for (const visit of this.#visits) if (visit.member === member) visit.forfeit ||= this.#isForfeit(visit)
-    if (member.cutSince !== undefined && this.#clock.now() - member.cutSince >= UNGRANTED)
+    if (this.#faults.neverHeals && member === this.#members[0]) return
+    const { cutSince, process, stalledSince } = member
+    // A process that was stopped asks the store first, unless it had been cut off before.
+    if (cutSince !== undefined && (stalledSince ?? this.#clock.now()) - cutSince >= UNGRANTED)
       member.doubtfulUntil = this.#clock.now() + RENEWAL
+    member.stalledSince = undefined
     member.cutSince = undefined
-    member.connection.heal()
+    const wasStopped = process.isStopped
+    // The requests come first, then what the store and the driver have told, then the timers.
+    process.continue(() => member.connection.heal())
+    if (!wasStopped) member.connection.heal()
   }
 
   #checkStop(stopped: readonly Replica[]): void {
