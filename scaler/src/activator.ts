@@ -8,7 +8,7 @@ import type { Observer } from './observer.ts'
 import { policyOf, type PolicyOption } from './policy.ts'
 import { LocalTargetLock } from './target-lock.ts'
 import { Target, type TargetContext } from './target.ts'
-import type { Activator, Driver, TargetKey, TargetState } from './types.ts'
+import type { AcquireOptions, Activator, Driver, Lease, TargetKey, TargetState } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
 export { DEFAULT_POLICY } from './policy.ts'
@@ -106,12 +106,18 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     }
   }
 
+  async function acquire(key: TargetKey, acquireOptions: AcquireOptions = {}): Promise<Lease> {
+    if (closed) throw activatorClosed()
+    // Checked before a target is created: a target without any request would never be dropped.
+    acquireOptions.signal?.throwIfAborted()
+    return targetOf(key).acquire(acquireOptions)
+  }
+
   return {
-    async acquire(key, acquireOptions = {}) {
-      if (closed) throw activatorClosed()
-      // Checked before a target is created: a target without any request would never be dropped.
-      acquireOptions.signal?.throwIfAborted()
-      return targetOf(key).acquire(acquireOptions)
+    acquire,
+    async wake(key, wakeOptions) {
+      // A target that is awake may be full: nothing is to be waited for.
+      if (closed || targets.get(key)?.stats().phase !== 'awake') (await acquire(key, wakeOptions)).release()
     },
     tryAcquire: (key) => targets.get(key)?.tryAcquire(),
     stats: (key) => targets.get(key)?.stats(),

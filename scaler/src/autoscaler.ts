@@ -9,6 +9,7 @@ export const DEFAULT_SCALING: ScalingPolicy = {
   maxScaleUpRate: 1_000,
   maxScaleDownRate: 2,
   scaleDownDelay: 0,
+  activationScale: 1,
 }
 /** The desired requests in flight per replica if the policy sets no concurrency limit; Knative's default. */
 const DEFAULT_CONCURRENCY = 100

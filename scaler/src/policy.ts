@@ -1,5 +1,4 @@
 import { scalingOf } from './autoscaler.ts'
-import { MAX_DELAY } from './clock.ts'
 import { minutesOf } from './keep-warm.ts'
 import type { TargetKey, TargetPolicy } from './types.ts'
 
@@ -45,8 +44,8 @@ const moreThan = (least: number): Rule => ({
   text: `a number of more than ${least}`,
 })
 const delay = (least: number): Rule => ({
-  holds: (value) => Number.isFinite(value) && value >= least && value <= MAX_DELAY,
-  text: `from ${least} to ${MAX_DELAY} ms`,
+  holds: (value) => Number.isFinite(value) && value >= least,
+  text: `a number of at least ${least} ms`,
 })
 
 const POLICY = {
@@ -68,6 +67,7 @@ const SCALING = {
   maxScaleUpRate: moreThan(1),
   maxScaleDownRate: moreThan(1),
   scaleDownDelay: delay(0),
+  activationScale: atLeast(1),
 } satisfies Record<string, Rule>
 
 /** Whether two policies surely have the same content: for policy functions that return a new object each time. */

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 import { ConcurrencyMeter } from './meter.ts'
 import type { EndpointSet } from './picker.ts'
 import type { TargetLock } from './target-lock.ts'
-import type { TargetPolicy } from './types.ts'
+import type { ScalingPolicy, TargetPolicy } from './types.ts'
 
 /** Milliseconds between two scaling decisions, as in Knative. */
 const TICK = 2_000
@@ -47,6 +47,8 @@ export class Replicas {
   #calls = 0
   /** Since when fewer endpoints than wanted are ready. */
   #missingSince: number | undefined
+  /** Until when a wake's activation scale is kept, as in the clock's `now`. */
+  #activeUntil = 0
   #started = false
   /** The number of pending calls to the lock. */
   #asking = 0
@@ -70,7 +72,8 @@ export class Replicas {
   /** Called when a wake begins, or when a target is found to be awake already, with `ready` endpoints. */
   begin(ready: number): void {
     const decided = Math.min(this.#host.lock.replicas, this.#most())
-    this.#wanted = Math.max(1, this.#host.keptWarm(), ready, decided)
+    this.#activeUntil = ready === 0 ? this.#host.clock.now() + this.#scaling.stableWindow : 0
+    this.#wanted = Math.max(this.#least(), ready, decided)
     this.#autoscaler = new Autoscaler()
     this.#meter = undefined
     this.#started = ready > 0
@@ -127,9 +130,9 @@ export class Replicas {
   #wish(): number {
     const { clock, endpoints, lock } = this.#host
     const policy = this.#host.policy()
-    const least = Math.max(1, this.#host.keptWarm())
+    const least = this.#least()
     if (!this.#meter) return least
-    const scaling = scalingOf(policy)
+    const scaling = this.#scaling
     const wish = this.#autoscaler.decide(
       {
         now: clock.now(),
@@ -243,10 +246,21 @@ export class Replicas {
   }
 
   #newMeter(): ConcurrencyMeter {
-    const { stableWindow, panicWindow } = scalingOf(this.#host.policy())
+    const { stableWindow, panicWindow } = this.#scaling
     const meter = new ConcurrencyMeter(this.#host.clock, Math.max(stableWindow, panicWindow))
     meter.set(this.#host.load())
     return meter
+  }
+
+  /** The number of replicas without any load. */
+  #least(): number {
+    const isActivating = this.#host.clock.now() < this.#activeUntil
+    const activation = isActivating ? Math.min(this.#scaling.activationScale, this.#most()) : 1
+    return Math.max(activation, this.#host.keptWarm())
+  }
+
+  get #scaling(): ScalingPolicy {
+    return scalingOf(this.#host.policy())
   }
 
   #most(): number {

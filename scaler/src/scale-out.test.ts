@@ -33,6 +33,21 @@ async function leases({ ask }: Rig, count: number): Promise<Lease[]> {
 
 const wanted = (scaled: string[]): number[] => scaled.map((call) => Number(call.split(' ')[1]))
 
+test('a wake starts as many replicas at once as the activation scale says, up to maxReplicas, for one stable window', async () => {
+  const scaling = { ...POLICY.scaling, activationScale: 3, stableWindow: MINUTE }
+  const it = await scene({ scaling })
+  ;(await it.ask('app').promise).release()
+  expect(it.scaled()).toEqual(['app 3'])
+  await it.clock.advance(MINUTE - 1)
+  expect(it.scaled()).toEqual(['app 3'])
+  await it.clock.advance(4_000)
+  expect(wanted(it.scaled())).toEqual([3, 1])
+
+  const limited = await scene({ scaling: { ...scaling, activationScale: 9 }, maxReplicas: 2 })
+  await limited.ask('app').promise
+  expect(limited.scaled()).toEqual(['app 2'])
+})
+
 describe('more replicas', () => {
   test('follow the requests in flight and waiting, up to maxReplicas', async () => {
     const it = await scene()

@@ -37,6 +37,8 @@ export interface ScalingPolicy {
   readonly maxScaleDownRate: number
   /** The number of replicas is reduced only after fewer replicas have been enough for this long. */
   readonly scaleDownDelay: number
+  /** The number of replicas that a wake starts at once; kept for one stable window. At most `maxReplicas` are started. */
+  readonly activationScale: number
 }
 
 /** Durations in milliseconds. `concurrency` (per endpoint) 0 = unlimited. */
@@ -172,6 +174,11 @@ export interface Activator {
    * reason.
    */
   acquire(key: TargetKey, options?: AcquireOptions): Promise<Lease>
+  /**
+   * Wakes the target ahead of its first request, and resolves when it is awake; immediately if it is. The idle timeout begins
+   * then. Rejects as `acquire` does.
+   */
+  wake(key: TargetKey, options?: AcquireOptions): Promise<void>
   /** Returns a lease immediately, or undefined if `acquire` would have to wait or reject. For the hot path. */
   tryAcquire(key: TargetKey): Lease | undefined
   /** Undefined if the activator keeps no state of the target: it is asleep and nothing waits for it. */

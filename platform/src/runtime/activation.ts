@@ -14,8 +14,7 @@ export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup
   return {
     async wake(key, options = {}) {
       try {
-        const lease = await activator.acquire(key, options)
-        lease.release()
+        await activator.wake(key, options)
       } catch (error) {
         if (!(error instanceof ScalerError)) throw error
         throw error.code === 'SCALER_WAKES_FULL' ? wakeRefused(error) : new TargetFailed(reportOf(error))
