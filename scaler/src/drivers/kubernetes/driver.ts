@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 import { KubernetesApi } from './api.ts'
-import { Cleanups } from '../../cleanups.ts'
+import { Cleanups } from './cleanups.ts'
 import type { KubernetesDriver, KubernetesDriverOptions } from './options.ts'
 import { httpProbe } from './probe.ts'
 import { ignoring, TargetRequests } from './target-requests.ts'

@@ -2,7 +2,7 @@ import type { V1Deployment, V1EndpointSlice, V1Pod } from '@kubernetes/client-no
 import { systemClock } from '../../clock.ts'
 import type { TargetKey } from '../../types.ts'
 import type { KubernetesApi } from './api.ts'
-import { Cleanups } from '../../cleanups.ts'
+import { Cleanups } from './cleanups.ts'
 import { createInformer } from './informer.ts'
 import type { KubernetesDriverOptions } from './options.ts'
 import type { KubernetesTarget } from './target.ts'
