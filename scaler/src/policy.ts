@@ -17,13 +17,27 @@ export const DEFAULT_POLICY: TargetPolicy = {
 /** The policy of all targets, or that of each. What is not set comes from DEFAULT_POLICY. */
 export type PolicyOption = Partial<TargetPolicy> | ((key: TargetKey) => Partial<TargetPolicy>)
 
-const REQUIRED = Object.keys(DEFAULT_POLICY) as (keyof TargetPolicy)[]
-
 /** Returns a complete policy as it is: the function is called for each decision. */
 export function policyOf(option: PolicyOption = DEFAULT_POLICY): (key: TargetKey) => TargetPolicy {
   const whole = (own: Partial<TargetPolicy>): TargetPolicy =>
-    REQUIRED.every((name) => own[name] !== undefined) ? (own as TargetPolicy) : { ...DEFAULT_POLICY, ...own }
-  return typeof option === 'function' ? (key) => whole(option(key)) : () => whole(option)
+    isComplete(own) ? own : { ...DEFAULT_POLICY, ...own }
+  if (typeof option === 'function') return (key) => whole(option(key))
+  const policy = whole(option)
+  return () => policy
+}
+
+/** Named one by one: a loop over the names would double the time of `tryAcquire`. */
+function isComplete(own: Partial<TargetPolicy>): own is TargetPolicy {
+  return (
+    own.concurrency !== undefined &&
+    own.queueDepth !== undefined &&
+    own.queueBytes !== undefined &&
+    own.queueTimeout !== undefined &&
+    own.minReplicas !== undefined &&
+    own.maxReplicas !== undefined &&
+    own.readinessTimeout !== undefined &&
+    own.idleTimeout !== undefined
+  )
 }
 
 interface Rule {
