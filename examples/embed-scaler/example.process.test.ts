@@ -40,25 +40,30 @@ async function status(): Promise<unknown> {
   return JSON.parse((await get('localhost', '/status')).text)
 }
 
-/** The processes that the app has started, by their ids. */
-function children(): number[] {
-  const rows = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
-  return rows
-    .map((row) => row.trim().split(/\s+/).map(Number))
-    .filter(([pid, parent]) => parent === app.pid && runs(pid!))
-    .map(([pid]) => pid!)
+/** The processes that the app has started, by their ids: the servers, and the guard of the process driver. */
+function children(): { servers: number[]; guards: number[] } {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n')
+  const servers: number[] = []
+  const guards: number[] = []
+  for (const row of rows) {
+    const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row)!
+    if (Number(parent) !== app.pid || !runs(Number(pid))) continue
+    // The script of the guard has several lines, of which `ps` shows its name as an argument at the end.
+    ;(args!.includes('scaler-guard') ? guards : servers).push(Number(pid))
+  }
+  return { servers, guards }
 }
 
 test('each server sleeps until it is asked for, and Ctrl-C leaves none of them', async () => {
   await start(1_000_000)
   expect(await status()).toEqual({ files: 'asleep', hello: 'asleep', chat: 'asleep' })
-  expect(children()).toEqual([])
+  expect(children().servers).toEqual([])
 
   const hello = await get('hello.localhost', '/any/path')
   const [, pid, path] = /^Hello from process (\d+): you asked for (.*)\n$/.exec(hello.text)!
   expect([hello.status, path]).toEqual([200, '/any/path'])
   expect(await status()).toEqual({ files: 'asleep', hello: 'awake', chat: 'asleep' })
-  expect(children()).toEqual([Number(pid)])
+  expect(children().servers).toEqual([Number(pid)])
 
   expect((await get('files.localhost', '/package.json')).text).toContain('"embed-scaler-example"')
   const chat = new WebSocket(`ws://127.0.0.1:${port}`, { headers: { host: 'chat.localhost' } })
@@ -66,14 +71,14 @@ test('each server sleeps until it is asked for, and Ctrl-C leaves none of them',
   chat.send('to everybody')
   expect(String((await once(chat, 'message'))[0])).toBe('to everybody')
   expect(await status()).toEqual({ files: 'awake', hello: 'awake', chat: 'awake' })
-  const all = children()
-  expect(all).toHaveLength(3)
+  const { servers, guards } = children()
+  expect([servers.length, guards.length]).toEqual([3, 1])
 
   const closed = once(chat, 'close')
   app.kill('SIGINT')
   expect(await exited).toEqual([0, null])
   expect((await closed)[0]).toBe(1001)
-  expect(all.filter(runs)).toEqual([])
+  expect([...servers, ...guards].filter(runs)).toEqual([])
 })
 
 test('a server that nobody asks any more sleeps again, and is another process when it wakes', async () => {
