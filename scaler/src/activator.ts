@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from './clock.ts'
+import { AwakeRoom, type AwakeLimits } from './awake-room.ts'
 import { accepts } from './connect.ts'
 import { Membership } from './coordination/membership.ts'
 import type { Coordination } from './coordination/types.ts'
@@ -28,6 +29,8 @@ export interface ActivatorOptions {
   readonly keepAwake?: (key: TargetKey) => boolean | Promise<boolean>
   /** Limits the wakes of all targets together. Fields that are not set come from DEFAULT_WAKES. */
   readonly wakes?: Partial<WakeLimits>
+  /** Limits how many targets are awake, and what they may use. Default: no limits. */
+  readonly awake?: AwakeLimits
   /** Shared by all activators that use the same targets. Default: this is the only activator that uses its targets. */
   readonly coordination?: Coordination
   /**
@@ -45,9 +48,19 @@ export interface ActivatorOptions {
  */
 export async function createActivator(options: ActivatorOptions): Promise<Activator> {
   const { driver, clock = systemClock, observer = {} } = options
+  const policy = policyOf(options.policy)
   const targets = new Map<TargetKey, Target>()
   const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
   const calls = new DriverCalls(clock)
+  const room = options.awake
+    ? new AwakeRoom(options.awake, {
+        clock,
+        stats: (key) => targets.get(key)?.stats(),
+        idleTimeout: (key) => policy(key).idleTimeout,
+        sleep: async (key) => (await targets.get(key)?.sleep()) ?? true,
+        failed: (error) => observer.error?.(error),
+      })
+    : undefined
   const stopping = new AbortController()
   let closed = false
   const member = options.coordination
@@ -61,7 +74,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const context: TargetContext = {
     clock,
     observer,
-    policy: policyOf(options.policy),
+    policy,
     keepAwake: options.keepAwake ?? (() => false),
     scale(key, replicas, { remove, signal } = {}) {
       const until = (own: AbortSignal | undefined): AbortSignal =>
@@ -76,6 +89,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     },
     probe: (key, endpoint, signal) =>
       driver.probe ? driver.probe(key, endpoint, signal) : accepts(endpoint, signal),
+    room,
     wakeTurn: (key) => wakes.of(key),
     lock: (key, events) => member?.lock(key, events) ?? new LocalTargetLock(),
     forget(target) {
@@ -132,6 +146,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),
     async close(closeOptions = {}) {
       closed = true
+      room?.close()
       for (const target of targets.values()) target.close(activatorClosed())
       await Promise.all([...targets.values()].map((target) => target.drained(closeOptions.signal)))
       stopping.abort(activatorClosed())

@@ -13,6 +13,7 @@ export const SCALER_STATUS = {
    * not count as a failure of the target.
    */
   SCALER_WAKES_FULL: 503,
+  SCALER_AWAKE_FULL: 503,
   SCALER_CLOSED: 503,
   SCALER_RETIRED: 503,
   /** A wake policy refused to wake the target for this request. */
@@ -94,6 +95,12 @@ export function outdated(): ScalerError {
 export function cutOff(): ScalerError {
   const message = 'This server cannot reach the other servers. Try again shortly.'
   return new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 })
+}
+
+/** SCALER_AWAKE_FULL: nothing can be put to sleep for a wake. `limit` is a sentence that says which limit was reached. */
+export function awakeFull(limit: string): ScalerError {
+  const message = `${limit}, and each of them is in use. Try again in some seconds.`
+  return new ScalerError('SCALER_AWAKE_FULL', message, { retryAfter: 5 })
 }
 
 /** `cause` states which limit was reached. */

@@ -34,3 +34,4 @@ export type {
   WarmWindow,
 } from './types.ts'
 export { DEFAULT_WAKES, type WakeLimits } from './wake-turns.ts'
+export type { AwakeLimits } from './awake-room.ts'

@@ -1,3 +1,4 @@
+import type { AwakeRoom } from './awake-room.ts'
 import { Admission } from './admission.ts'
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
@@ -42,6 +43,8 @@ export interface TargetContext {
   ): ReturnType<Driver['scale']>
   /** See Driver.probe. */
   probe(key: TargetKey, endpoint: Endpoint, signal: AbortSignal): Promise<boolean>
+  /** Limits how many targets are awake. */
+  readonly room: AwakeRoom | undefined
   /** The target's place in the queue that limits how many targets are woken at once. */
   wakeTurn(key: TargetKey): WakeTurn
   lock(key: TargetKey, events: TargetLockEvents): TargetLock
@@ -51,6 +54,8 @@ export interface TargetContext {
 
 /** ms after which a scale-down that failed or was not allowed is retried. */
 const DRAIN_RETRY = 3_000
+/** The wake was refused. The target itself has not failed. */
+const CALLED_OFF: ReadonlySet<string> = new Set(['SCALER_WAKES_FULL', 'SCALER_AWAKE_FULL', 'SCALER_OUTDATED'])
 
 /**
  * The state machine of one target: asleep → waking → awake → draining → asleep. A new generation begins at each wake and at
@@ -332,6 +337,8 @@ export class Target {
         const turn = this.#phase === 'waking' ? this.#wakes.turn.take() : true
         // Time spent in the queue does not count towards the readiness timeout.
         if (turn !== true && (await this.#wakes.untilTurn(turn))) this.#limitWake(generation)
+        const { room } = this.#context
+        if (room && this.#phase === 'waking' && mayStart()) await room.admit(this.key)
         if (mayStart()) await this.#replicas.start()
         // Another activator starts the replicas, or the wake has ended.
         if (!this.#replicas.started || this.#phase !== 'waking') this.#wakes.turn.leave()
@@ -339,7 +346,7 @@ export class Target {
       .catch((error: Error) => {
         if (this.#generation !== generation || this.#phase !== 'waking' || this.#retired) return
         const known = error instanceof ScalerError
-        if (known && ['SCALER_WAKES_FULL', 'SCALER_OUTDATED'].includes(error.code)) this.#callOff(error)
+        if (known && CALLED_OFF.has(error.code)) this.#callOff(error)
         else
           this.#giveUp(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
       })
@@ -530,6 +537,8 @@ export class Target {
   set #phase(phase: TargetPhase) {
     this.#state = phase
     if (phase !== 'waking') this.#wakes.turn.leave()
+    if (phase === 'awake') this.#context.room?.entered(this.key)
+    else if (phase === 'asleep') this.#context.room?.left(this.key)
   }
 
   /** The last valid policy, if the present one is not valid: a target that runs must not depend on a mistake. */

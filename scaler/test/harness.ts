@@ -28,7 +28,7 @@ export interface Asked {
 
 export async function rig(
   policy: Partial<TargetPolicy> = {},
-  options: { driver?: FakeDriver } & Pick<ActivatorOptions, 'policy' | 'keepAwake' | 'wakes'> = {},
+  options: { driver?: FakeDriver } & Pick<ActivatorOptions, 'policy' | 'keepAwake' | 'wakes' | 'awake'> = {},
 ): Promise<Rig> {
   const { driver = new FakeDriver() } = options
   const clock = new FakeClock()
@@ -38,6 +38,7 @@ export async function rig(
     clock,
     policy: options.policy ?? (() => ({ ...DEFAULT_POLICY, ...policy })),
     observer: tell(told),
+    ...(options.awake ? { awake: options.awake } : {}),
     ...(options.wakes ? { wakes: options.wakes } : {}),
     ...(options.keepAwake ? { keepAwake: options.keepAwake } : {}),
   })

@@ -1,4 +1,4 @@
-import { createActivator, type Activator, type Driver } from '@fp/scaler'
+import { createActivator, type Activator } from '@fp/scaler'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -27,7 +27,7 @@ import { connectMongo } from '../plugins/mongo.ts'
 import { sessionCookieName } from '../plugins/session-cookie.ts'
 import { createObserver, createPublisher, tellAll } from '../runtime/activation.ts'
 import { createFailureLog } from '../runtime/failure-log.ts'
-import { limitAwake } from '../runtime/awake-limit.ts'
+import { awakeLimits } from '../runtime/awake.ts'
 import { createMetricsObserver, measureTargets } from '../runtime/scaler-metrics.ts'
 import { wakeLimits } from '../runtime/wakes.ts'
 import { readSecretKey } from '../secret-key.ts'
@@ -172,23 +172,18 @@ export async function startGate(
   })
   started.defer(() => routes.close())
   const publish = createPublisher(events, routes.ownerOf)
-  const limited = (driver: Driver): Driver =>
-    config.quotas.awake === 0
-      ? driver
-      : limitAwake({
-          driver,
-          most: config.quotas.awake,
-          ownerOf: routes.ownerOf,
-          isExempt: directory.isAdmin,
-          activator: () => activator,
-        })
   const failureLog = createFailureLog(logger)
   const activator: Activator = started.adopt(
     await createActivator({
-      driver: limited(runtime.driver),
+      driver: runtime.driver,
       ...(coordination && { coordination }),
       policy: routes.policyOf,
       wakes: wakeLimits({ onThisMachine: capabilities.appsOnThisMachine, ownerOf: routes.ownerOf }),
+      awake: awakeLimits({
+        most: config.quotas.awake,
+        ownerOf: routes.ownerOf,
+        isExempt: directory.isAdmin,
+      }),
       observer: tellAll(createObserver(publish), metrics, failureLog, {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),
       }),

@@ -26,6 +26,7 @@ const PUBLIC: Record<ScalerErrorCode, Public> = {
     code: 'FP_QUEUE_FULL',
     message: 'Too many apps are waiting to start. Try again shortly.',
   },
+  SCALER_AWAKE_FULL: { code: 'FP_AWAKE_LIMIT' },
   SCALER_CLOSED: { code: 'FP_UNAVAILABLE', message: 'The server is restarting. Try again shortly.' },
   SCALER_RETIRED: { code: 'FP_UNAVAILABLE', message: 'The app is being replaced. Try again.' },
   SCALER_CUT_OFF: {
@@ -38,7 +39,7 @@ const PUBLIC: Record<ScalerErrorCode, Public> = {
   SCALER_TARGET_FAILED: { code: 'FP_APP_CRASHED' },
   SCALER_UPSTREAM_RESET: {
     code: 'FP_APP_CRASHED',
-    message: 'The app ended before it answered. Its owner sees why in the console.',
+    message: 'The app closed the connection before it answered. Its owner sees why in the console.',
   },
   SCALER_UPSTREAM_REFUSED: {
     code: 'FP_APP_CRASHED',
@@ -65,8 +66,6 @@ export function publicError(error: Error & { statusCode?: number }): FpError {
 
 function publicScalerError(error: ScalerError): FpError {
   const failure = error.failure?.code ?? ''
-  if (failure === 'FP_AWAKE_LIMIT')
-    return new FpError(failure, visitorsText(failure), { headers: error.headers, cause: error })
   if (error.code === 'SCALER_TARGET_FAILED' && isFaultOfPlatform(failure))
     return new FpError('FP_UNAVAILABLE', visitorsText('FP_UNAVAILABLE'), {
       headers: { 'retry-after': '5' },

@@ -1,5 +1,5 @@
 import { QueueFull, ScalerError, type Activator, type Observer, type TargetKey } from '@fp/scaler'
-import type { AppFailureCode } from '@fp/sdk/errors'
+import { APP_FAILURES, type AppFailureCode } from '@fp/sdk/errors'
 import { FpError } from '../errors.ts'
 import type { Events, PlatformEvent, PlatformEvents, TargetEvent } from '../events.ts'
 import { plainFailure, type AppFailureReport, type RuntimeCleanup } from './runtime.ts'
@@ -17,7 +17,7 @@ export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup
         await activator.wake(key, options)
       } catch (error) {
         if (!(error instanceof ScalerError)) throw error
-        throw error.code === 'SCALER_WAKES_FULL' ? wakeRefused(error) : new TargetFailed(reportOf(error))
+        throw REFUSED.has(error.code) ? wakeRefused(error) : new TargetFailed(reportOf(error))
       }
     },
     sleep: (key) => activator.sleep(key),
@@ -95,10 +95,15 @@ export function tellAll(...observers: readonly Observer[]): Required<Observer> {
 }
 
 /** The wake did not begin, so the app is not at fault. */
+const REFUSED: ReadonlySet<string> = new Set(['SCALER_WAKES_FULL', 'SCALER_AWAKE_FULL'])
+
 function wakeRefused(error: ScalerError): FpError {
   if (error.cause instanceof QueueFull) return wakesFull(error.cause)
-  const code = error.failure?.code === 'FP_AWAKE_LIMIT' ? 'FP_AWAKE_LIMIT' : 'FP_QUEUE_FULL'
-  return new FpError(code, error.message, { headers: error.headers, cause: error })
+  const { code, owner } =
+    error.code === 'SCALER_AWAKE_FULL'
+      ? { code: 'FP_AWAKE_LIMIT' as const, owner: APP_FAILURES.FP_AWAKE_LIMIT.owner }
+      : { code: 'FP_QUEUE_FULL' as const, owner: error.message }
+  return new FpError(code, owner, { headers: error.headers, cause: error })
 }
 
 function reportOf(error: ScalerError): AppFailureReport {

@@ -76,7 +76,7 @@ export function createMetricsObserver(registry: Registry): MetricsObserver {
     refused(key, code) {
       refusals.inc({ code })
       // The wake was refused before it began.
-      if (code === 'SCALER_WAKES_FULL') waking.delete(key)
+      if (code === 'SCALER_WAKES_FULL' || code === 'SCALER_AWAKE_FULL') waking.delete(key)
     },
     error: () => errors.inc(),
   }
