@@ -31,6 +31,8 @@ export interface Config {
   readonly python: string
   /** Milliseconds without a request until an app sleeps, unless the app has its own setting. */
   readonly idleTimeout: number
+  /** Megabytes that all awake apps together may use; 0: what the machine allows. */
+  readonly awakeMb: number
   /** Milliseconds an awake app may take until its response begins; its visitor then gets 504. */
   readonly responseTimeout: number
   /** How large each user's database may be, in MB (2^20 bytes). */
@@ -152,6 +154,7 @@ export function loadConfig(env: Environment, options: { root?: string; cwd?: str
     python: file('FP_PYTHON', '.fp/venv/bin/python'),
     idleTimeout: (read('FP_IDLE_TIMEOUT_S', SETTINGS.idleTimeout) ?? 900) * 1000,
     responseTimeout: (read('FP_RESPONSE_TIMEOUT_S', SETTINGS.responseTimeout) ?? 300) * 1000,
+    awakeMb: read('FP_MAX_AWAKE_MB', SETTINGS.limit) ?? 0,
     databaseMb: read('FP_DATABASE_MB', SETTINGS.megabytes) ?? 512,
     storageMb,
     databaseConnections: read('FP_DATABASE_CONNECTIONS', SETTINGS.connections) ?? 128,
@@ -219,6 +222,7 @@ export const SETTING_NAMES: readonly string[] = [
   'FP_MAX_DEPLOYS_PER_HOUR',
   'FP_MAX_STORAGE_APPS_PER_USER',
   'FP_MAX_AWAKE_PER_USER',
+  'FP_MAX_AWAKE_MB',
   'FP_ROLE',
   'FP_RUNTIME',
   'FP_KUBE_NAMESPACE',

@@ -42,3 +42,15 @@ def test_the_probe_gives_up_a_group_that_cannot_be_removed(tmp_path: Path, monke
     assert probe._try_group("pids", groups, why) is False
     assert why == {"pids_cgroup": "a group could not be removed"}
     assert groups.folders == {}
+
+
+@pytest.mark.parametrize(("version", "fields"), [(1, ["total_rss", "total_shmem"]), (2, ["anon", "shmem"])])
+def test_the_platform_is_told_where_to_read_the_memory_of_all_apps(version: int, fields: list[str]) -> None:
+    groups = cgroups.Cgroups({"memory": "/groups/apps"}, {"memory": version})
+    memory = groups.apps_memory()
+    assert memory is not None
+    assert (memory["file"], memory["fields"]) == ("/groups/apps/memory.stat", fields)
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert isinstance(memory["limit"], int)
+    assert 0 < memory["limit"] < machine
+    assert cgroups.Cgroups().apps_memory() is None

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { awakeFull } from './errors.ts'
+import { awakeFull, type ScalerError } from './errors.ts'
 import type { TargetKey, TargetStats } from './types.ts'
 
 /** How many targets may be awake, and how much of a resource they may use. What is not set is unlimited. */
@@ -64,7 +64,7 @@ export class AwakeRoom {
     if (limits.pressure) this.#lookLater()
   }
 
-  /** Called before a target is started. Rejects with SCALER_AWAKE_FULL. */
+  /** Called before a target is started. Rejects with SCALER_AWAKE_FULL. Its failure has the code AWAKE_GROUP, AWAKE_ALL or AWAKE_PRESSURE. */
   async admit(key: TargetKey): Promise<void> {
     if (this.#entries.has(key)) return
     const { groupOf, mostPerGroup = Infinity, most = Infinity } = this.#limits
@@ -73,17 +73,16 @@ export class AwakeRoom {
     // Two wakes at once must not take the same place: this one counts from now on.
     this.#entries.set(key, { unit: this.#unitOf(key), group })
     const tried = new Set<TargetKey>()
-    const makeRoom = async (limit: string, among?: string): Promise<void> => {
+    const makeRoom = async (reason: ScalerError, among?: string): Promise<void> => {
       const idle = this.#idleFor(key, tried, among)
-      if (idle === undefined) throw awakeFull(limit)
+      if (idle === undefined) throw reason
       tried.add(idle)
       await this.#putToSleep(idle)
     }
     try {
-      while (this.#count(group) > mostHere)
-        await makeRoom(`As many targets of its group are awake as may be (${mostHere})`, group)
-      while (this.#count() > most) await makeRoom(`As many targets are awake as may be (${most})`)
-      if ((await this.#pressure()) >= 1) await makeRoom('The awake targets use all that they may')
+      while (this.#count(group) > mostHere) await makeRoom(awakeFull('AWAKE_GROUP', mostHere), group)
+      while (this.#count() > most) await makeRoom(awakeFull('AWAKE_ALL', most))
+      if ((await this.#pressure()) >= 1) await makeRoom(awakeFull('AWAKE_PRESSURE'))
     } catch (error) {
       this.#entries.delete(key)
       throw error

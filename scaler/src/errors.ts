@@ -97,10 +97,16 @@ export function cutOff(): ScalerError {
   return new ScalerError('SCALER_CUT_OFF', message, { retryAfter: 1 })
 }
 
-/** SCALER_AWAKE_FULL: nothing can be put to sleep for a wake. `limit` is a sentence that says which limit was reached. */
-export function awakeFull(limit: string): ScalerError {
-  const message = `${limit}, and each of them is in use. Try again in some seconds.`
-  return new ScalerError('SCALER_AWAKE_FULL', message, { retryAfter: 5 })
+const AWAKE_LIMITS = {
+  AWAKE_GROUP: (most: number) => `As many targets of its group are awake as may be (${most})`,
+  AWAKE_ALL: (most: number) => `As many targets are awake as may be (${most})`,
+  AWAKE_PRESSURE: () => 'The awake targets use all that they may',
+}
+
+/** SCALER_AWAKE_FULL: nothing can be put to sleep for a wake. The failure's code says which limit was reached. */
+export function awakeFull(code: keyof typeof AWAKE_LIMITS, most = 0): ScalerError {
+  const message = `${AWAKE_LIMITS[code](most)}, and each of them is in use. Try again in some seconds.`
+  return new ScalerError('SCALER_AWAKE_FULL', message, { failure: { code, message }, retryAfter: 5 })
 }
 
 /** `cause` states which limit was reached. */

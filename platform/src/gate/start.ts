@@ -183,6 +183,8 @@ export async function startGate(
         most: config.quotas.awake,
         ownerOf: routes.ownerOf,
         isExempt: directory.isAdmin,
+        memory: config.awakeMb * 2 ** 20,
+        memoryOfApps: runtime.memoryOfApps,
       }),
       observer: tellAll(createObserver(publish), metrics, failureLog, {
         error: (error, key) => logger.warn({ err: error, target: key }, 'the scaler will try again'),

@@ -66,6 +66,11 @@ export function publicError(error: Error & { statusCode?: number }): FpError {
 
 function publicScalerError(error: ScalerError): FpError {
   const failure = error.failure?.code ?? ''
+  if (failure === 'AWAKE_PRESSURE')
+    return new FpError('FP_MEMORY_FULL', visitorsText('FP_MEMORY_FULL'), {
+      headers: error.headers,
+      cause: error,
+    })
   if (error.code === 'SCALER_TARGET_FAILED' && isFaultOfPlatform(failure))
     return new FpError('FP_UNAVAILABLE', visitorsText('FP_UNAVAILABLE'), {
       headers: { 'retry-after': '5' },

@@ -99,11 +99,10 @@ const REFUSED: ReadonlySet<string> = new Set(['SCALER_WAKES_FULL', 'SCALER_AWAKE
 
 function wakeRefused(error: ScalerError): FpError {
   if (error.cause instanceof QueueFull) return wakesFull(error.cause)
-  const { code, owner } =
-    error.code === 'SCALER_AWAKE_FULL'
-      ? { code: 'FP_AWAKE_LIMIT' as const, owner: APP_FAILURES.FP_AWAKE_LIMIT.owner }
-      : { code: 'FP_QUEUE_FULL' as const, owner: error.message }
-  return new FpError(code, owner, { headers: error.headers, cause: error })
+  const options = { headers: error.headers, cause: error }
+  if (error.code !== 'SCALER_AWAKE_FULL') return new FpError('FP_QUEUE_FULL', error.message, options)
+  const code = error.failure?.code === 'AWAKE_PRESSURE' ? 'FP_MEMORY_FULL' : 'FP_AWAKE_LIMIT'
+  return new FpError(code, APP_FAILURES[code].owner, options)
 }
 
 function reportOf(error: ScalerError): AppFailureReport {

@@ -7,7 +7,7 @@ import { createTargets } from './activation.ts'
 import { awakeLimits } from './awake.ts'
 
 /** Keys are `<owner>_<app>.<version>.<revision>`. Targets are ready as soon as they are started. */
-async function scene(most: number) {
+async function scene(most: number, used?: () => number) {
   const driver = new FakeDriver()
   driver.onScale = ({ key, replicas }) => {
     if (replicas > 0) driver.ready(key)
@@ -19,6 +19,8 @@ async function scene(most: number) {
       most,
       ownerOf: (key) => key.split('_')[0]!,
       isExempt: async (owner) => owner === 'admin',
+      memory: 100,
+      ...(used && { memoryOfApps: async () => ({ used: used(), limit: 1_000 }) }),
     }),
   })
   const awake = (): string[] => [...activator.targets()].map(([key]) => key)
@@ -57,4 +59,25 @@ it('an admin may have any number awake, and so may all where the limit is 0', as
   const unlimited = await scene(0)
   for (const key of ['ann_a.1.1', 'ann_b.1.1']) await unlimited.targets.wake(key)
   expect(unlimited.awake()).toHaveLength(2)
+})
+
+it('where apps use all memory that they may, an idle one makes room; if none is idle, the owner and the visitor read why', async () => {
+  let used = 0
+  const { activator, targets, awake } = await scene(0, () => used)
+  await targets.wake('ann_a.1.1')
+  used = 100
+  const lease = await activator.acquire('bob_a.1.1')
+  expect(awake()).toEqual(['bob_a.1.1'])
+  const forOwner = await targets.wake('ann_b.1.1').catch((error: unknown) => error)
+  expect(forOwner).toMatchObject({
+    code: 'FP_MEMORY_FULL',
+    statusCode: 503,
+    message: expect.stringContaining('FP_MAX_AWAKE_MB'),
+  })
+  const error = await activator.acquire('ann_c.1.1').catch((it: unknown) => it as ScalerError)
+  expect(publicError(error as ScalerError)).toMatchObject({
+    code: 'FP_MEMORY_FULL',
+    message: expect.stringContaining('The memory of this server'),
+  })
+  lease.release()
 })

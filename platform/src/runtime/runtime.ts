@@ -127,6 +127,12 @@ export interface RuntimeHealth {
   pids(): Readonly<Record<string, number>>
 }
 
+/** In bytes. */
+export interface AppsMemory {
+  readonly used: number
+  readonly limit: number
+}
+
 export interface RuntimeTrial {
   /** Loads the app in the sandbox without serving it. Rejects with an AbortError only. */
   check(spec: AppSpec, options: { signal: AbortSignal }): Promise<CheckResult>
@@ -151,6 +157,8 @@ export interface Runtime {
   readonly logs: RuntimeLogs
   readonly health: RuntimeHealth
   readonly trial: RuntimeTrial
+  /** The memory that all apps use on this machine, and may use. Resolves to undefined where nothing counts it. */
+  readonly memoryOfApps?: () => Promise<AppsMemory | undefined>
   readonly cleanup: RuntimeCleanup
   /** Binds the runtime to the parts above it, which must be ready for calls. Call it once. */
   start(binding: RuntimeBinding): void

@@ -111,6 +111,17 @@ class Cgroups:
         name = "memory.max" if self.version["memory"] == 2 else "memory.limit_in_bytes"
         _write_if_there(f"{path}/{name}", str(int(_machine_memory() * part)))
 
+    def apps_memory(self) -> dict[str, str | int | list[str]] | None:
+        """Where to read the memory that all apps use, and how much they may use: "memory" of the hello message.
+
+        The sum of the lines `fields` of the file is what the kernel cannot take back: heaps, stacks, files in memory.
+        """
+        folder = self.folders.get("memory")
+        if folder is None:
+            return None
+        fields = ["anon", "shmem"] if self.version["memory"] == 2 else ["total_rss", "total_shmem"]
+        return {"file": f"{folder}/memory.stat", "fields": fields, "limit": int(_machine_memory() * _APPS_MEMORY)}
+
     def oom_kills(self, name: str) -> int:
         """How many processes of the group the kernel has killed because memory ran out."""
         folder = self.folders.get("memory")

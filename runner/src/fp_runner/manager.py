@@ -80,7 +80,7 @@ class Manager:
     def run(self) -> None:
         """Runs until the platform has disconnected and every app has ended."""
         hello = {"event": "hello", "pid": os.getpid(), "python": sys.version.partition(" ")[0]}
-        self._platform.send(hello | {"isolation": self._report})
+        self._platform.send(hello | {"isolation": self._report, "memory": self._groups.apps_memory()})
         while not self._ended or self._instances or self._pool.spares():
             self._reactor.run_once()
         self._forks.close()

@@ -67,6 +67,11 @@ export const APP_FAILURES = {
         'The owner of this app has as many apps awake as one user may have, and all of them are busy. Try again in some seconds.',
     },
   ),
+  FP_MEMORY_FULL: both(
+    503,
+    'Awake apps use all the memory that they may, and each is answering requests. Try again in some seconds. An admin can raise FP_MAX_AWAKE_MB.',
+    { visitor: 'The memory of this server is in use by other apps. Try again in some seconds.' },
+  ),
   FP_QUEUE_FULL: both(
     503,
     'Too many requests wait for the app, or they waited too long for a place at it, or too much work of this kind waits. Try again after the time in `Retry-After`.',

@@ -26,6 +26,7 @@ const NOT_TRIED: readonly string[] = [
   'FP_UNAVAILABLE',
   'FP_INTERNAL',
   'FP_AWAKE_LIMIT',
+  'FP_MEMORY_FULL',
   'FP_QUEUE_FULL',
 ]
 

@@ -138,6 +138,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
       pids: () => ({ runner: manager.pid }),
     },
     trial: { check: (spec, { signal }) => checkApp(spec, signal, { manager, start }) },
+    memoryOfApps: () => manager.memoryOfApps(),
     cleanup: {
       // The files belong to the version, whose next target uses them.
       removeTarget: () => Promise.resolve(),

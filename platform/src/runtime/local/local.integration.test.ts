@@ -122,6 +122,16 @@ describe('the local runtime', () => {
     expect(() => runtime.start({} as never)).toThrow('has been started already')
   })
 
+  test('says how much memory all apps use, and may use', async () => {
+    const before = await runtime.memoryOfApps!()
+    sources.set('large.1.0', `data = b'x' * (64 * 2 ** 20)\n${APP('large')}`)
+    await call('large.1.0')
+    const after = await runtime.memoryOfApps!()
+    expect(after!.used - before!.used).toBeGreaterThan(60 * 2 ** 20)
+    expect(after!.limit).toBeGreaterThan(after!.used)
+    await activator.sleep('large.1.0')
+  })
+
   test('wakes a target, puts it to sleep, and wakes it again as another process', async () => {
     sources.set('one.1.0', APP('one'))
     expect(await call('one.1.0')).toBe('"one"')

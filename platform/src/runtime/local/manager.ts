@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { readMessages } from '../../lines.ts'
+import type { AppsMemory } from '../runtime.ts'
+import { readMemory } from './apps-memory.ts'
 import { refusal, weakness } from './isolation.ts'
 import type {
   Exited,
@@ -35,6 +37,8 @@ export interface ManagerOptions {
 export interface Manager {
   readonly report: IsolationReport
   readonly python: string
+  /** The memory that all apps use, and may use. Undefined: nothing counts it. */
+  memoryOfApps(): Promise<AppsMemory | undefined>
   /** Why no manager runs at the moment: one that died is being replaced. Undefined: a manager runs. */
   readonly problem: string | undefined
   /** Changes when the manager is replaced. */
@@ -179,6 +183,10 @@ export async function createManager(options: ManagerOptions): Promise<Manager> {
   return {
     report,
     python,
+    async memoryOfApps() {
+      const { hello } = await current
+      return hello.memory ? readMemory(hello.memory) : undefined
+    },
     get pid() {
       return pid
     },

@@ -58,6 +58,12 @@ export interface Hello {
   readonly pid: number
   readonly python: string
   readonly isolation: IsolationReport
+  /** The memory of all apps: the sum of these lines of the file, and how many bytes they may use. Null without a memory cgroup. */
+  readonly memory: {
+    readonly file: string
+    readonly fields: readonly string[]
+    readonly limit: number
+  } | null
 }
 
 export interface Exited {
