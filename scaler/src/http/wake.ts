@@ -89,11 +89,7 @@ export async function wake(
 function fallBack({ activator }: WakeContext, session: ProxySession, url: string): Lease {
   const key = session.key!
   // One waiting request is enough for the wake. The observer is told if it fails.
-  if (activator.stats(key)?.phase !== 'waking')
-    activator.acquire(key).then(
-      (lease) => lease.release(),
-      () => undefined,
-    )
+  if (activator.stats(key)?.phase !== 'waking') activator.wake(key).catch(() => undefined)
   return session.divert(new URL(url))
 }
 
