@@ -11,7 +11,9 @@ export interface AdmissionHost {
   readonly clock: Clock
   policy(): TargetPolicy
   readonly lock: () => TargetLock
-  /** Requests have arrived or ended. */
+  /** A request has arrived. */
+  arrived(): void
+  /** Requests have ended. */
   loadChanged(): void
   /** The last lease has been released. */
   unused(): void
@@ -55,7 +57,7 @@ export class Admission {
     this.#host.lock().check()
     if (!this.#breaker.tryEnter()) return undefined
     const slot = this.#take()
-    this.#host.loadChanged()
+    this.#host.arrived()
     return new SlotLease(slot, this.#giveBack)
   }
 
@@ -64,7 +66,7 @@ export class Admission {
     this.#host.lock().check()
     const { signal, bytes, queueTimeout: wait } = options
     const place = this.#breaker.enter({ signal, bytes, wait }, () => this.#take())
-    this.#host.loadChanged()
+    this.#host.arrived()
     return place
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_POLICY } from './activator.ts'
-import { Autoscaler, targetConcurrency, type Observation } from './autoscaler.ts'
+import { Autoscaler, targetLoad, type Observation } from './autoscaler.ts'
 import type { ScalingPolicy, TargetPolicy } from './types.ts'
 
 /** One replica for each ten requests. */
@@ -22,9 +22,10 @@ const at = (second: number, ready: number, stable: number, panic = stable): Obse
 
 describe('the goal', () => {
   test('is the concurrency of the target times its utilization, or 100 times that if concurrency is unlimited', () => {
-    expect(targetConcurrency({ ...DEFAULT_POLICY, concurrency: 10 })).toBe(7)
-    expect(targetConcurrency({ ...DEFAULT_POLICY, concurrency: 0 })).toBe(70)
-    expect(targetConcurrency(policy({ targetConcurrency: 4, targetUtilization: 0.5 }))).toBe(2)
+    expect(targetLoad({ ...DEFAULT_POLICY, concurrency: 10 })).toBe(7)
+    expect(targetLoad({ ...DEFAULT_POLICY, concurrency: 0 })).toBe(70)
+    expect(targetLoad(policy({ targetConcurrency: 4, targetUtilization: 0.5 }))).toBe(2)
+    expect(targetLoad(policy({ targetRate: 50, targetUtilization: 0.5 }))).toBe(25)
   })
 })
 

@@ -18,7 +18,7 @@ export interface Observation {
   /** ms, monotonic. */
   readonly now: number
   readonly ready: number
-  /** Average requests in flight and waiting over the stable and the panic window. */
+  /** Average requests in flight and waiting, or requests per second, over the stable and the panic window. */
   readonly stable: number
   readonly panic: number
 }
@@ -28,11 +28,10 @@ export function scalingOf(policy: TargetPolicy): ScalingPolicy {
   return policy.scaling ? { ...DEFAULT_SCALING, ...policy.scaling } : DEFAULT_SCALING
 }
 
-/** The number of requests in flight per replica that the autoscaler aims for. */
-export function targetConcurrency(policy: TargetPolicy): number {
-  const scaling = scalingOf(policy)
-  const full = scaling.targetConcurrency ?? (policy.concurrency || DEFAULT_CONCURRENCY)
-  return full * scaling.targetUtilization
+/** The load per replica that the autoscaler aims for: requests per second if the policy has a rate, otherwise requests in flight. */
+export function targetLoad(policy: TargetPolicy): number {
+  const { targetRate, targetConcurrency, targetUtilization } = scalingOf(policy)
+  return (targetRate ?? targetConcurrency ?? (policy.concurrency || DEFAULT_CONCURRENCY)) * targetUtilization
 }
 
 /**
@@ -50,7 +49,7 @@ export class Autoscaler {
   /** The number of replicas, at least 0. The caller applies the policy's minReplicas and maxReplicas. */
   decide(seen: Observation, policy: TargetPolicy): number {
     const scaling = scalingOf(policy)
-    const goal = targetConcurrency(policy)
+    const goal = targetLoad(policy)
     const ready = Math.max(1, seen.ready)
     const most = Math.ceil(scaling.maxScaleUpRate * ready)
     const fewest = seen.ready === 0 ? 0 : Math.floor(ready / scaling.maxScaleDownRate)

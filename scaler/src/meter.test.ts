@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { FakeClock } from './drivers/fake/index.ts'
-import { ConcurrencyMeter } from './meter.ts'
+import { LoadMeter } from './meter.ts'
 
-function meter(): { clock: FakeClock; meter: ConcurrencyMeter } {
+function meter(): { clock: FakeClock; meter: LoadMeter } {
   const clock = new FakeClock()
-  return { clock, meter: new ConcurrencyMeter(clock, 60_000) }
+  return { clock, meter: new LoadMeter(clock, 60_000) }
 }
 
 test('is the number of requests as long as the number does not change', async () => {
@@ -59,4 +59,16 @@ test('a long time without changes leaves nothing of earlier values', async () =>
   it.set(1)
   await clock.advance(3_600_000)
   expect(it.average(60_000)).toBeCloseTo(1)
+})
+
+test('counts requests per second over each window', async () => {
+  const { clock, meter: it } = meter()
+  for (let second = 0; second < 10; second++) {
+    for (let request = 0; request < 20; request++) it.arrived()
+    await clock.advance(1_000)
+  }
+  expect(it.average(5_000)).toBeCloseTo(20)
+  await clock.advance(10_000)
+  expect(it.average(20_000)).toBeCloseTo(10)
+  expect(it.average(5_000)).toBe(0)
 })

@@ -2,9 +2,13 @@ import type { Clock } from './clock.ts'
 
 /** The width of one bucket in ms. */
 const BUCKET = 1_000
+const SECOND = 1_000
 
-/** Measures the time-weighted average number of requests of one target over the last seconds: Knative's concurrency metric. */
-export class ConcurrencyMeter {
+/**
+ * Measures the load of one target over the last seconds: the time-weighted average number of requests (`set`), or the requests per
+ * second (`arrived`). A meter measures one of them. Knative has both metrics.
+ */
+export class LoadMeter {
   readonly #clock: Clock
   /** Requests × ms in each bucket of the last seconds; a ring buffer. */
   readonly #areas: number[]
@@ -23,6 +27,13 @@ export class ConcurrencyMeter {
   set(count: number): void {
     this.#advance()
     this.#count = count
+  }
+
+  /** Counts one request. */
+  arrived(): void {
+    this.#advance()
+    // As much as one request that lasts for a second.
+    this.#areas[this.#slot(this.#at)]! += SECOND
   }
 
   /** The average over the last `window` ms, or since the meter was created if that is shorter. */

@@ -106,9 +106,9 @@ export function checkPolicy(policy: TargetPolicy): void {
   check('', policy, POLICY)
   if (policy.scaling) {
     check('scaling.', scalingOf(policy), SCALING)
-    const { targetConcurrency } = policy.scaling
-    if (targetConcurrency !== undefined)
-      check('scaling.', { targetConcurrency }, { targetConcurrency: moreThan(0) })
+    const { targetConcurrency = 1, targetRate = 1 } = policy.scaling
+    const targets = { targetConcurrency: moreThan(0), targetRate: moreThan(0) }
+    check('scaling.', { targetConcurrency, targetRate }, targets)
   }
   for (const window of policy.warmWindows ?? []) minutesOf(window)
 }

@@ -1,7 +1,7 @@
 import { Alarm } from './alarm.ts'
 import { Autoscaler, scalingOf } from './autoscaler.ts'
 import type { Clock } from './clock.ts'
-import { ConcurrencyMeter } from './meter.ts'
+import { LoadMeter } from './meter.ts'
 import type { EndpointSet } from './picker.ts'
 import type { TargetLock } from './target-lock.ts'
 import type { ScalingPolicy, TargetPolicy } from './types.ts'
@@ -39,7 +39,9 @@ export interface ReplicasHost {
 export class Replicas {
   readonly #host: ReplicasHost
   readonly #tick: Alarm
-  #meter: ConcurrencyMeter | undefined
+  #meter: LoadMeter | undefined
+  /** Whether the meter counts requests per second. */
+  #countsRate = false
   #autoscaler = new Autoscaler()
   /** Unused endpoints that the driver has not yet been asked to stop, and dead ones that it has not been asked to replace. */
   #toStop: string[] = []
@@ -85,7 +87,7 @@ export class Replicas {
     const { lock } = this.#host
     if (this.#started || this.#wanted === 0 || !lock.leads) return
     const replicas = Math.max(this.#wanted, lock.replicas)
-    const leads = lock.report({ load: this.#host.load(), drained: [], lead: { replicas, draining: [] } })
+    const leads = lock.report({ load: this.#load(), drained: [], lead: { replicas, draining: [] } })
     // If the report fails, the lock has reported the error, and the start is retried when the lock next changes.
     if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
     if (this.#started || this.#wanted === 0) return
@@ -102,9 +104,15 @@ export class Replicas {
     this.#tick.stop()
   }
 
-  /** Called when a request arrives or ends. */
+  /** Called when a request arrives. */
+  arrived(): void {
+    if (this.#countsRate) this.#meter?.arrived()
+    else this.#meter?.set(this.#host.load())
+  }
+
+  /** Called when requests have ended. */
   loadChanged(): void {
-    this.#meter?.set(this.#host.load())
+    if (!this.#countsRate) this.#meter?.set(this.#host.load())
   }
 
   /** Called when the ready endpoints have changed. */
@@ -122,9 +130,16 @@ export class Replicas {
     const wish = this.#wish()
     if (lock.leads) this.#pursue(wish)
     else {
-      this.#when(lock.report({ load: this.#host.load(), drained: endpoints.drained }), () => undefined)
+      this.#when(lock.report({ load: this.#load(), drained: endpoints.drained }), () => undefined)
       this.#wanted = lock.replicas
     }
+  }
+
+  /** What the other activators add to their own load. */
+  #load(): number {
+    return this.#countsRate && this.#meter
+      ? this.#meter.average(this.#scaling.panicWindow)
+      : this.#host.load()
   }
 
   #wish(): number {
@@ -155,7 +170,7 @@ export class Replicas {
     const free = [...endpoints.drained, ...dead.unused]
     const next = this.#next(wish)
     const decision = { replicas: next, draining: [...draining, ...dead.used, ...dead.unused] }
-    const leads = lock.report({ load: this.#host.load(), drained: free, lead: decision })
+    const leads = lock.report({ load: this.#load(), drained: free, lead: decision })
     // A driver that is told a smaller number stops replicas that start, and with them the replacements of the dead ones.
     this.#when(
       leads,
@@ -241,14 +256,17 @@ export class Replicas {
       this.#tick.stop()
       return
     }
-    this.#meter ??= this.#newMeter()
+    // The policy may have changed to the other metric.
+    if (!this.#meter || this.#countsRate !== (this.#scaling.targetRate !== undefined))
+      this.#meter = this.#newMeter()
     if (!this.#tick.armed) this.#tick.set(TICK, () => this.decide())
   }
 
-  #newMeter(): ConcurrencyMeter {
+  #newMeter(): LoadMeter {
     const { stableWindow, panicWindow } = this.#scaling
-    const meter = new ConcurrencyMeter(this.#host.clock, Math.max(stableWindow, panicWindow))
-    meter.set(this.#host.load())
+    const meter = new LoadMeter(this.#host.clock, Math.max(stableWindow, panicWindow))
+    this.#countsRate = this.#scaling.targetRate !== undefined
+    if (!this.#countsRate) meter.set(this.#host.load())
     return meter
   }
 

@@ -48,6 +48,45 @@ test('a wake starts as many replicas at once as the activation scale says, up to
   expect(limited.scaled()).toEqual(['app 2'])
 })
 
+describe('with a target rate', () => {
+  const RATE: Partial<TargetPolicy> = { scaling: { targetRate: 10, targetUtilization: 1 } }
+
+  /** So many requests a second, each of which takes no time. */
+  async function requests({ ask, clock }: Rig, perSecond: number, seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second++) {
+      for (let request = 0; request < perSecond; request++) (await ask('app').promise).release()
+      await clock.advance(1_000)
+    }
+  }
+
+  test('the requests per second decide, however short they are', async () => {
+    const it = await scene(RATE)
+    await requests(it, 30, 70)
+    expect(it.activator.stats('app')?.replicas).toBe(3)
+    await requests(it, 10, 130)
+    expect(it.activator.stats('app')?.replicas).toBe(1)
+  })
+
+  test('requests that last long do not count again', async () => {
+    const it = await scene(RATE)
+    await leases(it, 10)
+    await it.clock.advance(2 * MINUTE)
+    expect(it.activator.stats('app')?.replicas).toBe(1)
+  })
+
+  test('a policy may change to it while the target is awake', async () => {
+    let policy: Partial<TargetPolicy> = POLICY
+    const driver = new WillingDriver()
+    const it = await rig({}, { driver, policy: () => ({ ...BASE, ...POLICY, ...policy }) })
+    await requests(it, 30, 10)
+    expect(it.activator.stats('app')?.replicas).toBe(1)
+    policy = RATE
+    it.activator.refresh('app')
+    await requests(it, 30, 70)
+    expect(it.activator.stats('app')?.replicas).toBe(3)
+  })
+})
+
 describe('more replicas', () => {
   test('follow the requests in flight and waiting, up to maxReplicas', async () => {
     const it = await scene()

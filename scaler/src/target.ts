@@ -99,6 +99,7 @@ export class Target {
       clock,
       policy: () => this.#policy(),
       lock: () => this.#lock,
+      arrived: () => this.#replicas.arrived(),
       loadChanged: () => this.#replicas.loadChanged(),
       unused: () => this.#afterUse(),
     })

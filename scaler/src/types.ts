@@ -25,7 +25,12 @@ export interface Phase {
 export interface ScalingPolicy {
   /** The desired number of requests in flight per replica. Default: the target's `concurrency`, or 100 if that is unlimited. */
   readonly targetConcurrency?: number
-  /** The fraction of `targetConcurrency` above which another replica is wanted; 0 to 1. */
+  /**
+   * The desired number of requests per second and replica. If it is set, the rate of requests decides the number of replicas, and
+   * not how many are in flight: for short requests whose number matters more than their duration.
+   */
+  readonly targetRate?: number
+  /** The fraction of `targetConcurrency` or `targetRate` above which another replica is wanted; 0 to 1. */
   readonly targetUtilization: number
   readonly stableWindow: number
   readonly panicWindow: number
