@@ -314,6 +314,8 @@ describe('an API that restarts', () => {
     await served()
     const get = ask(front)
     ;(await api.next()).req.socket.destroy()
+    // The new connection breaks too: the process that accepted it ends.
+    ;(await api.next()).req.socket.destroy()
     ;(await api.next()).res.end('again')
     expect((await get).text).toBe('again')
     const post = ask(front, { method: 'POST', body: '{}' })

@@ -7,6 +7,8 @@ import { forwardedHeaders, USER_HEADER } from './forwarded.ts'
 
 /** The default of `patience`, in ms. */
 const PATIENCE = 15_000
+/** How often a request is sent again: over an idle connection and over one to a process that ends, it may fail twice. */
+const MOST_REPEATS = 2
 
 export interface ApiBackendOptions {
   /** Where the API's process listens. */
@@ -50,8 +52,9 @@ export function createApiBackend(options: ApiBackendOptions): Backend & AsyncDis
     sent.on('error', () => {
       if (res.headersSent && !res.writableEnded) return void res.destroy()
       if (res.headersSent || res.destroyed) return
-      // The API was just closing this idle connection. No answer has arrived, and sending the request twice does no harm.
-      if (sent.reusedSocket && attempt === 0 && isRepeatable(req)) return pass(req, res, attempt + 1)
+      // The API was just closing this idle connection, or it ended after the kernel had accepted the connection for it. No answer
+      // has arrived, and sending the request again does no harm.
+      if (attempt < MOST_REPEATS && isRepeatable(req)) return pass(req, res, attempt + 1)
       closeRawIfUnread(req, res)
       refuse(res, 503, 'The API is restarting. Try again shortly.', 'FP_UNAVAILABLE', {
         headers: { 'retry-after': '1' },
