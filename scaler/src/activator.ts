@@ -52,12 +52,13 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
   const targets = new Map<TargetKey, Target>()
   const wakes = new WakeTurns(clock, { ...DEFAULT_WAKES, ...options.wakes })
   const calls = new DriverCalls(clock)
+  const sleep = async (key: TargetKey): Promise<boolean> => (await targets.get(key)?.sleep()) ?? true
   const room = options.awake
     ? new AwakeRoom(options.awake, {
         clock,
         stats: (key) => targets.get(key)?.stats(),
         idleTimeout: (key) => policy(key).idleTimeout,
-        sleep: async (key) => (await targets.get(key)?.sleep()) ?? true,
+        sleep,
         failed: (error) => observer.error?.(error),
       })
     : undefined
@@ -141,7 +142,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     refresh(key) {
       if (!closed) targetOf(key).refresh()
     },
-    sleep: async (key) => (await targets.get(key)?.sleep()) ?? true,
+    sleep,
     retire: async (key, retireOptions = {}) => targetOf(key).retire(retireOptions.signal),
     report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),
     async close(closeOptions = {}) {

@@ -45,6 +45,13 @@ interface Entry {
   group: string | undefined
 }
 
+interface Idle {
+  readonly key: TargetKey
+  /** In ms of the clock. */
+  readonly since: number
+  readonly priority: number
+}
+
 /**
  * Limits the targets that are awake. A wake beyond a limit first puts the target to sleep that has been idle longest, of the same
  * group if the group is the reason. If every target is in use, the wake is refused.
@@ -125,22 +132,23 @@ export class AwakeRoom {
   #idleFor(key: TargetKey, tried: ReadonlySet<TargetKey>, group?: string): TargetKey | undefined {
     const unit = this.#unitOf(key)
     const priority = this.#priorityOf(key)
-    return this.#idle().find((other) => {
-      const entry = this.#entries.get(other)!
-      if (tried.has(other) || entry.unit === unit || this.#priorityOf(other) > priority) return false
+    const found = this.#idle().find((other) => {
+      const entry = this.#entries.get(other.key)!
+      if (tried.has(other.key) || entry.unit === unit || other.priority > priority) return false
       return group === undefined || entry.group === group
     })
+    return found?.key
   }
 
   /** The idle targets: those with the lowest priority first, then those that have been idle longest. */
-  #idle(): TargetKey[] {
-    const idle: { key: TargetKey; since: number; priority: number }[] = []
+  #idle(): Idle[] {
+    const idle: Idle[] = []
     for (const key of this.#entries.keys()) {
       const since = this.#host.stats(key)?.idleSince
       if (since !== undefined && !this.#leaving.has(key))
         idle.push({ key, since, priority: this.#priorityOf(key) })
     }
-    return idle.sort((a, b) => a.priority - b.priority || a.since - b.since).map(({ key }) => key)
+    return idle.sort((a, b) => a.priority - b.priority || a.since - b.since)
   }
 
   #priorityOf(key: TargetKey): number {
@@ -176,10 +184,7 @@ export class AwakeRoom {
     if (pressure < RELIEF) return
     const part = Math.max(0, (1 - pressure) / (1 - RELIEF))
     const now = this.#host.clock.now()
-    const due = this.#idle().filter((key) => {
-      const since = this.#host.stats(key)?.idleSince ?? now
-      return now - since >= part * this.#host.idleTimeout(key)
-    })
-    for (const key of due.slice(0, MOST_AT_ONCE)) void this.#putToSleep(key)
+    const due = this.#idle().filter(({ key, since }) => now - since >= part * this.#host.idleTimeout(key))
+    for (const { key } of due.slice(0, MOST_AT_ONCE)) void this.#putToSleep(key)
   }
 }

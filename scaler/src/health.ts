@@ -1,6 +1,6 @@
 import { Alarm } from './alarm.ts'
 import type { Clock } from './clock.ts'
-import type { EndpointSet } from './picker.ts'
+import type { EndpointHealth, EndpointSet } from './picker.ts'
 import type { Endpoint, EndpointFault } from './types.ts'
 
 /** The parts of a target that its health checks use. */
@@ -123,7 +123,7 @@ export class Health {
     this.#suspects?.delete(suspect.endpoint.id)
   }
 
-  #set(suspect: Suspect, health: 'usable' | 'avoided' | 'held'): void {
+  #set(suspect: Suspect, health: EndpointHealth): void {
     if (this.#host.endpoints.setHealth(suspect.endpoint.id, health)) this.#host.changed()
   }
 
