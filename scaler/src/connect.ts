@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { fileURLToPath } from 'node:url'
+import { addressOf } from './address.ts'
 import type { Endpoint } from './types.ts'
 
 /** ms after which an attempt to connect ends. */
@@ -7,12 +7,8 @@ const TIMEOUT = 500
 
 /** Resolves to true when the endpoint accepts a connection; rejects if it does not. For drivers that have no `probe`. */
 export function accepts({ url }: Endpoint, signal: AbortSignal): Promise<boolean> {
-  const address =
-    url.protocol === 'unix:'
-      ? { path: fileURLToPath(`file:${url.pathname}`) }
-      : { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 80) }
   return new Promise((resolve, reject) => {
-    const socket = connect(address)
+    const socket = connect(addressOf(url))
     const end = (): void => void socket.destroy()
     signal.addEventListener('abort', end, { once: true })
     socket

@@ -1,4 +1,5 @@
 import { Pool, type Dispatcher } from 'undici'
+import { socketPathOf } from '../address.ts'
 import type { Endpoint } from '../types.ts'
 import { MAX_HEAD } from './answer-meter.ts'
 import { MeteredHandler, pacedConnector } from './paced-reads.ts'
@@ -103,9 +104,4 @@ export class EndpointPool extends Pool {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     return super.dispatch(options, new MeteredHandler(handler))
   }
-}
-
-/** The socket path of a `unix:` URL; undefined for other URLs. */
-export function socketPathOf(url: URL): string | undefined {
-  return url.protocol === 'unix:' ? decodeURIComponent(url.pathname) : undefined
 }
