@@ -1,6 +1,7 @@
 import { FpError } from '../../errors.ts'
 import type { Api } from '../../api/api.ts'
 import { whenClosed } from '../../front/when-closed.ts'
+import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import type { RequestUser } from '../../plugins/auth.ts'
 
 export interface QuotaLimits {
@@ -29,23 +30,26 @@ const HOUR = 60 * 60_000
 
 /** Enforces the limits for each user, except for admins. Checks them after the request's validation and before its handler. */
 export function registerQuotas(app: Api, { limits, countApps, countDeploy, now }: QuotaDeps): void {
-  /** How many apps of each user are being created now. `countApps` does not include them. */
-  const making = new Map<string, number>()
+  /** Creates the apps of one user one after another, so that each count includes the app before. */
+  const creating = new KeyedQueue()
 
-  async function oneMoreApp({ userId }: RequestUser): Promise<() => void> {
-    const before = making.get(userId) ?? 0
-    making.set(userId, before + 1)
-    const done = (): void => {
-      const left = making.get(userId)! - 1
-      if (left > 0) making.set(userId, left)
-      else making.delete(userId)
-    }
-    const count = await countApps(userId).catch((error: unknown) => {
-      done()
-      throw error
+  /** Resolves once the user's earlier creations have ended. `ended` tells when this one has. */
+  async function oneMoreApp({ userId }: RequestUser, ended: Promise<void>): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      void creating.run(userId, () => {
+        const checked = checkApps(userId)
+        checked.then(resolve, reject)
+        return checked.then(
+          () => ended,
+          () => undefined,
+        )
+      })
     })
-    if (count + before < limits.apps) return done
-    done()
+  }
+
+  async function checkApps(userId: string): Promise<void> {
+    const count = await countApps(userId)
+    if (count < limits.apps) return
     throw new FpError(
       'FP_APP_LIMIT',
       `You have ${count} apps, and at most ${limits.apps} are allowed. Delete one that you no longer need, or ask the admin for more.`,
@@ -67,7 +71,10 @@ export function registerQuotas(app: Api, { limits, countApps, countDeploy, now }
   app.addHook('preHandler', async (request, reply) => {
     const { quota } = request.routeOptions.config
     if (quota === undefined || request.user.role === 'admin') return
-    if (quota === 'app' && limits.apps > 0) whenClosed(reply.raw, await oneMoreApp(request.user))
+    if (quota === 'app' && limits.apps > 0) {
+      const ended = new Promise<void>((resolve) => whenClosed(reply.raw, resolve))
+      await oneMoreApp(request.user, ended)
+    }
     if (quota === 'deploy' && limits.deploysPerHour > 0) await oneMoreDeploy(request.user)
   })
 }
