@@ -8,7 +8,8 @@ import { activatorClosed } from './errors.ts'
 import type { Observer } from './observer.ts'
 import { policyOf, type PolicyOption } from './policy.ts'
 import { LocalTargetLock } from './target-lock.ts'
-import { Target, type TargetContext } from './target.ts'
+import { Target } from './target.ts'
+import type { TargetContext } from './target-parts.ts'
 import type { AcquireOptions, Activator, Driver, Lease, TargetKey, TargetState } from './types.ts'
 import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
@@ -93,9 +94,9 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     room,
     wakeTurn: (key) => wakes.of(key),
     lock: (key, events) => member?.lock(key, events) ?? new LocalTargetLock(),
-    forget(target) {
+    forget(key, target) {
       // A retired target may be dropped twice. A new target of the same key must not be dropped with it.
-      if (targets.get(target.key) === target) targets.delete(target.key)
+      if (targets.get(key) === target) targets.delete(key)
     },
   }
 

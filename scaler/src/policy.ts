@@ -40,6 +40,36 @@ function isComplete(own: Partial<TargetPolicy>): own is TargetPolicy {
   )
 }
 
+/** The policy of one target. What runs must not depend on a mistake: if the present policy is not valid, the last valid one holds. */
+export class CheckedPolicy {
+  readonly #read: () => TargetPolicy
+  readonly #failed: (error: Error) => void
+  #last: TargetPolicy | undefined
+  /** Whether the error of the present policy has been reported. */
+  #isInvalid = false
+
+  constructor(read: () => TargetPolicy, failed: (error: Error) => void) {
+    this.#read = read
+    this.#failed = failed
+  }
+
+  /** Throws if no policy was valid so far. */
+  get(): TargetPolicy {
+    try {
+      const policy = this.#read()
+      if (policy === this.#last || isSamePolicy(policy, this.#last)) return policy
+      checkPolicy(policy)
+      this.#isInvalid = false
+      return (this.#last = policy)
+    } catch (error) {
+      if (!this.#last) throw error
+      if (!this.#isInvalid) this.#failed(error as Error)
+      this.#isInvalid = true
+      return this.#last
+    }
+  }
+}
+
 interface Rule {
   readonly holds: (value: number) => boolean
   readonly text: string
@@ -85,7 +115,7 @@ const SCALING = {
 } satisfies Record<string, Rule>
 
 /** Whether two policies surely have the same content: for policy functions that return a new object each time. */
-export function isSamePolicy(one: TargetPolicy, other: TargetPolicy | undefined): boolean {
+function isSamePolicy(one: TargetPolicy, other: TargetPolicy | undefined): boolean {
   return (
     other !== undefined &&
     one.concurrency === other.concurrency &&

@@ -1,26 +1,43 @@
-import type { Clock } from './clock.ts'
-import type { ScalerError } from './errors.ts'
+import { Alarm } from './alarm.ts'
+import { ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
+import type { TargetParts } from './target-parts.ts'
 import type { Failure, Phase } from './types.ts'
 import type { WakeTurn } from './wake-turns.ts'
 
 /** ms after a failed wake in which requests get the same failure immediately, so that not every request starts a crashing app. */
-export const FAILURE_BACKOFF = 1_000
+const FAILURE_BACKOFF = 1_000
+/** The wake was refused. The target itself has not failed. */
+const CALLED_OFF: ReadonlySet<string> = new Set(['SCALER_WAKES_FULL', 'SCALER_AWAKE_FULL', 'SCALER_OUTDATED'])
 
-/** The current or last wake of a target: its place in the queue of wakes, its phases, and why it failed. */
+export interface WakeEvents {
+  /** The wake has failed. What it has started must be stopped. */
+  failed(): void
+  /** The back-off after a failed wake has ended. */
+  backoffEnded(): void
+}
+
+/** Wakes one target, and knows how the current or last wake goes: its phases, how long requests wait for it, why it failed. */
 export class Wake {
-  readonly turn: WakeTurn
-  readonly #clock: Clock
+  readonly #parts: TargetParts
+  readonly #events: WakeEvents
+  readonly #turn: WakeTurn
+  readonly #timeout: Alarm
+  readonly #backoff: Alarm
   /** Only during a wake. */
   #ending: AbortController | undefined
   #began = 0
   /** How long this wake waited in the queue, in ms; undefined if it did not wait. */
   #queued: number | undefined
   #phases: readonly Phase[] = []
-  #failure: { value: Failure; reason: ScalerError; until: number } | undefined
+  #failure: { readonly value: Failure; readonly reason: ScalerError; readonly until: number } | undefined
 
-  constructor(clock: Clock, turn: WakeTurn) {
-    this.#clock = clock
-    this.turn = turn
+  constructor(parts: TargetParts, events: WakeEvents) {
+    const { context, key } = parts
+    this.#parts = parts
+    this.#events = events
+    this.#turn = context.wakeTurn(key)
+    this.#timeout = new Alarm(context.clock)
+    this.#backoff = new Alarm(context.clock)
   }
 
   /** Aborts when the wake has failed or is called off: the driver need not go on with it. */
@@ -28,26 +45,55 @@ export class Wake {
     return this.#ending?.signal
   }
 
-  /** The wake ends without a failure of the target. */
-  abandon(reason: Error): void {
-    this.#ending?.abort(reason)
-  }
-
-  begin(): void {
-    this.#ending = new AbortController()
-    this.#began = this.#clock.now()
-    this.#queued = undefined
-    this.#phases = []
-    this.#failure = undefined
-  }
-
   /** ms since the wake began. */
   get waited(): number {
-    return this.#clock.now() - this.#began
+    return this.#parts.context.clock.now() - this.#began
   }
 
   get phases(): readonly Phase[] {
     return this.#phases
+  }
+
+  /** Set after a failed wake, until the next wake begins. */
+  get failure(): Failure | undefined {
+    return this.#failure?.value
+  }
+
+  /** The error that requests get immediately during the back-off after a failed wake. */
+  get failing(): ScalerError | undefined {
+    const failure = this.#failure
+    return failure && this.#parts.context.clock.now() < failure.until ? failure.reason : undefined
+  }
+
+  begin(): void {
+    const { context, key, lifecycle, replicas } = this.#parts
+    const generation = lifecycle.enter('waking')
+    this.#ending = new AbortController()
+    this.#began = context.clock.now()
+    this.#queued = undefined
+    this.#phases = []
+    this.#failure = undefined
+    context.observer.waking?.(key)
+    this.#limit(generation)
+    replicas.begin(0)
+    this.start()
+  }
+
+  /**
+   * Asks the driver for the replicas, if this activator leads. Not bound to the signal of any request: one wake serves all waiting
+   * requests, and continues when some of them abort.
+   */
+  start(): void {
+    const { lifecycle, scaling } = this.#parts
+    const { generation } = lifecycle
+    scaling
+      .run(() => this.#startInTurn(generation))
+      .catch((error: Error) => {
+        if (!this.#isWaking(generation) || this.#parts.isRetired()) return
+        const known = error instanceof ScalerError
+        if (known && CALLED_OFF.has(error.code)) this.#callOff(error)
+        else this.#fail(known ? error : targetFailed({ code: 'SCALER_SCALE_FAILED', message: error.message }))
+      })
   }
 
   /** Takes over the phases that the driver reports. Their times count from the scale call, so the time in the queue is added. */
@@ -59,38 +105,107 @@ export class Wake {
         : [{ name: 'queued', at: queued }, ...phases.map(({ name, at }) => ({ name, at: at + queued }))]
   }
 
-  /**
-   * Waits for the wake's turn, or until the wake ends. Resolves to whether the wake had to wait; the caller then restarts the
-   * readiness timeout.
-   */
-  async untilTurn(turn: Promise<boolean>): Promise<boolean> {
-    const asked = this.#clock.now()
-    if (!(await turn) || this.#clock.now() - asked < 1) return false
+  /** The driver reports that the target has failed. */
+  crashed(failure: Failure): void {
+    this.#fail(targetFailed(failure))
+  }
+
+  /** The target is awake. */
+  succeeded(): void {
+    this.#ending = undefined
+    this.#failure = undefined
+    this.endWait()
+  }
+
+  /** Limits how long requests wait for a scale-down that hangs or for a shared lock that cannot be acquired. */
+  limitWait(): void {
+    if (this.#timeout.armed) return
+    const { readinessTimeout } = this.#parts.policy()
+    this.#timeout.set(readinessTimeout, () => this.#parts.admission.refuse(wakeTimedOut(readinessTimeout)))
+  }
+
+  endWait(): void {
+    this.#timeout.stop()
+  }
+
+  endBackoff(): void {
+    this.#backoff.stop()
+  }
+
+  /** Must be called when the target enters any phase but `waking`: lets the next wake have its turn. */
+  leaveTurn(): void {
+    this.#turn.leave()
+  }
+
+  /** Stops all timers. */
+  stop(): void {
+    this.#timeout.stop()
+    this.#backoff.stop()
+    this.#turn.leave()
+  }
+
+  async #startInTurn(generation: number): Promise<void> {
+    const { context, key, lock, replicas } = this.#parts
+    const mayStart = (): boolean =>
+      this.#parts.lifecycle.generation === generation && lock.leads && !replicas.started
+    await lock.acquireShared()
+    if (!mayStart()) return
+    const turn = this.#isWaking(generation) ? this.#turn.take() : true
+    // Time spent in the queue does not count towards the readiness timeout.
+    if (turn !== true && (await this.#untilTurn(turn))) this.#limit(generation)
+    if (context.room && this.#isWaking(generation) && mayStart()) await context.room.admit(key)
+    if (mayStart()) await replicas.start()
+    // Another activator starts the replicas, or the wake has ended.
+    if (!replicas.started || !this.#isWaking(generation)) this.#turn.leave()
+  }
+
+  /** Resolves to whether the wake had to wait. */
+  async #untilTurn(turn: Promise<boolean>): Promise<boolean> {
+    const { clock } = this.#parts.context
+    const asked = clock.now()
+    if (!(await turn) || clock.now() - asked < 1) return false
     this.#queued = this.waited
     this.report([])
     return true
   }
 
-  failed(reason: ScalerError): Failure {
+  #isWaking(generation: number): boolean {
+    const { lifecycle } = this.#parts
+    return lifecycle.generation === generation && lifecycle.phase === 'waking'
+  }
+
+  #limit(generation: number): void {
+    const { readinessTimeout } = this.#parts.policy()
+    this.#timeout.set(readinessTimeout, () => {
+      if (!this.#isWaking(generation)) return
+      if (this.#turn.waits) this.#callOff(wakeNotBegun(readinessTimeout))
+      else this.#fail(wakeTimedOut(readinessTimeout))
+    })
+  }
+
+  /**
+   * Cancels a wake that has not begun, and rejects all waiting requests with the reason. The target itself has not failed, so
+   * the next request starts another wake.
+   */
+  #callOff(reason: ScalerError): void {
+    const { admission, lifecycle, replicas } = this.#parts
+    this.#ending?.abort(reason)
+    this.#timeout.stop()
+    replicas.end()
+    lifecycle.enter('asleep')
+    admission.refuse(reason)
+    this.#parts.ended()
+  }
+
+  /** Rejects all waiting requests with the reason, and all that arrive during the back-off. */
+  #fail(reason: ScalerError): void {
+    const { admission, context, key } = this.#parts
     this.#ending?.abort(reason)
     const value = reason.failure ?? { code: reason.code, message: reason.message }
-    this.#failure = { value, reason, until: this.#clock.now() + FAILURE_BACKOFF }
-    return value
-  }
-
-  succeeded(): void {
-    this.#ending = undefined
-    this.#failure = undefined
-  }
-
-  /** Set after a failed wake, until the next wake begins. */
-  get failure(): Failure | undefined {
-    return this.#failure?.value
-  }
-
-  /** The error that requests get immediately during the back-off after a failed wake. */
-  get failing(): ScalerError | undefined {
-    const failure = this.#failure
-    return failure && this.#clock.now() < failure.until ? failure.reason : undefined
+    this.#failure = { value, reason, until: context.clock.now() + FAILURE_BACKOFF }
+    admission.refuse(reason)
+    context.observer.failed?.(key, value)
+    this.#backoff.set(FAILURE_BACKOFF, () => this.#events.backoffEnded())
+    this.#events.failed()
   }
 }

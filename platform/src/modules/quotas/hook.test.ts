@@ -10,7 +10,7 @@ it('an app that is being created counts once, also when its document exists alre
   const api = Fastify()
   api.decorateRequest('user', null as never)
   api.addHook('onRequest', async (request) => {
-    request.user = { userId: 'u', role: 'user' } as typeof request.user
+    Object.assign(request, { user: { userId: 'u', role: 'user' } })
   })
   registerQuotas(api as unknown as Api, {
     limits: { apps: 2, deploysPerHour: 0 },
