@@ -53,6 +53,8 @@ interface Suspect {
   failed: number
   hung: number
   ejections: number
+  /** Whether it was probed because another activator has found it dead. */
+  isVerified: boolean
 }
 
 /**
@@ -74,9 +76,7 @@ export class Health {
   report(id: string, fault: EndpointFault): void {
     const endpoint = this.#host.endpoints.get(id)
     if (!endpoint) return
-    this.#suspects ??= new Map()
-    let suspect = this.#suspects.get(id)
-    if (!suspect) this.#suspects.set(id, (suspect = this.#newSuspect(endpoint)))
+    const suspect = this.#suspectOf(endpoint)
     const now = this.#host.clock.now()
     suspect.faults = now - suspect.lastFault > CALM ? 1 : suspect.faults + 1
     suspect.lastFault = now
@@ -92,6 +92,18 @@ export class Health {
     this.#probe(suspect)
   }
 
+  /** Another activator has found these endpoints dead. Each is probed once: perhaps only that activator cannot reach it. */
+  verify(ids: readonly string[]): void {
+    for (const id of ids) {
+      const endpoint = this.#host.endpoints.get(id)
+      if (!endpoint) continue
+      const suspect = this.#suspectOf(endpoint)
+      if (suspect.isVerified) continue
+      suspect.isVerified = true
+      if (!suspect.cancel) this.#probe(suspect)
+    }
+  }
+
   /** Forgets the endpoints that the driver does not report any more. */
   update(): void {
     for (const [id, suspect] of this.#suspects ?? []) if (!this.#host.endpoints.get(id)) this.#forget(suspect)
@@ -102,8 +114,11 @@ export class Health {
     for (const suspect of this.#suspects?.values() ?? []) this.#forget(suspect)
   }
 
-  #newSuspect(endpoint: Endpoint): Suspect {
-    return {
+  #suspectOf(endpoint: Endpoint): Suspect {
+    this.#suspects ??= new Map()
+    const known = this.#suspects.get(endpoint.id)
+    if (known) return known
+    const suspect: Suspect = {
       endpoint,
       cancel: undefined,
       next: new Alarm(this.#host.clock),
@@ -114,7 +129,10 @@ export class Health {
       failed: 0,
       hung: 0,
       ejections: 0,
+      isVerified: false,
     }
+    this.#suspects.set(endpoint.id, suspect)
+    return suspect
   }
 
   #forget(suspect: Suspect): void {

@@ -95,13 +95,13 @@ export class EndpointSet {
   /** Called before the target is scaled to zero: no endpoint gets a lease from now on, whatever the driver reports. */
   beginScaleDown(): void {
     this.#scalingDown = true
-    this.#dead.clear()
     for (const id of [...this.#slots.keys()]) this.#remove(id)
   }
 
   /** Called after a scale-down to zero. The `stopped` endpoints never get leases again, even if late reports list them. */
   scaledDown(stopped: readonly string[]): void {
     this.#scalingDown = false
+    this.#dead.clear()
     for (const { id } of this.#reported) this.#unusable.add(id)
     this.#stopped = [...this.#stopped, ...stopped].slice(-MAX_STOPPED)
   }
@@ -112,7 +112,10 @@ export class EndpointSet {
    */
   scaleDownFailed(faulty: boolean): void {
     this.#scalingDown = false
-    if (faulty) this.#unusable.clear()
+    if (faulty) {
+      this.#unusable.clear()
+      this.#dead.clear()
+    }
     this.replace(this.#reported)
   }
 

@@ -84,16 +84,20 @@ export class Replicas {
 
   /** Asks the driver for the replicas of a wake: only once, and only if this activator leads. Runs inside the scale queue. */
   async start(): Promise<void> {
-    const { lock } = this.#host
+    const { endpoints, lock } = this.#host
     if (this.#started || this.#wanted === 0 || !lock.leads) return
     const replicas = Math.max(this.#wanted, lock.replicas)
-    const leads = lock.report({ load: this.#load(), drained: [], lead: { replicas, draining: [] } })
+    // Dead endpoints that could not be stopped with the last generation, because another activator used them.
+    const { unused } = endpoints.dead
+    const lead = { replicas, draining: unused }
+    const leads = lock.report({ load: this.#load(), drained: unused, lead })
     // If the report fails, the lock has reported the error, and the start is retried when the lock next changes.
     if (leads !== true && (leads === false || !(await leads.catch(() => false)))) return
+    const free = unused.length > 0 ? await lock.remove(unused) : []
     if (this.#started || this.#wanted === 0) return
     this.#started = true
     this.#wanted = replicas
-    await this.#host.scale(replicas, [])
+    await this.#host.scale(replicas, free)
   }
 
   end(): void {
@@ -130,9 +134,15 @@ export class Replicas {
     const wish = this.#wish()
     if (lock.leads) this.#pursue(wish)
     else {
-      this.#when(lock.report({ load: this.#load(), drained: endpoints.drained }), () => undefined)
+      this.#when(lock.report({ load: this.#load(), drained: this.#free() }), () => undefined)
       this.#wanted = lock.replicas
     }
+  }
+
+  /** The endpoints that this activator no longer uses. */
+  #free(): string[] {
+    const { dead, drained } = this.#host.endpoints
+    return [...drained, ...dead.unused]
   }
 
   /** What the other activators add to their own load. */
@@ -167,7 +177,7 @@ export class Replicas {
     const draining = endpoints.leastNeeded(Math.max(0, endpoints.size - wish))
     if (endpoints.setDraining(new Set(draining))) this.#host.drainingChanged()
     const { dead } = endpoints
-    const free = [...endpoints.drained, ...dead.unused]
+    const free = this.#free()
     const next = this.#next(wish)
     const decision = { replicas: next, draining: [...draining, ...dead.used, ...dead.unused] }
     const leads = lock.report({ load: this.#load(), drained: free, lead: decision })

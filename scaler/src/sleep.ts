@@ -138,7 +138,8 @@ export class Sleep {
 
   /** The endpoint does not exist any more, although the driver reports it. */
   replace(id: string): void {
-    const { admission, replicas } = this.#parts
+    const { admission, lock, replicas } = this.#parts
+    lock.reportDead(id)
     admission.endpoints.dropDead(id)
     admission.count()
     if (admission.endpoints.size === 0) this.replaceAll()

@@ -54,6 +54,10 @@ export interface TargetLock {
   readonly draining: ReadonlySet<string>
   /** Endpoints that have been stopped and must never be used again, although the driver may still report them. */
   readonly terminated: ReadonlySet<string>
+  /** Endpoints that some activator has found dead. It may be wrong: perhaps only that activator cannot reach them. */
+  readonly dead: readonly string[]
+  /** Tells all activators that this endpoint does not exist any more, although the driver reports it. */
+  reportDead(endpointId: string): void
 
   /**
    * How many requests this activator may have at one endpoint. `concurrency` is the limit of the endpoint for all activators
@@ -74,7 +78,7 @@ export interface LoadReport {
 
 /** Callbacks from the lock to its target. */
 export interface TargetLockEvents {
-  /** The shared lock, the places, or the draining or terminated endpoints have changed. */
+  /** The shared lock, the places, or the draining, terminated or dead endpoints have changed. */
   changed(): void
   /** Another activator retires the target. */
   retired(): void
@@ -102,6 +106,7 @@ export class LocalTargetLock implements TargetLock {
   replicas = 1
   draining = NONE
   readonly terminated = NONE
+  readonly dead: readonly string[] = []
 
   check(): void {}
   acquireShared(): undefined {}
@@ -127,6 +132,7 @@ export class LocalTargetLock implements TargetLock {
   remove(endpoints: readonly string[]): readonly string[] {
     return endpoints
   }
+  reportDead(): void {}
   places(_endpointId: string, concurrency: number): number {
     return concurrency
   }

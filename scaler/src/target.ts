@@ -232,8 +232,9 @@ export class Target {
 
   #lockChanged(): void {
     if (this.#phase === 'draining') return
-    const { admission, lock, replicas } = this.#parts
+    const { admission, health, lock, replicas } = this.#parts
     admission.adjust()
+    health.verify(lock.dead)
     // The activator that was going to call the driver has left, and this one now leads.
     if (this.#phase === 'waking' && lock.leads && !replicas.started) this.#wake.start()
     if (this.#phase !== 'awake') return

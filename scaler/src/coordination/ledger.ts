@@ -29,6 +29,8 @@ export interface Ledger {
   readonly retired: boolean
   /** Endpoints that have been stopped or are about to be. They must never be used again. */
   readonly terminated: readonly string[]
+  /** Endpoints that a member has found dead although the driver reports them. The others probe them too. */
+  readonly dead: readonly string[]
   /** Endpoints that get no new requests: the leader wants to stop them. */
   readonly draining: readonly string[]
   /** Counts the changes of `draining`. A report of drained endpoints includes the count that it refers to. */
@@ -40,8 +42,8 @@ export interface Ledger {
   readonly revision: number
 }
 
-/** How many ids are remembered. Endpoint ids are not reused, and late reports can only concern the most recent ones. */
-const MAX_TERMINATED = 100
+/** How many ids a list has. Endpoint ids are not reused, and late reports can only concern the most recent ones. */
+const MAX_IDS = 100
 
 export const EMPTY: Ledger = {
   shares: {},
@@ -49,6 +51,7 @@ export const EMPTY: Ledger = {
   leader: null,
   retired: false,
   terminated: [],
+  dead: [],
   draining: [],
   drainings: 0,
   replicas: 1,
@@ -104,7 +107,7 @@ export function loadOfOthers(ledger: Ledger, me: MemberId): number {
 
 /** The ledger after the target was scaled to zero: these endpoints must never be used again. */
 export function scaledDown(ledger: Ledger, endpoints: readonly string[]): Ledger {
-  return { ...withDraining(ledger, []), terminated: withMore(ledger.terminated, endpoints), replicas: 1 }
+  return { ...withoutEndpoints(withDraining(ledger, []), endpoints), replicas: 1 }
 }
 
 /** Whether `me` has a share or the exclusive lock. */
@@ -161,7 +164,7 @@ export function withTerminated(
       others.every(([, share]) => share.drained.includes(endpoint)),
   )
   if (ledger.leader !== me || drained.length === 0) return ledger
-  return { ...ledger, terminated: withMore(ledger.terminated, drained) }
+  return withoutEndpoints(ledger, drained)
 }
 
 function withDraining(ledger: Ledger, draining: readonly string[]): Ledger {
@@ -172,8 +175,22 @@ function withDraining(ledger: Ledger, draining: readonly string[]): Ledger {
   return { ...ledger, draining, drainings: ledger.drainings + 1, shares: Object.fromEntries(active) }
 }
 
-function withMore(terminated: readonly string[], endpoints: readonly string[]): readonly string[] {
-  return [...new Set([...terminated, ...endpoints])].slice(-MAX_TERMINATED)
+export function withDead(ledger: Ledger, endpoint: string): Ledger {
+  if (ledger.dead.includes(endpoint)) return ledger
+  return { ...ledger, dead: withMore(ledger.dead, [endpoint]) }
+}
+
+/** Records that these endpoints are stopped. */
+function withoutEndpoints(ledger: Ledger, endpoints: readonly string[]): Ledger {
+  return {
+    ...ledger,
+    terminated: withMore(ledger.terminated, endpoints),
+    dead: ledger.dead.filter((id) => !endpoints.includes(id)),
+  }
+}
+
+function withMore(ids: readonly string[], more: readonly string[]): readonly string[] {
+  return [...new Set([...ids, ...more])].slice(-MAX_IDS)
 }
 
 /**

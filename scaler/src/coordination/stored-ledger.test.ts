@@ -30,6 +30,7 @@ const NOW: Ledger = {
   exclusive: null,
   leader: 'one',
   retired: false,
+  dead: [],
   terminated: ['e0'],
   draining: ['e2'],
   drainings: 4,
@@ -48,8 +49,9 @@ test('a ledger of version 1 is understood, even if it has kept the number of thi
 })
 
 test('a stored ledger has its version and is read as it was written', () => {
-  expect(toStore(NOW)).toEqual({ ...NOW, version: 2 })
-  expect(fromStore(toStore(NOW))).toEqual(NOW)
+  const now = { ...NOW, dead: ['e3'] }
+  expect(toStore(now)).toEqual({ ...now, version: 2 })
+  expect(fromStore(toStore(now))).toEqual(now)
 })
 
 test('a target whose ledger version 1 has written is used beside its activators', async () => {

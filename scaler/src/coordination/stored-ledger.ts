@@ -18,14 +18,16 @@ export function fromStore(stored: Shared): Ledger {
   const { version = 1, ...ledger } = stored
   if (typeof version !== 'number' || version > VERSION) throw outdated()
   // An activator of version 1 keeps the number that it has read, but writes its own names.
-  return 'seizedBy' in ledger ? fromVersion1(ledger) : (ledger as unknown as Ledger)
+  const known = 'seizedBy' in ledger ? fromVersion1(ledger) : ledger
+  // Activators before 0.2 do not write the dead endpoints.
+  return { dead: [], ...known } as unknown as Ledger
 }
 
 export function toStore(ledger: Ledger): Shared {
   return { ...ledger, version: VERSION }
 }
 
-function fromVersion1({ seizedBy, condemned, resting, restings, shares, ...rest }: Shared): Ledger {
+function fromVersion1({ seizedBy, condemned, resting, restings, shares, ...rest }: Shared): Shared {
   const named = Object.entries(shares as Record<string, Share & { quiet?: readonly string[] }>).map(
     ([id, { quiet, ...share }]) => [id, { ...share, drained: quiet ?? [] }],
   )
@@ -36,5 +38,5 @@ function fromVersion1({ seizedBy, condemned, resting, restings, shares, ...rest 
     terminated: condemned,
     draining: resting,
     drainings: restings,
-  } as Ledger
+  }
 }

@@ -9,6 +9,7 @@ import {
   loadOfOthers,
   scaledDown,
   sum,
+  withDead,
   withExclusive,
   withoutMember,
   withReport,
@@ -169,6 +170,14 @@ export class SharedTargetLock implements TargetLock {
 
   get terminated(): ReadonlySet<string> {
     return new Set(this.#ledger.current.terminated)
+  }
+
+  get dead(): readonly string[] {
+    return this.#ledger.current.dead
+  }
+
+  reportDead(endpoint: string): void {
+    this.#step((now) => withDead(now, endpoint)).catch(() => undefined)
   }
 
   async report(report: LoadReport): Promise<boolean> {

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Faults } from './faults.ts'
 import { REGRESSIONS } from './regressions.ts'
 import { step, type Step } from './steps.ts'
-import { World, type Faults } from './world.ts'
+import { World } from './world.ts'
 
 /** `CHAOS_SEED` walks another way, `CHAOS_RUNS` a longer one. A failure prints its seed and its shrunk steps. */
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_261_125)
@@ -11,7 +12,7 @@ const LEAST_STEPS = 10_000
 
 /** What happens in every long walk: one in which these never happen proves nothing. */
 const OUTCOMES = [
-  ...['leased', 'refused', 'slept', 'crashed', 'died', 'stalled', 'timeout', 'reset', 'aborted'],
+  ...['leased', 'refused', 'slept', 'crashed', 'vanished', 'died', 'stalled', 'timeout', 'reset', 'aborted'],
   'SCALER_WAKE_TIMEOUT',
 ]
 
@@ -82,6 +83,14 @@ const PLANTED: readonly {
     faults: { policy: { concurrency: 3 } },
     steps: [ASK, ASK, { do: 'advance', ms: 1_000 }],
   },
+  { sees: 'answered once', faults: { answersTwice: true }, steps: [ASK, NOW, { do: 'release', nth: 0 }] },
+  {
+    sees: 'has 9 waiting',
+    faults: { policy: { queueDepth: 20 } },
+    steps: Array.from({ length: 10 }, () => ASK),
+  },
+  { sees: 'no timer is left', faults: { leavesTimer: true }, steps: [ASK] },
+  { sees: 'no watcher is left', faults: { leavesWatcher: true }, steps: [ASK] },
   { sees: 'is served after healing', faults: { neverHeals: true }, steps: [{ do: 'cut', member: 0 }] },
   { sees: 'replicas follow the load', faults: { mostReplicas: 1 }, steps: [ASK] },
   { sees: 'what is idle sleeps', faults: { keepAwake: true }, steps: [ASK] },

@@ -9,6 +9,8 @@ export interface Replica {
   readonly key: TargetKey
   ready: boolean
   ended: End | undefined
+  /** It has ended, and the driver has not noticed. */
+  isListed: boolean
 }
 
 type OnChange = (key: TargetKey, state: TargetState) => void
@@ -93,6 +95,17 @@ export class ChaosDriver implements Driver {
     return replica
   }
 
+  /** One of its ready replicas ends, and the driver does not notice until it is told to stop that one. */
+  vanish(key: TargetKey): Replica | undefined {
+    const replica = this.alive(key).find(({ ready }) => ready)
+    if (replica) Object.assign(replica, { ended: 'crashed', isListed: true })
+    return replica
+  }
+
+  #listed(key: TargetKey): Replica[] {
+    return [...this.replicas.values()].filter((replica) => replica.key === key && replica.isListed)
+  }
+
   alive(key: TargetKey): Replica[] {
     return [...this.replicas.values()].filter((replica) => replica.key === key && !replica.ended)
   }
@@ -104,17 +117,25 @@ export class ChaosDriver implements Driver {
     const starting = rest.filter(({ ready }) => !ready)
     const surplus = Math.max(0, rest.length - replicas)
     const stopped = replicas === 0 ? alive : [...named, ...starting.slice(0, surplus)]
-    if (stopped.length === 0) return []
+    const noticed = this.#listed(key).filter(({ id }) => replicas === 0 || remove.includes(id))
+    for (const replica of noticed) replica.isListed = false
+    if (stopped.length === 0 && noticed.length === 0) return []
     this.onStop(stopped)
     for (const replica of stopped) replica.ended = 'stopped'
     this.#tell(key)
-    return stopped
+    return [...stopped, ...noticed]
   }
 
   #startSome(key: TargetKey): void {
-    const missing = (this.#wanted.get(key) ?? 0) - this.alive(key).length
+    const missing = (this.#wanted.get(key) ?? 0) - this.alive(key).length - this.#listed(key).length
     for (let count = 0; count < missing; count++) {
-      const replica: Replica = { id: `${key}-${++this.#sequence}`, key, ready: false, ended: undefined }
+      const replica: Replica = {
+        id: `${key}-${++this.#sequence}`,
+        key,
+        ready: false,
+        ended: undefined,
+        isListed: false,
+      }
       this.replicas.set(replica.id, replica)
       this.#clock.schedule(this.start, () => this.#started(replica))
     }
@@ -133,7 +154,7 @@ export class ChaosDriver implements Driver {
   }
 
   #state(key: TargetKey, failure?: Failure): TargetState {
-    const ready = this.alive(key).filter((replica) => replica.ready)
+    const ready = [...this.alive(key).filter((replica) => replica.ready), ...this.#listed(key)]
     const endpoints = ready.map(({ id }) => ({ id, url: new URL(`http://127.0.0.1/${id}`) }))
     return { ready: endpoints, ...(failure && endpoints.length === 0 ? { failure } : {}) }
   }

@@ -10,7 +10,7 @@ export type Step =
   | { readonly do: 'release' | 'abort'; readonly nth: number }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'sleep' | 'deploy'; readonly member: number; readonly app: number }
-  | { readonly do: 'crash'; readonly app: number }
+  | { readonly do: 'crash' | 'vanish'; readonly app: number }
   | { readonly do: 'cut'; readonly member: number; readonly directions?: readonly Direction[] }
   | { readonly do: 'heal' | 'stall' | 'die'; readonly member: number }
   | { readonly do: 'timeout' | 'reset'; readonly nth: number }
@@ -49,6 +49,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: record({ do: just('sleep'), member, app }) },
   { weight: 3, arbitrary: record({ do: just('deploy'), member, app }) },
   { weight: 5, arbitrary: record({ do: just('crash'), app }) },
+  { weight: 3, arbitrary: record({ do: just('vanish'), app }) },
   { weight: 3, arbitrary: record({ do: just('cut'), member }) },
   { weight: 3, arbitrary: record({ do: just('cut'), member, directions }) },
   { weight: 3, arbitrary: record({ do: just('stall'), member }) },

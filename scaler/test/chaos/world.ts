@@ -4,6 +4,7 @@ import { FakeClock, FakeCoordination, settle, type FakeConnection } from '../../
 import { ScalerError, type ScalerErrorCode } from '../../src/errors.ts'
 import type { Activator, Lease, TargetKey, TargetPolicy } from '../../src/types.ts'
 import { ChaosDriver, type Replica } from './driver.ts'
+import type { Faults } from './faults.ts'
 import { Process } from './process.ts'
 import { APPS, MEMBERS, type Step } from './steps.ts'
 
@@ -34,25 +35,6 @@ const FAIR: readonly ScalerErrorCode[] = [
   'SCALER_RETIRED',
   'SCALER_CUT_OFF',
 ]
-
-/** What a test plants to prove that an oracle sees it. */
-export interface Faults {
-  /** What activators believe of a policy. */
-  readonly policy?: Partial<TargetPolicy>
-  /** The most replicas that the driver starts. */
-  readonly mostReplicas?: number
-  /** A member whose connection stays broken. */
-  readonly neverHeals?: boolean
-  readonly keepAwake?: boolean
-  /** Stopped processes do not notice that time has passed. */
-  readonly pausesUnnoticed?: boolean
-  /** To put a target to sleep, the driver is called without asking the other activators. */
-  readonly sleepsByForce?: boolean
-  /** A replica at which a request was reset is replaced. */
-  readonly resetsKill?: boolean
-  /** Requests are lost after this many have been granted. */
-  readonly grants?: number
-}
 
 interface Member {
   readonly activator: Activator
@@ -99,6 +81,8 @@ export class World {
     for (let index = 0; index < MEMBERS; index++) await world.#join(index)
     world.#driver.onStop = (stopped) => world.#checkStop(stopped)
     world.#driver.most = faults.mostReplicas ?? Infinity
+    if (faults.leavesTimer) world.#clock.schedule(2 ** 31 - 1, () => undefined)
+    if (faults.leavesWatcher) await world.#driver.watch(() => undefined)
     return world
   }
 
@@ -281,6 +265,9 @@ export class World {
       case 'crash':
         if (this.#driver.crash(this.#keyOf(step.app))) this.#count('crashed')
         return
+      case 'vanish':
+        if (this.#driver.vanish(this.#keyOf(step.app))) this.#count('vanished')
+        return
       case 'cut':
         // One that only misses notifications is alive for the others.
         if (step.directions?.join() !== 'notifications') member.cutSince ??= this.#clock.now()
@@ -364,6 +351,7 @@ export class World {
     visit.lease.release()
     visit.lease = undefined
     visit.ends.push('answered')
+    if (this.#faults.answersTwice) visit.ends.push('answered')
   }
 
   /** The request fails, although the replica is healthy. */
