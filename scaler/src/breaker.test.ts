@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { Breaker, type EnterOptions } from './breaker.ts'
 import { FakeClock, settle } from './drivers/fake/index.ts'
@@ -215,6 +216,18 @@ describe('abort', () => {
     expect(grants).toEqual([])
   })
 
+  test('is not listened for any more once the request has a place or was refused', async () => {
+    const { breaker, enter } = breakerOf()
+    const { signal } = new AbortController()
+    enter('a', { signal })
+    breaker.setCapacity(1)
+    enter('b', { signal })
+    await settle()
+    breaker.refuse(new Error('over'))
+    await settle()
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
   test('while waiting, leaves the queue immediately and lets the next request through', async () => {
     const { breaker, enter, grants } = breakerOf()
     const abort = new AbortController()
@@ -291,6 +304,27 @@ describe('waiting', () => {
     await clock.advance(10)
     expect([unlimited, later].map(code)).toEqual([undefined, 'SCALER_QUEUE_TIMEOUT'])
     expect([breaker.queued, clock.pending]).toEqual([1, 0])
+  })
+
+  test('does not begin anew when the target is said to be awake once more', async () => {
+    const { breaker, enter, clock } = breakerOf({ wait: 100 })
+    breaker.limitWaiting(true)
+    const waits = enter()
+    await clock.advance(60)
+    breaker.limitWaiting(true)
+    await clock.advance(40)
+    expect(code(waits)).toBe('SCALER_QUEUE_TIMEOUT')
+  })
+
+  test('is still limited for the others when one request leaves the queue', async () => {
+    const { breaker, enter, clock } = breakerOf({ wait: 100 })
+    const abort = new AbortController()
+    breaker.limitWaiting(true)
+    enter('', { signal: abort.signal })
+    const stays = enter()
+    abort.abort()
+    await clock.advance(100)
+    expect(code(stays)).toBe('SCALER_QUEUE_TIMEOUT')
   })
 
   test('needs no timer for requests that find a free place, and leaves none behind when the queue is empty', async () => {

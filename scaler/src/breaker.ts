@@ -79,9 +79,9 @@ export class Breaker {
     this.#watch()
   }
 
-  /** Takes a place immediately. Returns false if no place is free or other requests are waiting. */
+  /** Takes a place immediately. Returns false if no place is free; other requests wait only then. */
   tryEnter(): boolean {
-    if (this.#running >= this.#capacity || this.#waiters.size > 0) return false
+    if (this.#running >= this.#capacity) return false
     this.#running++
     return true
   }
@@ -101,7 +101,7 @@ export class Breaker {
     const limit = options.wait ?? limits.wait
     const waiter: Waiter = { controller: new AbortController(), bytes, limit, since: this.#clock.now() }
     const abort = (): void => this.#dismiss(waiter, signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
+    signal?.addEventListener('abort', abort)
     this.#waiters.add(waiter)
     this.#waitingBytes += bytes
     if (this.#limited && limit > 0) this.#watch(waiter)
@@ -115,7 +115,7 @@ export class Breaker {
   /** Returns a place. Must be called once for each granted place. */
   leave(): void {
     this.#running--
-    if (this.#waiters.size > 0) this.#openRoom()
+    this.#openRoom()
   }
 
   /** Rejects all waiting requests with this reason. */
@@ -132,15 +132,15 @@ export class Breaker {
   }
 
   #wait<T>(waiter: Waiter, take: () => T): Promise<T> {
-    this.#room ??= new PQueue()
+    const room = (this.#room ??= new PQueue())
     // Requests that bypassed the queue may have taken the last place since the queue was started.
-    this.#room.pause()
-    return this.#room.add(
+    room.pause()
+    return room.add(
       () => {
         this.#leaveRoom(waiter)
         this.#running++
         // Paused before `take`, which may read the breaker's state, and before p-queue could start another task.
-        if (this.#running >= this.#capacity) this.#room?.pause()
+        if (this.#running >= this.#capacity) room.pause()
         return take()
       },
       { signal: waiter.controller.signal },

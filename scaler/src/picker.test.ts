@@ -55,6 +55,41 @@ test('an endpoint that becomes ready again still has its load', () => {
   expect(picks(set, 1, 2)).toBe('a')
 })
 
+test('an endpoint that becomes ready again has its whole capacity, and its places can be used again', () => {
+  const set = setOf('a')
+  const lease = set.pick()
+  set.replace([])
+  expect(set.allot(() => 2)).toBe(1)
+  set.replace(endpoints('a'))
+  expect(set.allot(() => 2)).toBe(2)
+  expect(set.leave(lease)).toBe(false)
+})
+
+test('an endpoint that is gone keeps its load until its last lease is returned', () => {
+  const set = setOf('a')
+  const first = set.pick()
+  set.pick()
+  set.replace([])
+  expect(set.leave(first)).toBe(true)
+  expect(set.load).toEqual({ a: 1 })
+  set.replace(endpoints('a'))
+  expect(set.load).toEqual({ a: 1 })
+})
+
+test('the load names only endpoints with leases', () => {
+  const set = setOf('a', 'b')
+  set.pick()
+  expect(set.load).toEqual({ a: 1 })
+})
+
+test('a returned place cannot be used again while its endpoint has more leases than places', () => {
+  const set = setOf('a')
+  const [first, second] = [set.pick(), set.pick()]
+  set.allot(() => 1)
+  expect(set.leave(first)).toBe(true)
+  expect(set.leave(second)).toBe(false)
+})
+
 test('the load of an endpoint that is gone is dropped with its last lease', () => {
   const set = setOf('a', 'b')
   const first = set.pick()
@@ -78,6 +113,30 @@ test('the only endpoint is used even if it is avoided, and an unknown id is igno
   expect(set.setHealth('a', 'avoided')).toBe(true)
   expect(set.setHealth('z', 'avoided')).toBe(false)
   expect(picks(set, 2)).toBe('aa')
+})
+
+test('a new endpoint is usable, and setting the health that it has changes nothing', () => {
+  const set = setOf('a')
+  expect(set.setHealth('a', 'usable')).toBe(false)
+  expect(set.setHealth('a', 'held')).toBe(true)
+  expect(set.setHealth('a', 'held')).toBe(false)
+})
+
+test('counts the held endpoints besides one', () => {
+  const set = setOf('a', 'b', 'c', 'd')
+  for (const id of ['a', 'b']) set.setHealth(id, 'held')
+  set.setHealth('c', 'avoided')
+  expect(['a', 'c'].map((id) => set.heldBesides(id))).toEqual([1, 2])
+})
+
+test('active are the endpoints that are neither draining nor held; reported are all that the driver reports', () => {
+  const set = setOf('a', 'b', 'c', 'd')
+  set.setHealth('a', 'held')
+  set.setDraining(new Set(['b']))
+  set.drop('d')
+  expect(set.active).toEqual(['c'])
+  expect(set.reported).toEqual(['a', 'b', 'c', 'd'])
+  expect(new EndpointSet().reported).toEqual([])
 })
 
 test('a held endpoint gets no leases, and has no capacity beyond its held ones', () => {
@@ -108,6 +167,29 @@ test('a dropped id is forgotten when the driver stops reporting it', () => {
   set.drop('a')
   set.replace(endpoints('b'))
   expect(set.reportsUnusable).toBe(false)
+  set.drop('a')
+  expect(set.reportsUnusable).toBe(false)
+})
+
+test('a scale-down to zero needs no replacement for dead endpoints', () => {
+  const set = setOf('a', 'b')
+  set.pick()
+  for (const id of ['a', 'b']) set.dropDead(id)
+  expect(set.dead).toEqual({ used: ['a'], unused: ['b'] })
+  set.beginScaleDown()
+  expect(set.dead).toEqual({ used: [], unused: [] })
+})
+
+test('only the hundred endpoints that were stopped last are remembered', () => {
+  const set = setOf()
+  set.scaledDown(['old'])
+  set.scaledDown(Array.from({ length: 99 }, (_, n) => `stopped-${n}`))
+  set.replace(endpoints('old', 'stopped-0'))
+  expect(set.ids).toEqual([])
+  set.replace([])
+  set.scaledDown(['last'])
+  set.replace(endpoints('old', 'stopped-0', 'last'))
+  expect(set.ids).toEqual(['old'])
 })
 
 test('no endpoint is usable during a scale-down; endpoints that are still reported after it are unusable', () => {
@@ -154,6 +236,14 @@ test('a draining endpoint gets no new leases, and is drained when it has none', 
   expect(set.drained).toEqual([])
   set.leave(first)
   expect(set.drained).toEqual(['a'])
+})
+
+test('a held endpoint is needed less than one with fewer leases', () => {
+  const set = setOf('a', 'b', 'c', 'd')
+  picks(set, 7)
+  set.setDraining(new Set(['c']))
+  set.setHealth('b', 'held')
+  expect(set.leastNeeded(4)).toEqual(['c', 'b', 'd', 'a'])
 })
 
 test('the least needed endpoints are the draining ones, then the least loaded', () => {

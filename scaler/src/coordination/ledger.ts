@@ -117,9 +117,9 @@ export function hasMember(ledger: Ledger, me: MemberId): boolean {
 
 export function withoutMember(ledger: Ledger, me: MemberId): Ledger {
   if (!hasMember(ledger, me)) return ledger
-  const holds = ledger.exclusive?.id === me
   const { [me]: _mine, ...shares } = ledger.shares
-  return withLeader({ ...ledger, shares, exclusive: holds ? null : ledger.exclusive })
+  // Nobody else holds the exclusive lock while `me` has a share.
+  return withLeader({ ...ledger, shares, exclusive: null })
 }
 
 /** The ledger to write: with the next revision, and with an id if the document is new. */
