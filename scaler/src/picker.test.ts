@@ -171,13 +171,31 @@ test('a dropped id is forgotten when the driver stops reporting it', () => {
   expect(set.reportsUnusable).toBe(false)
 })
 
-test('a scale-down to zero needs no replacement for dead endpoints', () => {
-  const set = setOf('a', 'b')
-  set.pick()
-  for (const id of ['a', 'b']) set.dropDead(id)
-  expect(set.dead).toEqual({ used: ['a'], unused: ['b'] })
-  set.beginScaleDown()
-  expect(set.dead).toEqual({ used: [], unused: [] })
+test('dead endpoints need no replacement any more once the target is scaled to zero, or the driver has failed to', () => {
+  const deadOf = (): EndpointSet => {
+    const set = setOf('a', 'b')
+    set.pick()
+    for (const id of ['a', 'b']) set.dropDead(id)
+    set.beginScaleDown()
+    return set
+  }
+  const [stopped, refused, faulty] = [deadOf(), deadOf(), deadOf()]
+  expect(stopped.dead).toEqual({ used: ['a'], unused: ['b'] })
+  stopped.scaledDown([])
+  refused.scaleDownFailed(false)
+  faulty.scaleDownFailed(true)
+  expect(stopped.dead).toEqual({ used: [], unused: [] })
+  expect(refused.dead).toEqual({ used: ['a'], unused: ['b'] })
+  expect(faulty.dead).toEqual({ used: [], unused: [] })
+})
+
+test('only endpoints that the driver reports are dead', () => {
+  const set = setOf('a')
+  set.dropDead('z')
+  expect(set.dead.unused).toEqual([])
+  set.dropDead('a')
+  set.replace([])
+  expect(set.dead.unused).toEqual([])
 })
 
 test('only the hundred endpoints that were stopped last are remembered', () => {

@@ -10,6 +10,7 @@ import {
   loadOfOthers,
   othersWait,
   scaledDown,
+  withDead,
   withExclusive,
   withoutDead,
   withoutMember,
@@ -125,6 +126,18 @@ describe('stopped endpoints', () => {
     const now = scaledDown(ledger, ['e2', 'e3'])
     expect(now).toMatchObject({ draining: [], drainings: 1, replicas: 1, terminated: ['e1', 'e2', 'e3'] })
     expect(now.shares['a']?.drained).toEqual([])
+  })
+
+  test('are not dead any more', () => {
+    const ledger = shared({ a: {} }, { draining: ['e1'], dead: ['e1', 'e2'] })
+    expect(withTerminated(ledger, 'a', ['e1'], {}).dead).toEqual(['e2'])
+    expect(scaledDown(ledger, ['e2']).dead).toEqual(['e1'])
+  })
+
+  test('that a member has found dead are recorded once', () => {
+    const ledger = withDead(withDead(EMPTY, 'e1'), 'e2')
+    expect(ledger).toEqual({ ...EMPTY, dead: ['e1', 'e2'] })
+    expect(withDead(ledger, 'e1')).toBe(ledger)
   })
 
   test('only the hundred most recent ones are remembered', () => {
