@@ -69,6 +69,7 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     ? await Membership.join(options.coordination, {
         id: options.instance ?? crypto.randomUUID(),
         clock,
+        isDriverCurrent: () => driver.isCurrent?.() ?? true,
         onError: (error) => observer.error?.(error),
       })
     : undefined

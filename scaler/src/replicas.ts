@@ -130,7 +130,7 @@ export class Replicas {
     this.#watch()
     // The previous decision has not been confirmed yet. When the coordination is slow, decisions must not accumulate.
     if (this.#asking > 0) return
-    const { lock, endpoints } = this.#host
+    const { lock } = this.#host
     const wish = this.#wish()
     if (lock.leads) this.#pursue(wish)
     else {

@@ -126,6 +126,12 @@ export interface Driver {
   /** Reports the complete ready set of every known target immediately, then the set of a target whenever it changes. */
   watch(onChange: (key: TargetKey, state: TargetState) => void): Promise<AsyncDisposable>
   /**
+   * Whether the reports are up to date: false while the driver's own watch is broken. Only asked while the coordination store does
+   * not answer. If both are broken, requests wait, because an endpoint may have been stopped and its address given to another
+   * target. Must be synchronous and cheap. Without this method, the reports count as up to date.
+   */
+  isCurrent?(): boolean
+  /**
    * Whether the endpoint answers, with any HTTP status: an app that answers 500 need not be replaced. Called for an endpoint at
    * which a request has failed. False, or a rejection with ECONNREFUSED, ECONNRESET or ENOENT, means that the endpoint is gone;
    * any other rejection, that it cannot be reached. It is replaced if that remains so for a quarter of a second, or for seven

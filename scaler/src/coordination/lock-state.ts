@@ -31,8 +31,9 @@ export function nextState(state: LockState, event: LockEvent): LockState {
  * - trusted: yes.
  * - checking: the process was stopped for a while, and has to ask first.
  * - cutOff: the store does not answer, so nobody can tell.
+ * - blind: neither does the driver know whether its endpoints still exist.
  */
-export type Standing = 'trusted' | 'checking' | 'cutOff'
+export type Standing = 'trusted' | 'checking' | 'cutOff' | 'blind'
 
 /**
  * Whether an activator may send requests to the target. While the store does not answer, it keeps the share that it has, and
@@ -40,7 +41,7 @@ export type Standing = 'trusted' | 'checking' | 'cutOff'
  * share that nobody can grant. It stops when the ledger says that it has no share.
  */
 export function maySend(state: LockState, standing: Standing, ledger: Ledger): boolean {
-  if (standing === 'checking') return false
+  if (standing === 'checking' || standing === 'blind') return false
   if (state === 'shared') return true
   if (standing === 'trusted' || state === 'denied' || state === 'exclusive') return false
   return !ledger.retired && ledger.exclusive === null

@@ -23,6 +23,8 @@ export interface MembershipOptions {
   /** Must be unique to this activator. Ignored if the embedder provides `members`. */
   readonly id: MemberId
   readonly clock: Clock
+  /** See Driver.isCurrent. */
+  readonly isDriverCurrent: () => boolean
   /** Called with the errors of updates that failed and will be retried. */
   readonly onError: (error: Error) => void
 }
@@ -33,6 +35,7 @@ export class Membership {
   readonly #heartbeats: Heartbeats | undefined
   readonly #store: BoundedStore
   readonly #onError: (error: Error) => void
+  readonly #isDriverCurrent: () => boolean
   readonly #pulse: Pulse
   readonly #checkEnds: Alarm
   readonly #locks = new Map<TargetKey, SharedTargetLock>()
@@ -56,8 +59,10 @@ export class Membership {
     return member
   }
 
-  private constructor(coordination: Coordination, { id, clock, onError }: MembershipOptions) {
+  private constructor(coordination: Coordination, options: MembershipOptions) {
+    const { id, clock, onError } = options
     this.#onError = onError
+    this.#isDriverCurrent = options.isDriverCurrent
     const store = (this.#store = new BoundedStore(coordination, clock))
     if (!coordination.members)
       this.#heartbeats = new Heartbeats({ name: id, store, clock, onError: (error) => this.failed(error) })
@@ -83,7 +88,8 @@ export class Membership {
   }
 
   get standing(): Standing {
-    return this.isTrusted && this.#store.isSilent ? 'cutOff' : this.#standing
+    const standing = this.isTrusted && this.#store.isSilent ? 'cutOff' : this.#standing
+    return standing === 'cutOff' && !this.#isDriverCurrent() ? 'blind' : standing
   }
 
   readonly alive: Alive = (id) => id === this.#id || (id !== this.#former && !this.#members.isDead(id))

@@ -39,6 +39,25 @@ describe.each([
     await close()
   })
 
+  test('an instance whose driver has lost its watch too sends no request, until the watch works again', async () => {
+    const { one, two, driver, clock, wake, close } = await pair()
+    ;(await wake(one, 'app')).release()
+    ;(await wake(two, 'other')).release()
+    one.connection.partition()
+    await clock.advance(15_000)
+    driver.current = false
+    expect(two.activator.tryAcquire('app') ?? (await two.activator.acquire('app'))).toBeDefined()
+    // Places are counted anew at the next look of the members.
+    await clock.advance(10_000)
+    const asked = [ask(one), ask(one, 'other')]
+    await clock.advance(5_000)
+    expect(asked).toEqual([{}, {}])
+    driver.current = true
+    await clock.advance(10_000)
+    for (const { lease } of asked) expect(lease).toBeDefined()
+    await close()
+  })
+
   test('a request that came before the store counted as unavailable is served when it does', async () => {
     const { one, two, clock, wake, close } = await pair()
     ;(await wake(two, 'app')).release()

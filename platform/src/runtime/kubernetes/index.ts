@@ -99,6 +99,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
     scale: async (key, replicas, scaling) =>
       cluster.scale(key, await allowed(key, replicas), scaling).catch(throwOwnersMessage),
     watch: (onChange) => cluster.watch((key, state) => onChange(key, withOwnersMessage(state))),
+    isCurrent: () => cluster.isCurrent!(),
     probe: (key, endpoint, signal) => cluster.probe(key, endpoint, signal),
   }
 

@@ -64,6 +64,7 @@ async function lead(settings: Partial<KubernetesSettings> = {}): Promise<void> {
         watches++
         store.onRemoved.set(kind, deleted)
         return Promise.resolve({
+          isCurrent: true,
           objects: () => store.all(kind).filter(({ metadata }) => metadata?.labels?.[TARGET_LABEL]),
           get: (name) => store.all(kind).find(({ metadata }) => metadata!.name === name),
           async [Symbol.asyncDispose]() {

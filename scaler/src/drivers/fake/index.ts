@@ -20,6 +20,8 @@ export class FakeDriver implements Driver {
     ((endpoint: Endpoint, key: TargetKey, signal: AbortSignal) => Promise<boolean> | boolean) | undefined
   /** The ids of the probed endpoints, in order. */
   readonly probes: string[] = []
+  /** Whether the reports count as up to date. */
+  current = true
   /** If true, endpoints are still reported after a scale to zero was accepted, as in a cluster. `crash` removes them. */
   lingers = false
   readonly #ready = new Map<TargetKey, Endpoint[]>()
@@ -51,6 +53,10 @@ export class FakeDriver implements Driver {
     this.probes.push(endpoint.id)
     if (this.onProbe) return this.onProbe(endpoint, key, signal)
     return (this.#reported.get(key) ?? []).some(({ id }) => id === endpoint.id)
+  }
+
+  isCurrent(): boolean {
+    return this.current
   }
 
   get watchers(): number {

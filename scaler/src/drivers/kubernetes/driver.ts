@@ -22,7 +22,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
   const api = started.use(new KubernetesApi(options.kubeConfig))
   const driver = new Driver(api, options)
   started.defer(() => driver.close())
-  started.use(
+  const targets = started.use(
     await watchTargets(api, options, {
       of: (key) => driver.targetOf(key),
       known: (key) => driver.knownTarget(key),
@@ -34,6 +34,7 @@ export async function createKubernetesDriver(options: KubernetesDriverOptions): 
     name: 'kubernetes',
     scale: (key, replicas, scaling) => driver.scale(key, replicas, scaling),
     watch: (onChange) => driver.watch(onChange),
+    isCurrent: () => targets.isCurrent(),
     probe: (key, { id }, signal) => driver.answers(key, id, signal),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   }

@@ -87,6 +87,22 @@ test.each(['end', 'destroy'] as const)(
   },
 )
 
+test('is current unless its last list or watch has failed', async () => {
+  server.put('a')
+  await follow()
+  expect(informer.isCurrent).toBe(true)
+  server.breakOff('end')
+  await expect.poll(() => server.watches.size).toBe(0)
+  expect(informer.isCurrent).toBe(true)
+  await clock.advance(400)
+  await watching()
+  server.breakOff('destroy')
+  await expect.poll(() => errors.length).toBeGreaterThan(0)
+  expect(informer.isCurrent).toBe(false)
+  await clock.advance(1_000)
+  await expect.poll(() => informer.isCurrent).toBe(true)
+})
+
 test('resumes from a bookmark', async () => {
   server.put('a')
   await follow()

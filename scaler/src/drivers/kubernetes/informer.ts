@@ -24,6 +24,8 @@ export interface InformerOptions<T extends KubernetesObject> {
 export interface Informer<T> extends AsyncDisposable {
   /** All known objects. */
   objects(): Iterable<T>
+  /** False from the failure of a list or a watch until the next one succeeds: `objects` may be old. */
+  readonly isCurrent: boolean
   /** A known object by its name. */
   get(name: string): T | undefined
 }
@@ -67,6 +69,9 @@ export async function createInformer<T extends KubernetesObject>(
   const running = follower.run()
   return {
     objects: () => follower.known.values(),
+    get isCurrent() {
+      return follower.isCurrent
+    },
     get: (name) => follower.known.get(name),
     async [Symbol.asyncDispose]() {
       follower.stop()
@@ -78,6 +83,7 @@ export async function createInformer<T extends KubernetesObject>(
 class Follower<T extends KubernetesObject> {
   /** The known objects by name. Names are unique, because a collection belongs to one namespace. */
   readonly known = new Map<string, T>()
+  isCurrent = true
   readonly #options: InformerOptions<T>
   readonly #stopped = new AbortController()
   #version = ''
@@ -127,7 +133,10 @@ class Follower<T extends KubernetesObject> {
             this.#retry *= 2
             continue
           }
-        } else this.#options.failed?.(error as Error)
+        } else {
+          this.isCurrent = false
+          this.#options.failed?.(error as Error)
+        }
         await this.#pause()
       }
     }
@@ -156,6 +165,7 @@ class Follower<T extends KubernetesObject> {
         },
         signal: AbortSignal.any([this.#stopped.signal, silent.signal]),
       })
+      this.isCurrent = true
       for await (const line of linesOf(body)) {
         resetTimer()
         if (!line) continue

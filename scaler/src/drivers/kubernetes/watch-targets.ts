@@ -7,6 +7,12 @@ import { createInformer } from './informer.ts'
 import type { KubernetesDriverOptions } from './options.ts'
 import type { KubernetesTarget } from './target.ts'
 
+/** The running watch. */
+export interface TargetsWatch extends AsyncDisposable {
+  /** See Driver.isCurrent. */
+  isCurrent(): boolean
+}
+
 export interface WatchedTargets {
   /** Returns the target, and creates it if it is unknown. */
   of(key: TargetKey): KubernetesTarget
@@ -19,7 +25,7 @@ export async function watchTargets(
   api: KubernetesApi,
   options: KubernetesDriverOptions,
   targets: WatchedTargets,
-): Promise<AsyncDisposable> {
+): Promise<TargetsWatch> {
   await using started = new Cleanups()
   const { namespace, targetLabel, clock = systemClock, onError, onPod, onDeploymentGone } = options
   const follow = { api, labelSelector: targetLabel, clock, ...(onError ? { failed: onError } : {}) }
@@ -41,7 +47,7 @@ export async function watchTargets(
       },
     }),
   )
-  started.use(
+  const pods = started.use(
     await createInformer<V1Pod>({
       ...follow,
       path: `/api/v1/namespaces/${namespace}/pods`,
@@ -66,5 +72,9 @@ export async function watchTargets(
       deleted: () => undefined,
     }),
   )
-  return started.move()
+  const all = started.move()
+  return {
+    isCurrent: () => pods.isCurrent,
+    [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
+  }
 }
