@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { get, type ClientRequest } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startPlatform, type PlatformUnderTest } from './harness/platform.ts'
-import { TestUser } from './harness/user.ts'
+import { HELLO, TestUser } from './harness/user.ts'
 
 /** Has 256 MiB in use while it is awake. */
 const LARGE = `import asyncio
@@ -28,16 +28,6 @@ async def stream() -> StreamingResponse:
 
     return StreamingResponse(parts())
 `
-const SMALL = `from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.get("/")
-def hello() -> str:
-    return "hello"
-`
-
 let platform: PlatformUnderTest
 let user: TestUser
 
@@ -56,7 +46,7 @@ async function stream(app: string): Promise<ClientRequest> {
 }
 
 test('where apps use all memory that they may, a wake puts an idle app to sleep, and is refused while none is idle', async () => {
-  const { app_id: small } = await user.liveApp({ code: SMALL })
+  const { app_id: small } = await user.liveApp({ code: HELLO })
   await user.sleep(small)
   const { app_id: large } = await user.liveApp({ code: LARGE })
   const open = await stream(large)

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import WebSocket from 'ws'
 import { startPlatform, type PlatformUnderTest } from './harness/platform.ts'
 import { repeatedly } from './harness/repeatedly.ts'
-import { TestUser } from './harness/user.ts'
+import { HELLO, TestUser } from './harness/user.ts'
 
 let platform: PlatformUnderTest
 let user: TestUser
@@ -17,16 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform[Symbol.asyncDispose]()
 })
-
-const HELLO = `from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.get("/")
-def hello() -> str:
-    return "hello"
-`
 
 async function status(appId: string): Promise<string> {
   return (await user.client.apps.get(appId)).status

@@ -1,17 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startPlatform, type PlatformUnderTest } from './harness/platform.ts'
-import { TestUser } from './harness/user.ts'
-
-const HELLO = `from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.get("/")
-def hello() -> str:
-    return "hello"
-`
+import { HELLO, TestUser } from './harness/user.ts'
 
 let platform: PlatformUnderTest
 let user: TestUser

@@ -28,6 +28,17 @@ export interface AppAnswer {
   json(): unknown
 }
 
+/** An app that answers `"hello"`. */
+export const HELLO = `from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def hello() -> str:
+    return "hello"
+`
+
 /** Someone with an account, who uses the API as a program does: with the SDK's client and a bearer token. */
 export class TestUser {
   readonly #platform: Front

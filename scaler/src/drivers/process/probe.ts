@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { addressOf, socketPathOf } from '../../address.ts'
 
 export interface Probe {
   readonly path: string
@@ -17,10 +18,8 @@ export async function isReady(url: URL, { path, status }: Probe, signal: AbortSi
  * that needs long for its first response is still starting.
  */
 export function answerOf(url: URL, path: string, signal: AbortSignal): Promise<number> {
-  const address =
-    url.protocol === 'unix:'
-      ? { socketPath: decodeURIComponent(url.pathname) }
-      : { host: url.hostname, port: url.port }
+  const socketPath = socketPathOf(url)
+  const address = socketPath === undefined ? addressOf(url) : { socketPath }
   return new Promise((resolve, reject) => {
     const probe = request({ ...address, path, signal, agent: false }, (response) => {
       response.resume().once('error', () => undefined)
