@@ -84,6 +84,14 @@ describe('the scale-down delay', () => {
     expect(scaler.decide(at(30, 5, 20), delayed)).toBe(2)
   })
 
+  test('counts from each decision', () => {
+    const scaler = new Autoscaler()
+    const delayed = policy({ scaleDownDelay: 30_000, maxScaleDownRate: 100 })
+    expect(scaler.decide(at(40, 5, 50), delayed)).toBe(5)
+    expect(scaler.decide(at(69, 5, 20), delayed)).toBe(5)
+    expect(scaler.decide(at(70, 5, 20), delayed)).toBe(2)
+  })
+
   test('does not delay a scale-up', () => {
     const scaler = new Autoscaler()
     const delayed = policy({ scaleDownDelay: 30_000 })

@@ -52,7 +52,7 @@ export class Autoscaler {
     const goal = targetLoad(policy)
     const ready = Math.max(1, seen.ready)
     const most = Math.ceil(scaling.maxScaleUpRate * ready)
-    const fewest = seen.ready === 0 ? 0 : Math.floor(ready / scaling.maxScaleDownRate)
+    const fewest = Math.floor(ready / scaling.maxScaleDownRate)
     const bounded = (wish: number): number => Math.min(Math.max(wish, fewest), most)
     const stable = bounded(Math.ceil(seen.stable / goal))
     const burst = Math.ceil(seen.panic / goal)
@@ -68,7 +68,6 @@ export class Autoscaler {
   }
 
   #delayed(replicas: number, now: number, { scaleDownDelay }: ScalingPolicy): number {
-    if (scaleDownDelay === 0) return replicas
     this.#wishes = this.#wishes.filter(({ at }) => now - at < scaleDownDelay)
     this.#wishes.push({ at: now, replicas })
     return Math.max(...this.#wishes.map((wish) => wish.replicas))
