@@ -135,7 +135,6 @@ export class Heartbeats implements Members {
     }
     if (heartbeat) {
       this.#seen.set(id, { count: heartbeat.count, at: this.#options.clock.now() })
-      this.#gone.delete(id)
       return
     }
     this.#seen.delete(id)
@@ -154,7 +153,7 @@ export class Heartbeats implements Members {
   /** Reads a member's heartbeat, and removes it if it still has this count. */
   #askAbout(id: MemberId, count: number | undefined): void {
     this.#update(id, (now) => (now?.count === count ? undefined : now)).then(
-      (stored) => this.#closed || this.#heard(id, stored),
+      (stored) => this.#heard(id, stored),
       (error: Error) => this.#failed(error),
     )
   }
