@@ -22,6 +22,20 @@ after = dict(heap._free_blocks())
 print(before[144], after[144])
 """
 
+CODE = """
+import ssl
+from fp_runner import heap
+
+heap.prepare()
+mapped = 0
+for line in open("/proc/self/maps"):
+    span, rights, _offset, _device, inode = line.split()[:5]
+    if rights == "r-xp" and inode != "0":
+        begin, end = (int(address, 16) for address in span.split("-"))
+        mapped += end - begin
+print(sum(length for _, length in heap._code), mapped)
+"""
+
 
 def own_memory(pid: int) -> int:
     """KiB that this process shares with no other."""
@@ -56,3 +70,11 @@ def test_gaps_between_objects_are_filled_before_the_first_fork() -> None:
     assert before > 9_000
     assert after < 100
     assert "class" not in told.stderr
+
+
+def test_forks_map_only_the_code_that_was_used() -> None:
+    script = [sys.executable, "-s", "-P", "-c", CODE]
+    told = subprocess.run(script, env={"PYTHONPATH": str(driver.SOURCE)}, capture_output=True, check=True, text=True)
+    used, mapped = map(int, told.stdout.split())
+    # Most of OpenSSL is not used.
+    assert 0 < used < 0.95 * mapped

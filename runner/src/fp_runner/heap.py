@@ -6,14 +6,18 @@ pages.
 
 import ctypes
 import gc
+import itertools
 import os
 import sys
+from array import array
 from collections.abc import Iterator
 from typing import Final
 
 from fp_runner import libc
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+# The size of an entry of /proc/self/pagemap, in bytes. Its highest bit says whether the page is mapped.
+_PAGEMAP_ENTRY: Final = 8
 
 # Objects that fill the gaps. They live as long as the process.
 _fillers: list[object] = []
@@ -25,7 +29,11 @@ def prepare() -> None:
     """Must be the last call before the first fork."""
     gc.collect()
     _fill_gaps()
-    _code[:] = _find_code()
+    try:
+        _code[:] = _find_code()
+    except OSError:
+        # gVisor has no /proc/self/pagemap. Forks then map code at page faults.
+        pass
     # From now on the garbage collector of a fork does not touch these objects, so their pages stay shared.
     gc.freeze()
 
@@ -53,12 +61,22 @@ def release_zeros(owner: object) -> None:
 
 
 def _find_code() -> Iterator[tuple[int, int]]:
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+    """The code that this process has used. Much of a library's code is never used, for example that of OpenSSL."""
+    with (
+        open("/proc/self/maps", encoding="utf-8", errors="replace") as lines,
+        open("/proc/self/pagemap", "rb", buffering=0) as pages,
+    ):
         for line in lines:
             span, rights, _offset, _device, inode = line.split()[:5]
             if rights == "r-xp" and inode != "0":
                 begin, end = (int(address, 16) for address in span.split("-"))
-                yield begin, end - begin
+                pages.seek(begin // _PAGE * _PAGEMAP_ENTRY)
+                entries = array("Q", pages.read((end - begin) // _PAGE * _PAGEMAP_ENTRY))
+                for is_present, run in itertools.groupby(entries, lambda entry: entry >> 63):
+                    length = sum(_PAGE for _ in run)
+                    if is_present:
+                        yield begin, length
+                    begin += length
 
 
 def _fill_gaps() -> None:
