@@ -2,7 +2,7 @@
 # Starts Node as the platform's processes are to run, here and in the image: platform/node.sh <script> [arguments].
 # NODE_BINARY names the binary.
 
-# Threads that allocate at once share two pools, not eight for each core: what is free in one is of no use to another.
-export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}"
+# All threads share one pool, not eight for each core: what is free in one is of no use to another.
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 
-exec "${NODE_BINARY:-node}" --max-semi-space-size=2 --disable-warning=ExperimentalWarning "$@"
+exec "${NODE_BINARY:-node}" --max-semi-space-size=2 --expose-gc --disable-warning=ExperimentalWarning "$@"
