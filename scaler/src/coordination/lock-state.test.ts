@@ -10,8 +10,8 @@ test('requests are sent only with a share while the others respect it', () => {
   expect(sending('trusted')).toEqual(['shared'])
 })
 
-test('no request is sent while it is unknown for how long the process was stopped', () => {
-  expect(sending('checking')).toEqual([])
+test('no request is sent while it is unknown how long the process was stopped, or whether the endpoints exist', () => {
+  expect([sending('checking'), sending('blind')]).toEqual([[], []])
 })
 
 test('while the store does not answer, a share is kept, and a target without one is used unless it is refused', () => {
