@@ -26,11 +26,11 @@ const EXTERNAL = [
 
 /** Modules that replace a whole package in the build. */
 const STAND_INS = {
-  // `import` reads all of its exports, and one of these loads Node's own undici: 2.5 MiB and 50 ms in each process.
+  // `import` reads all of its exports, and one of these loads Node's own undici: 2 MiB and 50 ms in each process.
   'node:http': `module.exports = process.getBuiltinModule('node:http')`,
   // Its tables of international names take 3.5 MiB in each process; the MongoDB driver parses addresses with it, as Node does too.
   'whatwg-url': 'export const { URL, URLSearchParams } = globalThis',
-  // Its tables take 2 MiB in each process. The MongoDB driver prepares passwords with it; printable ASCII stays as it is.
+  // Its tables take 1.2 MiB in each process. The MongoDB driver prepares passwords with it; printable ASCII stays as it is.
   '@mongodb-js/saslprep': `
     exports.saslprep = (text) =>
       /^[\\x20-\\x7e]*$/.test(text) ? text : require('@mongodb-js/saslprep').saslprep(text)
