@@ -258,3 +258,21 @@ test('a replica that is missing for a minute is asked for again', async () => {
   await clock.advance(5 * MINUTE)
   expect(driver.calls).toHaveLength(2)
 })
+
+test.each(['is not reported any more', 'is not the concern of a closed activator'])(
+  'the probe of an endpoint that %s ends',
+  async (event) => {
+    const { activator, driver, ids } = await awake(2)
+    const probe = Promise.withResolvers<AbortSignal>()
+    driver.onProbe = (_endpoint, _key, signal) => {
+      probe.resolve(signal)
+      return never()
+    }
+    activator.report('app', ids[0]!, 'timeout')
+    const signal = await probe.promise
+    expect(signal.aborted).toBe(false)
+    if (event === 'is not reported any more') driver.crash('app', ids[0]!)
+    else await activator.close()
+    expect(signal.aborted).toBe(true)
+  },
+)
