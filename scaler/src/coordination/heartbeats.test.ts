@@ -64,6 +64,14 @@ describe('a member', () => {
     expect([beats.id, [...stored]]).toEqual(['a.1', [['member/a.1', { count: 22 }]]])
   })
 
+  test('asks the store about nobody while all that it knows are alive, not even about itself', async () => {
+    const { clock, join } = await worldOf()
+    const [one] = [await join('a'), await join('b')]
+    one.updates.length = 0
+    await clock.advance(20 * BEAT)
+    expect(one.updates).toEqual(Array(20).fill('member/a.1'))
+  })
+
   test('is lost twelve seconds after its last heartbeat, and tells it once', async () => {
     const { clock, join } = await worldOf()
     const it = await join('a')
@@ -224,9 +232,12 @@ describe('another member', () => {
 describe('a member that leaves', () => {
   test('deletes its heartbeat, is lost, and leaves no timer', async () => {
     const { clock, stored, join } = await worldOf()
-    const { beats } = await join('a')
-    await beats.close()
-    expect([[...stored], beats.lost.aborted, clock.pending]).toEqual([[], true, 0])
+    const it = await join('a')
+    await it.beats.close()
+    expect([[...stored], it.beats.lost.aborted, clock.pending]).toEqual([[], true, 0])
+    const { changes } = it
+    it.beats.news('member/x.1', undefined)
+    expect(it.changes).toBe(changes)
   })
 
   test('during its first heartbeat, or another one, sends no further one, and reports and tells nothing', async () => {

@@ -111,6 +111,8 @@ export class Heartbeats implements Members {
     await this.#update(id, () => ({ count: 1 }))
     if (this.#closed || clock.now() >= until) return
     this.#id = id
+    // The notification of its first heartbeat may have come before this id was its own.
+    this.#seen.delete(id)
     this.#lost = new AbortController()
     this.#trustUntil(until)
     // The others need not wait until the former id counts as dead.

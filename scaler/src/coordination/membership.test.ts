@@ -208,6 +208,18 @@ describe('after a pause of the process', () => {
   })
 })
 
+test('a member that keeps its id after a pause keeps its shares', async () => {
+  const { clock, time, member, embedder, lock } = await memberOf()
+  const held = lock()
+  await held.acquireShared()
+  clock.stop()
+  await time.advance(10_000)
+  member.check()
+  clock.continue()
+  embedder.tell()
+  expect(held.hasShare).toBe(true)
+})
+
 describe('an update', () => {
   test('has the next revision; one that changes nothing is not written; a deleted ledger is undefined', async () => {
     const { member, stored } = await memberOf()
@@ -287,6 +299,14 @@ describe('what is left in the ledger of a target without a lock', () => {
     await settle()
     expect(Object.keys(stored.get('target/app')?.['shares'] as object)).toEqual(['b'])
     updates.length = 0
+    embedder.tell()
+    expect(updates).toEqual([])
+  })
+
+  test('is nothing once the ledger is deleted', async () => {
+    const { embedder, write, updates } = await memberOf()
+    await write(share('a'))
+    await write(undefined)
     embedder.tell()
     expect(updates).toEqual([])
   })

@@ -88,6 +88,15 @@ describe('the place of a request that has ended', () => {
     expect(stored()).toEqual({ e1: 1, e2: 1 })
   })
 
+  test('is not used here any more, even while another update is under way', () => {
+    const { it, places, own } = placesOf(FULL, { ...busy, waiting: 1 })
+    it.onStep = () => new Promise(() => undefined)
+    places.balance()
+    it.demand = { ...it.demand, load: { e1: 1, e2: 1 } }
+    expect(places.handsOver('e1')).toBe(true)
+    expect(own()).toEqual({ e1: 1, e2: 1 })
+  })
+
   test('is kept if nobody waits, if it has no more than its part, or if nothing is counted', () => {
     const alone = placesOf({ a: { places: { e1: 2, e2: 1 } }, b: {} }, busy)
     expect(alone.places.handsOver('e1')).toBe(false)
@@ -213,6 +222,17 @@ describe('balancing', () => {
     places.balance()
     await settle()
     expect(stored()).toEqual({ e1: 2, e2: 2 })
+  })
+
+  test('keeps them although others, who wait, are first in turn', async () => {
+    const { places, stored } = placesOf(
+      { a: { places: { e1: 1 } }, b: WAITS },
+      { load: { e1: 1 }, waiting: 1 },
+    )
+    places.clear()
+    places.balance()
+    await settle()
+    expect(stored()).toEqual({ e1: 1 })
   })
 
   test('an endpoint without places is not recorded', async () => {

@@ -1,75 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { LockWorld as World } from '../../test/lock-world.ts'
 import { settle } from '../drivers/fake/index.ts'
 import { outdated } from '../errors.ts'
-import type { Demand } from '../target-lock.ts'
-import { EMPTY, withShare, written, type Ledger } from './ledger.ts'
-import type { Standing } from './lock-state.ts'
-import { SharedTargetLock } from './target-lock.ts'
-
-/** One ledger, and the locks of several activators on its target. */
-class World {
-  stored: Ledger | undefined
-  /** The number of updates. */
-  updates = 0
-  readonly #dead = new Set<string>()
-  readonly #locks: SharedTargetLock[] = []
-
-  constructor(stored?: Ledger) {
-    this.stored = stored
-  }
-
-  join(id: string) {
-    const told: string[] = []
-    const demand: Demand = { endpoints: ['e1'], concurrency: 2, load: {}, waiting: 0 }
-    const member = {
-      id,
-      isTrusted: true,
-      standing: 'trusted' as Standing,
-      alive: (other: string) => !this.#dead.has(other),
-      check: () => undefined,
-      failed: () => void told.push('failed'),
-      forget: () => void told.push('forget'),
-      /** Called before an update reaches the store, and before its answer returns. */
-      onWrite: undefined as (() => Promise<void>) | undefined,
-      onAnswer: undefined as (() => Promise<void>) | undefined,
-      isDeaf: false,
-      update: async (_key: string, change: (now: Ledger | undefined) => Ledger | undefined) => {
-        this.updates++
-        await member.onWrite?.()
-        const next = change(this.stored)
-        if (next !== this.stored) {
-          this.stored = next && written(next)
-          for (const each of this.#locks) each.news(this.stored)
-        }
-        const { stored } = this
-        await member.onAnswer?.()
-        return stored
-      },
-    }
-    const it = { member, told, demand }
-    const lock = new SharedTargetLock(
-      'app',
-      member,
-      {
-        changed: () => undefined,
-        retired: () => told.push('retired'),
-        demand: () => it.demand,
-      },
-      this.stored,
-    )
-    const hears = { news: (now: Ledger | undefined) => member.isDeaf || lock.news(now) }
-    this.#locks.push(hears as SharedTargetLock)
-    return Object.assign(it, { lock })
-  }
-
-  die(id: string): void {
-    this.#dead.add(id)
-  }
-
-  get shares(): string[] {
-    return Object.keys(this.stored?.shares ?? {})
-  }
-}
+import { EMPTY, withShare, written } from './ledger.ts'
 
 const broken = (): Promise<never> => Promise.reject(new Error('no answer'))
 const code = (expected: string) => expect.objectContaining({ code: expected })
@@ -206,6 +139,18 @@ describe('a share that the ledger does not have any more', () => {
     }
   })
 
+  test('is granted to who has asked for it in vain before', async () => {
+    const { lock, member } = new World().join('a')
+    await lock.acquireShared()
+    lock.deny()
+    member.isTrusted = false
+    const asked = lock.acquireShared()
+    member.isTrusted = true
+    lock.recheck()
+    await asked
+    expect(lock.hasShare).toBe(true)
+  })
+
   test('and that an update brings back late is removed, if nothing uses the target', async () => {
     const world = new World()
     const { lock } = world.join('a')
@@ -229,7 +174,7 @@ describe('a share that the ledger does not have any more', () => {
     lock.news(world.stored)
     expect([lock.hasShare, lock.leads]).toEqual([true, false])
     expect(await lock.report({ load: 1, drained: [] })).toBe(false)
-    expect(await lock.remove(['e1'])).toEqual([])
+    expect([await lock.remove(['e1']), world.updates]).toEqual([[], 1])
     lock.recheck()
     await settle()
     expect(world.shares).toEqual(['a', 'a2'])
@@ -439,6 +384,10 @@ describe('a report', () => {
     expect(await lock.report({ load: 1, drained: [], lead })).toBe(false)
     expect(await lock.remove(['e1'])).toEqual([])
     expect(world.updates).toBe(0)
+    await lock.acquireShared()
+    await lock.release()
+    expect(await lock.report({ load: 1, drained: [] })).toBe(false)
+    expect(world.updates).toBe(2)
   })
 
   test('says who leads: only the leader decides and stops endpoints', async () => {
