@@ -68,3 +68,17 @@ test('a request that waits for another activator, which cannot put the target to
   expect(asked.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
   await close()
 })
+
+test('a request that comes while the exclusive lock is asked for keeps the target awake', async () => {
+  const { two, clock, scaled, wake, close } = await pairOf(true)
+  ;(await wake(two, 'app')).release()
+  two.connection.latency = () => 100
+  const slept = two.activator.sleep('app')
+  await settle()
+  const asked = ask(two)
+  await clock.advance(1_000)
+  expect(await slept).toBe(false)
+  expect(asked.lease).toBeDefined()
+  expect(scaled()).toEqual(['app 1'])
+  await close()
+})
