@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { FairQueue, QueueFull, type EnterQueueOptions, type FairQueueLimits } from './fair-queue.ts'
 
@@ -102,6 +103,57 @@ describe('a fair queue', () => {
     void add('a', 'a2')
     await end('a0')
     expect(served).toEqual(['a0', 'a2'])
+  })
+
+  it('counts the waiting tasks, and listens to no signal of one that waits no more', async () => {
+    const { add, queue, end, endAll, settle } = queueOf()
+    const left = new AbortController()
+    const kept = new AbortController()
+    void add('a', 'a0')
+    void add('a', 'a1', { signal: kept.signal })
+    const leaving = add('b', 'b0', { signal: left.signal })
+    await settle()
+    expect([queue.waiting(), queue.waiting('a'), queue.waiting('c')]).toEqual([2, 1, 0])
+    left.abort(new Error('gone'))
+    await expect(leaving).rejects.toThrow('gone')
+    expect(queue.waiting()).toBe(1)
+    await end('a0')
+    expect(queue.waiting()).toBe(0)
+    for (const { signal } of [left, kept]) expect(getEventListeners(signal, 'abort')).toEqual([])
+    expect(await endAll()).toEqual(['a0', 'a1'])
+  })
+
+  it('passes over keys without waiting tasks, and values of `within` without any', async () => {
+    const { add, end, served, settle } = queueOf({ atOnce: 2, atOncePerKey: 1 })
+    void add('a', 'a0')
+    void add('b', 'b0')
+    const left = new AbortController()
+    void add('c', 'c0', { within: 'x', signal: left.signal }).catch(() => undefined)
+    void add('c', 'c1', { within: 'y' })
+    void add('c', 'c2', { within: 'z' })
+    left.abort()
+    await settle()
+    await end('b0')
+    expect(served).toEqual(['a0', 'b0', 'c1'])
+    await end('c1')
+    expect(served.at(-1)).toBe('c2')
+  })
+
+  it('when it is full, refuses the newest task of the longest `within`, and a task whose key would be the longest', async () => {
+    const { add, settle } = queueOf({ waiting: 4 })
+    const refused: string[] = []
+    const tell = (key: string, name: string, within?: string): void =>
+      void add(key, name, within ? { within } : {}).catch(() => refused.push(name))
+    void add('busy', 'busy')
+    for (const [name, within] of ['xx', 'xx', 'yy'].entries()) tell('a', `a${name}`, within)
+    tell('b', 'b0')
+    await settle()
+    tell('b', 'b1')
+    await settle()
+    expect(refused).toEqual(['a1'])
+    tell('b', 'b2')
+    await settle()
+    expect(refused).toEqual(['a1', 'b2'])
   })
 
   it('keeps a turn whose signal aborts after it was granted', async () => {

@@ -94,7 +94,7 @@ export class FairQueue {
       }
       line.push(waiter)
       this.#waiting++
-      signal?.addEventListener('abort', abort, { once: true })
+      signal?.addEventListener('abort', abort)
     })
   }
 
@@ -147,8 +147,9 @@ export class FairQueue {
     return { release, [Symbol.dispose]: release }
   }
 
+  /** Called when a turn has been released: one more task may run. */
   #next(): void {
-    if (this.#running >= this.#limits.atOnce || this.#waiting === 0) return
+    if (this.#waiting === 0) return
     for (const [key, line] of this.#lines) {
       if (line.size === 0 || !this.#mayRun(line)) continue
       // Moved to the end: all other keys have their turn before this key has its next one.

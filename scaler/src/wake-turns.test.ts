@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { rig } from '../test/harness.ts'
 import { DEFAULT_POLICY } from './activator.ts'
-import { settle } from './drivers/fake/index.ts'
+import { FakeClock, settle } from './drivers/fake/index.ts'
 import { ScalerError } from './errors.ts'
 import type { TargetPolicy } from './types.ts'
-import type { WakeLimits } from './wake-turns.ts'
+import { DEFAULT_WAKES, WakeTurns, type WakeLimits } from './wake-turns.ts'
 
 /** Keys are `group.name`. */
 function wakesOf(limits: Partial<WakeLimits> = {}) {
@@ -171,5 +171,46 @@ describe('wakes take turns', () => {
     driver.ready('a.0')
     expect(gone.error).toMatchObject({ code: 'SCALER_TARGET_FAILED', message: 'no such app' })
     expect(scaled()).toContain('a.0 1')
+  })
+})
+
+test('a wake that had to wait for its turn, and then takes too long, has failed', async () => {
+  const { ask, driver, clock } = await wakesOf()
+  ask('a.0')
+  const second = ask('a.1')
+  await clock.advance(100)
+  driver.ready('a.0')
+  await clock.advance(DEFAULT_POLICY.readinessTimeout)
+  expect(second.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
+})
+
+describe('a turn', () => {
+  const turnsOf = (): WakeTurns => new WakeTurns(new FakeClock(), { ...DEFAULT_WAKES, atOnce: 1 })
+
+  test('that is taken again is released before', () => {
+    const turn = turnsOf().of('a')
+    expect([turn.take(), turn.take(), turn.waits]).toEqual([true, true, false])
+  })
+
+  test('that nobody waits for any more is not taken', async () => {
+    const turns = turnsOf()
+    const [one, two] = [turns.of('a'), turns.of('b')]
+    one.take()
+    const waits = two.take()
+    expect(two.waits).toBe(true)
+    two.leave()
+    expect([await waits, two.waits]).toEqual([false, false])
+  })
+
+  test('that comes in the moment in which nobody waits for it any more is released', async () => {
+    const turns = turnsOf()
+    const [one, two] = [turns.of('a'), turns.of('b')]
+    one.take()
+    const waits = two.take()
+    await settle()
+    one.leave()
+    two.leave()
+    expect(await waits).toBe(false)
+    expect(turns.of('c').take()).toBe(true)
   })
 })
