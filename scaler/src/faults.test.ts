@@ -86,6 +86,16 @@ test.each([
   expect(scaled()).toEqual(after === Infinity ? ['app 1'] : ['app 1', 'app 0'])
 })
 
+test('an endpoint that answers a probe with something else than valid HTTP exists, and is used', async () => {
+  const { activator, wake, ask, driver, clock } = await rig()
+  const lease = await wake('app')
+  driver.onProbe = () => Promise.reject(Object.assign(new Error('no'), { code: 'HPE_INVALID_CONSTANT' }))
+  activator.report('app', idOf(lease), 'refused')
+  const asked = ask('app')
+  await clock.advance(0)
+  expect(asked.lease?.endpoint.id).toBe(idOf(lease))
+})
+
 test('the only endpoint is used again after a second if it hangs', async () => {
   const { activator, wake, ask, driver, clock, scaled } = await rig()
   const lease = await wake('app')

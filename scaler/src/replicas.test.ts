@@ -226,6 +226,16 @@ describe('a decision', () => {
     expect([replicas.wanted, scaled]).toEqual([4, []])
   })
 
+  test('tells the others the present load, not an average', async () => {
+    const { it, clock, lock, replicas } = replicasOf(['a', 'b'])
+    replicas.begin(2)
+    await clock.advance(TICK / 2)
+    it.load = 7
+    replicas.arrived()
+    await clock.advance(TICK / 2)
+    expect(lock.reports.at(-1)?.load).toBe(7)
+  })
+
   test('waits for the answer to the previous one, and is void once the target has ended', async () => {
     const { it, clock, lock, replicas, scaled } = replicasOf(['a'])
     const answer = Promise.withResolvers<boolean>()
