@@ -13,7 +13,8 @@ const CORE = [
   ...['picker', 'breaker', 'replicas', 'health', 'autoscaler'],
   ...['ledger', 'ledger-copy', 'target-lock', 'lock-state', 'shared-places'].map(inCoordination),
   ...['heartbeats', 'membership', 'pulse', 'stored-ledger', 'bounded-store'].map(inCoordination),
-  ...['admission', 'wake', 'wake-turns', 'awake-room', 'fair-queue', 'target'],
+  ...['admission', 'wake', 'wake-turns', 'awake-room', 'fair-queue'],
+  ...['target', 'target-parts', 'lifecycle', 'sleep'],
 ]
 
 const ROOT = path.resolve(import.meta.dirname, '../../..')
