@@ -2,7 +2,6 @@ import { createActivator, DEFAULT_POLICY, ScalerError } from '@fp/scaler'
 import { scalerProxy } from '@fp/scaler/http'
 import { createProcessDriver, type ProcessPlace, type ProcessSpec } from '@fp/scaler/process'
 import Fastify from 'fastify'
-import { STATUS_CODES } from 'node:http'
 
 const PORT = Number(process.env['PORT'] ?? 3000)
 /** ms without a request until a server sleeps. */
@@ -69,10 +68,6 @@ await app.register(scalerProxy, {
     if (Object.hasOwn(SERVERS, key)) return Promise.resolve(key)
     const names = Object.keys(SERVERS).join(', ')
     throw Object.assign(new Error(`No server is called ${key}: there are ${names}.`), { statusCode: 404 })
-  },
-  refuseUpgrade(error, _request, socket) {
-    const status = (error as { statusCode?: number }).statusCode ?? 500
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-length: 0\r\n\r\n`)
   },
 })
 const url = new URL(await app.listen({ port: PORT, host: '127.0.0.1' }))

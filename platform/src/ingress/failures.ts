@@ -2,7 +2,6 @@ import { QueueFull, ScalerError, type ScalerErrorCode } from '@fp/scaler'
 import { errorInfo } from '@fp/sdk/errors'
 import type { IncomingHttpHeaders } from 'node:http'
 import { STATUS_CODES } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import { FpError, type ErrorCode } from '../errors.ts'
 import { isFaultOfPlatform } from '../runtime/failure-log.ts'
@@ -137,19 +136,4 @@ export function wantsPage({ headers }: { headers: IncomingHttpHeaders }): boolea
 
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
-}
-
-/** Answers a WebSocket that could not be opened. Written to the socket, as an upgrade has no response object. */
-export function refuseUpgrade(error: Error, requestId: string, socket: Duplex): void {
-  const failure = publicError(error)
-  const body = JSON.stringify(errorBody(failure, requestId))
-  const head = [
-    `HTTP/1.1 ${failure.statusCode} ${STATUS_CODES[failure.statusCode]}`,
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-    `x-request-id: ${requestId}`,
-    ...Object.entries(failure.headers).map(([name, value]) => `${name}: ${value}`),
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

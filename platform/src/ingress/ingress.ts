@@ -26,7 +26,7 @@ import { WITHOUT_SCHEMAS } from '../plugins/no-schemas.ts'
 import { parseTargetKey } from '../runtime/targets.ts'
 import { createRequestIds } from '../request-id.ts'
 import { countDecisions } from '../runtime/scaler-metrics.ts'
-import { errorBody, errorPage, logFailure, publicError, refuseUpgrade, wantsPage } from './failures.ts'
+import { errorBody, errorPage, logFailure, publicError, wantsPage } from './failures.ts'
 import { appIdOf } from './host.ts'
 import { CLIENT_PREFIX } from './client-prefix.ts'
 import { loadingPage, WAKE_EVENTS_PATH, wakeEvents } from './loading-page.ts'
@@ -111,7 +111,6 @@ export async function createIngress(deps: IngressDeps): Promise<FastifyInstance>
     loadingPage,
     wakeHeader: 'x-fp-wake',
     ownHeaders: (request) => ({ 'x-request-id': requestId(request) }),
-    refuseUpgrade: (error, request, socket) => refuseUpgrade(error, requestId(request), socket),
     trustProxy: deps.trustProxy,
     clientPrefix: CLIENT_PREFIX,
     httpMethods: METHODS.filter((method) => method !== 'CONNECT'),

@@ -26,7 +26,6 @@ await fastify.register(scalerProxy, {
   activator,
   resolve: (request) => Promise.resolve(request.headers.host === undefined ? 'none' : 'app'),
   wakePolicies: [answerHealthChecks(), answerMonitors()],
-  refuseUpgrade: (_error, _request, socket) => socket.destroy(),
   onLease: () => void counts.leases++,
 })
 await fastify.listen({ port: Number(port), host: '127.0.0.1' })

@@ -8,7 +8,6 @@ const activator = await createActivator({ driver: new FakeDriver() })
 const options: ScalerProxyOptions = {
   activator,
   resolve: (request) => Promise.resolve(request.headers.host ?? ''),
-  refuseUpgrade: (_error, _request, socket) => socket.destroy(),
 }
 const fastify = Fastify()
 await fastify.register(scalerProxy, options)

@@ -1,18 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http'
 import type { Lease } from '../types.ts'
-import { namedBy } from './request-headers.ts'
-
-/** RFC 9110 §7.6.1: headers that apply to one connection only and are never forwarded. */
-const HOP_BY_HOP = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  // Only the announcement of trailers is dropped. The trailers themselves are forwarded if the response is chunked.
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
+import { HOP_BY_HOP, namedBy } from './hop-by-hop.ts'
 
 /** Response headers that both the app and the proxy may set, in the same response. */
 const SAID_BY_BOTH = new Set(['set-cookie', 'server-timing'])

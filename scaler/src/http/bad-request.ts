@@ -1,14 +1,12 @@
-import type { IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ScalerError } from '../errors.ts'
 import { absoluteTarget, useTargetHost } from './request-target.ts'
 
 /** RFC 3986 §3.2.2 without user info: a name, an IPv4 address or an IP address in brackets, and optionally a port. */
 const HOST = /^([\w!$&'()*+;=.~%-]*|\[[\da-f:.]+\])(:\d*)?$/i
-const CONNECT_REFUSED = 'HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'
 
-/** Answers ambiguous requests with 400 and closes their connection. Answers CONNECT with 405. */
+/** Answers ambiguous requests with 400 and closes their connection. */
 export function refuseBadRequests(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     const flaw = flawOf(request.raw)
@@ -19,8 +17,6 @@ export function refuseBadRequests(fastify: FastifyInstance): void {
     reply.header('connection', 'close')
     done(badRequest(flaw))
   })
-  const server: Server = fastify.server
-  server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(CONNECT_REFUSED))
 }
 
 export function badRequest(flaw: string): ScalerError {

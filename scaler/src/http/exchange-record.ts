@@ -89,6 +89,11 @@ export class ExchangeMeter {
     }
   }
 
+  /** The request waits again: its lease was of no use. */
+  waits(): void {
+    this.#waited = undefined
+  }
+
   leased(): void {
     this.#waited = this.#clock.now() - this.#began
   }

@@ -44,8 +44,7 @@ async function start(
   driver.emit('app', { ready: [{ id: 'app-1', url: endpoint }] })
   proxy = Fastify(server) as FastifyInstance
   prepare(proxy)
-  const refuseUpgrade: ScalerProxyOptions['refuseUpgrade'] = (_error, _request, socket) => socket.destroy()
-  await proxy.register(scalerProxy, { activator, resolve: () => 'app', refuseUpgrade, ...options })
+  await proxy.register(scalerProxy, { activator, resolve: () => 'app', ...options })
   url = await proxy.listen({ port: 0, host: '127.0.0.1' })
   port = Number(new URL(url).port)
 }

@@ -2,13 +2,14 @@ import type { FastifyReply } from 'fastify'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { ScalerError } from '../errors.ts'
+import { asError, ScalerError } from '../errors.ts'
 import { answerHeaders, reasonOf, serverTiming, type RawPart } from './answer-headers.ts'
 import { gathered } from './gathered.ts'
 import { dispatchHeadFirst, type HeadFirstHandler } from './head-first.ts'
 import { requestTimedOut } from './limits.ts'
 import { closeIfUnread } from './linger.ts'
 import { isStale } from './paced-reads.ts'
+import type { OpenExchanges } from './open-exchanges.ts'
 import type { EndpointPools } from './pools.ts'
 import { hasBody, waitsForContinue } from './request-body.ts'
 import { requestHeaders, type RequestHeaderRules } from './request-headers.ts'
@@ -20,6 +21,7 @@ import type { ExchangeError, WakeMark } from './exchange-record.ts'
 export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
   readonly wakeHeader: string
+  readonly open: OpenExchanges
 }
 
 /** The size in bytes up to which copying a response body is cheaper than a second write. */
@@ -60,6 +62,7 @@ export class Exchange implements HeadFirstHandler {
     this.#reply = reply
     this.#response = reply.raw
     this.session = new ProxySession(context, reply.request.raw)
+    context.open.add(reply.raw)
     // Emitted after the last byte of the response, or when the client has disconnected before that.
     reply.raw.on('close', () => {
       this.#unlimit?.()
@@ -91,8 +94,9 @@ export class Exchange implements HeadFirstHandler {
   }
 
   /** Passes the error to the error handler of the Fastify instance, which sends the response. */
-  fail(error: Error, mark: WakeMark = this.session.mark): void {
+  fail(reason: unknown, mark: WakeMark = this.session.mark): void {
     if (this.#response.destroyed || this.#failed) return
+    const error = asError(reason)
     this.#failed = true
     this.session.meter?.failed(error)
     closeIfUnread(this.#reply)
@@ -122,13 +126,14 @@ export class Exchange implements HeadFirstHandler {
     const coding = headers['transfer-encoding'] ?? 'chunked'
     if (String(coding).toLowerCase() !== 'chunked')
       throw new RangeError('The only supported Transfer-Encoding of a response is chunked.')
-    const { request, lease } = this.session
-    const { wakeHeader, ownHeaders } = this.#context
+    const { request, lease, own: ours } = this.session
+    const { wakeHeader, open } = this.#context
     closeIfUnread(this.#reply)
+    if (open.closing) this.#response.shouldKeepAlive = false
     const set = this.#reply.getHeaders() as OutgoingHttpHeaders
     const timing = serverTiming(lease!)
     if (timing) set['server-timing'] = timing
-    const own = { ...ownHeaders(request), [wakeHeader]: this.session.mark }
+    const own = { ...ours, [wakeHeader]: this.session.mark }
     this.#endsWithConnection = request.httpVersionMinor === 0 && !('content-length' in headers)
     const head = { statusCode, headers, rawHeaders: controller.rawHeaders as readonly RawPart[] }
     const chunks = request.httpVersionMinor > 0 && statusCode !== 204 && statusCode !== 304
@@ -209,6 +214,14 @@ export class Exchange implements HeadFirstHandler {
   }
 
   #dispatch(): void {
+    try {
+      this.#pass()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #pass(): void {
     const { request, lease, ended } = this.session
     const { pools } = this.#context
     const { responseTimeout, upstreamKeepAlive } = this.session.limits
@@ -219,7 +232,7 @@ export class Exchange implements HeadFirstHandler {
     const body = source && chunked ? (this.#gathered ??= gathered(source)) : source
     const path = requestPath(request)
     const method = request.method as Dispatcher.HttpMethod
-    const headers = requestHeaders(request, this.#context, this.session.added)
+    const headers = requestHeaders(request, this.#context, this.session.headers)
     const { endpoint } = lease!
     const expectsContinue = waitsForContinue(request)
     const options = { path, method, headers, body, blocking: false, headersTimeout: responseTimeout }
@@ -234,8 +247,8 @@ export class Exchange implements HeadFirstHandler {
   #addTrailers(trailers: IncomingHttpHeaders): void {
     const names = Object.keys(trailers)
     if (names.length === 0) return
-    const { wakeHeader, ownHeaders } = this.#context
-    const own = ownHeaders(this.session.request)
+    const { wakeHeader } = this.#context
+    const { own } = this.session
     const kept = names.filter((name) => name !== wakeHeader && !Object.hasOwn(own, name))
     this.#response.addTrailers(kept.map((name): [string, string] => [name, String(trailers[name])]))
   }

@@ -1,6 +1,6 @@
+import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import type { Clock } from '../clock.ts'
+import { MAX_DELAY, type Clock } from '../clock.ts'
 import type { Activator, Lease, TargetKey } from '../types.ts'
 import type { ExchangeHooks } from './exchange-record.ts'
 import type { ExchangeLimits, LimitsOf } from './limits.ts'
@@ -30,8 +30,8 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHoo
   /** The name of the response header that says how the request was handled: see `WakeMark`. Default `x-scaler-wake`. */
   readonly wakeHeader?: string
   /**
-   * Headers that only the embedder sets, such as a request id: neither the client nor the app can set or remove them. Names in
-   * lower case. The function is called more than once per request.
+   * Headers that only the embedder sets, such as a request id: neither the client nor the app can set or remove them. Called once
+   * per request, after the hooks of the Fastify instance.
    */
   readonly ownHeaders?: OwnHeaders
   /**
@@ -40,7 +40,7 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHoo
    */
   readonly trustProxy?: TrustProxy | readonly string[]
   /**
-   * For endpoints that only this proxy can reach and whose server supports this option: a header prefix, in lower case, under
+   * For endpoints that only this proxy can reach and whose server supports this option: a header prefix under
    * which they get the client's connection data that a proxy normally drops. `<prefix>-host`, `<prefix>-connection`,
    * `<prefix>-content-length` and so on contain the client's headers of these names; `<prefix>` contains
    * `<address> <port> <scheme> <host> <port of the host> <HTTP version>` of the client. If the client itself sends headers with
@@ -60,10 +60,53 @@ export interface ScalerProxyOptions extends Partial<ExchangeLimits>, ExchangeHoo
   /** The clock for `loadingPage.after`, `requestTimeout` and `onExchange`. Default: the system clock. */
   readonly clock?: Clock
   /**
-   * Writes the response to an upgrade request that failed before anything was written to the socket. Default: a response in JSON,
-   * in the form of Fastify's own errors.
+   * How long open requests and WebSockets may go on after the Fastify instance began to close, in ms; 0 = not at all. Connections
+   * without a request are closed at once. Default 10 s.
    */
-  readonly refuseUpgrade?: (error: Error, request: IncomingMessage, socket: Duplex) => void
+  readonly closeGrace?: number
   /** Called for each request, except WebSockets, when it has got its lease and before it is sent. */
   readonly onLease?: (request: IncomingMessage, lease: Lease, key: TargetKey) => void
+}
+
+const FUNCTIONS = ['resolve', 'ownHeaders', 'limits', 'onLease', 'onRequest', 'onExchange'] as const
+
+/** Throws an error that names the option that is wrong. `limitsOf` and `trustOf` check theirs. */
+export function checkOptions(fastify: FastifyInstance, options: ScalerProxyOptions): void {
+  const must = (name: string, isValid: boolean, what: string): void => {
+    if (!isValid) throw new TypeError(`scalerProxy: ${name} must be ${what}.`)
+  }
+  const { activator, wakePolicies = [], loadingPage: page, closeGrace = 0, httpMethods = [] } = options
+  must(
+    'the Fastify instance',
+    !fastify.initialConfig.http2,
+    'one without http2; put another proxy in front of it',
+  )
+  must(
+    'activator',
+    typeof (activator as Activator | undefined)?.acquire === 'function',
+    'an activator of createActivator',
+  )
+  must(
+    'resolve',
+    typeof (options.resolve as unknown) === 'function',
+    'a function that returns the target of a request',
+  )
+  for (const name of FUNCTIONS)
+    must(name, options[name] === undefined || typeof options[name] === 'function', 'a function')
+  must('wakePolicies', isListOf('function', wakePolicies), 'a list of functions')
+  must('httpMethods', isListOf('string', httpMethods), 'a list of methods')
+  must(
+    'loadingPage',
+    !page || (isTime(page.after) && typeof page.send === 'function'),
+    '{ after: ms, send: function }',
+  )
+  must('closeGrace', isTime(closeGrace), `from 0 to ${MAX_DELAY} ms`)
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= MAX_DELAY
+}
+
+function isListOf(type: 'function' | 'string', list: unknown): boolean {
+  return Array.isArray(list) && list.every((item) => typeof item === type)
 }

@@ -8,10 +8,14 @@ export type TrustProxy = (address: string) => boolean
 /** Returns a function for a list of IP addresses and CIDRs. Throws a RangeError that names the entry that is wrong. */
 export function trustOf(trusted: TrustProxy | readonly string[] = []): TrustProxy {
   if (typeof trusted === 'function') return trusted
+  if (!Array.isArray(trusted))
+    throw new TypeError(
+      `trustProxy must be a list of IP addresses and CIDRs, such as ['10.0.0.0/8'], or a function, but is ${JSON.stringify(trusted)}.`,
+    )
   if (trusted.length === 0) return () => false
   const list = new BlockList()
-  for (const entry of trusted) {
-    const [address = '', bits, ...rest] = entry.split('/')
+  for (const entry of trusted as readonly string[]) {
+    const [address = '', bits, ...rest] = String(entry).split('/')
     const version = isIP(address)
     const most = version === 4 ? 32 : 128
     const prefix = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : NaN

@@ -3,20 +3,23 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { METHODS } from 'node:http'
 import { Readable } from 'node:stream'
 import { systemClock } from '../clock.ts'
-import { ScalerError } from '../errors.ts'
+import { asError } from '../errors.ts'
 import { refuseBadRequests } from './bad-request.ts'
 import { Exchange, type ExchangeContext } from './exchange.ts'
 import { limitsOf } from './limits.ts'
-import type { ScalerProxyOptions } from './options.ts'
+import { closeIfUnread } from './linger.ts'
+import { OpenExchanges } from './open-exchanges.ts'
+import { checkOptions, type ScalerProxyOptions } from './options.ts'
 import { trustOf } from './origin.ts'
 import { EndpointPools } from './pools.ts'
-import { refuseUpgrade } from './refusal.ts'
 import { passBodies } from './request-body.ts'
-import { tunnelUpgrades, type UpgradeContext } from './upgrades.ts'
+import { prepareServer, upgradeOf } from './server.ts'
+import { isAsleep, passUpgrade, type UpgradeContext } from './upgrades.ts'
 import { wake } from './wake.ts'
 
 const WAKE_HEADER = 'x-scaler-wake'
 const NONE = {}
+const CLOSE_GRACE = 10_000
 const HTTP_METHODS = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
 
 /** The key under which a request's exchange passes through @fastify/reply-from: it forwards our headers to our dispatcher. */
@@ -32,9 +35,11 @@ declare module 'fastify' {
  * Proxies every request of this Fastify instance to the target that `resolve` returns, with a lease of the activator. Errors
  * reach the instance's own error handler as ScalerError. The body of a request is not read before an endpoint is ready. The
  * response bypasses Fastify and is written as it arrives: `onSend` hooks are not called, `onResponse` hooks are, and headers
- * that were set on the reply before are sent unless the app sets them.
+ * that were set on the reply before are sent unless the app sets them. Upgrades to WebSockets go through the same routes, hooks
+ * and error handler; when one is open, no more hooks are called for it.
  */
 export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxyOptions): Promise<void> {
+  checkOptions(fastify, options)
   const { activator, resolve, httpMethods = HTTP_METHODS } = options
   const limits = limitsOf(options, options.limits)
   const pools = new EndpointPools()
@@ -44,15 +49,17 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     pools,
     trustProxy: trustOf(options.trustProxy),
     limits,
-    refuseUpgrade: options.refuseUpgrade ?? refuseUpgrade,
+    open: new OpenExchanges(),
+    fallbackWakes: new Map(),
     hooks: options,
     policies: options.wakePolicies ?? [],
     loadingPage: options.loadingPage,
-    clientPrefix: options.clientPrefix,
+    clientPrefix: options.clientPrefix?.toLowerCase(),
     wakeHeader: options.wakeHeader ?? WAKE_HEADER,
     ownHeaders: options.ownHeaders ?? (() => NONE),
     clock: options.clock ?? systemClock,
   }
+  prepareServer(fastify)
   fastify.decorateRequest('scalerExchange', null)
   refuseBadRequests(fastify)
   passBodies(fastify)
@@ -85,10 +92,14 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
   }
 
   function preHandler(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const upgrade = upgradeOf(request.raw)
+    if (upgrade) return passUpgrade(context, reply, upgrade)
     const exchange = new Exchange(context, reply)
     request.scalerExchange = exchange
-    const refuse = (error: Error): void => {
+    const refuse = (reason: unknown): void => {
+      const error = asError(reason)
       exchange.session.meter?.failed(error)
+      closeIfUnread(reply)
       done(error)
     }
     // A request to an awake target needs no promise, unless `resolve` returns one.
@@ -97,7 +108,7 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
       if (typeof found === 'string') admit(exchange, reply, done)
       else found.then(() => admit(exchange, reply, done)).catch(refuse)
     } catch (error) {
-      refuse(error as Error)
+      refuse(error)
     }
   }
 
@@ -105,21 +116,17 @@ export async function scalerProxy(fastify: FastifyInstance, options: ScalerProxy
     const { session } = exchange
     exchange.limit()
     const go = (): void => {
-      session.meter?.leased()
       options.onLease?.(session.request, session.lease!, session.key!)
       done()
     }
     if (session.tryAcquire()) return go()
-    wake(context, session, reply).then(
-      (lease) => lease && go(),
-      (error: Error) => exchange.fail(error, isAsleep(error) ? 'rejected' : 'held'),
-    )
+    wake(context, session, reply)
+      .then((lease) => lease && go())
+      .catch((reason: unknown) => {
+        const error = asError(reason)
+        exchange.fail(error, isAsleep(error) ? 'rejected' : undefined)
+      })
   }
 
-  tunnelUpgrades(fastify, context)
-  fastify.addHook('onClose', () => pools.destroy())
-}
-
-function isAsleep(error: Error): boolean {
-  return error instanceof ScalerError && error.code === 'SCALER_ASLEEP'
+  context.open.closeWith(fastify, options.closeGrace ?? CLOSE_GRACE, context.clock, () => pools.destroy())
 }

@@ -64,8 +64,6 @@ async function start(
   await proxy.register(scalerProxy, {
     activator,
     resolve: () => Promise.resolve('app'),
-    refuseUpgrade: (_error, _request, tcp) =>
-      tcp.end('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n'),
     ...options,
   })
   const url = await proxy.listen({ port: 0, host: '127.0.0.1' })

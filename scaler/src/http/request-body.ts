@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 
 /** Media types that Fastify accepts; it answers 415 to any other. */
@@ -31,9 +31,5 @@ export function passBodies(fastify: FastifyInstance): void {
     // Fastify rejects a QUERY without a content type. The app still gets the original headers, which are in `rawHeaders`.
     if (request.method === 'QUERY') request.raw.headers['content-type'] ??= 'application/octet-stream'
     done()
-  })
-  const server: Server = fastify.server
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    server.emit('request', request, response)
   })
 }

@@ -48,10 +48,16 @@ export function requestPath(request: IncomingMessage): string {
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
   if (!url.includes('%')) return url
+  const [path = '', ...query] = url.split('?')
+  return [path.split('/').map(decodable).join('/'), ...query].join('?')
+}
+
+/** The part of a path, as one that can be decoded; other parts, such as a prefix, keep their meaning for the router. */
+function decodable(part: string): string {
   try {
-    decodeURIComponent(url.split('?', 1)[0]!)
-    return url
+    decodeURIComponent(part)
+    return part
   } catch {
-    return '/'
+    return part.replaceAll('%', '%25')
   }
 }

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
-import { ScalerError } from '../errors.ts'
+import { asError, ScalerError } from '../errors.ts'
 import type { Clock } from '../clock.ts'
 import { ExchangeMeter, type ExchangeHooks, type WakeMark } from './exchange-record.ts'
 import type { ExchangeLimits } from './limits.ts'
+import { checkedHeaders, type OwnHeaders } from './request-headers.ts'
 import type { Activator, EndpointFault, Lease, TargetKey } from '../types.ts'
 
 /**
@@ -22,7 +23,13 @@ export interface SessionDeps {
   readonly clock: Clock
   readonly activator: Activator
   readonly resolve: ResolveTarget
+  readonly ownHeaders: OwnHeaders
   limits(key: TargetKey, request: IncomingMessage): ExchangeLimits
+}
+
+/** A wake that was begun for requests that are sent elsewhere meanwhile; `reason` if it has failed. */
+export interface FailedWake {
+  reason?: { readonly error: unknown }
 }
 
 /** The target and the lease of one request. */
@@ -30,28 +37,39 @@ export class ProxySession {
   readonly request: IncomingMessage
   /** Set if the embedder wants to know of the exchange. */
   readonly meter: ExchangeMeter | undefined
-  /** The headers that `onRequest` has added. */
-  readonly added: Readonly<Record<string, string>> | undefined
+  /** The headers that `onRequest` has returned. */
+  readonly #added: Readonly<Record<string, string>> | undefined
   readonly #deps: SessionDeps
   #gone: AbortController | undefined
   #key: TargetKey | undefined
+  #own: Readonly<Record<string, string>> | undefined
   #limits: ExchangeLimits | undefined
   #lease: Lease | undefined
   #refused = 0
   #ended = false
-  /** Whether the lease is not one of the target. */
-  #diverted = false
+  /** The wake of the target, if the lease is not one of the target. */
+  #diverted: FailedWake | undefined
 
   constructor(deps: SessionDeps, request: IncomingMessage) {
     this.#deps = deps
     this.request = request
     const { onRequest, onExchange } = deps.hooks
     this.meter = onExchange && new ExchangeMeter(onExchange, deps.clock, request)
-    this.added = onRequest?.(request)
+    this.#added = onRequest?.(request)
   }
 
   get key(): TargetKey | undefined {
     return this.#key
+  }
+
+  /** The headers that only the proxy sets, for the app and the client. */
+  get own(): Readonly<Record<string, string>> {
+    return (this.#own ??= checkedHeaders('ownHeaders', this.#deps.ownHeaders(this.request)))
+  }
+
+  /** The headers for the app that replace the client's. */
+  get headers(): Readonly<Record<string, string>> {
+    return this.#added ? { ...checkedHeaders('onRequest', this.#added), ...this.own } : this.own
   }
 
   /** `locate` must have completed. */
@@ -82,27 +100,29 @@ export class ProxySession {
   /** Looks up the target and sets `key`. */
   locate(retired?: TargetKey): TargetKey | Promise<TargetKey> {
     this.#limits = undefined
-    const found = this.#deps.resolve(this.request, retired)
-    if (typeof found === 'string') return (this.#key = found)
-    return found.then((key) => (this.#key = key))
+    const found: unknown = this.#deps.resolve(this.request, retired)
+    if (typeof found === 'string') return (this.#key = checkedKey(found))
+    return Promise.resolve(found).then((key) => (this.#key = checkedKey(key)))
   }
 
   /** Takes a lease immediately if the target is awake and has a free place. `locate` must have completed. */
   tryAcquire(): Lease | undefined {
     if (this.#ended) return undefined
-    return (this.#lease = this.#deps.activator.tryAcquire(this.#key!))
+    this.#lease = this.#deps.activator.tryAcquire(this.#key!)
+    if (this.#lease) this.meter?.leased()
+    return this.#lease
   }
 
-  /** Sends the request elsewhere: nothing of the target is leased. */
-  divert(url: URL): Lease {
+  /** Sends the request elsewhere while the target wakes: nothing of the target is leased. */
+  divert(url: URL, waking: FailedWake): Lease {
     const nothing = (): void => undefined
-    this.#diverted = true
+    this.#diverted = waking
+    this.meter?.leased()
     this.#lease = { endpoint: { id: url.href, url }, release: nothing, [Symbol.dispose]: nothing }
     return this.#lease
   }
 
   async acquire(): Promise<Lease> {
-    this.#diverted = false
     const bytes = Number(this.request.headers['content-length'] ?? 0)
     let retired: TargetKey | undefined
     for (let attempt = 1; ; attempt++) {
@@ -112,6 +132,7 @@ export class ProxySession {
         const lease = await this.#deps.activator.acquire(key, { signal: this.signal, bytes, queueTimeout })
         if (this.#ended) lease.release()
         this.#lease = lease
+        this.meter?.leased()
         return lease
       } catch (error) {
         const isRetired = error instanceof ScalerError && error.code === 'SCALER_RETIRED'
@@ -129,9 +150,14 @@ export class ProxySession {
   async again(cause: Error): Promise<Lease> {
     this.report('refused')
     this.#lease?.release()
+    const failed = this.#diverted?.reason
     if (++this.#refused >= MAX_REFUSED) {
       throw new ScalerError('SCALER_UPSTREAM_REFUSED', 'The app did not accept the connection.', { cause })
     }
+    this.#lease = this.#diverted = undefined
+    this.meter?.waits()
+    // One wake for each request: it has failed already.
+    if (failed) throw asError(failed.error)
     return this.acquire()
   }
 
@@ -154,6 +180,13 @@ export class ProxySession {
     this.#lease?.release()
     this.#gone?.abort(reason ?? gone())
   }
+}
+
+function checkedKey(key: unknown): TargetKey {
+  if (typeof key === 'string' && key !== '') return key
+  throw new TypeError(
+    `resolve has returned no target but ${JSON.stringify(key)}. It must return a key, or throw an error with a statusCode such as 404.`,
+  )
 }
 
 /** The abort reason when the client has disconnected. */

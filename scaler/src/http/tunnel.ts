@@ -1,7 +1,14 @@
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
+import {
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http'
+import type { FastifyReply } from 'fastify'
 import type { Socket } from 'node:net'
 import { ScalerError } from '../errors.ts'
 import type { Lease } from '../types.ts'
+import { serverTiming } from './answer-headers.ts'
 import { connectTo, KEEP_ALIVE } from './app-socket.ts'
 import { DisconnectWatcher } from './disconnect-watcher.ts'
 import { AnswerMeter, MAX_HEAD, MAX_HEAD_LINES } from './answer-meter.ts'
@@ -20,6 +27,8 @@ export interface TunnelOptions {
   readonly head: Buffer
   readonly rules: RequestHeaderRules
   readonly wakeHeader: string
+  /** Of the upgrade request. It is not used any more once the head of the response was written to the socket. */
+  readonly reply: FastifyReply
 }
 
 /**
@@ -43,7 +52,6 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
   try {
     let lease = await session.acquire()
     for (;;) {
-      session.meter?.leased()
       try {
         return await open(lease, options, watcher)
       } catch (error) {
@@ -57,7 +65,7 @@ export async function tunnel(options: TunnelOptions): Promise<void> {
 }
 
 function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher): Promise<void> {
-  const { session, socket } = options
+  const { session, socket, reply } = options
   const { responseTimeout } = session.limits
   session.signal.throwIfAborted()
   const upstream = ask(lease, options)
@@ -70,7 +78,18 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
   const timer = responseTimeout > 0 ? setTimeout(late, responseTimeout) : undefined
   session.signal.addEventListener('abort', abort, { once: true })
 
-  const own = { ...options.rules.ownHeaders(session.request), [options.wakeHeader]: session.mark }
+  const writeHead = (response: IncomingMessage): void => {
+    const set = reply.getHeaders() as OutgoingHttpHeaders
+    const timing = serverTiming(lease)
+    if (timing) set['server-timing'] = timing
+    const headText = upgradeHead(response, {
+      set,
+      own: { ...session.own, [options.wakeHeader]: session.mark },
+    })
+    reply.hijack()
+    reply.raw.detachSocket(socket)
+    socket.write(headText, 'latin1')
+  }
   const refuse = (flaw: string): void => {
     reject(new ScalerError('SCALER_UPSTREAM_INVALID', flaw))
     upstream.destroy()
@@ -84,7 +103,7 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
       return refuse('The app switched to a protocol other than WebSocket.')
     }
     watcher.end()
-    socket.write(upgradeHead(response, lease, own), 'latin1')
+    writeHead(response)
     socket.write(first)
     const early = watcher.bytes
     peer.write(early)
@@ -99,7 +118,7 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
     if (upstream.destroyed) return
     if (statusCode < 200 || statusCode > 599)
       return refuse(`${statusCode} is not a valid response to an upgrade request.`)
-    socket.write(upgradeHead(response, lease, own), 'latin1')
+    writeHead(response)
     session.meter?.answered(statusCode)
     passRefusal(response, socket, session)
     resolve()
@@ -111,7 +130,10 @@ function open(lease: Lease, options: TunnelOptions, watcher: DisconnectWatcher):
   })
 }
 
-function ask({ endpoint }: Lease, { session: { request, added }, rules }: TunnelOptions): ClientRequest {
+function ask(
+  { endpoint }: Lease,
+  { session: { request, headers: added }, rules }: TunnelOptions,
+): ClientRequest {
   const headers = requestHeaders(request, rules, added)
   headers.push('connection', 'Upgrade', 'upgrade', 'websocket')
   const connection = connectTo(endpoint)

@@ -1,57 +1,54 @@
-import type { FastifyInstance } from 'fastify'
-import type { IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
-import { ScalerError } from '../errors.ts'
-import { badRequest, flawOf } from './bad-request.ts'
+import type { FastifyReply } from 'fastify'
+import { asError, ScalerError } from '../errors.ts'
 import { requestTimedOut } from './limits.ts'
-import type { ScalerProxyOptions } from './options.ts'
 import type { RequestHeaderRules } from './request-headers.ts'
-import { useTargetHost } from './request-target.ts'
+import type { Upgrade } from './server.ts'
 import { ProxySession, type SessionDeps } from './session.ts'
-import { asksForWebSocket, tunnel } from './tunnel.ts'
+import { tunnel } from './tunnel.ts'
 import { asleep, decide, type WakeContext } from './wake.ts'
+import type { OpenExchanges } from './open-exchanges.ts'
 
 export interface UpgradeContext extends SessionDeps, WakeContext, RequestHeaderRules {
-  readonly refuseUpgrade: NonNullable<ScalerProxyOptions['refuseUpgrade']>
+  readonly open: OpenExchanges
 }
 
-/** Tunnels WebSockets to their targets. Upgrade requests for other protocols are handled as ordinary requests. */
-export function tunnelUpgrades(fastify: FastifyInstance, context: UpgradeContext): void {
-  const server: Server & { shouldUpgradeCallback?: (request: IncomingMessage) => boolean } = fastify.server
-  server.shouldUpgradeCallback = asksForWebSocket
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const session = new ProxySession(context, request)
-    socket.on('error', () => socket.destroy())
-    socket.once('close', () => {
-      if (session.meter?.status === 0) session.meter.failed('CLIENT_GONE')
-      session.end()
-      session.tell()
-    })
-    open(session, socket, head).catch((error: Error) => {
-      session.end()
-      if (socket.destroyed) return
-      session.meter?.failed(error)
-      if (session.meter && error instanceof ScalerError) session.meter.status = error.statusCode
-      // No other code closes the socket: a refused client that does not disconnect would keep it open forever.
-      socket.resume().once('finish', () => socket.destroy())
-      context.refuseUpgrade(error, request, socket)
-    })
+/** Tunnels a WebSocket to its target. An error before the response head goes to the error handler of the Fastify instance. */
+export function passUpgrade(context: UpgradeContext, reply: FastifyReply, { socket, head }: Upgrade): void {
+  const { wakeHeader } = context
+  const session = new ProxySession(context, reply.request.raw)
+  context.open.add(socket)
+  socket.once('close', () => {
+    const { meter } = session
+    // Answered by Fastify.
+    if (meter?.status === 0 && reply.raw.writableFinished) {
+      meter.status = reply.raw.statusCode
+      meter.bytesOut = Number(reply.getHeader('content-length') ?? 0)
+    } else if (meter?.status === 0) meter.failed('CLIENT_GONE')
+    session.end()
+    session.tell()
+  })
+  open().catch((reason: unknown) => {
+    const error = asError(reason)
+    session.end()
+    if (socket.destroyed) return
+    session.meter?.failed(error)
+    if (error instanceof ScalerError) reply.headers(error.headers)
+    if (session.key !== undefined) reply.header(wakeHeader, isAsleep(error) ? 'rejected' : session.mark)
+    reply.send(error)
   })
 
-  async function open(session: ProxySession, socket: Socket, head: Buffer): Promise<void> {
-    // The embedder's server may emit 'upgrade' for other requests as well.
-    const flaw = asksForWebSocket(session.request)
-      ? flawOf(session.request)
-      : 'Only WebSockets are tunnelled.'
-    if (flaw !== undefined) throw badRequest(flaw)
-    useTargetHost(session.request)
+  async function open(): Promise<void> {
     await session.locate()
     const decision = decide(context, session)
     if (decision.action === 'reject') throw asleep(decision.retryAfter)
     const { requestTimeout } = session.limits
     const late = (): void => session.end(requestTimedOut(requestTimeout))
     const unlimit = requestTimeout > 0 ? context.clock.schedule(requestTimeout, late) : undefined
-    const { wakeHeader } = context
-    await tunnel({ session, socket, head, rules: context, wakeHeader }).finally(unlimit)
+    await tunnel({ session, socket, head, rules: context, wakeHeader, reply }).finally(unlimit)
   }
+}
+
+/** Whether a wake policy has rejected the request. */
+export function isAsleep(error: Error): boolean {
+  return error instanceof ScalerError && error.code === 'SCALER_ASLEEP'
 }

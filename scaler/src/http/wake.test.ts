@@ -46,8 +46,6 @@ async function start(options: Partial<ScalerProxyOptions>): Promise<void> {
     activator,
     clock,
     resolve: () => 'app',
-    refuseUpgrade: (error, _request, socket) =>
-      socket.end(`HTTP/1.1 ${(error as ScalerError).statusCode} No\r\ncontent-length: 0\r\n\r\n`),
     loadingPage: { after: 400, send: (_request, reply) => reply.code(503).send('waking') },
     ...options,
   })

@@ -5,7 +5,7 @@ import { ScalerError } from '../errors.ts'
 import type { Activator, Lease, TargetKey, TargetPhase } from '../types.ts'
 import type { WakeMark } from './exchange-record.ts'
 import { closeIfUnread } from './linger.ts'
-import type { ProxySession } from './session.ts'
+import type { FailedWake, ProxySession } from './session.ts'
 
 /** How to handle a request whose target is not awake. */
 export type WakeDecision =
@@ -41,7 +41,7 @@ export type WakePolicy = (
 export interface LoadingPage {
   /** How long the request waits before the page is sent, in ms. */
   readonly after: number
-  /** Sends the page. */
+  /** Sends the page, or returns it or a promise of it. */
   send(request: FastifyRequest, reply: FastifyReply, key: TargetKey): unknown
 }
 
@@ -51,6 +51,8 @@ export interface WakeContext {
   readonly loadingPage: LoadingPage | undefined
   readonly wakeHeader: string
   readonly clock: Clock
+  /** The wakes that `fallback` has begun. */
+  readonly fallbackWakes: Map<TargetKey, FailedWake>
 }
 
 const HOLD: WakeDecision = { action: 'hold' }
@@ -86,11 +88,19 @@ export async function wake(
   return undefined
 }
 
-function fallBack({ activator }: WakeContext, session: ProxySession, url: string): Lease {
+function fallBack({ activator, fallbackWakes }: WakeContext, session: ProxySession, url: string): Lease {
   const key = session.key!
-  // One waiting request is enough for the wake. The observer is told if it fails.
-  if (activator.stats(key)?.phase !== 'waking') activator.wake(key).catch(() => undefined)
-  return session.divert(new URL(url))
+  let waking = fallbackWakes.get(key)
+  // One waiting request is enough for the wake, also while the target is still draining. The observer is told if it fails.
+  if (!waking && activator.stats(key)?.phase !== 'waking') {
+    const begun: FailedWake = {}
+    fallbackWakes.set(key, (waking = begun))
+    activator
+      .wake(key)
+      .catch((error: unknown) => void (begun.reason = { error }))
+      .finally(() => fallbackWakes.delete(key))
+  }
+  return session.divert(new URL(url), waking ?? {})
 }
 
 async function page(
@@ -109,8 +119,25 @@ async function page(
   if (lease) return lease
   // The request no longer waits for the lease. The wake continues.
   session.end()
-  await loadingPage.send(reply.request, mark(context, reply, 'loading-page'), session.key!)
+  await sendPage(loadingPage, mark(context, reply, 'loading-page'), session.key!)
   return undefined
+}
+
+async function sendPage(page: LoadingPage, reply: FastifyReply, key: TargetKey): Promise<void> {
+  let sent = false
+  const send = reply.send.bind(reply)
+  // `reply.sent` is true only when the hooks of the response are over.
+  reply.send = (payload) => {
+    sent = true
+    return send(payload)
+  }
+  const returned = await page.send(reply.request, reply, key)
+  if (sent || reply.sent) return
+  if (returned === undefined)
+    throw new TypeError(
+      'loadingPage.send has neither sent nor returned a page. Return it, or the reply that sends it.',
+    )
+  reply.send(returned)
 }
 
 function mark({ wakeHeader }: WakeContext, reply: FastifyReply, value: WakeMark): FastifyReply {

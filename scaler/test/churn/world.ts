@@ -104,10 +104,6 @@ export async function createWorld(ledger: Ledger): Promise<World> {
   await proxy.register(scalerProxy, {
     activator,
     resolve: (request) => Promise.resolve(target(request.headers.host!)),
-    refuseUpgrade: (error, _request, socket) =>
-      socket.end(
-        `HTTP/1.1 ${error instanceof ScalerError ? error.statusCode : 500} Refused\r\ncontent-length: 0\r\n\r\n`,
-      ),
   })
   await proxy.listen({ port: 0, host: '127.0.0.1' })
   const { port } = proxy.server.address() as AddressInfo

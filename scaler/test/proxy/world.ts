@@ -115,10 +115,6 @@ async function start(app: Server, options: WorldOptions, failures: Error[]): Pro
   await proxy.register(scalerProxy, {
     activator,
     resolve: () => Promise.resolve('app'),
-    refuseUpgrade: (error, _request, socket) => {
-      const { statusCode: status = 500 } = error as Error & { statusCode?: number }
-      socket.end(`HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
-    },
     ...options.proxy,
   })
   const port = Number(new URL(await proxy.listen({ port: 0, host: '127.0.0.1' })).port)

@@ -18,7 +18,6 @@ const proxy = Fastify()
 await proxy.register(scalerProxy, {
   activator,
   resolve: () => 'app',
-  refuseUpgrade: (_error, _request, socket) => socket.destroy(),
 })
 const url = await proxy.listen({ port: 0, host: '127.0.0.1' })
 let endpoints = 0

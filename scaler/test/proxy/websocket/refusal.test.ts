@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { rejectAsleep, type ScalerProxyOptions } from '../../../src/http/index.ts'
+import { rejectAsleep } from '../../../src/http/index.ts'
 import { all, header, status } from '../message.ts'
 import { rawWorld, until } from '../world.ts'
 import { upgradeRequest } from './frames.ts'
@@ -131,40 +131,15 @@ describe('an app that does not upgrade', () => {
   })
 })
 
-describe('without `refuseUpgrade`', () => {
-  const refused = async (resolve: () => string): Promise<[number, unknown, string | undefined]> => {
-    const proxy = { resolve, refuseUpgrade: undefined } as unknown as Partial<ScalerProxyOptions>
-    await using world = await rawWorld(async () => undefined, {
-      asleep: true,
-      proxy: { ...proxy, wakePolicies: [rejectAsleep({ retryAfter: 7 })] },
-    })
-    const client = await world.client()
-    const answer = await client.send(upgradeRequest()).message()
-    expect(await client.rest()).toBe('')
-    return [status(answer), JSON.parse(answer.body), header(answer, 'retry-after')]
-  }
-
-  test('a WebSocket that cannot be opened gets the status and the code of its error', async () => {
-    expect(await refused(() => 'app')).toEqual([
-      503,
-      {
-        statusCode: 503,
-        code: 'SCALER_ASLEEP',
-        error: 'Service Unavailable',
-        message: 'The app is asleep, and this request does not wake it.',
-      },
-      '7',
-    ])
+test('a WebSocket that cannot be opened gets the answer of the error handler, with the headers of the error', async () => {
+  await using world = await rawWorld(async () => undefined, {
+    asleep: true,
+    proxy: { wakePolicies: [rejectAsleep({ retryAfter: 7 })] },
   })
-
-  test('an unexpected error shows nothing of itself', async () => {
-    const throws = (): string => {
-      throw new Error('secret')
-    }
-    expect(await refused(throws)).toEqual([
-      500,
-      { statusCode: 500, error: 'Internal Server Error', message: 'The request failed.' },
-      undefined,
-    ])
-  })
+  const client = await world.client()
+  const answer = await client.send(upgradeRequest()).message()
+  expect(await client.rest()).toBe('')
+  expect([status(answer), JSON.parse(answer.body)]).toEqual([503, { code: 'SCALER_ASLEEP' }])
+  const headers = ['retry-after', 'x-scaler-wake', 'connection'].map((name) => header(answer, name))
+  expect(headers).toEqual(['7', 'rejected', 'close'])
 })
