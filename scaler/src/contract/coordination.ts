@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import type { Coordination, Shared } from '../coordination/types.ts'
 import { hooksOf, type TestFramework } from './framework.ts'
+import { STEP_TIMEOUT, within } from './within.ts'
 
 /** Two connections to one store, as two activators have them. */
 export interface CoordinationUnderTest extends AsyncDisposable {
@@ -42,7 +43,7 @@ export function describeCoordinationContract(
     let keys = 0
 
     before(async () => {
-      under = await options.start()
+      under = await within(STEP_TIMEOUT, '`start` resolves', options.start())
       one = under.one
       two = under.two
     })
@@ -50,21 +51,34 @@ export function describeCoordinationContract(
 
     const { signal } = new AbortController()
     const newKey = (): string => `target/app.${++keys}.$0`
+    const updated = <T>(key: string, update: Promise<T>): Promise<T> =>
+      within(STEP_TIMEOUT, `coordination.update('${key}', …) resolves`, update)
     const put = <T extends Shared>(
       at: Coordination,
       key: string,
       value: T | undefined,
-    ): Promise<T | undefined> => at.update<T>(key, () => value, { signal })
+    ): Promise<T | undefined> =>
+      updated(
+        key,
+        at.update<T>(key, () => value, { signal }),
+      )
     const read = <T extends Shared>(at: Coordination, key: string): Promise<T | undefined> =>
-      at.update<T>(key, (now) => now, { signal })
+      updated(
+        key,
+        at.update<T>(key, (now) => now, { signal }),
+      )
     const add = (at: Coordination, key: string): Promise<Count | undefined> =>
-      at.update<Count>(key, (now) => ({ n: (now?.n ?? 0) + 1 }), { signal })
+      updated(
+        key,
+        at.update<Count>(key, (now) => ({ n: (now?.n ?? 0) + 1 }), { signal }),
+      )
 
     async function listen(at: Coordination): Promise<Heard> {
       const heard = new Map<string, (Shared | undefined)[]>()
-      const watch = await at.watch((key, value) => {
+      const watching = at.watch((key, value) => {
         heard.set(key, [...(heard.get(key) ?? []), value])
       })
+      const watch = await within(STEP_TIMEOUT, 'coordination.watch resolves', watching)
       return {
         of: (key) => heard.get(key) ?? [],
         [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),

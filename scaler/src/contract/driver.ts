@@ -5,6 +5,7 @@ import type { Driver, Endpoint, TargetKey, TargetState } from '../types.ts'
 import { hooksOf, type TestFramework } from './framework.ts'
 import { answers } from './http.ts'
 import { News } from './news.ts'
+import { STEP_TIMEOUT, within } from './within.ts'
 
 /** A driver with targets for the tests. Each returned key is new. */
 export interface DriverUnderTest extends AsyncDisposable {
@@ -48,7 +49,12 @@ export interface DriverContractOptions {
   /** How many replicas of a target the driver can run. With 1, tests that need several are skipped. */
   readonly maxReplicas: number
   /** Whether the driver can stop exactly the replicas in `remove`. Default true. */
-  readonly chooses?: boolean
+  readonly chooses?: boolean | undefined
+  /**
+   * How long the driver may take for one step, such as a start, in ms; default 30 s. The test then fails and names the step. The
+   * time limit of your test framework should be longer.
+   */
+  readonly stepTimeout?: number | undefined
 }
 
 const count =
@@ -74,6 +80,7 @@ export function describeDriverContract(
   const { describe, it: test } = framework
   const { before, after } = hooksOf(framework)
   const testIf = (condition: boolean): typeof test.skip => (condition ? test : test.skip)
+  const { stepTimeout = STEP_TIMEOUT } = options
   const chooses = testIf(options.chooses ?? true)
   const several = testIf(options.maxReplicas >= 3)
   const choosesSeveral = testIf((options.chooses ?? true) && options.maxReplicas >= 3)
@@ -82,31 +89,38 @@ export function describeDriverContract(
     let under: DriverUnderTest
     let driver: Driver
     let news: News
-    const answer = (endpoint: Endpoint): Promise<boolean> => (under.answers ?? answers)(endpoint)
+    const step = <T>(name: string, promise: T | PromiseLike<T>): Promise<T> =>
+      within(stepTimeout, name, promise)
+    const answer = (endpoint: Endpoint): Promise<boolean> =>
+      step(`the endpoint ${endpoint.id} answers or refuses`, (under.answers ?? answers)(endpoint))
+    const crash = (endpoint: Endpoint): Promise<void> =>
+      step(`\`crash\` of the endpoint ${endpoint.id}`, under.crash(endpoint))
+    const gone = (key: TargetKey): Promise<void> => step(`\`gone\` of the target ${key}`, under.gone(key))
 
     before(async () => {
-      under = await options.start()
+      under = await step('`start` resolves', options.start())
       driver = under.driver
-      news = await News.of(driver)
+      news = await News.of(driver, stepTimeout)
     })
     after(async () => {
-      await news[Symbol.asyncDispose]()
-      await under[Symbol.asyncDispose]()
+      await step('the watch is disposed', news[Symbol.asyncDispose]())
+      await step('what `start` returned is disposed', under[Symbol.asyncDispose]())
     })
 
     async function scale(key: TargetKey, replicas: number, remove?: readonly string[]): Promise<void> {
       const { signal } = new AbortController()
-      await driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
+      const scaled = driver.scale(key, replicas, { signal, ...(remove ? { remove } : {}) })
+      await step(`driver.scale('${key}', ${replicas}) resolves`, scaled)
     }
 
     async function wake(key: TargetKey, replicas = 1): Promise<readonly Endpoint[]> {
       await scale(key, replicas)
-      return (await news.until(key, count(replicas))).ready
+      return (await news.until(key, count(replicas), `${replicas} ready endpoints`)).ready
     }
 
     async function sleep(key: TargetKey): Promise<void> {
       await scale(key, 0)
-      await news.until(key, count(0))
+      await news.until(key, count(0), '0 ready endpoints')
     }
 
     /** Starts and stops another target, so that pending reports have had time to arrive. */
@@ -120,10 +134,10 @@ export function describeDriverContract(
       test('is accepted immediately, and ready only when its endpoint answers', async () => {
         const { key, asked, open } = under.slow()
         await scale(key, 1)
-        await asked
+        await step(`\`asked\` of the target ${key} resolves`, asked)
         assert.deepEqual(news.ready(key), [])
         open()
-        const [endpoint] = (await news.until(key, count(1))).ready
+        const [endpoint] = (await news.until(key, count(1), '1 ready endpoint')).ready
         assert.equal(await answer(endpoint!), true)
         await sleep(key)
       })
@@ -131,7 +145,7 @@ export function describeDriverContract(
       test('has one replica however often it is scaled to one', async () => {
         const key = under.target()
         await Promise.all([scale(key, 1), scale(key, 1)])
-        await news.until(key, count(1))
+        await news.until(key, count(1), '1 ready endpoint')
         await scale(key, 1)
         await somethingElse()
         const ids = news.of(key).flatMap(({ ready }) => ready.map(({ id }) => id))
@@ -143,12 +157,12 @@ export function describeDriverContract(
       test('starts at the same time as others, and is not confused with them', async () => {
         const keys = [under.target(), under.target(), under.target()]
         await Promise.all(keys.map((key) => scale(key, 1)))
-        const states = await Promise.all(keys.map((key) => news.until(key, count(1))))
+        const states = await Promise.all(keys.map((key) => news.until(key, count(1), '1 ready endpoint')))
         const endpoints = states.map(({ ready }) => ready[0]!)
         assert.equal(new Set(endpoints.map(({ id }) => id)).size, 3)
         await sleep(keys[0]!)
-        await under.crash(endpoints[1]!)
-        await news.until(keys[1]!, count(0))
+        await crash(endpoints[1]!)
+        await news.until(keys[1]!, count(0), '0 ready endpoints')
         assert.deepEqual(news.ready(keys[2]!), [endpoints[2]!.id])
         assert.equal(await answer(endpoints[2]!), true)
         await sleep(keys[2]!)
@@ -160,7 +174,7 @@ export function describeDriverContract(
         await assert.rejects(driver.scale(key, 1, { signal }), /not wanted/)
         await somethingElse()
         assert.deepEqual(news.ready(key), [])
-        await under.gone(key)
+        await gone(key)
       })
     })
 
@@ -169,17 +183,17 @@ export function describeDriverContract(
         const key = under.target()
         const [endpoint] = await wake(key)
         await sleep(key)
-        await under.gone(key)
+        await gone(key)
         assert.equal(await answer(endpoint!), false)
       })
 
       test('while it is starting never becomes ready', async () => {
         const { key, asked, open } = under.slow()
         await scale(key, 1)
-        await asked
+        await step(`\`asked\` of the target ${key} resolves`, asked)
         await scale(key, 0)
         open()
-        await under.gone(key)
+        await gone(key)
         await somethingElse()
         assert.equal(news.of(key).every(count(0)), true)
       })
@@ -214,7 +228,7 @@ export function describeDriverContract(
       test('before it is ready is reported with a code and a message, and is never ready', async () => {
         const { key, code } = under.failing()
         await scale(key, 1)
-        const { failure } = await news.until(key, failed)
+        const { failure } = await news.until(key, failed, 'a failure')
         assert.equal(failure?.code, code)
         assert.match(failure!.message, /\w/)
         assert.equal(news.of(key).every(count(0)), true)
@@ -223,7 +237,7 @@ export function describeDriverContract(
       test('starts when it is scaled up again after a repair', async () => {
         const { key, mend } = under.failing()
         await scale(key, 1)
-        await news.until(key, failed)
+        await news.until(key, failed, 'a failure')
         mend()
         await scale(key, 0)
         assert.equal(await answer((await wake(key))[0]!), true)
@@ -234,8 +248,8 @@ export function describeDriverContract(
       test('while it is running is no longer ready, and starts again when it is scaled', async () => {
         const key = under.target()
         const [first] = await wake(key)
-        await under.crash(first!)
-        await news.until(key, count(0))
+        await crash(first!)
+        await news.until(key, count(0), '0 ready endpoints')
         // The activator does the same after a request to an endpoint that is gone.
         await scale(key, 0)
         const [second] = await wake(key)
@@ -260,7 +274,7 @@ export function describeDriverContract(
         const key = under.target()
         const [first, second, third] = await wake(key, 3)
         await scale(key, 1, [first!.id, third!.id])
-        await news.until(key, count(1))
+        await news.until(key, count(1), '1 ready endpoint')
         assert.deepEqual(news.ready(key), [second!.id])
         assert.equal(await answer(second!), true)
         await sleep(key)
@@ -273,7 +287,7 @@ export function describeDriverContract(
         await somethingElse()
         assert.equal(news.ready(key).length, 3)
         await scale(key, 2, [first!.id])
-        await news.until(key, count(2))
+        await news.until(key, count(2), '2 ready endpoints')
         assert.ok(!news.ready(key).includes(first!.id))
         await sleep(key)
       })
@@ -281,8 +295,8 @@ export function describeDriverContract(
       several('keeps the other endpoints when one crashes, and replaces that one', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
-        await under.crash(first!)
-        const { ready } = await news.until(key, without(first!, 2))
+        await crash(first!)
+        const { ready } = await news.until(key, without(first!, 2), 'another ready set')
         assert.ok(ready.map(({ id }) => id).includes(second!.id))
         for (const endpoint of ready) assert.equal(await answer(endpoint), true)
         assert.equal(
@@ -295,10 +309,10 @@ export function describeDriverContract(
       several('starts what is missing when it is scaled to the same number again, and no more', async () => {
         const key = under.target()
         const [first, second] = await wake(key, 2)
-        await under.crash(first!)
-        await news.until(key, without(first!))
+        await crash(first!)
+        await news.until(key, without(first!), 'another ready set')
         await Promise.all([scale(key, 2), scale(key, 2)])
-        await news.until(key, without(first!, 2))
+        await news.until(key, without(first!, 2), 'another ready set')
         await somethingElse()
         assert.equal(news.ready(key).length, 2)
         assert.ok(news.ready(key).includes(second!.id))
@@ -309,7 +323,7 @@ export function describeDriverContract(
         const key = under.target()
         const [first, second] = await wake(key, 2)
         await scale(key, 2, [first!.id])
-        const { ready } = await news.until(key, without(first!, 2))
+        const { ready } = await news.until(key, without(first!, 2), 'another ready set')
         assert.ok(ready.map(({ id }) => id).includes(second!.id))
         for (const endpoint of ready) assert.equal(await answer(endpoint), true)
         // The activator may repeat the call.
@@ -325,7 +339,7 @@ export function describeDriverContract(
         const key = under.target()
         const [first] = await wake(key)
         await scale(key, 1, [first!.id])
-        const { ready } = await news.until(key, without(first!, 1))
+        const { ready } = await news.until(key, without(first!, 1), 'another ready set')
         assert.equal(await answer(ready[0]!), true)
         await sleep(key)
       })
@@ -339,7 +353,7 @@ export function describeDriverContract(
         const [endpoint] = await wake(key)
         assert.equal(await driver.probe(key, endpoint!, signal), true)
         await sleep(key)
-        await under.gone(key)
+        await gone(key)
         assert.equal(await driver.probe(key, endpoint!, signal).catch(() => false), false)
       })
     })
@@ -358,12 +372,15 @@ export function describeDriverContract(
         await using one = await News.of(driver)
         const two = await News.of(driver)
         await scale(key, 1)
-        const [a, b] = await Promise.all([one.until(key, count(1)), two.until(key, count(1))])
+        const [a, b] = await Promise.all([
+          one.until(key, count(1), '1 ready endpoint'),
+          two.until(key, count(1), '1 ready endpoint'),
+        ])
         assert.equal(a.ready[0]!.id, b.ready[0]!.id)
         await two[Symbol.asyncDispose]()
         const heard = two.of(key).length
         await scale(key, 0)
-        await one.until(key, count(0))
+        await one.until(key, count(0), '0 ready endpoints')
         await somethingElse()
         assert.equal(two.of(key).length, heard)
       })

@@ -5,11 +5,11 @@ export interface TestFramework {
   /** Defines a test, and with `skip` one that is not run. */
   readonly it: DefineTest & { readonly skip: DefineTest }
   /** Runs before the tests of the group: in vitest. */
-  readonly beforeAll?: DefineHook
-  readonly afterAll?: DefineHook
+  readonly beforeAll?: DefineHook | undefined
+  readonly afterAll?: DefineHook | undefined
   /** The same in node:test. */
-  readonly before?: DefineHook
-  readonly after?: DefineHook
+  readonly before?: DefineHook | undefined
+  readonly after?: DefineHook | undefined
 }
 
 /** Defines one test. */

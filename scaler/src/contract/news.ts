@@ -1,4 +1,5 @@
 import type { Driver, TargetKey, TargetState } from '../types.ts'
+import { STEP_TIMEOUT, within } from './within.ts'
 
 interface Waiting {
   readonly key: TargetKey
@@ -10,11 +11,18 @@ interface Waiting {
 export class News implements AsyncDisposable {
   readonly #states = new Map<TargetKey, TargetState[]>()
   readonly #waiting = new Set<Waiting>()
+  readonly #limit: number
   #watch: AsyncDisposable | undefined
 
-  static async of(driver: Driver): Promise<News> {
-    const news = new News()
-    news.#watch = await driver.watch((key, state) => news.#hear(key, state))
+  private constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** `limit`: how many ms `until` waits. */
+  static async of(driver: Driver, limit = STEP_TIMEOUT): Promise<News> {
+    const news = new News(limit)
+    const watch = driver.watch((key, state) => news.#hear(key, state))
+    news.#watch = await within(limit, 'driver.watch resolves', watch)
     return news
   }
 
@@ -32,11 +40,25 @@ export class News implements AsyncDisposable {
     )
   }
 
-  /** Resolves to the last state if `holds` is true for it, otherwise to the next such state. */
-  until(key: TargetKey, holds: (state: TargetState) => boolean): Promise<TargetState> {
+  /**
+   * Resolves to the last state if `holds` is true for it, otherwise to the next such state. `step` says what should be reported, for
+   * the error if it is not.
+   */
+  until(key: TargetKey, holds: (state: TargetState) => boolean, step = 'a state'): Promise<TargetState> {
     const latest = this.of(key).at(-1)
     if (latest && holds(latest)) return Promise.resolve(latest)
-    return new Promise((resolve) => this.#waiting.add({ key, holds, resolve }))
+    const heard = new Promise<TargetState>((resolve) => this.#waiting.add({ key, holds, resolve }))
+    return within(this.#limit, `the driver reports ${step} of the target ${key}`, heard, () =>
+      this.#last(key),
+    )
+  }
+
+  #last(key: TargetKey): string {
+    const state = this.of(key).at(-1)
+    if (!state) return ' It has reported nothing of this target.'
+    const ids = state.ready.map(({ id }) => id).join(', ') || 'no endpoint'
+    const failure = state.failure ? `, and the failure ${state.failure.code}: ${state.failure.message}` : ''
+    return ` Its last report: ${ids} ready${failure}.`
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
