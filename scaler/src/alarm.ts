@@ -19,11 +19,12 @@ export class Alarm {
     return this.#due
   }
 
-  /** Calls `fn` after `ms`. Cancels the pending timer. */
+  /** Calls `fn` after `ms`, or as soon as possible if that time is over. Cancels the pending timer. */
   set(ms: number, fn: () => void): void {
     this.stop()
-    this.#due = this.#clock.now() + ms
-    this.#cancel = this.#clock.schedule(ms, () => {
+    const delay = Math.max(0, ms)
+    this.#due = this.#clock.now() + delay
+    this.#cancel = this.#clock.schedule(delay, () => {
       this.#cancel = undefined
       fn()
     })
