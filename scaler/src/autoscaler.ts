@@ -1,3 +1,4 @@
+import { withDefaults } from './checks.ts'
 import type { ScalingPolicy, TargetPolicy } from './types.ts'
 
 /** Knative's defaults (config-autoscaler): 60 s and 6 s windows, 70 % of the target, panic at twice the replicas. */
@@ -25,7 +26,7 @@ export interface Observation {
 
 /** `policy.scaling`, with defaults for the fields that are not set. */
 export function scalingOf(policy: TargetPolicy): ScalingPolicy {
-  return policy.scaling ? { ...DEFAULT_SCALING, ...policy.scaling } : DEFAULT_SCALING
+  return policy.scaling ? withDefaults(DEFAULT_SCALING, policy.scaling) : DEFAULT_SCALING
 }
 
 /** The load per replica that the autoscaler aims for: requests per second if the policy has a rate, otherwise requests in flight. */

@@ -55,6 +55,21 @@ describe('a policy', () => {
   })
 })
 
+test.each<[wrong: object, message: string]>([
+  [{ idleTimeout: -1 }, 'policy.idleTimeout must be a number of at least 0 ms, but is -1.'],
+  [{ idleTimout: 5 }, 'policy.idleTimout does not exist. The fields are concurrency, '],
+  [{ scaling: { target: 5 } }, 'policy.scaling.target does not exist. The fields are '],
+])('createActivator refuses the policy %o', async (wrong, message) => {
+  const activator = createActivator({ driver: new FakeDriver(), policy: wrong })
+  await expect(activator).rejects.toThrow(message)
+})
+
+test('fields of a policy that are undefined have their defaults', () => {
+  const policy = { concurrency: undefined, scaling: { targetRate: undefined, stableWindow: undefined } }
+  expect(policyOf(policy)('app')).toMatchObject(DEFAULT_POLICY)
+  expect(policyOf(() => policy)('app')).toMatchObject(DEFAULT_POLICY)
+})
+
 test('a request to a target whose policy is not valid is rejected immediately, and leaves nothing', async () => {
   const { activator, clock } = await rig({ concurrency: -1 })
   await expect(activator.acquire('app')).rejects.toThrow('policy.concurrency must be')

@@ -1,4 +1,17 @@
-import { scalingOf } from './autoscaler.ts'
+import { DEFAULT_SCALING, scalingOf } from './autoscaler.ts'
+import {
+  atLeast,
+  check,
+  checkNames,
+  checkObject,
+  delay,
+  fraction,
+  moreThan,
+  orInfinity,
+  withDefaults,
+  type Rule,
+  type Settings,
+} from './checks.ts'
 import { minutesOf } from './keep-warm.ts'
 import type { TargetKey, TargetPolicy } from './types.ts'
 
@@ -15,19 +28,28 @@ export const DEFAULT_POLICY: TargetPolicy = {
 }
 
 /** The policy of all targets, or that of each. What is not set comes from DEFAULT_POLICY. */
-export type PolicyOption = Partial<TargetPolicy> | ((key: TargetKey) => Partial<TargetPolicy>)
+export type PolicyOption = Settings<TargetPolicy> | ((key: TargetKey) => Settings<TargetPolicy>)
 
-/** Returns a complete policy as it is: the function is called for each decision. */
+/** Returns a complete policy as it is: the function is called for each decision. Throws if one policy for all is not valid. */
 export function policyOf(option: PolicyOption = DEFAULT_POLICY): (key: TargetKey) => TargetPolicy {
-  const whole = (own: Partial<TargetPolicy>): TargetPolicy =>
-    isComplete(own) ? own : { ...DEFAULT_POLICY, ...own }
+  const whole = (own: Settings<TargetPolicy>): TargetPolicy =>
+    isComplete(own) ? own : withDefaults(DEFAULT_POLICY, own)
   if (typeof option === 'function') return (key) => whole(option(key))
+  checkObject('policy', option, 'an object or a function')
+  checkNames('policy.', option, [...Object.keys(DEFAULT_POLICY), 'warmWindows', 'scaling'])
   const policy = whole(option)
+  checkPolicy(policy)
+  if (policy.scaling)
+    checkNames('policy.scaling.', policy.scaling, [
+      ...Object.keys(DEFAULT_SCALING),
+      'targetConcurrency',
+      'targetRate',
+    ])
   return () => policy
 }
 
 /** Named one by one: a loop over the names would double the time of `tryAcquire`. */
-function isComplete(own: Partial<TargetPolicy>): own is TargetPolicy {
+function isComplete(own: Settings<TargetPolicy>): own is TargetPolicy {
   return (
     own.concurrency !== undefined &&
     own.queueDepth !== undefined &&
@@ -70,28 +92,6 @@ export class CheckedPolicy {
   }
 }
 
-interface Rule {
-  readonly holds: (value: number) => boolean
-  readonly text: string
-}
-
-const atLeast = (least: number): Rule => ({
-  holds: (value) => Number.isInteger(value) && value >= least,
-  text: `a whole number of at least ${least}`,
-})
-const orInfinity = ({ holds, text }: Rule): Rule => ({
-  holds: (value) => value === Infinity || holds(value),
-  text: `${text}, or Infinity`,
-})
-const moreThan = (least: number): Rule => ({
-  holds: (value) => Number.isFinite(value) && value > least,
-  text: `a number of more than ${least}`,
-})
-const delay = (least: number): Rule => ({
-  holds: (value) => Number.isFinite(value) && value >= least,
-  text: `a number of at least ${least} ms`,
-})
-
 const POLICY = {
   concurrency: atLeast(0),
   queueDepth: orInfinity(atLeast(0)),
@@ -104,7 +104,7 @@ const POLICY = {
 } satisfies Partial<Record<keyof TargetPolicy, Rule>>
 
 const SCALING = {
-  targetUtilization: { holds: (value) => value > 0 && value <= 1, text: 'more than 0 and at most 1' },
+  targetUtilization: fraction,
   stableWindow: delay(1),
   panicWindow: delay(1),
   panicThreshold: moreThan(1),
@@ -133,20 +133,12 @@ function isSamePolicy(one: TargetPolicy, other: TargetPolicy | undefined): boole
 
 /** Throws a RangeError that names the field of the policy that is wrong, its value, and what is allowed. */
 export function checkPolicy(policy: TargetPolicy): void {
-  check('', policy, POLICY)
+  check('policy.', policy, POLICY)
   if (policy.scaling) {
-    check('scaling.', scalingOf(policy), SCALING)
+    check('policy.scaling.', scalingOf(policy), SCALING)
     const { targetConcurrency = 1, targetRate = 1 } = policy.scaling
     const targets = { targetConcurrency: moreThan(0), targetRate: moreThan(0) }
-    check('scaling.', { targetConcurrency, targetRate }, targets)
+    check('policy.scaling.', { targetConcurrency, targetRate }, targets)
   }
   for (const window of policy.warmWindows ?? []) minutesOf(window)
-}
-
-function check(prefix: string, values: object, rules: Readonly<Record<string, Rule>>): void {
-  for (const [name, { holds, text }] of Object.entries(rules)) {
-    const value = (values as Readonly<Record<string, unknown>>)[name]
-    if (typeof value !== 'number' || !holds(value))
-      throw new RangeError(`policy.${prefix}${name} must be ${text}, but is ${String(value)}.`)
-  }
 }

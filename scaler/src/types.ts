@@ -1,3 +1,5 @@
+import type { Settings } from './checks.ts'
+
 /** The name of a target: something immutable that can be scaled, such as one version of an app. The library does not parse it. */
 export type TargetKey = string
 
@@ -24,12 +26,12 @@ export interface Phase {
 /** How the number of replicas follows concurrency while a target is awake, as in Knative's pod autoscaler. Durations in ms. */
 export interface ScalingPolicy {
   /** The desired number of requests in flight per replica. Default: the target's `concurrency`, or 100 if that is unlimited. */
-  readonly targetConcurrency?: number
+  readonly targetConcurrency?: number | undefined
   /**
    * The desired number of requests per second and replica. If it is set, the rate of requests decides the number of replicas, and
    * not how many are in flight: for short requests whose number matters more than their duration.
    */
-  readonly targetRate?: number
+  readonly targetRate?: number | undefined
   /** The fraction of `targetConcurrency` or `targetRate` above which another replica is wanted; 0 to 1. */
   readonly targetUtilization: number
   readonly stableWindow: number
@@ -65,9 +67,9 @@ export interface TargetPolicy {
   /** The time from the release of the last lease until the target is put to sleep. */
   readonly idleTimeout: number
   /** Times at which the target is kept awake with at least one replica, even if it gets no requests. */
-  readonly warmWindows?: readonly WarmWindow[]
+  readonly warmWindows?: readonly WarmWindow[] | undefined
   /** Used while `maxReplicas` is greater than 1. Fields that are not set have Knative's defaults. */
-  readonly scaling?: Partial<ScalingPolicy>
+  readonly scaling?: Settings<ScalingPolicy> | undefined
 }
 
 /** The target is awake during every minute that matches the pattern: `* 8-17 * * 1-5` is 8:00 to 18:00 from Monday to Friday. */
@@ -75,7 +77,7 @@ export interface WarmWindow {
   /** The five cron fields: minute, hour, day of the month, month, day of the week. */
   readonly cron: string
   /** An IANA time zone name. Default: UTC. */
-  readonly timeZone?: string
+  readonly timeZone?: string | undefined
 }
 
 /**
@@ -87,8 +89,8 @@ export type EndpointFault = 'refused' | 'reset' | 'timeout'
 /** A driver's report on one target. `ready` lists all ready endpoints; a `failure` ends the wake immediately. */
 export interface TargetState {
   readonly ready: readonly Endpoint[]
-  readonly failure?: Failure
-  readonly phases?: readonly Phase[]
+  readonly failure?: Failure | undefined
+  readonly phases?: readonly Phase[] | undefined
 }
 
 /** Options of one `Driver.scale` call. */
@@ -104,7 +106,7 @@ export interface ScaleOptions {
    * they are replaced. If more than `replicas` remain, the driver then stops replicas that are not ready yet, and no other
    * ready replica. A driver that cannot choose which replicas stop must let them finish their open requests.
    */
-  readonly remove?: readonly string[]
+  readonly remove?: readonly string[] | undefined
 }
 
 /**
@@ -171,9 +173,9 @@ export interface TargetStats {
 
 /** Options of one `acquire` call. */
 export interface AcquireOptions {
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** The declared body size in bytes. Counts towards `queueBytes` while the request waits. */
-  readonly bytes?: number
+  readonly bytes?: number | undefined
   /** Overrides the policy's `queueTimeout` for this request. */
   readonly queueTimeout?: number | undefined
 }
@@ -207,9 +209,9 @@ export interface Activator {
    * Retires a target permanently: grants no new leases, waits until all leases are released or the signal aborts, then scales
    * the target to zero and drops its state.
    */
-  retire(key: TargetKey, options?: { signal?: AbortSignal }): Promise<void>
+  retire(key: TargetKey, options?: { signal?: AbortSignal | undefined }): Promise<void>
   /** Reports that a request failed at the endpoint of its lease. Unknown endpoints are ignored. */
   report(key: TargetKey, endpointId: string, fault: EndpointFault): void
   /** Refuses new requests and waits until all leases are released or the signal aborts. Never scales down. */
-  close(options?: { signal?: AbortSignal }): Promise<void>
+  close(options?: { signal?: AbortSignal | undefined }): Promise<void>
 }

@@ -9,6 +9,7 @@ test.each([
   ['FP_APP_IMPORT_FAILED', 'Your app raised KeyError: 1 in app.py line 3', LEVELS.info],
   ['FP_CLUSTER_FULL', 'The cluster has no room for the app.', LEVELS.warn],
   ['SCALER_SCALE_FAILED', 'EMFILE', LEVELS.warn],
+  ['SCALER_GROUP_FAILED', 'no such app', LEVELS.warn],
   ['SCALER_CLOSED', 'The activator is shutting down.', LEVELS.debug],
 ])('%s is one line with its message and no stack or traceback', (code, message, level) => {
   const lines: object[] = []

@@ -2,9 +2,12 @@ import type { Failure, Observer, TargetKey } from '@fp/scaler'
 import { errorInfo } from '@fp/sdk/errors'
 import type { Logger } from 'pino'
 
-/** Whether the app is not at fault, so that another try may succeed. A driver that throws is the platform's fault. */
+/** A driver or `groupOf` that throws, and an endpoint that cannot be used. */
+const FAULTS_OF_CALLBACKS = ['SCALER_SCALE_FAILED', 'SCALER_GROUP_FAILED', 'SCALER_ENDPOINT_INVALID']
+
+/** Whether the app is not at fault, so that another try may succeed. */
 export const isFaultOfPlatform = (code: string): boolean =>
-  code === 'SCALER_SCALE_FAILED' || errorInfo(code)?.isTemporary === true
+  FAULTS_OF_CALLBACKS.includes(code) || errorInfo(code)?.isTemporary === true
 
 /** The platform itself has ended or replaced the target. */
 const EXPECTED: readonly string[] = ['SCALER_CLOSED', 'SCALER_RETIRED']

@@ -155,7 +155,7 @@ export class ChaosDriver implements Driver {
 
   #state(key: TargetKey, failure?: Failure): TargetState {
     const ready = [...this.alive(key).filter((replica) => replica.ready), ...this.#listed(key)]
-    const endpoints = ready.map(({ id }) => ({ id, url: new URL(`http://127.0.0.1/${id}`) }))
+    const endpoints = ready.map(({ id }) => ({ id, url: new URL(`unix:/chaos/${encodeURIComponent(id)}`) }))
     return { ready: endpoints, ...(failure && endpoints.length === 0 ? { failure } : {}) }
   }
 

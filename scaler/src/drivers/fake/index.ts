@@ -96,7 +96,7 @@ export class FakeDriver implements Driver {
   #make(key: TargetKey, count: number): Endpoint[] {
     return Array.from({ length: count }, () => {
       const id = `${key}-${++this.#sequence}`
-      return { id, url: new URL(`http://127.0.0.1/${id}`) }
+      return { id, url: new URL(`unix:/fake/${encodeURIComponent(id)}`) }
     })
   }
 

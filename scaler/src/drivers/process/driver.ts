@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts'
 import type { ScaleOptions, TargetKey, TargetState } from '../../types.ts'
 import { Guard } from './guard.ts'
-import type { ProcessDriver, ProcessDriverOptions } from './options.ts'
+import { checkOptions, type ProcessDriver, type ProcessDriverOptions } from './options.ts'
 import { Places } from './places.ts'
 import { answerOf } from './probe.ts'
 import { ReplicaSet } from './replica-set.ts'
@@ -17,6 +17,7 @@ const STOP_TIMEOUT = 30_000
  * however it ends: a small shell process notices its end and stops them.
  */
 export function createProcessDriver(options: ProcessDriverOptions): ProcessDriver {
+  checkOptions(options)
   const { command, readiness = {}, stopTimeout = STOP_TIMEOUT, onOutput, clock = systemClock } = options
   const places = new Places()
   const probe = { path: readiness.path ?? '/', status: readiness.status }

@@ -1,11 +1,18 @@
 import { pathToFileURL } from 'node:url'
+import { asError } from '../../as-error.ts'
 import { untilReady } from '../../readiness.ts'
 import type { Clock } from '../../clock.ts'
 import type { Endpoint, Failure, Phase, TargetKey } from '../../types.ts'
 import { exited, notStarted, unknownTarget } from './failures.ts'
 import { startGroup, type ProcessGroup } from './group.ts'
 import type { Guard } from './guard.ts'
-import type { ProcessDriverOptions, ProcessPlace, ProcessSpec } from './options.ts'
+import {
+  checkSpec,
+  type ProcessDriverOptions,
+  type ProcessOutput,
+  type ProcessPlace,
+  type ProcessSpec,
+} from './options.ts'
 import type { Places } from './places.ts'
 import { isReady, type Probe } from './probe.ts'
 import type { ReplicaHooks, StartedReplica } from './replica-set.ts'
@@ -66,7 +73,7 @@ export class Replica implements StartedReplica {
       // `stop` may have been called in the meantime.
       if (!this.#stopping) failure = await this.#live(place)
     } catch (error) {
-      failure = notStarted(error as Error)
+      failure = notStarted(asError(error, '`command`'))
     }
     this.#gone.abort()
     if (failure && !this.#stopping) this.#hooks.ended(failure)
@@ -77,13 +84,14 @@ export class Replica implements StartedReplica {
   async #live(place: ProcessPlace): Promise<Failure> {
     const spec = this.#deps.command(this.#key, place)
     if (!spec) return unknownTarget(this.#key)
+    checkSpec(spec)
     this.#group = startGroup(spec, {
       clock: this.#deps.clock,
       guard: this.#deps.guard,
       stopTimeout: this.#deps.stopTimeout,
       output: (stream, text) => {
         if (stream === 'stderr') this.#tail.add(text)
-        this.#deps.onOutput?.(this.#key, { replica: place.replica, stream, text })
+        this.#tell({ replica: place.replica, stream, text })
       },
     })
     if (this.#group.started) {
@@ -95,6 +103,15 @@ export class Replica implements StartedReplica {
       return exited(exit, this.endpoint !== undefined, this.#tail.lines)
     } catch (error) {
       return notStarted(error as Error, spec)
+    }
+  }
+
+  /** An error of the embedder's code must not end this program. */
+  #tell(output: ProcessOutput): void {
+    try {
+      this.#deps.onOutput?.(this.#key, output)
+    } catch (error) {
+      process.emitWarning(asError(error, 'onOutput'))
     }
   }
 
