@@ -5,8 +5,8 @@ import type { ScalerErrorCode } from '../errors.ts'
 import type { TargetKey } from '../types.ts'
 
 /**
- * How a request was handled, as stated in a response header. `warm`: an endpoint was ready. `held`: the request waited for an
- * endpoint, or failed while it waited. `fallback`: it was sent elsewhere while the target was woken. The other values: the request
+ * How a request was handled, as stated in a response header. `warm`: an endpoint was ready; the request may have waited for a free
+ * place at it. `held`: the request waited for a wake, or failed before it got a place (also because the queue was full). `fallback`: it was sent elsewhere while the target was woken. The other values: the request
  * was answered without the app.
  */
 export type WakeMark = 'warm' | 'held' | 'fallback' | 'loading-page' | 'answered' | 'rejected'
