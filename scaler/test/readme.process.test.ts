@@ -2,6 +2,7 @@ import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
@@ -50,6 +51,14 @@ test('the example answers a request by a target that it wakes, and leaves nothin
     const response = await fetch(url)
     expect(await response.text()).toContain('Directory listing')
     expect(response.headers.get('server-timing')).toMatch(/^wake;dur=/)
+  }))
+
+test('the example ends although a client keeps a connection open on which it sends nothing', () =>
+  run('readme-example.ts', {}, 'SIGINT', async ({ port }) => {
+    await once(
+      connect(Number(port), '127.0.0.1').on('error', () => undefined),
+      'connect',
+    )
   }))
 
 test('the example with node:http wakes a target by its host, and refuses unknown hosts', () =>

@@ -23,15 +23,14 @@ export class OpenExchanges {
    * broken off, and `closed` is called when nothing is open any more.
    */
   closeWith(fastify: FastifyInstance, grace: number, clock: Clock, closed: () => Promise<void>): void {
-    const { server } = fastify
-    const connections = prepareServer(fastify)
+    const { servers, connections } = prepareServer(fastify)
     let sweep: NodeJS.Timeout | undefined
     let cancel: (() => void) | undefined
     fastify.addHook('preClose', (done) => {
       this.closing = true
       // Node does not count a connection as idle on which no request has ever arrived.
       for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
-      sweep = setInterval(() => server.closeIdleConnections(), SWEEP_INTERVAL)
+      sweep = setInterval(() => servers.forEach((server) => server.closeIdleConnections()), SWEEP_INTERVAL)
       cancel = clock.schedule(grace, () => {
         for (const exchange of this.#open) exchange.destroy()
         for (const socket of connections) socket.destroy()

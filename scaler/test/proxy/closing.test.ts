@@ -1,9 +1,16 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import dns from 'node:dns'
 import { once } from 'node:events'
-import { expect, test } from 'vitest'
+import { connect } from 'node:net'
+import { expect, test, vi } from 'vitest'
 import { FakeClock } from '../../src/drivers/fake/index.ts'
+import { scalerProxy } from '../../src/http/index.ts'
 import { status } from './message.ts'
 import { upgradeRequest } from './websocket/frames.ts'
+import { Wire } from './wire.ts'
 import { rawWorld, until, type RawApp } from './world.ts'
+
+type Told = (error: Error | null, addresses: readonly object[]) => void
 
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -75,6 +82,33 @@ test('a request that is answered in time gets its response whole, and its connec
   await until(() => !world.proxy.server.listening)
   resolve()
   expect(await client.rest()).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*connection: close[^]*ok$/i)
+  await closing
+})
+
+test('the servers for the other addresses of localhost are closed too', async () => {
+  // Fastify listens on each of them.
+  const { lookup } = dns
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(((name: string, options: object, told: never) => {
+    if (name !== 'localhost' || !('all' in options)) return lookup(name, options, told)
+    ;(told as Told)(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '127.0.0.2', family: 4 },
+    ])
+  }) as typeof dns.lookup)
+  await using world = await rawWorld(tunnel)
+  const fastify = Fastify() as FastifyInstance
+  const clock = new FakeClock()
+  await fastify.register(scalerProxy, { activator: world.activator, clock, resolve: () => 'app' })
+  const { port } = new URL(await fastify.listen({ port: 0 }))
+  spy.mockRestore()
+  const [quiet, open] = [connect(Number(port), '127.0.0.2'), connect(Number(port), '127.0.0.2')].map(
+    (socket) => new Wire(socket),
+  )
+  expect(status(await open!.send(upgradeRequest()).message())).toBe(101)
+  const closing = fastify.close()
+  expect(await quiet!.rest()).toBe('')
+  await clock.advance(10_000)
+  await open!.rest()
   await closing
 })
 
