@@ -39,7 +39,9 @@ try {
   await run('publint', ['--strict', tarball])
   await run('attw', ['--profile', 'esm-only', tarball])
   const dependencies = Object.keys(manifest.dependencies)
-  const core = Object.keys(manifest.exports).filter((subpath) => !(subpath in PEERS))
+  const core = Object.keys(manifest.exports).filter(
+    (subpath) => !(subpath in PEERS) && subpath !== './package.json',
+  )
   await use(tarball, 'core', core, dependencies)
   for (const [subpath, peers] of Object.entries(PEERS)) {
     await use(tarball, path.basename(subpath), [subpath], [...dependencies, ...peers])

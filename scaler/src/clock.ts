@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number
-  /** The time of day in milliseconds since 1970. Used only for warm windows. */
+  /** The time of day in milliseconds since 1970. Used for warm windows, and to notice that this process was stopped for a while. */
   wall(): number
   /** Calls `fn` once after `ms`. The returned function cancels the call. The timer must not keep the process alive. */
   schedule(ms: number, fn: () => void): () => void

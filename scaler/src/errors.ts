@@ -45,7 +45,7 @@ export type ScalerErrorCode = keyof typeof SCALER_STATUS
 export class ScalerError extends Error {
   override readonly name = 'ScalerError'
   readonly code: ScalerErrorCode
-  /** The failure that the driver reported, for SCALER_TARGET_FAILED. */
+  /** The failure that the driver reported, for SCALER_TARGET_FAILED. For logs: it may contain output of the app. */
   readonly failure: Failure | undefined
   /** Seconds after which a retry may succeed, for status 503. */
   readonly retryAfter: number | undefined
@@ -109,9 +109,9 @@ export function awakeFull(code: keyof typeof AWAKE_LIMITS, most = 0): ScalerErro
   return new ScalerError('SCALER_AWAKE_FULL', message, { failure: { code, message }, retryAfter: 5 })
 }
 
-/** `cause` states which limit was reached. */
-export function wakesFull(cause: QueueFull): ScalerError {
-  const whose = cause.limit === 'key' ? ' of its group' : ''
+/** `cause` states which limit was reached. Without groups, all targets are one. */
+export function wakesFull(cause: QueueFull, hasGroups: boolean): ScalerError {
+  const whose = hasGroups && cause.limit === 'key' ? ' of its group' : ''
   const message = `Too many targets${whose} are waiting to be woken (limit ${cause.most}). Try again shortly.`
   return new ScalerError('SCALER_WAKES_FULL', message, { retryAfter: 2, cause })
 }
@@ -127,8 +127,9 @@ export function wakeTimedOut(limit: number): ScalerError {
   return new ScalerError('SCALER_WAKE_TIMEOUT', `The target was not ready within ${limit / 1000} s.`)
 }
 
+/** The message is for clients. The driver's may contain output of the app, paths and names of commands: it is in `failure`. */
 export function targetFailed(failure: Failure): ScalerError {
-  return new ScalerError('SCALER_TARGET_FAILED', failure.message, { failure })
+  return new ScalerError('SCALER_TARGET_FAILED', 'The target could not start.', { failure })
 }
 
 /** What was thrown, as an error: code of the embedder may throw anything. */

@@ -13,6 +13,7 @@ export {
   type Turn,
 } from './fair-queue.ts'
 export type { Observer } from './observer.ts'
+export type { Settings } from './checks.ts'
 export type { PolicyOption } from './policy.ts'
 export { PROBE_INTERVAL, untilReady } from './readiness.ts'
 export type {

@@ -1,7 +1,7 @@
 import type { ScalerErrorCode } from './errors.ts'
 import type { Failure, Phase, TargetKey } from './types.ts'
 
-/** Hooks for metrics, logs and product events. Every hook is optional and must not throw. */
+/** Hooks for metrics, logs and product events. Every hook is optional and must not throw. Each activator calls its own observer. */
 export interface Observer {
   /** A wake begins: for a first request, to replace endpoints that were lost, or because the policy keeps the target awake. */
   waking?(key: TargetKey): void

@@ -618,8 +618,8 @@ describe('rule 13: errors are sent as soon as they are known', () => {
     await settle()
     expect(asked.error).toMatchObject({
       code: 'SCALER_TARGET_FAILED',
-      message: 'quota exceeded',
-      failure: { code: 'SCALER_SCALE_FAILED' },
+      message: 'The target could not start.',
+      failure: { code: 'SCALER_SCALE_FAILED', message: 'quota exceeded' },
     })
   })
 })

@@ -6,7 +6,7 @@ export type TargetKey = string
 /** One running replica of a target that has passed its readiness probe. An `id` is never reused. */
 export interface Endpoint {
   readonly id: string
-  /** `http://host:port`, or `unix:/path/to.sock`. */
+  /** `http://host:port` without a path, or `unix:/path/to.sock`. */
   readonly url: URL
 }
 
@@ -60,6 +60,7 @@ export interface TargetPolicy {
    * The wait for a wake does not count; it has its own limit, `readinessTimeout`.
    */
   readonly queueTimeout: number
+  /** If it is greater than `maxReplicas`, it applies. */
   readonly minReplicas: number
   readonly maxReplicas: number
   /** How long a wake may take before the requests waiting for it get SCALER_WAKE_TIMEOUT. Independent of any request timeout. */
@@ -81,8 +82,9 @@ export interface WarmWindow {
 }
 
 /**
- * How a request to an endpoint failed. After `refused` (no connection) and `reset` (connection closed before a response)
- * the endpoint gets no more requests. After `timeout` other endpoints are preferred.
+ * How a request to an endpoint failed: `refused` (no connection), `reset` (connection closed before a response) or `timeout`. The
+ * endpoint is probed (see `Driver.probe`): if it answers, it is kept; if it hangs, other endpoints are preferred; if it is gone,
+ * it is replaced.
  */
 export type EndpointFault = 'refused' | 'reset' | 'timeout'
 
@@ -184,7 +186,7 @@ export interface AcquireOptions {
 export interface Activator {
   /**
    * Waits for a lease at a ready endpoint, and wakes the target if it is asleep. Rejects with a ScalerError or the signal's
-   * reason.
+   * reason. The wait does not keep the process alive: if the driver does not either, the program may end in it.
    */
   acquire(key: TargetKey, options?: AcquireOptions): Promise<Lease>
   /**
@@ -206,11 +208,11 @@ export interface Activator {
   /** Puts a target to sleep now. Resolves to false, without doing so, if the target is in use or must be kept awake. */
   sleep(key: TargetKey): Promise<boolean>
   /**
-   * Retires a target permanently: grants no new leases, waits until all leases are released or the signal aborts, then scales
-   * the target to zero and drops its state.
+   * Retires a target: grants no new leases (SCALER_RETIRED), waits until all leases are released or the signal aborts, then scales
+   * the target to zero and drops its state. Nothing of it is remembered then: a later request for the key would wake it again.
    */
   retire(key: TargetKey, options?: { signal?: AbortSignal | undefined }): Promise<void>
-  /** Reports that a request failed at the endpoint of its lease. Unknown endpoints are ignored. */
+  /** Reports that a request failed at the endpoint of its lease, before or after its release. Unknown endpoints are ignored. */
   report(key: TargetKey, endpointId: string, fault: EndpointFault): void
   /** Refuses new requests and waits until all leases are released or the signal aborts. Never scales down. */
   close(options?: { signal?: AbortSignal | undefined }): Promise<void>

@@ -169,9 +169,25 @@ describe('wakes take turns', () => {
     ask('a.0')
     await settle()
     driver.ready('a.0')
-    expect(gone.error).toMatchObject({ code: 'SCALER_TARGET_FAILED', message: 'no such app' })
+    expect(gone.error).toMatchObject({ code: 'SCALER_TARGET_FAILED', failure: { message: 'no such app' } })
     expect(scaled()).toContain('a.0 1')
   })
+})
+
+test('a refused wake is said to be one of a group only if there are groups', async () => {
+  for (const [groupOf, text] of [
+    [undefined, 'Too many targets are waiting'],
+    [() => 'a', 'Too many targets of its group are waiting'],
+  ] as const) {
+    const { ask } = await wakesOf({ waitingPerGroup: 0, groupOf })
+    ask('a.0')
+    const refused = ask('a.1')
+    await settle()
+    expect(refused.error).toMatchObject({
+      code: 'SCALER_WAKES_FULL',
+      message: expect.stringContaining(text) as string,
+    })
+  }
 })
 
 test('a wake that had to wait for its turn, and then takes too long, has failed', async () => {

@@ -8,15 +8,15 @@ import type { TargetKey } from './types.ts'
 export interface WakeLimits {
   readonly atOnce: number
   /** Default: `atOnce`. */
-  readonly atOncePerGroup?: number
+  readonly atOncePerGroup?: number | undefined
   /** The maximum number of waiting wakes; further ones are refused with SCALER_WAKES_FULL. */
   readonly waiting: number
   /** Default: `waiting`. */
-  readonly waitingPerGroup?: number
+  readonly waitingPerGroup?: number | undefined
   /** ms after which a wake no longer counts towards `atOnce`, so that slow starts do not block all other wakes. */
   readonly turnLimit: number
   /** Returns the group of a target, such as its owner. Called at each wake. Default: all targets are in one group. */
-  readonly groupOf?: (key: TargetKey) => string | Promise<string>
+  readonly groupOf?: ((key: TargetKey) => string | Promise<string>) | undefined
 }
 
 /** High enough that they only take effect when very many targets are woken at once. */
@@ -42,20 +42,26 @@ export class WakeTurns {
 
   of(key: TargetKey): WakeTurn {
     const { turnLimit, groupOf } = this.#limits
-    return new WakeTurn(this.#clock, turnLimit, this.#queue, () => groupOf?.(key) ?? '')
+    return new WakeTurn(this.#clock, turnLimit, this.#queue, groupOf && (() => groupOf(key)))
   }
 }
 
 /** The access of one target to the queue of wakes. The target takes a turn for each of its wakes. */
 export class WakeTurn {
   readonly #queue: FairQueue
-  readonly #groupOf: () => string | Promise<string>
+  /** Undefined if all targets are in one group. */
+  readonly #groupOf: (() => string | Promise<string>) | undefined
   readonly #limit: number
   readonly #alarm: Alarm
   #left: AbortController | undefined
   #turn: Turn | undefined
 
-  constructor(clock: Clock, limit: number, queue: FairQueue, groupOf: () => string | Promise<string>) {
+  constructor(
+    clock: Clock,
+    limit: number,
+    queue: FairQueue,
+    groupOf: (() => string | Promise<string>) | undefined,
+  ) {
     this.#alarm = new Alarm(clock)
     this.#limit = limit
     this.#queue = queue
@@ -73,7 +79,7 @@ export class WakeTurn {
    */
   take(): true | Promise<boolean> {
     this.leave()
-    const group = this.#groupOf()
+    const group = this.#groupOf?.() ?? ''
     const turn = typeof group === 'string' ? this.#queue.tryEnter(group) : undefined
     if (!turn) return this.#wait(group)
     this.#begin(turn)
@@ -99,7 +105,7 @@ export class WakeTurn {
       return !signal.aborted
     } catch (error) {
       if (signal.aborted) return false
-      throw error instanceof QueueFull ? wakesFull(error) : error
+      throw error instanceof QueueFull ? wakesFull(error, this.#groupOf !== undefined) : error
     } finally {
       if (this.#left === left) this.#left = undefined
     }

@@ -13,14 +13,20 @@ const driver = createProcessDriver({
 const policy = () => ({ ...DEFAULT_POLICY, concurrency: 2, idleTimeout: 60_000 })
 const activator = await createActivator({ driver, policy })
 
-async function work(target: string, job: string): Promise<string> {
+/** A job whose worker has ended is done again, so jobs must be idempotent. */
+async function work(target: string, job: string, tries = 3): Promise<string> {
   const lease = await activator.acquire(target) // waits for the worker, and for a free place
   try {
     const response = await fetch(new URL(job, lease.endpoint.url), { method: 'POST' })
     return await response.text()
+  } catch (error) {
+    // Without the report, the next tries may go to the same worker.
+    activator.report(target, lease.endpoint.id, 'reset')
+    if (tries <= 1) throw error
   } finally {
     lease.release()
   }
+  return work(target, job, tries - 1)
 }
 
 const jobs = Array.from({ length: 10 }, (_, n) => `/resize/${n}`)

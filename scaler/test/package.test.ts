@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 interface Manifest {
   readonly engines: { readonly node: string }
-  readonly exports: Readonly<Record<string, { readonly '@fp/source': string }>>
+  readonly exports: Readonly<Record<string, string | { readonly '@fp/source': string }>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
   readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>
@@ -18,9 +18,14 @@ test('the README has a row for each import', () => {
   const rows = [...readme.matchAll(/^\| `(@fp\/scaler[a-z/]*)` \|/gm)].map(([, name]) => name)
   expect(rows.sort()).toEqual(
     Object.keys(manifest.exports)
+      .filter((subpath) => subpath !== './package.json')
       .map((subpath) => subpath.replace('.', '@fp/scaler'))
       .sort(),
   )
+})
+
+test('package.json can be read, for example by tools that look for the version', () => {
+  expect(manifest.exports['./package.json']).toBe('./package.json')
 })
 
 test('`/kubernetes` exports what the README promises and no more', async () => {

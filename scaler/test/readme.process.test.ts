@@ -16,6 +16,7 @@ test.each([
   'readme-example.ts',
   'kubernetes-example.ts',
   'thread-driver-example.ts',
+  'contract-example.ts',
   'node-http-example.ts',
   'job-queue-example.ts',
 ])('the README shows %s as it is tested here', async (name) => {

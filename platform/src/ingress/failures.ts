@@ -96,7 +96,7 @@ export function logFailure(
     error.code === 'SCALER_OUTDATED' ||
     (failure !== undefined && isFaultOfPlatform(failure.code))
   if (isOurs) return log.warn({ err: error, ...request }, message)
-  const why = { code: failure?.code ?? error.code, reason: error.message, ...request }
+  const why = { code: failure?.code ?? error.code, reason: failure?.message ?? error.message, ...request }
   // The failure itself is in the log already. Here it is the reason of each request that meets it.
   log[failure ? 'debug' : 'info'](why, message)
 }

@@ -110,5 +110,5 @@ function wakeRefused(error: ScalerError): FpError {
 function reportOf(error: ScalerError): AppFailureReport {
   const details = error.failure?.details as AppFailureReport | undefined
   if (details) return details
-  return plainFailure(ownersCode(error.failure?.code ?? error.code), error.message)
+  return plainFailure(ownersCode(error.failure?.code ?? error.code), error.failure?.message ?? error.message)
 }

@@ -14,10 +14,13 @@ import type { ExchangeHooks, ExchangeRecord } from '../http/exchange-record.ts'
 
 /** The default of each option is what is registered globally with the OpenTelemetry API. */
 export interface TraceOptions {
-  readonly tracer?: Tracer
+  readonly tracer?: Tracer | undefined
   /** Reads the parent of a span from the request, and writes the span for the app: `traceparent`, for example. */
-  readonly propagator?: Pick<TextMapPropagator, 'extract' | 'inject'>
+  readonly propagator?: Pick<TextMapPropagator, 'extract' | 'inject'> | undefined
 }
+
+/** Both hooks of `scalerProxy`. Hooks of your own must call them. */
+export type TracingHooks = { readonly [K in keyof ExchangeHooks]-?: NonNullable<ExchangeHooks[K]> }
 
 /** The methods of OpenTelemetry's semantic conventions. Others would make too many different span names. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY'])
@@ -27,7 +30,7 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
  * conventions for HTTP servers. A span continues the trace of the client, and the app continues that of the span: both get the
  * same trace in `traceparent`.
  */
-export function traceExchanges(options: TraceOptions = {}): Required<ExchangeHooks> {
+export function traceExchanges(options: TraceOptions = {}): TracingHooks {
   const { tracer = trace.getTracer('@fp/scaler'), propagator = propagation } = options
   const spans = new WeakMap<IncomingMessage, Span>()
   return {
@@ -40,6 +43,9 @@ export function traceExchanges(options: TraceOptions = {}): Required<ExchangeHoo
       const attributes: Attributes = {
         'http.request.method': known ? method : '_OTHER',
         'url.path': request.url?.split('?', 1)[0] ?? '/',
+        'url.scheme': 'encrypted' in request.socket ? 'https' : 'http',
+        'user_agent.original': request.headers['user-agent'],
+        ...serverOf(request.headers.host),
       }
       if (!known) attributes['http.request.method_original'] = method
       const span = tracer.startSpan(known ? method : 'HTTP', { kind: SpanKind.SERVER, attributes }, parent)
@@ -67,6 +73,15 @@ export function traceExchanges(options: TraceOptions = {}): Required<ExchangeHoo
       keys: (headers: IncomingMessage['headers']) => Object.keys(headers),
       get: (headers: IncomingMessage['headers'], name) => headers[name.toLowerCase()],
     })
+  }
+}
+
+/** The name and the port that the client has used. A port that is not named is that of the scheme. */
+function serverOf(host = ''): Attributes {
+  const [, name, port] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(host) ?? []
+  return {
+    'server.address': name?.replace(/^\[|\]$/g, '') || undefined,
+    'server.port': port ? Number(port) : undefined,
   }
 }
 

@@ -31,7 +31,11 @@ test('a span continues the trace of the client, and the app continues that of th
   })
   const client = await world.client()
   const trace = `Traceparent: 00-${TRACE}-${PARENT}-01\r\nTracestate: vendor=1\r\n`
-  await client.send(`POST /a?secret HTTP/1.1\r\nHost: a\r\n${trace}Content-Length: 2\r\n\r\nhi`).message()
+  await client
+    .send(
+      `POST /a?secret HTTP/1.1\r\nHost: a.example:8080\r\nUser-Agent: curl/8\r\n${trace}Content-Length: 2\r\n\r\nhi`,
+    )
+    .message()
   await until(() => world.spans().length === 1)
   const [span] = world.spans()
   expect(span).toMatchObject({
@@ -42,6 +46,10 @@ test('a span continues the trace of the client, and the app continues that of th
     attributes: {
       'http.request.method': 'POST',
       'url.path': '/a',
+      'url.scheme': 'http',
+      'server.address': 'a.example',
+      'server.port': 8080,
+      'user_agent.original': 'curl/8',
       'http.response.status_code': 201,
       'http.request.body.size': 2,
       'http.response.body.size': 5,
