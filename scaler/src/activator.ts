@@ -80,8 +80,10 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     policy,
     keepAwake: options.keepAwake ?? (() => false),
     scale(key, replicas, { remove, signal } = {}) {
+      // Read now: a call that waits for its turn must not be made after the lock for which it was allowed is lost.
+      const fence = replicas === 0 || remove?.length ? member?.fence : member?.startFence
       const until = (own: AbortSignal | undefined): AbortSignal =>
-        AbortSignal.any([stopping.signal, member?.fence, own].filter((one) => one !== undefined))
+        AbortSignal.any([stopping.signal, fence, own].filter((one) => one !== undefined))
       const scale = async (own: AbortSignal): ReturnType<Driver['scale']> =>
         driver.scale(key, replicas, { signal: until(own), ...(remove && { remove }) })
       if (replicas > 0) return signal ? scale(signal) : calls.run(scale)
@@ -107,12 +109,19 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     return target
   }
 
-  const watch = await driver.watch((key, state) => {
-    if (closed) return
-    const target = targets.get(key)
-    if (target) target.update(state)
-    else if (state.ready.length > 0) adopt(key, state)
-  })
+  const watch = await driver
+    .watch((key, state) => {
+      if (closed) return
+      const target = targets.get(key)
+      if (target) target.update(state)
+      else if (state.ready.length > 0) adopt(key, state)
+    })
+    .catch(async (error: unknown) => {
+      closed = true
+      room?.close()
+      await member?.close()
+      throw error
+    })
 
   /** A target whose policy is not valid is not adopted; its next `acquire` rejects with the reason. */
   function adopt(key: TargetKey, state: TargetState): void {
@@ -145,7 +154,10 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
       if (!closed) targetOf(key).refresh()
     },
     sleep,
-    retire: async (key, retireOptions = {}) => targetOf(key).retire(retireOptions.signal),
+    async retire(key, retireOptions = {}) {
+      if (closed) throw activatorClosed()
+      await targetOf(key).retire(retireOptions.signal)
+    },
     report: (key, endpointId, fault) => targets.get(key)?.report(endpointId, fault),
     async close(closeOptions = {}) {
       closed = true

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { MINUTE, rig, type Asked, type Rig } from '../test/harness.ts'
+import { gate, MINUTE, rig, type Asked, type Rig } from '../test/harness.ts'
+import { createActivator } from './activator.ts'
 import type { AwakeLimits } from './awake-room.ts'
-import { FakeDriver, settle } from './drivers/fake/index.ts'
-import type { Lease } from './types.ts'
+import { FakeClock, FakeCoordination, FakeDriver, settle } from './drivers/fake/index.ts'
+import type { Activator, Lease } from './types.ts'
 
 /** A driver whose targets are ready as soon as they are started. Their keys are `<group>-<unit>.<version>`. */
 class PromptDriver extends FakeDriver {
@@ -188,4 +189,51 @@ test('a closed activator looks at the pressure no more', async () => {
   const it = await scene({ pressure: () => 0 })
   await it.activator.close()
   expect(it.clock.pending).toBe(0)
+})
+
+test('a target that another activator retires while it is being admitted takes no place', async () => {
+  const [driver, clock, slow] = [new FakeDriver(), new FakeClock(), gate()]
+  const coordination = new FakeCoordination(clock)
+  const join = (instance: string, awake?: AwakeLimits): Promise<Activator> =>
+    createActivator({
+      driver,
+      clock,
+      coordination: coordination.connect(),
+      instance,
+      ...(awake ? { awake } : {}),
+    })
+  const one = await join('one', {
+    most: 1,
+    groupOf: async (key) => (key === 'old' && (await slow.passed), ''),
+  })
+  const two = await join('two')
+  const asked = expect(one.acquire('old')).rejects.toMatchObject({ code: 'SCALER_RETIRED' })
+  await clock.advance(10)
+  void two.retire('old').catch(() => undefined)
+  await clock.advance(10)
+  await asked
+  slow.open()
+  await clock.advance(MINUTE)
+  const next = one.acquire('new')
+  await clock.advance(10)
+  driver.ready('new')
+  expect((await next).endpoint.id).toBeDefined()
+})
+
+test('a target that another activator wakes while its admission is refused counts as awake', async () => {
+  const slow = gate()
+  const { activator, driver, clock, ask, wake, scaled } = await rig(
+    { idleTimeout: 60 * MINUTE },
+    { awake: { most: 1, groupOf: async (key) => (key === 'b' && (await slow.passed), '') } },
+  )
+  using _used = await wake('a')
+  const asked = ask('b')
+  await settle()
+  driver.ready('b')
+  await settle()
+  asked.lease!.release()
+  slow.open()
+  await clock.advance(1_000)
+  await expect(activator.acquire('c')).rejects.toMatchObject({ code: 'SCALER_AWAKE_FULL' })
+  expect(scaled()).toContain('b 0')
 })

@@ -91,7 +91,8 @@ export class AwakeRoom {
       while (this.#count() > most) await makeRoom(awakeFull('AWAKE_ALL', most))
       if ((await this.#pressure()) >= 1) await makeRoom(awakeFull('AWAKE_PRESSURE'))
     } catch (error) {
-      this.#entries.delete(key)
+      // Another activator may have woken the target meanwhile.
+      if (this.#host.stats(key)?.phase !== 'awake') this.#entries.delete(key)
       throw error
     }
   }

@@ -27,6 +27,7 @@ function healthOf(...ids: string[]) {
   const endpoints = new WatchedSet()
   const probes: Probe[] = []
   const dead: string[] = []
+  const alive: string[] = []
   const report = (...now: string[]): void =>
     endpoints.replace(now.map((id) => ({ id, url: new URL('http://127.0.0.1') })))
   let changes = 0
@@ -47,12 +48,19 @@ function healthOf(...ids: string[]) {
       return result.promise
     },
     changed: () => changes++,
-    dead: ({ id }) => dead.push(id),
+    dead({ id }) {
+      dead.push(id)
+      endpoints.dropDead(id)
+    },
+    alive({ id }) {
+      alive.push(id)
+      endpoints.revive(id)
+    },
   })
   report(...ids)
   const last = (): Probe => probes.at(-1)!
   const times = (): number[] => probes.map(({ at }) => at)
-  return { clock, endpoints, health, report, probes, last, times, dead, changes: () => changes }
+  return { clock, endpoints, health, report, probes, last, times, dead, alive, changes: () => changes }
 }
 
 describe('a fault', () => {
@@ -133,19 +141,15 @@ describe('a probe', () => {
     [undefined, [0, 1_000, 3_000, 7_000]],
   ])('that fails with %s is repeated; after the last one, the endpoint is dead', async (code, expected) => {
     const { clock, endpoints, health, last, times, dead } = healthOf('a')
-    // What is dead and is still reported is probed as often as before.
-    for (const round of [1, 2]) {
-      const began = clock.now()
-      health.report('a', 'timeout')
-      for (const at of expected) {
-        expect(dead).toHaveLength(round - 1)
-        await clock.advance(began + at - clock.now())
-        await last().fail(code)
-        expect(endpoints.health['a']).toBe('held')
-      }
-      expect(dead).toHaveLength(round)
-      expect(times().slice(-expected.length)).toEqual(expected.map((at) => began + at))
+    health.report('a', 'timeout')
+    for (const at of expected) {
+      expect(dead).toEqual([])
+      await clock.advance(at - clock.now())
+      await last().fail(code)
+      expect(endpoints.health['a']).toBe('held')
     }
+    expect(dead).toEqual(['a'])
+    expect(times()).toEqual(expected)
   })
 
   test('without an answer for a second is repeated, at twice the interval each time, at most every 30 s', async () => {
@@ -293,5 +297,100 @@ describe('what is known', () => {
     expect([clock.pending, dead]).toEqual([0, []])
     health.report('b', 'refused')
     expect(probes).toHaveLength(3)
+  })
+})
+
+describe('a dead endpoint', () => {
+  /** Dead since 250 ms. */
+  async function died(...ids: string[]) {
+    const it = healthOf(...ids)
+    it.health.report('a', 'refused')
+    for (const at of [0, 50, 250]) {
+      await it.clock.advance(at - it.clock.now())
+      await it.last().answer(false)
+    }
+    expect(it.dead).toEqual(['a'])
+    return it
+  }
+
+  test('is probed again as long as the driver reports it, ever more rarely, and is used again once it answers', async () => {
+    const { clock, last, probes, alive, endpoints } = await died('a', 'b')
+    const pauses: number[] = []
+    const next = async (): Promise<void> => {
+      const [began, before] = [clock.now(), probes.length]
+      while (probes.length === before) await clock.advance(500)
+      pauses.push(clock.now() - began)
+    }
+    for (const code of ['ECONNREFUSED', 'EHOSTUNREACH', undefined, 'ECONNRESET', 'ENOENT']) {
+      await next()
+      await last().fail(code)
+    }
+    await next()
+    expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000])
+    expect([endpoints.ids, alive]).toEqual([['b'], []])
+    await last().answer(true)
+    expect([endpoints.ids.sort(), alive, clock.pending]).toEqual([['a', 'b'], ['a'], 0])
+  })
+
+  test('is forgotten when the driver does not report it any more', async () => {
+    const { clock, health, report } = await died('a', 'b')
+    report('b')
+    health.update()
+    expect(clock.pending).toBe(0)
+  })
+
+  test('is still known after a scale-down that did not happen, and not after the end', async () => {
+    const { clock, health } = await died('a')
+    health.clear()
+    expect(clock.pending).toBe(1)
+    health.close()
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('an endpoint at which request after request fails', () => {
+  async function fail(it: ReturnType<typeof healthOf>, faults: number): Promise<void> {
+    for (let count = 0; count < faults; count++) it.health.report('a', 'timeout')
+    await it.last().answer(true)
+  }
+
+  test('is ejected also if requests fail faster than it answers probes', async () => {
+    const it = healthOf('a', 'b')
+    await fail(it, 5)
+    expect([it.endpoints.health['a'], it.probes.length]).toEqual(['held', 1])
+  })
+
+  test('is ejected for longer each time, and for the first time again after ten good minutes', async () => {
+    const it = healthOf('a', 'b')
+    const { clock, last, probes } = it
+    const times: number[] = []
+    for (const pause of [0, 1_000, 11 * 60_000]) {
+      await clock.advance(pause)
+      await fail(it, 5)
+      const began = clock.now()
+      const before = probes.length
+      while (probes.length === before) await clock.advance(500)
+      times.push(clock.now() - began)
+      await last().answer(true)
+    }
+    expect(times).toEqual([5_000, 10_000, 5_000])
+  })
+
+  test('stays ejected when another activator finds it dead', async () => {
+    const it = healthOf('a', 'b')
+    await fail(it, 5)
+    it.health.verify(['a'])
+    expect(it.probes).toHaveLength(1)
+  })
+
+  test('is looked at again when it is found dead again', async () => {
+    const it = healthOf('a', 'b')
+    it.health.verify(['a'])
+    await it.last().answer(true)
+    it.health.verify(['a'])
+    expect(it.probes).toHaveLength(1)
+    it.health.verify([])
+    it.health.verify(['a'])
+    expect(it.probes).toHaveLength(2)
   })
 })

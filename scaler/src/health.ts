@@ -13,6 +13,8 @@ export interface HealthHost {
   changed(): void
   /** The endpoint does not exist any more, although the driver reports it. */
   dead(endpoint: Endpoint): void
+  /** An endpoint that was dead answers again. */
+  alive(endpoint: Endpoint): void
 }
 
 /** Codes of errors of a system call: nobody listens, or who listens closes the connection at once. */
@@ -33,6 +35,11 @@ const CALM = 10_000
 /** ms for which an endpoint is ejected. Doubled at each further ejection, up to the maximum. */
 const EJECTION = 5_000
 const MAX_EJECTION = 60_000
+/** ms after an ejection from which on the next one counts as the first. */
+const FORGIVEN = 10 * 60_000
+/** ms until a dead endpoint is probed again, as long as the driver reports it. Doubled each time, up to the maximum. */
+const REVIVAL = 5_000
+const MAX_REVIVAL = 60_000
 /** The share of a target's endpoints that may be ejected at once. */
 const MAX_EJECTED = 0.5
 
@@ -53,6 +60,9 @@ interface Suspect {
   failed: number
   hung: number
   ejections: number
+  /** When the last ejection began. */
+  ejected: number
+  isDead: boolean
   /** Whether it was probed because another activator has found it dead. */
   isVerified: boolean
 }
@@ -94,30 +104,42 @@ export class Health {
 
   /** Another activator has found these endpoints dead. Each is probed once: perhaps only that activator cannot reach it. */
   verify(ids: readonly string[]): void {
+    for (const suspect of this.#suspects?.values() ?? [])
+      suspect.isVerified &&= ids.includes(suspect.endpoint.id)
     for (const id of ids) {
       const endpoint = this.#host.endpoints.get(id)
       if (!endpoint) continue
       const suspect = this.#suspectOf(endpoint)
       if (suspect.isVerified) continue
       suspect.isVerified = true
-      if (!suspect.cancel) this.#probe(suspect)
+      if (!suspect.cancel && !suspect.next.armed) this.#probe(suspect)
     }
   }
 
   /** Forgets the endpoints that the driver does not report any more. */
   update(): void {
-    for (const [id, suspect] of this.#suspects ?? []) if (!this.#host.endpoints.get(id)) this.#forget(suspect)
+    const { endpoints } = this.#host
+    for (const [id, suspect] of this.#suspects ?? []) {
+      const isKnown = suspect.isDead ? endpoints.reported.includes(id) : endpoints.get(id)
+      if (!isKnown) this.#forget(suspect)
+    }
   }
 
-  /** Ends all probes and forgets all faults. */
+  /** Ends all probes and forgets all faults, but not which endpoints are dead: the driver may still report them. */
   clear(): void {
+    for (const suspect of this.#suspects?.values() ?? []) if (!suspect.isDead) this.#forget(suspect)
+  }
+
+  close(): void {
     for (const suspect of this.#suspects?.values() ?? []) this.#forget(suspect)
   }
 
   #suspectOf(endpoint: Endpoint): Suspect {
     this.#suspects ??= new Map()
     const known = this.#suspects.get(endpoint.id)
-    if (known) return known
+    // A dead endpoint is used again after a scale-down that failed. What was known of it does not count any more.
+    if (known?.isDead) this.#forget(known)
+    else if (known) return known
     const suspect: Suspect = {
       endpoint,
       cancel: undefined,
@@ -129,6 +151,8 @@ export class Health {
       failed: 0,
       hung: 0,
       ejections: 0,
+      ejected: -Infinity,
+      isDead: false,
       isVerified: false,
     }
     this.#suspects.set(endpoint.id, suspect)
@@ -173,28 +197,49 @@ export class Health {
   }
 
   #answers(suspect: Suspect): void {
-    if (suspect.isStale) return this.#probe(suspect)
-    suspect.answered = this.#host.clock.now()
+    if (suspect.isDead) {
+      this.#forget(suspect)
+      return this.#host.alive(suspect.endpoint)
+    }
+    const isBad = suspect.faults >= MAX_FAULTS && this.#mayEject(suspect)
+    if (suspect.isStale && !isBad) return this.#probe(suspect)
+    const now = this.#host.clock.now()
+    suspect.answered = now
     suspect.failed = suspect.hung = 0
-    if (suspect.faults < MAX_FAULTS || !this.#mayEject(suspect)) return this.#set(suspect, 'usable')
+    if (!isBad) return this.#set(suspect, 'usable')
     suspect.faults = 0
+    if (now - suspect.ejected > FORGIVEN) suspect.ejections = 0
+    suspect.ejected = now
     this.#set(suspect, 'held')
     const time = Math.min(EJECTION * 2 ** suspect.ejections++, MAX_EJECTION)
     suspect.next.set(time, () => this.#probe(suspect))
   }
 
   #fails(suspect: Suspect, retries: readonly number[]): void {
+    if (this.#isGone(suspect)) return this.#lookAgain(suspect)
     suspect.hung = 0
     const retry = retries[suspect.failed++]
     if (retry !== undefined) {
       this.#set(suspect, 'held')
       return suspect.next.set(retry, () => this.#probe(suspect))
     }
-    this.#forget(suspect)
+    suspect.isDead = true
+    suspect.failed = 0
+    this.#lookAgain(suspect)
     this.#host.dead(suspect.endpoint)
   }
 
+  #isGone(suspect: Suspect): boolean {
+    return suspect.isDead && !this.#host.endpoints.get(suspect.endpoint.id)
+  }
+
+  /** Another activator may use the endpoint, so that this one can neither stop nor replace it. It may also have been cut off itself. */
+  #lookAgain(suspect: Suspect): void {
+    suspect.next.set(Math.min(REVIVAL * 2 ** suspect.failed++, MAX_REVIVAL), () => this.#probe(suspect))
+  }
+
   #hangs(suspect: Suspect): void {
+    if (this.#isGone(suspect)) return this.#lookAgain(suspect)
     suspect.failed = 0
     this.#set(suspect, 'avoided')
     suspect.next.set(Math.min(HANG_INTERVAL * 2 ** suspect.hung++, MAX_HANG_INTERVAL), () =>

@@ -86,6 +86,15 @@ export class EndpointSet {
     if (this.drop(id)) this.#dead.add(id)
   }
 
+  /** A dead endpoint answers again. Returns whether it may get leases: not if it has been stopped. */
+  revive(id: string): boolean {
+    this.#dead.delete(id)
+    if (this.#stopped.includes(id)) return false
+    this.#unusable.delete(id)
+    this.replace(this.#reported)
+    return this.#slots.has(id)
+  }
+
   /** The dead endpoints that have leases, and those that have none. */
   get dead(): { readonly used: string[]; readonly unused: string[] } {
     const ids = [...this.#dead]

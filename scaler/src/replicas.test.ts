@@ -74,6 +74,15 @@ function replicasOf(ready: readonly string[], policy: Partial<TargetPolicy> = {}
 }
 
 describe('the start of a wake', () => {
+  test('asks for what the last leader has decided on, but for no more than the policy allows now', async () => {
+    const { it, replicas, lock, scaled } = replicasOf([])
+    replicas.begin(0)
+    it.policy = { ...it.policy, maxReplicas: 3 }
+    lock.replicas = 5
+    await replicas.start()
+    expect(scaled).toEqual([[3, []]])
+  })
+
   test('is one call, with what the lock recorded, and is told to the others', async () => {
     const { it, lock, replicas, scaled } = replicasOf([])
     it.load = 7

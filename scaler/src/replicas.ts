@@ -86,7 +86,7 @@ export class Replicas {
   async start(): Promise<void> {
     const { endpoints, lock } = this.#host
     if (this.#started || this.#wanted === 0 || !lock.leads) return
-    const replicas = Math.max(this.#wanted, lock.replicas)
+    const replicas = Math.max(this.#wanted, Math.min(lock.replicas, this.#most()))
     // Dead endpoints that could not be stopped with the last generation, because another activator used them.
     const { unused } = endpoints.dead
     const lead = { replicas, draining: unused }
@@ -260,9 +260,10 @@ export class Replicas {
   /** Starts the decision timer while the number of replicas can change, and stops it when the policy fixes the number. */
   #watch(): void {
     const least = Math.max(1, this.#host.keptWarm())
-    const { size } = this.#host.endpoints
+    const { drained, size } = this.#host.endpoints
     const isShort = size > 0 && size < this.#wanted
-    if (this.#most() <= least && this.#wanted <= least && this.#toStop.length === 0 && !isShort) {
+    const isSettled = this.#toStop.length === 0 && drained.length === 0 && !isShort
+    if (this.#most() <= least && this.#wanted <= least && isSettled) {
       this.#tick.stop()
       return
     }

@@ -139,11 +139,20 @@ export class Sleep {
   /** The endpoint does not exist any more, although the driver reports it. */
   replace(id: string): void {
     const { admission, lock, replicas } = this.#parts
-    lock.reportDead(id)
+    lock.reportDead(id, true)
     admission.endpoints.dropDead(id)
     admission.count()
     if (admission.endpoints.size === 0) this.replaceAll()
     else replicas.decide()
+  }
+
+  /** A dead endpoint answers again: it is used, unless it is being stopped. */
+  restore(id: string): void {
+    const { admission, lifecycle, lock } = this.#parts
+    lock.reportDead(id, false)
+    if (!admission.endpoints.revive(id) || lifecycle.phase === 'draining') return
+    admission.adjust()
+    if (admission.endpoints.size > 0) this.#events.awake()
   }
 
   /** No endpoint is left that could be used. */
@@ -174,7 +183,7 @@ export class Sleep {
     const { admission, health, lifecycle, lock, replicas } = this.#parts
     this.#idle.stop()
     this.#retry.stop()
-    this.#wake.endWait()
+    this.#wake.abandon(new Error('The target is scaled down.'))
     replicas.end()
     lock.cancel()
     health.clear()

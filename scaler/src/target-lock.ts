@@ -10,6 +10,8 @@ export interface TargetLock {
    * `hasShare` is then false until this activator knows.
    */
   check(): void
+  /** The store does not answer, or others may no longer respect this activator's locks. */
+  readonly isCutOff: boolean
   /** Whether this activator holds a shared lock, and so may send requests. */
   readonly hasShare: boolean
   /**
@@ -56,8 +58,8 @@ export interface TargetLock {
   readonly terminated: ReadonlySet<string>
   /** Endpoints that some activator has found dead. It may be wrong: perhaps only that activator cannot reach them. */
   readonly dead: readonly string[]
-  /** Tells all activators that this endpoint does not exist any more, although the driver reports it. */
-  reportDead(endpointId: string): void
+  /** Tells all activators that this endpoint does not exist any more, although the driver reports it; or, later, that it does. */
+  reportDead(endpointId: string, isDead: boolean): void
 
   /**
    * How many requests this activator may have at one endpoint. `concurrency` is the limit of the endpoint for all activators
@@ -101,6 +103,7 @@ const NONE: ReadonlySet<string> = new Set()
 /** The lock for a single activator: nobody else uses its targets. */
 export class LocalTargetLock implements TargetLock {
   readonly hasShare = true
+  readonly isCutOff = false
   readonly leads = true
   readonly othersLoad = 0
   replicas = 1

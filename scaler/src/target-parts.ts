@@ -47,6 +47,8 @@ export interface TargetEvents {
   unused(): void
   /** The endpoint does not exist any more, although the driver reports it. */
   dead(endpointId: string): void
+  /** An endpoint that was dead answers again. */
+  alive(endpointId: string): void
   /** A warm window may have begun or ended. */
   due(): void
   /** A scale call has settled. */
@@ -103,6 +105,7 @@ export function createParts(key: TargetKey, context: TargetContext, events: Targ
       lock.balance()
     },
     dead: ({ id }) => events.dead(id),
+    alive: ({ id }) => events.alive(id),
   })
   const replicas = new Replicas({
     clock,

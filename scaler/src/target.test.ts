@@ -226,6 +226,27 @@ describe('stats', () => {
 })
 
 describe('retire', () => {
+  test('during a wake ends the scale call of the wake, also one that only its signal ends', async () => {
+    const { activator, driver, clock, ask } = await rig()
+    driver.onScale = ({ replicas }, signal) =>
+      replicas === 0
+        ? undefined
+        : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    ask('app')
+    await settle()
+    const retired = activator.retire('app')
+    await clock.advance(1_000)
+    await retired
+    expect(activator.stats('app')).toBeUndefined()
+  })
+
+  test('is refused after close(), and leaves no target', async () => {
+    const { activator } = await rig()
+    await activator.close()
+    await expect(activator.retire('app')).rejects.toMatchObject({ code: 'SCALER_CLOSED' })
+    expect([...activator.targets()]).toEqual([])
+  })
+
   test('refuses waiting and new requests, waits for leases, then scales to zero and drops the target', async () => {
     const { wake, ask, activator, scaled, clock, told } = await rig({ concurrency: 1 })
     const lease = await wake('app')

@@ -31,6 +31,7 @@ export class Target {
       ended: () => this.#ended(),
       unused: () => this.#afterUse(),
       dead: (id) => this.#sleep.replace(id),
+      alive: (id) => this.#sleep.restore(id),
       due: () => this.refresh(),
       settled: () => this.#phase === 'asleep' && this.#forgetIfUnused(),
       lockChanged: () => this.#lockChanged(),
@@ -137,18 +138,21 @@ export class Target {
   /** Stops every timer and rejects all waiting requests. Running replicas keep running. */
   close(reason: Error): void {
     this.#refuse(reason)
-    this.#sleep.stop()
-    this.#wake.stop()
-    this.#parts.health.clear()
-    this.#parts.replicas.end()
+    this.#stop()
     this.#parts.lock.cancel()
   }
 
+  #stop(): void {
+    this.#sleep.stop()
+    this.#wake.stop()
+    this.#parts.health.close()
+    this.#parts.replicas.end()
+  }
+
   #refuse(reason: Error): void {
-    const { admission, keepWarm } = this.#parts
     this.#retired = true
-    keepWarm.stop()
-    admission.refuse(reason)
+    this.#parts.keepWarm.stop()
+    this.#parts.admission.refuse(reason)
   }
 
   /**
@@ -160,7 +164,7 @@ export class Target {
     if (this.#retired) return
     const { admission, lifecycle, lock, replicas } = this.#parts
     this.#refuse(retired())
-    this.#wake.endWait()
+    this.#wake.abandon(retired())
     if (this.#phase === 'waking') lifecycle.enter('asleep')
     replicas.end()
     void admission.none().then(async () => {
@@ -242,6 +246,8 @@ export class Target {
       return this.#endpoints.dead.used.length === 0 ? this.#sleep.lostAll() : undefined
     if (lock.hasShare) this.#wake.endWait()
     else if (!admission.unused) this.#hold()
+    // The leader waits for the word that this activator no longer uses the endpoints that drain.
+    replicas.readyChanged()
     lock.balance()
   }
 
@@ -291,10 +297,8 @@ export class Target {
   }
 
   #forget(): void {
-    const { context, key, lock, replicas } = this.#parts
-    replicas.end()
-    this.#sleep.stop()
-    this.#wake.stop()
+    const { context, key, lock } = this.#parts
+    this.#stop()
     lock.dispose()
     context.forget(key, this)
   }

@@ -1,5 +1,5 @@
 import { Alarm } from './alarm.ts'
-import { ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
+import { cutOff, ScalerError, targetFailed, wakeNotBegun, wakeTimedOut } from './errors.ts'
 import type { TargetParts } from './target-parts.ts'
 import type { Failure, Phase } from './types.ts'
 import type { WakeTurn } from './wake-turns.ts'
@@ -7,7 +7,12 @@ import type { WakeTurn } from './wake-turns.ts'
 /** ms after a failed wake in which requests get the same failure immediately, so that not every request starts a crashing app. */
 const FAILURE_BACKOFF = 1_000
 /** The wake was refused. The target itself has not failed. */
-const CALLED_OFF: ReadonlySet<string> = new Set(['SCALER_WAKES_FULL', 'SCALER_AWAKE_FULL', 'SCALER_OUTDATED'])
+const CALLED_OFF: ReadonlySet<string> = new Set([
+  'SCALER_WAKES_FULL',
+  'SCALER_AWAKE_FULL',
+  'SCALER_OUTDATED',
+  'SCALER_CUT_OFF',
+])
 
 export interface WakeEvents {
   /** The wake has failed. What it has started must be stopped. */
@@ -128,6 +133,12 @@ export class Wake {
     this.#timeout.stop()
   }
 
+  /** What runs for the wake has no purpose any more. */
+  abandon(reason: Error): void {
+    this.#timeout.stop()
+    this.#ending?.abort(reason)
+  }
+
   endBackoff(): void {
     this.#backoff.stop()
   }
@@ -153,7 +164,11 @@ export class Wake {
     const turn = this.#isWaking(generation) ? this.#turn.take() : true
     // Time spent in the queue does not count towards the readiness timeout.
     if (turn !== true && (await this.#untilTurn(turn))) this.#limit(generation)
-    if (context.room && this.#isWaking(generation) && mayStart()) await context.room.admit(key)
+    if (context.room && this.#isWaking(generation) && mayStart()) {
+      await context.room.admit(key)
+      // Meanwhile another activator may have retired the target.
+      if (this.#parts.lifecycle.phase === 'asleep') context.room.left(key)
+    }
     if (mayStart()) await replicas.start()
     // Another activator starts the replicas, or the wake has ended.
     if (!replicas.started || !this.#isWaking(generation)) this.#turn.leave()
@@ -178,7 +193,10 @@ export class Wake {
     const { readinessTimeout } = this.#parts.policy()
     this.#timeout.set(readinessTimeout, () => {
       if (!this.#isWaking(generation)) return
+      const { lock, replicas } = this.#parts
       if (this.#turn.waits) this.#callOff(wakeNotBegun(readinessTimeout))
+      // Nobody knows who leads. The target is not to blame.
+      else if (lock.isCutOff && !replicas.started) this.#callOff(cutOff())
       else this.#fail(wakeTimedOut(readinessTimeout))
     })
   }

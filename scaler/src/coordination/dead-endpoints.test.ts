@@ -55,9 +55,11 @@ test('an endpoint that only one member cannot reach is not stopped while another
   two.activator.report('app', lease.endpoint.id, 'refused')
   lease.release()
   await clock.advance(MINUTE)
-  expect(probes).toBe(4)
+  // Three of the one that cannot reach it, one of the other, and a later one, which is answered.
+  expect(probes).toBe(5)
   expect(scaled().length).toBe(calls)
-  expect(one.activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 2 })
+  for (const { activator } of [one, two])
+    expect(activator.stats('app')).toMatchObject({ phase: 'awake', endpoints: 2 })
   await pair.close()
 })
 
@@ -69,10 +71,43 @@ test('a member looks once at an endpoint that another one has found dead, howeve
   driver.onProbe = ({ id }) => id !== lease.endpoint.id || ++probes > 3
   two.activator.report('app', lease.endpoint.id, 'refused')
   await clock.advance(1_000)
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 8; i++) {
     ;(await one.activator.acquire('app')).release()
-    await clock.advance(5_000)
+    await clock.advance(400)
   }
+  // Three of the one that found it, and one of the other. The one that found it looks again in five seconds.
   expect(probes).toBe(4)
+  await pair.close()
+})
+
+test('a member that could not reach the only endpoint for a moment uses it again', async () => {
+  const pair = await usedByBoth()
+  const { clock, driver, one, two } = pair
+  using _held = await one.activator.acquire('app')
+  const lease = await two.activator.acquire('app')
+  let probes = 0
+  driver.onProbe = () => ++probes > 3
+  two.activator.report('app', lease.endpoint.id, 'refused')
+  lease.release()
+  await clock.advance(10_000)
+  const asked = ask(two)
+  await clock.advance(10_000)
+  expect(asked.lease?.endpoint.id).toBe(lease.endpoint.id)
+  asked.lease?.release()
+  await pair.close()
+})
+
+test('an endpoint that only the leader cannot reach does not stay without use', async () => {
+  const pair = await usedByBoth({ minReplicas: 3, maxReplicas: 3, idleTimeout: 300 * MINUTE }, 3)
+  const { clock, driver, one, two } = pair
+  const lease = await two.activator.acquire('app')
+  const { id } = lease.endpoint
+  lease.release()
+  let probes = 0
+  // The leader never reaches it.
+  driver.onProbe = (endpoint) => endpoint.id !== id || ++probes === 4
+  one.activator.report('app', id, 'refused')
+  await clock.advance(MINUTE)
+  expect(driver.calls.at(-1)).toEqual({ key: 'app', replicas: 3, remove: [id] })
   await pair.close()
 })

@@ -121,6 +121,18 @@ describe('a member', () => {
     expect([lost.aborted, beats.id, [...stored.keys()]]).toEqual([true, 'a.2', ['member/a.2']])
   })
 
+  test('that returns under a new id keeps the former one for another heartbeat, while its shares are renewed', async () => {
+    const { clock, stored, join } = await worldOf()
+    const it = await join('a')
+    it.connection.partition()
+    await clock.advance(13_000)
+    it.connection.heal()
+    while (it.beats.id === 'a.1') await clock.advance(100)
+    expect([...stored.keys()].filter((key) => key.startsWith('member/a'))).toContain('member/a.1')
+    await clock.advance(BEAT)
+    expect([...stored.keys()]).toEqual([`member/${it.beats.id}`])
+  })
+
   test('that returns under a new id deletes its former heartbeat, and reports if that fails', async () => {
     const { clock, stored, join } = await worldOf()
     for (const refuses of [undefined, 'member/b.1']) {

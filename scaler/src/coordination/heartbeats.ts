@@ -41,6 +41,12 @@ export class Heartbeats implements Members {
   readonly #watchers = new Set<() => void>()
   readonly #nextBeat: Alarm
   readonly #trustEnds: Alarm
+  /** Counts the heartbeats that were sent; the last one that the store has confirmed; the last one that does not count. */
+  #sent = 0
+  #confirmed = 0
+  #doubted = 0
+  /** Former ids, which the others need not wait to count as dead. */
+  #former: MemberId[] = []
   #joins = 0
   #id: MemberId
   #lost = new AbortController()
@@ -60,6 +66,16 @@ export class Heartbeats implements Members {
 
   get lost(): AbortSignal {
     return this.#lost.signal
+  }
+
+  /** The process was stopped for a while: heartbeats that were sent before say nothing of the time since. */
+  doubt(): void {
+    this.#doubted = this.#sent
+  }
+
+  /** Whether the store has confirmed a heartbeat that was sent since the last doubt. */
+  get isConfirmed(): boolean {
+    return this.#confirmed > this.#doubted
   }
 
   isDead(id: MemberId): boolean {
@@ -100,23 +116,33 @@ export class Heartbeats implements Members {
   async #beat(): Promise<void> {
     const { clock, name } = this.#options
     const until = clock.now() + TRUSTED_FOR
+    const sent = ++this.#sent
     if (!this.#lost.signal.aborted) {
       const stored = await this.#update(this.#id, (now) => now && { count: now.count + 1 })
       if (!stored) this.#lose()
       // A lost member returns at once: after a pause, requests wait for it.
-      return this.#lost.signal.aborted ? this.#beat() : this.#trustUntil(until)
+      if (this.#lost.signal.aborted) return this.#beat()
+      this.#confirmed = sent
+      this.#dropFormer()
+      return this.#trustUntil(until)
     }
     if (this.#closed) return
     const [former, id] = [this.#id, `${name}.${++this.#joins}`]
     await this.#update(id, () => ({ count: 1 }))
     if (this.#closed || clock.now() >= until) return
     this.#id = id
+    this.#confirmed = sent
     // The notification of its first heartbeat may have come before this id was its own.
     this.#seen.delete(id)
     this.#lost = new AbortController()
     this.#trustUntil(until)
-    // The others need not wait until the former id counts as dead.
-    if (this.#joins > 1) this.#update(former, () => undefined).catch((error: Error) => this.#failed(error))
+    if (this.#joins > 1) this.#former.push(former)
+  }
+
+  /** One heartbeat after the return: until then the others respect the shares of the former id, which are being renewed. */
+  #dropFormer(): void {
+    for (const id of this.#former.splice(0))
+      this.#update(id, () => undefined).catch((error: Error) => this.#failed(error))
   }
 
   #trustUntil(time: number): void {

@@ -129,3 +129,18 @@ test('the ledger may have an entry of this activator during an update, and while
   copy.news(undefined)
   expect(copy.mayHaveEntry).toBe(false)
 })
+
+test('an update that finds no document forgets the one whose deletion was not notified, but not a newer one', async () => {
+  const { copy, stored, behaviour, update } = copyOf(document('a', 1))
+  stored.now = undefined
+  expect(await copy.step(same)).toBe(EMPTY)
+  expect(copy.current).toBe(EMPTY)
+  copy.news(document('b', 1))
+  behaviour.act = async (change) => {
+    const result = await update(change)
+    copy.news(document('c', 1))
+    return result
+  }
+  await copy.step(same)
+  expect(copy.current.born).toBe('c')
+})

@@ -69,6 +69,7 @@ export class LedgerCopy {
   /** Updates the stored ledger, and resolves to it. `change` gets it without dead members. */
   async step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
     this.#openSteps++
+    const { born } = this.#ledger
     try {
       const ledger = await this.#source.update(this.#key, (now) => {
         const living = withoutDead(now, this.#source.alive)
@@ -80,6 +81,8 @@ export class LedgerCopy {
       this.#unsure = false
       // Newer notifications may have arrived before this result, even that of the document's deletion.
       if (ledger && ledger.born !== this.#deletedBorn) this.#accept(ledger)
+      // The document was deleted, and the notification of that may have got lost.
+      if (!ledger && this.#ledger.born === born) this.#ledger = EMPTY
       return ledger ?? EMPTY
     } catch (error) {
       // A ledger of a newer version was not touched.

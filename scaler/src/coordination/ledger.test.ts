@@ -135,9 +135,11 @@ describe('stopped endpoints', () => {
   })
 
   test('that a member has found dead are recorded once', () => {
-    const ledger = withDead(withDead(EMPTY, 'e1'), 'e2')
+    const ledger = withDead(withDead(EMPTY, 'e1', true), 'e2', true)
     expect(ledger).toEqual({ ...EMPTY, dead: ['e1', 'e2'] })
-    expect(withDead(ledger, 'e1')).toBe(ledger)
+    expect(withDead(ledger, 'e1', true)).toBe(ledger)
+    expect(withDead(ledger, 'e3', false)).toBe(ledger)
+    expect(withDead(ledger, 'e1', false).dead).toEqual(['e2'])
   })
 
   test('only the hundred most recent ones are remembered', () => {

@@ -143,7 +143,16 @@ export function withReport(ledger: Ledger, me: MemberId, report: LoadReport & { 
       ? { ...withDraining(ledger, lead.draining), replicas: lead.replicas }
       : ledger
   const drained = report.drainings === next.drainings ? report.drained : []
-  return { ...next, shares: { ...next.shares, [me]: { ...next.shares[me]!, load, drained } } }
+  const mine = next.shares[me]!
+  // An idle target would be written again and again.
+  if (
+    next.replicas === ledger.replicas &&
+    next.draining === ledger.draining &&
+    mine.load === load &&
+    sameIds(drained, mine.drained)
+  )
+    return ledger
+  return { ...next, shares: { ...next.shares, [me]: { ...mine, load, drained } } }
 }
 
 /**
@@ -168,16 +177,15 @@ export function withTerminated(
 }
 
 function withDraining(ledger: Ledger, draining: readonly string[]): Ledger {
-  const same =
-    draining.length === ledger.draining.length && draining.every((id) => ledger.draining.includes(id))
-  if (same) return ledger
+  if (sameIds(draining, ledger.draining)) return ledger
   const active = Object.entries(ledger.shares).map(([id, share]) => [id, { ...share, drained: [] }] as const)
   return { ...ledger, draining, drainings: ledger.drainings + 1, shares: Object.fromEntries(active) }
 }
 
-export function withDead(ledger: Ledger, endpoint: string): Ledger {
-  if (ledger.dead.includes(endpoint)) return ledger
-  return { ...ledger, dead: withMore(ledger.dead, [endpoint]) }
+export function withDead(ledger: Ledger, endpoint: string, isDead: boolean): Ledger {
+  if (ledger.dead.includes(endpoint) === isDead) return ledger
+  const others = ledger.dead.filter((id) => id !== endpoint)
+  return { ...ledger, dead: isDead ? withMore(others, [endpoint]) : others }
 }
 
 /** Records that these endpoints are stopped. */
@@ -187,6 +195,10 @@ function withoutEndpoints(ledger: Ledger, endpoints: readonly string[]): Ledger 
     terminated: withMore(ledger.terminated, endpoints),
     dead: ledger.dead.filter((id) => !endpoints.includes(id)),
   }
+}
+
+function sameIds(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((id) => other.includes(id))
 }
 
 function withMore(ids: readonly string[], more: readonly string[]): readonly string[] {

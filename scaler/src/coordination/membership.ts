@@ -46,7 +46,10 @@ export class Membership {
   /** The id before the last loss. It counts as dead for this process, which may remove its locks. */
   #former: MemberId | undefined
   #standing: Standing = 'cutOff'
+  /** The standing with which the places were last counted. */
+  #counted: Standing = 'cutOff'
   #fence = new AbortController()
+  #startFence = new AbortController()
   readonly #memberWatch: Disposable
   #watch: AsyncDisposable | undefined
   #closed = false
@@ -77,9 +80,17 @@ export class Membership {
     return this.#id
   }
 
-  /** Aborts when the other members may no longer respect this member's locks. Aborts running scale calls. */
+  /** Aborts when the other members may no longer respect this member's locks. Aborts scale calls that stop something. */
   get fence(): AbortSignal {
     return this.#fence.signal
+  }
+
+  /**
+   * The same for scale calls that only start something. A pause of the process does not abort it: most pauses are short, and a
+   * call that comes too late starts what the others will adopt.
+   */
+  get startFence(): AbortSignal {
+    return this.#startFence.signal
   }
 
   /** Whether the other members respect this member's locks. */
@@ -97,6 +108,8 @@ export class Membership {
   /** See TargetLock.check. */
   check(): void {
     this.#pulse.check()
+    // The driver does not tell when it loses its watch.
+    if (this.standing !== this.#counted) this.#recheck()
   }
 
   lock(key: TargetKey, events: TargetLockEvents): SharedTargetLock {
@@ -106,7 +119,7 @@ export class Membership {
   }
 
   /** Drops the lock of a target. A later target with the same key gets a new lock. */
-  forget(key: TargetKey, lock: SharedTargetLock): void {
+  forget(key: TargetKey, lock: object): void {
     if (this.#locks.get(key) === lock) this.#locks.delete(key)
   }
 
@@ -144,7 +157,7 @@ export class Membership {
     this.#closed = true
     this.#pulse.stop()
     this.#checkEnds.stop()
-    this.#fence.abort(cutOff())
+    this.#distrust('cutOff')
     await this.#heartbeats?.close(signal)
     this.#memberWatch[Symbol.dispose]()
     await this.#watch?.[Symbol.asyncDispose]()
@@ -171,7 +184,7 @@ export class Membership {
     const { id, lost } = this.#members
     if (!lost.aborted) {
       // After a pause, the timer that would tell of the loss may not have run yet.
-      if (!this.#pulse.isOverdue) this.#trust(id)
+      if (!this.#pulse.isOverdue && (this.#heartbeats?.isConfirmed ?? true)) this.#trust(id)
     } else if (this.#standing === 'trusted') this.#distrust('cutOff')
     if (this.#store.isSilent) this.#store.update(PROBE, (now) => now).catch(() => undefined)
     this.#recheck()
@@ -183,6 +196,8 @@ export class Membership {
     this.#standing = 'trusted'
     this.#checkEnds.stop()
     this.#fence = new AbortController()
+    if (id !== this.#id) this.#startFence.abort(cutOff())
+    if (this.#startFence.signal.aborted) this.#startFence = new AbortController()
     if (id === this.#id) return
     this.#former = this.#id
     this.#id = id
@@ -190,14 +205,16 @@ export class Membership {
     if (wasPaused) for (const lock of [...this.#locks.values()]) lock.deny()
   }
 
-  #distrust(standing: Standing): void {
+  #distrust(standing: 'checking' | 'cutOff'): void {
     this.#standing = standing
     this.#fence.abort(cutOff())
+    if (standing === 'cutOff') this.#startFence.abort(cutOff())
   }
 
   /** Nobody knows for how long the process was stopped: the members must ask the store before the next request is sent. */
   #paused(): void {
     this.#distrust('checking')
+    this.#heartbeats?.doubt()
     this.#store.excuse()
     this.#checkEnds.set(CHECK_LIMIT, () => {
       this.#distrust('cutOff')
@@ -207,6 +224,7 @@ export class Membership {
   }
 
   #recheck(): void {
+    this.#counted = this.standing
     for (const lock of [...this.#locks.values()]) lock.recheck()
     for (const [key, ledger] of this.#ledgers)
       if (!this.#locks.has(key) && hasMember(ledger, this.id)) this.#leave(key)

@@ -435,11 +435,11 @@ describe('a report', () => {
   test('that an endpoint is dead reaches all activators, and may fail unnoticed', async () => {
     const world = new World()
     const [one, two] = [world.join('a'), world.join('b')]
-    one.lock.reportDead('e1')
+    one.lock.reportDead('e1', true)
     await settle()
     expect([one.lock.dead, two.lock.dead]).toEqual([['e1'], ['e1']])
     one.member.onWrite = broken
-    one.lock.reportDead('e2')
+    one.lock.reportDead('e2', true)
     await settle()
     expect(one.told).toEqual(['failed'])
   })

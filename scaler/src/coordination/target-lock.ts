@@ -1,7 +1,7 @@
 import { cutOff, retired as retiredError, ScalerError } from '../errors.ts'
 import type { LoadReport, TargetLock, TargetLockEvents } from '../target-lock.ts'
 import type { TargetKey } from '../types.ts'
-import { LedgerCopy, type LedgerSource } from './ledger-copy.ts'
+import { LedgerCopy } from './ledger-copy.ts'
 import {
   asRetired,
   isFree,
@@ -16,17 +16,12 @@ import {
   withTerminated,
   type Ledger,
 } from './ledger.ts'
-import { maySend, nextState, type LockEvent, type LockState, type Standing } from './lock-state.ts'
+import type { LockMember } from './lock-member.ts'
+import { maySend, nextState, type LockEvent, type LockState } from './lock-state.ts'
 import type { MemberId } from './members.ts'
 import { SharedPlaces } from './shared-places.ts'
 
-/** The parts of a member that its locks use. */
-export interface LockMember extends LedgerSource {
-  readonly isTrusted: boolean
-  readonly standing: Standing
-  check(): void
-  forget(key: TargetKey, lock: SharedTargetLock): void
-}
+// Longer than 300 lines: one lock, whose operations all change the same state.
 
 /**
  * The lock of one activator on a target that other activators may use. Everything that must be exact is decided by an update of
@@ -47,8 +42,8 @@ export class SharedTargetLock implements TargetLock {
   #disposed = false
   /** This activator retires the target: the document is deleted in the end. */
   #retires = false
-  /** Endpoints that this activator has stopped but not yet recorded in the ledger. */
-  readonly #stopped: string[] = []
+  /** Set when this activator has scaled the target to zero: the endpoints that it has stopped, until the ledger has them. */
+  #stopped: readonly string[] | undefined
   /** The draining endpoints that this activator, as leader, has decided on. They apply here before the ledger is updated. */
   #decided: readonly string[] | undefined
   /** Resolves at the next notification or recheck. */
@@ -71,6 +66,10 @@ export class SharedTargetLock implements TargetLock {
 
   check(): void {
     this.#member.check()
+  }
+
+  get isCutOff(): boolean {
+    return this.#member.standing !== 'trusted'
   }
 
   get hasShare(): boolean {
@@ -120,27 +119,31 @@ export class SharedTargetLock implements TargetLock {
     this.#retires = true
     const now = await this.#step((ledger) => withoutMember(asRetired(ledger), this.#me))
     const used = !isFree(now, this.#me)
-    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
+    const look = (): void => this.#next.resolve()
+    signal?.addEventListener('abort', look)
     // A retired target gets no new shares, so the number of other members can only decrease.
     while (used && !signal?.aborted && !isFree(this.#ledger.living, this.#me)) {
       this.#next = Promise.withResolvers()
-      await Promise.race([this.#next.promise, aborted])
+      await this.#next.promise
     }
+    signal?.removeEventListener('abort', look)
     return used
   }
 
-  async release(stopped: readonly string[] = []): Promise<void> {
+  async release(stopped?: readonly string[]): Promise<void> {
     this.cancel()
     this.#leave('drop')
-    this.#stopped.push(...stopped)
-    const ids = [...this.#stopped]
-    if (this.#ledger.mayHaveEntry || this.#retires || ids.length > 0) {
+    if (stopped) this.#stopped = [...(this.#stopped ?? []), ...stopped]
+    const ids = this.#stopped
+    if (this.#ledger.mayHaveEntry || this.#retires || ids) {
       const step = this.#step((now) => {
-        const next = withoutMember(ids.length > 0 ? scaledDown(now, ids) : now, this.#me)
+        const next = withoutMember(ids ? scaledDown(now, ids) : now, this.#me)
         return this.#retires && isFree(next, this.#me) ? undefined : next
       })
       await step.then(
-        () => void this.#stopped.splice(0, ids.length),
+        () => {
+          if (this.#stopped === ids) this.#stopped = undefined
+        },
         () => undefined,
       )
     }
@@ -176,8 +179,8 @@ export class SharedTargetLock implements TargetLock {
     return this.#ledger.current.dead
   }
 
-  reportDead(endpoint: string): void {
-    this.#step((now) => withDead(now, endpoint)).catch(() => undefined)
+  reportDead(endpoint: string, isDead: boolean): void {
+    this.#step((now) => withDead(now, endpoint, isDead)).catch(() => undefined)
   }
 
   async report(report: LoadReport): Promise<boolean> {
@@ -217,9 +220,9 @@ export class SharedTargetLock implements TargetLock {
   news(ledger: Ledger | undefined): void {
     this.#ledger.news(ledger)
     this.#next.resolve()
-    const { shares, exclusive, retired } = this.#ledger.current
+    const { exclusive, retired } = this.#ledger.current
     if (retired) this.#events.retired()
-    if (this.#state === 'shared' && !shares[this.#holder!] && !shares[this.#me]) this.deny()
+    this.#noticeLoss()
     if (this.#pending && exclusive === null) void this.#requestShare()
     this.#changed()
   }
@@ -303,6 +306,12 @@ export class SharedTargetLock implements TargetLock {
   async #step(change: (now: Ledger) => Ledger | undefined): Promise<Ledger> {
     const ledger = await this.#ledger.step(change)
     if (this.#ledger.current.retired) this.#events.retired()
+    this.#noticeLoss()
     return ledger
+  }
+
+  #noticeLoss(): void {
+    const { shares } = this.#ledger.current
+    if (this.#state === 'shared' && !shares[this.#holder!] && !shares[this.#me]) this.deny()
   }
 }

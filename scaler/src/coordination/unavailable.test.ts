@@ -103,13 +103,14 @@ describe.each([
     await close()
   })
 
-  test('a request for a sleeping target at an instance that is cut off fails after the readiness timeout', async () => {
+  test('a request for a sleeping target at an instance that is cut off is refused after the readiness timeout, and the target is not to blame', async () => {
     const { one, clock, close } = await pair()
     one.connection.partition()
     await clock.advance(15_000)
     const asked = ask(one)
     await clock.advance(MINUTE)
-    expect(asked.error).toMatchObject({ code: 'SCALER_WAKE_TIMEOUT' })
+    expect(asked.error).toMatchObject({ code: 'SCALER_CUT_OFF' })
+    expect(one.told.filter((line) => line.startsWith('failed'))).toEqual([])
     await close()
   })
 

@@ -2,6 +2,29 @@ import type { Step } from './steps.ts'
 
 /** What broke the library once, shrunk: each is walked again by every run. */
 export const REGRESSIONS: Readonly<Record<string, readonly Step[]>> = {
+  'a member that returned under a new id gave its places up before it had renewed them': [
+    { do: 'ask', member: 1, app: 0, bytes: 0 },
+    { do: 'advance', ms: 13_307 },
+    { do: 'lose', member: 1, answers: 2 },
+    { do: 'ask', member: 0, app: 0, bytes: 0 },
+    { do: 'advance', ms: 24_264 },
+  ],
+  'a dead endpoint that was used again after a failed scale-down was not found dead again': [
+    { do: 'cut', member: 0 },
+    { do: 'advance', ms: 36_336 },
+    { do: 'scale', app: 1, max: 3, min: 1 },
+    { do: 'advance', ms: 538 },
+    { do: 'vanish', app: 1 },
+    { do: 'ask', member: 2, app: 1, bytes: 0 },
+    { do: 'ask', member: 2, app: 1, bytes: 0 },
+    { do: 'heal', member: 0 },
+    { do: 'ask', member: 0, app: 1, bytes: 0 },
+    { do: 'ask', member: 2, app: 1, bytes: 0 },
+    { do: 'stall', member: 1 },
+    { do: 'advance', ms: 27_281 },
+    { do: 'lose', member: 0, answers: 1 },
+    { do: 'crash', app: 1 },
+  ],
   'the places at a crashed endpoint counted against those of its successor': [
     { do: 'ask', member: 1, app: 1, bytes: 0 },
     { do: 'advance', ms: 0 },

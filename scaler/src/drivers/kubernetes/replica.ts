@@ -76,7 +76,8 @@ export class PodReplica {
   get endpoint(): Endpoint | undefined {
     const withdrawn = this.#kubelet === 'withdrawn' || this.#slice === 'withdrawn'
     if (!this.#ready || !this.counts || withdrawn || podFailure(this.pod)) return undefined
-    return { id: this.id, url: podAddress(this.pod, this.#deps.port)! }
+    const url = podAddress(this.pod, this.#deps.port)
+    return url && { id: this.id, url }
   }
 
   /** Whether a container has ended and waits for its restart. */
