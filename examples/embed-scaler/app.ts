@@ -69,13 +69,14 @@ await app.register(scalerProxy, {
     const names = Object.keys(SERVERS).join(', ')
     throw Object.assign(new Error(`No server is called ${key}: there are ${names}.`), { statusCode: 404 })
   },
+  closeGrace: STOP_TIMEOUT,
 })
 const url = new URL(await app.listen({ port: PORT, host: '127.0.0.1' }))
 console.log(`Listening at http://localhost:${url.port}`)
 
 async function stop(): Promise<void> {
-  await activator.close({ signal: AbortSignal.timeout(STOP_TIMEOUT) })
-  await driver[Symbol.asyncDispose]()
   await app.close()
+  await activator.close()
+  await driver[Symbol.asyncDispose]()
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop())

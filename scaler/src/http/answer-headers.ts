@@ -22,13 +22,18 @@ export interface ProxyHeaders {
   readonly own: Readonly<Record<string, string>>
   /** Whether the response to the client may use chunked encoding. */
   readonly chunks: boolean
+  /** Whether this is the response to an upgrade request: the header Upgrade is part of it. */
+  readonly upgrade?: boolean
 }
 
 /**
  * The response headers for the client, as alternating names and values. First the app's headers, unchanged and in the same
  * order, including repeated ones. Then the proxy's `set` headers that the app has not set, and its `own` headers.
  */
-export function answerHeaders(head: AnswerHead, { set, own, chunks }: ProxyHeaders): OutgoingHttpHeader[] {
+export function answerHeaders(
+  head: AnswerHead,
+  { set, own, chunks, upgrade }: ProxyHeaders,
+): OutgoingHttpHeader[] {
   const { statusCode, rawHeaders, headers } = head
   const named = namedBy(headers.connection)
   const list: OutgoingHttpHeader[] = []
@@ -37,7 +42,7 @@ export function answerHeaders(head: AnswerHead, { set, own, chunks }: ProxyHeade
     const raw = textOf(rawHeaders[i]!)
     const value = textOf(rawHeaders[i + 1]!)
     const name = raw.toLowerCase()
-    if (name === 'transfer-encoding' && chunks) list.push(raw, value)
+    if ((name === 'transfer-encoding' && chunks) || (name === 'upgrade' && upgrade)) list.push(raw, value)
     if (HOP_BY_HOP.has(name) || Object.hasOwn(own, name) || named?.has(name)) continue
     // RFC 9110 §8.6: a 204 has no Content-Length, and some clients would wait for a body if one is sent.
     if (name === 'content-length' && statusCode === 204) continue

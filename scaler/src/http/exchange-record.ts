@@ -45,7 +45,7 @@ export interface ExchangeRecord {
 /** Called at the begin and at the end of each exchange, WebSockets too. They must be fast and must not throw. */
 export interface ExchangeHooks {
   /**
-   * Called when a request has arrived. The headers that it returns, with names in lower case, are sent to the app in place of the
+   * Called when a request has arrived. The headers that it returns are sent to the app in place of the
    * client's: `traceparent`, for example.
    */
   readonly onRequest?:

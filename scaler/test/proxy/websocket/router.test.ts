@@ -127,6 +127,8 @@ test('a header that the app names in Connection is not passed on', async () => {
     await fastify.register(scalerProxy, { activator, resolve: () => 'app' })
   })
   const [answer] = await given.ask('/')
+  // As the app, in its order.
+  expect(answer.headers[0]).toEqual(['Upgrade', 'websocket'])
   expect(all(answer.headers, 'x-hop')).toEqual([])
   expect(all(answer.headers, 'connection')).toEqual(['Upgrade'])
 })
