@@ -75,8 +75,9 @@ const url = new URL(await app.listen({ port: PORT, host: '127.0.0.1' }))
 console.log(`Listening at http://localhost:${url.port}`)
 
 async function stop(): Promise<void> {
-  await app.close()
-  await activator.close()
+  await activator.close({ signal: AbortSignal.timeout(STOP_TIMEOUT) })
+  // The servers end their WebSockets before the proxy cuts them.
   await driver[Symbol.asyncDispose]()
+  await app.close()
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop())

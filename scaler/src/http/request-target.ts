@@ -48,16 +48,17 @@ export function requestPath(request: IncomingMessage): string {
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
   if (!url.includes('%')) return url
-  const [path = '', ...query] = url.split('?')
-  return [path.split('/').map(decodable).join('/'), ...query].join('?')
+  const parts = url.split('?', 1)[0]!.split('/')
+  const at = parts.findIndex((part) => !isDecodable(part))
+  // What is before the first part that cannot be decoded chooses the route: a prefix, for example.
+  return at < 0 ? url : `${parts.slice(0, at).join('/')}/`
 }
 
-/** The part of a path, as one that can be decoded; other parts, such as a prefix, keep their meaning for the router. */
-function decodable(part: string): string {
+function isDecodable(part: string): boolean {
   try {
     decodeURIComponent(part)
-    return part
+    return true
   } catch {
-    return part.replaceAll('%', '%25')
+    return false
   }
 }
