@@ -1,4 +1,5 @@
-export { createActivator, DEFAULT_POLICY, type ActivatorOptions } from './activator.ts'
+export { createActivator, type ActivatorOptions } from './create-activator.ts'
+export { DEFAULT_POLICY } from './policy.ts'
 export { DEFAULT_SCALING } from './autoscaler.ts'
 export { systemClock, type Clock } from './clock.ts'
 export { createMemoryCoordination } from './coordination/memory.ts'
