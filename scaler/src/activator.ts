@@ -162,11 +162,11 @@ export async function createActivator(options: ActivatorOptions): Promise<Activa
     async close(closeOptions = {}) {
       closed = true
       room?.close()
-      for (const target of targets.values()) target.close(activatorClosed())
-      await Promise.all([...targets.values()].map((target) => target.drained(closeOptions.signal)))
+      const { signal } = closeOptions
+      await Promise.all([...targets.values()].map((target) => target.close(activatorClosed(), signal)))
       stopping.abort(activatorClosed())
       await watch[Symbol.asyncDispose]()
-      await member?.close(closeOptions.signal)
+      await member?.close(signal)
     },
   }
 }

@@ -13,10 +13,7 @@ import type {
 } from './types.ts'
 import { Wake } from './wake.ts'
 
-/**
- * One target. It connects its parts: requests enter through the admission, the wake and the sleep move the lifecycle, the
- * replicas and the health decide which endpoints there are.
- */
+/** One target: requests enter by the admission, wake and sleep move the lifecycle, replicas and health decide on endpoints. */
 export class Target {
   readonly #parts: TargetParts
   readonly #wake: Wake
@@ -130,16 +127,15 @@ export class Target {
     if (scaling.open === 0) this.#forget()
   }
 
-  /** Resolves when no lease is held, or when the signal aborts. */
-  drained(signal?: AbortSignal): Promise<void> {
-    return this.#parts.admission.none(signal)
-  }
-
-  /** Stops every timer and rejects all waiting requests. Running replicas keep running. */
-  close(reason: Error): void {
+  /**
+   * Stops every timer and rejects all waiting requests. Running replicas keep running. Resolves when no lease is held, or when the
+   * signal aborts.
+   */
+  close(reason: Error, signal?: AbortSignal): Promise<void> {
     this.#refuse(reason)
     this.#stop()
     this.#parts.lock.cancel()
+    return this.#parts.admission.none(signal)
   }
 
   #stop(): void {
@@ -184,11 +180,8 @@ export class Target {
       const cold = this.#phase !== 'awake'
       const place = admission.enter(options)
       if (this.#phase === 'asleep') this.#wake.begin()
-      else if (this.#phase === 'draining') this.#wake.limitWait()
-      else if (this.#phase === 'awake') {
-        if (this.#endpoints.size === 0) this.#wake.limitWait()
-        this.#hold()
-      }
+      else if (this.#phase !== 'waking' && this.#endpoints.size === 0) this.#wake.limitWait()
+      if (this.#phase === 'awake') this.#hold()
       lock.balance()
       const slot = await place
       const waited = clock.now() - began
