@@ -6,12 +6,15 @@ import { promisify } from 'node:util'
 // Part of `npm run build`: takes the types away that no export leads to. They would be a fifth of the package.
 
 interface Manifest {
-  readonly exports: Readonly<Record<string, { readonly types: string }>>
+  readonly exports: Readonly<Record<string, string | { readonly types: string }>>
 }
 
 const PACKAGE = path.resolve(import.meta.dirname, '..')
 const { exports } = JSON.parse(await readFile(path.join(PACKAGE, 'package.json'), 'utf8')) as Manifest
-const entries = Object.values(exports).map(({ types }) => path.join(PACKAGE, types))
+// `./package.json` is exported as it is.
+const entries = Object.values(exports).flatMap((to) =>
+  typeof to === 'string' ? [] : path.join(PACKAGE, to.types),
+)
 const listing = ['--listFilesOnly', '--ignoreConfig', '--module', 'nodenext', '--target', 'es2024']
 const { stdout } = await promisify(execFile)('tsc', [...listing, ...entries])
 const reached = new Set(stdout.split('\n'))
