@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 // npm run check:package -w scaler: is what npm would publish complete, small, and usable by a stranger?
 
 /** Bytes of the packed package. */
-const MAX_PACKED = 130_000
+const MAX_PACKED = 140_000
 /** Nothing else belongs in the package. */
 const CONTENTS = /^(dist\/.+\.(js|d\.ts)|README\.md|CHANGELOG\.md|LICENSE|package\.json)$/
 /** Which of the optional peer dependencies a subpath needs; the others need none. */
