@@ -17,6 +17,8 @@ export interface PlatformEvents {
   'app.failed': TargetEvent & { readonly failure: AppFailureReport }
   /** A step of a target's start. `message` is for the owner. */
   'app.progress': TargetEvent & { readonly message: string }
+  /** A wake has begun. */
+  'app.waking': TargetEvent
   'app.woke': TargetEvent
   'app.slept': TargetEvent
   'app.deleted': { readonly userId: string; readonly appId: string }

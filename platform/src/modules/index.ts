@@ -7,6 +7,7 @@ import { callsModule } from './calls/module.ts'
 import { databasesModule } from './databases/module.ts'
 import { deploymentsModule } from './deployments/module.ts'
 import { draftsModule } from './drafts/module.ts'
+import { eventStreamModule } from './event-stream/module.ts'
 import { logsModule } from './logs/module.ts'
 import type { Module } from './module.ts'
 import { quotasModule } from './quotas/module.ts'
@@ -28,6 +29,7 @@ export const MODULES: readonly Module<unknown>[] = [
   templatesModule,
   deploymentsModule,
   appsModule,
+  eventStreamModule,
   activationModule,
   callsModule,
   logsModule,

@@ -30,7 +30,9 @@ export function createTargets(activator: Activator, cleanup: Pick<RuntimeCleanup
 }
 
 /** Publishes an event of a target, with its owner. */
-export type PublishTarget = <N extends 'app.woke' | 'app.slept' | 'app.failed' | 'app.progress'>(
+export type PublishTarget = <
+  N extends 'app.waking' | 'app.woke' | 'app.slept' | 'app.failed' | 'app.progress',
+>(
   name: N,
   key: TargetKey,
   more: Omit<PlatformEvents[N], keyof TargetEvent>,
@@ -54,6 +56,7 @@ export function createPublisher(
 /** Publishes what the activator observes as events. */
 export function createObserver(publish: PublishTarget): Observer {
   return {
+    waking: (key) => publish('app.waking', key, {}),
     awake: (key) => publish('app.woke', key, {}),
     asleep: (key) => publish('app.slept', key, {}),
     failed: (key, failure) =>

@@ -68,6 +68,7 @@ export const App = Type.Object({
   status: AppStatus,
   live_version: Type.Union([Type.Integer(), Type.Null()]),
   has_unpublished_changes: Type.Boolean(),
+  draft_revision: Type.Integer({ description: 'Counts the saves of the draft’s files.' }),
   entrypoint: Type.Union([EntrypointText, Type.Null()], {
     description: 'What to serve, as it was set; null when it is found in the files.',
   }),

@@ -133,6 +133,10 @@ export function createAppService(deps: AppServiceDeps) {
       throw new FpError('FP_APP_NOT_DEPLOYED', 'The app has no live version yet. Deploy it first.')
     },
 
+    /** Those of the apps that the user has. */
+    some: (ownerId: string, appIds: readonly string[]): Promise<AppSummary[]> => store.some(ownerId, appIds),
+    /** Also of an app that is being deleted. */
+    ownerOf: (appId: string): Promise<string | undefined> => store.ownerOf(appId),
     list: (ownerId: string, page: PageRequest): Promise<AppSummary[]> => store.list(ownerId, page),
 
     count: (ownerId: string): Promise<number> => store.count(ownerId),

@@ -18,6 +18,9 @@ export type AppDoc = Omit<AppRecord, 'appId'> & {
 
 export const APPS = 'apps'
 
+/** The variables and tracebacks of a hundred apps are megabytes. */
+const SUMMARY = { env: 0, 'lastFailure.traceback': 0 } as const
+
 /** Matches the app unless it is being deleted. */
 export function present(appId: string): Filter<AppDoc> {
   return { _id: appId, deletedAt: null }
@@ -122,13 +125,25 @@ export class AppStore {
           deletedAt: null,
           ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
         },
-        // The variables and tracebacks of a hundred apps are megabytes.
-        { projection: { env: 0, 'lastFailure.traceback': 0 } },
+        { projection: SUMMARY },
       )
       .sort({ sequence: -1 })
       .limit(page.limit + 1)
       .toArray()
     return docs.map(toSummary)
+  }
+
+  async some(ownerId: string, appIds: readonly string[]): Promise<AppSummary[]> {
+    const docs = await this.#apps
+      .find({ _id: { $in: [...appIds] }, ownerId, deletedAt: null }, { projection: SUMMARY })
+      .toArray()
+    return docs.map(toSummary)
+  }
+
+  /** The owner of an app, also of one that is being deleted. */
+  async ownerOf(appId: string): Promise<string | undefined> {
+    const doc = await this.#apps.findOne({ _id: appId }, { projection: { ownerId: 1 } })
+    return doc?.ownerId
   }
 
   async count(ownerId: string): Promise<number> {

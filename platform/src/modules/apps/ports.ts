@@ -8,6 +8,7 @@ export interface AppView {
   readonly app: AppSummary
   readonly status: AppStatus
   readonly hasUnpublishedChanges: boolean
+  readonly draftRevision: number
   readonly asleepSince: Date | null
   readonly storageLimitBytes: number
   /** When the record or the draft was last changed, whichever is later. */
@@ -28,6 +29,8 @@ export interface AppDetailView extends AppView {
 export interface AppViews {
   one(ownerId: string, appId: string): Promise<AppView>
   detail(ownerId: string, appId: string): Promise<AppDetailView>
+  /** Those of the apps that the user has, in any order. */
+  some(ownerId: string, appIds: readonly string[]): Promise<AppView[]>
   /** One item more than the page's limit when there are more. */
   list(ownerId: string, page: PageRequest): Promise<AppView[]>
 }

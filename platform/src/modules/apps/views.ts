@@ -35,6 +35,7 @@ export function createViews(deps: ViewDeps): AppViews {
       status,
       hasUnpublishedChanges:
         app.live === null || !draft || hashOf(draft.hash, app.entrypoint) !== app.live.hash,
+      draftRevision: draft?.revision ?? 0,
       storageLimitBytes: deps.storageLimitBytes,
       asleepSince: status === 'sleeping' ? app.sleptAt : null,
       updatedAt: draft && draft.updatedAt > app.updatedAt ? draft.updatedAt : app.updatedAt,
@@ -86,6 +87,7 @@ export function createViews(deps: ViewDeps): AppViews {
         env,
       }
     },
+    some: async (ownerId, appIds) => (appIds.length === 0 ? [] : views(await apps.some(ownerId, appIds))),
     list: async (ownerId, page) => views(await apps.list(ownerId, page)),
   }
 }

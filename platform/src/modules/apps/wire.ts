@@ -14,6 +14,7 @@ export function appToWire(view: AppView, appUrl: AppUrl): App {
     status: view.status,
     live_version: app.live?.version ?? null,
     has_unpublished_changes: view.hasUnpublishedChanges,
+    draft_revision: view.draftRevision,
     idle_timeout_s: app.idleTimeoutS,
     entrypoint: app.entrypoint,
     storage: app.storage,

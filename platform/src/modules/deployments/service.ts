@@ -228,6 +228,10 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     },
 
     follow,
+    /** For a caller that knows that the user may see the app. */
+    byId: (appId: string, deploymentId: string): Promise<DeploymentRecord | undefined> =>
+      store.find(appId, deploymentId),
+    appOf: (deploymentId: string): Promise<string | undefined> => store.appOf(deploymentId),
     /** The number of clients that follow a deployment now. */
     watchers: (): number => feed.watchers(),
 

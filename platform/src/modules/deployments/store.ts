@@ -34,6 +34,11 @@ export class DeploymentStore {
     return doc ? toRecord(doc) : undefined
   }
 
+  async appOf(deploymentId: string): Promise<string | undefined> {
+    const doc = await this.#deployments.findOne({ _id: deploymentId }, { projection: { appId: 1 } })
+    return doc?.appId
+  }
+
   /** Leaves tracebacks out: those of a hundred deployments are megabytes. */
   async list(appId: string, page: PageRequest): Promise<DeploymentRecord[]> {
     const docs = await this.#deployments

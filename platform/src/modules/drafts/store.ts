@@ -18,6 +18,8 @@ export interface DraftRecord {
 /** A draft without its files. */
 export type DraftSummary = Omit<DraftRecord, 'files'>
 
+export const DRAFTS = 'drafts'
+
 type DraftDoc = Omit<DraftRecord, 'appId'> & { readonly _id: string }
 
 /** The state that a change was made from. If the draft has another state by now, the change is refused. */
@@ -31,7 +33,7 @@ export class DraftStore {
   readonly #drafts: Collection<DraftDoc>
 
   constructor(db: Db) {
-    this.#drafts = db.collection('drafts')
+    this.#drafts = db.collection(DRAFTS)
   }
 
   async createIndexes(): Promise<void> {
