@@ -31,6 +31,7 @@ import type {
 import { ApiError, CLIENT_CODES } from './errors.ts'
 import { readEvents } from './sse.ts'
 import { createDeployments, type Deployments } from './deployments.ts'
+import { createEvents, type EventCalls } from './events.ts'
 import {
   createTransport,
   type CallOptions,
@@ -95,6 +96,7 @@ export interface Client {
     logs(appId: string, options?: LogOptions): Promise<LogLines>
   }
   deployments: Deployments
+  events: EventCalls
   /** The database of the user, which all apps of the user share. */
   database: {
     get(options?: CallOptions): Promise<Database>
@@ -112,6 +114,7 @@ export function createClient(options: TransportOptions = {}): Client {
     auth: authCalls(transport),
     apps: appCalls(transport),
     deployments: createDeployments(transport),
+    events: createEvents(transport),
     database: { get: (call) => transport.json('GET', '/api/database', call) },
     templates: {
       list: (page = {}) => list<Template>(transport, '/api/templates', page),

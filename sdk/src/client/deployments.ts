@@ -2,6 +2,7 @@ import type { Deployment, DeploymentEvent, Page } from '../wire/index.ts'
 import { ApiError, CLIENT_CODES } from './errors.ts'
 import { readEvents } from './sse.ts'
 import type { CallOptions, PageOptions, Transport } from './transport.ts'
+import { wait } from './wait.ts'
 
 /** How often a broken event stream is opened again before giving up, and the first wait in ms (doubled each time). */
 const RECONNECTS = 6
@@ -77,18 +78,4 @@ function lost(): ApiError {
   const message =
     'The connection to the deployment broke. It goes on without you: reload the page to see how it went.'
   return new ApiError({ status: 0, code: CLIENT_CODES.network, message })
-}
-
-function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }

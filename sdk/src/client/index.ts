@@ -1,5 +1,6 @@
 export { createClient, everyItem, type Client, type LogOptions } from './client.ts'
 export { isFinal, type Deployments } from './deployments.ts'
+export type { EventCalls, EventOptions, EventPosition, PlatformEvent } from './events.ts'
 export { ApiError, CLIENT_CODES, fieldErrors, type ApiErrorFields, type FieldError } from './errors.ts'
 export { createEventParser, readEvents, type ServerSentEvent } from './sse.ts'
 export type { CallOptions, PageOptions, TransportOptions } from './transport.ts'

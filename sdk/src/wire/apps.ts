@@ -69,6 +69,8 @@ export const App = Type.Object({
   live_version: Type.Union([Type.Integer(), Type.Null()]),
   has_unpublished_changes: Type.Boolean(),
   draft_revision: Type.Integer({ description: 'Counts the saves of the draft’s files.' }),
+  assets_revision: Type.Integer({ description: 'Counts the changes of the draft’s assets.' }),
+  env_revision: Type.Integer({ description: 'Grows when an environment variable changes.' }),
   entrypoint: Type.Union([EntrypointText, Type.Null()], {
     description: 'What to serve, as it was set; null when it is found in the files.',
   }),

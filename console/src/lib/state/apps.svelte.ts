@@ -1,4 +1,4 @@
-import { everyItem } from '@fp/sdk/client'
+import { everyItem, type PlatformEvent } from '@fp/sdk/client'
 import type { App, CreateAppBody, Template } from '@fp/sdk/wire'
 import { client } from '#lib/api/client.ts'
 import { rememberTry } from './try-it.svelte.ts'
@@ -18,6 +18,20 @@ class Apps {
     } catch (error) {
       this.error = error
     }
+  }
+
+  /** Takes over what the platform tells. */
+  hear(event: PlatformEvent): void {
+    if (event.name === 'reset') return void this.load()
+    if (!this.items) return
+    if (event.name === 'app.deleted') this.items = this.items.filter(({ app_id: id }) => id !== event.appId)
+    if (event.name === 'app') this.#put(event.app)
+  }
+
+  #put(app: App): void {
+    const items = this.items ?? []
+    const isKnown = items.some(({ app_id: id }) => id === app.app_id)
+    this.items = isKnown ? items.map((item) => (item.app_id === app.app_id ? app : item)) : [app, ...items]
   }
 
   /** Makes an app of a template, or a blank one, and returns its id. */

@@ -35,6 +35,11 @@ export class DraftState {
     this.recovered = findCopy(localStorage, appId, draft.files)
   }
 
+  /** The revision that the server had last, as far as this page knows. */
+  get revision(): number {
+    return this.#revision
+  }
+
   /** Whether leaving now would lose something that the server does not have. */
   get unsaved(): boolean {
     return this.phase !== 'saved'

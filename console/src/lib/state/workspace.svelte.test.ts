@@ -1,7 +1,9 @@
-import type { AppDetail } from '@fp/sdk/wire'
-import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { PlatformEvent } from '@fp/sdk/client'
+import type { App, AppDetail } from '@fp/sdk/wire'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startApi, type TestApi } from '../../../test/api.ts'
 import { openPage } from '../../../test/page.ts'
+import { live } from './live.svelte.ts'
 import { toasts } from './toasts.svelte.ts'
 import { Workspace } from './workspace.svelte.ts'
 
@@ -9,13 +11,19 @@ const APP = 'GET /api/apps/a'
 const NEWEST = 'GET /api/apps/a/deployments?limit=1'
 
 let api: TestApi
+let tell: (event: PlatformEvent) => void
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   localStorage.clear()
   openPage()
   api = await startApi()
+  vi.spyOn(live, 'on').mockImplementation((listener) => {
+    tell = listener
+    return () => undefined
+  })
 })
 afterEach(() => {
+  vi.restoreAllMocks()
   for (const { id } of toasts.items) toasts.close(id)
   vi.useRealTimers()
 })
@@ -52,15 +60,49 @@ test('goes to the same place repeatedly, but not to a deleted file', async () =>
   expect(workspace.openPath).toBe('b.py')
 })
 
-test('requests the app every second while it wakes, otherwise every five', async () => {
-  const workspace = await open()
-  vi.advanceTimersByTime(5_000)
-  const first = await api.next(APP)
-  first.answer(detail({ 'app.py': 'x = 2\n' }, { status: 'waking' }))
-  await vi.waitFor(() => expect(workspace.status).toBe('waking'), { interval: 1 })
-  vi.advanceTimersByTime(1_000)
-  const second = await api.next(APP)
-  second.answer(detail({}))
+describe('what the platform tells', () => {
+  const app = (more: Partial<App>): { name: 'app'; app: App } => ({
+    name: 'app',
+    app: { ...detail({}), draft: undefined, draft_revision: 1, ...more } as unknown as App,
+  })
+
+  test('is shown without a request, if the event has all of it', async () => {
+    const workspace = await open()
+    tell(app({ status: 'waking', name: 'another name' }))
+    expect([workspace.status, workspace.app.name]).toEqual(['waking', 'another name'])
+    tell(app({ app_id: 'another', status: 'error' }))
+    expect(workspace.status).toBe('waking')
+    expect(api.waiting).toBe(0)
+  })
+
+  test.each([
+    { what: 'a newer draft', more: { draft_revision: 2 } },
+    { what: 'other variables', more: { env_revision: 1 } },
+    { what: 'other assets', more: { assets_revision: 1 } },
+  ])('loads $what', async ({ more }) => {
+    const workspace = await open()
+    tell(app(more))
+    const asked = await api.next(APP)
+    asked.answer(detail({ 'app.py': 'x = 2\n' }))
+    await vi.waitFor(() => expect(workspace.app.draft.files).toEqual({ 'app.py': 'x = 2\n' }), {
+      interval: 1,
+    })
+  })
+
+  test('does not load the draft while it is being edited: the next save shows who else has saved', async () => {
+    const workspace = await open()
+    workspace.draft.edit('app.py', 'x = 3\n')
+    tell(app({ draft_revision: 2 }))
+    expect(api.waiting).toBe(0)
+    expect(workspace.draft.files['app.py']).toBe('x = 3\n')
+  })
+
+  test('loads everything when events may have been missed', async () => {
+    await open()
+    tell({ name: 'reset' })
+    const asked = await api.next(APP)
+    asked.answer(detail({}))
+  })
 })
 
 test('deploys the saved draft, and marks the line that raised an exception', async () => {

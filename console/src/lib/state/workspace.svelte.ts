@@ -1,3 +1,4 @@
+import type { PlatformEvent } from '@fp/sdk/client'
 import type { App, AppDetail, DeployAccepted, Finding } from '@fp/sdk/wire'
 import { entrypointFile, parseEntrypoint } from '@fp/sdk/python'
 import { client } from '#lib/api/client.ts'
@@ -7,13 +8,10 @@ import { sortFiles, whereTo, withoutEnvFiles } from '#lib/editor/uploads.ts'
 import { AssetsState } from './assets.svelte.ts'
 import { DeploymentState } from './deployment.svelte.ts'
 import { DraftState } from './draft.svelte.ts'
-import { poll } from './poll.ts'
+import { live } from './live.svelte.ts'
 import { Problems } from './problems.svelte.ts'
 import { toasts } from './toasts.svelte.ts'
 import { TryIt } from './try-it.svelte.ts'
-
-/** ms between two requests for the app: fewer while its status is about to change. */
-const INTERVAL = { moving: 1000, still: 5000 }
 
 export interface Place {
   file: string
@@ -38,7 +36,7 @@ export class Workspace {
   readonly problems: Problems
   readonly deployment: DeploymentState
   readonly tryIt: TryIt
-  #stopPolling: () => void
+  #stopListening: () => void
 
   constructor(app: AppDetail) {
     this.app = app
@@ -49,10 +47,7 @@ export class Workspace {
     this.tryIt = new TryIt(app.app_id)
     this.openPath = firstFile(this.draft.paths)
     void this.#resume()
-    this.#stopPolling = poll(
-      () => this.refresh().catch(() => {}),
-      () => (['deploying', 'waking'].includes(this.status) ? INTERVAL.moving : INTERVAL.still),
-    )
+    this.#stopListening = live.on((event) => this.#hear(event))
   }
 
   /** The file that is run first, if it is known. */
@@ -153,10 +148,27 @@ export class Workspace {
   }
 
   close(): void {
-    this.#stopPolling()
+    this.#stopListening()
     this.draft.close()
     this.problems.close()
     this.deployment.close()
+  }
+
+  /** Takes over what the platform tells. What an event does not have is loaded, if it may have changed. */
+  #hear(event: PlatformEvent): void {
+    if (event.name === 'reset') return this.#load()
+    if (event.name !== 'app' || event.app.app_id !== this.app.app_id) return
+    const before = this.app
+    this.merge(event.app)
+    const isDraftNewer = !this.draft.unsaved && event.app.draft_revision > this.draft.revision
+    const isChanged =
+      event.app.env_revision !== before.env_revision || event.app.assets_revision !== before.assets_revision
+    if (isDraftNewer || isChanged) this.#load()
+  }
+
+  #load(): void {
+    // The next event loads it again.
+    void this.refresh().catch(() => {})
   }
 
   /** The exception that the app raised when it started, as a finding on its line. */

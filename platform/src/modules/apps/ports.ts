@@ -9,6 +9,7 @@ export interface AppView {
   readonly status: AppStatus
   readonly hasUnpublishedChanges: boolean
   readonly draftRevision: number
+  readonly assetsRevision: number
   readonly asleepSince: Date | null
   readonly storageLimitBytes: number
   /** When the record or the draft was last changed, whichever is later. */

@@ -36,6 +36,7 @@ export function createViews(deps: ViewDeps): AppViews {
       hasUnpublishedChanges:
         app.live === null || !draft || hashOf(draft.hash, app.entrypoint) !== app.live.hash,
       draftRevision: draft?.revision ?? 0,
+      assetsRevision: draft?.assetsRevision ?? 0,
       storageLimitBytes: deps.storageLimitBytes,
       asleepSince: status === 'sleeping' ? app.sleptAt : null,
       updatedAt: draft && draft.updatedAt > app.updatedAt ? draft.updatedAt : app.updatedAt,

@@ -15,6 +15,8 @@ export function appToWire(view: AppView, appUrl: AppUrl): App {
     live_version: app.live?.version ?? null,
     has_unpublished_changes: view.hasUnpublishedChanges,
     draft_revision: view.draftRevision,
+    assets_revision: view.assetsRevision,
+    env_revision: app.envRevision,
     idle_timeout_s: app.idleTimeoutS,
     entrypoint: app.entrypoint,
     storage: app.storage,
