@@ -40,7 +40,7 @@ async function shoot(name: string): Promise<void> {
 
 async function open(files: Record<string, string>, tab = 'code'): Promise<string> {
   const { app_id: id } = await user.createApp({ files })
-  await page.goto(`${platform.url}/apps/${id}?tab=${tab}`)
+  await page.goto(`${platform.url}/apps/${id}/${tab}`)
   await page.getByTestId('status-pill').waitFor()
   return id
 }
@@ -128,7 +128,7 @@ test('a version that failed to start says so, and its failure leads to the line 
   expect((await user.deploy(id, { 'app.py': `import os\nraise KeyError("no")\n${APP}` })).stage).toBe(
     'failed',
   )
-  await page.goto(`${platform.url}/apps/${id}?tab=versions`)
+  await page.goto(`${platform.url}/apps/${id}/versions`)
   const row = page.locator('[data-testid="version-row"][data-version="2"]')
   await row.getByTestId('failed-to-start').waitFor()
   expect(await page.getByTestId('failed-to-start').count()).toBe(1)
@@ -323,4 +323,29 @@ test('a stream appears as it arrives, until it ends or is stopped', async () => 
   expect(await shown.textContent()).toBe('three\n')
   expect(await total.textContent()).toMatch(/^stopped after/)
   await shoot('try-stopped')
+})
+
+test('each tab is a page: Back goes to the one before, the editor keeps its undo, and old links work', async () => {
+  const id = await open({ 'app.py': APP })
+  await page.locator('.view-lines').getByText('FastAPI').first().click()
+  await page.keyboard.press('Control+Home')
+  await page.keyboard.type('# typed ')
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+  for (const tab of ['logs', 'settings']) {
+    await page.getByTestId(`tab-${tab}`).click()
+    await page.waitForURL(`**/apps/${id}/${tab}`)
+  }
+  await page.goBack()
+  await page.waitForURL(`**/apps/${id}/logs`)
+  await page.goBack()
+  await page.waitForURL(`**/apps/${id}/code`)
+  // The app was not loaded again.
+  expect(asked).not.toContain(`/api/apps/${id}`)
+  await page.locator('.view-lines').getByText('typed').click()
+  // The editor undoes word by word.
+  for (let word = 0; word < 3; word++) await page.keyboard.press('Control+z')
+  await page.locator('.view-lines').getByText('typed').waitFor({ state: 'detached' })
+  await page.goto(`${platform.url}/apps/${id}?tab=versions`)
+  await page.waitForURL(`**/apps/${id}/versions`)
 })

@@ -45,7 +45,7 @@ async function makeApp(page: Page): Promise<string> {
 test('the settings show what is served and why, and the owner chooses another one', async () => {
   const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } })
   const appId = await makeApp(page)
-  await page.goto(`${platform.url}/apps/${appId}?tab=settings`)
+  await page.goto(`${platform.url}/apps/${appId}/settings`)
   const served = page.getByTestId('entrypoint-served')
   await served.getByText('src/main:app', { exact: true }).waitFor()
   expect(await served.innerText()).toContain('uvicorn main:app --app-dir src')
@@ -69,7 +69,7 @@ test('the settings show what is served and why, and the owner chooses another on
   await page.goto(`${platform.url}/apps/${appId}`)
   await page.getByTestId('file-other').waitFor()
   await page.screenshot({ path: join(SHOTS, 'entrypoint-editor.png') })
-  await page.goto(`${platform.url}/apps/${appId}?tab=versions`)
+  await page.goto(`${platform.url}/apps/${appId}/versions`)
   await page.getByTestId('version-row').getByText('other.service:app').waitFor()
   await page.screenshot({ path: join(SHOTS, 'entrypoint-versions.png') })
 })

@@ -131,7 +131,7 @@ test('storage is turned on and off in the settings', async () => {
   await page.getByTestId('login-password').fill('correct horse battery')
   await page.getByTestId('login-submit').click()
   await page.waitForURL((url) => !url.pathname.startsWith('/login'))
-  await page.goto(`${platform.url}/apps/${id}?tab=settings`)
+  await page.goto(`${platform.url}/apps/${id}/settings`)
   await page.getByTestId('storage-on').click()
   await page.getByText('PLATFORM_DATA_DIR').waitFor()
   await mkdir(join(ROOT, '.fp/screenshots'), { recursive: true })

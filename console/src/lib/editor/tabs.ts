@@ -1,4 +1,4 @@
-/** The tabs of an app's page, in order. The URL has the open tab as `?tab=`, so that a link or a reload opens it. */
+/** The tabs of an app's page, in order. Each is a page: `/apps/{id}/logs`. */
 export const TABS = [
   ['code', 'Code'],
   ['logs', 'Logs'],
@@ -8,7 +8,7 @@ export const TABS = [
 ] as const
 export type Tab = (typeof TABS)[number][0]
 
-export function tabOf(search: Pick<URLSearchParams, 'get'>): Tab {
-  const wanted = search.get('tab')
-  return TABS.find(([tab]) => tab === wanted)?.[0] ?? 'code'
+/** The tab of this name, or the first one. */
+export function tabOf(name: string): Tab {
+  return TABS.find(([tab]) => tab === name)?.[0] ?? TABS[0][0]
 }

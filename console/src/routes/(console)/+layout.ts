@@ -1,8 +1,10 @@
 import { redirect } from '@sveltejs/kit'
 import { session } from '#lib/state/session.svelte.ts'
+import type { LayoutLoad } from './$types'
 
-export async function load({ url }: { url: URL }): Promise<void> {
+export const load: LayoutLoad = async ({ url, untrack }) => {
   const user = await session.find()
-  if (!user)
-    redirect(303, url.pathname === '/' ? '/login' : `/login?next=${encodeURIComponent(url.pathname)}`)
+  // Not tracked: who is logged in does not depend on the page, and the pages below would load again with each navigation.
+  const pathname = untrack(() => url.pathname)
+  if (!user) redirect(303, pathname === '/' ? '/login' : `/login?next=${encodeURIComponent(pathname)}`)
 }

@@ -1,17 +1,7 @@
-import { ApiError } from '@fp/sdk/client'
-import type { AppDetail } from '@fp/sdk/wire'
-import { error } from '@sveltejs/kit'
-import { client } from '#lib/api/client.ts'
+import { redirect } from '@sveltejs/kit'
+import { tabOf } from '#lib/editor/tabs.ts'
 import type { PageLoad } from './$types'
 
-export const load: PageLoad = async ({ params, parent }): Promise<{ app: AppDetail }> => {
-  // The layout redirects people who are not logged in. This page must wait for it before it asks the API.
-  await parent()
-  try {
-    return { app: await client.apps.get(params.id) }
-  } catch (cause) {
-    // A page that does not exist is not a fault. Any other error goes to handleError.
-    if (cause instanceof ApiError && cause.status === 404) error(404, cause.message)
-    throw cause
-  }
-}
+/** The tabs were parameters once (`?tab=logs`): old links still open them. */
+export const load: PageLoad = ({ params, url }) =>
+  redirect(307, `/apps/${params.id}/${tabOf(url.searchParams.get('tab') ?? '')}`)
