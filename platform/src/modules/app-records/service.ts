@@ -9,7 +9,7 @@ import type { Background } from '../background.ts'
 import type { PageRequest } from '../paging.ts'
 import type { EnvVarChanges, EnvVars, SealedEnvVar } from '../secrets/env-vars.ts'
 import type { LiveStore } from './live-store.ts'
-import type { AppStore } from './store.ts'
+import { APPS, type AppStore } from './store.ts'
 import type { AppRecord, AppSummary, Live } from './types.ts'
 
 export interface AppServiceDeps {
@@ -133,6 +133,8 @@ export function createAppService(deps: AppServiceDeps) {
       throw new FpError('FP_APP_NOT_DEPLOYED', 'The app has no live version yet. Deploy it first.')
     },
 
+    /** The collection in which a change stream sees changes by any process. */
+    collection: APPS,
     /** Those of the apps that the user has. */
     some: (ownerId: string, appIds: readonly string[]): Promise<AppSummary[]> => store.some(ownerId, appIds),
     /** Also of an app that is being deleted. */

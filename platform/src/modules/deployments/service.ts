@@ -15,7 +15,7 @@ import { stopping } from './failure.ts'
 import type { DeploymentFeed } from './feed.ts'
 import { KeyedQueue } from '../../queues/keyed-queue.ts'
 import { createDeployJobs, DEPLOY } from './queue.ts'
-import type { DeploymentStore } from './store.ts'
+import { DEPLOYMENTS, type DeploymentStore } from './store.ts'
 import { isFinal, type DeploymentRecord, type StageEvent } from './types.ts'
 
 /** How many deployments of an app are kept for its owner to read. */
@@ -228,6 +228,8 @@ export function createDeploymentService(deps: DeploymentServiceDeps) {
     },
 
     follow,
+    /** The collection in which a change stream sees changes by any process. */
+    collection: DEPLOYMENTS,
     /** For a caller that knows that the user may see the app. */
     byId: (appId: string, deploymentId: string): Promise<DeploymentRecord | undefined> =>
       store.find(appId, deploymentId),

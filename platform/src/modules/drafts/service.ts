@@ -5,7 +5,7 @@ import { blobsOf, type AssetRef } from '../assets/asset.ts'
 import type { AssetService } from '../assets/service.ts'
 import { checkFiles, type AppFile } from './files.ts'
 import { hashContents } from './hash.ts'
-import type { DraftRecord, DraftStore, DraftSummary } from './store.ts'
+import { DRAFTS, type DraftRecord, type DraftStore, type DraftSummary } from './store.ts'
 
 export type { DraftSummary }
 
@@ -55,6 +55,8 @@ export function createDraftService(deps: DraftServiceDeps) {
   }
 
   return {
+    /** The collection in which a change stream sees changes by any process. */
+    collection: DRAFTS,
     /** Creates the draft before the app's record, so that no app is seen without a draft. */
     async create(appId: string, contents: Contents): Promise<void> {
       await assets.hold(blobsOf(contents.assets))

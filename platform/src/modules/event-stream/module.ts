@@ -3,6 +3,7 @@ import { appsModule } from '../apps/module.ts'
 import { appToWire } from '../apps/wire.ts'
 import { deploymentsModule } from '../deployments/module.ts'
 import { deploymentToWire } from '../deployments/wire.ts'
+import { draftsModule } from '../drafts/module.ts'
 import { defineModule } from '../module.ts'
 import { followChanges } from './change-stream.ts'
 import { registerEventStreamRoutes } from './routes.ts'
@@ -17,7 +18,12 @@ export const eventStreamModule = defineModule({
     const deployments = use(deploymentsModule)
     const onError = (error: unknown): void =>
       log.warn({ err: error }, 'an event stream may have missed changes; its clients load everything again')
-    const changes = await followChanges(db, onError)
+    const collections = {
+      apps: apps.collection,
+      drafts: use(draftsModule).collection,
+      deployments: deployments.collection,
+    }
+    const changes = await followChanges(db, collections, onError)
     // A wake begins without a change of the database.
     const forget = events.onAny(({ payload }) => {
       if ('appId' in payload) changes.log.add({ appId: payload.appId })
