@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createActivator, type ActivatorOptions } from './create-activator.ts'
+import type { ActivatorOptions } from './activator-options.ts'
+import { createActivator } from './create-activator.ts'
 import { createMemoryCoordination } from './coordination/memory.ts'
 import { FakeDriver, settle } from './drivers/fake/index.ts'
 import type { Driver } from './types.ts'

@@ -1,4 +1,5 @@
-import type { ActivatorOptions } from './create-activator.ts'
+import type { ActivatorOptions as CheckedOptions } from './activator.ts'
+import type { AwakeLimits } from './awake-room.ts'
 import {
   aFunction,
   aString,
@@ -10,7 +11,19 @@ import {
   either,
   optional,
   orInfinity,
+  type Settings,
 } from './checks.ts'
+import type { Driver } from './types.ts'
+import type { WakeLimits } from './wake-turns.ts'
+
+/** All options except the driver have a default. */
+export interface ActivatorOptions extends Settings<Omit<CheckedOptions, 'driver' | 'wakes' | 'awake'>> {
+  readonly driver: Driver
+  /** Limits the wakes of all targets together. Fields that are not set come from DEFAULT_WAKES. */
+  readonly wakes?: Settings<WakeLimits> | undefined
+  /** Limits how many targets are awake, and what they may use. Default: no limits. */
+  readonly awake?: Settings<AwakeLimits> | undefined
+}
 
 const count = orInfinity(atLeast(1))
 const WAKES = {

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
-import { createActivator, type ActivatorOptions } from './create-activator.ts'
+import type { ActivatorOptions } from './activator-options.ts'
+import { createActivator } from './create-activator.ts'
 import { FakeClock, FakeDriver, settle } from './drivers/fake/index.ts'
 import type { Observer } from './observer.ts'
 import type { AwakeLimits } from './awake-room.ts'

@@ -1,4 +1,4 @@
-import { checkActivatorOptions, checkWatch } from './activator-options.ts'
+import { checkActivatorOptions, checkWatch, type ActivatorOptions } from './activator-options.ts'
 import { createActivator as start, type ActivatorOptions as CheckedOptions } from './activator.ts'
 import type { AwakeLimits } from './awake-room.ts'
 import { called, groupCalled, guarded } from './callbacks.ts'
@@ -9,15 +9,6 @@ import { usable } from './endpoints.ts'
 import type { Observer } from './observer.ts'
 import type { Activator, Driver } from './types.ts'
 import type { WakeLimits } from './wake-turns.ts'
-
-/** All options except the driver have a default. */
-export interface ActivatorOptions extends Settings<Omit<CheckedOptions, 'driver' | 'wakes' | 'awake'>> {
-  readonly driver: Driver
-  /** Limits the wakes of all targets together. Fields that are not set come from DEFAULT_WAKES. */
-  readonly wakes?: Settings<WakeLimits> | undefined
-  /** Limits how many targets are awake, and what they may use. Default: no limits. */
-  readonly awake?: Settings<AwakeLimits> | undefined
-}
 
 /**
  * Creates an activator: starts watching the driver and takes over the targets that are already running. Rejects with a RangeError

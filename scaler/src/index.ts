@@ -1,4 +1,5 @@
-export { createActivator, type ActivatorOptions } from './create-activator.ts'
+export type { ActivatorOptions } from './activator-options.ts'
+export { createActivator } from './create-activator.ts'
 export { DEFAULT_POLICY } from './policy.ts'
 export { DEFAULT_SCALING } from './autoscaler.ts'
 export { systemClock, type Clock } from './clock.ts'

@@ -18,6 +18,8 @@ import { gone, neverConnected, ProxySession, type SessionDeps } from './session.
 import { upstreamError } from './upstream-error.ts'
 import type { ExchangeError, WakeMark } from './exchange-record.ts'
 
+// Longer than 300 lines: one handler, whose callbacks share the state of the exchange.
+
 export interface ExchangeContext extends SessionDeps, RequestHeaderRules {
   readonly pools: EndpointPools
   readonly wakeHeader: string
