@@ -13,6 +13,7 @@ import { createJsonThread } from '../json/thread.ts'
 import type { UsersService } from '../modules/users/service.ts'
 import { authPlugin } from '../plugins/auth.ts'
 import { BODY_LIMITS } from '../plugins/body-limits.ts'
+import { compressionPlugin } from '../plugins/compression.ts'
 import { consolePlugin } from '../plugins/console.ts'
 import { errorsPlugin, sendError } from '../plugins/errors.ts'
 import type { Lag } from '../plugins/event-loop.ts'
@@ -106,6 +107,7 @@ export async function buildApi(deps: ApiDeps): Promise<Api> {
   app.addHook('onClose', () => thread.close())
   await app.register(jsonBodiesPlugin, { thread })
   await app.register(jsonAnswersPlugin, { thread })
+  await app.register(compressionPlugin)
   await app.register(metricsPlugin, {
     ...deps.metrics,
     token: config.metricsToken,
