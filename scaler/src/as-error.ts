@@ -1,7 +1,10 @@
-/** `thrown` if it is an Error; otherwise an Error that says what `name` has thrown: programs can throw anything, also undefined. */
-export function asError(thrown: unknown, name: string): Error {
-  if (thrown instanceof Error) return thrown
-  return new Error(`${name} has thrown ${shown(thrown)}, which is not an Error.`, { cause: thrown })
+/**
+ * `thrown` if it has the message of an error; otherwise an Error that says what `name` has thrown: functions of the embedder can throw
+ * anything, also undefined.
+ */
+export function asError(thrown: unknown, name = 'A function'): Error {
+  if (typeof (thrown as Error | null | undefined)?.message === 'string') return thrown as Error
+  return new TypeError(`${name} has thrown ${shown(thrown)}, which is not an Error.`, { cause: thrown })
 }
 
 /** A value in an error message. */

@@ -131,9 +131,3 @@ export function wakeTimedOut(limit: number): ScalerError {
 export function targetFailed(failure: Failure): ScalerError {
   return new ScalerError('SCALER_TARGET_FAILED', 'The target could not start.', { failure })
 }
-
-/** What was thrown, as an error: code of the embedder may throw anything. */
-export function asError(reason: unknown): Error {
-  if (typeof reason === 'object' && reason !== null) return reason as Error
-  return new TypeError(`Something other than an Error was thrown: ${String(reason)}`)
-}

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { asError, ScalerError } from '../errors.ts'
+import { asError } from '../as-error.ts'
+import { ScalerError } from '../errors.ts'
 import type { Clock } from '../clock.ts'
 import { ExchangeMeter, type ExchangeHooks, type WakeMark } from './exchange-record.ts'
 import type { ExchangeLimits } from './limits.ts'

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
-import { asError, ScalerError } from '../errors.ts'
+import { asError } from '../as-error.ts'
+import { ScalerError } from '../errors.ts'
 import { requestTimedOut } from './limits.ts'
 import type { RequestHeaderRules } from './request-headers.ts'
 import type { Upgrade } from './server.ts'
