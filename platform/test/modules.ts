@@ -18,6 +18,7 @@ import type { AppRecord } from '../src/modules/app-records/types.ts'
 import { assetsModule } from '../src/modules/assets/module.ts'
 import { databasesModule } from '../src/modules/databases/module.ts'
 import { deploymentsModule } from '../src/modules/deployments/module.ts'
+import { eventStreamModule } from '../src/modules/event-stream/module.ts'
 import { MODULES } from '../src/modules/index.ts'
 import type { ModuleDeps } from '../src/modules/module.ts'
 import { createSecretBox } from '../src/modules/secrets/box.ts'
@@ -95,6 +96,7 @@ async function startServices(deps: ModuleDeps, changes: AppChanges) {
     specOf: directory.specOf,
     databases: use(databasesModule),
     deployments: use(deploymentsModule),
+    eventStream: use(eventStreamModule),
     sweepAssets: use(assetsModule).sweep,
     /** As gate and API do at their start. */
     async recover() {

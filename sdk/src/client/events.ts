@@ -36,6 +36,7 @@ export function createEvents(transport: Transport): EventCalls {
   return {
     async *watch({ signal, after = { id: undefined }, onConnection } = {}) {
       for (let attempt = 0; ; attempt++) {
+        let isBroken = false
         try {
           const headers = { accept: 'text/event-stream', ...(after.id && { 'last-event-id': after.id }) }
           const { body } = await transport.open('GET', '/api/events', { signal, headers })
@@ -50,9 +51,11 @@ export function createEvents(transport: Transport): EventCalls {
         } catch (error) {
           signal?.throwIfAborted()
           if (error instanceof ApiError && !isPassing(error)) throw error
+          isBroken = true
         }
         signal?.throwIfAborted()
-        onConnection?.(false)
+        // A stream that ends is continued by the next one.
+        if (isBroken) onConnection?.(false)
         await wait(Math.min(FIRST_WAIT * 2 ** attempt, LAST_WAIT), signal)
       }
     },

@@ -114,3 +114,17 @@ test('another replica goes on where the client was', async () => {
   await second.until(({ data }) => data.name === 'told there')
   expect(second.seen.map(({ event }) => event)).not.toContain('reset')
 })
+
+test('a stream ends after its lifetime, and the next one goes on after it', async () => {
+  const id = await create(ann)
+  const service = bench.services.eventStream
+  const aborting = new AbortController()
+  const events = service.follow('u_ann', { lastEventId: undefined, signal: aborting.signal, lifetime: 300 })
+  const seen = []
+  for await (const event of events) seen.push(event)
+  expect(seen).toMatchObject([{ event: 'reset' }])
+  await ann('PATCH', `/api/apps/${id}`, { name: 'between' })
+  using next = await open('u_ann', seen[0]!.id)
+  await next.until(({ data }) => data.name === 'between')
+  expect(next.seen.map(({ event }) => event)).not.toContain('reset')
+})

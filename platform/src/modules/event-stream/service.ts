@@ -19,7 +19,12 @@ export interface EventStreamService extends Disposable {
    */
   follow(
     userId: string,
-    options: { readonly lastEventId: string | undefined; readonly signal: AbortSignal },
+    options: {
+      readonly lastEventId: string | undefined
+      readonly signal: AbortSignal
+      /** ms after which the stream ends. */
+      readonly lifetime: number
+    },
   ): AsyncGenerator<ServerSentEvent>
 }
 
@@ -93,13 +98,18 @@ export function createEventStreamService(deps: EventStreamDeps): EventStreamServ
   }
 
   return {
-    async *follow(userId, { lastEventId, signal }) {
+    async *follow(userId, { lastEventId, signal, lifetime }) {
       // Opened before the first read, so that no change between the two is missed.
       using inbox = open(userId)
       await catchUp(userId, inbox, lastEventId)
       const sent = new Sent()
+      const ending = AbortSignal.any([signal, AbortSignal.timeout(lifetime)])
       for (;;) {
-        const changes = await inbox.take(signal)
+        const changes = await inbox.take(ending).catch((reason: unknown) => {
+          if (signal.aborted) throw reason
+          return undefined
+        })
+        if (!changes) return
         const id = position
         if (changes === 'lost') yield { id, event: 'reset', data: {} }
         else for await (const one of news(userId, changes)) if (sent.isNew(one)) yield { id, ...one }
