@@ -8,21 +8,34 @@ class Apps {
   items = $state.raw<readonly App[] | undefined>()
   error = $state.raw<unknown>()
 
+  /** The events of each load that is under way: its answer may be older than they are. */
+  readonly #loads = new Set<PlatformEvent[]>()
+
   async load(): Promise<void> {
+    const told: PlatformEvent[] = []
+    this.#loads.add(told)
     try {
       const items: App[] = []
       for await (const app of everyItem<App>((cursor) => client.apps.list({ cursor, limit: 100 })))
         items.push(app)
       this.items = items
       this.error = undefined
+      for (const event of told) this.#apply(event)
     } catch (error) {
       this.error = error
+    } finally {
+      this.#loads.delete(told)
     }
   }
 
   /** Takes over what the platform tells. */
   hear(event: PlatformEvent): void {
     if (event.name === 'reset') return void this.load()
+    for (const told of this.#loads) told.push(event)
+    this.#apply(event)
+  }
+
+  #apply(event: PlatformEvent): void {
     if (!this.items) return
     if (event.name === 'app.deleted') this.items = this.items.filter(({ app_id: id }) => id !== event.appId)
     if (event.name === 'app') this.#put(event.app)

@@ -61,10 +61,10 @@ test('goes to the same place repeatedly, but not to a deleted file', async () =>
 })
 
 describe('what the platform tells', () => {
-  const app = (more: Partial<App>): { name: 'app'; app: App } => ({
-    name: 'app',
-    app: { ...detail({}), draft: undefined, draft_revision: 1, ...more } as unknown as App,
-  })
+  const app = (more: Partial<App>): { name: 'app'; app: App } => {
+    const { draft: _, ...rest } = detail({})
+    return { name: 'app', app: { ...rest, draft_revision: 1, ...more } as unknown as App }
+  }
 
   test('is shown without a request, if the event has all of it', async () => {
     const workspace = await open()
@@ -95,6 +95,18 @@ describe('what the platform tells', () => {
     tell(app({ draft_revision: 2 }))
     expect(api.waiting).toBe(0)
     expect(workspace.draft.files['app.py']).toBe('x = 3\n')
+  })
+
+  test('counts more than an answer that was asked for before', async () => {
+    const workspace = await open()
+    tell({ name: 'reset' })
+    const asked = await api.next(APP)
+    tell(app({ status: 'error' }))
+    asked.answer(detail({ 'app.py': 'x = 2\n' }, { status: 'running' }))
+    await vi.waitFor(() => expect(workspace.app.draft.files).toEqual({ 'app.py': 'x = 2\n' }), {
+      interval: 1,
+    })
+    expect(workspace.status).toBe('error')
   })
 
   test('loads everything when events may have been missed', async () => {

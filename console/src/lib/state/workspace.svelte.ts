@@ -37,6 +37,8 @@ export class Workspace {
   readonly deployment: DeploymentState
   readonly tryIt: TryIt
   #stopListening: () => void
+  /** The requests for the app that are under way, with what the platform has told since they were sent. */
+  #refreshes: readonly { told?: App }[] = []
 
   constructor(app: AppDetail) {
     this.app = app
@@ -62,10 +64,17 @@ export class Workspace {
 
   async refresh(): Promise<void> {
     const { changes } = this.assets
-    const app = await client.apps.get(this.app.app_id)
-    this.app = app
-    this.draft.offer(app.draft)
-    this.assets.offer(app.draft.assets, changes)
+    const refresh: { told?: App } = {}
+    this.#refreshes = [...this.#refreshes, refresh]
+    try {
+      const app = await client.apps.get(this.app.app_id)
+      // The answer may be older than what was told meanwhile. If it is newer, that will be told too.
+      this.app = { ...app, ...refresh.told }
+      this.draft.offer(app.draft)
+      this.assets.offer(app.draft.assets, changes)
+    } finally {
+      this.#refreshes = this.#refreshes.filter((other) => other !== refresh)
+    }
   }
 
   /** Adopts the parts of the app that a call answered with. */
@@ -160,6 +169,7 @@ export class Workspace {
     if (event.name !== 'app' || event.app.app_id !== this.app.app_id) return
     const before = this.app
     this.merge(event.app)
+    for (const refresh of this.#refreshes) refresh.told = event.app
     const isDraftNewer = !this.draft.unsaved && event.app.draft_revision > this.draft.revision
     const isChanged =
       event.app.env_revision !== before.env_revision || event.app.assets_revision !== before.assets_revision

@@ -18,9 +18,6 @@ export type AppDoc = Omit<AppRecord, 'appId'> & {
 
 export const APPS = 'apps'
 
-/** The variables and tracebacks of a hundred apps are megabytes. */
-const SUMMARY = { env: 0, 'lastFailure.traceback': 0 } as const
-
 /** Matches the app unless it is being deleted. */
 export function present(appId: string): Filter<AppDoc> {
   return { _id: appId, deletedAt: null }
@@ -125,7 +122,8 @@ export class AppStore {
           deletedAt: null,
           ...(page.before === undefined ? {} : { sequence: { $lt: page.before } }),
         },
-        { projection: SUMMARY },
+        // The variables and tracebacks of a hundred apps are megabytes.
+        { projection: { env: 0, 'lastFailure.traceback': 0 } },
       )
       .sort({ sequence: -1 })
       .limit(page.limit + 1)
@@ -135,7 +133,7 @@ export class AppStore {
 
   async some(ownerId: string, appIds: readonly string[]): Promise<AppSummary[]> {
     const docs = await this.#apps
-      .find({ _id: { $in: [...appIds] }, ownerId, deletedAt: null }, { projection: SUMMARY })
+      .find({ _id: { $in: [...appIds] }, ownerId, deletedAt: null }, { projection: { env: 0 } })
       .toArray()
     return docs.map(toSummary)
   }
