@@ -37,4 +37,4 @@ async function start(): Promise<DriverUnderTest> {
   }
 }
 
-describeDriverContract('kubernetes', { start, maxReplicas: 3 }, vitest)
+describeDriverContract('kubernetes', { start, maxReplicas: 3, stepTimeout: 120_000 }, vitest)

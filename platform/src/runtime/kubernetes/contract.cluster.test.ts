@@ -96,6 +96,7 @@ describeDriverContract(
   {
     start: () => start('fp-contract', 0),
     maxReplicas: 3,
+    stepTimeout: 120_000,
   },
   vitest,
 )
@@ -104,6 +105,7 @@ describeDriverContract(
   {
     start: () => start('fp-contract-pool', 3),
     maxReplicas: 3,
+    stepTimeout: 120_000,
   },
   vitest,
 )
