@@ -38,13 +38,7 @@ class Apps {
   #apply(event: PlatformEvent): void {
     if (!this.items) return
     if (event.name === 'app.deleted') this.items = this.items.filter(({ app_id: id }) => id !== event.appId)
-    if (event.name === 'app') this.#put(event.app)
-  }
-
-  #put(app: App): void {
-    const items = this.items ?? []
-    const isKnown = items.some(({ app_id: id }) => id === app.app_id)
-    this.items = isKnown ? items.map((item) => (item.app_id === app.app_id ? app : item)) : [app, ...items]
+    if (event.name === 'app') this.items = withApp(this.items, event.app)
   }
 
   /** Makes an app of a template, or a blank one, and returns its id. */
@@ -62,6 +56,12 @@ class Apps {
 }
 
 export const apps = new Apps()
+
+/** The list with this app: in its place if it is known, else first. */
+function withApp(items: readonly App[], app: App): readonly App[] {
+  const isKnown = items.some(({ app_id: id }) => id === app.app_id)
+  return isKnown ? items.map((item) => (item.app_id === app.app_id ? app : item)) : [app, ...items]
+}
 
 /** The code of a blank app. */
 const BLANK = `from fastapi import FastAPI

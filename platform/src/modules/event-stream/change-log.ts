@@ -15,12 +15,8 @@ export class ChangeLog {
   readonly #watchers = new Set<(change: Change | 'lost') => void>()
   #entries: { readonly change: Change; readonly at: Position }[] = []
   /** All changes after this are in the log. */
-  #from: Position
-  #position: Position
-
-  constructor(position: Position) {
-    this.#from = this.#position = position
-  }
+  #from: Position = '0.0'
+  #position: Position = '0.0'
 
   /** The time of the last change. */
   get position(): Position {

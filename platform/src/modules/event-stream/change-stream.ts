@@ -20,7 +20,7 @@ export async function followChanges(
     { $match: { 'ns.coll': { $in: Object.values(collections) } } },
     { $project: { operationType: 1, ns: 1, documentKey: 1, clusterTime: 1 } },
   ]
-  const log = new ChangeLog(toPosition(await presentInstant(db)))
+  const log = new ChangeLog()
   const following = await follow<Document>({
     async open() {
       const instant = await presentInstant(db)
